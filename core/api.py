@@ -1,0 +1,84 @@
+"""What the commands do, for programs: check, plan and run a recipe file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from datachef.core.check import check
+from datachef.core.engine import Setting
+from datachef.core.errors import DatachefError, RecipeError
+from datachef.core.host import Host
+from datachef.core.loading import Loaded, load
+from datachef.core.observer import RunObserver
+from datachef.core.problems import did_you_mean
+from datachef.core.run.plan import Plan, Planner
+from datachef.core.run.report import Report
+from datachef.core.run.runner import Runner
+from datachef.core.survey import Survey
+
+CACHE = "DATACHEF_CACHE"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A recipe with its problems, and what its sources offer."""
+
+    loaded: Loaded
+    surveys: dict[str, Survey]
+
+
+def default_cache() -> Path:
+    """The folder of `DATACHEF_CACHE`, or `.datachef` in the working folder."""
+    return Path(os.environ.get(CACHE) or ".datachef").absolute()
+
+
+def check_recipe(
+    path: Path, host: Host, pool: Path | None = None, overrides: Sequence[str] = ()
+) -> Checked:
+    """Finds all problems of a recipe file; raises nothing for a mistake in it."""
+    loaded = load(path, host, pool, overrides)
+    surveys = check(loaded, host)
+    loaded.problems.sort(key=lambda problem: (problem.file, problem.line, problem.column))
+    return Checked(loaded, surveys)
+
+
+def plan_recipe(
+    path: Path, host: Host, pool: Path | None = None, overrides: Sequence[str] = ()
+) -> tuple[Loaded, Plan]:
+    """The stages of a recipe file. Raises `RecipeError` with all problems where it has any."""
+    checked = check_recipe(path, host, pool, overrides)
+    if checked.loaded.problems:
+        raise RecipeError(checked.loaded.problems)
+    return checked.loaded, Planner(checked.loaded, checked.surveys, host.vocabulary).plan()
+
+
+def run_recipe(
+    path: Path,
+    output: Path | None = None,
+    *,
+    host: Host | None = None,
+    pool: Path | None = None,
+    overrides: Sequence[str] = (),
+    engine: str = "local",
+    workers: int | None = None,
+    cache: Path | None = None,
+    observers: Sequence[RunObserver] = (),
+) -> Report:
+    """Runs a recipe file and puts the corpus into `output`, by default `corpus/<name>`.
+
+    Raises `RecipeError` for a recipe with problems and `RunError` for a run that cannot finish.
+    """
+    host = host or Host()
+    loaded, plan = plan_recipe(path, host, pool, overrides)
+    assert loaded.recipe is not None
+    engines = host.named("datachef_engines")
+    if engine not in engines:
+        raise DatachefError(f"no engine {engine!r}", did_you_mean(engine, engines))
+    cache = (cache or default_cache()).absolute()
+    folder = (output or Path("corpus") / loaded.recipe.name).absolute()
+    setting = Setting(host.files, cache)
+    with engines[engine](setting, workers or os.cpu_count() or 1) as running:
+        return Runner(loaded, plan, host, running, cache, observers).run(folder)

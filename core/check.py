@@ -1,0 +1,200 @@
+"""Everything that is wrong with a recipe, found before anything runs."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from datachef.core.document import Location
+from datachef.core.filter import Filter
+from datachef.core.flow import PlacedStep, corpus_steps, source_steps
+from datachef.core.host import Host
+from datachef.core.loading import Loaded
+from datachef.core.operator import Operator, Scene
+from datachef.core.problems import did_you_mean
+from datachef.core.run.tokens import BYTES_PER_TOKEN
+from datachef.core.source import Source, SourceError
+from datachef.core.survey import Survey, survey
+
+# Columns that the engine derives wherever an operator asks for them.
+DERIVED = {"tokens"}
+# Text rarely compresses better than this, so that a budget beyond it is surely impossible.
+MOST_COMPRESSION = 100
+
+
+def check(loaded: Loaded, host: Host) -> dict[str, Survey]:
+    """Adds to `loaded.problems` all that is wrong, and returns what the sources offer.
+
+    Reads no data beyond the first rows of each source.
+    """
+    surveys: dict[str, Survey] = {}
+    if loaded.recipe is None:
+        return surveys
+    for name, source in loaded.sources.items():
+        found = _survey(loaded, name, source)
+        if found is not None:
+            surveys[name] = found
+    limits = {name: _most_tokens(loaded, surveys.get(name), name) for name in loaded.recipe.sources}
+    ends = []
+    for name in loaded.sources:
+        columns = surveys[name].columns if name in surveys else None
+        ends.append(_follow(loaded, source_steps(loaded, name), columns, limits))
+    known = [columns for columns in ends if columns is not None]
+    shared = set.intersection(*known) if known and len(known) == len(loaded.sources) else None
+    corpus = list(corpus_steps(loaded, host.vocabulary))
+    final = _follow(loaded, iter(corpus), shared, limits)
+    _check_tokenizer(loaded)
+    _check_unused_sources(loaded)
+    _check_output(loaded, surveys, final, set().union(*known) if known else None)
+    if not loaded.problems:
+        for problem in host.listed("datachef_recipe_rules", recipe=loaded.recipe):
+            loaded.problems.append(loaded.document.locate(problem, ()))
+    return surveys
+
+
+def _survey(loaded: Loaded, name: str, source: Source) -> Survey | None:
+    place: Location = ("sources", name)
+    inner = (*place, source.key) if (*place, source.key) in loaded.document.places else place
+    if not _check_requirements(loaded, inner, source.key, source.requires()):
+        return None
+    try:
+        return survey(source)
+    except SourceError as error:
+        loaded.add(error.code, inner, f"source {name}: {error}", error.hint)
+    return None
+
+
+def _follow(
+    loaded: Loaded,
+    steps: Iterator[PlacedStep],
+    columns: set[str] | None,
+    limits: Mapping[str, int | None],
+) -> set[str] | None:
+    """Checks steps in order, with the columns that reach each; returns those after the last.
+
+    `None` stands for columns that could not be told.
+    """
+    offers: dict[str, str] = {}
+    for step in steps:
+        operator, place = step.operator, step.location
+        _check_requirements(loaded, place, operator.op, operator.requires())
+        _check_files(loaded, step)
+        if columns is not None:
+            for name in sorted(operator.reads() - columns - DERIVED):
+                hint = offers.get(name) or did_you_mean(name, columns)
+                loaded.add("missing_column", place, f"{operator.op} needs the column {name!r}", hint)
+            scene = Scene(frozenset(columns), limits)
+            for parameter, message, hint in operator.objections(scene):
+                at = (*place, *parameter.split(".")) if parameter else place
+                loaded.add("impossible", at, f"{operator.op}: {message}", hint)
+            columns = columns | operator.writes()
+        if isinstance(operator, Filter) and not operator.keep_signals:
+            for name in operator.signal_names():
+                offers[name] = f"{operator.op} ({step.path}) measures it: set keep_signals: true there"
+    return columns
+
+
+def _check_requirements(
+    loaded: Loaded, place: Location, who: str, requires: Mapping[str, str]
+) -> bool:
+    missing = [
+        (module, needed)
+        for module, needed in requires.items()
+        if importlib.util.find_spec(module.split(".")[0]) is None
+    ]
+    for module, needed in missing:
+        loaded.add(
+            "missing_package", place, f"{who} needs the package {module}", f'pip install "{needed}"'
+        )
+    return not missing
+
+
+def _check_files(loaded: Loaded, step: PlacedStep) -> None:
+    from_task = _files_of_task(loaded)
+    for file in step.operator.files():
+        if loaded.bound and file not in from_task:
+            loaded.add(
+                "not_in_pool",
+                step.location,
+                f"{step.operator.op} would read {file!r}, and this recipe may read its pool alone",
+            )
+        elif not Path(file).is_file():
+            loaded.add("no_file", step.location, f"{step.operator.op}: no file {file!r}")
+
+
+def _files_of_task(loaded: Loaded) -> set[str]:
+    task = loaded.task
+    if task is None:
+        return set()
+    return {part.path for part in (task.benchmark, task.examples) if hasattr(part, "path")}  # type: ignore[union-attr]
+
+
+def _most_tokens(loaded: Loaded, found: Survey | None, name: str) -> int | None:
+    """No source can hold more tokens than its bytes, however well they are compressed."""
+    if found is None or any(unit.size == 0 for unit in found.units):
+        return None
+    if loaded.recipe is not None and loaded.recipe.tokenizer is not None:
+        return None
+    packed = any(unit.name.endswith((".gz", ".zst", ".parquet")) for unit in found.units)
+    return found.size * (MOST_COMPRESSION if packed else 1) // BYTES_PER_TOKEN + len(found.units)
+
+
+def _check_tokenizer(loaded: Loaded) -> None:
+    recipe = loaded.recipe
+    if recipe is None or recipe.tokenizer is None:
+        return
+    if loaded.bound:
+        loaded.add("not_in_pool", ("tokenizer",), "this recipe may read its pool alone")
+    elif not loaded.beside(recipe.tokenizer).is_file():
+        loaded.add("no_file", ("tokenizer",), f"no file {recipe.tokenizer!r}", "a tokenizer.json")
+    _check_requirements(loaded, ("tokenizer",), "a tokenizer", {"tokenizers": "datachef[hf]"})
+
+
+def _check_unused_sources(loaded: Loaded) -> None:
+    """Steps of a source that the mix takes nothing of are never worth running."""
+    recipe = loaded.recipe
+    if recipe is None or recipe.mix is None:
+        return
+    shares = recipe.mix.shares()
+    if not shares:
+        return
+    for name in shares:
+        if name not in recipe.sources:
+            hint = did_you_mean(name, recipe.sources)
+            loaded.add("unknown_source", ("mix", "weights", name), f"no source {name!r}", hint)
+    for name, source in recipe.sources.items():
+        if shares.get(name, 0) <= 0 and source.steps:
+            loaded.add(
+                "unreachable_step",
+                ("sources", name, "steps", 0),
+                f"the mix takes nothing of {name}, so its steps do nothing",
+                "give it a weight, or leave the source out",
+            )
+
+
+def _check_output(
+    loaded: Loaded, surveys: Mapping[str, Survey], final: set[str] | None, some: set[str] | None
+) -> None:
+    recipe = loaded.recipe
+    if recipe is None:
+        return
+    if recipe.output.schema_ in ("messages", "prompt_completion"):
+        for name, found in surveys.items():
+            if not found.format.conversational and not _makes_messages(loaded, name, recipe.steps):
+                loaded.add(
+                    "no_messages",
+                    ("output", "schema"),
+                    f"the rows of {name} are plain text, the output holds {recipe.output.schema_}",
+                    "give the source a conversational format, or write schema: text",
+                )
+    if final is None or some is None:
+        return
+    for index, name in enumerate(recipe.output.columns):
+        if name not in final | some | DERIVED:
+            hint = did_you_mean(name, final | some)
+            loaded.add("missing_column", ("output", "columns", index), f"no column {name!r}", hint)
+
+
+def _makes_messages(loaded: Loaded, name: str, corpus: tuple[Operator, ...]) -> bool:
+    return any("messages" in step.writes() for step in (*loaded.sources[name].steps, *corpus))

@@ -1,0 +1,50 @@
+"""The `chef` command. Commands import what they need when they are called."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from datachef.core.cli import catalogue, checking, doctor, running
+from datachef.core.cli.state import set_host, take_plugin_files
+from datachef.core.errors import DatachefError, RecipeError
+from datachef.core.host import Host
+
+_HELP = """Turn raw sources into an LLM training corpus, with every document accounted for.
+
+--plugin FILE.py, anywhere on the line, loads operators from a file beside the installed plugins.
+"""
+
+
+def build(host: Host) -> typer.Typer:
+    """The command line with the commands of all plugins."""
+    app = typer.Typer(
+        help=_HELP, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
+    )
+    for module in (running, checking, catalogue, doctor):
+        module.register(app)
+    host.add_commands(app)
+    return app
+
+
+def main() -> None:
+    """Entry point of `chef`: a user's mistake ends with a message and an exit code."""
+    try:
+        arguments, files = take_plugin_files(sys.argv[1:])
+        host = Host(files)
+        set_host(host)
+        build(host)(arguments)
+    except RecipeError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except DatachefError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr)
+        for note in getattr(error, "__notes__", []):
+            print(note, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(141)

@@ -1,0 +1,114 @@
+"""`chef check`, `chef plan` and `chef schema`: everything short of running."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from datachef.core.cli.options import AsJson, CacheFolder, Overrides, PoolFile, RecipeFile
+from datachef.core.cli.state import console, get_host, print_json
+
+
+def register(app: typer.Typer) -> None:
+    app.command("check")(check)
+    app.command("plan")(plan)
+    app.command("schema")(schema)
+
+
+def check(
+    recipe: RecipeFile, pool: PoolFile = None, overrides: Overrides = None, as_json: AsJson = False
+) -> None:
+    """Report every problem of a recipe at once; exit code 2 when there is one."""
+    from datachef.core.api import check_recipe
+
+    problems = check_recipe(recipe, get_host(), pool, overrides or []).loaded.problems
+    if as_json:
+        print_json([asdict(problem) for problem in problems])
+    else:
+        for problem in problems:
+            print(problem)
+        if not problems:
+            print(f"{recipe}: no problems")
+    if problems:
+        raise typer.Exit(2)
+
+
+def plan(
+    recipe: RecipeFile,
+    pool: PoolFile = None,
+    overrides: Overrides = None,
+    cache: CacheFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the stages of a recipe, their sizes, and what is in the cache already."""
+    from datachef.core.api import default_cache, plan_recipe
+    from datachef.core.run.store import Store
+
+    _, planned = plan_recipe(recipe, get_host(), pool, overrides or [])
+    store = Store((cache or default_cache()).absolute())
+    rows = []
+    for number, wave in enumerate(planned.waves, start=1):
+        stages: dict[int, list[object]] = {}
+        for task in wave.tasks:
+            stages.setdefault(id(task.stage), []).append(task)
+        for tasks in stages.values():
+            rows.append(_stage(number, tasks, store))
+        for decision in wave.decisions:
+            cached = int(store.record(decision.key) is not None)
+            rows.append(
+                {"wave": number, "work": f"decide {decision.label}", "units": 1, "cached": cached,
+                 "bytes": 0}
+            )  # fmt: skip
+    if as_json:
+        print_json(rows)
+        return
+    from rich.table import Table
+
+    from datachef.core.cli.display import size
+
+    table = Table("wave", "work", "units", "cached", "input")
+    for row in rows:
+        table.add_row(*(str(row[k]) for k in ("wave", "work", "units", "cached")), size(row["bytes"]))
+    console().print(table)
+
+
+def _stage(number: int, tasks: list[object], store: object) -> dict[str, object]:
+    stage = tasks[0].stage
+    parts = [f"read {stage.source.name}"] if stage.source else []
+    parts += [step.data["op"] for step in stage.steps]
+    parts += [f"summarize for {stage.tail.data['op']}"] if stage.tail else []
+    parts += ["write"] if stage.output else []
+    return {
+        "wave": number,
+        "work": " > ".join(parts),
+        "units": len(tasks),
+        "cached": sum(store.record(task.key) is not None for task in tasks),
+        "bytes": sum(task.size for task in tasks),
+    }
+
+
+def schema(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write here instead of printing.")
+    ] = None,
+    kind: Annotated[str, typer.Option(help="recipe, pool or task.")] = "recipe",
+) -> None:
+    """Write the JSON Schema of recipes over what is installed, for editors to complete with."""
+    import orjson
+
+    from datachef.core.errors import DatachefError
+    from datachef.core.problems import did_you_mean
+    from datachef.core.schema import SCHEMAS
+
+    if kind not in SCHEMAS:
+        raise DatachefError(f"no schema of a {kind!r}", did_you_mean(kind, SCHEMAS))
+    raw = orjson.dumps(SCHEMAS[kind](get_host().vocabulary), option=orjson.OPT_INDENT_2) + b"\n"
+    if output is None:
+        sys.stdout.buffer.write(raw)
+    else:
+        output.write_bytes(raw)
+        print(f"wrote {output}")

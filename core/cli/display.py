@@ -1,0 +1,48 @@
+"""Tables and numbers for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def size(count: int) -> str:
+    """Bytes in the unit that fits."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """A time in seconds, or in minutes where it is long."""
+    return f"{seconds:.1f} s" if seconds < 120 else f"{int(seconds) // 60} min {int(seconds) % 60} s"
+
+
+def ledger_table(entries: list[Mapping[str, Any]]) -> Any:
+    """The ledger as a rich table: a line per step, a line per reason under it."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(header_style="bold")
+    table.add_column("step")
+    table.add_column("operator")
+    for name in ("rows in", "kept", "tokens", "time"):
+        table.add_column(name, justify="right")
+    for entry in entries:
+        table.add_row(
+            Text(entry["path"]),
+            Text(entry["op"]),
+            f"{entry['rows_in']:,}",
+            f"{entry['rows_out']:,}",
+            f"{entry['tokens']:,}" if entry["tokens"] else "",
+            f"{entry['seconds']:.1f} s" if "seconds" in entry else "",
+        )
+        for kind, sign in (("dropped", "-"), ("failed", "!")):
+            for reason, count in sorted(entry[kind].items(), key=lambda item: -item[1]):
+                table.add_row("", Text(f"  {kind}: {reason}", style="dim"), "", f"{sign}{count:,}")
+        if entry["created"]:
+            table.add_row("", Text("  created", style="dim"), "", f"+{entry['created']:,}")
+    return table

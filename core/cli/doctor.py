@@ -1,0 +1,74 @@
+"""`chef doctor`: is this installation fit to work?"""
+
+from __future__ import annotations
+
+import typer
+
+from datachef.core.cli.options import AsJson
+from datachef.core.cli.state import console, get_host, print_json
+
+# What each extra brings, by the module that shows that it is there.
+EXTRAS = {
+    "hf": "datasets",
+    "datatrove": "datatrove",
+    "fasttext": "fasttext",
+    "llm": "openai",
+    "train": "trl",
+    "vllm": "vllm",
+    "ray": "ray",
+}
+
+
+def register(app: typer.Typer) -> None:
+    app.command("doctor")(doctor)
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Look at versions, plugins, extras, cores, memory and the cache; exit code 1 on trouble."""
+    findings = _findings()
+    if as_json:
+        print_json(findings)
+    else:
+        from rich.table import Table
+
+        table = Table("", "what", "found")
+        for finding in findings:
+            table.add_row({"ok": "ok", "absent": "-", "bad": "!!"}[finding["state"]], finding["what"], finding["found"])
+        console().print(table)
+    if any(finding["state"] == "bad" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _findings() -> list[dict[str, str]]:
+    import importlib.util
+    import os
+    import platform
+    import shutil
+    from importlib.metadata import version
+
+    from datachef.core.api import default_cache
+    from datachef.core.cli.display import size
+
+    found: list[dict[str, str]] = []
+
+    def note(state: str, what: str, text: str) -> None:
+        found.append({"state": state, "what": what, "found": text})
+
+    note("ok", "python", platform.python_version())
+    for package in ("datachef", "polars", "pydantic", "pluggy"):
+        note("ok", package, version(package))
+    host = get_host()
+    note("ok", "operators", f"{len(host.vocabulary)}, fingerprint {host.vocabulary.fingerprint}")
+    for plugin in host.broken:
+        note("bad", f"plugin {plugin.name}", f"{plugin.package}: {plugin.error}")
+    for extra, module in EXTRAS.items():
+        there = importlib.util.find_spec(module) is not None
+        text = f"{module} is there" if there else f'pip install "datachef[{extra}]"'
+        note("ok" if there else "absent", f"extra {extra}", text)
+    note("ok", "cores", str(os.cpu_count()))
+    cache = default_cache()
+    parent = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    writable = os.access(parent, os.W_OK)
+    free = size(shutil.disk_usage(parent).free)
+    note("ok" if writable else "bad", "cache", f"{cache}, {free} free" if writable else f"{cache} is not writable")
+    return found

@@ -1,0 +1,69 @@
+"""A progress bar on standard error: bytes, rows, speed, time left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from datachef.core.observer import RunObserver
+
+if TYPE_CHECKING:
+    from datachef.core.run.plan import Plan
+    from datachef.core.run.report import Report
+
+
+class ProgressBar(RunObserver):
+    """One bar per wave of units; gone when the run is over."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[rows]:,} rows"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=None, rows=0, visible=False)
+        self._rows = 0
+        self._within: dict[str, int] = {}
+        self._finished = 0
+
+    def run_started(self, plan: Plan) -> None:
+        self._progress.start()
+
+    def wave_started(self, title: str, total_bytes: int) -> None:
+        self._rows = self._finished = 0
+        self._within.clear()
+        self._progress.reset(self._task, total=total_bytes, description=title, rows=0, visible=True)
+
+    def progressed(self, label: str, done_bytes: int, rows: int) -> None:
+        self._within[label] = self._within.get(label, 0) + done_bytes
+        self._rows += rows
+        self._show()
+
+    def unit_finished(self, label: str, size: int) -> None:
+        self._within.pop(label, None)
+        self._finished += size
+        self._show()
+
+    def _show(self) -> None:
+        done = self._finished + sum(self._within.values())
+        self._progress.update(self._task, completed=done, rows=self._rows)
+
+    def run_finished(self, report: Report) -> None:
+        self._progress.stop()
+
+    def run_failed(self, error: BaseException) -> None:
+        self._progress.stop()

@@ -1,0 +1,94 @@
+"""`chef run` and `chef report`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from datachef.core.cli.options import AsJson, CacheFolder, Overrides, PoolFile, RecipeFile
+from datachef.core.cli.state import console, get_host, print_json
+
+
+def register(app: typer.Typer) -> None:
+    app.command("run")(run)
+    app.command("report")(report)
+
+
+def run(
+    recipe: RecipeFile,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The corpus; corpus/NAME by default.")
+    ] = None,
+    pool: PoolFile = None,
+    overrides: Overrides = None,
+    engine: Annotated[str, typer.Option(help="What carries out the work.")] = "local",
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-w", min=1, help="Processes; one per core by default.")
+    ] = None,
+    cache: CacheFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a recipe and print its ledger. What is done already is not done again."""
+    from datachef.core.api import run_recipe
+    from datachef.core.cli.progress import ProgressBar
+
+    observers = [ProgressBar()] if sys.stderr.isatty() else []
+    try:
+        result = run_recipe(
+            recipe,
+            output,
+            host=get_host(),
+            pool=pool,
+            overrides=overrides or [],
+            engine=engine,
+            workers=workers,
+            cache=cache,
+            observers=observers,
+        )
+    except KeyboardInterrupt:
+        print("interrupted: run the same command to go on from here", file=sys.stderr)
+        raise typer.Exit(130) from None
+    if as_json:
+        print_json(result.to_data())
+    else:
+        _show(result)
+
+
+def _show(result: Any) -> None:
+    from datachef.core.cli.display import duration, ledger_table, size
+
+    out = console()
+    out.print(ledger_table([entry.to_data() for entry in result.ledger]))
+    speed = f" ({size(int(result.bytes_read / result.seconds))}/s)" if result.bytes_read else ""
+    out.print(
+        f"{result.rows:,} rows, {result.tokens:,} tokens in {duration(result.seconds)}{speed}; "
+        f"{result.units_cached} of {result.units} units were in the cache"
+    )
+    for source, fields in result.ignored_fields.items():
+        names = ", ".join(f"{name} ({count:,})" for name, count in sorted(fields.items()))
+        out.print(f"left out of {source}, not in its first rows: {names}", markup=False)
+    out.print(str(result.folder), soft_wrap=True, markup=False)
+
+
+def report(
+    corpus: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Print the ledger of a corpus that was made before."""
+    import orjson
+
+    from datachef.core.errors import DatachefError
+
+    try:
+        entries = orjson.loads((corpus / "ledger.json").read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise DatachefError(f"{corpus} holds no ledger: {error}", "name the folder of a run") from error
+    if as_json:
+        print_json(entries)
+        return
+    from datachef.core.cli.display import ledger_table
+
+    console().print(ledger_table(entries))

@@ -1,0 +1,66 @@
+"""The contract of an engine: something that carries out independent tasks and survives trouble."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from datachef.core.run.stage import Task
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a process needs to carry tasks out: plugin files beside the installed ones, the cache."""
+
+    plugin_files: tuple[str, ...]
+    cache: Path
+
+
+Progress = Callable[[str, int, int], None]
+
+
+class Engine(ABC):
+    """Carries out tasks, in any order and anywhere that the cache can be reached.
+
+    A task is plain data (`stage.to_data`) for `Workshop.perform`, which leaves its result in the
+    cache under the task's key. The run's order, barriers and accounts are not the engine's business.
+    """
+
+    @abstractmethod
+    def __init__(self, setting: Setting, workers: int) -> None: ...
+
+    @abstractmethod
+    def map(self, tasks: Sequence[Task], progress: Progress) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yields (index of the task, its record) as tasks finish.
+
+        `progress(label, bytes, rows)` is called with what was done since the last call. Raises
+        `RunError` naming the task that could not be carried out, without waiting for the others.
+        """
+
+    def close(self) -> None:
+        """Ends workers and gives back what they held; also called after a failure."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class InlineEngine(Engine):
+    """Carries tasks out in the calling process, one after the other: for small runs and debuggers."""
+
+    def __init__(self, setting: Setting, workers: int = 1) -> None:
+        from datachef.core.host import Host
+        from datachef.core.run.workshop import Workshop
+
+        self._workshop = Workshop(Host(setting.plugin_files), setting.cache)
+
+    def map(self, tasks: Sequence[Task], progress: Progress) -> Iterator[tuple[int, dict[str, Any]]]:
+        for index, task in enumerate(tasks):
+            label = task.label
+            yield index, self._workshop.perform(task, lambda b, r, at=label: progress(at, b, r))

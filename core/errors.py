@@ -1,0 +1,56 @@
+"""Errors, classed by what the caller does next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datachef.core.problems import Problem
+
+
+class DatachefError(Exception):
+    """A failure that is explained to the user in one line, with a hint, and never as a traceback."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class RecipeError(DatachefError):
+    """The recipe cannot be run as written; carries every problem that was found."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        count = len(problems)
+        super().__init__(f"{count} problem{'' if count == 1 else 's'} in the recipe")
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return "\n".join([self.message, *(str(problem) for problem in self.problems)])
+
+
+class PluginError(DatachefError):
+    """A plugin is broken in a way that makes its result meaningless."""
+
+    exit_code = 3
+
+
+class RunError(DatachefError):
+    """A run started and could not finish; what was done stays done."""
+
+    exit_code = 4
+
+
+class MissingPackageError(DatachefError):
+    """An optional package is needed now and is not installed."""
+
+    def __init__(self, module: str, requirement: str, needed_by: str) -> None:
+        super().__init__(
+            f"{needed_by} needs the package {module}, which is not installed",
+            hint=f'pip install "{requirement}"',
+        )

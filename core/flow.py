@@ -1,0 +1,55 @@
+"""The order in which a recipe's steps meet the rows, told once for checking and planning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from datachef.core.document import Location
+from datachef.core.loading import Loaded
+from datachef.core.operator import Operator
+from datachef.core.problems import dotted
+from datachef.core.sampling import Take
+from datachef.core.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class PlacedStep:
+    """An operator, ready for its task, at its place in the recipe."""
+
+    location: Location
+    operator: Operator
+
+    @property
+    def path(self) -> str:
+        return dotted(self.location)
+
+
+def source_steps(loaded: Loaded, name: str) -> Iterator[PlacedStep]:
+    """The steps of one source; `take` comes before them."""
+    source = loaded.sources[name]
+    if source.take is not None:
+        yield PlacedStep(("sources", name, "take"), Take(op="take", rows=source.take))
+    for index, operator in enumerate(source.steps):
+        yield PlacedStep(("sources", name, "steps", index), _for_task(loaded, operator))
+
+
+def corpus_steps(loaded: Loaded, vocabulary: Vocabulary) -> Iterator[PlacedStep]:
+    """The mix, the steps on the corpus, and the guards that a task turns on."""
+    recipe = loaded.recipe
+    assert recipe is not None
+    if recipe.mix is not None:
+        yield PlacedStep(("mix",), _for_task(loaded, recipe.mix))
+    for index, operator in enumerate(recipe.steps):
+        yield PlacedStep(("steps", index), _for_task(loaded, operator))
+    if recipe.task is None:
+        return
+    written = {operator.op for operator in recipe.steps}
+    for name in vocabulary:
+        guard = vocabulary[name]
+        if guard.guards_task and name not in written:
+            yield PlacedStep(("task", name), _for_task(loaded, guard(op=name)))
+
+
+def _for_task(loaded: Loaded, operator: Operator) -> Operator:
+    return operator if loaded.task is None else operator.for_task(loaded.task)

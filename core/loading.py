@@ -1,0 +1,200 @@
+"""From a recipe file to a recipe with its task, pool and sources in place, or to its problems."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from datachef.core import document as documents
+from datachef.core.document import Document, Location
+from datachef.core.host import Host
+from datachef.core.problems import Problem, did_you_mean, dotted
+from datachef.core.recipe import Pool, Recipe
+from datachef.core.source import Source
+from datachef.core.structure import problems_of
+from datachef.core.task import Task
+from datachef.core.vocabulary import PooledSource
+
+
+@dataclass
+class Loaded:
+    """A recipe and everything it refers to; `recipe` is None where it could not be understood.
+
+    `sources` are those of the recipe, taken from the pool where the recipe only names them, with
+    paths resolved. `bound` says that the recipe may use nothing but the pool's sources.
+    """
+
+    document: Document
+    folder: Path
+    recipe: Recipe | None = None
+    task: Task | None = None
+    sources: dict[str, Source] = field(default_factory=dict)
+    bound: bool = False
+    problems: list[Problem] = field(default_factory=list)
+
+    def beside(self, name: str) -> Path:
+        """A path that the recipe names, relative to its own folder."""
+        return self.folder / Path(name).expanduser()
+
+    def add(self, code: str, location: Location, message: str, hint: str = "") -> None:
+        """Notes a problem at a place of the recipe's document."""
+        problem = Problem(code, message, dotted(location), hint)
+        self.problems.append(self.document.locate(problem, location))
+
+
+def load(
+    path: Path, host: Host, pool: Path | None = None, overrides: Sequence[str] = ()
+) -> Loaded:
+    """Reads a recipe file.
+
+    `pool` binds the recipe to the sources of that pool. `overrides` are `a.b=value` assignments,
+    applied to the document before it is understood.
+    """
+    return understand(documents.read(path), path.parent, host, pool, overrides)
+
+
+def understand(
+    document: Document,
+    folder: Path,
+    host: Host,
+    pool: Path | None = None,
+    overrides: Sequence[str] = (),
+) -> Loaded:
+    """Like `load`, for a document that is already read; `folder` is what its paths are relative to."""
+    loaded = Loaded(document, folder, bound=pool is not None, problems=list(document.problems))
+    if document.data is None:
+        return loaded
+    if not isinstance(document.data, dict):
+        loaded.add("not_a_recipe", (), "a recipe is a mapping", "begin with name: and sources:")
+        return loaded
+    for override in overrides:
+        _override(loaded, override)
+    _fill_empty_sources(document.data)
+    recipe = _validated(document, host.vocabulary.recipe_model, host, loaded.problems)
+    if recipe is None:
+        return loaded
+    loaded.recipe = recipe
+    if recipe.task is not None:
+        loaded.task = _load_task(loaded, loaded.beside(recipe.task))
+    pooled = _load_pool(loaded, recipe, host, pool)
+    for name, source in recipe.sources.items():
+        place: Location = ("sources", name)
+        if isinstance(source, PooledSource):
+            _take_from_pool(loaded, name, source, pooled)
+        elif loaded.bound:
+            loaded.add(
+                "not_in_pool",
+                (*place, source.key),
+                f"this recipe may use the pool's sources alone, not {source.key}:",
+                f"known there: {', '.join(sorted(pooled))}",
+            )
+        else:
+            loaded.sources[name] = source.located(folder)
+    return loaded
+
+
+def _override(loaded: Loaded, override: str) -> None:
+    path, equals, text = override.partition("=")
+    parsed = documents.parse(text or "null")
+    if not equals or parsed.problems or not path:
+        loaded.add("bad_override", (), f"--set {override!r} is not a.b=value")
+        return
+    here: Any = loaded.document.data
+    parts = path.replace("[", ".").replace("]", "").split(".")
+    for index, part in enumerate(parts):
+        key: Any = int(part) if isinstance(here, list) and part.isdigit() else part
+        fits = isinstance(here, dict) or (isinstance(here, list) and isinstance(key, int) and key < len(here))
+        if not fits:
+            loaded.add("bad_override", (), f"--set {override!r}: there is no place {path!r}")
+            return
+        if index == len(parts) - 1:
+            here[key] = parsed.data
+        else:
+            here = here.setdefault(key, {}) if isinstance(here, dict) else here[key]
+
+
+def _fill_empty_sources(data: dict[str, Any]) -> None:
+    """`web:` with nothing under it is a source of the pool as it is."""
+    sources = data.get("sources")
+    if isinstance(sources, dict):
+        for name, source in sources.items():
+            sources[name] = {} if source is None else source
+
+
+def _validated(
+    document: Document, model: type[Any], host: Host, problems: list[Problem]
+) -> Any:
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        problems += problems_of(error, document, model, host.vocabulary, host.broken)
+        return None
+    except RecursionError:
+        problems.append(document.locate(Problem("too_deep", "nested too deeply"), ()))
+        return None
+
+
+def _load_task(loaded: Loaded, path: Path) -> Task | None:
+    document = _referred(loaded, path, "task")
+    if document is None:
+        return None
+    try:
+        return Task.located(document.data, path.parent)
+    except ValidationError as error:
+        loaded.problems += _plain_problems(error, document, Task)
+        return None
+
+
+def _load_pool(
+    loaded: Loaded, recipe: Recipe, host: Host, bound_to: Path | None
+) -> dict[str, Source]:
+    if bound_to is not None and recipe.pool is not None:
+        loaded.add("not_in_pool", ("pool",), "this recipe is bound to a pool and cannot name another")
+    path = bound_to if bound_to is not None else loaded.beside(recipe.pool) if recipe.pool else None
+    if path is None:
+        return {}
+    document = _referred(loaded, path, "pool")
+    if document is None:
+        return {}
+    pool: Pool | None = _validated(document, host.vocabulary.pool_model, host, loaded.problems)
+    if pool is None:
+        return {}
+    return {name: source.located(path.parent) for name, source in pool.sources.items()}
+
+
+def _take_from_pool(
+    loaded: Loaded, name: str, source: PooledSource, pooled: dict[str, Source]
+) -> None:
+    if name not in pooled:
+        hint = did_you_mean(name, pooled) if pooled else "give it a path: or hf:, or name a pool"
+        loaded.add("unknown_source", ("sources", name), f"the pool has no source {name!r}", hint)
+        return
+    own = {key: getattr(source, key) for key in source.model_fields_set - {"steps"}}
+    steps = (*pooled[name].steps, *source.steps)
+    loaded.sources[name] = pooled[name].model_copy(update={**own, "steps": steps})
+
+
+def _referred(loaded: Loaded, path: Path, field_name: str) -> Document | None:
+    """A file that the recipe refers to; what is wrong with it is among the recipe's problems."""
+    document = documents.read(path)
+    if not document.problems and not isinstance(document.data, dict):
+        loaded.add("not_a_mapping", (field_name,), f"{path} is not a mapping")
+        return None
+    for problem in document.problems:
+        if problem.code == "unreadable_file":
+            loaded.add("no_file", (field_name,), problem.message, "relative to the recipe's folder")
+        else:
+            loaded.problems.append(problem)
+    return None if document.problems else document
+
+
+def _plain_problems(
+    error: ValidationError, document: Document, model: type[BaseModel]
+) -> list[Problem]:
+    from datachef.core.vocabulary import Vocabulary
+
+    return problems_of(error, document, model, Vocabulary(), [])

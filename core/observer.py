@@ -1,0 +1,31 @@
+"""Those who are told how a run goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datachef.core.run.plan import Plan
+    from datachef.core.run.report import Report
+
+
+class RunObserver:
+    """Override what you care about; every method is called in the process that started the run."""
+
+    def run_started(self, plan: Plan) -> None:
+        """Before the first unit."""
+
+    def wave_started(self, title: str, total_bytes: int) -> None:
+        """Before units that are worked on together; `total_bytes` is what they read."""
+
+    def progressed(self, label: str, done_bytes: int, rows: int) -> None:
+        """While a unit is worked on: bytes read and rows passed since the last call."""
+
+    def unit_finished(self, label: str, size: int) -> None:
+        """After a unit, or at once where its result was in the cache."""
+
+    def run_finished(self, report: Report) -> None:
+        """After the corpus is in place."""
+
+    def run_failed(self, error: BaseException) -> None:
+        """When the run ends otherwise; what is done stays done."""

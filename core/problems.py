@@ -1,0 +1,55 @@
+"""What is wrong with a recipe, where, and what to write instead."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake.
+
+    `code` is stable and meant for machines, `path` is the dotted place in the document
+    (`sources.web.steps[0].min_chars`), `line` and `column` count from 1 and are 0 when the recipe
+    did not come from a file, `hint` says what to write or to run.
+    """
+
+    code: str
+    message: str
+    path: str = ""
+    hint: str = ""
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+    def at(self, file: str, line: int, column: int) -> Problem:
+        return replace(self, file=file, line=line, column=column)
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+        where = f"{place}: " if place else ""
+        at = f" (at {self.path})" if self.path else ""
+        hint = f"\n    hint: {self.hint}" if self.hint else ""
+        return f"{where}{self.message} [{self.code}]{at}{hint}"
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """A hint that names the closest known words, or all of them when they are few."""
+    names = sorted(known)
+    close = difflib.get_close_matches(str(word)[:200], names, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    if not names:
+        return ""
+    shown = ", ".join(names[:20])
+    return f"known here: {shown}{', ...' if len(names) > 20 else ''}"
+
+
+def dotted(location: Iterable[str | int]) -> str:
+    """`("sources", "web", "steps", 0)` as `sources.web.steps[0]`."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text

@@ -1,0 +1,117 @@
+"""The ledger: for every step, rows in = out + dropped + failed - created."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Entry:
+    """What one step did with the rows that reached it; `tokens` counts what left it."""
+
+    path: str
+    op: str
+    rows_in: int = 0
+    rows_out: int = 0
+    created: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    dropped: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Entry) -> None:
+        for name in ("rows_in", "rows_out", "created", "tokens", "seconds"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.dropped.update(other.dropped)
+        self.failed.update(other.failed)
+
+    @property
+    def missing(self) -> int:
+        """Rows in that nothing accounts for; 0 where the entry balances."""
+        gone = self.dropped.total() + self.failed.total()
+        return self.rows_in + self.created - gone - self.rows_out
+
+    def to_data(self, *, timed: bool = True) -> dict[str, Any]:
+        data: dict[str, Any] = {
+            "path": self.path,
+            "op": self.op,
+            "rows_in": self.rows_in,
+            "rows_out": self.rows_out,
+            "dropped": dict(sorted(self.dropped.items())),
+            "failed": dict(sorted(self.failed.items())),
+            "created": self.created,
+            "tokens": self.tokens,
+        }
+        return data | ({"seconds": self.seconds} if timed else {})
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Entry:
+        fields = dict(data)
+        fields["dropped"] = Counter(fields["dropped"])
+        fields["failed"] = Counter(fields["failed"])
+        return cls(**fields)
+
+
+class Ledger:
+    """The entries of a run in the order of the recipe."""
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._entries: dict[str, Entry] = {}
+        for entry in entries:
+            self.add(entry)
+
+    def __iter__(self) -> Any:
+        return iter(self._entries.values())
+
+    def __getitem__(self, path: str) -> Entry:
+        return self._entries[path]
+
+    def entry(self, path: str, op: str) -> Entry:
+        """The entry of a step, made empty where there is none yet."""
+        return self._entries.setdefault(path, Entry(path, op))
+
+    def add(self, entry: Entry) -> None:
+        self.entry(entry.path, entry.op).add(entry)
+
+    def imbalances(self, rows_written: int) -> list[str]:
+        """What does not add up, in words; empty where every row is accounted for.
+
+        Each entry must balance, each step must receive what the one before it let through, and the
+        files must hold what the last step let through.
+        """
+        found = [
+            f"{entry.path} ({entry.op}): {entry.missing:+d} rows unaccounted for"
+            for entry in self
+            if entry.missing
+        ]
+        chains: dict[str, list[Entry]] = {}
+        for entry in self:
+            chains.setdefault(_chain(entry.path), []).append(entry)
+        corpus = chains.pop("", [])
+        for chain in chains.values():
+            found += _breaks(chain)
+        arriving = sum(chain[-1].rows_out for chain in chains.values())
+        if corpus and corpus[0].rows_in != arriving:
+            found.append(f"{arriving} rows left the sources, {corpus[0].rows_in} reached the corpus")
+        found += _breaks(corpus)
+        last = corpus[-1].rows_out if corpus else arriving
+        if last != rows_written:
+            found.append(f"{last} rows passed the last step, {rows_written} are in the files")
+        return found
+
+
+def _chain(path: str) -> str:
+    parts = path.split(".steps[")[0] if path.startswith("sources.") else ""
+    return parts.removesuffix(".take")
+
+
+def _breaks(chain: list[Entry]) -> list[str]:
+    pairs = zip(chain, chain[1:], strict=False)
+    return [
+        f"{a.rows_out} rows left {a.path}, {b.rows_in} reached {b.path}"
+        for a, b in pairs
+        if a.rows_out != b.rows_in
+    ]

@@ -1,0 +1,166 @@
+"""From a checked recipe to stages of units, each with the key of its result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from typing import Any
+
+import polars as pl
+
+from datachef.core.corpus import CorpusOperator
+from datachef.core.flow import PlacedStep, corpus_steps, source_steps
+from datachef.core.loading import Loaded
+from datachef.core.run.keys import key_of, operator_identity, seed_of
+from datachef.core.run.output import OUTPUT
+from datachef.core.run.stage import (
+    DecisionTask,
+    OutputSpec,
+    SourceSpec,
+    StageSpec,
+    StepSpec,
+    UnitTask,
+)
+from datachef.core.source import Unit
+from datachef.core.survey import Survey
+from datachef.core.vocabulary import Vocabulary
+
+# Part of every key: a new layout of results never mistakes the old one for its own.
+LAYOUT = 1
+
+
+@dataclass
+class Wave:
+    """What can be done in parallel: the units, and when all are done the decisions."""
+
+    tasks: list[UnitTask] = field(default_factory=list)
+    decisions: list[DecisionTask] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Waves in the order in which they run.
+
+    `steps` are the ledger's entries (path, operator) in the order of the recipe, `final` the units
+    whose rows are the corpus, in the order of the data.
+    """
+
+    waves: tuple[Wave, ...]
+    final: tuple[UnitTask, ...]
+    steps: tuple[tuple[str, str], ...]
+    schema: str
+    surveys: Mapping[str, Survey]
+
+
+@dataclass
+class _Stream:
+    """Rows on their way: the units that hold them and the steps that wait to be run on them.
+
+    `depth` is the number of barriers behind them: the wave in which they are next worked on.
+    """
+
+    depth: int
+    inputs: list[tuple[Unit | None, str | None, str, int]]
+    source: SourceSpec | None
+    steps: list[StepSpec] = field(default_factory=list)
+
+
+class Planner:
+    """Cuts one recipe into stages."""
+
+    def __init__(self, loaded: Loaded, surveys: Mapping[str, Survey], vocabulary: Vocabulary) -> None:
+        assert loaded.recipe is not None
+        self._loaded = loaded
+        self._recipe = loaded.recipe
+        self._surveys = surveys
+        self._vocabulary = vocabulary
+        self._waves: dict[int, Wave] = {}
+        self._steps: list[tuple[str, str]] = []
+        tokenizer = self._recipe.tokenizer
+        self._tokenizer = str(loaded.beside(tokenizer)) if tokenizer else None
+        self._environment = {"layout": LAYOUT, "polars": pl.__version__, "datachef": version("datachef")}
+
+    def plan(self) -> Plan:
+        streams = []
+        for name in self._loaded.sources:
+            stream = self._read(name)
+            for step in source_steps(self._loaded, name):
+                (stream,) = self._advance([stream], step)
+            streams.append(stream)
+        for step in corpus_steps(self._loaded, self._vocabulary):
+            streams = self._advance(streams, step)
+        self._steps.append(("output", OUTPUT))
+        schema = self._schema()
+        spec = OutputSpec(schema, self._recipe.output.columns)
+        final = [task for stream in streams for task in self._close(stream, output=spec)]
+        waves = tuple(self._waves[depth] for depth in sorted(self._waves))
+        return Plan(waves, tuple(final), tuple(self._steps), schema, self._surveys)
+
+    def _read(self, name: str) -> _Stream:
+        found = self._surveys[name]
+        source = found.source
+        data = source.model_dump(mode="json", exclude={"steps", "format"}, exclude_unset=True)
+        spec = SourceSpec(
+            name, source.key, data, found.format.model_dump(mode="json"), dict(found.kinds)
+        )
+        inputs: list[tuple[Unit | None, str | None, str, int]] = [
+            (unit, None, f"{name}/{unit.name}{_range(unit)}", unit.size) for unit in found.units
+        ]
+        self._steps.append((f"sources.{name}", "read"))
+        return _Stream(0, inputs, spec)
+
+    def _advance(self, streams: list[_Stream], step: PlacedStep) -> list[_Stream]:
+        """The streams after one more step; a corpus operator closes them and begins a new one."""
+        operator = step.operator
+        self._steps.append((step.path, operator.op))
+        spec = StepSpec(step.path, operator.model_dump(mode="json"), operator_identity(operator))
+        if not isinstance(operator, CorpusOperator):
+            for stream in streams:
+                stream.steps.append(spec)
+            return streams
+        tasks = [task for stream in streams for task in self._close(stream, tail=spec)]
+        seed = seed_of(self._recipe.seed, step.path)
+        sources = tuple(self._loaded.sources)
+        keys = tuple(task.key for task in tasks)
+        key = key_of("decision", self._environment, spec.identity, seed, sources, keys)
+        decision = DecisionTask(
+            key, spec, keys, seed, sources, f"{step.path} ({operator.op})",
+            size=sum(task.size for task in tasks),
+        )  # fmt: skip
+        depth = max(stream.depth for stream in streams)
+        self._waves[depth].decisions.append(decision)
+        inputs: list[tuple[Unit | None, str | None, str, int]] = [
+            (None, task.key, task.label, task.size) for task in tasks
+        ]
+        return [_Stream(depth + 1, inputs, None, [replace(spec, decision=key)])]
+
+    def _close(
+        self, stream: _Stream, tail: StepSpec | None = None, output: OutputSpec | None = None
+    ) -> list[UnitTask]:
+        """The units of the stage that a stream ends with here, put into its wave."""
+        rejects = self._recipe.rejects
+        limit = {"none": 0, "all": None, "sample": rejects.per_reason}[rejects.keep]
+        stage = StageSpec(tuple(stream.steps), stream.source, tail, output, self._tokenizer, limit)
+        fingerprint = key_of(self._environment, stage.identity())
+        tasks = []
+        for unit, parent, label, size in stream.inputs:
+            content: Any = unit.identity if unit is not None else parent
+            name = unit.name if unit is not None else ""
+            key = key_of("unit", fingerprint, name, content)
+            tasks.append(UnitTask(key, stage, label, size, unit, parent))
+        self._waves.setdefault(stream.depth, Wave()).tasks += tasks
+        return tasks
+
+    def _schema(self) -> str:
+        """The schema of the output: as written, or conversations where all sources are such."""
+        written = self._recipe.output.schema_
+        if written is not None:
+            return written
+        conversational = all(found.format.conversational for found in self._surveys.values())
+        return "messages" if conversational else "text"
+
+
+def _range(unit: Unit) -> str:
+    start = unit.place.get("start")
+    return "" if start is None else f"[{start}:{unit.place.get('stop')}]"

@@ -1,0 +1,135 @@
+"""What a finished run has to say, on disk and to whoever asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from datachef.core.host import Host
+from datachef.core.loading import Loaded
+from datachef.core.run.ledger import Ledger
+from datachef.core.run.plan import Plan
+
+MANIFEST_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of a run; `units_cached` of `units` were there already."""
+
+    folder: Path
+    ledger: Ledger
+    rows: int
+    tokens: int
+    bytes_read: int
+    seconds: float
+    units: int
+    units_cached: int
+    ignored_fields: Mapping[str, Mapping[str, int]]
+
+    def to_data(self) -> dict[str, Any]:
+        """The report as JSON-ready data."""
+        return {
+            "folder": str(self.folder),
+            "rows": self.rows,
+            "tokens": self.tokens,
+            "bytes_read": self.bytes_read,
+            "seconds": self.seconds,
+            "units": self.units,
+            "units_cached": self.units_cached,
+            "ignored_fields": {k: dict(v) for k, v in self.ignored_fields.items()},
+            "ledger": [entry.to_data() for entry in self.ledger],
+        }
+
+
+def manifest(loaded: Loaded, plan: Plan, host: Host, files: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the corpus was made of and with; the same for every run of the same recipe and data."""
+    assert loaded.recipe is not None
+    vocabulary = host.vocabulary
+    used = sorted({op for _, op in plan.steps if op in vocabulary})
+    packages = {vocabulary.package(op) for op in used}
+    return {
+        "manifest_version": MANIFEST_VERSION,
+        "datachef": version("datachef"),
+        "polars": pl.__version__,
+        "recipe": loaded.recipe.to_data(),
+        "vocabulary": vocabulary.fingerprint,
+        "operators": {op: vocabulary[op].version for op in used},
+        "plugins": [
+            {"name": p.name, "package": p.package, "version": p.version}
+            for p in host.plugins
+            if p.package in packages and not p.error
+        ],
+        "inputs": {name: _input(plan, name) for name in plan.surveys},
+        "schema": plan.schema,
+        "outputs": files,
+    }
+
+
+def _input(plan: Plan, name: str) -> dict[str, Any]:
+    found = plan.surveys[name]
+    return {
+        "kind": found.source.key,
+        "licence": found.source.licence,
+        "format": found.format.model_dump(mode="json"),
+        "units": [
+            {"name": unit.name, "bytes": unit.size, "identity": unit.identity}
+            for unit in found.units
+        ],
+        **found.source.provenance(),
+    }
+
+
+def dataset_card(loaded: Loaded, plan: Plan, report: Report, pattern: str) -> str:
+    """A README.md that `datasets` reads the layout from and people read the ledger in."""
+    from datachef.core import document
+
+    recipe = loaded.recipe
+    assert recipe is not None
+    front = document.dump(
+        {
+            "configs": [
+                {"config_name": "default", "data_files": [{"split": "train", "path": pattern}]}
+            ],
+            "tags": ["datachef"],
+        }
+    )
+    lines = [
+        f"---\n{front}---\n",
+        f"# {recipe.name}\n",
+        *([recipe.description + "\n"] if recipe.description else []),
+        f"{report.rows:,} rows, {report.tokens:,} tokens, schema `{plan.schema}`. Made by datachef "
+        f"{version('datachef')} from the recipe in `manifest.json`.\n",
+        "## Sources\n",
+        "| source | licence | description |",
+        "|---|---|---|",
+        *(
+            f"| {name} | {_cell(found.source.licence) or 'not stated'} | {_cell(found.source.description)} |"
+            for name, found in plan.surveys.items()
+        ),
+        "\n## Ledger\n",
+        "| step | operator | rows in | rows out | dropped | failed | created |",
+        "|---|---|--:|--:|---|---|--:|",
+        *(
+            f"| {e.path} | {e.op} | {e.rows_in:,} | {e.rows_out:,} | {_reasons(e.dropped)} | "
+            f"{_reasons(e.failed)} | {e.created:,} |"
+            for e in report.ledger
+        ),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason} {count:,}" for reason, count in sorted(counts.items()))
+
+
+def _cell(text: str) -> str:
+    """Text that stays inside a table cell and is no markup."""
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return " ".join(escaped.replace("|", "\\|").split())

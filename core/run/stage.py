@@ -1,0 +1,142 @@
+"""Stages as plain data: what travels to a worker, whatever engine carries it there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from datachef.core.source import Unit
+
+
+@dataclass(frozen=True)
+class StepSpec:
+    """A step as plain data; `decision` is the key of the decision that a corpus operator applies."""
+
+    path: str
+    data: Mapping[str, Any]
+    identity: Mapping[str, Any]
+    decision: str | None = None
+
+
+@dataclass(frozen=True)
+class SourceSpec:
+    """What a worker needs to read a source: its kind and parameters, its format and columns."""
+
+    name: str
+    key: str
+    data: Mapping[str, Any]
+    format: Mapping[str, Any]
+    kinds: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """The last step: rows as they are written."""
+
+    schema: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """A run of steps without a barrier.
+
+    It begins with the rows of a source, or with those of an earlier stage and a decision about
+    them; it ends with the summaries of a corpus operator (`tail`), or with rows to write (`output`).
+    """
+
+    steps: tuple[StepSpec, ...] = ()
+    source: SourceSpec | None = None
+    tail: StepSpec | None = None
+    output: OutputSpec | None = None
+    tokenizer: str | None = None
+    rejects: int | None = 0
+
+    def identity(self) -> dict[str, Any]:
+        """All that the results of this stage depend on, apart from its input."""
+        data = asdict(self)
+        for step in [*data["steps"], *([data["tail"]] if data["tail"] else [])]:
+            del step["data"]
+        if data["source"]:
+            del data["source"]["data"]
+        return data
+
+
+@dataclass(frozen=True)
+class UnitTask:
+    """One unit of a stage: reads a unit of the source or the rows of `parent`, leaves its own."""
+
+    key: str
+    stage: StageSpec
+    label: str
+    size: int
+    unit: Unit | None = None
+    parent: str | None = None
+
+    kind = "unit"
+
+
+@dataclass(frozen=True)
+class DecisionTask:
+    """The decision of a corpus operator from the summaries of all units before it."""
+
+    key: str
+    step: StepSpec
+    summaries: tuple[str, ...]
+    seed: int
+    sources: tuple[str, ...]
+    label: str
+    size: int = 0
+
+    kind = "decision"
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """One file of the corpus, made of whole parts of finished units, in order."""
+
+    file: str
+    folder: str
+    format: str
+    parts: tuple[tuple[str, Mapping[str, Any]], ...]
+    schema: Mapping[str, str] = field(default_factory=dict)
+    label: str = ""
+    size: int = 0
+
+    kind = "shard"
+
+
+Task = UnitTask | DecisionTask | ShardTask
+
+
+def to_data(task: Task) -> dict[str, Any]:
+    """A task as JSON-ready data."""
+    return {"kind": task.kind, **asdict(task)}
+
+
+def from_data(data: Mapping[str, Any]) -> Task:
+    """The task that `to_data` described."""
+    fields = dict(data)
+    kind = fields.pop("kind")
+    if kind == "unit":
+        unit = fields["unit"]
+        fields["unit"] = Unit(**unit) if unit else None
+        fields["stage"] = _stage(fields["stage"])
+        return UnitTask(**fields)
+    if kind == "decision":
+        fields["step"] = StepSpec(**fields["step"])
+        return DecisionTask(**fields | {k: tuple(fields[k]) for k in ("summaries", "sources")})
+    return ShardTask(**fields | {"parts": tuple((key, facts) for key, facts in fields["parts"])})
+
+
+def _stage(data: Mapping[str, Any]) -> StageSpec:
+    output = data["output"]
+    return StageSpec(
+        steps=tuple(StepSpec(**step) for step in data["steps"]),
+        source=SourceSpec(**data["source"]) if data["source"] else None,
+        tail=StepSpec(**data["tail"]) if data["tail"] else None,
+        output=OutputSpec(output["schema"], tuple(output["columns"])) if output else None,
+        tokenizer=data["tokenizer"],
+        rejects=data["rejects"],
+    )

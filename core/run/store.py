@@ -1,0 +1,94 @@
+"""Results on disk under their keys: each is there whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+
+from datachef.core.errors import RunError
+
+
+def write_atomically(path: Path, raw: bytes) -> None:
+    """The file holds all of `raw` or what it held before, whenever the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(path)
+    temporary.write_bytes(raw)
+    temporary.replace(path)
+
+
+def checksum(path: Path) -> str:
+    """The BLAKE2b-128 digest of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def write_frame(frame: pl.DataFrame, path: Path, compression: Any = "lz4") -> dict[str, Any]:
+    """Writes a Parquet file atomically and tells its size, rows and checksum."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(path)
+    frame.write_parquet(temporary, compression=compression, statistics=False)
+    facts = {
+        "file": path.name,
+        "rows": frame.height,
+        "bytes": temporary.stat().st_size,
+        "checksum": checksum(temporary),
+    }
+    temporary.replace(path)
+    return facts
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+
+
+class Store:
+    """The cache of one project: records (JSON) and the files that they name, by key."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, key: str) -> Path:
+        return self.root / "units" / key[:2]
+
+    def path(self, key: str, suffix: str) -> Path:
+        return self.folder(key) / f"{key}.{suffix}"
+
+    def record(self, key: str) -> dict[str, Any] | None:
+        """What is known of a finished result; None where it, or a file that it names, is missing."""
+        try:
+            record: dict[str, Any] = orjson.loads(self.path(key, "json").read_bytes())
+        except (OSError, orjson.JSONDecodeError):
+            return None
+        for facts in record["files"]:
+            try:
+                size = (self.folder(key) / facts["file"]).stat().st_size
+            except OSError:
+                return None
+            if size != facts["bytes"]:
+                return None
+        return record
+
+    def finish(self, key: str, record: Mapping[str, Any]) -> None:
+        """Marks a result as done; its files must be in place."""
+        write_atomically(self.path(key, "json"), orjson.dumps(record))
+
+    def checked(self, key: str, facts: Mapping[str, Any]) -> Path:
+        """The path of a file that a record names, its content verified.
+
+        Raises `RunError` when the file was damaged, after forgetting the record, so that the next
+        run makes it anew.
+        """
+        path = self.folder(key) / facts["file"]
+        if checksum(path) != facts["checksum"]:
+            with suppress(OSError):
+                self.path(key, "json").unlink()
+            raise RunError(f"the cached file {path} is damaged", "run again: it will be made anew")
+        return path

@@ -1,0 +1,213 @@
+"""Runs one unit of a stage: rows in, rows out in Parquet, everything else in the record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import polars as pl
+
+from datachef.core.corpus import CorpusOperator
+from datachef.core.errors import RunError
+from datachef.core.run.chain import Chain, safely
+from datachef.core.run.intake import REJECT_CHARACTERS, REJECTS, Intake
+from datachef.core.run.ledger import Entry, Ledger
+from datachef.core.run.output import OUTPUT, finished_rows
+from datachef.core.run.signal_cache import SignalCache
+from datachef.core.run.stage import UnitTask
+from datachef.core.run.store import Store, write_frame
+from datachef.core.run.tokens import TokenCounter
+from datachef.core.run.workshop import BuiltStage
+
+BATCH_BYTES = 8 * 2**20
+PART_BYTES = 32 * 2**20
+
+Progress = Callable[[int, int], None]
+
+
+class UnitRun:
+    """One run of one unit; use `run` once."""
+
+    def __init__(self, task: UnitTask, stage: BuiltStage, store: Store, progress: Progress) -> None:
+        self._task = task
+        self._stage = stage
+        self._store = store
+        self._progress = progress
+        self._ledger = Ledger()
+        self._rejects: list[pl.DataFrame] = []
+        self._kept_rejects: Counter[tuple[str, str]] = Counter()
+        self._parts: list[dict[str, Any]] = []
+        self._pending: list[pl.DataFrame] = []
+        self._summaries: list[pl.DataFrame] = []
+        self._extra: dict[str, Any] = {}
+        self._tokens = TokenCounter(task.stage.tokenizer)
+
+    def run(self, batch_bytes: int = BATCH_BYTES) -> dict[str, Any]:
+        """Leaves the unit's files and record in the store, and returns the record."""
+        unit_input = self._task.unit.identity if self._task.unit else self._task.parent
+        signals = SignalCache(self._store, unit_input, self._stage.steps)
+        chain = Chain(self._stage.steps, signals, self._reject)
+        for batch in self._batches(batch_bytes):
+            rows = chain.run(batch)
+            self._leave(rows)
+            self._progress(0, rows.height)
+        self._flush()
+        signals.finish()
+        return self._finish(chain)
+
+    def _batches(self, batch_bytes: int) -> Iterator[pl.DataFrame]:
+        if self._stage.source is not None:
+            yield from self._intake(batch_bytes)
+            return
+        parent = self._task.parent
+        record = self._store.record(parent) if parent else None
+        if parent is None or record is None:
+            raise RunError(f"the rows before {self._task.label} are gone from the cache", "run again")
+        for facts in record["parts"]:
+            frame = pl.read_parquet(self._store.checked(parent, facts))
+            for batch in bounded(frame, batch_bytes):
+                self._progress(batch.estimated_size(), 0)
+                yield batch
+
+    def _intake(self, batch_bytes: int) -> Iterator[pl.DataFrame]:
+        spec, unit = self._task.stage.source, self._task.unit
+        assert spec is not None and unit is not None and self._stage.source is not None
+        assert self._stage.format is not None
+        intake = Intake(spec.name, unit, self._stage.format, spec.kinds)
+        entry = self._ledger.entry(f"sources.{spec.name}", "read")
+        seen = 0
+        for batch in intake.batches(self._stage.source.read(unit), batch_bytes):
+            self._keep(intake.quarantine())
+            entry.rows_out += batch.height
+            entry.tokens += int(self._tokens.count(batch["text"]).sum())
+            self._progress(intake.bytes_in - seen, 0)
+            seen = intake.bytes_in
+            yield batch
+        self._keep(intake.quarantine())
+        entry.rows_in, entry.failed = intake.rows_in, intake.failed
+        self._extra = {"lines": intake.lines, "ignored": dict(intake.ignored)}
+
+    def _leave(self, rows: pl.DataFrame) -> None:
+        if self._task.stage.output is not None:
+            rows = self._as_output(rows)
+        if self._stage.tail is not None and rows.height:
+            rows = self._summarize(rows)
+        self._pending.append(rows)
+        if sum(frame.estimated_size() for frame in self._pending) >= PART_BYTES:
+            self._flush()
+
+    def _as_output(self, rows: pl.DataFrame) -> pl.DataFrame:
+        assert self._task.stage.output is not None
+        entry = self._ledger.entry("output", OUTPUT)
+        entry.rows_in += rows.height
+        tokens = self._tokens.count(rows["text"])
+        written, failed = finished_rows(rows.with_columns(tokens.alias("tokens")), self._task.stage.output)
+        entry.tokens += int(written["tokens"].sum())
+        entry.rows_out += written.height
+        if failed is not None:
+            entry.failed.update(dict(failed["reason"].value_counts().iter_rows()))
+            self._reject("output", "failed", failed)
+        return written.drop("tokens")
+
+    def _summarize(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Takes the summaries of the rows; a row that breaks the operator is failed and left out."""
+        step = self._stage.tail
+        assert step is not None and isinstance(step.operator, CorpusOperator)
+        operator = step.operator
+        needed = rows
+        if "tokens" in operator.reads() and "tokens" not in rows.columns:
+            needed = rows.with_columns(self._tokens.count(rows["text"]).alias("tokens"))
+        summaries, broken = safely(needed, operator.summarize)
+        self._summaries += summaries
+        if broken is None:
+            return rows
+        entry = self._ledger.entry(step.path, operator.op)
+        entry.rows_in += broken.height
+        entry.failed.update(dict(broken["reason"].value_counts().iter_rows()))
+        self._reject(step.path, "failed", broken)
+        return rows.filter(~rows["id"].is_in(broken["id"].implode()))
+
+    def _flush(self) -> None:
+        pending = [frame for frame in self._pending if frame.height]
+        self._pending = []
+        if pending:
+            frame = pl.concat(pending, how="diagonal_relaxed", rechunk=True)
+            path = self._store.path(self._task.key, f"{len(self._parts)}.parquet")
+            facts = write_frame(frame, path)
+            schema = {name: str(dtype) for name, dtype in frame.schema.items()}
+            text_bytes = int(frame.estimated_size())
+            self._parts.append(facts | {"schema": schema, "memory": text_bytes})
+
+    def _finish(self, chain: Chain) -> dict[str, Any]:
+        files = list(self._parts)
+        summary = None
+        if self._summaries:
+            table = pl.concat(self._summaries, rechunk=True)
+            summary = write_frame(table, self._store.path(self._task.key, "summary.parquet"))
+            files.append(summary)
+        rejects = None
+        if self._rejects:
+            table = pl.concat(self._rejects)
+            rejects = write_frame(table, self._store.path(self._task.key, "rejects.parquet"), "zstd")
+            files.append(rejects)
+        entries = [*self._ledger, *chain.ledger]
+        record = {
+            "key": self._task.key,
+            "label": self._task.label,
+            "files": files,
+            "parts": self._parts,
+            "summary": summary,
+            "rejects": rejects,
+            "ledger": [entry.to_data() for entry in _ordered(entries)],
+            **self._extra,
+        }
+        self._store.finish(self._task.key, record)
+        return record
+
+    def _reject(self, path: str, outcome: str, rows: pl.DataFrame) -> None:
+        detail = pl.col("detail") if "detail" in rows.columns else pl.lit("")
+        self._keep(
+            rows.select(
+                "id",
+                "source",
+                pl.lit(path).alias("step"),
+                pl.lit(outcome).alias("outcome"),
+                "reason",
+                detail.alias("detail"),
+                pl.lit(None, pl.String).alias("file"),
+                pl.lit(None, pl.Int64).alias("line"),
+                pl.col("text").str.slice(0, REJECT_CHARACTERS),
+            ).cast(REJECTS)  # type: ignore[arg-type]
+        )
+
+    def _keep(self, rejects: pl.DataFrame) -> None:
+        """Keeps rejected rows, of each step and reason the first so many of the unit."""
+        limit = self._task.stage.rejects
+        if limit == 0 or rejects.height == 0:
+            return
+        if limit is not None:
+            kept = []
+            for (step, reason), rows in rejects.group_by("step", "reason", maintain_order=True):
+                room = limit - self._kept_rejects[str(step), str(reason)]
+                self._kept_rejects[str(step), str(reason)] += min(room, rows.height)
+                kept.append(rows.head(max(room, 0)))
+            rejects = pl.concat(kept)
+        self._rejects.append(rejects)
+
+
+def bounded(frame: pl.DataFrame, limit: int) -> Iterator[pl.DataFrame]:
+    """The frame in slices of about `limit` bytes of text, each at least one row."""
+    sizes = frame["text"].str.len_bytes().cast(pl.Int64).cum_sum()
+    start = 0
+    while start < frame.height:
+        before = int(sizes[start - 1]) if start else 0
+        stop = int(sizes.search_sorted(before + limit, side="left")) + 1
+        yield frame[start:stop]
+        start = stop
+
+
+def _ordered(entries: list[Entry]) -> list[Entry]:
+    """The entries of a unit as the rows met them: reading first, the output last."""
+    rank = {"read": 0, OUTPUT: 2}
+    return sorted(entries, key=lambda entry: rank.get(entry.op, 1))

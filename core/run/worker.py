@@ -1,0 +1,60 @@
+"""A worker process: tasks come as lines of JSON on standard input, answers go out the same way."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from typing import Any, BinaryIO
+
+import orjson
+
+from datachef.core.engine import Setting
+
+
+def main() -> None:
+    """Serves until standard input ends; when it ends early, so does the process, at once."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    tasks: queue.Queue[dict[str, Any]] = queue.Queue()
+    setting = orjson.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_listen, args=(sys.stdin.buffer, tasks), daemon=True).start()
+    _serve(setting, tasks, answers)
+
+
+def _listen(stream: BinaryIO, tasks: queue.Queue[dict[str, Any]]) -> None:
+    for line in stream:
+        tasks.put(orjson.loads(line))
+    os._exit(0)
+
+
+def _serve(setting: dict[str, Any], tasks: queue.Queue[dict[str, Any]], answers: BinaryIO) -> None:
+    def say(**answer: Any) -> None:
+        answers.write(orjson.dumps(answer) + b"\n")
+        answers.flush()
+
+    from pathlib import Path
+
+    from datachef.core.errors import DatachefError
+    from datachef.core.host import Host
+    from datachef.core.run.stage import from_data
+    from datachef.core.run.workshop import Workshop
+
+    place = Setting(tuple(setting["plugin_files"]), Path(setting["cache"]))
+    workshop = Workshop(Host(place.plugin_files), place.cache)
+    while True:
+        task = from_data(tasks.get())
+        try:
+            say(record=workshop.perform(task, lambda b, r: say(bytes=b, rows=r)))
+        except DatachefError as error:
+            say(error=error.message, hint=error.hint)
+        except Exception as error:  # noqa: BLE001 - reported to the run, which names the task
+            say(error=f"{type(error).__name__}: {error}", hint="", traceback=traceback.format_exc())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Where tasks are carried out: a process with plugins loaded and operators built once per stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pydantic import TypeAdapter
+
+from datachef.core.corpus import Context, CorpusOperator
+from datachef.core.errors import PluginError, RunError
+from datachef.core.formats import Format
+from datachef.core.host import Host
+from datachef.core.run.chain import Step
+from datachef.core.run.stage import DecisionTask, ShardTask, StageSpec, StepSpec, Task, UnitTask
+from datachef.core.run.store import Store, write_frame
+from datachef.core.services import Services
+from datachef.core.source import Source
+
+_FORMAT: TypeAdapter[Format] = TypeAdapter(Format)
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class BuiltStage:
+    """A stage with its operators made and its decisions loaded."""
+
+    steps: tuple[Step, ...]
+    source: Source | None
+    format: Format | None
+    tail: Step | None
+
+
+class Workshop:
+    """Carries out tasks one after the other; knows nothing of other workers."""
+
+    def __init__(self, host: Host, cache: Path) -> None:
+        self._host = host
+        self.store = Store(cache)
+        self._services = Services(host.named("datachef_llm_backends"), cache / "llm")
+        self._stage: tuple[StageSpec, BuiltStage] | None = None
+
+    def perform(self, task: Task, progress: Progress) -> dict[str, Any]:
+        """The record of the task; one that is already in the store is not done again."""
+        if isinstance(task, ShardTask):
+            from datachef.core.run.output import write_shard
+
+            return write_shard(task, self.store)
+        done = self.store.record(task.key)
+        if done is not None:
+            return done
+        if isinstance(task, DecisionTask):
+            return self._decide(task)
+        return self._run_unit(task, progress)
+
+    def _run_unit(self, task: UnitTask, progress: Progress) -> dict[str, Any]:
+        from datachef.core.run.unit import UnitRun
+
+        return UnitRun(task, self._built(task.stage), self.store, progress).run()
+
+    def _decide(self, task: DecisionTask) -> dict[str, Any]:
+        operator = self._operator(task.step)
+        if not isinstance(operator, CorpusOperator):
+            raise PluginError(f"{operator.op} is not a corpus operator")
+        files = []
+        for key in task.summaries:
+            record = self.store.record(key)
+            if record is None:
+                raise RunError(f"the rows before {task.step.path} are gone from the cache", "run again")
+            if record["summary"]:
+                files.append(self.store.checked(key, record["summary"]))
+        summaries = pl.scan_parquet(files) if files else None
+        decision = (
+            operator.resolve(summaries, Context(task.seed, task.sources))
+            if summaries is not None
+            else pl.DataFrame()
+        )
+        facts = write_frame(decision, self.store.path(task.key, "decision.parquet"))
+        record = {"key": task.key, "files": [facts], "ledger": []}
+        self.store.finish(task.key, record)
+        return record
+
+    def _operator(self, step: StepSpec) -> Any:
+        return self._host.vocabulary.operator(step.data).connect(self._services)
+
+    def _step(self, spec: StepSpec) -> Step:
+        decision = None
+        if spec.decision is not None:
+            record = self.store.record(spec.decision)
+            if record is None:
+                raise RunError(f"the decision of {spec.path} is gone from the cache", "run again")
+            decision = pl.read_parquet(self.store.checked(spec.decision, record["files"][0]))
+        return Step(spec.path, self._operator(spec), decision)
+
+    def _built(self, spec: StageSpec) -> BuiltStage:
+        if self._stage is None or self._stage[0] != spec:
+            source = None
+            if spec.source is not None:
+                source = self._host.vocabulary.source(spec.source.key, spec.source.data)
+            built = BuiltStage(
+                steps=tuple(self._step(step) for step in spec.steps),
+                source=source,
+                format=_FORMAT.validate_python(spec.source.format) if spec.source else None,
+                tail=self._step(spec.tail) if spec.tail else None,
+            )
+            self._stage = (spec, built)
+        return self._stage[1]

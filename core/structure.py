@@ -1,0 +1,131 @@
+"""What is wrong with a document, from what pydantic says, in words for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from datachef.core.document import Document, Location
+from datachef.core.host import Plugin
+from datachef.core.problems import Problem, did_you_mean, dotted
+from datachef.core.source import Source
+from datachef.core.vocabulary import Vocabulary
+
+_CODES = {
+    "extra_forbidden": "unknown_field",
+    "missing": "missing_field",
+    "union_tag_invalid": "unknown_operator",
+    "union_tag_not_found": "missing_operator",
+}
+
+
+def problems_of(
+    error: ValidationError,
+    document: Document,
+    model: type[BaseModel],
+    vocabulary: Vocabulary,
+    broken: list[Plugin],
+) -> list[Problem]:
+    """Every mistake that validation found, each at its place in the document."""
+    found = []
+    for item in error.errors(include_url=False):
+        location = _in_document(item["loc"], document.data)
+        problem = _problem(item, location, document, model, vocabulary, broken)
+        found.append(document.locate(problem, location))
+    return found
+
+
+def _in_document(loc: tuple[str | int, ...], data: Any) -> Location:
+    """A pydantic location without the tags of unions and the marks of keys, which are not written."""
+    location: list[str | int] = []
+    here = data
+    for index, part in enumerate(loc):
+        inside = isinstance(here, Mapping) and part in here
+        inside = inside or (isinstance(here, list) and isinstance(part, int) and part < len(here))
+        if inside:
+            location.append(part)
+            here = here[part]
+        elif index == len(loc) - 1 and isinstance(part, str) and isinstance(here, Mapping) and part != "[key]":
+            location.append(part)
+    return tuple(location)
+
+
+def _problem(
+    item: Any,
+    location: Location,
+    document: Document,
+    model: type[BaseModel],
+    vocabulary: Vocabulary,
+    broken: list[Plugin],
+) -> Problem:
+    kind, context, path = item["type"], item.get("ctx", {}), dotted(location)
+    code = _CODES.get(kind, kind)
+    if kind == "extra_forbidden":
+        name = str(location[-1]) if location else ""
+        known = _known_fields(_value_at(document.data, location[:-1]), location[:-1], model, vocabulary)
+        return Problem(code, f"unknown field {name!r}", path, did_you_mean(name, known))
+    if kind == "missing":
+        return Problem(code, f"{str(item['loc'][-1])!r} is missing", path, "write it here")
+    if kind == "union_tag_invalid":
+        name = str(context.get("tag", ""))
+        is_mix = location[:1] == ("mix",)
+        hint = _operator_hint(name, is_mix, vocabulary, broken)
+        return Problem(code, f"no operator {name!r} can stand here", path, hint)
+    if kind == "union_tag_not_found":
+        return Problem(code, "a step names its operator", path, "write op: followed by a name")
+    if kind == "literal_error" and location and location[-1] == "op":
+        name = str(item["input"])
+        hint = _operator_hint(name, location[:1] == ("mix",), vocabulary, broken)
+        return Problem("unknown_operator", f"no operator {name!r} can stand here", path, hint)
+    if kind == "source_kind":
+        hint = "or a name of the pool, with none of them" if "path" in vocabulary.source_keys else ""
+        return Problem(code, item["msg"], path, hint)
+    message = item["msg"].removeprefix("Value error, ")
+    shown = repr(item["input"])
+    if kind.endswith(("_type", "_parsing", "than", "equal", "error", "format")) and len(shown) < 80:
+        message = f"{message}, got {shown}"
+    return Problem(code, message[:1].lower() + message[1:], path)
+
+
+def _operator_hint(name: str, mix: bool, vocabulary: Vocabulary, broken: list[Plugin]) -> str:
+    if name in vocabulary:
+        return f"{name} is a {vocabulary[name].shape} operator: " + (
+            "it stands in steps" if mix else "it stands in mix"
+        )
+    fitting = [known for known in vocabulary if (vocabulary[known].shape == "mix") == mix]
+    hint = did_you_mean(name, fitting)
+    if broken:
+        causes = "; ".join(f"{plugin.name} ({plugin.error})" for plugin in broken)
+        hint += f" - or it is in a plugin that could not be loaded: {causes}"
+    return hint
+
+
+def _value_at(data: Any, location: Location) -> Any:
+    for part in location:
+        data = data[part]
+    return data
+
+
+def _known_fields(
+    value: Any, location: Location, model: type[BaseModel], vocabulary: Vocabulary
+) -> set[str]:
+    """The fields that may stand in the mapping at `location`."""
+    if isinstance(value, Mapping) and value.get("op") in vocabulary:
+        return set(vocabulary[value["op"]].model_fields)
+    if not location:
+        return _names(model)
+    if location[0] == "sources" and len(location) == 2:
+        return _names(Source) | set(vocabulary.source_keys) | {
+            name for key in vocabulary.source_keys for name in vocabulary.source_type(key).model_fields
+        }
+    field = model.model_fields.get(str(location[0]))
+    inner = field.annotation if field else None
+    if len(location) == 1 and isinstance(inner, type) and issubclass(inner, BaseModel):
+        return _names(inner)
+    return set()
+
+
+def _names(model: type[BaseModel]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()}

@@ -1,0 +1,74 @@
+"""What a source offers: its units, its format, its columns - from its first rows alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from datachef.core.errors import MissingPackageError
+from datachef.core.formats import Format, RowError, recognise
+from datachef.core.problems import did_you_mean
+from datachef.core.run.intake import column_kinds, sample, stored_name
+from datachef.core.source import Source, SourceError, Unit
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A source as it was found."""
+
+    source: Source
+    units: Sequence[Unit]
+    format: Format
+    kinds: Mapping[str, str]
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(unit.size for unit in self.units)
+
+    @property
+    def columns(self) -> set[str]:
+        """The columns that rows of this source have when they are read."""
+        content = {"text", "messages"} if self.format.conversational else {"text"}
+        return {"id", "source"} | content | {stored_name(name) for name in self.kinds}
+
+
+def survey(source: Source) -> Survey:
+    """Looks at a source. Raises `SourceError` where it cannot be read or its format is unclear."""
+    units = _units(source)
+    rows = sample(source, units)
+    if not rows:
+        raise SourceError("no_rows", "not one readable row at its beginning", "is the file format right?")
+    names = {name for row in rows for name in row}
+    row_format = source.format or recognise(names)
+    if row_format is None:
+        raise SourceError(
+            "unclear_format",
+            f"no usual format fits the fields {', '.join(sorted(names)[:12])}",
+            "say which hold the content, for example format: {text: FIELD} or "
+            "format: {prompt: FIELD, completion: FIELD}",
+        )
+    fits = 0
+    for row in rows:
+        try:
+            row_format.convert(row)
+            fits += 1
+        except RowError as error:
+            trouble = str(error)
+    if not fits:
+        missing = row_format.fields() - names
+        hint = did_you_mean(min(missing), names) if missing else "look at the first rows"
+        raise SourceError("format_mismatch", f"the format fits none of the first rows: {trouble}", hint)
+    return Survey(source, units, row_format, column_kinds(rows, row_format.uses()))
+
+
+def _units(source: Source) -> Sequence[Unit]:
+    try:
+        return source.units()
+    except ImportError as error:
+        requirement = next(iter(source.requires().values()), str(error.name))
+        raise SourceError(
+            "missing_package", f"needs {error.name}", f'pip install "{requirement}"'
+        ) from error
+    except MissingPackageError as error:
+        raise SourceError("missing_package", error.message, error.hint) from error

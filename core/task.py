@@ -1,0 +1,74 @@
+"""What a recipe is for: the benchmark, how it is scored, what the corpus should resemble."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BenchmarkFile(_Model):
+    """Test items in a local file (jsonl, jsonl.gz, jsonl.zst, Parquet or CSV)."""
+
+    path: str = Field(description="The file, relative to the task file.")
+    prompt: str = Field("prompt", description="The field that holds the question.")
+    answer: str = Field("answer", description="The field that holds the gold answer.")
+    choices: str | None = Field(None, description="The field that lists the options, if any.")
+
+
+class LMEvalBenchmark(_Model):
+    """A task of lm-evaluation-harness, by name."""
+
+    lm_eval: str
+
+
+class Examples(_Model):
+    """A training split that the corpus should resemble; never the benchmark itself."""
+
+    path: str
+    prompt: str = "prompt"
+    answer: str = "answer"
+
+
+class Budget(_Model):
+    """The size of a corpus: exactly one of tokens and rows."""
+
+    tokens: Annotated[int, Field(gt=0, description="Tokens of text.")] | None = None
+    rows: Annotated[int, Field(gt=0, description="Rows.")] | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Budget:
+        if (self.tokens is None) == (self.rows is None):
+            raise ValueError("give exactly one of tokens and rows")
+        return self
+
+
+class Task(_Model):
+    """The contents of a `task.yaml`."""
+
+    name: str
+    instruction: str = ""
+    benchmark: BenchmarkFile | LMEvalBenchmark
+    examples: Examples | None = None
+    metric: Literal[
+        "number_match", "exact_match", "multiple_choice", "label", "yes_no", "unit_tests",
+        "math_match", "number_tolerance",
+    ] = "exact_match"  # fmt: skip
+    base_model: str = "tiny"
+    budget: Budget | None = None
+
+    @classmethod
+    def located(cls, data: dict[str, Any], folder: Path) -> Task:
+        """The task with its relative paths resolved against the folder of its file."""
+        task = cls.model_validate(data)
+        updates: dict[str, Any] = {}
+        for name in ("benchmark", "examples"):
+            part = getattr(task, name)
+            if part is not None and hasattr(part, "path"):
+                updates[name] = part.model_copy(update={"path": str(folder / part.path)})
+        return task.model_copy(update=updates)

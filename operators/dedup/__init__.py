@@ -1,0 +1,1 @@
+"""Deduplication: documents that share a key are copies, the first of each cluster stays."""

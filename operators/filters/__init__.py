@@ -1,0 +1,1 @@
+"""Filters: signals measure a row, rules decide on it."""

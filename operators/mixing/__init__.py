@@ -1,0 +1,1 @@
+"""Mixing: how often each row of each source is taken."""

@@ -1,0 +1,1 @@
+"""Selection: which rows of the whole corpus stay."""

@@ -1,0 +1,1 @@
+"""Synthesis: new rows through an LLM backend."""

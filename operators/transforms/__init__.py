@@ -1,0 +1,1 @@
+"""Transforms: a batch in, a batch out, row by row in meaning."""

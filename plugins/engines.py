@@ -1,0 +1,16 @@
+"""The engines we register."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from datachef.core import hookimpl
+from datachef.core.engine import Engine
+
+
+@hookimpl
+def datachef_engines() -> Mapping[str, Callable[..., Engine]]:
+    from datachef.core.engine import InlineEngine
+    from datachef.core.run.local import LocalEngine
+
+    return {"inline": InlineEngine, "local": LocalEngine}

@@ -1,0 +1,125 @@
+"""LLM backend for any server that speaks the OpenAI protocol (vLLM, llama.cpp, hosted APIs).
+
+Where it is and how to be let in come from the environment: DATACHEF_LLM_BASE_URL and, where the
+server wants one, DATACHEF_LLM_API_KEY. There is no default address: nothing is sent anywhere that
+was not named.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from datachef.core.errors import DatachefError, MissingPackageError, RunError
+from datachef.core.hookspecs import hookimpl
+from datachef.core.llm import Completion, LLMBackend, LLMError, Request, TransientLLMError
+
+if TYPE_CHECKING:
+    import openai
+
+BASE_URL = "DATACHEF_LLM_BASE_URL"
+API_KEY = "DATACHEF_LLM_API_KEY"
+TIMEOUT = 600.0
+
+
+class OpenAIBackend(LLMBackend):
+    """Chat completions over HTTP."""
+
+    def __init__(self, base_url: str, api_key: str = "") -> None:
+        """Raises `MissingPackageError` without the package `openai`."""
+        try:
+            import openai
+        except ImportError as error:
+            raise MissingPackageError("openai", "datachef[llm]", "the backend openai") from error
+        self._client = openai.OpenAI(
+            base_url=base_url,
+            api_key=api_key or "unused",
+            timeout=TIMEOUT,
+            max_retries=0,
+            # The package would add these from variables that were set for another service.
+            default_headers={
+                "OpenAI-Organization": openai.Omit(),  # type: ignore[dict-item]
+                "OpenAI-Project": openai.Omit(),  # type: ignore[dict-item]
+            },
+        )
+
+    @classmethod
+    def from_environment(cls) -> OpenAIBackend:
+        """The backend that the environment names; a `DatachefError` says what to set."""
+        base_url = os.environ.get(BASE_URL, "")
+        if not base_url:
+            raise DatachefError(
+                "the backend openai does not know its server",
+                hint=f"set {BASE_URL} (for example http://127.0.0.1:8000/v1) "
+                f"and {API_KEY} where the server wants a key",
+            )
+        return cls(base_url, os.environ.get(API_KEY, ""))
+
+    def complete(self, request: Request) -> Completion:
+        import openai
+
+        try:
+            return _completion(self._client.chat.completions.create(**_arguments(request)))
+        except openai.APIStatusError as error:
+            raise _by_status(error) from error
+        except openai.APIConnectionError as error:  # timeouts too
+            raise TransientLLMError(f"no answer from {self._client.base_url}: {error}") from error
+        except (openai.APIError, ValueError) as error:
+            raise TransientLLMError(f"an answer that is no chat completion: {error}") from error
+
+
+def _arguments(request: Request) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
+        "model": request.model,
+        "messages": [{"role": role, "content": content} for role, content in request.messages],
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+    }
+    if request.seed is not None:
+        arguments["seed"] = request.seed
+    if request.response_schema is not None:
+        schema = {"name": "answer", "schema": dict(request.response_schema), "strict": True}
+        arguments["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return arguments
+
+
+def _completion(answer: Any) -> Completion:
+    choices = getattr(answer, "choices", None)
+    if not choices or choices[0].message is None:
+        raise ValueError("it has no choices")
+    text = choices[0].message.content
+    if not isinstance(text, str):
+        raise LLMError(f"the model gave no text (finish reason {choices[0].finish_reason})")
+    usage = answer.usage
+    return Completion(
+        text,
+        usage.prompt_tokens if usage else 0,
+        usage.completion_tokens if usage else 0,
+        choices[0].finish_reason == "length",
+    )
+
+
+def _by_status(error: openai.APIStatusError) -> DatachefError:
+    """What the status means to the caller: repeat, give up this request, or stop."""
+    status = error.status_code
+    message = f"the LLM server answered {status}: {error.message[:500]}"
+    if status in (401, 403, 404):
+        return RunError(message, hint=f"check {BASE_URL}, {API_KEY} and the name of the model")
+    if error.code == "insufficient_quota":
+        return RunError(message)
+    if status in (408, 409, 425, 429) or status >= 500:
+        return TransientLLMError(message, retry_after=_seconds(error))
+    return LLMError(message)
+
+
+def _seconds(error: openai.APIStatusError) -> float | None:
+    try:
+        return max(0.0, float(error.response.headers["retry-after"]))
+    except (KeyError, ValueError):
+        return None
+
+
+@hookimpl
+def datachef_llm_backends() -> Mapping[str, Callable[[], LLMBackend]]:
+    return {"openai": OpenAIBackend.from_environment}

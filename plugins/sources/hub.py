@@ -1,0 +1,88 @@
+"""A Hugging Face dataset, by name on the hub or by local folder, streamed through `datasets`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import Field
+
+from datachef.core.source import RawRow, Source, SourceError, Unit
+
+
+class HubSource(Source):
+    """A dataset for `datasets.load_dataset`; the manifest pins the revision that was read."""
+
+    key: ClassVar[str] = "hf"
+
+    hf: str = Field(min_length=1, max_length=4096, description="org/name, or a local folder.")
+    config: str | None = Field(None, description="The configuration, where there are several.")
+    split: str = Field("train", description="The split to read.")
+    revision: str | None = Field(None, description="A branch, tag or commit; by default the newest.")
+
+    def requires(self) -> Mapping[str, str]:
+        return {"datasets": "datachef[hf]"}
+
+    def located(self, folder: Path) -> Self:
+        local = folder / Path(self.hf).expanduser()
+        return self.model_copy(update={"hf": str(local)}) if local.is_dir() else self
+
+    def units(self) -> Sequence[Unit]:
+        shards = self._opened().num_shards
+        place = {"revision": self._commit, "shards": shards}
+        return [
+            Unit(
+                name=f"{Path(self.hf).name}/{self.split}-{index}",
+                identity=json.dumps([self.hf, self.config, self.split, self._commit, index, shards]),
+                size=self._bytes // shards,
+                place=place | {"index": index},
+            )
+            for index in range(shards)
+        ]
+
+    def read(self, unit: Unit) -> Iterator[RawRow]:
+        dataset = self._opened(unit.place["revision"])
+        shard = dataset.shard(num_shards=unit.place["shards"], index=unit.place["index"])
+        for position, row in enumerate(shard):
+            size = sum(len(value) if isinstance(value, str) else 8 for value in row.values())
+            yield RawRow(position, position + 1, size, row)
+
+    def provenance(self) -> Mapping[str, Any]:
+        return {"hf": self.hf if self._is_hub else Path(self.hf).name, "revision": self._commit}
+
+    @property
+    def _is_hub(self) -> bool:
+        return not Path(self.hf).is_dir()
+
+    @cached_property
+    def _commit(self) -> str:
+        if not self._is_hub:
+            files = sorted(path for path in Path(self.hf).rglob("*") if path.is_file())
+            return json.dumps([[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files])
+        from huggingface_hub import HfApi
+
+        try:
+            return str(HfApi().dataset_info(self.hf, revision=self.revision).sha)
+        except Exception as error:  # noqa: BLE001 - the hub's client raises a dozen kinds
+            raise SourceError(
+                "unreachable", f"{self.hf!r} on the hub: {type(error).__name__}", "check name and network"
+            ) from error
+
+    @property
+    def _bytes(self) -> int:
+        if not self._is_hub:
+            return sum(path.stat().st_size for path in Path(self.hf).rglob("*") if path.is_file())
+        return 0
+
+    def _opened(self, revision: str | None = None) -> Any:
+        from datasets import load_dataset
+
+        pinned = {"revision": revision or self._commit} if self._is_hub else {}
+        try:
+            return load_dataset(self.hf, self.config, split=self.split, streaming=True, **pinned)
+        except Exception as error:  # noqa: BLE001 - datasets raises a dozen kinds
+            first = (str(error).splitlines() or [""])[0]
+            raise SourceError("unreadable_dataset", f"{self.hf!r}: {first}") from error

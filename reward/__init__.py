@@ -1,0 +1,1 @@
+"""The reward that predicts what a recipe will score."""
