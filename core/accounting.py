@@ -17,7 +17,11 @@ def rejected(batch: pl.DataFrame, keep: pl.Series, reason: pl.Series | str) -> p
 
 
 def account(
-    op: str, batch: pl.DataFrame, result: pl.DataFrame, max_rows: int | None, reason: str = "emptied"
+    op: str,
+    batch: pl.DataFrame,
+    result: pl.DataFrame,
+    max_rows: int | None,
+    reason: str = "emptied",
 ) -> Outcome:
     """Compares what went in and came out by `id`, and numbers the rows made of one row.
 

@@ -83,7 +83,9 @@ def _follow(
         if columns is not None:
             for name in sorted(operator.reads() - columns - DERIVED):
                 hint = offers.get(name) or did_you_mean(name, columns)
-                loaded.add("missing_column", place, f"{operator.op} needs the column {name!r}", hint)
+                loaded.add(
+                    "missing_column", place, f"{operator.op} needs the column {name!r}", hint
+                )
             scene = Scene(frozenset(columns), limits)
             for parameter, message, hint in operator.objections(scene):
                 at = (*place, *parameter.split(".")) if parameter else place
@@ -91,7 +93,9 @@ def _follow(
             columns = columns | operator.writes()
         if isinstance(operator, Filter) and not operator.keep_signals:
             for name in operator.signal_names():
-                offers[name] = f"{operator.op} ({step.path}) measures it: set keep_signals: true there"
+                offers[name] = (
+                    f"{operator.op} ({step.path}) measures it: set keep_signals: true there"
+                )
     return columns
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -34,7 +35,9 @@ class Engine(ABC):
     def __init__(self, setting: Setting, workers: int) -> None: ...
 
     @abstractmethod
-    def map(self, tasks: Sequence[Task], progress: Progress) -> Iterator[tuple[int, dict[str, Any]]]:
+    def map(
+        self, tasks: Sequence[Task], progress: Progress
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yields (index of the task, its record) as tasks finish.
 
         `progress(label, bytes, rows)` is called with what was done since the last call. Raises
@@ -60,7 +63,8 @@ class InlineEngine(Engine):
 
         self._workshop = Workshop(Host(setting.plugin_files), setting.cache)
 
-    def map(self, tasks: Sequence[Task], progress: Progress) -> Iterator[tuple[int, dict[str, Any]]]:
+    def map(
+        self, tasks: Sequence[Task], progress: Progress
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         for index, task in enumerate(tasks):
-            label = task.label
-            yield index, self._workshop.perform(task, lambda b, r, at=label: progress(at, b, r))
+            yield index, self._workshop.perform(task, partial(progress, task.label))

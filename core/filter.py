@@ -56,7 +56,8 @@ class Filter(Operator):
         thresholds = {
             name
             for name, field in type(self).model_fields.items()
-            if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("threshold")
+            if isinstance(field.json_schema_extra, dict)
+            and field.json_schema_extra.get("threshold")
         }
         parameters = self.identity()["parameters"]
         kept = {k: v for k, v in parameters.items() if k not in thresholds | {"keep_signals"}}

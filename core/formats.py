@@ -115,9 +115,9 @@ class ShareGPTFormat(_Format):
     conversations: str = Field("conversations", description="The field with the list of turns.")
 
     def convert(self, row: Mapping[str, Any]) -> Turns:
-        return MessagesFormat(
-            messages=self.conversations, role="from", content="value"
-        ).convert(row)
+        return MessagesFormat(messages=self.conversations, role="from", content="value").convert(
+            row
+        )
 
 
 class AlpacaFormat(_Format):

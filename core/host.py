@@ -85,7 +85,9 @@ class Host:
             module = load()
         except Exception as error:  # noqa: BLE001 - a stranger's import may raise anything
             cause = f"{type(error).__name__}: {error}"
-            self.plugins.append(Plugin(plugin.name, plugin.package, plugin.version, plugin.module, cause))
+            self.plugins.append(
+                Plugin(plugin.name, plugin.package, plugin.version, plugin.module, cause)
+            )
             return
         self._refuse_misspelled(plugin, module)
         self._manager.register(module, name=f"{plugin.package}:{plugin.name}")

@@ -23,7 +23,7 @@ class LLMError(DatachefError):
 
 
 class TransientLLMError(LLMError):
-    """The request may succeed when repeated, after `retry_after` seconds if the server named them."""
+    """The request may succeed when repeated, after `retry_after` seconds where they are named."""
 
     def __init__(self, message: str, hint: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, hint)

@@ -46,9 +46,7 @@ class Loaded:
         self.problems.append(self.document.locate(problem, location))
 
 
-def load(
-    path: Path, host: Host, pool: Path | None = None, overrides: Sequence[str] = ()
-) -> Loaded:
+def load(path: Path, host: Host, pool: Path | None = None, overrides: Sequence[str] = ()) -> Loaded:
     """Reads a recipe file.
 
     `pool` binds the recipe to the sources of that pool. `overrides` are `a.b=value` assignments,
@@ -107,7 +105,9 @@ def _override(loaded: Loaded, override: str) -> None:
     parts = path.replace("[", ".").replace("]", "").split(".")
     for index, part in enumerate(parts):
         key: Any = int(part) if isinstance(here, list) and part.isdigit() else part
-        fits = isinstance(here, dict) or (isinstance(here, list) and isinstance(key, int) and key < len(here))
+        fits = isinstance(here, dict) or (
+            isinstance(here, list) and isinstance(key, int) and key < len(here)
+        )
         if not fits:
             loaded.add("bad_override", (), f"--set {override!r}: there is no place {path!r}")
             return
@@ -125,9 +125,7 @@ def _fill_empty_sources(data: dict[str, Any]) -> None:
             sources[name] = {} if source is None else source
 
 
-def _validated(
-    document: Document, model: type[Any], host: Host, problems: list[Problem]
-) -> Any:
+def _validated(document: Document, model: type[Any], host: Host, problems: list[Problem]) -> Any:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
@@ -153,7 +151,9 @@ def _load_pool(
     loaded: Loaded, recipe: Recipe, host: Host, bound_to: Path | None
 ) -> dict[str, Source]:
     if bound_to is not None and recipe.pool is not None:
-        loaded.add("not_in_pool", ("pool",), "this recipe is bound to a pool and cannot name another")
+        loaded.add(
+            "not_in_pool", ("pool",), "this recipe is bound to a pool and cannot name another"
+        )
     path = bound_to if bound_to is not None else loaded.beside(recipe.pool) if recipe.pool else None
     if path is None:
         return {}

@@ -135,9 +135,7 @@ def threshold(default: Any, *, description: str, **bounds: Any) -> Any:
 
     Takes the bounds of `pydantic.Field` (`ge`, `gt`, `le`, `lt`, `multiple_of`).
     """
-    return Field(
-        default, description=description, json_schema_extra={"threshold": True}, **bounds
-    )
+    return Field(default, description=description, json_schema_extra={"threshold": True}, **bounds)
 
 
 def _refuse_incomplete(cls: type[Operator], name: str) -> None:

@@ -62,8 +62,8 @@ def _environment() -> ImmutableSandboxedEnvironment:
     return environment
 
 
-def variables(template: str) -> frozenset[str]:
-    """The columns and parameters that a template names; raises `PromptError` when it is not allowed."""
+def names_in(template: str) -> frozenset[str]:
+    """The columns and parameters that a template names; a bad template is a `PromptError`."""
     from jinja2 import meta
 
     return frozenset(meta.find_undeclared_variables(_parse(template)))
@@ -151,7 +151,7 @@ def _refuse(node: jinja2.nodes.Node, loops: int) -> None:
 
 
 def _allowed(template: str) -> str:
-    variables(template)
+    names_in(template)
     return template
 
 

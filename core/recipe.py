@@ -61,8 +61,12 @@ class Recipe(BaseModel):
 
     name: Name
     description: str = ""
-    task: str | None = Field(None, description="A task.yaml: what it is for; turns decontamination on.")
-    pool: str | None = Field(None, description="A pool.yaml: sources that can be used by name alone.")
+    task: str | None = Field(
+        None, description="A task.yaml: what it is for; turns decontamination on."
+    )
+    pool: str | None = Field(
+        None, description="A pool.yaml: sources that can be used by name alone."
+    )
     seed: int = Field(0, ge=0, le=2**63 - 1)
     tokenizer: str | None = Field(
         None, description="A tokenizer.json to count tokens; without it one per four bytes."

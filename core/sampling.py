@@ -37,4 +37,9 @@ class Take(CorpusOperator):
         ids = summaries.select("id").collect()["id"]
         rank = priority(ids, context.seed).rank("ordinal")
         dropped = ids.filter(rank > self.rows)
-        return pl.DataFrame({"id": dropped, "reason": pl.repeat("not_sampled", len(dropped), dtype=pl.String, eager=True)})
+        return pl.DataFrame(
+            {
+                "id": dropped,
+                "reason": pl.repeat("not_sampled", len(dropped), dtype=pl.String, eager=True),
+            }
+        )

@@ -13,7 +13,7 @@ from datachef.core.problems import did_you_mean
 
 @dataclass(frozen=True)
 class Services:
-    """The registered LLM backends and the folder below which answers are remembered."""
+    """The registered LLM backends and the folder in which their answers are remembered."""
 
     backends: Mapping[str, Callable[[], LLMBackend]]
     cache: Path
@@ -30,5 +30,5 @@ class Services:
                 or "install a plugin that has datachef_llm_backends",
             )
         if name not in self._clients:
-            self._clients[name] = LLMClient(name, self.backends[name], self.cache / "llm")
+            self._clients[name] = LLMClient(name, self.backends[name], self.cache)
         return self._clients[name]

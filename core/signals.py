@@ -23,12 +23,9 @@ def measure(filters: Sequence[Filter], batch: pl.DataFrame) -> pl.DataFrame:
     """
     parts = []
     for members in _agreeing(filters):
-        intermediates = {
-            name: expression
-            for index in members
-            for name, expression in filters[index].signals().items()
-            if name.startswith("_")
-        }
+        intermediates: dict[str, pl.Expr] = {}
+        for index in members:
+            intermediates |= _intermediates(filters[index])
         view = batch.lazy().with_columns(**intermediates).collect() if intermediates else batch
         expressions, series = [], []
         for index in members:
@@ -52,7 +49,7 @@ def decide(operator: Filter, signals: pl.DataFrame) -> pl.Series:
     `signals` has the columns of the batch and this filter's signals under their own names.
     """
     reason = pl.lit(None, pl.String)
-    for name, rejects in reversed(operator.rules().items()):
+    for name, rejects in reversed(list(operator.rules().items())):
         reason = pl.when(rejects).then(pl.lit(name)).otherwise(reason)
     return signals.select(reason.alias("reason"))["reason"]
 
@@ -61,7 +58,7 @@ def _agreeing(filters: Sequence[Filter]) -> list[list[int]]:
     """Indices of filters in groups within which one intermediate name means one expression."""
     groups: list[tuple[list[int], dict[str, pl.Expr]]] = []
     for index, operator in enumerate(filters):
-        own = {name: s for name, s in operator.signals().items() if name.startswith("_")}
+        own = _intermediates(operator)
         for members, known in groups:
             if all(name not in known or known[name].meta.eq(own[name]) for name in own):
                 members.append(index)
@@ -70,6 +67,16 @@ def _agreeing(filters: Sequence[Filter]) -> list[list[int]]:
         else:
             groups.append(([index], own))
     return [members for members, _ in groups]
+
+
+def _intermediates(operator: Filter) -> dict[str, pl.Expr]:
+    found = {}
+    for name, signal in operator.signals().items():
+        if name.startswith("_"):
+            if not isinstance(signal, pl.Expr):
+                raise PluginError(f"{operator.op}: the intermediate {name} must be an expression")
+            found[name] = signal
+    return found
 
 
 def _refuse_wrong_length(op: str, name: str, values: pl.Series, height: int) -> None:

@@ -17,8 +17,9 @@ from datachef.core.operator import Operator
 class Unit:
     """A part of a source that one worker reads: a byte range, a compressed file, a row group.
 
-    `name` is the file as people know it, `identity` all that its content depends on, `place` what
-    the source needs to read it again in another process (plain JSON), `size` its bytes on disk.
+    `name` is the file as people know it, `identity` tells one version of its content from another,
+    `place` is what the source needs to read it in another process (plain JSON), `size` its bytes on
+    disk.
     """
 
     name: str

@@ -47,7 +47,12 @@ def _in_document(loc: tuple[str | int, ...], data: Any) -> Location:
         if inside:
             location.append(part)
             here = here[part]
-        elif index == len(loc) - 1 and isinstance(part, str) and isinstance(here, Mapping) and part != "[key]":
+        elif (
+            index == len(loc) - 1
+            and isinstance(part, str)
+            and isinstance(here, Mapping)
+            and part != "[key]"
+        ):
             location.append(part)
     return tuple(location)
 
@@ -64,7 +69,9 @@ def _problem(
     code = _CODES.get(kind, kind)
     if kind == "extra_forbidden":
         name = str(location[-1]) if location else ""
-        known = _known_fields(_value_at(document.data, location[:-1]), location[:-1], model, vocabulary)
+        known = _known_fields(
+            _value_at(document.data, location[:-1]), location[:-1], model, vocabulary
+        )
         return Problem(code, f"unknown field {name!r}", path, did_you_mean(name, known))
     if kind == "missing":
         return Problem(code, f"{str(item['loc'][-1])!r} is missing", path, "write it here")
@@ -80,7 +87,9 @@ def _problem(
         hint = _operator_hint(name, location[:1] == ("mix",), vocabulary, broken)
         return Problem("unknown_operator", f"no operator {name!r} can stand here", path, hint)
     if kind == "source_kind":
-        hint = "or a name of the pool, with none of them" if "path" in vocabulary.source_keys else ""
+        hint = (
+            "or a name of the pool, with none of them" if "path" in vocabulary.source_keys else ""
+        )
         return Problem(code, item["msg"], path, hint)
     message = item["msg"].removeprefix("Value error, ")
     shown = repr(item["input"])
@@ -117,9 +126,15 @@ def _known_fields(
     if not location:
         return _names(model)
     if location[0] == "sources" and len(location) == 2:
-        return _names(Source) | set(vocabulary.source_keys) | {
-            name for key in vocabulary.source_keys for name in vocabulary.source_type(key).model_fields
-        }
+        return (
+            _names(Source)
+            | set(vocabulary.source_keys)
+            | {
+                name
+                for key in vocabulary.source_keys
+                for name in vocabulary.source_type(key).model_fields
+            }
+        )
     field = model.model_fields.get(str(location[0]))
     inner = field.annotation if field else None
     if len(location) == 1 and isinstance(inner, type) and issubclass(inner, BaseModel):

@@ -38,7 +38,9 @@ def survey(source: Source) -> Survey:
     units = _units(source)
     rows = sample(source, units)
     if not rows:
-        raise SourceError("no_rows", "not one readable row at its beginning", "is the file format right?")
+        raise SourceError(
+            "no_rows", "not one readable row at its beginning", "is the file format right?"
+        )
     names = {name for row in rows for name in row}
     row_format = source.format or recognise(names)
     if row_format is None:
@@ -58,7 +60,9 @@ def survey(source: Source) -> Survey:
     if not fits:
         missing = row_format.fields() - names
         hint = did_you_mean(min(missing), names) if missing else "look at the first rows"
-        raise SourceError("format_mismatch", f"the format fits none of the first rows: {trouble}", hint)
+        raise SourceError(
+            "format_mismatch", f"the format fits none of the first rows: {trouble}", hint
+        )
     return Survey(source, units, row_format, column_kinds(rows, row_format.uses()))
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import orjson
 from pydantic import Field, PrivateAttr
@@ -17,8 +16,8 @@ from datachef.core.prompts import (
     PromptError,
     PromptTemplate,
     PromptTooLongError,
+    names_in,
     render,
-    variables,
 )
 
 if TYPE_CHECKING:
@@ -26,11 +25,14 @@ if TYPE_CHECKING:
 
     from datachef.core.services import Services
 
-_log = logging.getLogger(__name__)
-
 
 class UnparsableAnswerError(ValueError):
     """An answer that is not what was asked for; raised by `parse`."""
+
+
+class _Failure(NamedTuple):
+    reason: str
+    detail: str
 
 
 class Synthesis(CorpusOperator):
@@ -43,7 +45,7 @@ class Synthesis(CorpusOperator):
 
     Rows are dropped as `over_budget` before any call, and as `emptied` when `parse` returns none.
     Rows fail as `prompt_error`, `prompt_too_long`, `llm_error`, `truncated_answer` or
-    `unparsable_answer`.
+    `unparsable_answer`, with the particulars in a column `detail`.
     """
 
     shape: ClassVar[str] = "synthesis"
@@ -99,7 +101,7 @@ class Synthesis(CorpusOperator):
         return (("system", system), ("user", user)) if system else (("user", user),)
 
     def reads(self) -> set[str]:
-        named = variables(self.system) | variables(self.prompt)
+        named = names_in(self.system) | names_in(self.prompt)
         return {"text", *(named - set(self.variables()))}
 
     def writes(self) -> set[str]:
@@ -159,24 +161,26 @@ class Synthesis(CorpusOperator):
             raise RunError(f"{self.op} is not connected to an LLM backend", hint="call connect()")
         budgeted = super().apply(batch, decision)
         rows = budgeted.rows
-        made, reasons = self._answers(self._client, list(rows.iter_rows(named=True)))
-        reason = pl.Series("reason", reasons, pl.String)
+        made, failures = self._answers(self._client, list(rows.iter_rows(named=True)))
+        reason = pl.Series("reason", [f.reason if f else None for f in failures], pl.String)
+        detail = pl.Series("detail", [f.detail if f else None for f in failures], pl.String)
         succeeded = reason.is_null()
         result = self._assemble(rows, made)
         outcome = account(self.op, rows.filter(succeeded), result, self.max_rows)
+        failed = rejected(rows.with_columns(detail), succeeded, reason)
         dropped = [part for part in (budgeted.dropped, outcome.dropped) if part is not None]
         return Outcome(
             outcome.rows,
             pl.concat(dropped) if dropped else None,
-            rejected(rows, succeeded, reason),
+            failed,
             outcome.created,
         )
 
     def _answers(
         self, client: LLMClient, rows: list[dict[str, Any]]
-    ) -> tuple[list[list[dict[str, Any]]], list[str | None]]:
-        """For every row what was made of it, and the reason why it failed or None."""
-        reasons: list[str | None] = [None] * len(rows)
+    ) -> tuple[list[list[dict[str, Any]]], list[_Failure | None]]:
+        """For every row what was made of it, and why it failed or None."""
+        failures: list[_Failure | None] = [None] * len(rows)
         made: list[list[dict[str, Any]]] = [[] for _ in rows]
         requests: dict[int, Request] = {}
         for index, row in enumerate(rows):
@@ -184,16 +188,16 @@ class Synthesis(CorpusOperator):
                 requests[index] = self._request(row)
             except PromptError as error:
                 too_long = isinstance(error, PromptTooLongError)
-                reasons[index] = "prompt_too_long" if too_long else "prompt_error"
-                _log.info("%s: row %s: %s", self.op, row["id"], error)
+                reason = "prompt_too_long" if too_long else "prompt_error"
+                failures[index] = _Failure(reason, str(error))
         answers = client.complete_all(requests.values(), self.max_concurrency)
         for index, answer in zip(requests, answers, strict=True):
-            try:
-                made[index], reasons[index] = self._read(answer, rows[index])
-            except UnparsableAnswerError as error:
-                reasons[index] = "unparsable_answer"
-                _log.info("%s: row %s: %s", self.op, rows[index]["id"], error)
-        return made, reasons
+            result = self._read(answer, rows[index])
+            if isinstance(result, _Failure):
+                failures[index] = result
+            else:
+                made[index] = result
+        return made, failures
 
     def _request(self, row: dict[str, Any]) -> Request:
         return Request(
@@ -207,13 +211,15 @@ class Synthesis(CorpusOperator):
 
     def _read(
         self, answer: Completion | LLMError, row: dict[str, Any]
-    ) -> tuple[list[dict[str, Any]], str | None]:
+    ) -> list[dict[str, Any]] | _Failure:
         if isinstance(answer, LLMError):
-            _log.info("%s: row %s: %s", self.op, row["id"], answer.message)
-            return [], "llm_error"
+            return _Failure("llm_error", answer.message)
         if answer.truncated:
-            return [], "truncated_answer"
-        return self.parse(answer.text, row), None
+            return _Failure("truncated_answer", f"more than {self.max_tokens} tokens")
+        try:
+            return self.parse(answer.text, row)
+        except UnparsableAnswerError as error:
+            return _Failure("unparsable_answer", str(error))
 
     def _assemble(self, rows: pl.DataFrame, made: list[list[dict[str, Any]]]) -> pl.DataFrame:
         """One row per dictionary, with the other columns of the row that it was made from."""

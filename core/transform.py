@@ -46,9 +46,7 @@ class TextTransform(Transform):
         return rewrite_text(batch, self.rewrite)
 
 
-def rewrite_text(
-    batch: pl.DataFrame, rewrite: Callable[[pl.Series], pl.Series]
-) -> pl.DataFrame:
+def rewrite_text(batch: pl.DataFrame, rewrite: Callable[[pl.Series], pl.Series]) -> pl.DataFrame:
     """Applies `rewrite` to the text of documents and to the contents of conversations."""
     import polars as pl
 

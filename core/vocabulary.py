@@ -14,7 +14,7 @@ from pydantic import Discriminator, Field, Tag, create_model
 from datachef.core.corpus import MixOperator
 from datachef.core.errors import PluginError
 from datachef.core.operator import Operator
-from datachef.core.recipe import Pool, Recipe
+from datachef.core.recipe import Name, Pool, Recipe
 from datachef.core.sampling import Take
 from datachef.core.source import Source
 
@@ -95,12 +95,14 @@ class Vocabulary:
     def recipe_model(self) -> type[Recipe]:
         """`Recipe` over exactly what is registered."""
         steps = self._steps()
-        mixes = _union([e.type for e in self._operators.values() if issubclass(e.type, MixOperator)])
+        mixes = _union(
+            [e.type for e in self._operators.values() if issubclass(e.type, MixOperator)]
+        )
         return create_model(
             "Recipe",
             __base__=Recipe,
             __doc__=Recipe.__doc__,
-            sources=(dict[str, self._source(steps)], _field(Recipe, "sources")),  # type: ignore[misc]
+            sources=(_mapping_of(self._source(steps)), _field(Recipe, "sources")),
             mix=(mixes | None, _field(Recipe, "mix")),
             steps=(tuple[steps, ...], _field(Recipe, "steps")),  # type: ignore[valid-type]
         )
@@ -108,17 +110,21 @@ class Vocabulary:
     @cached_property
     def pool_model(self) -> type[Pool]:
         """`Pool` over exactly what is registered."""
-        source = self._source(self._steps())
-        return create_model("Pool", __base__=Pool, sources=(dict[str, source], _field(Pool, "sources")))
+        sources = _mapping_of(self._source(self._steps()))
+        return create_model("Pool", __base__=Pool, sources=(sources, _field(Pool, "sources")))
 
     def _steps(self) -> Any:
-        return _union([e.type for e in self._operators.values() if not issubclass(e.type, MixOperator)])
+        return _union(
+            [e.type for e in self._operators.values() if not issubclass(e.type, MixOperator)]
+        )
 
     def _source(self, steps: Any) -> Any:
         kinds = {key: entry.type for key, entry in self._sources.items()} | {"": PooledSource}
         tagged = []
         for key, kind in kinds.items():
-            model = create_model(kind.__name__, __base__=kind, __doc__=kind.__doc__, steps=(tuple[steps, ...], ()))
+            model = create_model(
+                kind.__name__, __base__=kind, __doc__=kind.__doc__, steps=(tuple[steps, ...], ())
+            )
             tagged.append(Annotated[model, Tag(key)])
 
         def kind_of(value: Any) -> str | None:
@@ -136,9 +142,14 @@ class Vocabulary:
             Discriminator(
                 kind_of,
                 custom_error_type="source_kind",
-                custom_error_message="a source names exactly one of: " + ", ".join(k for k in kinds if k),
+                custom_error_message="a source names exactly one of: "
+                + ", ".join(k for k in kinds if k),
             ),
         ]
+
+
+def _mapping_of(source: Any) -> Any:
+    return dict[Name, source]
 
 
 def _field(model: type[Any], name: str) -> Any:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from datachef.core.cli.options import AsJson, CacheFolder, Overrides, PoolFile, RecipeFile
 from datachef.core.cli.state import console, get_host, print_json
+
+if TYPE_CHECKING:
+    from datachef.core.run.stage import UnitTask
+    from datachef.core.run.store import Store
 
 
 def register(app: typer.Typer) -> None:
@@ -50,9 +54,9 @@ def plan(
 
     _, planned = plan_recipe(recipe, get_host(), pool, overrides or [])
     store = Store((cache or default_cache()).absolute())
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number, wave in enumerate(planned.waves, start=1):
-        stages: dict[int, list[object]] = {}
+        stages: dict[int, list[UnitTask]] = {}
         for task in wave.tasks:
             stages.setdefault(id(task.stage), []).append(task)
         for tasks in stages.values():
@@ -72,11 +76,13 @@ def plan(
 
     table = Table("wave", "work", "units", "cached", "input")
     for row in rows:
-        table.add_row(*(str(row[k]) for k in ("wave", "work", "units", "cached")), size(row["bytes"]))
+        table.add_row(
+            *(str(row[k]) for k in ("wave", "work", "units", "cached")), size(row["bytes"])
+        )
     console().print(table)
 
 
-def _stage(number: int, tasks: list[object], store: object) -> dict[str, object]:
+def _stage(number: int, tasks: list[UnitTask], store: Store) -> dict[str, Any]:
     stage = tasks[0].stage
     parts = [f"read {stage.source.name}"] if stage.source else []
     parts += [step.data["op"] for step in stage.steps]

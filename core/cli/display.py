@@ -18,7 +18,9 @@ def size(count: int) -> str:
 
 def duration(seconds: float) -> str:
     """A time in seconds, or in minutes where it is long."""
-    return f"{seconds:.1f} s" if seconds < 120 else f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    return (
+        f"{seconds:.1f} s" if seconds < 120 else f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    )
 
 
 def ledger_table(entries: list[Mapping[str, Any]]) -> Any:

@@ -33,7 +33,11 @@ def doctor(as_json: AsJson = False) -> None:
 
         table = Table("", "what", "found")
         for finding in findings:
-            table.add_row({"ok": "ok", "absent": "-", "bad": "!!"}[finding["state"]], finding["what"], finding["found"])
+            table.add_row(
+                {"ok": "ok", "absent": "-", "bad": "!!"}[finding["state"]],
+                finding["what"],
+                finding["found"],
+            )
         console().print(table)
     if any(finding["state"] == "bad" for finding in findings):
         raise typer.Exit(1)
@@ -70,5 +74,9 @@ def _findings() -> list[dict[str, str]]:
     parent = next(folder for folder in (cache, *cache.parents) if folder.exists())
     writable = os.access(parent, os.W_OK)
     free = size(shutil.disk_usage(parent).free)
-    note("ok" if writable else "bad", "cache", f"{cache}, {free} free" if writable else f"{cache} is not writable")
+    note(
+        "ok" if writable else "bad",
+        "cache",
+        f"{cache}, {free} free" if writable else f"{cache} is not writable",
+    )
     return found

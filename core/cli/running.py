@@ -26,7 +26,8 @@ def run(
     overrides: Overrides = None,
     engine: Annotated[str, typer.Option(help="What carries out the work.")] = "local",
     workers: Annotated[
-        int | None, typer.Option("--workers", "-w", min=1, help="Processes; one per core by default.")
+        int | None,
+        typer.Option("--workers", "-w", min=1, help="Processes; one per core by default."),
     ] = None,
     cache: CacheFolder = None,
     as_json: AsJson = False,
@@ -74,7 +75,9 @@ def _show(result: Any) -> None:
 
 
 def report(
-    corpus: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
+    corpus: Annotated[
+        Path, typer.Argument(help="The folder of a finished run.", show_default=False)
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Print the ledger of a corpus that was made before."""
@@ -85,7 +88,9 @@ def report(
     try:
         entries = orjson.loads((corpus / "ledger.json").read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
-        raise DatachefError(f"{corpus} holds no ledger: {error}", "name the folder of a run") from error
+        raise DatachefError(
+            f"{corpus} holds no ledger: {error}", "name the folder of a run"
+        ) from error
     if as_json:
         print_json(entries)
         return

@@ -90,9 +90,7 @@ class Intake:
     quarantine by reason, and `ignored` the values of fields that the schema sample did not show.
     """
 
-    def __init__(
-        self, name: str, unit: Unit, row_format: Format, kinds: Mapping[str, str]
-    ) -> None:
+    def __init__(self, name: str, unit: Unit, row_format: Format, kinds: Mapping[str, str]) -> None:
         self.name = name
         self.unit = unit
         self.format = row_format
@@ -172,7 +170,9 @@ class Intake:
                     misfits.setdefault(index, f"{field!r} is not {kind}, as it is elsewhere")
         for index, detail in misfits.items():
             self._fail(kept[index][0], "schema_mismatch", detail)
-        return [pair for index, pair in enumerate(kept) if index not in misfits] if misfits else kept
+        return (
+            [pair for index, pair in enumerate(kept) if index not in misfits] if misfits else kept
+        )
 
     def _fail(self, raw: RawRow, reason: str, detail: str) -> None:
         self.failed[reason] += 1

@@ -95,7 +95,9 @@ class Ledger:
             found += _breaks(chain)
         arriving = sum(chain[-1].rows_out for chain in chains.values())
         if corpus and corpus[0].rows_in != arriving:
-            found.append(f"{arriving} rows left the sources, {corpus[0].rows_in} reached the corpus")
+            found.append(
+                f"{arriving} rows left the sources, {corpus[0].rows_in} reached the corpus"
+            )
         found += _breaks(corpus)
         last = corpus[-1].rows_out if corpus else arriving
         if last != rows_written:
@@ -104,7 +106,7 @@ class Ledger:
 
 
 def _chain(path: str) -> str:
-    parts = path.split(".steps[")[0] if path.startswith("sources.") else ""
+    parts = path.split(".steps[", maxsplit=1)[0] if path.startswith("sources.") else ""
     return parts.removesuffix(".take")
 
 

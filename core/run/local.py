@@ -89,7 +89,9 @@ class LocalEngine(Engine):
         self._lock = threading.Lock()
         self._closed = False
 
-    def map(self, tasks: Sequence[Task], progress: Progress) -> Iterator[tuple[int, dict[str, Any]]]:
+    def map(
+        self, tasks: Sequence[Task], progress: Progress
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         waiting: queue.Queue[int] = queue.Queue()
         events: queue.Queue[Any] = queue.Queue()
         for index in range(len(tasks)):

@@ -16,14 +16,18 @@ SUFFIX = {"parquet": "parquet", "jsonl": "jsonl", "jsonl.zst": "jsonl.zst"}
 ROW_GROUP_ROWS = 10_000
 
 
-def finished_rows(rows: pl.DataFrame, output: OutputSpec) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+def finished_rows(
+    rows: pl.DataFrame, output: OutputSpec
+) -> tuple[pl.DataFrame, pl.DataFrame | None]:
     """Rows with exactly the columns of the output, and those that its schema cannot hold.
 
     `text` takes every row; `messages` takes conversations; `prompt_completion` takes conversations
     of one question and one answer, with the system message, if any, before the question.
     """
     fits, reason = _fit(rows, output.schema)
-    failed = rows.filter(~fits).with_columns(pl.lit(reason).alias("reason")) if not fits.all() else None
+    failed = (
+        rows.filter(~fits).with_columns(pl.lit(reason).alias("reason")) if not fits.all() else None
+    )
     rows = rows.filter(fits)
     columns: list[pl.Expr] = [pl.col("id"), pl.col("source")]
     if output.schema == "text":
@@ -33,7 +37,10 @@ def finished_rows(rows: pl.DataFrame, output: OutputSpec) -> tuple[pl.DataFrame,
     else:
         content = pl.col("messages").list.eval(pl.element().struct.field("content"))
         before = content.list.head(content.list.len() - 1)
-        columns += [before.list.join("\n\n").alias("prompt"), content.list.last().alias("completion")]
+        columns += [
+            before.list.join("\n\n").alias("prompt"),
+            content.list.last().alias("completion"),
+        ]
     present = set(rows.columns)
     columns += [
         pl.col(name) if name in present else pl.lit(None).alias(name) for name in output.columns
@@ -93,7 +100,9 @@ def write_shard(task: ShardTask, store: Store) -> dict[str, Any]:
     path = Path(task.folder) / task.file
     path.parent.mkdir(parents=True, exist_ok=True)
     frames = [pl.read_parquet(store.checked(key, facts)) for key, facts in task.parts]
-    frame = pl.concat([_conformed(f, task.schema) for f in frames]) if frames else empty(task.schema)
+    frame = (
+        pl.concat([_conformed(f, task.schema) for f in frames]) if frames else empty(task.schema)
+    )
     if task.format == "parquet":
         frame.write_parquet(path, compression="zstd", row_group_size=ROW_GROUP_ROWS)
     else:
@@ -129,4 +138,4 @@ def _conformed(frame: pl.DataFrame, schema: Mapping[str, str]) -> pl.DataFrame:
 def _dtype(name: str) -> Any:
     if name == str(MESSAGES):
         return MESSAGES
-    return getattr(pl, name.split("(")[0])()
+    return getattr(pl, name.split("(", maxsplit=1)[0])()

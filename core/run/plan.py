@@ -69,7 +69,9 @@ class _Stream:
 class Planner:
     """Cuts one recipe into stages."""
 
-    def __init__(self, loaded: Loaded, surveys: Mapping[str, Survey], vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, loaded: Loaded, surveys: Mapping[str, Survey], vocabulary: Vocabulary
+    ) -> None:
         assert loaded.recipe is not None
         self._loaded = loaded
         self._recipe = loaded.recipe
@@ -79,7 +81,11 @@ class Planner:
         self._steps: list[tuple[str, str]] = []
         tokenizer = self._recipe.tokenizer
         self._tokenizer = str(loaded.beside(tokenizer)) if tokenizer else None
-        self._environment = {"layout": LAYOUT, "polars": pl.__version__, "datachef": version("datachef")}
+        self._environment = {
+            "layout": LAYOUT,
+            "polars": pl.__version__,
+            "datachef": version("datachef"),
+        }
 
     def plan(self) -> Plan:
         streams = []
@@ -145,9 +151,8 @@ class Planner:
         fingerprint = key_of(self._environment, stage.identity())
         tasks = []
         for unit, parent, label, size in stream.inputs:
-            content: Any = unit.identity if unit is not None else parent
-            name = unit.name if unit is not None else ""
-            key = key_of("unit", fingerprint, name, content)
+            content: Any = parent if unit is None else [unit.name, unit.identity, unit.place]
+            key = key_of("unit", fingerprint, content)
             tasks.append(UnitTask(key, stage, label, size, unit, parent))
         self._waves.setdefault(stream.depth, Wave()).tasks += tasks
         return tasks

@@ -150,7 +150,7 @@ class Runner:
         table = pl.concat(frames) if frames else pl.DataFrame(schema=REJECTS)
         if rejects is not None and rejects.keep == "sample":
             table = table.group_by("step", "reason", maintain_order=True).head(rejects.per_reason)
-        return table.select(REJECTS)
+        return table.select(list(REJECTS))
 
     def _publish(self, folder: Path, started: float) -> Report:
         recipe = self._loaded.recipe
@@ -194,7 +194,10 @@ class Runner:
             for task in self._plan.final
             for facts in self._records[task.key]["parts"]
         ]
-        schema = common_schema([facts for _, facts in parts]) or {"id": "String", "source": "String"}
+        schema = common_schema([facts for _, facts in parts]) or {
+            "id": "String",
+            "source": "String",
+        }
         shards = plan_shards(parts, recipe.output.shard_bytes)
         suffix = SUFFIX[recipe.output.format]
         tasks = []
@@ -202,7 +205,9 @@ class Runner:
             file = f"data/train-{index:05d}-of-{len(shards):05d}.{suffix}"
             size = sum(facts["memory"] for _, facts in shard)
             tasks.append(
-                ShardTask(file, str(staging), recipe.output.format, tuple(shard), schema, file, size)
+                ShardTask(
+                    file, str(staging), recipe.output.format, tuple(shard), schema, file, size
+                )
             )
         self._tell("wave_started", "writing", sum(task.size for task in tasks))
         files: dict[int, dict[str, Any]] = {}
@@ -238,7 +243,9 @@ def _pretty(data: Any) -> bytes:
 def refuse_foreign(folder: Path) -> None:
     """Raises `RunError` where replacing the folder would delete something that is no corpus."""
     if folder.exists() and not (folder / MANIFEST).is_file() and any(folder.iterdir()):
-        raise RunError(f"{folder} exists and is not a corpus of datachef", "choose another --output")
+        raise RunError(
+            f"{folder} exists and is not a corpus of datachef", "choose another --output"
+        )
 
 
 def replace_folder(new: Path, old: Path) -> None:

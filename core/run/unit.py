@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -45,7 +46,8 @@ class UnitRun:
 
     def run(self, batch_bytes: int = BATCH_BYTES) -> dict[str, Any]:
         """Leaves the unit's files and record in the store, and returns the record."""
-        unit_input = self._task.unit.identity if self._task.unit else self._task.parent
+        unit = self._task.unit
+        unit_input = [unit.name, unit.identity, unit.place] if unit else self._task.parent
         signals = SignalCache(self._store, unit_input, self._stage.steps)
         chain = Chain(self._stage.steps, signals, self._reject)
         for batch in self._batches(batch_bytes):
@@ -63,11 +65,13 @@ class UnitRun:
         parent = self._task.parent
         record = self._store.record(parent) if parent else None
         if parent is None or record is None:
-            raise RunError(f"the rows before {self._task.label} are gone from the cache", "run again")
+            raise RunError(
+                f"the rows before {self._task.label} are gone from the cache", "run again"
+            )
         for facts in record["parts"]:
             frame = pl.read_parquet(self._store.checked(parent, facts))
             for batch in bounded(frame, batch_bytes):
-                self._progress(batch.estimated_size(), 0)
+                self._progress(int(batch.estimated_size()), 0)
                 yield batch
 
     def _intake(self, batch_bytes: int) -> Iterator[pl.DataFrame]:
@@ -77,13 +81,16 @@ class UnitRun:
         intake = Intake(spec.name, unit, self._stage.format, spec.kinds)
         entry = self._ledger.entry(f"sources.{spec.name}", "read")
         seen = 0
+        started = time.perf_counter()
         for batch in intake.batches(self._stage.source.read(unit), batch_bytes):
             self._keep(intake.quarantine())
             entry.rows_out += batch.height
             entry.tokens += int(self._tokens.count(batch["text"]).sum())
             self._progress(intake.bytes_in - seen, 0)
             seen = intake.bytes_in
+            entry.seconds += time.perf_counter() - started
             yield batch
+            started = time.perf_counter()
         self._keep(intake.quarantine())
         entry.rows_in, entry.failed = intake.rows_in, intake.failed
         self._extra = {"lines": intake.lines, "ignored": dict(intake.ignored)}
@@ -102,7 +109,9 @@ class UnitRun:
         entry = self._ledger.entry("output", OUTPUT)
         entry.rows_in += rows.height
         tokens = self._tokens.count(rows["text"])
-        written, failed = finished_rows(rows.with_columns(tokens.alias("tokens")), self._task.stage.output)
+        written, failed = finished_rows(
+            rows.with_columns(tokens.alias("tokens")), self._task.stage.output
+        )
         entry.tokens += int(written["tokens"].sum())
         entry.rows_out += written.height
         if failed is not None:
@@ -149,7 +158,9 @@ class UnitRun:
         rejects = None
         if self._rejects:
             table = pl.concat(self._rejects)
-            rejects = write_frame(table, self._store.path(self._task.key, "rejects.parquet"), "zstd")
+            rejects = write_frame(
+                table, self._store.path(self._task.key, "rejects.parquet"), "zstd"
+            )
             files.append(rejects)
         entries = [*self._ledger, *chain.ledger]
         record = {

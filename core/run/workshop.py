@@ -70,7 +70,9 @@ class Workshop:
         for key in task.summaries:
             record = self.store.record(key)
             if record is None:
-                raise RunError(f"the rows before {task.step.path} are gone from the cache", "run again")
+                raise RunError(
+                    f"the rows before {task.step.path} are gone from the cache", "run again"
+                )
             if record["summary"]:
                 files.append(self.store.checked(key, record["summary"]))
         summaries = pl.scan_parquet(files) if files else None

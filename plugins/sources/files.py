@@ -91,9 +91,11 @@ def _row_ranges(file: File, place: dict[str, Any]) -> Iterator[Unit]:
     step = max(1, rows * UNIT_BYTES // max(file.size, 1))
     for start in range(0, rows, step):
         stop = min(start + step, rows)
-        yield _unit(file, place | {"start": start, "stop": stop}, file.size * (stop - start) // rows)
+        yield _unit(
+            file, place | {"start": start, "stop": stop}, file.size * (stop - start) // rows
+        )
 
 
 def _unit(file: File, place: dict[str, Any], size: int) -> Unit:
-    identity = json.dumps([file.identity, place], sort_keys=True)
+    identity = json.dumps([file.identity, place.get("start", 0), place.get("stop")])
     return Unit(file.name, identity, size, place)

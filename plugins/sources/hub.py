@@ -21,7 +21,9 @@ class HubSource(Source):
     hf: str = Field(min_length=1, max_length=4096, description="org/name, or a local folder.")
     config: str | None = Field(None, description="The configuration, where there are several.")
     split: str = Field("train", description="The split to read.")
-    revision: str | None = Field(None, description="A branch, tag or commit; by default the newest.")
+    revision: str | None = Field(
+        None, description="A branch, tag or commit; by default the newest."
+    )
 
     def requires(self) -> Mapping[str, str]:
         return {"datasets": "datachef[hf]"}
@@ -36,7 +38,9 @@ class HubSource(Source):
         return [
             Unit(
                 name=f"{Path(self.hf).name}/{self.split}-{index}",
-                identity=json.dumps([self.hf, self.config, self.split, self._commit, index, shards]),
+                identity=json.dumps(
+                    [self.hf, self.config, self.split, self._commit, index, shards]
+                ),
                 size=self._bytes // shards,
                 place=place | {"index": index},
             )
@@ -66,9 +70,11 @@ class HubSource(Source):
 
         try:
             return str(HfApi().dataset_info(self.hf, revision=self.revision).sha)
-        except Exception as error:  # noqa: BLE001 - the hub's client raises a dozen kinds
+        except Exception as error:
             raise SourceError(
-                "unreachable", f"{self.hf!r} on the hub: {type(error).__name__}", "check name and network"
+                "unreachable",
+                f"{self.hf!r} on the hub: {type(error).__name__}",
+                "check name and network",
             ) from error
 
     @property
@@ -83,6 +89,6 @@ class HubSource(Source):
         pinned = {"revision": revision or self._commit} if self._is_hub else {}
         try:
             return load_dataset(self.hf, self.config, split=self.split, streaming=True, **pinned)
-        except Exception as error:  # noqa: BLE001 - datasets raises a dozen kinds
+        except Exception as error:
             first = (str(error).splitlines() or [""])[0]
             raise SourceError("unreadable_dataset", f"{self.hf!r}: {first}") from error

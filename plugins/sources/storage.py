@@ -39,22 +39,20 @@ def find(patterns: Iterable[str]) -> list[File]:
     for pattern in patterns:
         matches = _remote(pattern) if is_url(pattern) else _local(pattern)
         if not matches:
-            raise SourceError(
-                "no_file", f"no file matches {pattern!r}", _nearby(pattern)
-            )
+            raise SourceError("no_file", f"no file matches {pattern!r}", _nearby(pattern))
         for path, identity, size in matches:
             found.setdefault(path, (identity, size))
     names = _short_names(list(found))
-    return [
-        File(path, names[path], identity, size) for path, (identity, size) in found.items()
-    ]
+    return [File(path, names[path], identity, size) for path, (identity, size) in found.items()]
 
 
 def _local(pattern: str) -> list[tuple[str, str, int]]:
     plain = Path(pattern)
     if plain.is_dir():
         raise SourceError(
-            "is_folder", f"{pattern!r} is a folder", f"name its files, for example {pattern}/*.jsonl"
+            "is_folder",
+            f"{pattern!r} is a folder",
+            f"name its files, for example {pattern}/*.jsonl",
         )
     paths = [pattern] if plain.is_file() else glob.glob(pattern, recursive=True)  # noqa: PTH207
     matches = []
