@@ -109,7 +109,7 @@ class LLMClient:
         """
         asked = [(self._canonical(request)[0], request) for request in requests]
         with ThreadPoolExecutor(max_workers=max_concurrency) as pool:
-            futures = {key: pool.submit(self._settle, request) for key, request in asked}
+            futures = {key: pool.submit(self._settle, request) for key, request in dict(asked).items()}
             try:
                 return [futures[key].result() for key, _ in asked]
             except BaseException:

@@ -12,12 +12,12 @@ from datachef.core.corpus import MixOperator
 from datachef.core.operator import Operator
 from datachef.core.source import Source
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
 
 def _named(value: str) -> str:
     if not _NAME.fullmatch(value):
-        raise ValueError("a name is made of letters, digits, '.', '_' and '-'")
+        raise ValueError("a name is made of letters, digits, '_' and '-'")
     return value
 
 

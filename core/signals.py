@@ -21,13 +21,13 @@ def measure(filters: Sequence[Filter], batch: pl.DataFrame) -> pl.DataFrame:
     Expressions run as one lazy query, where equal ones are computed once; so do intermediates, of
     which filters that write the same expression under the same name share one.
     """
-    parts = []
+    columns: dict[str, pl.Series] = {}
     for members in _agreeing(filters):
         intermediates: dict[str, pl.Expr] = {}
         for index in members:
             intermediates |= _intermediates(filters[index])
         view = batch.lazy().with_columns(**intermediates).collect() if intermediates else batch
-        expressions, series = [], []
+        expressions = []
         for index in members:
             for name, signal in filters[index].signals().items():
                 if name.startswith("_"):
@@ -37,10 +37,10 @@ def measure(filters: Sequence[Filter], batch: pl.DataFrame) -> pl.DataFrame:
                 else:
                     values = signal(view)
                     _refuse_wrong_length(filters[index].op, name, values, batch.height)
-                    series.append(values.alias(column(index, name)))
-        part = view.lazy().select(expressions).collect() if expressions else pl.DataFrame()
-        parts.append(part.hstack(series))
-    return pl.concat(parts, how="horizontal")
+                    columns[column(index, name)] = values
+        if expressions:
+            columns |= view.lazy().select(expressions).collect().to_dict()
+    return pl.DataFrame(columns)
 
 
 def decide(operator: Filter, signals: pl.DataFrame) -> pl.Series:

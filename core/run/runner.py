@@ -104,18 +104,19 @@ class Runner:
         return ledger
 
     def _bound_failures(self) -> None:
+        """Ends the run where more rows failed at a step than the sources they came from allow."""
         ledger = self._ledger()
         sources = self._loaded.sources
-        widest = max(source.max_failed for source in sources.values())
         for entry in ledger:
             parts = entry.path.split(".")
-            source = sources.get(parts[1]) if parts[0] == "sources" and len(parts) > 1 else None
-            bound = source.max_failed if source is not None else widest
+            names = [parts[1]] if parts[0] == "sources" else list(sources)
+            rows = sum(ledger[f"sources.{name}"].rows_in for name in names)
+            bound = max(sources[name].max_failed for name in names)
             failed = entry.failed.total()
-            if failed > bound * entry.rows_in:
+            if failed > bound * rows:
                 reasons = ", ".join(f"{reason} {n:,}" for reason, n in entry.failed.most_common(5))
                 raise RunError(
-                    f"{entry.path}: {failed:,} of {entry.rows_in:,} rows failed ({reasons}), "
+                    f"{entry.path}: {failed:,} of {rows:,} rows failed ({reasons}), "
                     f"more than the {bound:.0%} that max_failed allows",
                     self._example_of_failure(entry.path),
                 )

@@ -86,7 +86,7 @@ class Store:
         Raises `RunError` when the file was damaged, after forgetting the record, so that the next
         run makes it anew.
         """
-        path = self.folder(key) / facts["file"]
+        path = self.folder(key) / str(facts["file"])
         if checksum(path) != facts["checksum"]:
             with suppress(OSError):
                 self.path(key, "json").unlink()

@@ -1,0 +1,5 @@
+"""`python -m datachef.core.cli` is `chef`."""
+
+from datachef.core.cli import main
+
+main()

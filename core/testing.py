@@ -1,0 +1,159 @@
+"""The contract that every operator keeps, as a suite for its author's tests.
+
+    from datachef.core.testing import OperatorContract
+
+    class TestMyFilter(OperatorContract):
+        operator = MyFilter(max_share=0.3)
+
+Runs under pytest; every method is one law. Override `batch` for an operator that needs columns of
+its own, and `sources` for a mix.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import ClassVar
+
+import polars as pl
+
+from datachef.core.chat import MESSAGES, with_reading
+from datachef.core.corpus import Context, CorpusOperator
+from datachef.core.filter import Filter
+from datachef.core.operator import Operator
+from datachef.core.run.chain import Chain, Step
+from datachef.core.run.ledger import Entry
+from datachef.core.run.tokens import TokenCounter
+from datachef.core.transform import Transform
+
+ODD_TEXTS = (
+    "",
+    " ",
+    "\n\n\t",
+    "a",
+    "The quick brown fox jumps over the lazy dog. " * 20,
+    "the same line\n" * 30,
+    "1 2 3 4 5 " * 40,
+    "日本語の文章です。これはテストです。",
+    "שלום עולם, זהו משפט בעברית.",
+    "e\u0301\u0301\u0301 combining \u200b\u200d\ufeff zero width",
+    "👩‍👩‍👧‍👦 family 🏳️‍🌈",
+    "nul \x00 and bell \x07",
+    "<script>alert('x')</script> {{ template }} {% raw %}",
+    "x" * 5000,
+    "mail me: jane.doe@example.org or +44 20 7946 0958",
+    "\u2028line separator\u2029paragraph separator\x85next line",
+    "Ünïcödé wörds ænd ﬁgures ½ Ⅷ ①",
+)
+
+
+class _NoMemory:
+    def recall(self, group: int, height: int) -> pl.DataFrame | None:
+        return None
+
+    def remember(self, group: int, signals: pl.DataFrame | None) -> None:
+        return None
+
+
+class OperatorContract:
+    """Subclass it in a test module and set `operator`; see the module's docstring."""
+
+    operator: ClassVar[Operator]
+    sources: ClassVar[tuple[str, ...]] = ("a", "b")
+
+    def batch(self) -> pl.DataFrame:
+        """Rows that the operator can take: odd texts, of two sources, each twice."""
+        texts = [*ODD_TEXTS, *ODD_TEXTS]
+        names = [self.sources[i % len(self.sources)] for i in range(len(texts))]
+        ids = [f"{name}/file:{index}" for index, name in enumerate(names)]
+        frame = pl.DataFrame({"id": ids, "source": names, "text": texts})
+        chats = [
+            [{"role": "user", "content": "hello"}, {"role": "assistant", "content": text}]
+            if index % 5 == 0
+            else None
+            for index, text in enumerate(texts)
+        ]
+        return with_reading(frame.with_columns(pl.Series("messages", chats, dtype=MESSAGES)))
+
+    def test_is_described(self) -> None:
+        kind = type(self.operator)
+        assert kind.summary()
+        assert kind.shape in {"filter", "transform", "synthesis", "corpus", "mix"}
+        assert isinstance(kind.version, int)
+        undescribed = [
+            name for name, field in kind.model_fields.items() if name != "op" and not field.description
+        ]
+        assert not undescribed, f"describe {undescribed}"
+
+    def test_defaults_build(self) -> None:
+        kind = type(self.operator)
+        required = [n for n, field in kind.model_fields.items() if field.is_required()]
+        if not required:
+            assert kind(op=kind.name()).op == kind.name()
+
+    def test_numbers_are_bounded(self) -> None:
+        """Every number says its range, so that people and policies know what makes sense."""
+        for name, schema in type(self.operator).model_json_schema()["properties"].items():
+            for option in [schema, *schema.get("anyOf", [])]:
+                if option.get("type") in ("integer", "number"):
+                    low = "minimum" in option or "exclusiveMinimum" in option
+                    high = "maximum" in option or "exclusiveMaximum" in option
+                    assert low and high, f"{name} has no bounds: give it ge= and le="
+
+    def test_survives_yaml_and_pickle(self) -> None:
+        written = self.operator.model_dump(mode="json")
+        assert type(self.operator).model_validate(written) == self.operator
+        self.outcome([self.batch()])
+        assert pickle.loads(pickle.dumps(self.operator)) == self.operator  # noqa: S301 - our own bytes
+
+    def test_is_deterministic(self) -> None:
+        first, second = self.outcome([self.batch()]), self.outcome([self.batch()])
+        assert first[0].equals(second[0])
+
+    def test_does_not_depend_on_batches(self) -> None:
+        batch = self.batch()
+        whole, _ = self.outcome([batch])
+        for rows in (1, 3):
+            cut = [batch[start : start + rows] for start in range(0, batch.height, rows)]
+            parts, _ = self.outcome(cut)
+            assert parts.equals(whole), f"other rows come out of batches of {rows}"
+
+    def test_takes_an_empty_batch(self) -> None:
+        rows, entry = self.outcome([self.batch().clear()])
+        assert rows.height == 0
+        assert entry.rows_in == entry.rows_out == 0
+
+    def test_ledger_balances(self) -> None:
+        batch = self.batch()
+        rows, entry = self.outcome([batch])
+        assert entry.rows_in == batch.height
+        assert entry.rows_out == rows.height
+        assert entry.missing == 0, "a row vanished or appeared unaccounted for"
+        assert not entry.failed, f"rows broke the operator: {dict(entry.failed)}"
+        unknown = set(entry.dropped) - set(self.operator.reasons())
+        assert not unknown, f"reasons() does not name {unknown}"
+
+    def test_thresholds_do_not_touch_signals(self) -> None:
+        """What only rules read is marked with `threshold()`; the other way round would be stale."""
+        if isinstance(self.operator, Filter):
+            names = set(self.operator.identity()["parameters"])
+            assert set(self.operator.signal_identity()["parameters"]) <= names
+
+    def outcome(self, batches: list[pl.DataFrame]) -> tuple[pl.DataFrame, Entry]:
+        """The rows that the operator lets through, and its entry in the ledger."""
+        decision = self._decision(batches)
+        step = Step("step", self.operator, decision)
+        chain = Chain([step], _NoMemory(), lambda path, outcome, rows: None)
+        out = [chain.run(batch) for batch in batches]
+        return pl.concat(out, how="diagonal_relaxed"), chain.ledger["step"]
+
+    def _decision(self, batches: list[pl.DataFrame]) -> pl.DataFrame | None:
+        operator = self.operator
+        if not isinstance(operator, CorpusOperator):
+            assert isinstance(operator, Filter | Transform)
+            return None
+        counted = [
+            batch.with_columns(TokenCounter().count(batch["text"]).alias("tokens"))
+            for batch in batches
+        ]
+        summaries = pl.concat([operator.summarize(batch) for batch in counted])
+        return operator.resolve(summaries.lazy(), Context(seed=7, sources=self.sources))

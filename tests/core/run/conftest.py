@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from datachef.core.host import Host
+
+
+@pytest.fixture(scope="session")
+def trouble() -> str:
+    return str(Path(__file__).parent / "trouble.py")
+
+
+@pytest.fixture
+def host(trouble: str) -> Host:
+    return Host([trouble])
+
+
+@pytest.fixture
+def write_rows(tmp_path: Path) -> Callable[..., Path]:
+    """Writes texts as JSON lines into a file below tmp_path, and returns its path."""
+
+    def write(name: str, texts: list[str]) -> Path:
+        path = tmp_path / name
+        lines = [json.dumps({"text": text}) + "\n" for text in texts]
+        path.write_text("".join(lines), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def corpus_bytes() -> Callable[[Path], dict[str, str]]:
+    """The digest of every file of a corpus, by its path within."""
+
+    def digests(folder: Path) -> dict[str, str]:
+        return {
+            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+
+    return digests
