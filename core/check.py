@@ -12,7 +12,7 @@ from datachef.core.flow import PlacedStep, corpus_steps, source_steps
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.operator import Operator, Scene
-from datachef.core.problems import did_you_mean
+from datachef.core.problems import did_you_mean, parts
 from datachef.core.run.tokens import BYTES_PER_TOKEN
 from datachef.core.source import Source, SourceError
 from datachef.core.survey import Survey, survey
@@ -49,7 +49,7 @@ def check(loaded: Loaded, host: Host) -> dict[str, Survey]:
     _check_output(loaded, surveys, final, set().union(*known) if known else None)
     if not loaded.problems:
         for problem in host.listed("datachef_recipe_rules", recipe=loaded.recipe):
-            loaded.problems.append(loaded.document.locate(problem, ()))
+            loaded.problems.append(loaded.document.locate(problem, parts(problem.path)))
     return surveys
 
 

@@ -108,8 +108,9 @@ class LLMClient:
         Equal requests are asked once. An error that is no `LLMError` ends the whole call.
         """
         asked = [(self._canonical(request)[0], request) for request in requests]
+        unique = dict(asked)
         with ThreadPoolExecutor(max_workers=max_concurrency) as pool:
-            futures = {key: pool.submit(self._settle, request) for key, request in dict(asked).items()}
+            futures = {key: pool.submit(self._settle, request) for key, request in unique.items()}
             try:
                 return [futures[key].result() for key, _ in asked]
             except BaseException:

@@ -31,6 +31,7 @@ class Unit:
 class RawRow(NamedTuple):
     """One row as it was found: `data`, or the `reason` for which there is none.
 
+    With neither it is no row but a line without one (a blank line), which only counts as a line.
     `position` is unique in the file and does not depend on units (an offset or a row number);
     `line` counts from 1 at the start of the unit, 0 where a source has no lines; `size` is in bytes.
     """

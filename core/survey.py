@@ -30,7 +30,7 @@ class Survey:
     def columns(self) -> set[str]:
         """The columns that rows of this source have when they are read."""
         content = {"text", "messages"} if self.format.conversational else {"text"}
-        return {"id", "source"} | content | {stored_name(name) for name in self.kinds}
+        return {"id", "source"} | content | {stored_name(name, self.kinds) for name in self.kinds}
 
 
 def survey(source: Source) -> Survey:

@@ -53,18 +53,18 @@ def rewrite_text(batch: pl.DataFrame, rewrite: Callable[[pl.Series], pl.Series])
     from datachef.core.chat import MESSAGES, with_reading
 
     if "messages" not in batch.columns:
-        text = rewrite(batch["text"]).alias("text")
-        return batch.with_columns(text).filter(pl.col("text").str.len_bytes() > 0)
-    documents = pl.col("messages").is_null()
-    rows = batch.with_row_index("_row")
-    plain = rows.filter(documents)
-    plain = plain.with_columns(rewrite(plain["text"]).alias("text"))
-    chats = rows.filter(~documents)
-    turns = chats.select("_row", "messages").explode("messages").unnest("messages")
-    turns = turns.with_columns(rewrite(turns["content"].fill_null("")).alias("content"))
-    back = turns.group_by("_row", maintain_order=True).agg(
-        pl.struct("role", "content").alias("messages").cast(MESSAGES.inner)
-    )
-    chats = with_reading(chats.drop("messages").join(back, on="_row", maintain_order="left"))
-    merged = pl.concat([plain, chats.select(plain.columns)]).sort("_row").drop("_row")
-    return merged.filter(pl.col("text").str.strip_chars().str.len_bytes() > 0)
+        batch = batch.with_columns(rewrite(batch["text"]).alias("text"))
+    else:
+        rows = batch.select(pl.int_range(pl.len()).alias("row"), "text", "messages")
+        plain = rows.filter(pl.col("messages").is_null()).select("row", "text")
+        plain = plain.with_columns(rewrite(plain["text"]).alias("text"))
+        turns = rows.filter(pl.col("messages").list.len() > 0).select("row", "messages")
+        turns = turns.explode("messages").unnest("messages")
+        turns = turns.with_columns(rewrite(turns["content"].fill_null("")).alias("content"))
+        chats = turns.group_by("row", maintain_order=True).agg(
+            pl.struct("role", "content").cast(MESSAGES.inner).alias("messages")
+        )
+        for part in (plain, chats):
+            rows = rows.drop(part.columns[1]).join(part, "row", "left", maintain_order="left")
+        batch = with_reading(batch.with_columns(rows["text"], rows["messages"]))
+    return batch.filter(pl.col("text").str.strip_chars().str.len_bytes() > 0)

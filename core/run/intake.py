@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import polars as pl
@@ -19,6 +20,8 @@ RESERVED = ("id", "source", "text", "messages", "tokens")
 SAMPLE_ROWS = 200
 SAMPLE_BYTES = 4_000_000
 REJECT_CHARACTERS = 2_000
+# What a row costs as Python objects, beside its text.
+ROW_BYTES = 500
 
 _KINDS: dict[type, str] = {str: "string", bool: "bool", int: "int", float: "float"}
 _DTYPES = {
@@ -48,9 +51,9 @@ def sample(source: Source, units: Sequence[Unit]) -> list[Mapping[str, Any]]:
     size = 0
     for unit in units:
         for raw in islice(source.read(unit), SAMPLE_ROWS):
-            size += raw.size
             if raw.data is not None:
                 rows.append(raw.data)
+                size += raw.size
             if len(rows) >= SAMPLE_ROWS or size >= SAMPLE_BYTES:
                 return rows
         if rows:
@@ -68,7 +71,7 @@ def column_kinds(rows: Iterable[Mapping[str, Any]], used: Iterable[str]) -> dict
         for name, value in row.items():
             kinds = seen.setdefault(name, set())
             if value is not None:
-                kinds.add(_KINDS.get(type(value), "json"))
+                kinds.add("json" if _overflows(value) else _KINDS.get(type(value), "json"))
     return {name: _common(kinds) for name, kinds in seen.items() if name not in set(used)}
 
 
@@ -78,9 +81,23 @@ def _common(kinds: set[str]) -> str:
     return kinds.pop() if len(kinds) == 1 else "json"
 
 
-def stored_name(name: str) -> str:
-    """The column in which a field is kept: reserved names are taken."""
-    return f"original_{name}" if name in RESERVED else name
+def stored_name(name: str, fields: Container[str]) -> str:
+    """The column in which one of several fields is kept: reserved names are taken."""
+    if name not in RESERVED:
+        return name
+    stored = f"original_{name}"
+    while stored in fields:
+        stored = f"original_{stored}"
+    return stored
+
+
+class _Kept(NamedTuple):
+    """A row that fits the format: its content, and its nested fields as JSON text."""
+
+    raw: RawRow
+    data: Mapping[str, Any]
+    content: Any
+    nested: Mapping[str, str | None]
 
 
 class Intake:
@@ -101,25 +118,24 @@ class Intake:
         self.failed: Counter[str] = Counter()
         self.ignored: Counter[str] = Counter()
         self._known = set(kinds) | row_format.uses()
+        self._nested = [name for name, kind in kinds.items() if kind == "json"]
         self._quarantine: list[dict[str, Any]] = []
 
     def batches(self, rows: Iterable[RawRow], batch_bytes: int) -> Iterator[pl.DataFrame]:
-        """Batches of at most about `batch_bytes` of text, in order."""
-        kept: list[tuple[RawRow, Any]] = []
+        """Batches of at most about `batch_bytes` in memory, in order; rows that failed count too."""
+        kept: list[_Kept] = []
         size = 0
         for raw in rows:
-            self.rows_in += 1
             self.bytes_in += raw.size
             self.lines = max(self.lines, raw.line)
-            if raw.data is None:
-                self._fail(raw, raw.reason, raw.detail)
+            if raw.data is None and not raw.reason:
                 continue
+            self.rows_in += 1
             try:
-                kept.append((raw, self.format.convert(raw.data)))
+                kept.append(self._converted(raw))
             except RowError as error:
                 self._fail(raw, error.reason, str(error))
-                continue
-            size += raw.size
+            size += raw.size + ROW_BYTES
             if size >= batch_bytes:
                 yield self._frame(kept)
                 kept, size = [], 0
@@ -131,52 +147,59 @@ class Intake:
         rows, self._quarantine = self._quarantine, []
         return pl.DataFrame(rows, schema=REJECTS)
 
-    def _frame(self, kept: list[tuple[RawRow, Any]]) -> pl.DataFrame:
+    def _converted(self, raw: RawRow) -> _Kept:
+        if raw.data is None:
+            raise RowError(raw.reason, raw.detail)
+        content = self.format.convert(raw.data)
+        nested = {name: _json(name, raw.data.get(name)) for name in self._nested}
+        return _Kept(raw, raw.data, content, nested)
+
+    def _frame(self, kept: list[_Kept]) -> pl.DataFrame:
         kept = self._fitting(kept)
-        content = [value for _, value in kept]
-        conversational = self.format.conversational
-        frame = pl.DataFrame(
-            {"messages": pl.Series(content, dtype=MESSAGES, strict=True)}
-            if conversational
-            else {"text": pl.Series(content, dtype=pl.String)}
-        )
-        frame = with_reading(frame) if conversational else frame
+        content = [row.content for row in kept]
+        if self.format.conversational:
+            frame = with_reading(
+                pl.DataFrame({"messages": pl.Series(content, dtype=MESSAGES, strict=True)})
+            )
+        else:
+            frame = pl.DataFrame({"text": pl.Series(content, dtype=pl.String)})
         prefix = f"{self.name}/{self.unit.name}:"
         ids = [
-            f"{prefix}{raw.position}-{zlib.crc32(text.encode()):08x}"
-            for (raw, _), text in zip(kept, frame["text"], strict=True)
+            f"{prefix}{row.raw.position}-{zlib.crc32(text.encode()):08x}"
+            for row, text in zip(kept, frame["text"], strict=True)
         ]
         columns = [pl.Series("id", ids, dtype=pl.String)]
         columns.append(pl.repeat(self.name, len(kept), dtype=pl.String, eager=True).alias("source"))
+        columns += frame.get_columns()
         for field, kind in self.kinds.items():
-            values = [_stored(raw.data.get(field), kind) for raw, _ in kept if raw.data is not None]
-            columns.append(pl.Series(stored_name(field), values, dtype=_DTYPES[kind], strict=False))
-        names = set().union(*(raw.data for raw, _ in kept if raw.data is not None)) - self._known
-        for name in names:
-            self.ignored[name] += sum(1 for raw, _ in kept if raw.data and name in raw.data)
-        return pl.DataFrame(columns[:2]).hstack(frame).hstack(columns[2:])
+            values = [(row.nested if kind == "json" else row.data).get(field) for row in kept]
+            name = stored_name(field, self.kinds)
+            columns.append(pl.Series(name, values, dtype=_DTYPES[kind], strict=False))
+        for row in kept:
+            self.ignored.update(row.data.keys() - self._known)
+        return pl.DataFrame(columns)
 
-    def _fitting(self, kept: list[tuple[RawRow, Any]]) -> list[tuple[RawRow, Any]]:
+    def _fitting(self, kept: list[_Kept]) -> list[_Kept]:
+        """The rows whose values have the type of their column; the others go to quarantine."""
         misfits: dict[int, str] = {}
         for field, kind in self.kinds.items():
             if kind == "json":
                 continue
             fits = _FITS[kind] | {type(None)}
-            values = [raw.data.get(field) if raw.data else None for raw, _ in kept]
-            if set(map(type, values)) <= fits and not (kind == "int" and _overflows(values)):
-                continue
-            for index, value in enumerate(values):
-                if type(value) not in fits or (kind == "int" and _overflows([value])):
+            for index, row in enumerate(kept):
+                value = row.data.get(field)
+                if type(value) not in fits or _overflows(value):
                     misfits.setdefault(index, f"{field!r} is not {kind}, as it is elsewhere")
         for index, detail in misfits.items():
-            self._fail(kept[index][0], "schema_mismatch", detail)
-        return (
-            [pair for index, pair in enumerate(kept) if index not in misfits] if misfits else kept
-        )
+            self._fail(kept[index].raw, "schema_mismatch", detail)
+        return [row for index, row in enumerate(kept) if index not in misfits]
 
     def _fail(self, raw: RawRow, reason: str, detail: str) -> None:
         self.failed[reason] += 1
-        shown = orjson.dumps(raw.data, default=str).decode() if raw.data is not None else ""
+        shown = ""
+        if raw.data is not None:
+            with suppress(RowError):
+                shown = _json("", raw.data) or ""
         self._quarantine.append(
             {
                 "id": f"{self.name}/{self.unit.name}:{raw.position}",
@@ -192,11 +215,14 @@ class Intake:
         )
 
 
-def _overflows(values: Iterable[Any]) -> bool:
-    return any(v is not None and not -(2**63) <= v < 2**63 for v in values)
+def _overflows(value: Any) -> bool:
+    return type(value) is int and not -(2**63) <= value < 2**63
 
 
-def _stored(value: Any, kind: str) -> Any:
-    if kind == "json" and value is not None:
+def _json(name: str, value: Any) -> str | None:
+    if value is None:
+        return None
+    try:
         return orjson.dumps(value, default=str).decode()
-    return value
+    except TypeError as error:
+        raise RowError("schema_mismatch", f"{name!r} cannot be kept as JSON: {error}") from error

@@ -44,13 +44,13 @@ class UnitRun:
         self._extra: dict[str, Any] = {}
         self._tokens = TokenCounter(task.stage.tokenizer)
 
-    def run(self, batch_bytes: int = BATCH_BYTES) -> dict[str, Any]:
+    def run(self) -> dict[str, Any]:
         """Leaves the unit's files and record in the store, and returns the record."""
         unit = self._task.unit
         unit_input = [unit.name, unit.identity, unit.place] if unit else self._task.parent
         signals = SignalCache(self._store, unit_input, self._stage.steps)
         chain = Chain(self._stage.steps, signals, self._reject)
-        for batch in self._batches(batch_bytes):
+        for batch in self._batches(BATCH_BYTES):
             rows = chain.run(batch)
             self._leave(rows)
             self._progress(0, rows.height)

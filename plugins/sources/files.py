@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from datachef.core.problems import did_you_mean
 from datachef.core.source import RawRow, Source, SourceError, Unit
 from datachef.plugins.sources.readers import READERS
-from datachef.plugins.sources.storage import COMPRESSED, File, find, is_url, kind
+from datachef.plugins.sources.storage import File, find, is_compressed, is_url, kind
 
 UNIT_BYTES = 32 * 2**20
 
@@ -64,7 +64,7 @@ class FileSource(Source):
         place: dict[str, Any] = {"path": file.path, "kind": form}
         if form == "parquet":
             yield from _row_ranges(file, place)
-        elif READERS[form] is READERS["jsonl"] and not file.path.endswith(COMPRESSED) and file.size:
+        elif READERS[form] is READERS["jsonl"] and not is_compressed(file.path) and file.size:
             for start in range(0, file.size, UNIT_BYTES):
                 stop = min(start + UNIT_BYTES, file.size)
                 yield _unit(file, place | {"start": start, "stop": stop}, stop - start)

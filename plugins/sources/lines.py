@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
+
+from datachef.plugins.sources.storage import BROKEN
 
 MAX_ROW_BYTES = 64 * 2**20
 
@@ -44,12 +45,7 @@ def lines(
             else:
                 yield Line(offset, size, raw)
             offset += size
-    except (EOFError, zlib.error, OSError) as error:
-        yield Line(offset, 0, b"", "broken_file", f"the file cannot be read on from here: {error}")
-    except Exception as error:
-        # zstandard's error has no public base class but Exception
-        if type(error).__module__.split(".")[0] != "zstandard":
-            raise
+    except BROKEN as error:
         yield Line(offset, 0, b"", "broken_file", f"the file cannot be read on from here: {error}")
 
 

@@ -31,6 +31,7 @@ def read_jsonl(unit: Unit) -> Iterator[RawRow]:
                 continue
             raw = line.raw.removeprefix(_BOM) if line.offset == 0 else line.raw
             if not raw.strip():
+                yield RawRow(line.offset, number, line.size, None)
                 continue
             try:
                 data = orjson.loads(raw)

@@ -6,14 +6,19 @@ import glob
 import gzip
 import io
 import os
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
+
+import zstandard
 
 from datachef.core.source import SourceError
 
 COMPRESSED = (".gz", ".zst")
+# What a compressed file that is damaged raises; any other error is one of the disk or the network.
+BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
 
 
 @dataclass(frozen=True)
@@ -57,26 +62,28 @@ def _local(pattern: str) -> list[tuple[str, str, int]]:
     paths = [pattern] if plain.is_file() else glob.glob(pattern, recursive=True)  # noqa: PTH207
     matches = []
     for path in sorted(paths):
-        status = os.stat(path)  # noqa: PTH116 - the paths are strings throughout
         if Path(path).is_file():
+            status = os.stat(path)  # noqa: PTH116 - the paths are strings throughout
             identity = f"{status.st_size}-{status.st_mtime_ns}"
-            matches.append((os.path.realpath(path), identity, status.st_size))
+            # Not resolved: a link's own name has the suffix, what it points to need not.
+            matches.append((os.path.abspath(path), identity, status.st_size))  # noqa: PTH100
     return matches
 
 
 def _remote(pattern: str) -> list[tuple[str, str, int]]:
     import fsspec
 
-    protocol = pattern.split("://", 1)[0]
+    head, chained, outer = pattern.partition("::")
     try:
         filesystem, stripped = fsspec.core.url_to_fs(pattern)
-        magic = any(mark in stripped for mark in "*?[")
+        magic = any(mark in stripped for mark in "*[")
         paths = sorted(filesystem.glob(stripped)) if magic else [stripped]
         matches = []
         for path in paths:
             info = filesystem.info(path)
             if info.get("type") == "file":
-                url = path if is_url(path) else f"{protocol}://{path.lstrip('/')}"
+                url = str(filesystem.unstrip_protocol(path))
+                url = url + chained + outer if is_url(head) else head + chained + url
                 matches.append((url, str(filesystem.ukey(path)), int(info.get("size") or 0)))
     except FileNotFoundError:
         return []
@@ -101,13 +108,20 @@ def _nearby(pattern: str) -> str:
 
 def _short_names(paths: Sequence[str]) -> dict[str, str]:
     if len(paths) == 1:
-        return {paths[0]: paths[0].rsplit("/", 1)[-1]}
-    folders = {path.rsplit("/", 1)[0].split("/")[0] if is_url(path) else "/" for path in paths}
-    if len(folders) > 1 or any(is_url(path) for path in paths):
-        common = os.path.commonprefix(list(paths)).rsplit("/", 1)[0]
-    else:
-        common = os.path.commonpath([os.path.dirname(path) for path in paths])  # noqa: PTH120
-    return {path: path[len(common) :].lstrip("/") for path in paths}
+        return {paths[0]: _own(paths[0]).rsplit("/", 1)[-1]}
+    own = [_own(path) for path in paths]
+    if len(set(own)) < len(own):
+        own = list(paths)
+    common = os.path.commonprefix(own).rpartition("/")[0]
+    return {path: name[len(common) :].lstrip("/") for path, name in zip(paths, own, strict=True)}
+
+
+def _own(path: str) -> str:
+    """The part of a path or URL that ends in the file's name: no archive around it, no query."""
+    if not is_url(path):
+        return path
+    head, _, outer = path.partition("::")
+    return (head if is_url(head) else outer).partition("?")[0]
 
 
 def opened(path: str) -> BinaryIO:
@@ -118,19 +132,72 @@ def opened(path: str) -> BinaryIO:
         raw = fsspec.open(path, "rb").open()
     else:
         raw = open(path, "rb")  # noqa: SIM115, PTH123 - handed to the caller
-    if path.endswith(".gz"):
-        return cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=raw, mode="rb"), 1 << 20))
-    if path.endswith(".zst"):
-        import zstandard
+    match Path(_own(path)).suffix.lower():
+        case ".gz":
+            unpacked: Any = _Gzip(raw)
+        case ".zst":
+            unpacked = _Zstd(raw)
+        case _:
+            return cast(BinaryIO, raw)
+    return cast(BinaryIO, io.BufferedReader(unpacked, 1 << 20))
 
-        reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-        return cast(BinaryIO, io.BufferedReader(reader, 1 << 20))
-    return cast(BinaryIO, raw)
+
+def is_compressed(path: str) -> bool:
+    return _own(path).lower().endswith(COMPRESSED)
 
 
 def kind(path: str) -> str:
     """The suffix that tells the format, without compression: `jsonl` for `a.jsonl.gz`."""
-    name = path.rsplit("/", 1)[-1].lower()
+    name = _own(path).rsplit("/", 1)[-1].lower()
     for suffix in COMPRESSED:
         name = name.removesuffix(suffix)
     return name.rsplit(".", 1)[-1] if "." in name else ""
+
+
+class _Gzip(gzip.GzipFile):
+    """A gzip stream that closes the file it reads, which the library leaves to others."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        super().__init__(fileobj=raw, mode="rb")
+        self._packed = raw
+
+    def close(self) -> None:
+        super().close()
+        self._packed.close()
+
+
+class _Zstd(io.RawIOBase):
+    """A zstd stream that raises where it breaks off, which the library passes over in silence.
+
+    It is fed in pieces so small that what comes out of one stays small however it was compressed.
+    """
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self._frame: Any = None
+        self._packed = b""
+        self._unpacked = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._unpacked:
+            packed = self._packed or self._raw.read(1024)
+            if not packed:
+                if self._frame is not None:
+                    raise EOFError("the compressed file breaks off")
+                return 0
+            self._frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+            self._unpacked = memoryview(self._frame.decompress(packed))
+            self._packed = self._frame.unused_data
+            if self._frame.eof:
+                self._frame = None
+        size = min(len(buffer), len(self._unpacked))
+        buffer[:size] = self._unpacked[:size]
+        self._unpacked = self._unpacked[size:]
+        return size
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()

@@ -1,0 +1,89 @@
+"""Questions about a document with their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from datachef.core.prompts import PromptTemplate
+from datachef.core.synthesis import Synthesis, UnparsableAnswerError, json_answer
+
+_PROMPT = """\
+Read the document and write {{ pairs }} different question and answer pairs about it.
+
+- The document answers every question; add nothing that it does not say.
+- Each question can be understood without the document.
+- Each answer is complete, correct and explains itself where reasoning is needed.
+
+Answer with JSON: {"pairs": [{"question": "...", "answer": "..."}]}
+
+Document:
+{{ text }}
+"""
+
+
+class _Pair(BaseModel):
+    model_config = ConfigDict(str_strip_whitespace=True, strict=True)
+
+    question: str = Field(min_length=1)
+    answer: str = Field(min_length=1)
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    pairs: list[_Pair] = Field(min_length=1)
+
+
+class GenerateQuestionAnswerPairs(Synthesis):
+    """Makes chat rows, each a question about the document and its answer.
+
+    Templates may name `pairs`. An answer with more pairs than asked for is cut, one with fewer is
+    taken as it is.
+    """
+
+    op: Literal["generate_question_answer_pairs"] = "generate_question_answer_pairs"
+
+    max_rows: ClassVar[int | None] = 20
+
+    prompt: PromptTemplate = Field(_PROMPT, description="Template of the user message.")
+    pairs: int = Field(3, ge=1, le=20, description="Pairs per document.")
+
+    def writes(self) -> set[str]:
+        return super().writes() | {"messages"}
+
+    def variables(self) -> Mapping[str, Any]:
+        return {"pairs": self.pairs}
+
+    def response_schema(self) -> Mapping[str, Any]:
+        text = {"type": "string"}
+        pair = {
+            "type": "object",
+            "properties": {"question": text, "answer": text},
+            "required": ["question", "answer"],
+            "additionalProperties": False,
+        }
+        pairs = {"type": "array", "items": pair, "minItems": 1, "maxItems": self.pairs}
+        return {
+            "type": "object",
+            "properties": {"pairs": pairs},
+            "required": ["pairs"],
+            "additionalProperties": False,
+        }
+
+    def parse(self, answer: str, row: dict[str, Any]) -> list[dict[str, Any]]:
+        try:
+            found = _Answer.model_validate(json_answer(answer))
+        except ValidationError as error:
+            raise UnparsableAnswerError(str(error)) from error
+        return [
+            {
+                "messages": [
+                    {"role": "user", "content": pair.question},
+                    {"role": "assistant", "content": pair.answer},
+                ]
+            }
+            for pair in found.pairs[: self.pairs]
+        ]

@@ -1,0 +1,151 @@
+import time
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from datachef.operators.transforms.redact_personal_data import ALL, RedactPersonalData
+
+
+def redacted(text, **parameters):
+    return RedactPersonalData(**parameters).rewrite(pl.Series("text", [text]))[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("write to jane.doe+x@mail.example.co.uk.", "write to <EMAIL_ADDRESS>."),
+        ("<mailto:a@b.org>,c_d@e-f.io", "<mailto:<EMAIL_ADDRESS>>,<EMAIL_ADDRESS>"),
+        ("邮箱abc@qq.com谢谢", "邮箱<EMAIL_ADDRESS>谢谢"),
+        ("IBAN DE89 3704 0044 0532 0130 00 BIC X", "IBAN <IBAN_CODE> BIC X"),
+        ("GB82WEST12345698765432, ok", "<IBAN_CODE>, ok"),
+        ("IBAN FR1420041010050500013M02606 DANKE", "IBAN <IBAN_CODE> DANKE"),
+        ("card 4111 1111 1111 1111 exp", "card <CREDIT_CARD> exp"),
+        ("card 5500-0000-0000-0004", "card <CREDIT_CARD>"),
+        ("amex 378282246310005!", "amex <CREDIT_CARD>!"),
+        ("3782 822463 10005", "<CREDIT_CARD>"),
+        ("from 84.17.52.201 today", "from <IP_ADDRESS> today"),
+        ("[84.17.52.201]:25 http://84.17.52.201/x", "[<IP_ADDRESS>]:25 http://<IP_ADDRESS>/x"),
+        ("84.17.52.201.", "<IP_ADDRESS>."),
+        ("at 2a00:1450:4001:81b::200e now", "at <IP_ADDRESS> now"),
+        ("2a00:1450:4001:81b:0:0:0:200e: up", "<IP_ADDRESS>: up"),
+        ("call (415) 555-2671 now", "call <PHONE_NUMBER> now"),
+        ("call 415-863-2671, or", "call <PHONE_NUMBER>, or"),
+        ("call 1-415-863-2671", "call <PHONE_NUMBER>"),
+        ("Tel. +49 30 901820.", "Tel. <PHONE_NUMBER>."),
+        ("+44 20 7946 0958/+33 1 70 18 99 00", "<PHONE_NUMBER>/<PHONE_NUMBER>"),
+    ],
+)
+def test_found(text, expected):
+    assert redacted(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "git clone git@github.com:org/repo.git",
+        "icon@2x.png and lodash@4.17.21 and pkg@1.2.0-rc.b",
+        "@decorator a@b x @ y.com",
+        "version 4.0.30319.1, v1.22.33.44, Chrome/103.0.12.34, Firefox 103.0.0.0.1",
+        "oid 1.3.6.1.4.1.311.21 and section 3.1.2.4 of it",
+        "10.0.0.1 192.168.1.255 127.0.0.1 172.16.5.4 169.254.1.1 255.255.255.0 0.0.0.0",
+        "192.0.2.44 198.51.100.7 203.0.113.9 are for documentation, 300.1.22.4 is nothing",
+        "2021-10-05 12:30:45 05.10.2021 10/05/2021 2021:10:05 12:30:45.123456",
+        "::1 fe80::1 2001:db8::1 std::vector<int> a::b 00:1a:2b:3c:4d:5e",
+        "4111 1111 1111 1112 and 4111111111111112",
+        "id 41111111111111111111, 0.4111111111111111, x4111111111111111",
+        "4444 4444 4444 4444",
+        "1616161616161616 1234567890123456",
+        "DE89 3704 0044 0532 0130 01 and XX82WEST12345698765432",
+        "SKU AB12 3456 7890 1234 5678",
+        "1 + 2 = 3, +1 +2 +3, -415-863-2671-9, 3.14159265358979",
+        "2023 2024 2025 2026, 1234567890, 100,000,000 and 415863267",
+        "ISBN 978-3-16-148410-0 and 0-306-40615-2",
+        "$415-863-2671 123-45-6789",
+    ],
+)
+def test_left_alone(text):
+    assert redacted(text) == text
+
+
+@pytest.mark.parametrize(
+    ("region", "text"),
+    [
+        ("DE", "030 901820"),
+        ("FR", "01 70 18 99 00"),
+        ("GB", "020 7946 0958"),
+        ("GB", "(020) 7946 0958"),
+        ("US", "(415) 863-2671"),
+        ("CN", "138 0013 8000"),
+    ],
+)
+def test_national_formats(region, text):
+    assert redacted(f"Tel: {text} x", phone_region=region) == "Tel: <PHONE_NUMBER> x"
+    assert redacted(f"Tel: {text} x", phone_region=None) == f"Tel: {text} x"
+
+
+def test_only_the_kinds_asked_for():
+    text = "a@example.org 84.17.52.201"
+    assert redacted(text, kinds=("ip_address",)) == "a@example.org <IP_ADDRESS>"
+    assert "phonenumbers" not in RedactPersonalData(kinds=("iban_code",)).requires()
+    with pytest.raises(ValidationError):
+        RedactPersonalData(kinds=("iban_code", "iban_code"))
+
+
+def test_order_of_kinds_means_nothing():
+    assert RedactPersonalData(kinds=ALL[::-1]) == RedactPersonalData()
+
+
+PIECES = st.sampled_from(
+    [
+        "a@example.org", "84.17.52.201", "4111 1111 1111 1111", "(415) 863-2671", "+49 30 901820",
+        "GB82WEST12345698765432", "2a00:1450:4001:81b::200e", " ",
+        ".", "-", "1", ":", "x", "+", "\n",
+    ]
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("replacement", ["tag", "specimen"])
+@given(text=st.lists(PIECES, max_size=12).map("".join))
+def test_neighbours_do_not_matter_and_rows_keep_their_place(replacement, text):
+    operator = RedactPersonalData(replacement=replacement)
+    together = operator.rewrite(pl.Series("text", ["a", text, None, "b@example.org"])).to_list()
+    assert together[1] == redacted(text, replacement=replacement)
+    assert together[0] == "a"
+    assert together[2] is None
+
+
+def test_specimens_stay_as_they_are():
+    text = "b@c.org +49 30 901820 (415) 863-2671 84.17.52.201 2a00:1450:4001:81b::200e"
+    text += " 5500-0000-0000-0004 GB82WEST12345698765432"
+    once = redacted(text, replacement="specimen")
+    assert once.split()[0] == "email@example.com"
+    assert redacted(once, replacement="specimen") == once
+
+
+def test_input_is_not_written_to():
+    series = pl.Series("text", ["a@b.org"])
+    RedactPersonalData().rewrite(series)
+    assert series.to_list() == ["a@b.org"]
+
+
+def test_turns():
+    turns = [{"role": "user", "content": "I am a@b.org"}, {"role": "assistant", "content": "ok"}]
+    batch = pl.DataFrame({"id": ["r"], "text": ["I am a@b.org\n\nok"], "messages": [turns]})
+    rows = RedactPersonalData().process(batch).rows
+    assert rows["text"].to_list() == ["I am <EMAIL_ADDRESS>\n\nok"]
+    assert rows["messages"][0][0]["content"] == "I am <EMAIL_ADDRESS>"
+
+
+@pytest.mark.parametrize(
+    "unit", ["a", "1", "1 ", "a@", "a.", "x@a.a", "+1", "AB12 ", "200-", "2001:", "(212 ", "1.2"]
+)
+def test_time_is_linear(unit):
+    series = pl.Series("text", [(unit * 10**6)[: 10**6]])
+    operator = RedactPersonalData()
+    operator.rewrite(series[:0])
+    started = time.perf_counter()
+    operator.rewrite(series)
+    assert time.perf_counter() - started < 5

@@ -1,0 +1,144 @@
+"""A third-party package, installed for real: seen, used, carried into workers, refused on a clash."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import site
+import subprocess
+import sys
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+SAMPLE = Path(__file__).parent / "plugin_sample"
+
+Chef = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment that sees this one's packages and has the sample plugin installed."""
+    folder = tmp_path_factory.mktemp("third_party")
+    venv.create(folder, symlinks=True)
+    python = folder / "bin" / "python"
+    (libraries,) = (folder / "lib").glob("python*/site-packages")
+    ours = [path for path in site.getsitepackages() if Path(path).is_dir()]
+    lines = [f"import site; site.addsitedir({path!r})" for path in ours]
+    (libraries / "ours.pth").write_text("\n".join(lines) + "\n")
+    source = shutil.copytree(SAMPLE, folder / "sample")
+    subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", source],
+        check=True,
+    )
+    return folder
+
+
+@pytest.fixture
+def chef(environment: Path, tmp_path: Path) -> Chef:
+    """Runs `chef` in the environment of the sample plugin."""
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [environment / "bin" / "python", "-m", "datachef.core.cli", *arguments],
+            cwd=tmp_path,
+            env=os.environ | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    texts = ["a quiet line", "A VERY LOUD LINE", "another quiet line"] * 40
+    for part in range(3):
+        rows = [json.dumps({"text": f"{text} {part}"}) + "\n" for text in texts]
+        (tmp_path / f"part-{part}.jsonl").write_text("".join(rows))
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "name: loud\nsources:\n  pages:\n    path: part-*.jsonl\n"
+        "    steps:\n      - op: shouting_filter\n        max_upper_share: 0.4\n"
+    )
+    return path
+
+
+def test_its_operator_and_command_are_there(chef: Chef) -> None:
+    shown = chef("ops", "shouting_filter", "--json")
+    described = json.loads(shown.stdout)[0]
+    assert described["package"] == "datachef-sample"
+    assert described["parameters"]["max_upper_share"]["maximum"] == 1
+    assert described["reasons"] == ["shouting"]
+    assert "hello from the sample plugin" in chef("sample-hello").stdout
+    listed = {plugin["package"] for plugin in json.loads(chef("plugins", "--json").stdout)}
+    assert listed == {"datachef", "datachef-sample"}
+
+
+def test_it_is_not_here_where_it_is_not_installed() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "datachef.core.cli", "ops", "shouting_filter"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert shown.returncode == 1
+    assert "no operator 'shouting_filter'" in shown.stderr
+
+
+def test_it_works_in_worker_processes(chef: Chef, recipe: Path, tmp_path: Path) -> None:
+    done = chef("run", str(recipe), "--workers", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["rows"] == 240
+    assert result["ledger"][1]["dropped"] == {"shouting": 120}
+    manifest = json.loads((tmp_path / "corpus" / "loud" / "manifest.json").read_text())
+    assert {"name": "sample", "package": "datachef-sample", "version": "0.3.0"} in manifest["plugins"]
+
+
+def test_its_rules_of_the_house_hold(chef: Chef, recipe: Path) -> None:
+    recipe.write_text(recipe.read_text().replace("name: loud", "name: secret-plan"))
+    checked = chef("check", str(recipe), "--json")
+    assert checked.returncode == 2
+    (problem,) = json.loads(checked.stdout)
+    assert (problem["code"], problem["path"]) == ("house_rule", "name")
+
+
+def test_plugins_can_be_restricted(chef: Chef) -> None:
+    shown = chef("ops", "shouting_filter", DATACHEF_PLUGINS="engines,filters,sources")
+    assert shown.returncode == 1
+
+
+def test_a_clash_of_names_is_loud(chef: Chef, environment: Path) -> None:
+    (module,) = environment.glob("lib/python*/site-packages/datachef_sample/__init__.py")
+    original = module.read_text()
+    module.write_text(original.replace("shouting_filter", "length_filter"))
+    try:
+        shown = chef("ops")
+    finally:
+        module.write_text(original)
+    assert shown.returncode == 3
+    assert "Traceback" not in shown.stderr
+    assert "'length_filter'" in shown.stderr
+    assert "datachef-sample" in shown.stderr
+    assert "datachef (" in shown.stderr
+
+
+def test_a_broken_plugin_harms_no_other(chef: Chef, environment: Path, recipe: Path) -> None:
+    (module,) = environment.glob("lib/python*/site-packages/datachef_sample/__init__.py")
+    original = module.read_text()
+    module.write_text("import a_package_that_does_not_exist\n")
+    try:
+        listed = json.loads(chef("plugins", "--json").stdout)
+        checked = chef("check", str(recipe))
+    finally:
+        module.write_text(original)
+    (broken,) = [plugin for plugin in listed if plugin["error"]]
+    assert broken["package"] == "datachef-sample"
+    assert "a_package_that_does_not_exist" in broken["error"]
+    assert checked.returncode == 2
+    assert "a_package_that_does_not_exist" in checked.stdout
