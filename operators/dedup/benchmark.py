@@ -1,0 +1,132 @@
+"""The items of a benchmark, cut down to what makes each of them recognisable."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+import zstandard
+
+from datachef.core.errors import DatachefError
+from datachef.core.task import BenchmarkFile
+from datachef.operators.dedup.words import telling_words
+
+# A line or label that this share of the items has belongs to the prompt template, not to an item.
+TEMPLATE_SHARE = 0.1
+_TEMPLATE_ITEMS = 3
+_OPTION = re.compile(r"\s*[(\[]?[A-Ja-j][).:\]]\s*\S")
+_LABEL = re.compile(r"\s*([^\W\d_]+(?: [^\W\d_]+)?)\s*:\s+(?=\S)")
+_FEWEST_QUESTION_WORDS = 3
+
+Words = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A test item: the words of its question, and of what else would come with a copy of it."""
+
+    question: Words
+    options: Words = ()
+    answer: Words = ()
+
+
+def read_items(benchmark: BenchmarkFile) -> list[Item]:
+    """The different items of a benchmark, without the template of its prompts."""
+    rows = _read_rows(Path(benchmark.path))
+    try:
+        prompts = [_plain(row[benchmark.prompt]) for row in rows]
+    except KeyError:
+        raise DatachefError(
+            f"the benchmark {benchmark.path} has a row without the field {benchmark.prompt!r}",
+            hint="name the field with the question as `prompt` of the benchmark",
+        ) from None
+    return items_of(prompts, [_plain(row.get(benchmark.answer)) for row in rows])
+
+
+def items_of(prompts: list[str], answers: list[str]) -> list[Item]:
+    """The different items of a list of prompts with their answers.
+
+    Lines and labels that many prompts share are template. The question is the first run of lines
+    that are neither template nor answer options: what a multiple-choice item asks, what a
+    programming exercise wants, without its tests.
+    """
+    cut = [prompt.splitlines() for prompt in prompts]
+    lines = pl.Series([line for prompt in cut for line in prompt], dtype=pl.String)
+    words = iter(telling_words(lines).to_list())
+    known = [[(line, tuple(next(words))) for line in prompt] for prompt in cut]
+    template = _frequent([{line_words for _, line_words in prompt} for prompt in known])
+    names = sorted(_frequent([{m[1] for line in p if (m := _LABEL.match(line))} for p in cut]))
+    counts = telling_words(pl.Series(names, dtype=pl.String)).list.len()
+    labels = dict(zip(names, counts, strict=True))
+    found: dict[Item, None] = {}
+    for prompt, answer in zip(
+        known, telling_words(pl.Series(answers, dtype=pl.String)).to_list(), strict=True
+    ):
+        question, options = _parted(prompt, template, labels)
+        if len(question) < _FEWEST_QUESTION_WORDS:
+            question, options = (*question, *options), ()
+        if question:
+            found[Item(question, options, tuple(answer))] = None
+    return list(found)
+
+
+def _parted(
+    prompt: Iterable[tuple[str, Words]], template: set[Words], labels: Mapping[str, int]
+) -> tuple[Words, Words]:
+    """The words of the question, and of the lines that follow it; labels have so many words."""
+    question: list[str] = []
+    options: list[str] = []
+    over = False
+    for line, words in prompt:
+        if not words:
+            continue
+        if words in template or _OPTION.match(line):
+            over = over or bool(question)
+            options += () if words in template else words
+            continue
+        label = _LABEL.match(line)
+        skipped = labels.get(label[1], 0) if label else 0
+        (options if over else question).extend(words[skipped:])
+    return tuple(question), tuple(options)
+
+
+def _frequent(per_item: list[set[Any]]) -> set[Any]:
+    counts = Counter(thing for things in per_item for thing in things)
+    least = max(_TEMPLATE_ITEMS, TEMPLATE_SHARE * len(per_item))
+    return {thing for thing, count in counts.items() if count >= least}
+
+
+def _read_rows(path: Path) -> Sequence[Mapping[str, Any]]:
+    """The rows of a jsonl (.gz, .zst), Parquet or CSV file."""
+    try:
+        if path.suffix == ".parquet":
+            return pl.read_parquet(path).to_dicts()
+        if path.suffix == ".csv":
+            return pl.read_csv(path, infer_schema=False).to_dicts()
+        raw = path.read_bytes()
+        if path.suffix == ".gz":
+            raw = gzip.decompress(raw)
+        elif path.suffix == ".zst":
+            raw = zstandard.ZstdDecompressor().stream_reader(raw).read()
+        return [orjson.loads(line) for line in raw.splitlines() if line.strip()]
+    except (OSError, ValueError, pl.exceptions.PolarsError, zstandard.ZstdError) as error:
+        raise DatachefError(
+            f"cannot read the benchmark {path}: {error}",
+            hint="a benchmark is a jsonl, jsonl.gz, jsonl.zst, Parquet or CSV file",
+        ) from error
+
+
+def _plain(value: Any) -> str:
+    """A field as text; several accepted answers stand one after the other."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return "\n".join(map(_plain, value))
+    return str(value)

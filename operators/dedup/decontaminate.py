@@ -1,0 +1,70 @@
+"""Rows that hold items of the benchmark the corpus will be judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, Self
+
+import polars as pl
+from pydantic import Field
+
+from datachef.core.errors import DatachefError
+from datachef.core.filter import Filter
+from datachef.core.operator import threshold
+from datachef.core.task import BenchmarkFile, Task
+from datachef.operators.dedup.benchmark import read_items
+from datachef.operators.dedup.overlap import BenchmarkIndex
+from datachef.operators.dedup.words import telling_words
+
+if TYPE_CHECKING:
+    from datachef.core.filter import Signal
+
+
+class Decontaminate(Filter):
+    """Drops a row that contains a test item of the task's benchmark, however it is set.
+
+    An item counts as contained when n-grams that a row has in common with its question cover most
+    of the question, as in the decontamination of Tulu 3 (Lambert et al. 2024,
+    https://arxiv.org/abs/2411.15124). Case, spacing, punctuation and Unicode form do not count, nor
+    do the lines of the prompt template that the items share. A question of fewer words than an
+    n-gram must be there as a whole, with words of its options or its answer close behind.
+    """
+
+    op: Literal["decontaminate"] = "decontaminate"
+    benchmark: BenchmarkFile | None = Field(
+        None, description="The test items; those of the recipe's task when left out."
+    )
+    ngram: int = Field(8, ge=3, le=30, description="Words per n-gram.")
+    min_words: int = Field(
+        4, ge=1, le=30, description="Words of an item that must be found at the least."
+    )
+    min_share: float = threshold(
+        0.75, ge=0.05, le=1.0, description="Share of an item from which a row is contaminated."
+    )
+
+    def files(self) -> tuple[str, ...]:
+        return (self.benchmark.path,) if self.benchmark else ()
+
+    def for_task(self, task: Task) -> Self:
+        if self.benchmark is not None or not isinstance(task.benchmark, BenchmarkFile):
+            return self
+        return self.model_copy(update={"benchmark": task.benchmark})
+
+    def signals(self) -> Mapping[str, Signal]:
+        return {"benchmark_share": self._share}
+
+    def rules(self) -> Mapping[str, pl.Expr]:
+        return {"contaminated": pl.col("benchmark_share") >= self.min_share}
+
+    @cached_property
+    def _index(self) -> BenchmarkIndex:
+        if self.benchmark is None:
+            raise DatachefError(
+                "decontaminate has no benchmark",
+                hint="give the step a benchmark, or the recipe a task whose benchmark is a file",
+            )
+        return BenchmarkIndex(read_items(self.benchmark), self.ngram, self.min_words)
+
+    def _share(self, batch: pl.DataFrame) -> pl.Series:
+        return pl.Series(self._index.shares(telling_words(batch["text"])))

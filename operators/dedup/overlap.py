@@ -1,0 +1,174 @@
+"""How much of a benchmark item a text contains: an index of the items, scanned batch by batch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from datachef.operators.dedup.benchmark import TEMPLATE_SHARE, Item
+from datachef.operators.text.ngrams import Hashes, Offsets, ngram_hashes, offsets_of, word_hashes
+
+Shares = NDArray[np.float64]
+
+# How far behind a short question its options or answer may begin or end, in words.
+_REACH = 16
+_ANCHOR = 3
+# An item is long from so many times the words of an n-gram.
+_LONG = 3
+
+
+class Sieve:
+    """Finds which of many hashes are in a small set; one look-up refuses nearly all the others."""
+
+    def __init__(self, members: Hashes) -> None:
+        self.members = np.unique(members)
+        bits = max(16, int(len(self.members) - 1).bit_length() + 6 if len(self.members) else 16)
+        self._shift = np.uint64(64 - bits)
+        self._table = np.zeros(1 << bits, np.bool_)
+        self._table[self.members >> self._shift] = True
+
+    def find(self, hashes: Hashes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Positions in `hashes` of what is in the set, and its index in `members`."""
+        maybe = np.flatnonzero(self._table[hashes >> self._shift])
+        if not len(maybe):
+            return maybe, maybe
+        place = np.searchsorted(self.members, hashes[maybe])
+        place[place == len(self.members)] = 0
+        sure = self.members[place] == hashes[maybe]
+        return maybe[sure], place[sure]
+
+
+class LongItems:
+    """Items of at least `n` words, recognised by the n-grams they share with a text."""
+
+    def __init__(self, questions: Sequence[Sequence[str]], n: int) -> None:
+        self._n = n
+        flat, offsets = word_hashes(pl.Series(questions, dtype=pl.List(pl.String)))
+        grams, starts = ngram_hashes(flat, offsets, n)
+        lengths = np.diff(starts)
+        table = pl.DataFrame(
+            {
+                "gram": grams,
+                "item": np.repeat(np.arange(len(questions)), lengths),
+                "position": np.arange(len(grams)) - np.repeat(starts[:-1], lengths),
+            }
+        )
+        # What a tenth of the items have in common is template: it says nothing about any of them.
+        most = max(10, TEMPLATE_SHARE * len(questions))
+        holders = table.select("gram", "item").unique().group_by("gram").len("holders")
+        table = table.join(holders, on="gram").with_columns(common=pl.col("holders") >= most)
+        table = table.filter(~pl.col("common") | pl.col("common").all().over("item"))
+        table = table.sort("gram", "item", "position")
+        self._sieve = Sieve(table["gram"].to_numpy())
+        self._items = table["item"].to_numpy()
+        self._positions = table["position"].to_numpy()
+        self._starts = offsets_of(table.group_by("gram", maintain_order=True).len()["len"])
+        self._stride = int(lengths.max(initial=0)) + 1
+        places = np.sort(self._items * self._stride + self._positions)
+        self._whole = np.ones((2, len(questions)))
+        items, *whole = self._measured(places)
+        self._whole[:, items] = whole
+
+    def shares(self, flat: Hashes, offsets: Offsets) -> Shares:
+        """For each document, the greatest share of an item that it has.
+
+        Of a long item that is the share of its words that lie in a common n-gram. That would be
+        lenient with a short one, where changing the word that matters leaves most words covered:
+        there it is the share of the n-grams themselves.
+        """
+        shares = np.zeros(len(offsets) - 1)
+        grams, starts = ngram_hashes(flat, offsets, self._n)
+        found, members = self._sieve.find(grams)
+        if not len(found):
+            return shares
+        documents = np.searchsorted(starts, found, side="right") - 1
+        count = len(self._sieve.members)
+        documents, members = np.divmod(np.unique(documents * count + members), count)
+        fan_out = np.diff(self._starts)[members]
+        nth = np.arange(fan_out.sum()) - np.repeat(np.cumsum(fan_out) - fan_out, fan_out)
+        entries = np.repeat(self._starts[members], fan_out) + nth
+        pairs = np.repeat(documents, fan_out) * self._whole.shape[1] + self._items[entries]
+        pairs, words, matched = self._measured(
+            np.sort(pairs * self._stride + self._positions[entries])
+        )
+        documents, items = np.divmod(pairs, self._whole.shape[1])
+        all_words, all_grams = self._whole[:, items]
+        long = all_words >= _LONG * self._n
+        share = np.where(long, words / all_words, matched / all_grams)
+        np.maximum.at(shares, documents, share)
+        return shares
+
+    def _measured(self, places: Offsets) -> tuple[Offsets, Offsets, Offsets]:
+        """The owners of sorted places, with the words that their n-grams cover and their number."""
+        owners, positions = np.divmod(places, self._stride)
+        width = np.full(len(places), self._n)
+        same = owners[1:] == owners[:-1]
+        width[:-1][same] = np.minimum(np.diff(positions)[same], self._n)
+        unique, first, number = np.unique(owners, return_index=True, return_counts=True)
+        words = np.add.reduceat(width, first) if len(first) else first
+        return unique, words, number
+
+
+class ShortItems:
+    """Items too short for n-grams, recognised by the whole question and by what follows it."""
+
+    def __init__(self, items: Sequence[Item], fewest_words: int) -> None:
+        self._fewest_words = fewest_words
+        self._by_anchor: dict[int, dict[int, dict[bytes, list[tuple[frozenset[int], ...]]]]]
+        self._by_anchor = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+        parts = [part for item in items for part in (item.question, item.options, item.answer)]
+        flat, ends = word_hashes(pl.Series(parts, dtype=pl.List(pl.String)))
+        hashes = [flat[a:b] for a, b in pairwise(ends)]
+        for question, *evidence in zip(hashes[::3], hashes[1::3], hashes[2::3], strict=True):
+            if len(question) < _ANCHOR:
+                continue
+            anchor, _ = ngram_hashes(question[:_ANCHOR], np.array([0, _ANCHOR]), _ANCHOR)
+            words = tuple(frozenset(part.tolist()) for part in evidence if len(part))
+            same_length = self._by_anchor[int(anchor[0])][len(question)]
+            same_length[question.tobytes()].append(words)
+        anchors = np.fromiter(self._by_anchor, np.uint64, len(self._by_anchor))
+        self._sieve = Sieve(anchors)
+
+    def shares(self, flat: Hashes, offsets: Offsets) -> Shares:
+        """For each document, the greatest share of an item's words that it has in one place."""
+        shares = np.zeros(len(offsets) - 1)
+        grams, starts = ngram_hashes(flat, offsets, _ANCHOR)
+        positions, members = self._sieve.find(grams)
+        documents = np.searchsorted(starts, positions, side="right") - 1
+        places = offsets[documents] + positions - starts[documents]
+        for document, place, member in zip(documents, places, members, strict=True):
+            text = flat[place : offsets[document + 1]]
+            for length, questions in self._by_anchor[int(self._sieve.members[member])].items():
+                for evidence in questions.get(text[:length].tobytes(), ()):
+                    share = self._share(text, length, evidence)
+                    shares[document] = max(shares[document], share)
+        return shares
+
+    def _share(self, text: Hashes, length: int, evidence: tuple[frozenset[int], ...]) -> float:
+        best = 0.0
+        for words in evidence or (frozenset[int](),):
+            window = text[length : 2 * length + 2 * len(words) + _REACH]
+            found = len(words.intersection(window.tolist()))
+            if length + found >= self._fewest_words:
+                best = max(best, (length + found) / (length + len(words)))
+        return best
+
+
+class BenchmarkIndex:
+    """All items of a benchmark, each recognised in the way that suits its length."""
+
+    def __init__(self, items: Sequence[Item], n: int, fewest_words: int) -> None:
+        questions = {item.question for item in items if len(item.question) >= n}
+        self._long = LongItems(sorted(questions), n)
+        short = [item for item in items if len(item.question) < n]
+        self._short = ShortItems(short, fewest_words)
+
+    def shares(self, words: pl.Series) -> Shares:
+        """For each list of words, the share of the item that it holds most of."""
+        flat, offsets = word_hashes(words)
+        return np.maximum(self._long.shares(flat, offsets), self._short.shares(flat, offsets))

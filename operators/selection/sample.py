@@ -1,0 +1,42 @@
+"""A random part of the corpus."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import polars as pl
+from pydantic import Field
+
+from datachef.core.corpus import Context, CorpusOperator
+from datachef.core.sampling import priority
+from datachef.operators.selection.quota import quota
+
+
+class Sample(CorpusOperator):
+    """Keeps a random share of the rows, or so many of them.
+
+    The rows of the lowest priority stay, a hash of seed and id: the same ones for any number of
+    workers, and a smaller sample is part of a larger one of the same seed.
+    """
+
+    op: Literal["sample"] = "sample"
+    share: float = Field(1.0, ge=0.001, le=1.0, description="Share of the rows to keep.")
+    rows: int | None = Field(
+        None, ge=1, le=1_000_000_000, description="Keep at most so many rows, whatever the share."
+    )
+
+    def reads(self) -> set[str]:
+        return set()
+
+    def reasons(self) -> tuple[str, ...]:
+        return ("not_sampled",)
+
+    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
+        return batch.select("id")
+
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
+        ids = summaries.collect()
+        order = ids.with_columns(priority(ids["id"], context.seed))
+        place = pl.col("priority").rank("ordinal")
+        taken = quota(self.share, self.rows, pl.len())
+        return order.filter(place > taken).select("id", pl.lit("not_sampled").alias("reason"))

@@ -1,0 +1,61 @@
+"""The rows that score best."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import polars as pl
+from pydantic import Field
+
+from datachef.core.corpus import Context, CorpusOperator
+from datachef.core.errors import RunError
+from datachef.operators.selection.quota import quota
+
+
+class TopSelection(CorpusOperator):
+    """Keeps the rows with the highest or lowest values of a column, a share or so many of them.
+
+    Rows without a value come last; among equal values, the row that comes first in the data.
+    """
+
+    op: Literal["top_selection"] = "top_selection"
+    by: str = Field(
+        min_length=1, max_length=200, description="A numeric column, or a signal kept as a column."
+    )
+    share: float = Field(1.0, ge=0.001, le=1.0, description="Share of the rows to keep.")
+    rows: int | None = Field(
+        None, ge=1, le=1_000_000_000, description="Keep at most so many rows, whatever the share."
+    )
+    order: Literal["descending", "ascending"] = Field(
+        "descending", description="Whether the highest or the lowest values are best."
+    )
+    per_source: bool = Field(False, description="Select within each source by itself.")
+
+    def reads(self) -> set[str]:
+        return {self.by}
+
+    def reasons(self) -> tuple[str, ...]:
+        return ("not_in_top",)
+
+    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
+        dtype = batch.schema[self.by]
+        if not (dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)):
+            raise RunError(
+                f"top_selection by {self.by}: the column holds {dtype}, not numbers",
+                hint="name a numeric column, or a signal that a filter keeps (keep_signals: true)",
+            )
+        # NaN is what a broken measurement leaves behind: it is no value, and not the highest one.
+        value = pl.col(self.by).cast(pl.Float64).fill_nan(None)
+        source = ["source"] if self.per_source else []
+        return batch.select("id", *source, value.alias("value"))
+
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
+        descending = self.order == "descending"
+        ranked = summaries.with_row_index("row").sort(
+            "value", "row", descending=[descending, False], nulls_last=True
+        )
+        place, size = pl.int_range(pl.len()), pl.len()
+        if self.per_source:
+            place, size = place.over("source"), size.over("source")
+        dropped = ranked.filter(place >= quota(self.share, self.rows, size)).sort("row")
+        return dropped.select("id", pl.lit("not_in_top").alias("reason")).collect()

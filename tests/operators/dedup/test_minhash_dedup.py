@@ -1,0 +1,121 @@
+"""Near duplicates are found, and little else."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datachef.core.corpus import Context
+from datachef.operators.dedup.minhash_dedup import MinHashDedup
+
+CONTEXT = Context(seed=0)
+
+
+def rows(*texts: str | None) -> pl.DataFrame:
+    ids = [str(i) for i in range(len(texts))]
+    return pl.DataFrame({"id": ids, "text": texts}, schema={"id": pl.String, "text": pl.String})
+
+
+def dropped(operator: MinHashDedup, batch: pl.DataFrame) -> list[str]:
+    return operator.resolve(operator.summarize(batch).lazy(), CONTEXT)["id"].to_list()
+
+
+def article(words: range) -> str:
+    return " ".join(f"word{i * 7919 % 10007}" for i in words)
+
+
+def test_a_text_with_few_changes_is_a_copy_and_another_text_is_not() -> None:
+    changed = article(range(200)).replace("word7919", "other")
+    batch = rows(article(range(200)), article(range(500, 700)), changed.upper())
+    assert dropped(MinHashDedup(), batch) == ["2"]
+
+
+def test_texts_shorter_than_an_ngram_are_compared_as_a_whole() -> None:
+    batch = rows("one two", "one two three", "One, two!", "two one", "one two three four")
+    assert dropped(MinHashDedup(), batch) == ["2"]
+
+
+def test_a_script_without_spaces_is_compared_by_characters() -> None:
+    text = "今天天气很好我们一起去公园散步吧然后在湖边喝一杯热茶看看风景再慢慢走回家里吃晚饭聊天"
+    other = "完全不同的一句话没有任何共同之处也不应该被当成副本来处理"
+    batch = rows(text, text.replace("热", "凉"), other)
+    assert dropped(MinHashDedup(bands=40, rows=3, ngram=3), batch) == ["1"]
+
+
+def test_rows_without_words_are_nobodys_copies() -> None:
+    assert dropped(MinHashDedup(), rows("", "", None, None, "?!", "?!")) == []
+
+
+@given(st.lists(st.text(alphabet="ab ", max_size=30), max_size=12), st.integers(0, 12))
+def test_batch_cuts_do_not_matter(texts: list[str], cut: int) -> None:
+    operator, batch = MinHashDedup(ngram=3, bands=4, rows=2), rows(*texts)
+    parts = [operator.summarize(batch[:cut]), operator.summarize(batch[cut:])]
+    assert pl.concat(parts).equals(operator.summarize(batch))
+
+
+@given(st.lists(st.text(alphabet="ab ", max_size=30), max_size=12))
+def test_of_every_text_exactly_one_stays(texts: list[str]) -> None:
+    batch = rows(*(text + " end" for text in texts))
+    gone = set(dropped(MinHashDedup(), batch))
+    kept = (
+        batch.filter(~pl.col("id").is_in(gone))["text"]
+        .str.split(" ")
+        .list.eval(pl.element().filter(pl.element() != ""))
+    )
+    assert kept.list.join(" ").is_duplicated().sum() == 0
+
+
+@pytest.fixture(scope="module")
+def pages(shared_data: Path) -> pl.DataFrame:
+    files = [shared_data / "web" / f"part-00{part}.jsonl.gz" for part in (0, 1)]
+    return pl.concat([pl.read_ndjson(file) for file in files], how="diagonal").head(8000)
+
+
+def jaccard(left: np.ndarray, right: np.ndarray) -> float:
+    common = len(np.intersect1d(left, right, assume_unique=True))
+    return common / (len(left) + len(right) - common)
+
+
+def similar_pairs(shingles: list[np.ndarray]) -> dict[tuple[int, int], float]:
+    """All pairs of a Jaccard similarity of at least .5, by prefix filtering (Chaudhuri 2006).
+
+    Two sets that similar share one of the rarer half of their members.
+    """
+    members, inverse, frequency = np.unique(
+        np.concatenate(shingles), return_inverse=True, return_counts=True
+    )
+    ends = np.cumsum([len(own) for own in shingles])[:-1]
+    holders: list[list[int]] = [[] for _ in members]
+    for document, own in enumerate(np.split(inverse, ends)):
+        rarest_first = own[np.lexsort((own, frequency[own]))]
+        for member in rarest_first[: len(own) // 2 + 1]:
+            holders[member].append(document)
+    pairs = {pair for documents in holders for pair in combinations(documents, 2)}
+    measured = {pair: jaccard(shingles[pair[0]], shingles[pair[1]]) for pair in pairs}
+    return {pair: similarity for pair, similarity in measured.items() if similarity >= 0.5}
+
+
+def test_recall_and_precision_on_real_pages(pages: pl.DataFrame) -> None:
+    operator = MinHashDedup()
+    words = pages["text"].str.to_lowercase().str.extract_all(r"\w+").to_list()
+    n = operator.ngram
+    shingles = [
+        np.unique([hash(tuple(own[i : i + n])) for i in range(max(1, len(own) - n + 1))])
+        for own in words
+    ]
+    truth = similar_pairs(shingles)
+    near = [pair for pair, similarity in truth.items() if similarity > 0.8]
+    keys = operator.summarize(pages).drop("id").to_numpy()
+    found = [bool((keys[a] == keys[b]).any()) for a, b in near]
+    assert len(near) > 100
+    assert np.mean(found) >= 0.95
+    number = {row: i for i, row in enumerate(pages["id"])}
+    similar_to_earlier = {later for _, later in truth}
+    gone = [number[row] for row in dropped(operator, pages)]
+    assert np.mean([row in similar_to_earlier for row in gone]) >= 0.95
