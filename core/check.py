@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -53,6 +54,17 @@ def check(loaded: Loaded, host: Host) -> dict[str, Survey]:
     return surveys
 
 
+def _ask_the_house(loaded: Loaded, host: Host) -> None:
+    """In-house rules; one that breaks has not been asked, so the recipe does not pass."""
+    places = {dotted(place): place for place in loaded.document.places}
+    sound = len(host.broken)
+    for problem in host.listed("datachef_recipe_rules", recipe=loaded.recipe):
+        loaded.problems.append(loaded.document.locate(problem, places.get(problem.path, ())))
+    for plugin in host.broken[sound:]:
+        message = f"the rules of plugin {plugin.name} ({plugin.package}) broke: {plugin.error}"
+        loaded.add("broken_rule", (), message)
+
+
 def _survey(loaded: Loaded, name: str, source: Source) -> Survey | None:
     place: Location = ("sources", name)
     inner = (*place, source.key) if (*place, source.key) in loaded.document.places else place
@@ -62,6 +74,8 @@ def _survey(loaded: Loaded, name: str, source: Source) -> Survey | None:
         return survey(source)
     except SourceError as error:
         loaded.add(error.code, inner, f"source {name}: {error}", error.hint)
+    except (OSError, ValueError) as error:
+        loaded.add("unreadable_source", inner, f"source {name}: {error}")
     return None
 
 
@@ -123,8 +137,12 @@ def _check_files(loaded: Loaded, step: PlacedStep) -> None:
                 step.location,
                 f"{step.operator.op} would read {file!r}, and this recipe may read its pool alone",
             )
-        elif not Path(file).is_file():
+        elif not _is_file(file):
             loaded.add("no_file", step.location, f"{step.operator.op}: no file {file!r}")
+
+
+def _is_file(path: str | Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 - a name that is too long is no file either
 
 
 def _files_of_task(loaded: Loaded) -> set[str]:
@@ -150,7 +168,7 @@ def _check_tokenizer(loaded: Loaded) -> None:
         return
     if loaded.bound:
         loaded.add("not_in_pool", ("tokenizer",), "this recipe may read its pool alone")
-    elif not loaded.beside(recipe.tokenizer).is_file():
+    elif not _is_file(loaded.beside(recipe.tokenizer)):
         loaded.add("no_file", ("tokenizer",), f"no file {recipe.tokenizer!r}", "a tokenizer.json")
     _check_requirements(loaded, ("tokenizer",), "a tokenizer", {"tokenizers": "datachef[hf]"})
 

@@ -7,12 +7,14 @@ YAML 1.2 core schema (`no` is a word, `1e-3` is a number), with underscores allo
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
 from datachef.core.problems import Problem, dotted
 
@@ -23,6 +25,7 @@ Location = tuple[str | int, ...]
 
 _INTEGER = re.compile(r"[-+]?[0-9][0-9_]*")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _WORDS: dict[str, Any] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True,
@@ -51,45 +54,50 @@ class Document:
 
 def read(path: Path) -> Document:
     """The document in a file; a file that cannot be read is a problem of the document."""
-    name = str(path)
+    name = str(path).encode(errors="replace").decode()
     try:
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        return _broken(name, "unreadable_file", f"cannot read {name}: {error.strerror}")
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or error
+        return _broken(name, "unreadable_file", f"cannot read {name}: {cause}")
+    if len(raw) > MAX_BYTES:
+        return _too_large(name)
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode()
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         return _broken(name, "not_utf8", "the file is not UTF-8", line, "save it as UTF-8")
-    return parse(text, name)
+    return parse(text.removeprefix("\ufeff"), name)
 
 
 def parse(text: str, file: str = "") -> Document:
     """The document in a string."""
     if len(text) > MAX_BYTES:
-        return _broken(file, "too_large", f"the document is larger than {MAX_BYTES:,} characters")
+        return _too_large(file)
     try:
-        depth_problem = _refuse_features(text)
-        if depth_problem:
-            return Document(None, file, problems=(depth_problem.at(file, *_place(depth_problem)),))
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        loader = yaml.SafeLoader(text)
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        message = f"the character {chr(error.character)!r} cannot stand in YAML"
+        return _broken(file, "yaml_syntax", message, line, 'write it as an escape within ""')
+    try:
+        refused = _refused_feature(loader)
+        node = None if refused else yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         message = f"not valid YAML: {error.problem or error.context}"
         return _broken(file, "yaml_syntax", message, line, column=column)
-    except yaml.YAMLError as error:
-        return _broken(file, "yaml_syntax", f"not valid YAML: {str(error).splitlines()[0]}")
-    if node is None:
-        return _broken(file, "empty_document", "the document is empty")
+    except (ValueError, OverflowError) as error:  # an escape or a version beyond all numbers
+        return _broken(file, "yaml_syntax", f"not valid YAML: {error}", loader.line + 1)
+    if refused:
+        return Document(None, file, problems=(replace(refused, file=file),))
     builder = _Builder(file)
-    data = builder.build(node, ())
+    data = builder.build(node, ()) if node is not None else None
+    if data is None:
+        return _broken(file, "empty_document", "the document is empty")
     return Document(data, file, builder.places, tuple(builder.problems))
-
-
-def _place(problem: Problem) -> tuple[int, int]:
-    return problem.line, problem.column
 
 
 def _broken(
@@ -99,16 +107,20 @@ def _broken(
     return Document(None, file, problems=(problem,))
 
 
-def _refuse_features(text: str) -> Problem | None:
+def _too_large(file: str) -> Document:
+    return _broken(file, "too_large", f"the document is larger than {MAX_BYTES:,} bytes")
+
+
+def _refused_feature(loader: yaml.SafeLoader) -> Problem | None:
     """The first anchor, alias, tag, second document or nesting beyond reason, before any is built."""
     depth = documents = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    while event := loader.get_event():
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
         what = None
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             what = "anchors and aliases are not allowed: write the value where it is used"
         elif getattr(event, "tag", None):
-            what = f"tags are not allowed ({event.tag})"
+            what = f"tags are not allowed, but here is {event.tag!r}"
         elif isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             what = "one document per file" if documents > 1 else None
@@ -134,7 +146,7 @@ class _Builder:
             return self._mapping(node, location)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*location, i)) for i, item in enumerate(node.value)]
-        return _scalar(node) if node.style is None else node.value
+        return self._scalar(node, location)
 
     def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -144,13 +156,29 @@ class _Builder:
             if not isinstance(key_node, yaml.ScalarNode):
                 self._add("yaml_key", "a key must be a word", location, place)
                 continue
-            key = key_node.value
+            key = self._text(key_node.value, location)
             if key in result:
                 self._add("duplicate_key", f"{key!r} is given twice", (*location, key), place)
                 continue
             self.places[(*location, key)] = place
             result[key] = self.build(value_node, (*location, key))
         return result
+
+    def _scalar(self, node: yaml.Node, location: Location) -> Any:
+        value = _scalar(node) if node.style is None else node.value
+        if isinstance(value, float) and math.isinf(value):
+            self._add("not_finite", "the number is too large", location, self.places[location])
+        return self._text(value, location) if isinstance(value, str) else value
+
+    def _text(self, text: str, location: Location) -> str:
+        """A string whose escaped surrogates are joined, as in JSON; half a pair is no character."""
+        if not _SURROGATE.search(text):
+            return text
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            self._add("not_unicode", "half a surrogate pair", location, self.places[location])
+            return text.encode(errors="replace").decode()
 
     def _add(self, code: str, message: str, location: Location, place: tuple[int, int]) -> None:
         self.problems.append(Problem(code, message, dotted(location), "", self.file, *place))

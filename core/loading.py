@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +20,8 @@ from datachef.core.source import Source
 from datachef.core.structure import problems_of
 from datachef.core.task import Task
 from datachef.core.vocabulary import PooledSource
+
+_INDEX = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass
@@ -38,7 +42,7 @@ class Loaded:
 
     def beside(self, name: str) -> Path:
         """A path that the recipe names, relative to its own folder."""
-        return self.folder / Path(name).expanduser()
+        return self.folder / os.path.expanduser(name)  # noqa: PTH111 - it lets `~nobody` be
 
     def add(self, code: str, location: Location, message: str, hint: str = "") -> None:
         """Notes a problem at a place of the recipe's document."""
@@ -77,7 +81,7 @@ def understand(
         return loaded
     loaded.recipe = recipe
     if recipe.task is not None:
-        loaded.task = _load_task(loaded, loaded.beside(recipe.task))
+        loaded.task = _load_task(loaded, loaded.beside(recipe.task), pool)
     pooled = _load_pool(loaded, recipe, host, pool)
     for name, source in recipe.sources.items():
         place: Location = ("sources", name)
@@ -90,8 +94,8 @@ def understand(
                 f"this recipe may use the pool's sources alone, not {source.key}:",
                 f"known there: {', '.join(sorted(pooled))}",
             )
-        else:
-            loaded.sources[name] = source.located(folder)
+        elif (located := _located(source, folder, loaded.problems, document, place)) is not None:
+            loaded.sources[name] = located
     return loaded
 
 
@@ -104,7 +108,7 @@ def _override(loaded: Loaded, override: str) -> None:
     here: Any = loaded.document.data
     parts = path.replace("[", ".").replace("]", "").split(".")
     for index, part in enumerate(parts):
-        key: Any = int(part) if isinstance(here, list) and part.isdigit() else part
+        key: Any = int(part) if isinstance(here, list) and _INDEX.fullmatch(part) else part
         fits = isinstance(here, dict) or (
             isinstance(here, list) and isinstance(key, int) and key < len(here)
         )
@@ -136,7 +140,24 @@ def _validated(document: Document, model: type[Any], host: Host, problems: list[
         return None
 
 
-def _load_task(loaded: Loaded, path: Path) -> Task | None:
+def _located(
+    source: Source, folder: Path, problems: list[Problem], document: Document, place: Location
+) -> Source | None:
+    """The source with its paths resolved; a path that no system could have is a problem."""
+    place = (*place, source.key)
+    try:
+        return source.located(folder)
+    except (OSError, RuntimeError, ValueError) as error:
+        problem = Problem("bad_path", f"not a path: {error}", dotted(place))
+        problems.append(document.locate(problem, place))
+        return None
+
+
+def _load_task(loaded: Loaded, path: Path, pool: Path | None) -> Task | None:
+    if pool is not None and not _within(path, (loaded.folder, pool.parent)):
+        message = "a recipe bound to a pool finds its task beside itself or beside the pool"
+        loaded.add("not_in_pool", ("task",), message)
+        return None
     document = _referred(loaded, path, "task")
     if document is None:
         return None
@@ -163,7 +184,16 @@ def _load_pool(
     pool: Pool | None = _validated(document, host.vocabulary.pool_model, host, loaded.problems)
     if pool is None:
         return {}
-    return {name: source.located(path.parent) for name, source in pool.sources.items()}
+    pooled = {}
+    for name, source in pool.sources.items():
+        place: Location = ("sources", name)
+        if isinstance(source, PooledSource):
+            kinds = ", ".join(host.vocabulary.source_keys)
+            problem = Problem("source_kind", f"a source of a pool names one of: {kinds}")
+            loaded.problems.append(document.locate(problem, place))
+        elif located := _located(source, path.parent, loaded.problems, document, place):
+            pooled[name] = located
+    return pooled
 
 
 def _take_from_pool(
@@ -176,6 +206,12 @@ def _take_from_pool(
     own = {key: getattr(source, key) for key in source.model_fields_set - {"steps"}}
     steps = (*pooled[name].steps, *source.steps)
     loaded.sources[name] = pooled[name].model_copy(update={**own, "steps": steps})
+
+
+def _within(path: Path, folders: Sequence[Path]) -> bool:
+    """Whether a path lies in one of the folders, `..` resolved."""
+    plain = Path(os.path.abspath(path))  # noqa: PTH100 - pathlib keeps `..`
+    return any(plain.is_relative_to(folder.absolute()) for folder in folders)
 
 
 def _referred(loaded: Loaded, path: Path, field_name: str) -> Document | None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+
+_PLAIN = re.compile(r"[\w-]{1,100}")
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,19 @@ class Problem:
         where = f"{place}: " if place else ""
         at = f" (at {self.path})" if self.path else ""
         hint = f"\n    hint: {self.hint}" if self.hint else ""
-        return f"{where}{self.message} [{self.code}]{at}{hint}"
+        return _printable(f"{where}{self.message} [{self.code}]{at}{hint}")
+
+
+def _printable(text: str) -> str:
+    """Text that cannot play tricks on a terminal: control characters become their escapes."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def shortened(value: object, limit: int = 80) -> str:
+    """`repr`, cut in its middle where it is long."""
+    text = repr(value)
+    half = limit // 2
+    return text if len(text) <= limit else f"{text[:half]}...{text[-half:]}"
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
@@ -49,10 +64,14 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
 
 
 def dotted(location: Iterable[str | int]) -> str:
-    """`("sources", "web", "steps", 0)` as `sources.web.steps[0]`."""
+    """`("sources", "web", "steps", 0)` as `sources.web.steps[0]`; odd keys are quoted."""
     text = ""
     for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            key = part if _PLAIN.fullmatch(part) else shortened(part)
+            text += f".{key}" if text else key
     return text
 
 

@@ -33,7 +33,7 @@ class RawRow(NamedTuple):
 
     With neither it is no row but a line without one (a blank line), which only counts as a line.
     `position` is unique in the file and does not depend on units (an offset or a row number);
-    `line` counts from 1 at the start of the unit, 0 where a source has no lines; `size` is in bytes.
+    `line` counts from 1 at the start of the unit, 0 where a source has no lines; `size` is bytes.
     """
 
     position: int
@@ -42,6 +42,15 @@ class RawRow(NamedTuple):
     data: Mapping[str, Any] | None
     reason: str = ""
     detail: str = ""
+
+
+def size_of(value: Any) -> int:
+    """About how many bytes a value of a row is, nested ones included."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(map(size_of, value.values()))
+    return sum(map(size_of, value)) if isinstance(value, list | tuple) else 8
 
 
 class Source(BaseModel):

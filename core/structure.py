@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from datachef.core.document import Document, Location
 from datachef.core.host import Plugin
-from datachef.core.problems import Problem, did_you_mean, dotted
+from datachef.core.problems import Problem, did_you_mean, dotted, shortened
 from datachef.core.source import Source
 from datachef.core.vocabulary import Vocabulary
 
@@ -38,23 +38,26 @@ def problems_of(
 
 
 def _in_document(loc: tuple[str | int, ...], data: Any) -> Location:
-    """A pydantic location without the tags of unions and the marks of keys, which are not written."""
-    location: list[str | int] = []
-    here = data
-    for index, part in enumerate(loc):
-        inside = isinstance(here, Mapping) and part in here
-        inside = inside or (isinstance(here, list) and isinstance(part, int) and part < len(here))
-        if inside:
-            location.append(part)
-            here = here[part]
-        elif (
-            index == len(loc) - 1
-            and isinstance(part, str)
-            and isinstance(here, Mapping)
-            and part != "[key]"
-        ):
-            location.append(part)
-    return tuple(location)
+    """A pydantic location without the tags of unions and the marks of keys, which are not written.
+
+    A tag may be spelled like a field (`path`): of all readings, the one that leads furthest.
+    """
+    if not loc:
+        return ()
+    part, rest = loc[0], loc[1:]
+    if _holds(data, part):
+        readings = [(part, *_in_document(rest, data[part]))]
+    elif isinstance(data, Mapping) and isinstance(part, str) and not rest and part != "[key]":
+        readings = [(part,)]
+    else:
+        readings = []
+    return max([*readings, _in_document(rest, data)], key=len)
+
+
+def _holds(data: Any, part: str | int) -> bool:
+    if isinstance(data, list):
+        return isinstance(part, int) and part < len(data)
+    return isinstance(data, Mapping) and part in data
 
 
 def _problem(
@@ -72,20 +75,22 @@ def _problem(
         known = _known_fields(
             _value_at(document.data, location[:-1]), location[:-1], model, vocabulary
         )
-        return Problem(code, f"unknown field {name!r}", path, did_you_mean(name, known))
+        return Problem(
+            code, f"unknown field {shortened(name)}", path, did_you_mean(name, known)
+        )
     if kind == "missing":
         return Problem(code, f"{str(item['loc'][-1])!r} is missing", path, "write it here")
     if kind == "union_tag_invalid":
         name = str(context.get("tag", ""))
         is_mix = location[:1] == ("mix",)
         hint = _operator_hint(name, is_mix, vocabulary, broken)
-        return Problem(code, f"no operator {name!r} can stand here", path, hint)
+        return Problem(code, f"no operator {shortened(name)} can stand here", path, hint)
     if kind == "union_tag_not_found":
         return Problem(code, "a step names its operator", path, "write op: followed by a name")
     if kind == "literal_error" and location and location[-1] == "op":
         name = str(item["input"])
         hint = _operator_hint(name, location[:1] == ("mix",), vocabulary, broken)
-        return Problem("unknown_operator", f"no operator {name!r} can stand here", path, hint)
+        return Problem("unknown_operator", f"no operator {shortened(name)} can stand here", path, hint)
     if kind == "source_kind":
         hint = (
             "or a name of the pool, with none of them" if "path" in vocabulary.source_keys else ""
@@ -121,10 +126,11 @@ def _known_fields(
     value: Any, location: Location, model: type[BaseModel], vocabulary: Vocabulary
 ) -> set[str]:
     """The fields that may stand in the mapping at `location`."""
-    if isinstance(value, Mapping) and value.get("op") in vocabulary:
-        return set(vocabulary[value["op"]].model_fields)
     if not location:
         return _names(model)
+    name = value.get("op") if isinstance(value, Mapping) else None
+    if isinstance(name, str) and name in vocabulary:
+        return set(vocabulary[name].model_fields)
     if location[0] == "sources" and len(location) == 2:
         return (
             _names(Source)

@@ -50,6 +50,7 @@ class Synthesis(CorpusOperator):
 
     shape: ClassVar[str] = "synthesis"
     max_rows: ClassVar[int | None] = None
+    transient: ClassVar[frozenset[str]] = frozenset({"llm_error"})
 
     backend: str = Field(
         "openai", min_length=1, max_length=100, description="Registered LLM backend."

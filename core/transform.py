@@ -36,7 +36,7 @@ class Transform(Operator):
 
 
 class TextTransform(Transform):
-    """A transform that rewrites text and nothing else: documents and every turn of conversations."""
+    """A transform that rewrites text alone: documents and every turn of conversations."""
 
     def rewrite(self, text: pl.Series) -> pl.Series:
         """Strings in, as many strings out; an empty string means that nothing is left."""

@@ -122,7 +122,7 @@ class Intake:
         self._quarantine: list[dict[str, Any]] = []
 
     def batches(self, rows: Iterable[RawRow], batch_bytes: int) -> Iterator[pl.DataFrame]:
-        """Batches of at most about `batch_bytes` in memory, in order; rows that failed count too."""
+        """Batches of about `batch_bytes` in memory, in order; rows that failed count too."""
         kept: list[_Kept] = []
         size = 0
         for raw in rows:

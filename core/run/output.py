@@ -41,11 +41,14 @@ def finished_rows(
             before.list.join("\n\n").alias("prompt"),
             content.list.last().alias("completion"),
         ]
-    present = set(rows.columns)
+    columns.append(pl.col("tokens"))
+    own = {column.meta.output_name() for column in columns}
     columns += [
-        pl.col(name) if name in present else pl.lit(None).alias(name) for name in output.columns
+        pl.col(name) if name in rows.columns else pl.lit(None).alias(name)
+        for name in dict.fromkeys(output.columns)
+        if name not in own
     ]
-    return rows.select(*columns, "tokens"), failed
+    return rows.select(columns), failed
 
 
 def _fit(rows: pl.DataFrame, schema: str) -> tuple[pl.Series, str]:

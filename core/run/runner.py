@@ -66,6 +66,7 @@ class Runner:
                 self._perform("deciding", wave.decisions)
                 self._bound_failures()
             report = self._publish(folder, started)
+            self._forget_transient_failures()
         except BaseException as error:
             self._tell("run_failed", error)
             raise
@@ -129,6 +130,24 @@ class Runner:
         line = f" line {first['line']}" if first["line"] else ""
         where = f"{first['file']}{line}" if first["file"] else first["id"]
         return f"the first: {where}: {first['detail'] or first['reason']}"
+
+    def _forget_transient_failures(self) -> None:
+        """Forgets units in which a row failed for a reason that may pass, and all made from them."""
+        vocabulary = self._host.vocabulary
+        stale: set[str] = set()
+        for wave in self._plan.waves:
+            for task in wave.tasks:
+                entries = self._records[task.key]["ledger"]
+                failed_for_now = any(
+                    e["op"] in vocabulary and not vocabulary[e["op"]].transient.isdisjoint(e["failed"])
+                    for e in entries
+                )
+                head = task.stage.steps[0].decision if task.stage.steps else None
+                if failed_for_now or task.parent in stale or head in stale:
+                    stale.add(task.key)
+            stale |= {d.key for d in wave.decisions if not stale.isdisjoint(d.summaries)}
+        for key in stale:
+            self._store.forget(key)
 
     def _rejects(self) -> pl.DataFrame:
         """The rejected rows that are kept, with lines counted from the start of their file."""

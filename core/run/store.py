@@ -80,6 +80,11 @@ class Store:
         """Marks a result as done; its files must be in place."""
         write_atomically(self.path(key, "json"), orjson.dumps(record))
 
+    def forget(self, key: str) -> None:
+        """Makes a result be done again by the next run that needs it."""
+        with suppress(OSError):
+            self.path(key, "json").unlink()
+
     def checked(self, key: str, facts: Mapping[str, Any]) -> Path:
         """The path of a file that a record names, its content verified.
 
@@ -88,7 +93,6 @@ class Store:
         """
         path = self.folder(key) / str(facts["file"])
         if checksum(path) != facts["checksum"]:
-            with suppress(OSError):
-                self.path(key, "json").unlink()
+            self.forget(key)
             raise RunError(f"the cached file {path} is damaged", "run again: it will be made anew")
         return path

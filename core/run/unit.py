@@ -127,11 +127,13 @@ class UnitRun:
         needed = rows
         if "tokens" in operator.reads() and "tokens" not in rows.columns:
             needed = rows.with_columns(self._tokens.count(rows["text"]).alias("tokens"))
+        started = time.perf_counter()
         summaries, broken = safely(needed, operator.summarize)
         self._summaries += summaries
+        entry = self._ledger.entry(step.path, operator.op)
+        entry.seconds += time.perf_counter() - started
         if broken is None:
             return rows
-        entry = self._ledger.entry(step.path, operator.op)
         entry.rows_in += broken.height
         entry.failed.update(dict(broken["reason"].value_counts().iter_rows()))
         self._reject(step.path, "failed", broken)

@@ -1,0 +1,114 @@
+"""FineWeb's rules on the lines of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+
+from datachef.core.filter import Filter
+from datachef.core.operator import threshold
+from datachef.operators.text.lines import LINES, repeats
+from datachef.operators.text.ngrams import offsets_of
+from datachef.operators.text.punctuation import SENTENCE_ENDS
+from datachef.operators.text.ragged import document_of, ratio
+from datachef.operators.text.words import WORDS
+
+if TYPE_CHECKING:
+    from datachef.core.filter import Signal
+
+FACTS = pl.Struct(
+    {name: pl.Int64 for name in ("lines", "ended", "short", "newlines", "chars", "repeated_chars")}
+)
+
+
+class LineFacts:
+    """Measures the lines of a batch that are not blank; equal for equal lengths of a short line."""
+
+    def __init__(self, short: int) -> None:
+        self.short = short
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LineFacts) and self.short == other.short
+
+    def __hash__(self) -> int:
+        return hash(self.short)
+
+    def __call__(self, lines: pl.Series) -> pl.Series:
+        offsets = offsets_of(lines.list.len())
+        flat = lines.explode(empty_as_null=False, keep_nulls=False)
+        filled = flat.str.strip_chars().str.len_bytes() > 0
+        document = document_of(offsets)
+        chars = flat.str.len_chars()
+        ended = flat.str.contains(rf"[{SENTENCE_ENDS}]$") & filled
+        short = (chars <= self.short) & filled
+
+        def count(which: pl.Series, weights: pl.Series | None = None) -> np.ndarray:
+            return np.bincount(
+                document[which.to_numpy()],
+                None if weights is None else weights.filter(which).to_numpy(),
+                minlength=len(lines),
+            ).astype(np.int64)
+
+        return pl.DataFrame(
+            {
+                "lines": count(filled),
+                "ended": count(ended),
+                "short": count(short),
+                "newlines": np.diff(offsets) - 1,
+                "chars": count(chars > 0, chars),
+                "repeated_chars": repeats(lines, filled).struct.field("repeated_chars"),
+            }
+        ).to_struct()
+
+
+class FineWebQualityFilter(Filter):
+    """Drops text whose lines are lists, fragments or repetitions (FineWeb).
+
+    Source: Penedo et al. 2024, https://arxiv.org/abs/2406.17557, section 3.5. Ratios are of the
+    lines that are not blank, of the characters without newlines, and of the words.
+    """
+
+    op: Literal["fineweb_quality_filter"] = "fineweb_quality_filter"
+
+    short_line_length: int = Field(
+        30, ge=1, le=1000, description="Characters up to which a line is short."
+    )
+    min_ended_lines: float = threshold(
+        0.12, ge=0, le=1, description="Least share of lines that end with terminal punctuation."
+    )
+    max_short_lines: float = threshold(
+        0.67, ge=0, le=1, description="Greatest share of short lines."
+    )
+    max_repeated_chars: float = threshold(
+        0.01, ge=0, le=1, description="Greatest share of characters in lines seen before."
+    )
+    max_newline_ratio: float = threshold(
+        0.3, ge=0, le=10, description="Greatest number of newlines per word."
+    )
+
+    def signals(self) -> Mapping[str, Signal]:
+        lines = pl.col("_fineweb_lines").struct
+        return {
+            "_words": WORDS,
+            "_fineweb_lines": LINES.map_batches(
+                LineFacts(self.short_line_length), return_dtype=FACTS, is_elementwise=True
+            ),
+            "fineweb_lines": lines.field("lines"),
+            "fineweb_ended_lines": ratio(lines.field("ended"), lines.field("lines")),
+            "fineweb_short_lines": ratio(lines.field("short"), lines.field("lines")),
+            "fineweb_repeated_chars": ratio(lines.field("repeated_chars"), lines.field("chars")),
+            "fineweb_newline_ratio": ratio(lines.field("newlines"), pl.col("_words").list.len()),
+        }
+
+    def rules(self) -> Mapping[str, pl.Expr]:
+        return {
+            "empty": pl.col("fineweb_lines") == 0,
+            "line_punct_ratio": pl.col("fineweb_ended_lines") < self.min_ended_lines,
+            "short_line_ratio": pl.col("fineweb_short_lines") > self.max_short_lines,
+            "char_dup_ratio": pl.col("fineweb_repeated_chars") > self.max_repeated_chars,
+            "list_ratio": pl.col("fineweb_newline_ratio") > self.max_newline_ratio,
+        }

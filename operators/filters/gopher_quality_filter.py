@@ -1,0 +1,156 @@
+"""Gopher's rules for text that is prose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import polars as pl
+
+from datachef.core.filter import Filter
+from datachef.core.operator import threshold
+from datachef.operators.text.lines import LINES
+from datachef.operators.text.ngrams import offsets_of
+from datachef.operators.text.punctuation import SYMBOLS
+from datachef.operators.text.ragged import document_of, ratio, sums
+from datachef.operators.text.words import WORDS
+
+if TYPE_CHECKING:
+    from datachef.core.filter import Signal
+
+STOP_WORDS = ["the", "be", "to", "of", "and", "that", "have", "with"]
+
+
+def word_facts(words: pl.Series) -> pl.Series:
+    """Words, words with more than symbols and their characters, words with letters, stop words."""
+    offsets = offsets_of(words.list.len())
+    flat = words.explode(empty_as_null=False, keep_nulls=False)
+    letters = (((flat >= "A") & (flat < "[")) | ((flat >= "a") & (flat < "{"))).to_numpy()
+    letters = letters.copy()
+    # Few words begin with anything but an ASCII letter, and only they are worth a regex.
+    other = np.flatnonzero(~letters)
+    rest = flat.gather(other)
+    has_letter = rest.str.contains(r"\pL")
+    letters[other] = has_letter.to_numpy()
+    plain = np.ones(len(flat), np.bool_)
+    plain[other] = (has_letter | rest.str.contains(rf"[^{SYMBOLS}]")).to_numpy()
+    stop = flat.is_in(STOP_WORDS).to_numpy()
+    pairs = pl.DataFrame({"document": document_of(offsets)[stop], "word": flat.filter(stop)})
+    stops = pairs.unique()["document"].to_numpy()
+    return pl.DataFrame(
+        {
+            "words": np.diff(offsets),
+            "plain": sums(plain, offsets),
+            "chars": sums(flat.str.len_chars().to_numpy() * plain, offsets),
+            "letters": sums(letters, offsets),
+            "stops": np.bincount(stops, minlength=len(words)),
+        }
+    ).to_struct()
+
+
+def line_facts(lines: pl.Series) -> pl.Series:
+    """Lines, lines that begin with a bullet point, lines that end with an ellipsis."""
+    offsets = offsets_of(lines.list.len())
+    flat = lines.explode(empty_as_null=False, keep_nulls=False)
+    begin, end = flat.str.strip_chars_start(), flat.str.strip_chars_end()
+    bullets = begin.str.starts_with("•") | begin.str.starts_with("-")
+    ellipses = end.str.ends_with("...") | end.str.ends_with("…")
+    last_empty = flat.gather(offsets[1:] - 1).str.len_bytes() == 0
+    return pl.DataFrame(
+        {
+            "lines": np.diff(offsets) - last_empty.to_numpy(),
+            "bullets": sums(bullets.to_numpy(), offsets),
+            "ellipses": sums(ellipses.to_numpy(), offsets),
+        }
+    ).to_struct()
+
+
+WORD_FACTS = WORDS.map_batches(
+    word_facts,
+    return_dtype=pl.Struct(
+        {name: pl.Int64 for name in ("words", "plain", "chars", "letters", "stops")}
+    ),
+    is_elementwise=True,
+)
+LINE_FACTS = LINES.map_batches(
+    line_facts,
+    return_dtype=pl.Struct({name: pl.Int64 for name in ("lines", "bullets", "ellipses")}),
+    is_elementwise=True,
+)
+
+
+class GopherQualityFilter(Filter):
+    """Drops text that is not prose: too short, odd words, symbols, bullets, ellipses (Gopher).
+
+    Source: Rae et al. 2021, https://arxiv.org/abs/2112.11446, section A1.1. Words of symbols alone
+    count neither for the length nor for the mean length, and punctuation marks are words for the
+    ratios. Stop words are the, be, to, of, and, that, have, with: for text that is not English set
+    `min_stop_words` to 0.
+    """
+
+    op: Literal["gopher_quality_filter"] = "gopher_quality_filter"
+
+    min_words: int = threshold(50, ge=0, le=10_000, description="Least number of words.")
+    max_words: int = threshold(
+        100_000, ge=1, le=100_000_000, description="Greatest number of words."
+    )
+    min_mean_word_length: float = threshold(
+        3, ge=0, le=20, description="Least mean length of the words in characters."
+    )
+    max_mean_word_length: float = threshold(
+        10, ge=1, le=100, description="Greatest mean length of the words in characters."
+    )
+    max_symbol_ratio: float = threshold(
+        0.1, ge=0, le=1, description="Greatest number of hashes, or of ellipses, per word."
+    )
+    max_bullet_lines: float = threshold(
+        0.9, ge=0, le=1, description="Greatest share of lines that begin with a bullet point."
+    )
+    max_ellipsis_lines: float = threshold(
+        0.3, ge=0, le=1, description="Greatest share of lines that end with an ellipsis."
+    )
+    min_alpha_words: float = threshold(
+        0.8, ge=0, le=1, description="Least share of words that contain a letter."
+    )
+    min_stop_words: int = threshold(
+        2, ge=0, le=len(STOP_WORDS), description="Least number of different English stop words."
+    )
+
+    def signals(self) -> Mapping[str, Signal]:
+        words, lines = pl.col("_gopher_words").struct, pl.col("_gopher_lines").struct
+        text = pl.col("text").fill_null("")
+        ellipses = text.str.count_matches("...", literal=True) + text.str.count_matches(
+            "…", literal=True
+        )
+        return {
+            "_gopher_words": WORD_FACTS,
+            "_gopher_lines": LINE_FACTS,
+            "gopher_words": words.field("plain"),
+            "gopher_mean_word_length": ratio(words.field("chars"), words.field("plain")),
+            "gopher_hash_ratio": ratio(
+                text.str.count_matches("#", literal=True), words.field("words")
+            ),
+            "gopher_ellipsis_ratio": ratio(ellipses, words.field("words")),
+            "gopher_bullet_lines": ratio(lines.field("bullets"), lines.field("lines")),
+            "gopher_ellipsis_lines": ratio(lines.field("ellipses"), lines.field("lines")),
+            "gopher_alpha_words": ratio(words.field("letters"), words.field("words")),
+            "gopher_stop_words": words.field("stops"),
+        }
+
+    def rules(self) -> Mapping[str, pl.Expr]:
+        length = pl.col("gopher_mean_word_length")
+        return {
+            "gopher_short_doc": pl.col("gopher_words") < self.min_words,
+            "gopher_long_doc": pl.col("gopher_words") > self.max_words,
+            "gopher_below_avg_threshold": length < self.min_mean_word_length,
+            "gopher_above_avg_threshold": length > self.max_mean_word_length,
+            "gopher_too_many_hashes": pl.col("gopher_hash_ratio") > self.max_symbol_ratio,
+            "gopher_too_many_ellipsis": pl.col("gopher_ellipsis_ratio") > self.max_symbol_ratio,
+            "gopher_too_many_bullets": pl.col("gopher_bullet_lines") > self.max_bullet_lines,
+            "gopher_too_many_end_ellipsis": (
+                pl.col("gopher_ellipsis_lines") > self.max_ellipsis_lines
+            ),
+            "gopher_below_alpha_threshold": pl.col("gopher_alpha_words") < self.min_alpha_words,
+            "gopher_enough_stop_words": pl.col("gopher_stop_words") < self.min_stop_words,
+        }

@@ -1,0 +1,90 @@
+"""Gopher's rules against repetitive text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+import polars as pl
+
+from datachef.core.filter import Filter
+from datachef.core.operator import threshold
+from datachef.operators.text.lines import LINES, PARAGRAPHS, REPEATS, repeats
+from datachef.operators.text.ragged import ratio
+from datachef.operators.text.repetition import DUPLICATED, REPETITION, TOP, repetition
+from datachef.operators.text.words import WORDS
+
+if TYPE_CHECKING:
+    from datachef.core.filter import Signal
+
+CHARS = pl.col("text").fill_null("").str.len_chars()
+
+
+def _share(description: str, default: float) -> float:
+    share: float = threshold(default, ge=0, le=1, description=f"Greatest share of {description}.")
+    return share
+
+
+class GopherRepetitionFilter(Filter):
+    """Drops text that repeats its lines, paragraphs or n-grams of words (Gopher, table A1).
+
+    Source: Rae et al. 2021, https://arxiv.org/abs/2112.11446. Shares are of the characters of the
+    text, or of its number of lines or paragraphs, between 0 and 1. Only what was seen before counts
+    as a duplicate, not its first occurrence; duplicated n-grams are found from left to right without
+    overlap. N-grams are compared by 64-bit hashes.
+    """
+
+    op: Literal["gopher_repetition_filter"] = "gopher_repetition_filter"
+
+    dup_para_frac: float = _share("paragraphs that are duplicates", 0.3)
+    dup_para_char_frac: float = _share("characters in duplicate paragraphs", 0.2)
+    dup_line_frac: float = _share("lines that are duplicates", 0.3)
+    dup_line_char_frac: float = _share("characters in duplicate lines", 0.2)
+    top_2_gram: float = _share("characters in the most frequent 2-gram", 0.2)
+    top_3_gram: float = _share("characters in the most frequent 3-gram", 0.18)
+    top_4_gram: float = _share("characters in the most frequent 4-gram", 0.16)
+    dup_5_gram: float = _share("characters in duplicated 5-grams", 0.15)
+    dup_6_gram: float = _share("characters in duplicated 6-grams", 0.14)
+    dup_7_gram: float = _share("characters in duplicated 7-grams", 0.13)
+    dup_8_gram: float = _share("characters in duplicated 8-grams", 0.12)
+    dup_9_gram: float = _share("characters in duplicated 9-grams", 0.11)
+    dup_10_gram: float = _share("characters in duplicated 10-grams", 0.1)
+
+    def signals(self) -> Mapping[str, Signal]:
+        found: dict[str, Signal] = {
+            "_line_repeats": LINE_REPEATS,
+            "_paragraph_repeats": PARAGRAPH_REPEATS,
+            "_repetition": NGRAMS,
+            "repetition_empty": CHARS == 0,
+        }
+        text = pl.col("text").fill_null("")
+        edges = text.str.starts_with("\n").cast(pl.Int64) + text.str.ends_with("\n").cast(pl.Int64)
+        lines, paragraphs = pl.col("_line_repeats"), pl.col("_paragraph_repeats")
+        # Split at runs of newlines, a text has an empty line at each end that is one.
+        count = lines.struct.field("count") + edges
+        again = lines.struct.field("repeats") + (edges == 2).cast(pl.Int64)
+        found["dup_para_frac"] = ratio(
+            paragraphs.struct.field("repeats"), paragraphs.struct.field("count")
+        )
+        found["dup_para_char_frac"] = ratio(paragraphs.struct.field("repeated_chars"), CHARS)
+        found["dup_line_frac"] = ratio(again, count)
+        found["dup_line_char_frac"] = ratio(lines.struct.field("repeated_chars"), CHARS)
+        ngrams = pl.col("_repetition").struct
+        for n in TOP:
+            found[f"top_{n}_gram"] = ratio(ngrams.field(f"top_{n}"), CHARS)
+        for n in DUPLICATED:
+            found[f"dup_{n}_gram"] = ratio(ngrams.field(f"duplicated_{n}"), CHARS)
+        return found
+
+    def rules(self) -> Mapping[str, pl.Expr]:
+        names = ["dup_para_frac", "dup_para_char_frac", "dup_line_frac", "dup_line_char_frac"]
+        reasons = {name: name for name in names}
+        reasons |= {f"top_{n}_gram": f"top_{n}_gram" for n in TOP}
+        reasons |= {f"duplicated_{n}_n_grams": f"dup_{n}_gram" for n in DUPLICATED}
+        rules = {reason: pl.col(name) > getattr(self, name) for reason, name in reasons.items()}
+        return {"empty": pl.col("repetition_empty")} | rules
+
+
+LINE_REPEATS = LINES.map_batches(repeats, return_dtype=REPEATS, is_elementwise=True)
+PARAGRAPH_REPEATS = PARAGRAPHS.map_batches(repeats, return_dtype=REPEATS, is_elementwise=True)
+NGRAMS = WORDS.map_batches(repetition, return_dtype=REPETITION, is_elementwise=True)

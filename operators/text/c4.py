@@ -1,0 +1,102 @@
+"""The rules of C4 on lines: which stay, what they look like then, and what they contain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from datachef.operators.text.ngrams import offsets_of
+from datachef.operators.text.ragged import document_of
+
+CITATION = r"\[\d*\]|\[edit\]|\[citation needed\]"
+POLICIES = (
+    "terms of use|privacy policy|cookie policy|uses cookies|use of cookies|use cookies"  # any case
+)
+# All that Python's str.splitlines takes for the end of a line, but the newline.
+_BREAKS = "\r\n|[\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029]"
+# A period ends a sentence only after what is no initial or abbreviation in capitals.
+_SENTENCE_END = (
+    r"(?:[^A-Z\s.]\.|[A-Z][A-Z]\.|[!?。！？])[\"'”’)\]!?]*(?:\s+[^\w\s]*)*\s[\"'“‘(\[]*[\w$#@&*+<=>|/\\~^-]"
+)
+
+
+@dataclass(frozen=True)
+class LineRules:
+    """What a line must be to stay; `None`-like values do not exist: 0 words accept every line."""
+
+    terminal_punctuation: bool = True
+    min_words: int = 3
+    max_word_chars: int = 1000
+    drop_javascript: bool = True
+    drop_policy: bool = True
+    remove_citations: bool = True
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines of all documents, in order, each with the number of its document."""
+
+    text: pl.Series
+    document: NDArray[np.int64]
+
+    def filter(self, keep: pl.Series) -> Lines:
+        return Lines(self.text.filter(keep), self.document[keep.to_numpy()])
+
+
+def kept_lines(text: pl.Series, rules: LineRules) -> Lines:
+    """The lines that stay, stripped and without citations.
+
+    Those with lorem ipsum or a curly bracket, on account of which C4 drops the whole page, stay.
+    """
+    text = text.fill_null("")
+    if text.str.contains(_BREAKS).any():
+        text = text.str.replace_all(_BREAKS, "\n")
+    lists = text.str.split("\n")
+    document = document_of(offsets_of(lists.list.len()))
+    lines = Lines(lists.explode(empty_as_null=False).str.strip_chars(), document)
+    lines = lines.filter(lines.text.str.len_bytes() > 0)
+    if rules.terminal_punctuation:
+        # With a bracket at its end, a line may end otherwise once the citation is gone.
+        lines = lines.filter(_ends_well(lines.text) | lines.text.str.ends_with("]"))
+    if rules.min_words > 1:
+        enough = r"\S+" + r"\s+\S+" * (rules.min_words - 1)
+        lines = lines.filter(lines.text.str.contains(enough))
+    lines = lines.filter(~_has_long_word(lines.text, rules.max_word_chars))
+    if rules.remove_citations:
+        lines = Lines(_without_citations(lines.text), lines.document)
+    if rules.terminal_punctuation:
+        lines = lines.filter(_ends_well(lines.text))
+    unwanted = [r"javascript"] * rules.drop_javascript + [POLICIES] * rules.drop_policy
+    if unwanted:
+        found = lines.text.str.contains(f"(?i){'|'.join(unwanted)}")
+        lines = lines.filter(~found)
+    return lines
+
+
+def sentences(lines: pl.Series) -> pl.Series:
+    """The number of sentences of each line, at least one."""
+    return lines.str.count_matches(_SENTENCE_END).cast(pl.Int64) + 1
+
+
+def _ends_well(lines: pl.Series) -> pl.Series:
+    ends = pl.Series(np.zeros(len(lines), np.bool_))
+    for mark in ".?!\"'":
+        ends |= lines.str.ends_with(mark)
+    return ends & ~lines.str.ends_with("...")
+
+
+def _has_long_word(lines: pl.Series, chars: int) -> pl.Series:
+    found = np.zeros(len(lines), np.bool_)
+    for index in (lines.str.len_bytes() > chars).arg_true():
+        found[index] = max(map(len, lines[index].split()), default=0) > chars
+    return pl.Series(found)
+
+
+def _without_citations(lines: pl.Series) -> pl.Series:
+    cited = lines.str.contains("[", literal=True).arg_true()
+    if cited.is_empty():
+        return lines
+    return lines.clone().scatter(cited, lines.gather(cited).str.replace_all(CITATION, ""))
