@@ -9,10 +9,10 @@ from pathlib import Path
 
 from datachef.core.document import Location
 from datachef.core.filter import Filter
-from datachef.core.flow import PlacedStep, corpus_steps, source_steps
+from datachef.core.flow import PlacedStep, corpus_steps, makes_messages, source_steps
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
-from datachef.core.operator import Operator, Scene
+from datachef.core.operator import Scene
 from datachef.core.problems import did_you_mean, parts
 from datachef.core.run.tokens import BYTES_PER_TOKEN
 from datachef.core.source import Source, SourceError
@@ -203,7 +203,7 @@ def _check_output(
         return
     if recipe.output.schema_ in ("messages", "prompt_completion"):
         for name, found in surveys.items():
-            if not found.format.conversational and not _makes_messages(loaded, name, recipe.steps):
+            if not found.format.conversational and not makes_messages(loaded, name):
                 loaded.add(
                     "no_messages",
                     ("output", "schema"),
@@ -216,7 +216,3 @@ def _check_output(
         if name not in final | some | DERIVED:
             hint = did_you_mean(name, final | some)
             loaded.add("missing_column", ("output", "columns", index), f"no column {name!r}", hint)
-
-
-def _makes_messages(loaded: Loaded, name: str, corpus: tuple[Operator, ...]) -> bool:
-    return any("messages" in step.writes() for step in (*loaded.sources[name].steps, *corpus))

@@ -207,7 +207,9 @@ class _Dumper(yaml.SafeDumper):
 def _represent_string(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     plain = _scalar(yaml.ScalarNode("", text))
     style = None if isinstance(plain, str) else "'"
-    if "\n" in text and not re.search(r"[^\S\n]\n|^\s|\r|\x85|\u2028|\u2029", text):
+    if re.search(r"[\r\x85\u2028\u2029]", text):
+        style = '"'
+    elif "\n" in text and not re.search(r"[^\S\n]\n|^\s", text):
         style = "|"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 

@@ -23,6 +23,9 @@ class Filter(Operator):
     """
 
     shape: ClassVar[str] = "filter"
+    # A filter with a slow model is measured on the rows that the filters before it let through; so
+    # is every filter whose signals are functions. All others are measured together.
+    slow: ClassVar[bool] = False
 
     keep_signals: bool = Field(
         False, description="Keep the measured signals as columns for later steps and the output."

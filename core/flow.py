@@ -51,5 +51,11 @@ def corpus_steps(loaded: Loaded, vocabulary: Vocabulary) -> Iterator[PlacedStep]
             yield PlacedStep(("task", name), _for_task(loaded, guard(op=name)))
 
 
+def makes_messages(loaded: Loaded, name: str) -> bool:
+    """Whether a step turns the documents of a source into conversations."""
+    corpus = loaded.recipe.steps if loaded.recipe is not None else ()
+    return any("messages" in step.writes() for step in (*loaded.sources[name].steps, *corpus))
+
+
 def _for_task(loaded: Loaded, operator: Operator) -> Operator:
     return operator if loaded.task is None else operator.for_task(loaded.task)

@@ -75,9 +75,7 @@ def _problem(
         known = _known_fields(
             _value_at(document.data, location[:-1]), location[:-1], model, vocabulary
         )
-        return Problem(
-            code, f"unknown field {shortened(name)}", path, did_you_mean(name, known)
-        )
+        return Problem(code, f"unknown field {shortened(name)}", path, did_you_mean(name, known))
     if kind == "missing":
         return Problem(code, f"{str(item['loc'][-1])!r} is missing", path, "write it here")
     if kind == "union_tag_invalid":
@@ -90,7 +88,9 @@ def _problem(
     if kind == "literal_error" and location and location[-1] == "op":
         name = str(item["input"])
         hint = _operator_hint(name, location[:1] == ("mix",), vocabulary, broken)
-        return Problem("unknown_operator", f"no operator {shortened(name)} can stand here", path, hint)
+        return Problem(
+            "unknown_operator", f"no operator {shortened(name)} can stand here", path, hint
+        )
     if kind == "source_kind":
         hint = (
             "or a name of the pool, with none of them" if "path" in vocabulary.source_keys else ""

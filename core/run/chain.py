@@ -44,8 +44,8 @@ OnRejected = Callable[[str, str, pl.DataFrame], None]
 def groups(steps: Sequence[Step]) -> list[list[Step]]:
     """Consecutive filters together, every other step alone.
 
-    A filter that measures with a function begins a group, so that a slow model sees only the rows
-    that the filters before it let through.
+    A slow filter begins a group, so that its model sees only the rows that the filters before it let
+    through.
     """
     result: list[list[Step]] = []
     for step in steps:
@@ -58,7 +58,9 @@ def groups(steps: Sequence[Step]) -> list[list[Step]]:
 
 
 def _is_slow(operator: Filter) -> bool:
-    return any(not isinstance(signal, pl.Expr) for signal in operator.signals().values())
+    return operator.slow or any(
+        not isinstance(signal, pl.Expr) for signal in operator.signals().values()
+    )
 
 
 class Chain:

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from datachef.core.corpus import CorpusOperator
-from datachef.core.flow import PlacedStep, corpus_steps, source_steps
+from datachef.core.flow import PlacedStep, corpus_steps, makes_messages, source_steps
 from datachef.core.loading import Loaded
 from datachef.core.run.keys import key_of, operator_identity, seed_of
 from datachef.core.run.output import OUTPUT
@@ -162,7 +162,10 @@ class Planner:
         written = self._recipe.output.schema_
         if written is not None:
             return written
-        conversational = all(found.format.conversational for found in self._surveys.values())
+        conversational = all(
+            found.format.conversational or makes_messages(self._loaded, name)
+            for name, found in self._surveys.items()
+        )
         return "messages" if conversational else "text"
 
 

@@ -139,7 +139,8 @@ class Runner:
             for task in wave.tasks:
                 entries = self._records[task.key]["ledger"]
                 failed_for_now = any(
-                    e["op"] in vocabulary and not vocabulary[e["op"]].transient.isdisjoint(e["failed"])
+                    e["op"] in vocabulary
+                    and not vocabulary[e["op"]].transient.isdisjoint(e["failed"])
                     for e in entries
                 )
                 head = task.stage.steps[0].decision if task.stage.steps else None

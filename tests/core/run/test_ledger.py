@@ -34,7 +34,7 @@ lines = st.lists(st.one_of(good_lines, good_lines, dirty_lines), min_size=1, max
 row_steps = st.sampled_from(
     [
         {"op": "length_filter", "min_chars": 5},
-        {"op": "regex_filter", "pattern": "[aeiou]"},
+        {"op": "regex_filter", "patterns": ["[aeiou]"]},
         {"op": "gopher_repetition_filter"},
         {"op": "c4_quality_filter"},
         {"op": "fix_unicode"},

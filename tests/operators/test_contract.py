@@ -1,0 +1,78 @@
+"""Every registered operator keeps the contract that strangers' operators are held to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from datachef.core.host import Host
+from datachef.core.llm import Completion, LLMBackend, Request
+from datachef.core.services import Services
+from datachef.core.testing import OperatorContract
+
+VOCABULARY = Host().vocabulary
+
+# Parameters for operators that cannot do without, or do nothing without.
+EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
+    "generate_question_answer_pairs": [{"model": "echo", "backend": "echo"}],
+    "language_filter": [{"languages": ["en"]}],
+    "length_filter": [{}, {"min_chars": 3, "max_chars": 500, "keep_signals": True}],
+    "minhash_dedup": [{}, {"ngram": 2, "bands": 30, "rows": 2}],
+    "regex_filter": [{"patterns": ["[aeiou]"]}],
+    "rephrase_text": [{"model": "echo", "backend": "echo"}],
+    "sample": [{}, {"share": 0.3}],
+    "top_selection": [{"by": "length", "share": 0.5}, {"by": "length", "rows": 3}],
+    "weighted_mix": [
+        {},
+        {"weights": {"a": 0.9, "b": 0.1}, "max_epochs": 3},
+        {"weights": {"a": 1, "b": 2}, "budget": {"rows": 10}},
+        {"budget": {"tokens": 900}, "max_epochs": 2, "temperature": 3.0},
+    ],
+}
+
+
+class Echo(LLMBackend):
+    """Answers every request alike, in the form that was asked for."""
+
+    def complete(self, request: Request) -> Completion:
+        if request.response_schema is None:
+            return Completion("the same text in other words")
+        return Completion(json.dumps({"pairs": [{"question": "what?", "answer": "that"}] * 3}))
+
+
+CASES = [
+    pytest.param((name, parameters), id=f"{name}-{number}")
+    for name in VOCABULARY
+    for number, parameters in enumerate(EXAMPLES.get(name, [{}]))
+]
+
+
+class TestContract(OperatorContract):
+    @pytest.fixture(autouse=True, params=CASES)
+    def _set_operator(self, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+        name, parameters = request.param
+        if name == "decontaminate":
+            benchmark = tmp_path / "benchmark.jsonl"
+            prompt = "The quick brown fox jumps over the lazy dog, does it not, dear reader?"
+            benchmark.write_text(json.dumps({"prompt": prompt, "answer": "it does"}) + "\n")
+            parameters = {"benchmark": {"path": str(benchmark)}}
+        services = Services({"echo": Echo}, tmp_path / "llm")
+        operator = VOCABULARY.operator({"op": name, **parameters})
+        self.operator = operator.connect(services)  # type: ignore[misc] - one per case
+
+    def batch(self) -> pl.DataFrame:
+        lengths = pl.col("text").str.len_chars().alias("length")
+        return super().batch().with_columns(lengths)
+
+
+def test_every_operator_has_a_case() -> None:
+    assert set(EXAMPLES) <= set(VOCABULARY)
+    for name in VOCABULARY:
+        fields = VOCABULARY[name].model_fields
+        if any(field.is_required() for key, field in fields.items() if key != "op"):
+            assert name in EXAMPLES
