@@ -11,7 +11,6 @@ datatrove's filters decide alike on single documents. Run it on a machine that d
 from __future__ import annotations
 
 import argparse
-import glob
 import gzip
 import json
 import os
@@ -57,8 +56,8 @@ def unpacked(files: list[str], folder: Path) -> Path:
     path = folder / "input.jsonl"
     with path.open("wb") as out:
         for name in files:
-            opened = gzip.open(name, "rb") if name.endswith(".gz") else Path(name).open("rb")
-            with opened as stream:
+            opener = gzip.open if name.endswith(".gz") else open
+            with opener(name, "rb") as stream:
                 shutil.copyfileobj(stream, out)
     return path
 
@@ -131,7 +130,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--peers", default="datatrove,data_juicer")
     options = parser.parse_args()
-    files = options.files or sorted(glob.glob(str(DATA / "web" / "part-00[0-3].jsonl.gz")))
+    files = options.files or sorted(map(str, DATA.glob("web/part-00[0-3].jsonl.gz")))
     if not files:
         parser.error("no input: name some jsonl files")
     with tempfile.TemporaryDirectory() as folder:

@@ -49,18 +49,16 @@ def check(loaded: Loaded, host: Host) -> dict[str, Survey]:
     _check_unused_sources(loaded)
     _check_output(loaded, surveys, final, set().union(*known) if known else None)
     if not loaded.problems:
-        for problem in host.listed("datachef_recipe_rules", recipe=loaded.recipe):
-            loaded.problems.append(loaded.document.locate(problem, parts(problem.path)))
+        _ask_the_house(loaded, host)
     return surveys
 
 
 def _ask_the_house(loaded: Loaded, host: Host) -> None:
     """In-house rules; one that breaks has not been asked, so the recipe does not pass."""
-    places = {dotted(place): place for place in loaded.document.places}
-    sound = len(host.broken)
+    before = set(host.broken)
     for problem in host.listed("datachef_recipe_rules", recipe=loaded.recipe):
-        loaded.problems.append(loaded.document.locate(problem, places.get(problem.path, ())))
-    for plugin in host.broken[sound:]:
+        loaded.problems.append(loaded.document.locate(problem, parts(problem.path)))
+    for plugin in set(host.broken) - before:
         message = f"the rules of plugin {plugin.name} ({plugin.package}) broke: {plugin.error}"
         loaded.add("broken_rule", (), message)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Context:
-    """What a decision may depend on besides the summaries: the seed of this step and the sources."""
+    """What a decision may depend on besides the summaries: the step's seed, the sources."""
 
     seed: int
     sources: tuple[str, ...] = ()

@@ -93,10 +93,10 @@ def parse(text: str, file: str = "") -> Document:
         return _broken(file, "yaml_syntax", f"not valid YAML: {error}", loader.line + 1)
     if refused:
         return Document(None, file, problems=(replace(refused, file=file),))
-    builder = _Builder(file)
-    data = builder.build(node, ()) if node is not None else None
-    if data is None:
+    if node is None:
         return _broken(file, "empty_document", "the document is empty")
+    builder = _Builder(file)
+    data = builder.build(node, ())
     return Document(data, file, builder.places, tuple(builder.problems))
 
 
@@ -112,7 +112,7 @@ def _too_large(file: str) -> Document:
 
 
 def _refused_feature(loader: yaml.SafeLoader) -> Problem | None:
-    """The first anchor, alias, tag, second document or nesting beyond reason, before any is built."""
+    """The first anchor, alias, tag, second document or nesting too deep, before any is built."""
     depth = documents = 0
     while event := loader.get_event():
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
@@ -198,7 +198,7 @@ def _scalar(node: yaml.Node) -> Any:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Block style, keys in the order given, strings quoted where they would read as something else."""
+    """Block style, keys in order, strings quoted where they would read as something else."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a process needs to carry tasks out: plugin files beside the installed ones, the cache."""
+    """What a process needs to carry tasks out: the cache, and plugin files beside those installed."""
 
     plugin_files: tuple[str, ...]
     cache: Path
@@ -28,7 +28,7 @@ class Engine(ABC):
     """Carries out tasks, in any order and anywhere that the cache can be reached.
 
     A task is plain data (`stage.to_data`) for `Workshop.perform`, which leaves its result in the
-    cache under the task's key. The run's order, barriers and accounts are not the engine's business.
+    cache under the task's key. Order, barriers and accounts are not the engine's business.
     """
 
     @abstractmethod
@@ -44,7 +44,7 @@ class Engine(ABC):
         `RunError` naming the task that could not be carried out, without waiting for the others.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - not every engine holds something
         """Ends workers and gives back what they held; also called after a failure."""
 
     def __enter__(self) -> Self:
@@ -55,7 +55,7 @@ class Engine(ABC):
 
 
 class InlineEngine(Engine):
-    """Carries tasks out in the calling process, one after the other: for small runs and debuggers."""
+    """Carries tasks out in the calling process, one by one: for small runs and debuggers."""
 
     def __init__(self, setting: Setting, workers: int = 1) -> None:
         from datachef.core.host import Host

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class DatachefError(Exception):
-    """A failure that is explained to the user in one line, with a hint, and never as a traceback."""
+    """A failure explained to the user in one line, with a hint, and never as a traceback."""
 
     exit_code = 1
 

@@ -31,7 +31,7 @@ def source_steps(loaded: Loaded, name: str) -> Iterator[PlacedStep]:
     if source.take is not None:
         yield PlacedStep(("sources", name, "take"), Take(op="take", rows=source.take))
     for index, operator in enumerate(source.steps):
-        yield PlacedStep(("sources", name, "steps", index), _for_task(loaded, operator))
+        yield PlacedStep(("sources", name, "steps", index), _ready(loaded, operator))
 
 
 def corpus_steps(loaded: Loaded, vocabulary: Vocabulary) -> Iterator[PlacedStep]:
@@ -39,16 +39,16 @@ def corpus_steps(loaded: Loaded, vocabulary: Vocabulary) -> Iterator[PlacedStep]
     recipe = loaded.recipe
     assert recipe is not None
     if recipe.mix is not None:
-        yield PlacedStep(("mix",), _for_task(loaded, recipe.mix))
+        yield PlacedStep(("mix",), _ready(loaded, recipe.mix))
     for index, operator in enumerate(recipe.steps):
-        yield PlacedStep(("steps", index), _for_task(loaded, operator))
+        yield PlacedStep(("steps", index), _ready(loaded, operator))
     if recipe.task is None:
         return
     written = {operator.op for operator in recipe.steps}
     for name in vocabulary:
         guard = vocabulary[name]
         if guard.guards_task and name not in written:
-            yield PlacedStep(("task", name), _for_task(loaded, guard(op=name)))
+            yield PlacedStep(("task", name), _ready(loaded, guard(op=name)))
 
 
 def makes_messages(loaded: Loaded, name: str) -> bool:
@@ -57,5 +57,6 @@ def makes_messages(loaded: Loaded, name: str) -> bool:
     return any("messages" in step.writes() for step in (*loaded.sources[name].steps, *corpus))
 
 
-def _for_task(loaded: Loaded, operator: Operator) -> Operator:
-    return operator if loaded.task is None else operator.for_task(loaded.task)
+def _ready(loaded: Loaded, operator: Operator) -> Operator:
+    placed = operator.located(loaded.folder)
+    return placed if loaded.task is None else placed.for_task(loaded.task)

@@ -110,7 +110,7 @@ class MessagesFormat(_Format):
 
 
 class ShareGPTFormat(_Format):
-    """ShareGPT conversations: a list of `{from, value}`; human and gpt become user and assistant."""
+    """ShareGPT: a list of `{from, value}`, where human and gpt become user and assistant."""
 
     conversations: str = Field("conversations", description="The field with the list of turns.")
 

@@ -59,7 +59,7 @@ def datachef_rewards() -> Mapping[str, Callable[..., Reward]]:  # type: ignore[e
 
 @hookspec
 def datachef_commands(app: typer.Typer) -> None:
-    """Adds commands to `chef`. Called at every start of it: import heavy packages in the command."""
+    """Adds commands to `chef`, at every start of it: import heavy packages in the command."""
 
 
 # Checking: called once per `chef check`, `plan` and `run`, after the recipe is known to be valid.

@@ -66,9 +66,9 @@ def understand(
     pool: Path | None = None,
     overrides: Sequence[str] = (),
 ) -> Loaded:
-    """Like `load`, for a document that is already read; `folder` is what its paths are relative to."""
+    """Like `load`, for a document already read; its paths are relative to `folder`."""
     loaded = Loaded(document, folder, bound=pool is not None, problems=list(document.problems))
-    if document.data is None:
+    if document.data is None and document.problems:
         return loaded
     if not isinstance(document.data, dict):
         loaded.add("not_a_recipe", (), "a recipe is a mapping", "begin with name: and sources:")
@@ -146,7 +146,8 @@ def _located(
     """The source with its paths resolved; a path that no system could have is a problem."""
     place = (*place, source.key)
     try:
-        return source.located(folder)
+        steps = tuple(step.located(folder) for step in source.steps)
+        return source.located(folder).model_copy(update={"steps": steps})
     except (OSError, RuntimeError, ValueError) as error:
         problem = Problem("bad_path", f"not a path: {error}", dotted(place))
         problems.append(document.locate(problem, place))

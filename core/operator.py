@@ -1,10 +1,11 @@
-"""What every operator is: a frozen, typed set of parameters with a name, a version and a promise."""
+"""What every operator is: a frozen, typed set of parameters with a name and a version."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer
@@ -102,6 +103,10 @@ class Operator(BaseModel):
     def files(self) -> tuple[str, ...]:
         """Local files read besides the rows; their identity is part of what a result depends on."""
         return ()
+
+    def located(self, folder: Path) -> Operator:
+        """This operator with relative paths resolved against the folder of its recipe."""
+        return self
 
     def for_task(self, task: Task) -> Operator:
         """This operator with what it leaves open filled in from the task of the recipe."""

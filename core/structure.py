@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -28,13 +29,28 @@ def problems_of(
     vocabulary: Vocabulary,
     broken: list[Plugin],
 ) -> list[Problem]:
-    """Every mistake that validation found, each at its place in the document."""
-    found = []
+    """Every mistake that validation found, each at its place in the document.
+
+    What several types of one value say of it is one mistake.
+    """
+    found: dict[Location, Problem] = {}
     for item in error.errors(include_url=False):
-        location = _in_document(item["loc"], document.data)
+        location = _place(item, document.data)
         problem = _problem(item, location, document, model, vocabulary, broken)
-        found.append(document.locate(problem, location))
-    return found
+        if location in found and found[location].message != problem.message:
+            problem = replace(problem, message=f"{found[location].message}, or {problem.message}")
+        found[location] = document.locate(problem, location)
+    return list(found.values())
+
+
+def _place(item: Any, data: Any) -> Location:
+    """Where an error of pydantic stands in the document."""
+    loc = item["loc"]
+    if item["type"] == "missing":
+        return (*_in_document(loc[:-1], data), loc[-1])
+    if item["type"] == "union_tag_invalid":
+        return (*_in_document(loc, data), "op")
+    return _in_document(loc, data)
 
 
 def _in_document(loc: tuple[str | int, ...], data: Any) -> Location:
@@ -45,13 +61,8 @@ def _in_document(loc: tuple[str | int, ...], data: Any) -> Location:
     if not loc:
         return ()
     part, rest = loc[0], loc[1:]
-    if _holds(data, part):
-        readings = [(part, *_in_document(rest, data[part]))]
-    elif isinstance(data, Mapping) and isinstance(part, str) and not rest and part != "[key]":
-        readings = [(part,)]
-    else:
-        readings = []
-    return max([*readings, _in_document(rest, data)], key=len)
+    written = (part, *_in_document(rest, data[part])) if _holds(data, part) else ()
+    return max(_in_document(rest, data), written, key=len)
 
 
 def _holds(data: Any, part: str | int) -> bool:

@@ -5,13 +5,20 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import polars as pl
 import pytest
+
+from datachef.core import document
+from datachef.core.api import run_recipe
+from datachef.core.host import Host
+from datachef.core.run.intake import REJECTS
+from datachef.core.run.report import Report
 
 
 @dataclass
@@ -120,3 +127,55 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no public data to test on: set DATACHEF_TEST_DATA to its folder")
     return folder
+
+
+class Cooked(NamedTuple):
+    """A corpus that was made in a test: its report, rows in order, rejected rows and manifest."""
+
+    report: Report
+    rows: pl.DataFrame
+    rejects: pl.DataFrame
+    manifest: dict[str, Any]
+
+
+def read_corpus(folder: Path) -> pl.DataFrame:
+    files = sorted((folder / "data").iterdir())
+    frames = [
+        pl.read_parquet(file) if file.suffix == ".parquet" else pl.read_ndjson(file.read_bytes())
+        for file in files
+    ]
+    return pl.concat(frames, how="diagonal_relaxed")
+
+
+@pytest.fixture
+def cook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Cooked]:
+    """Runs a recipe over the given sources, beside the test's files, and reads the result.
+
+    Loads sources and engines alone, and the plugin files it is given.
+    """
+    monkeypatch.setenv("DATACHEF_PLUGINS", "engines,sources")
+
+    def run(
+        sources: Any, *, plugins: Sequence[Path] = (), engine: str = "inline", **recipe: Any
+    ) -> Cooked:
+        if isinstance(sources, str | Path):
+            sources = {"s": {"path": str(sources)}}
+        written = tmp_path / "recipe.yaml"
+        written.write_text(document.dump({"name": "test", "sources": sources, **recipe}))
+        report = run_recipe(
+            written,
+            tmp_path / "corpus",
+            host=Host([str(file) for file in plugins]),
+            engine=engine,
+            workers=2,
+            cache=tmp_path / "cache",
+        )
+        rejects = report.folder / "rejects" / "rejects.parquet"
+        return Cooked(
+            report,
+            read_corpus(report.folder),
+            pl.read_parquet(rejects) if rejects.exists() else pl.DataFrame(schema=REJECTS),
+            json.loads((report.folder / "manifest.json").read_bytes()),
+        )
+
+    return run

@@ -1,4 +1,4 @@
-"""A third-party package, installed for real: seen, used, carried into workers, refused on a clash."""
+"""A third-party package, installed for real: seen, used in workers, refused on a clash."""
 
 from __future__ import annotations
 
@@ -97,7 +97,9 @@ def test_it_works_in_worker_processes(chef: Chef, recipe: Path, tmp_path: Path) 
     assert result["rows"] == 240
     assert result["ledger"][1]["dropped"] == {"shouting": 120}
     manifest = json.loads((tmp_path / "corpus" / "loud" / "manifest.json").read_text())
-    assert {"name": "sample", "package": "datachef-sample", "version": "0.3.0"} in manifest["plugins"]
+    assert {"name": "sample", "package": "datachef-sample", "version": "0.3.0"} in manifest[
+        "plugins"
+    ]
 
 
 def test_its_rules_of_the_house_hold(chef: Chef, recipe: Path) -> None:

@@ -1,4 +1,4 @@
-"""Runs a batch through the row-wise steps of a stage; a row that breaks a step costs itself alone."""
+"""Runs a batch through the row-wise steps of a stage; a row that breaks one costs itself alone."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ OnRejected = Callable[[str, str, pl.DataFrame], None]
 def groups(steps: Sequence[Step]) -> list[list[Step]]:
     """Consecutive filters together, every other step alone.
 
-    A slow filter begins a group, so that its model sees only the rows that the filters before it let
-    through.
+    A slow filter begins a group, so that its model sees only the rows that the filters before it
+    let through.
     """
     result: list[list[Step]] = []
     for step in steps:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 
@@ -111,7 +112,7 @@ def _chain(path: str) -> str:
 
 
 def _breaks(chain: list[Entry]) -> list[str]:
-    pairs = zip(chain, chain[1:], strict=False)
+    pairs = pairwise(chain)
     return [
         f"{a.rows_out} rows left {a.path}, {b.rows_in} reached {b.path}"
         for a, b in pairs

@@ -21,7 +21,7 @@ from datachef.core.run.stage import Task, to_data
 ATTEMPTS = 2
 
 
-class WorkerDied(Exception):
+class WorkerDiedError(Exception):
     """A worker process ended without an answer."""
 
 
@@ -48,7 +48,7 @@ class _Worker:
                 events.put((task.label, answer["bytes"], answer["rows"]))
             else:
                 return answer
-        raise WorkerDied(_cause(self._process.wait()))
+        raise WorkerDiedError(_cause(self._process.wait()))
 
     def _send(self, data: dict[str, Any]) -> None:
         assert self._process.stdin is not None
@@ -138,7 +138,7 @@ class LocalEngine(Engine):
         for _ in range(ATTEMPTS):
             try:
                 return self._worker(slot).perform(task, events)
-            except WorkerDied as death:
+            except WorkerDiedError as death:
                 causes.append(str(death))
                 with self._lock:
                     if self._closed:

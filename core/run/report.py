@@ -14,6 +14,7 @@ from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.run.ledger import Ledger
 from datachef.core.run.plan import Plan
+from datachef.core.source import Source
 
 MANIFEST_VERSION = 1
 
@@ -108,10 +109,7 @@ def dataset_card(loaded: Loaded, plan: Plan, report: Report, pattern: str) -> st
         "## Sources\n",
         "| source | licence | description |",
         "|---|---|---|",
-        *(
-            f"| {name} | {_cell(found.source.licence) or 'not stated'} | {_cell(found.source.description)} |"
-            for name, found in plan.surveys.items()
-        ),
+        *(_source_line(name, found.source) for name, found in plan.surveys.items()),
         "\n## Ledger\n",
         "| step | operator | rows in | rows out | dropped | failed | created |",
         "|---|---|--:|--:|---|---|--:|",
@@ -123,6 +121,11 @@ def dataset_card(loaded: Loaded, plan: Plan, report: Report, pattern: str) -> st
         "",
     ]
     return "\n".join(lines)
+
+
+def _source_line(name: str, source: Source) -> str:
+    licence = _cell(source.licence) or "not stated"
+    return f"| {name} | {licence} | {_cell(source.description)} |"
 
 
 def _reasons(counts: Mapping[str, int]) -> str:

@@ -132,7 +132,7 @@ class Runner:
         return f"the first: {where}: {first['detail'] or first['reason']}"
 
     def _forget_transient_failures(self) -> None:
-        """Forgets units in which a row failed for a reason that may pass, and all made from them."""
+        """Forgets units in which rows failed for reasons that may pass, and all made from them."""
         vocabulary = self._host.vocabulary
         stale: set[str] = set()
         for wave in self._plan.waves:

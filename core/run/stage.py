@@ -11,7 +11,7 @@ from datachef.core.source import Unit
 
 @dataclass(frozen=True)
 class StepSpec:
-    """A step as plain data; `decision` is the key of the decision that a corpus operator applies."""
+    """A step as plain data; `decision` is the key of what a corpus operator decided."""
 
     path: str
     data: Mapping[str, Any]
@@ -43,7 +43,7 @@ class StageSpec:
     """A run of steps without a barrier.
 
     It begins with the rows of a source, or with those of an earlier stage and a decision about
-    them; it ends with the summaries of a corpus operator (`tail`), or with rows to write (`output`).
+    them; it ends with summaries for a corpus operator (`tail`), or with rows to write (`output`).
     """
 
     steps: tuple[StepSpec, ...] = ()

@@ -62,7 +62,7 @@ class Store:
         return self.folder(key) / f"{key}.{suffix}"
 
     def record(self, key: str) -> dict[str, Any] | None:
-        """What is known of a finished result; None where it, or a file that it names, is missing."""
+        """What is known of a finished result; None where it, or one of its files, is missing."""
         try:
             record: dict[str, Any] = orjson.loads(self.path(key, "json").read_bytes())
         except (OSError, orjson.JSONDecodeError):

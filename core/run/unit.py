@@ -120,7 +120,7 @@ class UnitRun:
         return written.drop("tokens")
 
     def _summarize(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Takes the summaries of the rows; a row that breaks the operator is failed and left out."""
+        """Takes the summaries of the rows; a row that breaks the operator fails and is left out."""
         step = self._stage.tail
         assert step is not None and isinstance(step.operator, CorpusOperator)
         operator = step.operator

@@ -14,13 +14,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-MODULES = (
-    "argparse asyncio collections concurrent.futures contextlib csv datetime decimal difflib email "
-    "enum fractions functools heapq http.client inspect itertools json logging math multiprocessing "
-    "optparse os os.path pathlib pickle random re shutil socket sqlite3 ssl statistics string "
-    "subprocess tarfile tempfile textwrap threading tokenize traceback turtle unittest "
-    "urllib.parse urllib.request uuid weakref zipfile"
-).split()
+MODULES = ["argparse", "asyncio", "collections", "concurrent.futures", "contextlib", "csv", "datetime", "decimal", "difflib", "email", "enum", "fractions", "functools", "heapq", "http.client", "inspect", "itertools", "json", "logging", "math", "multiprocessing", "optparse", "os", "os.path", "pathlib", "pickle", "random", "re", "shutil", "socket", "sqlite3", "ssl", "statistics", "string", "subprocess", "tarfile", "tempfile", "textwrap", "threading", "tokenize", "traceback", "turtle", "unittest", "urllib.parse", "urllib.request", "uuid", "weakref", "zipfile"]
 SPAM = "CLICK HERE!!! WIN $$$ NOW!!! " * 20
 NAMES = ("Ana", "Ben", "Chidi", "Dara", "Emre", "Fumi", "Gita", "Hugo")
 THINGS = ("apples", "pencils", "marbles", "stamps", "tickets", "shells")
@@ -39,7 +33,9 @@ def pages(chance: random.Random) -> list[bytes]:
     """Lines of JSON, and some that are none."""
     texts = sorted({text for name in MODULES for text in documented(name)})
     texts += chance.sample(texts, 60)
-    texts += [text + "\n\nLast edited by jane.doe@example.org." for text in chance.sample(texts, 40)]
+    texts += [
+        text + "\n\nLast edited by jane.doe@example.org." for text in chance.sample(texts, 40)
+    ]
     texts += [SPAM] * 15
     chance.shuffle(texts)
     lines = [json.dumps({"url": f"doc/{i}", "text": text}).encode() for i, text in enumerate(texts)]
@@ -55,8 +51,8 @@ def problem(chance: random.Random) -> dict[str, str]:
     boxes, each, gift = chance.randint(2, 30), chance.randint(2, 40), chance.randint(1, 60)
     total = boxes * each
     question = (
-        f"{name} has {boxes} boxes with {each} {thing} in each of them. {friend} brings {gift} more "
-        f"{thing} to the party. How many {thing} do they have together in the end?"
+        f"{name} has {boxes} boxes with {each} {thing} in each of them. {friend} brings {gift} "
+        f"more {thing} to the party. How many {thing} do they have together in the end?"
     )
     answer = (
         f"{boxes} boxes with {each} {thing} are {boxes} * {each} = {total} {thing}. "

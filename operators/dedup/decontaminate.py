@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import polars as pl
 from pydantic import Field
 
 from datachef.core.errors import DatachefError
 from datachef.core.filter import Filter
-from datachef.core.operator import threshold
+from datachef.core.operator import Scene, threshold
 from datachef.core.task import BenchmarkFile, Task
 from datachef.operators.dedup.benchmark import read_items
 from datachef.operators.dedup.overlap import BenchmarkIndex
@@ -31,6 +32,8 @@ class Decontaminate(Filter):
     n-gram must be there as a whole, with words of its options or its answer close behind.
     """
 
+    guards_task: ClassVar[bool] = True
+
     op: Literal["decontaminate"] = "decontaminate"
     benchmark: BenchmarkFile | None = Field(
         None, description="The test items; those of the recipe's task when left out."
@@ -42,6 +45,18 @@ class Decontaminate(Filter):
     min_share: float = threshold(
         0.75, ge=0.05, le=1.0, description="Share of an item from which a row is contaminated."
     )
+
+    def objections(self, scene: Scene) -> Iterator[tuple[str, str, str]]:
+        if self.benchmark is None:
+            hint = "give the step a benchmark, or the recipe a task whose benchmark is a file"
+            yield "", "there is no benchmark to look for", hint
+
+    def located(self, folder: Path) -> Self:
+        if self.benchmark is None:
+            return self
+        path = str(folder / Path(self.benchmark.path).expanduser())
+        placed = self.benchmark.model_copy(update={"path": path})
+        return self.model_copy(update={"benchmark": placed})
 
     def files(self) -> tuple[str, ...]:
         return (self.benchmark.path,) if self.benchmark else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -16,39 +17,25 @@ from datachef.operators.text.c4 import LineRules, kept_lines, sentences
 if TYPE_CHECKING:
     from datachef.core.filter import Signal
 
-FACTS = pl.Struct(
-    {"sentences": pl.Int64, "lorem_ipsum": pl.Boolean, "curly_bracket": pl.Boolean}
-)
+FACTS = pl.Struct({"sentences": pl.Int64, "lorem_ipsum": pl.Boolean, "curly_bracket": pl.Boolean})
 
 
-class PageFacts:
-    """Measures what the line rules leave of each text; equal for equal rules."""
+def page_facts(text: pl.Series, rules: LineRules) -> pl.Series:
+    """Measures what the line rules leave of each text."""
+    lines = kept_lines(text, rules)
+    suspect = lines.filter(lines.text.str.contains(r"\{|(?i:lorem ipsum)"))
+    found = {}
+    for name, pattern in (("lorem_ipsum", "(?i)lorem ipsum"), ("curly_bracket", r"\{")):
+        found[name] = np.zeros(len(text), np.bool_)
+        found[name][suspect.document[suspect.text.str.contains(pattern).to_numpy()]] = True
+    count = np.bincount(lines.document, sentences(lines.text).to_numpy(), minlength=len(text))
+    return pl.DataFrame({"sentences": count.astype(np.int64), **found}).to_struct()
 
-    def __init__(self, rules: LineRules) -> None:
-        self.rules = rules
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, PageFacts) and self.rules == other.rules
-
-    def __hash__(self) -> int:
-        return hash(self.rules)
-
-    def __call__(self, text: pl.Series) -> pl.Series:
-        lines = kept_lines(text, self.rules)
-        found = np.zeros((2, len(text)), np.bool_)
-        suspect = lines.filter(lines.text.str.contains(r"\{|(?i:lorem ipsum)"))
-        for row, pattern in zip(found, ("(?i)lorem ipsum", r"\{"), strict=True):
-            row[suspect.document[suspect.text.str.contains(pattern).to_numpy()]] = True
-        count = np.bincount(
-            lines.document, sentences(lines.text).to_numpy(), minlength=len(text)
-        )
-        return pl.DataFrame(
-            {
-                "sentences": count.astype(np.int64),
-                "lorem_ipsum": found[0],
-                "curly_bracket": found[1],
-            }
-        ).to_struct()
+@lru_cache(maxsize=64)  # so that equal parameters share one expression
+def _page_facts(rules: LineRules) -> pl.Expr:
+    measure = partial(page_facts, rules=rules)
+    return pl.col("text").map_batches(measure, return_dtype=FACTS, is_elementwise=True)
 
 
 class C4QualityFilter(Filter):
@@ -82,9 +69,7 @@ class C4QualityFilter(Filter):
         )
         page = pl.col("_c4_page").struct
         return {
-            "_c4_page": pl.col("text").map_batches(
-                PageFacts(rules), return_dtype=FACTS, is_elementwise=True
-            ),
+            "_c4_page": _page_facts(rules),
             "c4_sentences": page.field("sentences"),
             "c4_lorem_ipsum": page.field("lorem_ipsum"),
             "c4_curly_bracket": page.field("curly_bracket"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -14,55 +15,39 @@ from datachef.core.operator import threshold
 from datachef.operators.text.lines import LINES, repeats
 from datachef.operators.text.ngrams import offsets_of
 from datachef.operators.text.punctuation import SENTENCE_ENDS
-from datachef.operators.text.ragged import document_of, ratio
+from datachef.operators.text.ragged import ratio, sums
 from datachef.operators.text.words import WORDS
 
 if TYPE_CHECKING:
     from datachef.core.filter import Signal
 
 FACTS = pl.Struct(
-    {name: pl.Int64 for name in ("lines", "ended", "short", "newlines", "chars", "repeated_chars")}
+    dict.fromkeys(("lines", "ended", "short", "newlines", "chars", "repeated_chars"), pl.Int64)
 )
 
 
-class LineFacts:
-    """Measures the lines of a batch that are not blank; equal for equal lengths of a short line."""
+def line_facts(lines: pl.Series, short_chars: int) -> pl.Series:
+    """Measures the lines of each text that are not blank, and counts newlines and characters."""
+    offsets = offsets_of(lines.list.len())
+    flat = lines.explode(empty_as_null=False, keep_nulls=False)
+    filled = flat.str.contains(r"\S")
+    chars = flat.str.len_chars()
+    ended = flat.str.contains(rf"[{SENTENCE_ENDS}]$")
+    facts = {
+        "lines": sums(filled.to_numpy(), offsets),
+        "ended": sums((ended & filled).to_numpy(), offsets),
+        "short": sums(((chars <= short_chars) & filled).to_numpy(), offsets),
+        "newlines": np.diff(offsets) - 1,
+        "chars": sums(chars.to_numpy(), offsets),
+        "repeated_chars": repeats(lines, filled).struct.field("repeated_chars"),
+    }
+    return pl.DataFrame(facts).to_struct()
 
-    def __init__(self, short: int) -> None:
-        self.short = short
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, LineFacts) and self.short == other.short
-
-    def __hash__(self) -> int:
-        return hash(self.short)
-
-    def __call__(self, lines: pl.Series) -> pl.Series:
-        offsets = offsets_of(lines.list.len())
-        flat = lines.explode(empty_as_null=False, keep_nulls=False)
-        filled = flat.str.strip_chars().str.len_bytes() > 0
-        document = document_of(offsets)
-        chars = flat.str.len_chars()
-        ended = flat.str.contains(rf"[{SENTENCE_ENDS}]$") & filled
-        short = (chars <= self.short) & filled
-
-        def count(which: pl.Series, weights: pl.Series | None = None) -> np.ndarray:
-            return np.bincount(
-                document[which.to_numpy()],
-                None if weights is None else weights.filter(which).to_numpy(),
-                minlength=len(lines),
-            ).astype(np.int64)
-
-        return pl.DataFrame(
-            {
-                "lines": count(filled),
-                "ended": count(ended),
-                "short": count(short),
-                "newlines": np.diff(offsets) - 1,
-                "chars": count(chars > 0, chars),
-                "repeated_chars": repeats(lines, filled).struct.field("repeated_chars"),
-            }
-        ).to_struct()
+@lru_cache(maxsize=64)  # so that equal parameters share one expression
+def _line_facts(short_chars: int) -> pl.Expr:
+    measure = partial(line_facts, short_chars=short_chars)
+    return LINES.map_batches(measure, return_dtype=FACTS, is_elementwise=True)
 
 
 class FineWebQualityFilter(Filter):
@@ -94,9 +79,7 @@ class FineWebQualityFilter(Filter):
         lines = pl.col("_fineweb_lines").struct
         return {
             "_words": WORDS,
-            "_fineweb_lines": LINES.map_batches(
-                LineFacts(self.short_line_length), return_dtype=FACTS, is_elementwise=True
-            ),
+            "_fineweb_lines": _line_facts(self.short_line_length),
             "fineweb_lines": lines.field("lines"),
             "fineweb_ended_lines": ratio(lines.field("ended"), lines.field("lines")),
             "fineweb_short_lines": ratio(lines.field("short"), lines.field("lines")),

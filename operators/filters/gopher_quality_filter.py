@@ -28,13 +28,12 @@ def word_facts(words: pl.Series) -> pl.Series:
     flat = words.explode(empty_as_null=False, keep_nulls=False)
     letters = (((flat >= "A") & (flat < "[")) | ((flat >= "a") & (flat < "{"))).to_numpy()
     letters = letters.copy()
-    # Few words begin with anything but an ASCII letter, and only they are worth a regex.
-    other = np.flatnonzero(~letters)
+    plain = letters | ((flat >= "0") & (flat < ":")).to_numpy()
+    # Few words neither begin with an ASCII letter nor are one character: only these need a regex.
+    other = np.flatnonzero(~letters & (flat.str.len_bytes() > 1).to_numpy())
     rest = flat.gather(other)
-    has_letter = rest.str.contains(r"\pL")
-    letters[other] = has_letter.to_numpy()
-    plain = np.ones(len(flat), np.bool_)
-    plain[other] = (has_letter | rest.str.contains(rf"[^{SYMBOLS}]")).to_numpy()
+    letters[other] = rest.str.contains(r"\pL").to_numpy()
+    plain[other] = rest.str.contains(rf"[^{SYMBOLS}]").to_numpy()
     stop = flat.is_in(STOP_WORDS).to_numpy()
     pairs = pl.DataFrame({"document": document_of(offsets)[stop], "word": flat.filter(stop)})
     stops = pairs.unique()["document"].to_numpy()
@@ -69,13 +68,13 @@ def line_facts(lines: pl.Series) -> pl.Series:
 WORD_FACTS = WORDS.map_batches(
     word_facts,
     return_dtype=pl.Struct(
-        {name: pl.Int64 for name in ("words", "plain", "chars", "letters", "stops")}
+        dict.fromkeys(("words", "plain", "chars", "letters", "stops"), pl.Int64)
     ),
     is_elementwise=True,
 )
 LINE_FACTS = LINES.map_batches(
     line_facts,
-    return_dtype=pl.Struct({name: pl.Int64 for name in ("lines", "bullets", "ellipses")}),
+    return_dtype=pl.Struct(dict.fromkeys(("lines", "bullets", "ellipses"), pl.Int64)),
     is_elementwise=True,
 )
 

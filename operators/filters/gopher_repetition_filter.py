@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from datachef.core.filter import Signal
 
 CHARS = pl.col("text").fill_null("").str.len_chars()
+LINE_REPEATS = LINES.map_batches(repeats, return_dtype=REPEATS, is_elementwise=True)
+PARAGRAPH_REPEATS = PARAGRAPHS.map_batches(repeats, return_dtype=REPEATS, is_elementwise=True)
+NGRAMS = WORDS.map_batches(repetition, return_dtype=REPETITION, is_elementwise=True)
 
 
 def _share(description: str, default: float) -> float:
@@ -30,8 +33,8 @@ class GopherRepetitionFilter(Filter):
 
     Source: Rae et al. 2021, https://arxiv.org/abs/2112.11446. Shares are of the characters of the
     text, or of its number of lines or paragraphs, between 0 and 1. Only what was seen before counts
-    as a duplicate, not its first occurrence; duplicated n-grams are found from left to right without
-    overlap. N-grams are compared by 64-bit hashes.
+    as a duplicate, not its first occurrence; duplicated n-grams are found from left to right
+    without overlap. N-grams are compared by 64-bit hashes.
     """
 
     op: Literal["gopher_repetition_filter"] = "gopher_repetition_filter"
@@ -83,8 +86,3 @@ class GopherRepetitionFilter(Filter):
         reasons |= {f"duplicated_{n}_n_grams": f"dup_{n}_gram" for n in DUPLICATED}
         rules = {reason: pl.col(name) > getattr(self, name) for reason, name in reasons.items()}
         return {"empty": pl.col("repetition_empty")} | rules
-
-
-LINE_REPEATS = LINES.map_batches(repeats, return_dtype=REPEATS, is_elementwise=True)
-PARAGRAPH_REPEATS = PARAGRAPHS.map_batches(repeats, return_dtype=REPEATS, is_elementwise=True)
-NGRAMS = WORDS.map_batches(repetition, return_dtype=REPETITION, is_elementwise=True)

@@ -12,20 +12,19 @@ from datachef.operators.text.ngrams import offsets_of
 from datachef.operators.text.ragged import document_of
 
 CITATION = r"\[\d*\]|\[edit\]|\[citation needed\]"
-POLICIES = (
-    "terms of use|privacy policy|cookie policy|uses cookies|use of cookies|use cookies"  # any case
-)
+POLICIES = "terms of use|privacy policy|cookie policy|uses cookies|use of cookies|use cookies"
 # All that Python's str.splitlines takes for the end of a line, but the newline.
 _BREAKS = "\r\n|[\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029]"
 # A period ends a sentence only after what is no initial or abbreviation in capitals.
 _SENTENCE_END = (
-    r"(?:[^A-Z\s.]\.|[A-Z][A-Z]\.|[!?。！？])[\"'”’)\]!?]*(?:\s+[^\w\s]*)*\s[\"'“‘(\[]*[\w$#@&*+<=>|/\\~^-]"
+    r"(?:[^A-Z\s.]\.|[A-Z][A-Z]\.|[!?。！？])[\"'”’)\]!?]*"
+    r"(?:\s+[^\w\s]*)*\s[\"'“‘(\[]*[\w$#@&*+<=>|/\\~^-]"
 )
 
 
 @dataclass(frozen=True)
 class LineRules:
-    """What a line must be to stay; `None`-like values do not exist: 0 words accept every line."""
+    """What a line must be to stay, and what it loses."""
 
     terminal_punctuation: bool = True
     min_words: int = 3

@@ -12,7 +12,11 @@ LINES = pl.col("text").fill_null("").str.split("\n")
 """The lines as list[str], without the newline; a text that ends with one has a last empty line."""
 
 PARAGRAPHS = (
-    pl.col("text").fill_null("").str.strip_chars().str.replace_all("\n\n\n+", "\n\n").str.split("\n\n")
+    pl.col("text")
+    .fill_null("")
+    .str.strip_chars()
+    .str.replace_all("\n\n\n+", "\n\n")
+    .str.split("\n\n")
 )
 """What stands between empty lines, as list[str]."""
 

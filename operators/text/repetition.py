@@ -22,7 +22,7 @@ Positions = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Groups:
-    """Equal n-grams: where each stands, group after group; where groups begin; how long they are."""
+    """Equal n-grams: where each stands, group after group; where groups begin; their lengths."""
 
     positions: Positions
     begins: Positions
@@ -109,7 +109,8 @@ def _top(
     first = np.where(best < 0, 0, best & ((1 << bits) - 1))
     count = np.where(best < 0, 0, (1 << bits) - (best >> bits))
     end = np.minimum(first + n, len(chars) - 1)
-    return (chars[end] - chars[np.minimum(first, len(chars) - 1)] + n - 1) * count
+    size: Positions = chars[end] - chars[np.minimum(first, len(chars) - 1)] + n - 1
+    return size * count
 
 
 def _duplicated(
@@ -121,13 +122,13 @@ def _duplicated(
     again[groups.positions + 1] = True
     again[groups.firsts + 1] = False
     edges = np.flatnonzero(again[1:] != again[:-1])
-    hits = np.array(_hits(edges[::2].tolist(), edges[1::2].tolist(), memoryview(first), n), int)
+    hits = np.array(_hits(edges[::2].tolist(), edges[1::2].tolist(), first.data, n), np.int64)
     total = np.zeros(len(offsets) - 1, np.int64)
     np.add.at(total, document[hits], chars[hits + n] - chars[hits])
     return total
 
 
-def _hits(starts: list[int], stops: list[int], first: memoryview, n: int) -> list[int]:
+def _hits(starts: list[int], stops: list[int], first: memoryview[int], n: int) -> list[int]:
     """Positions of n-grams seen before, from left to right without overlap.
 
     The stretches from `starts` to `stops` hold all n-grams that are not the first of their kind,

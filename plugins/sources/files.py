@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from datachef.core.problems import did_you_mean
 from datachef.core.source import RawRow, Source, SourceError, Unit
-from datachef.plugins.sources.readers import READERS
+from datachef.plugins.sources.readers import READERS, scan_parquet
 from datachef.plugins.sources.storage import File, find, is_compressed, is_url, kind
 
 UNIT_BYTES = 32 * 2**20
@@ -79,13 +79,7 @@ def _row_ranges(file: File, place: dict[str, Any]) -> Iterator[Unit]:
     import polars as pl
 
     try:
-        if is_url(file.path):
-            from datachef.plugins.sources.storage import opened
-
-            with opened(file.path) as stream:
-                rows = pl.read_parquet(stream, columns=[]).height
-        else:
-            rows = pl.scan_parquet(file.path).select(pl.len()).collect().item()
+        rows = scan_parquet(file.path).select(pl.len()).collect().item()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise SourceError("broken_file", f"{file.name}: {str(error).splitlines()[0]}") from error
     step = max(1, rows * UNIT_BYTES // max(file.size, 1))

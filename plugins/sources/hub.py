@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field
 
-from datachef.core.source import RawRow, Source, SourceError, Unit
+from datachef.core.source import RawRow, Source, SourceError, Unit, size_of
 
 
 class HubSource(Source):
@@ -51,8 +51,7 @@ class HubSource(Source):
         dataset = self._opened(unit.place["revision"])
         shard = dataset.shard(num_shards=unit.place["shards"], index=unit.place["index"])
         for position, row in enumerate(shard):
-            size = sum(len(value) if isinstance(value, str) else 8 for value in row.values())
-            yield RawRow(position, position + 1, size, row)
+            yield RawRow(position, position + 1, size_of(row), row)
 
     def provenance(self) -> Mapping[str, Any]:
         return {"hf": self.hf if self._is_hub else Path(self.hf).name, "revision": self._commit}

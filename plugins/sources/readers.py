@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, BinaryIO
+import io
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, BinaryIO
 
 import orjson
 
-from datachef.core.source import RawRow, Unit
+from datachef.core.source import RawRow, SourceError, Unit, size_of
 from datachef.plugins.sources.lines import MAX_ROW_BYTES, Line, lines
-from datachef.plugins.sources.storage import is_url, opened
+from datachef.plugins.sources.storage import BROKEN, is_url, opened
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Reader = Callable[[Unit], Iterator[RawRow]]
 
@@ -69,11 +73,24 @@ def read_csv(unit: Unit) -> Iterator[RawRow]:
                 break
             position += 1
             if header is None:
-                header = [name.removeprefix("\ufeff") for name in row]
+                header = _header(row)
             elif row:
                 yield _csv_row(position, first, header, row)
         for line, number in broken:
             yield RawRow(-1 - number, number, line.size, None, line.reason, line.detail)
+
+
+def _header(row: list[str]) -> list[str]:
+    names = [name.encode(errors="surrogateescape").decode(errors="replace") for name in row]
+    names[:1] = [name.removeprefix("\ufeff") for name in names[:1]]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise SourceError(
+            "duplicate_column",
+            f"the header names the column {twice!r} twice",
+            "has the file no header? give it one",
+        )
+    return names
 
 
 def _decoded(stream: BinaryIO, broken: list[tuple[Line, int]]) -> Iterator[str]:
@@ -100,18 +117,23 @@ def read_text(unit: Unit) -> Iterator[RawRow]:
     """The whole file as one row, or each of its lines, with the text under `text`."""
     with opened(unit.place["path"]) as stream:
         if not unit.place["by_line"]:
-            raw = stream.read(MAX_ROW_BYTES + 1)
-            if len(raw) > MAX_ROW_BYTES:
-                size = unit.size
-                yield RawRow(0, 1, size, None, "row_too_large", f"a file of {size:,} bytes")
-            else:
-                yield _text_row(Line(0, len(raw), raw), 1)
+            yield _whole_file(stream, unit.size)
             return
         for number, line in enumerate(lines(stream), start=1):
             if line.reason:
                 yield _bad(line, number)
             elif line.raw.strip():
                 yield _text_row(line, number)
+
+
+def _whole_file(stream: BinaryIO, size: int) -> RawRow:
+    try:
+        raw = stream.read(MAX_ROW_BYTES + 1)
+    except BROKEN as error:
+        return RawRow(0, 1, size, None, "broken_file", f"the file cannot be read: {error}")
+    if len(raw) > MAX_ROW_BYTES:
+        return RawRow(0, 1, size, None, "row_too_large", f"a file of {size:,} bytes")
+    return _text_row(Line(0, len(raw), raw), 1)
 
 
 def _text_row(line: Line, number: int) -> RawRow:
@@ -127,18 +149,25 @@ def read_parquet(unit: Unit) -> Iterator[RawRow]:
     import polars as pl
 
     start, stop = unit.place["start"], unit.place["stop"]
-    path = unit.place["path"]
-    if is_url(path):
-        with opened(path) as stream:
-            frame = pl.read_parquet(stream).slice(start, stop - start)
-    else:
-        frame = pl.scan_parquet(path).slice(start, stop - start).collect()
-    for position, row in enumerate(frame.iter_rows(named=True), start=start):
-        yield RawRow(position, position - start + 1, _size(row), row)
+    try:
+        frame = scan_parquet(unit.place["path"]).slice(start, stop - start).collect()
+    except (pl.exceptions.PolarsError, *BROKEN) as error:
+        detail = f"the rows cannot be read: {str(error).splitlines()[0]}"
+        for number in range(stop - start):
+            yield RawRow(start + number, number + 1, 0, None, "broken_file", detail)
+        return
+    for number, row in enumerate(frame.iter_rows(named=True)):
+        yield RawRow(start + number, number + 1, size_of(row), row)
 
 
-def _size(row: Mapping[str, Any]) -> int:
-    return sum(len(value) if isinstance(value, str | bytes) else 8 for value in row.values())
+def scan_parquet(path: str) -> pl.LazyFrame:
+    """A Parquet file as a query; one behind a URL is fetched as a whole."""
+    import polars as pl
+
+    if not is_url(path):
+        return pl.scan_parquet(path, glob=False)
+    with opened(path) as stream:
+        return pl.scan_parquet(io.BytesIO(stream.read()))
 
 
 def _is_utf8(raw: bytes) -> bool:

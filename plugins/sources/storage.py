@@ -88,11 +88,11 @@ def _remote(pattern: str) -> list[tuple[str, str, int]]:
     except FileNotFoundError:
         return []
     except ImportError as error:
-        raise SourceError("missing_package", str(error), "install the fsspec package it names")
+        raise SourceError("missing_package", str(error), "install what it names") from error
     except ValueError as error:
-        raise SourceError("bad_url", f"{pattern!r}: {error}")
-    except Exception as error:  # noqa: BLE001 - each filesystem raises its own kinds
-        raise SourceError("unreachable", f"{pattern!r}: {type(error).__name__}: {error}")
+        raise SourceError("bad_url", f"{pattern!r}: {error}") from error
+    except Exception as error:
+        raise SourceError("unreachable", f"{pattern!r}: {type(error).__name__}: {error}") from error
     return matches
 
 
@@ -112,7 +112,7 @@ def _short_names(paths: Sequence[str]) -> dict[str, str]:
     own = [_own(path) for path in paths]
     if len(set(own)) < len(own):
         own = list(paths)
-    common = os.path.commonprefix(own).rpartition("/")[0]
+    common = os.path.commonprefix(own).rpartition("/")[0]  # noqa: RUF071 - cut at a slash
     return {path: name[len(common) :].lstrip("/") for path, name in zip(paths, own, strict=True)}
 
 
@@ -126,12 +126,7 @@ def _own(path: str) -> str:
 
 def opened(path: str) -> BinaryIO:
     """The file as a stream of bytes, decompressed by its suffix; every call opens it anew."""
-    if is_url(path):
-        import fsspec
-
-        raw = fsspec.open(path, "rb").open()
-    else:
-        raw = open(path, "rb")  # noqa: SIM115, PTH123 - handed to the caller
+    raw: Any = _Remote(path) if is_url(path) else open(path, "rb", 1 << 20)  # noqa: SIM115, PTH123
     match Path(_own(path)).suffix.lower():
         case ".gz":
             unpacked: Any = _Gzip(raw)
@@ -154,12 +149,27 @@ def kind(path: str) -> str:
     return name.rsplit(".", 1)[-1] if "." in name else ""
 
 
+class _Remote(io.BufferedReader):
+    """A file behind a URL: holds on to its filesystem, and bounds `readline`, as not all can."""
+
+    def __init__(self, url: str) -> None:
+        import fsspec
+
+        self._origin = fsspec.open(url, "rb")
+        super().__init__(self._origin.open(), 1 << 20)
+
+
 class _Gzip(gzip.GzipFile):
-    """A gzip stream that closes the file it reads, which the library leaves to others."""
+    """A gzip stream that closes the file it reads, and gives all there is before a damage."""
 
     def __init__(self, raw: BinaryIO) -> None:
         super().__init__(fileobj=raw, mode="rb")
         self._packed = raw
+
+    def readinto(self, buffer: Any) -> int:
+        unpacked = self.read1(len(buffer))
+        buffer[: len(unpacked)] = unpacked
+        return len(unpacked)
 
     def close(self) -> None:
         super().close()

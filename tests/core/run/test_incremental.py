@@ -39,7 +39,12 @@ def run(tmp_path: Path, host: Host, write_rows: WriteRows) -> Run:
     def run_it(max_chars: int = 20, **options: Any) -> Report:
         recipe.write_text(RECIPE.format(max_chars=max_chars))
         return run_recipe(
-            recipe, tmp_path / "out", host=host, engine="inline", cache=tmp_path / "cache", **options
+            recipe,
+            tmp_path / "out",
+            host=host,
+            engine="inline",
+            cache=tmp_path / "cache",
+            **options,
         )
 
     return run_it

@@ -13,6 +13,7 @@ import pytest
 import zstandard
 
 from datachef.core.errors import RecipeError, RunError
+from datachef.core.run import intake
 from datachef.plugins.sources import files, lines
 
 Cook = Callable[..., Any]
@@ -64,6 +65,7 @@ class TestBadRows:
         unit_bytes: int,
     ) -> None:
         monkeypatch.setattr(files, "UNIT_BYTES", unit_bytes)
+        monkeypatch.setattr(intake, "SAMPLE_ROWS", 5)
         (tmp_path / "a.jsonl").write_bytes(with_bad(bad))
         result = cook("a.jsonl")
         assert result.rows["text"].to_list() == TEXTS
@@ -101,7 +103,7 @@ class TestBadRows:
 
     def test_a_file_without_a_good_row(self, cook: Cook, tmp_path: Path) -> None:
         (tmp_path / "a.jsonl").write_bytes(b"no\njson\n")
-        with pytest.raises(RecipeError, match="no_rows|not one readable row"):
+        with pytest.raises(RecipeError, match="not one readable row"):
             cook("a.jsonl")
 
 
@@ -194,7 +196,7 @@ class TestOddButGood:
 class TestBrokenFiles:
     @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.csv.gz", "a.txt.zst"])
     def test_a_file_that_breaks_off(self, cook: Cook, tmp_path: Path, name: str) -> None:
-        texts = [f"{i} {os.urandom(20).hex()}" for i in range(2000)]
+        texts = [f"{i} {os.urandom(20).hex()}" for i in range(20_000)]
         if ".jsonl" in name:
             raw = "".join(json.dumps({"text": text}) + "\n" for text in texts).encode()
         else:
@@ -204,7 +206,7 @@ class TestBrokenFiles:
         (tmp_path / name).write_bytes(packed[: len(packed) * 2 // 3])
         result = cook({"s": {"path": name, "rows": "line"}})
         read = [text for text in result.rows["text"] if text != "text"]
-        assert 0 < len(read) < 2000
+        assert 0 < len(read) < 20_000
         assert read == texts[: len(read)]
         entry = result.report.ledger["sources.s"]
         assert entry.failed["broken_file"] == 1
@@ -239,23 +241,31 @@ class TestBrokenFiles:
 
 
 GIANT = r"""
-import gzip, json, resource, sys
+import json, sys
 from pathlib import Path
 from datachef.core.api import run_recipe
 
 folder = Path(sys.argv[1])
-baseline = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def peak() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0])
+
+
+baseline = peak()
 report = run_recipe(
     folder / "recipe.yaml", folder / "corpus", engine="inline", cache=folder / "cache"
 )
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({"rows": report.rows, "failed": report.ledger["sources.s"].failed,
-                  "mib": (peak - baseline) / 1024}))
+                  "mib": (peak() - baseline) / 1024}))
 """
 
 
-@pytest.mark.parametrize("place", [0, 10, 20], ids=["first", "middle", "last"])
-@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst", "a.txt"])
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of memory from /proc")
+@pytest.mark.parametrize(
+    ("name", "place"), [("a.jsonl", 10), ("a.jsonl.gz", 0), ("a.jsonl.zst", 20), ("a.txt", 0)]
+)
 def test_a_row_of_200_mb_takes_no_memory(tmp_path: Path, name: str, place: int) -> None:
     giant = b'{"text": "' + b"x" * 200_000_000 + b'"}'
     raw = b"\n".join([*GOOD[:place], giant, *GOOD[place:]])
@@ -276,7 +286,7 @@ def test_a_row_of_200_mb_takes_no_memory(tmp_path: Path, name: str, place: int) 
         env=os.environ | {"DATACHEF_PLUGINS": "engines,sources"},
     )
     result = json.loads(shown.stdout)
-    print(name, place, result)
+    print(name, result["mib"])
     (tmp_path / name).unlink()
     assert result["rows"] == 20
     assert result["failed"] == {"row_too_large": 1}

@@ -67,7 +67,8 @@ def test_a_run_killed_ten_times_ends_as_if_undisturbed(
     recipe.write_text(RECIPE.format(seconds=0.4))
     cache = tmp_path / "c2"
     command = [sys.executable, "-m", "datachef.core.cli", "--plugin", trouble, "run", str(recipe),
-               "--output", str(tmp_path / "stormy"), "--cache", str(cache), "--workers", "2"]  # fmt: skip
+               "--output", str(tmp_path / "stormy"), "--cache", str(cache),
+               "--workers", "2"]  # fmt: skip
     chance = random.Random(11)
     done: dict[Path, tuple[int, int]] = {}
     for _ in range(10):
@@ -114,7 +115,7 @@ def test_a_unit_that_kills_every_worker_is_named(
     write_rows("poison.jsonl", ["fine", "DEADLY"])
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
-        "name: never\nsources:\n  pages:\n    path: '*.jsonl'\n    steps:\n      - op: deadly_filter\n"
+        "name: never\nsources:\n  pages:\n    path: '*.jsonl'\n    steps: [{op: deadly_filter}]\n"
     )
     with pytest.raises(RunError, match=r"pages/poison\.jsonl.*SIGKILL"):
         run_recipe(recipe, tmp_path / "out", host=host, workers=2, cache=tmp_path / "cache")
@@ -137,7 +138,11 @@ def test_a_row_that_breaks_an_operator_costs_itself_alone(
     assert result.ledger["steps[0]"].failed == {"ZeroDivisionError": 1}
     rejects = pl.read_parquet(tmp_path / "out" / "rejects" / "rejects.parquet")
     row = rejects.row(0, named=True)
-    assert (row["text"], row["outcome"], row["detail"]) == (texts[17], "failed", "a bug in a plugin")
+    assert (row["text"], row["outcome"], row["detail"]) == (
+        texts[17],
+        "failed",
+        "a bug in a plugin",
+    )
 
 
 def test_a_damaged_shard_is_noticed_and_made_anew(
@@ -161,9 +166,7 @@ def test_an_interrupt_says_how_to_go_on(recipe: Path, tmp_path: Path, trouble: s
     recipe.write_text(RECIPE.format(seconds=0.3))
     command = [sys.executable, "-m", "datachef.core.cli", "--plugin", trouble, "run", str(recipe),
                "--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]  # fmt: skip
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     time.sleep(1.5)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=30)

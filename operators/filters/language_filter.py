@@ -1,0 +1,118 @@
+"""The language of a text, found by py3langid or by a fastText model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+
+import polars as pl
+from pydantic import Field
+
+from datachef.core.filter import Filter
+from datachef.core.operator import threshold
+
+if TYPE_CHECKING:
+    from datachef.core.filter import Signal
+
+Identify = Callable[[str], tuple[str, float]]
+Code = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}([_-][A-Za-z]{2,8})*$", max_length=32)]
+
+FOUND = pl.Schema({"language": pl.String, "confidence": pl.Float64})
+
+
+class LanguageFilter(Filter):
+    """Keeps text in the given languages.
+
+    Without `model`, py3langid (Barbaresi's revision of langid.py, Lui and Baldwin 2012) knows 97
+    languages by two-letter codes. With a path to a fastText model (lid.176, GlotLID), codes are the
+    model's labels without `__label__`. Text without any letter has the language `und`.
+    """
+
+    slow: ClassVar[bool] = True
+
+    op: Literal["language_filter"] = "language_filter"
+
+    languages: tuple[Code, ...] = threshold(
+        ("en",), min_length=1, max_length=100, description="Codes of the languages to keep."
+    )
+    min_confidence: float = threshold(
+        0.65, ge=0, le=1, description="Least probability that the model gives the language."
+    )
+    max_chars: int = Field(
+        5000, ge=50, le=1_000_000, description="Characters from the beginning that are looked at."
+    )
+    model: str | None = Field(
+        None, max_length=4096, description="Path of a fastText model instead of py3langid."
+    )
+
+    def requires(self) -> Mapping[str, str]:
+        if self.model is None:
+            return {"py3langid": "py3langid"}
+        return {"fasttext": "datachef[fasttext]"}
+
+    def located(self, folder: Path) -> Self:
+        if self.model is None:
+            return self
+        return self.model_copy(update={"model": str(folder / Path(self.model).expanduser())})
+
+    def files(self) -> tuple[str, ...]:
+        return () if self.model is None else (self.model,)
+
+    @cached_property
+    def _identify(self) -> Identify:
+        return _py3langid() if self.model is None else _fasttext(self.model)
+
+    def _languages(self, texts: pl.Series) -> pl.Series:
+        found = [self._identify(text) if text else ("und", 0.0) for text in texts]
+        return pl.DataFrame(found, schema=FOUND, orient="row").to_struct()
+
+    @cached_property
+    def _language(self) -> pl.Expr:
+        text = pl.col("text").fill_null("").str.head(self.max_chars)
+        # Of text without letters, a model would only say what it saw most often in training.
+        read = pl.when(text.str.contains(r"\pL")).then(text.str.replace_all(r"[\s\x00]+", " "))
+        return read.map_batches(self._languages, return_dtype=pl.Struct(FOUND), is_elementwise=True)
+
+    def signals(self) -> Mapping[str, Signal]:
+        found = pl.col("_language").struct
+        return {
+            "_language": self._language,
+            "language": found.field("language"),
+            "language_confidence": found.field("confidence"),
+        }
+
+    def rules(self) -> Mapping[str, pl.Expr]:
+        return {
+            "other_language": ~pl.col("language").is_in(self.languages),
+            "unsure_language": pl.col("language_confidence") < self.min_confidence,
+        }
+
+
+def _py3langid() -> Identify:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+    def identify(text: str) -> tuple[str, float]:
+        language, confidence = identifier.classify(text)
+        return str(language), min(max(float(confidence), 0.0), 1.0)
+
+    return identify
+
+
+def _fasttext(path: str) -> Identify:
+    import fasttext
+
+    # `predict` of the wrapper breaks with numpy 2; what it calls does not.
+    model = fasttext.load_model(path).f
+
+    def identify(text: str) -> tuple[str, float]:
+        found = model.predict(text + "\n", 1, 0.0, "strict")
+        if not found:
+            return "und", 0.0
+        confidence, label = found[0]
+        return label.removeprefix("__label__"), min(max(float(confidence), 0.0), 1.0)
+
+    return identify

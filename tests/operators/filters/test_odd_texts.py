@@ -1,0 +1,85 @@
+"""Every filter on texts that break careless code."""
+
+from __future__ import annotations
+
+import random
+
+import polars as pl
+import pytest
+
+from datachef.core.filter import Filter
+from datachef.core.signals import measure
+from datachef.operators.filters.c4_quality_filter import C4QualityFilter
+from datachef.operators.filters.fineweb_quality_filter import FineWebQualityFilter
+from datachef.operators.filters.gopher_quality_filter import GopherQualityFilter
+from datachef.operators.filters.gopher_repetition_filter import GopherRepetitionFilter
+from datachef.operators.filters.language_filter import LanguageFilter
+from datachef.operators.filters.length_filter import LengthFilter
+from datachef.operators.filters.regex_filter import RegexFilter
+
+FILTERS: list[Filter] = [
+    C4QualityFilter(),
+    FineWebQualityFilter(),
+    GopherQualityFilter(),
+    GopherRepetitionFilter(),
+    LanguageFilter(),
+    LengthFilter(),
+    RegexFilter(patterns=(r"\d{3}",)),
+]
+TEXTS = [
+    "",
+    None,
+    " \t\n ",
+    "\n\n\n",
+    "...",
+    "•",
+    "😀😀 👩‍👩‍👧",
+    "שלום עולם. זה מבחן!",
+    "a\u200bb\u200d\ufeff",
+    "\x00\x00 a\x00b",
+    "\r\n\r\x85\u2028",
+    "他们在那里。你好吗？",
+    "word " * 3000,
+    "x" * 200_000,
+    "{" * 50,
+    "[1][2] [edit].",
+    "A sentence that ends here. And one more!\n" * 4,
+]
+each_filter = pytest.mark.parametrize("operator", FILTERS, ids=lambda operator: operator.op)
+
+
+@each_filter
+def test_signals_are_finite(operator, signals):
+    found = signals(operator, TEXTS)
+    assert found.height == len(TEXTS)
+    assert not any(found.null_count().row(0))
+    for name, dtype in found.schema.items():
+        if dtype.is_float():
+            assert found[name].is_finite().all(), name
+
+
+@each_filter
+@pytest.mark.parametrize("size", [0, 1, 4])
+def test_signals_do_not_depend_on_where_batches_are_cut(operator, size, signals):
+    if size == 0:
+        assert signals(operator, []).height == 0
+        return
+    parts = [signals(operator, TEXTS[i : i + size]) for i in range(0, len(TEXTS), size)]
+    assert pl.concat(parts).equals(signals(operator, TEXTS))
+
+
+def test_filters_measure_the_same_together_as_alone(signals):
+    batch = pl.DataFrame({"text": TEXTS})
+    together = measure(FILTERS, batch)
+    alone = [signals(operator, TEXTS) for operator in FILTERS]
+    assert list(together.iter_columns()) != []
+    for one, other in zip(
+        together.iter_columns(), (c for part in alone for c in part.iter_columns()), strict=True
+    ):
+        assert one.equals(other), one.name
+
+
+@each_filter
+def test_one_huge_line(operator, signals):
+    words = random.Random(0).choices(["alpha", "beta,", "gamma.", "δέλτα"], k=200_000)
+    assert signals(operator, [" ".join(words)]).height == 1
