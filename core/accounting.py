@@ -37,8 +37,8 @@ def account(
             f"{op} returned rows that it was not given (id {unknown['id'][0]!r})",
             hint="a transform keeps the id of the row it rewrites; datachef numbers the copies",
         )
-    copies = result.select(pl.len().over("id").alias("n"), pl.int_range(pl.len()).over("id"))
-    most = int(copies["n"].max() or 0)  # type: ignore[arg-type]
+    number = pl.int_range(pl.len()).over("id")
+    most = int(result.select(number.max()).item() or 0) + 1
     if max_rows is not None and most > max_rows:
         raise PluginError(
             f"{op} made {most} rows of one and promises at most {max_rows}",
@@ -46,9 +46,9 @@ def account(
         )
     dropped = rejected(batch, ids.is_in(result["id"].implode()), reason)
     if most > 1:
-        number = pl.int_range(pl.len()).over("id").cast(pl.String)
         many = pl.len().over("id") > 1
-        new_id = pl.when(many).then(pl.col("id") + "." + number).otherwise(pl.col("id"))
+        named = pl.col("id") + "." + number.cast(pl.String)
+        new_id = pl.when(many).then(named).otherwise(pl.col("id"))
         result = result.with_columns(new_id.alias("id"))
     survivors = batch.height - (0 if dropped is None else dropped.height)
     return Outcome(result, dropped, created=result.height - survivors)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a process needs to carry tasks out: the cache, and plugin files beside those installed."""
+    """What a process needs to carry tasks out: the cache, and plugin files besides packages."""
 
     plugin_files: tuple[str, ...]
     cache: Path

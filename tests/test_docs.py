@@ -30,7 +30,10 @@ def test_every_hook_is_documented_with_its_signature() -> None:
             assert (ast.get_docstring(node) or "?") in page
 
 
-@pytest.mark.parametrize("command", ["run", "report", "check", "plan", "schema", "ops", "plugins", "doctor"])
+COMMANDS = ("run", "report", "check", "plan", "schema", "ops", "plugins", "doctor")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str) -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "datachef.core.cli", command, "--help"],

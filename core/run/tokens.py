@@ -24,7 +24,7 @@ class TokenCounter:
             from tokenizers import Tokenizer
         except ImportError as error:
             raise MissingPackageError("tokenizers", "datachef[hf]", "counting tokens") from error
-        return Tokenizer.from_file(self._path)
+        return Tokenizer.from_file(str(self._path))
 
     def count(self, text: pl.Series) -> pl.Series:
         """Tokens of each text."""

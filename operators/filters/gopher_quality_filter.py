@@ -34,16 +34,17 @@ def word_facts(words: pl.Series) -> pl.Series:
     rest = flat.gather(other)
     letters[other] = rest.str.contains(r"\pL").to_numpy()
     plain[other] = rest.str.contains(rf"[^{SYMBOLS}]").to_numpy()
-    stop = flat.is_in(STOP_WORDS).to_numpy()
-    pairs = pl.DataFrame({"document": document_of(offsets)[stop], "word": flat.filter(stop)})
-    stops = pairs.unique()["document"].to_numpy()
+    stop = flat.is_in(STOP_WORDS)
+    kinds = flat.filter(stop).cast(pl.Enum(STOP_WORDS)).to_physical().to_numpy()
+    present = np.zeros((len(words), len(STOP_WORDS)), np.bool_)
+    present[document_of(offsets)[stop.to_numpy()], kinds] = True
     return pl.DataFrame(
         {
             "words": np.diff(offsets),
             "plain": sums(plain, offsets),
             "chars": sums(flat.str.len_chars().to_numpy() * plain, offsets),
             "letters": sums(letters, offsets),
-            "stops": np.bincount(stops, minlength=len(words)),
+            "stops": present.sum(axis=1),
         }
     ).to_struct()
 

@@ -15,10 +15,11 @@ CITATION = r"\[\d*\]|\[edit\]|\[citation needed\]"
 POLICIES = "terms of use|privacy policy|cookie policy|uses cookies|use of cookies|use cookies"
 # All that Python's str.splitlines takes for the end of a line, but the newline.
 _BREAKS = "\r\n|[\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029]"
-# A period ends a sentence only after what is no initial or abbreviation in capitals.
+# A period ends a sentence only after what is no initial or abbreviation in capitals. Repetitions
+# are bounded, or rows of marks would be read again from each of them.
 _SENTENCE_END = (
-    r"(?:[^A-Z\s.]\.|[A-Z][A-Z]\.|[!?。！？])[\"'”’)\]!?]*"
-    r"(?:\s+[^\w\s]*)*\s[\"'“‘(\[]*[\w$#@&*+<=>|/\\~^-]"
+    r"(?:[^A-Z\s.]\.|[A-Z][A-Z]\.|[!?。！？])[\"'”’)\]!?]{0,8}"
+    r"(?:\s{1,8}[^\w\s]{1,4}){0,3}\s{1,8}[\"'“‘(\[]{0,4}[\w$#@&*+<=>|/\\~^-]"
 )
 
 

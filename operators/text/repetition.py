@@ -13,6 +13,7 @@ from datachef.operators.text.ragged import document_of
 
 TOP = (2, 3, 4)
 DUPLICATED = (5, 6, 7, 8, 9, 10)
+BLOCK = 1 << 16  # words looked at together: their arrays stay in the processor's cache
 REPETITION = pl.Struct(
     {f"top_{n}": pl.Int64 for n in TOP} | {f"duplicated_{n}": pl.Int64 for n in DUPLICATED}
 )
@@ -44,9 +45,23 @@ def repetition(words: pl.Series) -> pl.Series:
     chars = np.zeros(len(hashes) + 1, np.int64)
     flat = words.explode(empty_as_null=False, keep_nulls=False)
     np.cumsum(flat.str.len_chars().to_numpy(), out=chars[1:])
+    parts, first = [_block(hashes[:0], chars[:1], offsets[:1])], 0
+    while first < len(words):
+        begin = offsets[first]
+        last = int(np.searchsorted(offsets, begin + BLOCK, side="right")) - 1
+        last = max(last, first + 1)
+        end = offsets[last]
+        block = offsets[first : last + 1] - begin
+        parts.append(_block(hashes[begin:end], chars[begin : end + 1], block))
+        first = last
+    return pl.concat(parts).to_struct()
+
+
+def _block(hashes: Hashes, chars: Positions, offsets: Offsets) -> pl.DataFrame:
+    """`repetition` of documents given by hashes of words and running sums of their characters."""
     document = document_of(offsets)
     # Mixed with its document's number, a word equals words of the same document alone.
-    salt = np.arange(len(words), dtype=np.uint64) * np.uint64(0xD6E8FEB86659FD93)
+    salt = np.arange(len(offsets) - 1, dtype=np.uint64) * np.uint64(0xD6E8FEB86659FD93)
     hashes = (hashes ^ np.repeat(salt, np.diff(offsets))) * MULTIPLIER
     columns = {}
     rolling = hashes.copy()
@@ -64,7 +79,7 @@ def repetition(words: pl.Series) -> pl.Series:
         marked = np.zeros(len(hashes) + 1, np.bool_)
         marked[groups.positions] = True
         candidates = np.flatnonzero(marked[:-1] & marked[1:])
-    return pl.DataFrame(columns).to_struct()
+    return pl.DataFrame(columns)
 
 
 def repeated(hashes: Hashes, positions: Positions) -> Groups:

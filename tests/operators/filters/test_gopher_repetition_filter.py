@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
@@ -55,8 +56,6 @@ def shares(pieces: list[str], chars: int) -> tuple[float, float]:
 @given(blocks, st.sampled_from(["\n", "\n\n", "\n\n\n"]))
 @settings(deadline=None, max_examples=150)
 def test_line_and_paragraph_shares_are_those_of_a_naive_count(signals, pieces, separator):
-    import re
-
     text = "x\n" + separator.join(pieces) + "\nx"
     row = signals(GopherRepetitionFilter(), [text]).row(0, named=True)
     expected = shares(re.split("\n+", text), len(text))

@@ -83,3 +83,10 @@ def test_filters_measure_the_same_together_as_alone(signals):
 def test_one_huge_line(operator, signals):
     words = random.Random(0).choices(["alpha", "beta,", "gamma.", "δέλτα"], k=200_000)
     assert signals(operator, [" ".join(words)]).height == 1
+
+
+@each_filter
+@pytest.mark.parametrize("piece", ["!", "! ", "a.", "a. ", "[", "http://", "a!", "-=", "'s", "\n"])
+def test_time_grows_with_the_length_and_not_faster(operator, piece, signals):
+    # A search that begins anew at each piece would take hours.
+    assert signals(operator, [piece * 500_000 + " end of it."]).height == 1
