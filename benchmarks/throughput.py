@@ -117,8 +117,7 @@ def agreement(source: Path, folder: Path) -> dict[str, float]:
     shares = {}
     for name in FILTERS:
         operator: Any = vocabulary.operator({"op": f"{name}_filter"})
-        table = measure([operator], batch).rename(lambda column: column.removeprefix("0."))
-        kept = decide(operator, batch.hstack(table)).is_null()
+        kept = decide(operator, batch.hstack(measure(operator, batch))).is_null()
         alike = sum(ours == (their[name] is True) for ours, their in zip(kept, theirs, strict=True))
         shares[name] = alike / len(rows)
     return shares

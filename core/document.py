@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from yaml.reader import ReaderError
 
-from datachef.core.problems import Problem, dotted
+from datachef.core.problems import Problem, dotted, shortened
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 40
@@ -111,7 +111,7 @@ def _too_large(file: str) -> Document:
     return _broken(file, "too_large", f"the document is larger than {MAX_BYTES:,} bytes")
 
 
-def _refused_feature(loader: yaml.SafeLoader) -> Problem | None:
+def _refused_feature(loader: Any) -> Problem | None:
     """The first anchor, alias, tag, second document or nesting too deep, before any is built."""
     depth = documents = 0
     while event := loader.get_event():
@@ -146,6 +146,7 @@ class _Builder:
             return self._mapping(node, location)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*location, i)) for i, item in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)
         return self._scalar(node, location)
 
     def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
@@ -158,13 +159,14 @@ class _Builder:
                 continue
             key = self._text(key_node.value, location)
             if key in result:
-                self._add("duplicate_key", f"{key!r} is given twice", (*location, key), place)
+                message = f"{shortened(key)} is given twice"
+                self._add("duplicate_key", message, (*location, key), place)
                 continue
             self.places[(*location, key)] = place
             result[key] = self.build(value_node, (*location, key))
         return result
 
-    def _scalar(self, node: yaml.Node, location: Location) -> Any:
+    def _scalar(self, node: yaml.ScalarNode, location: Location) -> Any:
         value = _scalar(node) if node.style is None else node.value
         if isinstance(value, float) and math.isinf(value):
             self._add("not_finite", "the number is too large", location, self.places[location])

@@ -23,9 +23,6 @@ class Filter(Operator):
     """
 
     shape: ClassVar[str] = "filter"
-    # A filter with a slow model is measured on the rows that the filters before it let through; so
-    # is every filter whose signals are functions. All others are measured together.
-    slow: ClassVar[bool] = False
 
     keep_signals: bool = Field(
         False, description="Keep the measured signals as columns for later steps and the output."
@@ -35,8 +32,8 @@ class Filter(Operator):
         """Named measurements: a polars expression, or a function from batch to series.
 
         They depend on no parameter made by `threshold()`. A name that begins with an underscore is
-        an intermediate (the words of a text): an expression, computed first, shared by all filters
-        that write the same expression, never kept.
+        an intermediate (the words of a text): an expression, computed first, shared by consecutive
+        filters that write the same expression, never kept.
         """
         raise NotImplementedError
 

@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_serializer,
+)
 
 _SLOT = re.compile(r"\{([^{}]+)\}")
 _ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "chatgpt": "assistant"}
@@ -66,6 +74,14 @@ class _Format(BaseModel):
         """The fields that `convert` turns into text; they are not kept beside it."""
         turn_fields = {"role", "content"}
         return self._named_in(set(type(self).model_fields) - turn_fields)
+
+    @model_serializer(mode="plain")
+    def _as_written(self) -> dict[str, Any]:
+        """The first field, by which the format is told, and the others that are not the usual."""
+        first, *others = type(self).model_fields
+        usual = {name: field.default for name, field in type(self).model_fields.items()}
+        named = [first, *(name for name in others if getattr(self, name) != usual[name])]
+        return {name: getattr(self, name) for name in named}
 
     def _named_in(self, parameters: Iterable[str]) -> set[str]:
         specs = [v for k in parameters if isinstance(v := getattr(self, k), str)]
@@ -182,7 +198,7 @@ def _named(value: Any) -> Any:
     return _KINDS[value]() if isinstance(value, str) and value in _KINDS else value
 
 
-Format = Annotated[
+_Kind = Annotated[
     Annotated[TextFormat, Tag("text")]
     | Annotated[MessagesFormat, Tag("messages")]
     | Annotated[ShareGPTFormat, Tag("sharegpt")]
@@ -194,8 +210,9 @@ Format = Annotated[
         custom_error_message="a format names text, messages, conversations, instruction and "
         "output, or prompt and completion",
     ),
-    BeforeValidator(_named),
 ]
+_Usual = Literal["text", "messages", "sharegpt", "alpaca", "prompt"]
+Format = Annotated[_Kind, BeforeValidator(_named, json_schema_input_type=_Kind | _Usual)]
 
 _USUAL = (
     MessagesFormat(),

@@ -28,7 +28,7 @@ Step = SerializeAsAny[Operator]
 class Output(BaseModel):
     """What the corpus looks like on disk."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["parquet", "jsonl", "jsonl.zst"] = Field("parquet", description="File format.")
     schema_: Literal["text", "messages", "prompt_completion"] | None = Field(
@@ -55,9 +55,7 @@ class Recipe(BaseModel):
     `Vocabulary.recipe_model` is this class with the operators and sources that are registered.
     """
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", serialize_by_alias=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: Name
     description: str = ""
@@ -79,7 +77,7 @@ class Recipe(BaseModel):
 
     def to_data(self) -> dict[str, Any]:
         """This recipe as plain data, without what is at its default."""
-        data = self.model_dump(mode="json", exclude_defaults=True)
+        data = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         return {"name": self.name, **data}
 
     def to_yaml(self) -> str:

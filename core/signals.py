@@ -1,8 +1,8 @@
-"""Measures and decides a run of consecutive filters in one pass over the batch."""
+"""Measures rows for filters and decides on them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import polars as pl
 
@@ -10,37 +10,56 @@ from datachef.core.errors import PluginError
 from datachef.core.filter import Filter
 
 
-def column(index: int, name: str) -> str:
-    """Where a signal of the filter at `index` stands in the table of measurements."""
-    return f"{index}.{name}"
+class Intermediates:
+    """What consecutive filters compute on the way to their signals, each expression once.
 
-
-def measure(filters: Sequence[Filter], batch: pl.DataFrame) -> pl.DataFrame:
-    """All lasting signals of all filters: one row per row of the batch, columns by `column()`.
-
-    Expressions run as one lazy query, where equal ones are computed once; so do intermediates, of
-    which filters that write the same expression under the same name share one.
+    The columns are kept beside the rows, and follow them as rows are dropped.
     """
-    columns: dict[str, pl.Series] = {}
-    for members in _agreeing(filters):
-        intermediates: dict[str, pl.Expr] = {}
-        for index in members:
-            intermediates |= _intermediates(filters[index])
-        view = batch.lazy().with_columns(**intermediates).collect() if intermediates else batch
-        expressions = []
-        for index in members:
-            for name, signal in filters[index].signals().items():
-                if name.startswith("_"):
-                    continue
-                if isinstance(signal, pl.Expr):
-                    expressions.append(signal.alias(column(index, name)))
-                else:
-                    values = signal(view)
-                    _refuse_wrong_length(filters[index].op, name, values, batch.height)
-                    columns[column(index, name)] = values
-        if expressions:
-            columns |= view.lazy().select(expressions).collect().to_dict()
-    return pl.DataFrame(columns)
+
+    def __init__(self) -> None:
+        self._expressions: dict[str, pl.Expr] = {}
+        self._columns: dict[str, pl.Series] = {}
+
+    def beside(self, operator: Filter, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows with the intermediates of this filter, of which some may be there already."""
+        wanted = _intermediates(operator)
+        known = self._expressions
+        if any(name in known and not known[name].meta.eq(wanted[name]) for name in wanted):
+            known.clear()
+        for name, expression in wanted.items():
+            if name not in known:
+                self._columns[name] = rows.select(expression.alias(name))[name]
+                known[name] = expression
+            rows = rows.with_columns(self._columns[name])
+        return rows
+
+    def keep(self, kept: pl.Series) -> None:
+        """Follows the rows: `kept` says which of them stay."""
+        self._columns = {name: self._columns[name].filter(kept) for name in self._expressions}
+
+
+def measure(
+    operator: Filter, rows: pl.DataFrame, shared: Intermediates | None = None
+) -> pl.DataFrame:
+    """The lasting signals of a filter under their own names, one row per row.
+
+    All expressions run as one query, in which equal parts are computed once.
+    """
+    view = (shared or Intermediates()).beside(operator, rows)
+    lasting = {n: s for n, s in operator.signals().items() if not n.startswith("_")}
+    expressions = {n: s for n, s in lasting.items() if isinstance(s, pl.Expr)}
+    table = view.lazy().select(**expressions).collect()
+    columns = {name: table[name] for name in expressions}
+    for name, function in lasting.items():
+        if not isinstance(function, pl.Expr):
+            columns[name] = function(view).alias(name)
+    for name, values in columns.items():
+        if len(values) != rows.height:
+            raise PluginError(
+                f"the signal {name} of {operator.op} has {len(values)} values, not {rows.height}",
+                hint="a signal gives one value per row, in the order of the batch",
+            )
+    return pl.DataFrame([columns[name] for name in lasting])
 
 
 def decide(operator: Filter, signals: pl.DataFrame) -> pl.Series:
@@ -51,25 +70,12 @@ def decide(operator: Filter, signals: pl.DataFrame) -> pl.Series:
     reason = pl.lit(None, pl.String)
     for name, rejects in reversed(list(operator.rules().items())):
         reason = pl.when(rejects).then(pl.lit(name)).otherwise(reason)
-    return signals.select(reason.alias("reason"))["reason"]
+    # a filter without rules would give one literal instead of a value per row
+    values = signals.select(reason.alias("reason"))["reason"]
+    return values if len(values) == signals.height else values.new_from_index(0, signals.height)
 
 
-def _agreeing(filters: Sequence[Filter]) -> list[list[int]]:
-    """Indices of filters in groups within which one intermediate name means one expression."""
-    groups: list[tuple[list[int], dict[str, pl.Expr]]] = []
-    for index, operator in enumerate(filters):
-        own = _intermediates(operator)
-        for members, known in groups:
-            if all(name not in known or known[name].meta.eq(own[name]) for name in own):
-                members.append(index)
-                known.update(own)
-                break
-        else:
-            groups.append(([index], own))
-    return [members for members, _ in groups]
-
-
-def _intermediates(operator: Filter) -> dict[str, pl.Expr]:
+def _intermediates(operator: Filter) -> Mapping[str, pl.Expr]:
     found = {}
     for name, signal in operator.signals().items():
         if name.startswith("_"):
@@ -77,11 +83,3 @@ def _intermediates(operator: Filter) -> dict[str, pl.Expr]:
                 raise PluginError(f"{operator.op}: the intermediate {name} must be an expression")
             found[name] = signal
     return found
-
-
-def _refuse_wrong_length(op: str, name: str, values: pl.Series, height: int) -> None:
-    if len(values) != height:
-        raise PluginError(
-            f"the signal {name} of {op} has {len(values)} values for a batch of {height} rows",
-            hint="a signal gives one value per row, in the order of the batch",
-        )

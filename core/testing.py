@@ -47,10 +47,10 @@ ODD_TEXTS = (
 
 
 class _NoMemory:
-    def recall(self, group: int, height: int) -> pl.DataFrame | None:
+    def recall(self, group: int, place: int, rows: pl.Series) -> pl.DataFrame | None:
         return None
 
-    def remember(self, group: int, signals: pl.DataFrame | None) -> None:
+    def remember(self, group: int, place: int, signals: pl.DataFrame) -> None:
         return None
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 import pytest
+import zstandard
 
 from datachef.core import document
 from datachef.core.api import run_recipe
@@ -139,12 +140,15 @@ class Cooked(NamedTuple):
 
 
 def read_corpus(folder: Path) -> pl.DataFrame:
+    """All rows of a corpus; without any, those of JSON lines have no columns."""
     files = sorted((folder / "data").iterdir())
-    frames = [
-        pl.read_parquet(file) if file.suffix == ".parquet" else pl.read_ndjson(file.read_bytes())
-        for file in files
+    if files[0].suffix == ".parquet":
+        return pl.concat(map(pl.read_parquet, files))
+    raw = [
+        zstandard.decompress(f.read_bytes()) if f.suffix == ".zst" else f.read_bytes()
+        for f in files
     ]
-    return pl.concat(frames, how="diagonal_relaxed")
+    return pl.read_ndjson(b"".join(raw), infer_schema_length=None) if any(raw) else pl.DataFrame()
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from datatrove.pipeline.dedup.exact_dedup import (
 from datatrove.pipeline.dedup.minhash import MinhashConfig
 from datatrove.pipeline.readers import JsonlReader
 from datatrove.pipeline.writers import JsonlWriter
-from measure import Usage, count_rows, megabytes, read_rows, write_json
+from measure import Run, Usage, count_rows
 
 if TYPE_CHECKING:
     from datatrove.data import Document
@@ -76,18 +76,13 @@ class Chain:
         """One uncompressed file a task."""
         return JsonlWriter(str(folder), compression=None)
 
-    def filter(self, filters: list[BaseFilter]) -> list[dict[str, object]]:
-        """raw -> filtered; returns datatrove's own counts and seconds of each filter."""
+    def filter(self, filters: list[BaseFilter]) -> tuple[dict[str, float], dict[str, int]]:
+        """raw -> filtered; datatrove's own seconds (over all workers) and rows of each filter."""
         steps = [self.reader("raw"), *filters, self.writer(self.work / "filtered")]
         stats = self.run("filters", steps, self.workers).stats[1:-1]
-        return [
-            {
-                "filter": type(step).__name__,
-                "seconds_over_workers": round(stat.time_stats.total, 3),
-                "rows_kept": stat["forwarded"].total,
-            }
-            for step, stat in zip(filters, stats, strict=True)
-        ]
+        named = {type(step).__name__: stat for step, stat in zip(filters, stats, strict=True)}
+        seconds = {name: round(stat.time_stats.total, 3) for name, stat in named.items()}
+        return seconds, {name: stat["forwarded"].total for name, stat in named.items()}
 
     def exact(self) -> None:
         """filtered -> unique."""
@@ -119,33 +114,21 @@ def run_chain(source: Path, output: Path, workers: int, filters: list[BaseFilter
     for folder in (work, kept):
         shutil.rmtree(folder, ignore_errors=True)
     split(source, work / "raw", workers)
-    chain = Chain(work, workers)
-    rows_kept: dict[str, int] = {}
-    steps: list[dict[str, object]] = []
+    result = Run("datatrove", source, workers)
+    chain = Chain(work, workers, result.stage_seconds)
+    filter_seconds: dict[str, float] = {}
     with Usage() as usage:
         start = time.perf_counter()
         if filters:
-            steps = chain.filter(filters)
+            filter_seconds, result.rows_kept = chain.filter(filters)
             chain.exact()
         chain.minhash("unique" if filters else "raw", kept)
         seconds = time.perf_counter() - start
     if filters:
-        rows_kept = {str(step["filter"]): int(str(step["rows_kept"])) for step in steps}
-        rows_kept["exact"] = count_rows(sorted((work / "unique").glob("*.jsonl")))
-    rows_kept["minhash"] = count_rows(sorted(kept.glob("*.jsonl")))
-    size = megabytes(row["text"] for row in read_rows(source))
-    summary = {
-        "peer": "datatrove",
-        "workers": workers,
-        "seconds": round(seconds, 3),
-        "per_stage_seconds": chain.seconds,
-        "rows_in": count_rows([source]),
-        "rows_kept_per_stage": rows_kept,
-        "megabytes": round(size, 3),
-        "mb_per_second": round(size / seconds, 3),
-        **usage.figures(),
-        "filters": steps,
-        "not_timed": "splitting the input into one file a worker",
-    }
-    write_json(output / "summary.json", summary)
+        result.rows_kept["exact"] = count_rows(sorted((work / "unique").glob("*.jsonl")))
+    result.rows_kept["minhash"] = count_rows(sorted(kept.glob("*.jsonl")))
+    left_out = "splitting the input into one file a worker"
+    result.write(
+        output, seconds, usage, filter_seconds_over_workers=filter_seconds, not_timed=left_out
+    )
     shutil.rmtree(work)

@@ -11,24 +11,10 @@ from pathlib import Path
 from data_juicer.config import init_configs
 from data_juicer.core import DefaultExecutor
 from loguru import logger
-from measure import Usage, count_rows, megabytes, read_rows, write_json
+from measure import Run, Usage
 
 RECIPE = Path(__file__).with_name("recipe_data_juicer.yaml")
-STAGE_DONE = re.compile(r"OP \[(\w+)\] Done in ([\d.]+)s\. Left (\d+) samples")
-
-
-class Stages:
-    """Collects the seconds and rows that Data-Juicer logs after each operator."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self.rows: dict[str, int] = {}
-
-    def __call__(self, message: str) -> None:
-        if found := STAGE_DONE.search(message):
-            name, seconds, rows = found.groups()
-            self.seconds[name] = float(seconds)
-            self.rows[name] = int(rows)
+STAGE_DONE = re.compile(r"OP \[(\w+)\] Done in ([\d.]+)s\. Left (\d+) samples")  # its log
 
 
 def run(source: Path, output: Path, workers: int) -> None:
@@ -47,26 +33,20 @@ def run(source: Path, output: Path, workers: int) -> None:
     }
     arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
     config = init_configs(arguments)
-    stages = Stages()
-    logger.add(stages, level="INFO")
+    result = Run("data_juicer", source, workers)
+
+    def note(message: str) -> None:
+        if found := STAGE_DONE.search(message):
+            name, stage_seconds, rows = found.groups()
+            result.stage_seconds[name] = float(stage_seconds)
+            result.rows_kept[name] = int(rows)
+
+    logger.add(note, level="INFO")
     with Usage() as usage:
         start = time.perf_counter()
         DefaultExecutor(config).run(skip_return=True)
         seconds = time.perf_counter() - start
-    size = megabytes(row["text"] for row in read_rows(source))
-    summary = {
-        "peer": "data_juicer",
-        "workers": workers,
-        "seconds": round(seconds, 3),
-        "per_stage_seconds": stages.seconds,
-        "rows_in": count_rows([source]),
-        "rows_kept_per_stage": stages.rows,
-        "megabytes": round(size, 3),
-        "mb_per_second": round(size / seconds, 3),
-        **usage.figures(),
-        "not_timed": "imports and reading the recipe",
-    }
-    write_json(output / "summary.json", summary)
+    result.write(output, seconds, usage, not_timed="imports and reading the recipe")
     shutil.rmtree(work)
 
 

@@ -15,7 +15,7 @@ from datachef.core.errors import DatachefError, PluginError
 from datachef.core.filter import Filter
 from datachef.core.operator import Operator, Outcome
 from datachef.core.run.ledger import Entry, Ledger
-from datachef.core.signals import column, decide, measure
+from datachef.core.signals import Intermediates, decide, measure
 from datachef.core.transform import Transform
 
 
@@ -28,39 +28,36 @@ class Step:
     decision: pl.DataFrame | None = None
 
 
+# The number of a row among those that reach a group of filters, over all batches of the unit.
+ROW = "\0row"
+
+
 class SignalMemory(Protocol):
-    """Remembers the signals of a group of filters, batch by batch."""
+    """Remembers signals: of each filter, by its group and its place in it."""
 
-    def recall(self, group: int, height: int) -> pl.DataFrame | None:
-        """The signals of the next `height` rows that reach the group, if they are known."""
+    def recall(self, group: int, place: int, rows: pl.Series) -> pl.DataFrame | None:
+        """What is known of these rows: `ROW` and the signals; None where that is nothing."""
 
-    def remember(self, group: int, signals: pl.DataFrame | None) -> None:
-        """Takes the signals of the rows just measured; None when some could not be."""
+    def remember(self, group: int, place: int, signals: pl.DataFrame) -> None:
+        """Takes what was measured: `ROW` and the signals."""
 
 
 OnRejected = Callable[[str, str, pl.DataFrame], None]
 
 
 def groups(steps: Sequence[Step]) -> list[list[Step]]:
-    """Consecutive filters together, every other step alone.
-
-    A slow filter begins a group, so that its model sees only the rows that the filters before it
-    let through.
-    """
+    """Consecutive filters together, every other step alone."""
     result: list[list[Step]] = []
     for step in steps:
-        fuses = isinstance(step.operator, Filter) and not _is_slow(step.operator)
-        if fuses and result and isinstance(result[-1][-1].operator, Filter):
+        if (
+            result
+            and isinstance(step.operator, Filter)
+            and isinstance(result[-1][0].operator, Filter)
+        ):
             result[-1].append(step)
         else:
             result.append([step])
     return result
-
-
-def _is_slow(operator: Filter) -> bool:
-    return operator.slow or any(
-        not isinstance(signal, pl.Expr) for signal in operator.signals().values()
-    )
 
 
 class Chain:
@@ -73,23 +70,19 @@ class Chain:
         self.ledger = Ledger(Entry(step.path, step.operator.op) for step in steps)
         self._signals = signals
         self._on_rejected = on_rejected
+        self._arrived = [0] * len(self.groups)
 
     def run(self, batch: pl.DataFrame) -> pl.DataFrame:
         """The rows of the batch that pass all steps."""
         for index, group in enumerate(self.groups):
-            started = time.perf_counter()
-            operator = group[0].operator
-            batch = (
-                self._filter(index, group, batch)
-                if isinstance(operator, Filter)
-                else self._step(group[0], batch)
-            )
-            elapsed = time.perf_counter() - started
-            for step in group:
-                self.ledger[step.path].seconds += elapsed / len(group)
+            if isinstance(group[0].operator, Filter):
+                batch = self._filter(index, group, batch)
+            else:
+                batch = self._step(group[0], batch)
         return batch
 
     def _step(self, step: Step, batch: pl.DataFrame) -> pl.DataFrame:
+        started = time.perf_counter()
         outcomes, broken = safely(batch, lambda part: _process(step, part))
         parts = [batch.clear()] if not outcomes else []
         for outcome in outcomes:
@@ -99,45 +92,53 @@ class Chain:
             parts.append(outcome.rows)
         self._reject(step, "failed", broken)
         rows = pl.concat(parts, how="diagonal_relaxed") if len(parts) > 1 else parts[0]
-        self._passed(step, batch.height, rows.height)
+        self._passed(step, batch.height, rows.height, started)
         return rows
 
     def _filter(self, index: int, group: list[Step], batch: pl.DataFrame) -> pl.DataFrame:
-        filters = [step.operator for step in group if isinstance(step.operator, Filter)]
-        table, broken = self._measured(index, filters, batch)
-        columns = batch.columns
-        height = batch.height
-        self._reject(group[0], "failed", broken)
-        for position, (step, operator) in enumerate(zip(group, filters, strict=True)):
-            own = [table[column(position, n)].alias(n) for n in operator.signal_names()]
-            reason = decide(operator, table.select(columns).with_columns(own))
+        """Each filter measures what those before it let through, and shares what they computed."""
+        rows = batch.with_row_index(ROW, offset=self._arrived[index])
+        self._arrived[index] += batch.height
+        shared = Intermediates()
+        for place, step in enumerate(group):
+            started = time.perf_counter()
+            height = rows.height
+            operator = step.operator
+            assert isinstance(operator, Filter)
+            signals, broken = self._signals_of((index, place), operator, rows, shared)
+            if broken is not None:
+                self._reject(step, "failed", broken.drop(ROW))
+                fine = ~rows[ROW].is_in(broken[ROW].implode())
+                rows = rows.filter(fine)
+                shared.keep(fine)
+            reason = decide(operator, rows.with_columns(signals.drop(ROW)))
             rejects = reason.is_not_null()
-            if rejects.any():
-                dropped = table.select(columns).with_columns(reason).filter(rejects)
-                self._reject(step, "dropped", dropped)
             if operator.keep_signals:
-                table = table.with_columns(own)
-                columns = [*columns, *(s.name for s in own if s.name not in columns)]
-            table = table.filter(~rejects)
-            self._passed(step, height, table.height)
-            height = table.height
-        return table.select(columns)
+                rows = rows.with_columns(signals.drop(ROW))
+            if rejects.any():
+                dropped = rows.with_columns(reason).filter(rejects)
+                self._reject(step, "dropped", dropped.drop(ROW))
+                rows = rows.filter(~rejects)
+                shared.keep(~rejects)
+            self._passed(step, height, rows.height, started)
+        return rows.drop(ROW)
 
-    def _measured(
-        self, index: int, filters: list[Filter], batch: pl.DataFrame
+    def _signals_of(
+        self, key: tuple[int, int], operator: Filter, rows: pl.DataFrame, shared: Intermediates
     ) -> tuple[pl.DataFrame, pl.DataFrame | None]:
-        """The batch with all signals beside it, and the rows that could not be measured."""
-        remembered = self._signals.recall(index, batch.height)
-        if remembered is not None:
-            return batch.hstack(remembered), None
-        if batch.height == 0:
-            return batch.hstack(measure(filters, batch)), None
-        tables, broken = safely(batch, lambda part: part.hstack(measure(filters, part)))
-        if not tables:
-            return batch.clear().hstack(measure(filters, batch.clear())), broken
-        table = pl.concat(tables)
-        self._signals.remember(index, table.drop(batch.columns) if broken is None else None)
-        return table, broken
+        """`ROW` and the signals of all rows that can be measured; and the rows that cannot be."""
+        known = self._signals.recall(*key, rows[ROW])
+        if known is not None:
+            missing = rows.join(known, on=ROW, how="anti", maintain_order="left")
+            if missing.height == 0:
+                return known, None
+            fresh, broken = _measured_safely(operator, missing, None)
+        elif rows.height == 0:
+            return _measured(operator, rows, None), None
+        else:
+            fresh, broken = _measured_safely(operator, rows, shared)
+        self._signals.remember(*key, fresh)
+        return fresh if known is None else pl.concat([known, fresh]).sort(ROW), broken
 
     def _reject(self, step: Step, kind: str, rows: pl.DataFrame | None) -> None:
         if rows is None or rows.height == 0:
@@ -147,9 +148,27 @@ class Chain:
             counts[reason] += number
         self._on_rejected(step.path, kind, rows)
 
-    def _passed(self, step: Step, rows_in: int, rows_out: int) -> None:
-        self.ledger[step.path].rows_in += rows_in
-        self.ledger[step.path].rows_out += rows_out
+    def _passed(self, step: Step, rows_in: int, rows_out: int, started: float) -> None:
+        entry = self.ledger[step.path]
+        entry.rows_in += rows_in
+        entry.rows_out += rows_out
+        entry.seconds += time.perf_counter() - started
+
+
+def _measured(operator: Filter, rows: pl.DataFrame, shared: Intermediates | None) -> pl.DataFrame:
+    return rows.select(ROW).hstack(measure(operator, rows, shared))
+
+
+def _measured_safely(
+    operator: Filter, rows: pl.DataFrame, shared: Intermediates | None
+) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+    """What is computed for the neighbours is shared only where it can be computed for all rows."""
+
+    def measured(part: pl.DataFrame) -> pl.DataFrame:
+        return _measured(operator, part, shared if part.height == rows.height else None)
+
+    tables, broken = safely(rows, measured)
+    return pl.concat(tables) if tables else _measured(operator, rows.clear(), None), broken
 
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""Signals on disk: a changed threshold re-decides from them without measuring again."""
+"""Signals on disk: a changed threshold re-decides from them and measures only what is new."""
 
 from __future__ import annotations
 
@@ -7,66 +7,64 @@ from typing import Any
 
 import polars as pl
 
+from datachef.core.errors import RunError
 from datachef.core.filter import Filter
-from datachef.core.run.chain import Step, groups
+from datachef.core.run.chain import ROW, Step, groups
 from datachef.core.run.keys import key_of, operator_identity
 from datachef.core.run.store import Store, write_frame
 
+Place = tuple[int, int]
+
 
 class SignalCache:
-    """The signals of the groups of one unit.
+    """The signals of the filters of one unit.
 
-    A group's key is the unit's input, all steps before the group, and the group's signals; none of
-    its own thresholds. Empty groups and units whose measuring failed somewhere are not kept.
+    A filter's key is the unit's input, all steps before its group of consecutive filters, and what
+    its signals depend on: no threshold of the group. It holds the rows that were ever measured.
     """
 
     def __init__(self, store: Store, unit_input: Any, steps: Sequence[Step]) -> None:
         self._store = store
-        self._keys: dict[int, str] = {}
-        self._known: dict[int, pl.DataFrame] = {}
-        self._offsets: dict[int, int] = {}
-        self._new: dict[int, list[pl.DataFrame] | None] = {}
+        self._keys: dict[Place, str] = {}
+        self._known: dict[Place, pl.DataFrame] = {}
+        self._new: dict[Place, list[pl.DataFrame]] = {}
         before: list[Any] = [unit_input]
         for index, group in enumerate(groups(steps)):
-            if isinstance(group[0].operator, Filter):
-                self._open(index, key_of("signals", before, [_signals_of(s) for s in group]))
+            for place, step in enumerate(group):
+                if isinstance(step.operator, Filter) and step.operator.signal_names():
+                    self._open((index, place), key_of("signals", before, _identity(step.operator)))
             before.extend([step.path, operator_identity(step.operator)] for step in group)
 
-    def _open(self, index: int, key: str) -> None:
-        self._keys[index] = key
+    def _open(self, place: Place, key: str) -> None:
+        self._keys[place] = key
         record = self._store.record(key)
-        if record is None:
-            self._new[index] = []
-        else:
-            path = self._store.checked(key, record["files"][0])
-            self._known[index] = pl.read_parquet(path)
-            self._offsets[index] = 0
+        if record is not None:
+            try:
+                path = self._store.checked(key, record["files"][0])
+            except RunError:
+                return  # a damaged cache is as good as none
+            self._known[place] = pl.read_parquet(path)
 
-    def recall(self, group: int, height: int) -> pl.DataFrame | None:
-        if group not in self._known:
+    def recall(self, group: int, place: int, rows: pl.Series) -> pl.DataFrame | None:
+        known = self._known.get((group, place))
+        if known is None:
             return None
-        start = self._offsets[group]
-        self._offsets[group] = start + height
-        return self._known[group][start : start + height]
+        found = pl.DataFrame(rows).join(known, on=ROW, maintain_order="left")
+        return found if found.height else None
 
-    def remember(self, group: int, signals: pl.DataFrame | None) -> None:
-        gathered = self._new.get(group)
-        if signals is None or gathered is None:
-            self._new[group] = None
-        else:
-            gathered.append(signals)
+    def remember(self, group: int, place: int, signals: pl.DataFrame) -> None:
+        if (group, place) in self._keys and signals.height:
+            self._new.setdefault((group, place), []).append(signals)
 
     def finish(self) -> None:
         """Writes what was measured, once the whole unit has passed."""
-        for index, frames in self._new.items():
-            if frames:
-                key = self._keys[index]
-                facts = write_frame(pl.concat(frames), self._store.path(key, "signals.parquet"))
-                self._store.finish(key, {"files": [facts]})
+        for place, frames in self._new.items():
+            key = self._keys[place]
+            known = [self._known[place]] if place in self._known else []
+            table = pl.concat([*known, *frames]).sort(ROW)
+            facts = write_frame(table, self._store.path(key, "signals.parquet"))
+            self._store.finish(key, {"files": [facts]})
 
 
-def _signals_of(step: Step) -> dict[str, Any]:
-    assert isinstance(step.operator, Filter)
-    return step.operator.signal_identity() | {
-        "files": operator_identity(step.operator).get("files", [])
-    }
+def _identity(operator: Filter) -> dict[str, Any]:
+    return operator.signal_identity() | {"files": operator_identity(operator).get("files", [])}

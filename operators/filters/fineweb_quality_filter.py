@@ -47,7 +47,7 @@ def line_facts(lines: pl.Series, short_chars: int) -> pl.Series:
 @lru_cache(maxsize=64)  # so that equal parameters share one expression
 def _line_facts(short_chars: int) -> pl.Expr:
     measure = partial(line_facts, short_chars=short_chars)
-    return LINES.map_batches(measure, return_dtype=FACTS, is_elementwise=True)
+    return pl.col("_lines").map_batches(measure, return_dtype=FACTS, is_elementwise=True)
 
 
 class FineWebQualityFilter(Filter):
@@ -79,6 +79,7 @@ class FineWebQualityFilter(Filter):
         lines = pl.col("_fineweb_lines").struct
         return {
             "_words": WORDS,
+            "_lines": LINES,
             "_fineweb_lines": _line_facts(self.short_line_length),
             "fineweb_lines": lines.field("lines"),
             "fineweb_ended_lines": ratio(lines.field("ended"), lines.field("lines")),

@@ -66,14 +66,14 @@ def line_facts(lines: pl.Series) -> pl.Series:
     ).to_struct()
 
 
-WORD_FACTS = WORDS.map_batches(
+WORD_FACTS = pl.col("_words").map_batches(
     word_facts,
     return_dtype=pl.Struct(
         dict.fromkeys(("words", "plain", "chars", "letters", "stops"), pl.Int64)
     ),
     is_elementwise=True,
 )
-LINE_FACTS = LINES.map_batches(
+LINE_FACTS = pl.col("_lines").map_batches(
     line_facts,
     return_dtype=pl.Struct(dict.fromkeys(("lines", "bullets", "ellipses"), pl.Int64)),
     is_elementwise=True,
@@ -124,6 +124,8 @@ class GopherQualityFilter(Filter):
             "…", literal=True
         )
         return {
+            "_words": WORDS,
+            "_lines": LINES,
             "_gopher_words": WORD_FACTS,
             "_gopher_lines": LINE_FACTS,
             "gopher_words": words.field("plain"),

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from datachef.core.filter import Signal
 
 CHARS = pl.col("text").fill_null("").str.len_chars()
-LINE_REPEATS = LINES.map_batches(repeats, return_dtype=REPEATS, is_elementwise=True)
+LINE_REPEATS = pl.col("_lines").map_batches(repeats, return_dtype=REPEATS, is_elementwise=True)
 PARAGRAPH_REPEATS = PARAGRAPHS.map_batches(repeats, return_dtype=REPEATS, is_elementwise=True)
-NGRAMS = WORDS.map_batches(repetition, return_dtype=REPETITION, is_elementwise=True)
+NGRAMS = pl.col("_words").map_batches(repetition, return_dtype=REPETITION, is_elementwise=True)
 
 
 def _share(description: str, default: float) -> float:
@@ -55,6 +55,8 @@ class GopherRepetitionFilter(Filter):
 
     def signals(self) -> Mapping[str, Signal]:
         found: dict[str, Signal] = {
+            "_words": WORDS,
+            "_lines": LINES,
             "_line_repeats": LINE_REPEATS,
             "_paragraph_repeats": PARAGRAPH_REPEATS,
             "_repetition": NGRAMS,

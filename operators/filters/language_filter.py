@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import polars as pl
 from pydantic import Field
@@ -29,8 +29,6 @@ class LanguageFilter(Filter):
     languages by two-letter codes. With a path to a fastText model (lid.176, GlotLID), codes are the
     model's labels without `__label__`. Text without any letter has the language `und`.
     """
-
-    slow: ClassVar[bool] = True
 
     op: Literal["language_filter"] = "language_filter"
 

@@ -208,7 +208,8 @@ MISTAKES = {
         ),
     ),
     "column of one source alone": (
-        WEB + "  chat:\n    path: chat.jsonl\nsteps:\n- op: upper\n- op: upper\n  column: messages\n",
+        WEB + "  chat:\n    path: chat.jsonl\nsteps:\n- op: upper\n"
+        "- op: upper\n  column: messages\n",
         ("missing_column", 9, "steps[1]", ""),
     ),
     "output column": (
@@ -369,7 +370,8 @@ def test_a_recipe_bound_to_a_pool_reads_nothing_else(
 
 
 def test_a_recipe_bound_to_a_pool_may_use_it_and_a_task_beside_it(problems: Check) -> None:
-    text = "name: x\ntask: task.yaml\nsources:\n  web: {take: 3}\n  chat:\n    steps:\n    - op: upper\n"
+    sources = "sources:\n  web: {take: 3}\n  chat:\n    steps:\n    - op: upper\n"
+    text = f"name: x\ntask: task.yaml\n{sources}"
     assert problems(text, pool="pool.yaml") == []
     (problem,) = problems(text.replace("web:", "wob:"), pool="pool.yaml")
     assert (problem.code, problem.hint) == ("unknown_source", "did you mean web?")

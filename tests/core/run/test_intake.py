@@ -262,6 +262,7 @@ print(json.dumps({"rows": report.rows, "failed": report.ledger["sources.s"].fail
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of memory from /proc")
 @pytest.mark.parametrize(
     ("name", "place"), [("a.jsonl", 10), ("a.jsonl.gz", 0), ("a.jsonl.zst", 20), ("a.txt", 0)]

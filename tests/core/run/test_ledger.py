@@ -56,7 +56,7 @@ mixes = st.one_of(
         {
             "op": st.just("weighted_mix"),
             "weights": st.just({"one": 0.7, "two": 0.3}),
-            "budget": st.sampled_from([{"rows": 5}, {"rows": 40}, {"tokens": 30}]),
+            "budget": st.sampled_from([{"rows": 5}, {"rows": 40}, {"tokens": 8}]),
             "max_epochs": st.integers(1, 3),
         }
     ),

@@ -6,15 +6,14 @@ import polars as pl
 import pytest
 
 from datachef.core.filter import Filter
-from datachef.core.signals import column, decide, measure
+from datachef.core.signals import decide, measure
 
 Texts = Sequence[str | None]
 
 
 def _signals(operator: Filter, texts: Texts) -> pl.DataFrame:
     batch = pl.DataFrame({"text": texts}, schema={"text": pl.String})
-    measured = measure([operator], batch)
-    return measured.rename({column(0, name): name for name in operator.signal_names()})
+    return measure(operator, batch)
 
 
 @pytest.fixture(scope="session")

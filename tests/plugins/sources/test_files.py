@@ -205,6 +205,11 @@ class TestCsv:
         result = cook("a.csv")
         assert result.rows["text"].to_list() == ["hello"]
 
+    def test_columns_without_a_name_are_numbered(self, tmp_path: Path) -> None:
+        (tmp_path / "a.csv").write_text("text,,\nhello,1,2\n")
+        (row,) = read(FileSource(path=str(tmp_path / "a.csv")))
+        assert row.data == {"text": "hello", "column_2": "1", "column_3": "2"}
+
     def test_a_column_named_twice_is_refused(self, cook: Cook, tmp_path: Path) -> None:
         (tmp_path / "a.csv").write_text("text,x,x\nhello,1,2\n")
         with pytest.raises(RecipeError, match="names the column 'x' twice"):

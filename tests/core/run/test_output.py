@@ -1,0 +1,316 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from datachef.core.errors import RunError
+from datachef.plugins.sources import files
+
+Cook = Callable[..., Any]
+
+FORMATS = ["parquet", "jsonl", "jsonl.zst"]
+SCHEMAS = ["text", "messages", "prompt_completion"]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Iterator[Callable[[Path], Any]]:
+    """Loads a folder as a user of `datasets` does."""
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    yield lambda folder: datasets.load_dataset(
+        str(folder), split="train", cache_dir=str(tmp_path / "datasets")
+    )
+    datasets.enable_progress_bars()
+
+
+@pytest.fixture
+def chats(tmp_path: Path) -> str:
+    """Conversations of one question and one answer, of which only late ones have a topic."""
+    rows = [
+        {"prompt": f"question {n} ü", "completion": f"answer {n}", "n": n, "topic": None}
+        for n in range(200)
+    ]
+    for row in rows[100:]:
+        row["topic"] = "late"
+    (tmp_path / "chats.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return "chats.jsonl"
+
+
+class TestFiles:
+    @pytest.mark.parametrize("format", FORMATS)
+    @pytest.mark.parametrize("schema", SCHEMAS)
+    def test_several_files_that_datasets_loads(
+        self,
+        cook: Cook,
+        load: Callable[[Path], Any],
+        chats: str,
+        monkeypatch: pytest.MonkeyPatch,
+        format: str,
+        schema: str,
+    ) -> None:
+        monkeypatch.setattr(files, "UNIT_BYTES", 2000)
+        output = {
+            "format": format,
+            "schema": schema,
+            "columns": ["n", "topic"],
+            "shard_bytes": 5000,
+        }
+        result = cook(chats, output=output)
+        names = sorted(path.name for path in (result.report.folder / "data").iterdir())
+        assert len(names) > 2
+        assert names == [f"train-{n:05d}-of-{len(names):05d}.{format}" for n in range(len(names))]
+        loaded = load(result.report.folder)
+        content = {
+            "text": ["text"],
+            "messages": ["messages"],
+            "prompt_completion": ["prompt", "completion"],
+        }
+        assert loaded.column_names == ["id", "source", *content[schema], "n", "topic"]
+        assert loaded["n"] == list(range(200))
+        last = {
+            "text": {"text": "question 199 ü\n\nanswer 199"},
+            "messages": {
+                "messages": [
+                    {"role": "user", "content": "question 199 ü"},
+                    {"role": "assistant", "content": "answer 199"},
+                ]
+            },
+            "prompt_completion": {"prompt": "question 199 ü", "completion": "answer 199"},
+        }
+        assert {key: loaded[-1][key] for key in content[schema]} == last[schema]
+
+    @pytest.mark.parametrize("format", FORMATS)
+    def test_a_column_that_is_null_in_whole_files(
+        self,
+        cook: Cook,
+        load: Callable[[Path], Any],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        format: str,
+    ) -> None:
+        """Sources that lack a column come before and after one that has it."""
+        with_column = [{"text": f"b{n}", "url": f"u{n}", "stars": n / 2} for n in range(50)]
+        without = [{"text": f"a{n}"} for n in range(50)]
+        for name, rows in {"a": without, "b": with_column, "c": without}.items():
+            (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        result = cook(
+            {name: {"path": f"{name}.jsonl"} for name in "abc"},
+            output={"format": format, "columns": ["url", "stars"], "shard_bytes": 1000},
+        )
+        loaded = load(result.report.folder)
+        assert loaded.features["url"].dtype in ("string", "large_string")
+        assert loaded.features["stars"].dtype == "float64"
+        assert loaded["url"] == [None] * 50 + [f"u{n}" for n in range(50)] + [None] * 50
+
+    @pytest.mark.parametrize("format", FORMATS)
+    def test_an_empty_corpus(self, cook: Cook, tmp_path: Path, format: str) -> None:
+        """`datasets` refuses an empty split, but streams it."""
+        datasets = pytest.importorskip("datasets")
+        (tmp_path / "nothing.py").write_text(NOTHING)
+        (tmp_path / "a.jsonl").write_text('{"text": "a", "n": 1}')
+        result = cook(
+            "a.jsonl",
+            plugins=[tmp_path / "nothing.py"],
+            steps=[{"op": "nothing"}],
+            output={"format": format, "columns": ["n"]},
+        )
+        assert result.report.rows == 0
+        folder = result.report.folder
+        assert (folder / "data" / f"train-00000-of-00001.{format}").is_file()
+        assert list(datasets.load_dataset(str(folder), split="train", streaming=True)) == []
+        if format == "parquet":
+            assert result.rows.columns == ["id", "source", "text", "n"]
+
+    def test_the_same_files_for_any_number_of_workers(
+        self, cook: Cook, chats: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(files, "UNIT_BYTES", 2000)
+        output = {"shard_bytes": 5000}
+        inline = cook(chats, output=output).manifest
+        assert cook(chats, output=output, engine="local").manifest == inline
+
+
+NOTHING = '''
+from typing import Literal
+import polars as pl
+from datachef.core import Filter, hookimpl
+
+class Nothing(Filter):
+    """Keeps nothing."""
+    op: Literal["nothing"] = "nothing"
+
+    def signals(self):
+        return {"one": pl.lit(1)}
+
+    def rules(self):
+        return {"nothing": pl.col("one") == 1}
+
+@hookimpl
+def datachef_operators():
+    return [Nothing]
+'''
+
+
+class TestColumns:
+    @pytest.mark.parametrize("column", ["id", "source", "text", "messages", "n"])
+    @pytest.mark.parametrize("schema", SCHEMAS)
+    def test_more_columns(self, cook: Cook, chats: str, schema: str, column: str) -> None:
+        rows = cook(chats, output={"schema": schema, "columns": [column, column]}).rows
+        assert column in rows.columns
+        assert rows[column].null_count() == 0
+
+    @pytest.mark.parametrize("schema", SCHEMAS)
+    def test_tokens_on_request(self, cook: Cook, chats: str, schema: str) -> None:
+        result = cook(chats, output={"schema": schema, "columns": ["tokens"]})
+        assert result.rows["tokens"].sum() == result.report.tokens > 0
+
+    def test_a_field_of_a_source_does_not_take_the_place_of_the_content(
+        self, cook: Cook, tmp_path: Path
+    ) -> None:
+        row = {"q": "question", "a": "answer", "prompt": "other"}
+        (tmp_path / "a.jsonl").write_text(json.dumps(row))
+        source = {"path": "a.jsonl", "format": {"prompt": "q", "completion": "a"}}
+        output = {"schema": "prompt_completion", "columns": ["prompt"]}
+        assert cook({"s": source}, output=output).rows["prompt"].to_list() == ["question"]
+
+
+class TestPromptCompletion:
+    def test_what_is_no_question_and_answer_is_failed(self, cook: Cook, tmp_path: Path) -> None:
+        def chat(*roles: str) -> str:
+            return json.dumps({"messages": [{"role": r, "content": r} for r in roles]})
+
+        (tmp_path / "a.jsonl").write_text(
+            "\n".join(
+                [
+                    chat("user", "assistant"),
+                    chat("system", "user", "assistant"),
+                    chat("user"),
+                    chat("user", "assistant", "user", "assistant"),
+                ]
+            )
+        )
+        result = cook(
+            {"s": {"path": "a.jsonl", "max_failed": 0.5}}, output={"schema": "prompt_completion"}
+        )
+        assert result.rows.select("prompt", "completion").rows() == [
+            ("user", "assistant"),
+            ("system\n\nuser", "assistant"),
+        ]
+        assert dict(result.report.ledger["output"].failed) == {"not_prompt_completion": 2}
+
+
+class TestCard:
+    def test_front_matter_and_hostile_words(
+        self, cook: Cook, tmp_path: Path, load: Callable[[Path], Any]
+    ) -> None:
+        hostile = "<img src=x onerror=alert(1)> | a\n---\n[link](javascript:x) # `x`"
+        (tmp_path / "a.jsonl").write_text('{"text": "a"}')
+        source = {"path": "a.jsonl", "description": hostile, "licence": hostile}
+        folder = cook({"s": source}, description=hostile).report.folder
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        front = yaml.safe_load(card.split("---\n")[1])
+        assert front["configs"][0]["data_files"][0]["split"] == "train"
+        body = card.split("---\n", 2)[2]
+        assert "<img" not in body
+        assert "[link]" not in body
+        assert "`x`" not in body
+        assert "\n---\n" not in body
+        assert load(folder).num_rows == 1
+
+
+class TestFolder:
+    def test_a_corpus_is_replaced(self, cook: Cook, tmp_path: Path) -> None:
+        (tmp_path / "a.jsonl").write_text('{"text": "a"}')
+        cook("a.jsonl")
+        (tmp_path / "a.jsonl").write_text('{"text": "other"}')
+        assert cook("a.jsonl").rows["text"].to_list() == ["other"]
+        left = {path.name for path in tmp_path.iterdir()}
+        assert left == {"a.jsonl", "recipe.yaml", "corpus", "cache"}
+
+    @pytest.mark.parametrize("name", ["thesis.tex", "manifest.json"])
+    def test_a_folder_that_is_no_corpus_is_left_alone(
+        self, cook: Cook, tmp_path: Path, name: str
+    ) -> None:
+        (tmp_path / "a.jsonl").write_text('{"text": "a"}')
+        (tmp_path / "corpus").mkdir()
+        (tmp_path / "corpus" / name).write_text('{"manifest_version": 3, "name": "a web app"}')
+        with pytest.raises(RunError, match="is not a corpus"):
+            cook("a.jsonl")
+        assert [path.name for path in (tmp_path / "corpus").iterdir()] == [name]
+
+    def test_a_file_is_left_alone(self, cook: Cook, tmp_path: Path) -> None:
+        (tmp_path / "a.jsonl").write_text('{"text": "a"}')
+        (tmp_path / "corpus").write_text("precious")
+        with pytest.raises(RunError):
+            cook("a.jsonl")
+        assert (tmp_path / "corpus").read_text() == "precious"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_trl_trains_on_the_folder_as_it_is(
+    cook: Cook,
+    load: Callable[[Path], Any],
+    chats: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    schema: str,
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    pytest.importorskip("trl")
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+    from trl import SFTConfig, SFTTrainer
+
+    dataset = load(cook(chats, output={"schema": schema}).report.folder)
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    bpe.train_from_iterator(
+        ["question answer"],
+        trainers.BpeTrainer(
+            special_tokens=["<|end|>", "<|pad|>"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe)
+    tokenizer.add_special_tokens({"eos_token": "<|end|>", "pad_token": "<|pad|>"})
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<|end|>{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    model = Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=8,
+        )
+    )
+    trainer = SFTTrainer(
+        model=model,
+        processing_class=tokenizer,
+        train_dataset=dataset,
+        args=SFTConfig(
+            output_dir=str(tmp_path / "run"),
+            max_steps=2,
+            per_device_train_batch_size=2,
+            max_length=128,
+            use_cpu=True,
+            bf16=False,
+            report_to=[],
+            save_strategy="no",
+            disable_tqdm=True,
+        ),
+    )
+    assert trainer.train().training_loss > 0

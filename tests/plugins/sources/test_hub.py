@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from datachef.core.errors import RecipeError
+from datachef.plugins.sources.hub import HubSource
+
+pytest.importorskip("datasets")
+
+Cook = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """A dataset of three Parquet files, as one lies in a folder."""
+    folder = tmp_path / "org" / "chats"
+    folder.mkdir(parents=True)
+    for part in range(3):
+        rows = [
+            {
+                "messages": [
+                    {"role": "user", "content": f"question {part}.{n}"},
+                    {"role": "assistant", "content": "answer " * n},
+                ],
+                "meta": {"n": n, "tags": ["a"]},
+            }
+            for n in range(10)
+        ]
+        pl.DataFrame(rows).write_parquet(folder / f"train-{part:05d}-of-00003.parquet")
+    pl.DataFrame({"text": ["held out"]}).write_parquet(folder / "test-00000-of-00001.parquet")
+    (folder / "README.md").write_text(
+        "---\nconfigs:\n- config_name: default\n  data_files:\n"
+        "  - {split: train, path: train-*}\n"
+        "- config_name: other\n  data_files:\n  - {split: test, path: test-*}\n---\n"
+    )
+    return folder
+
+
+def test_a_folder_is_streamed_in_shards(cook: Cook, dataset: Path) -> None:
+    result = cook({"s": {"hf": "org/chats"}}, output={"columns": ["meta"]})
+    assert [turns[0]["content"] for turns in result.rows["messages"]] == [
+        f"question {part}.{n}" for part in range(3) for n in range(10)
+    ]
+    assert json.loads(result.rows["meta"][1]) == {"n": 1, "tags": ["a"]}
+    assert result.rows["id"].n_unique() == 30
+    units = result.manifest["inputs"]["s"]["units"]
+    assert [unit["name"] for unit in units] == ["chats/train-0", "chats/train-1", "chats/train-2"]
+    assert len({unit["identity"] for unit in units}) == 3
+
+
+def test_split_and_configuration(cook: Cook, dataset: Path) -> None:
+    result = cook({"s": {"hf": "org/chats", "config": "other", "split": "test"}})
+    assert result.rows["text"].to_list() == ["held out"]
+
+
+def test_a_changed_file_has_another_identity(dataset: Path) -> None:
+    before = {unit.identity for unit in HubSource(hf=str(dataset)).units()}
+    file = dataset / "train-00000-of-00003.parquet"
+    pl.read_parquet(file).head(3).write_parquet(file)
+    assert not before & {unit.identity for unit in HubSource(hf=str(dataset)).units()}
+
+
+def test_rows_know_their_size_however_nested(dataset: Path) -> None:
+    source = HubSource(hf=str(dataset))
+    sizes = [raw.size for raw in source.read(source.units()[0])]
+    assert sizes[9] - sizes[1] == 8 * len("answer ")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"hf": "org/chats", "split": "dev"}, {"hf": "org/chats", "config": "none"}]
+)
+def test_what_is_not_there_is_a_problem_of_the_recipe(
+    cook: Cook, dataset: Path, wrong: dict[str, str]
+) -> None:
+    with pytest.raises(RecipeError, match="unreadable_dataset"):
+        cook({"s": wrong})
+
+
+def test_in_a_worker_process(cook: Cook, dataset: Path) -> None:
+    assert cook({"s": {"hf": "org/chats"}}, engine="local").rows.height == 30
