@@ -13,7 +13,7 @@ from datachef.core.flow import PlacedStep, corpus_steps, makes_messages, source_
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.operator import Scene
-from datachef.core.problems import did_you_mean, parts
+from datachef.core.problems import did_you_mean, parts, shortened
 from datachef.core.run.tokens import BYTES_PER_TOKEN
 from datachef.core.source import Source, SourceError
 from datachef.core.survey import Survey, survey
@@ -167,7 +167,9 @@ def _check_tokenizer(loaded: Loaded) -> None:
     if loaded.bound:
         loaded.add("not_in_pool", ("tokenizer",), "this recipe may read its pool alone")
     elif not _is_file(loaded.beside(recipe.tokenizer)):
-        loaded.add("no_file", ("tokenizer",), f"no file {recipe.tokenizer!r}", "a tokenizer.json")
+        loaded.add(
+            "no_file", ("tokenizer",), f"no file {shortened(recipe.tokenizer)}", "a tokenizer.json"
+        )
     _check_requirements(loaded, ("tokenizer",), "a tokenizer", {"tokenizers": "datachef[hf]"})
 
 
@@ -182,7 +184,9 @@ def _check_unused_sources(loaded: Loaded) -> None:
     for name in shares:
         if name not in recipe.sources:
             hint = did_you_mean(name, recipe.sources)
-            loaded.add("unknown_source", ("mix", "weights", name), f"no source {name!r}", hint)
+            loaded.add(
+                "unknown_source", ("mix", "weights", name), f"no source {shortened(name)}", hint
+            )
     for name, source in recipe.sources.items():
         if shares.get(name, 0) <= 0 and source.steps:
             loaded.add(
@@ -213,4 +217,6 @@ def _check_output(
     for index, name in enumerate(recipe.output.columns):
         if name not in final | some | DERIVED:
             hint = did_you_mean(name, final | some)
-            loaded.add("missing_column", ("output", "columns", index), f"no column {name!r}", hint)
+            loaded.add(
+                "missing_column", ("output", "columns", index), f"no column {shortened(name)}", hint
+            )

@@ -83,6 +83,7 @@ def read_csv(unit: Unit) -> Iterator[RawRow]:
 def _header(row: list[str]) -> list[str]:
     names = [name.encode(errors="surrogateescape").decode(errors="replace") for name in row]
     names[:1] = [name.removeprefix("\ufeff") for name in names[:1]]
+    names = [name or f"column_{number}" for number, name in enumerate(names, start=1)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise SourceError(
