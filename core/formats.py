@@ -1,7 +1,8 @@
 """How the fields of a source map to `text` or to `messages`.
 
-A field is named, reached through dots (`question.stem`), or composed: `"{body} {question}"` puts
-the values of two fields into one string. Braces hold names alone; nothing is evaluated.
+A field is named, reached through dots (`question.stem`, `answers.0`), or composed: `"{body}
+{question}"` puts the values of two fields into one string. Braces hold names alone; nothing is
+evaluated.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pydantic import (
 )
 
 _SLOT = re.compile(r"\{([^{}]+)\}")
-_ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "chatgpt": "assistant"}
+_ROLES = {"human": "user"} | dict.fromkeys(("gpt", "chatgpt", "bot", "agent", "model"), "assistant")
 
 Turns = list[dict[str, str]]
 
@@ -40,9 +41,11 @@ def _reach(row: Mapping[str, Any], name: str) -> Any:
         return row[name]
     value: Any = row
     for part in name.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            raise RowError("missing_field", f"no field {name!r}")
-        value = value[part]
+        key: Any = int(part) if isinstance(value, list) and part.isdecimal() else part
+        try:
+            value = value[key]
+        except (LookupError, TypeError):
+            raise RowError("missing_field", f"no field {name!r}") from None
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -41,8 +42,9 @@ def survey(source: Source) -> Survey:
         raise SourceError(
             "no_rows", "not one readable row at its beginning", "is the file format right?"
         )
-    names = {name for row in rows for name in row}
-    row_format = source.format or recognise(names)
+    counts = Counter(name for row in rows for name in row)
+    names = set(counts)
+    row_format = source.format or recognise(n for n in names if counts[n] > len(rows) / 2)
     if row_format is None:
         raise SourceError(
             "unclear_format",

@@ -15,6 +15,13 @@ OUTPUT = "write"
 SUFFIX = {"parquet": "parquet", "jsonl": "jsonl", "jsonl.zst": "jsonl.zst"}
 ROW_GROUP_ROWS = 10_000
 
+_CONTENT = {
+    "text": {"text": "String"},
+    "messages": {"messages": str(MESSAGES)},
+    "prompt_completion": {"prompt": "String", "completion": "String"},
+}
+_FEATURES = {"Boolean": "bool"}
+
 
 def finished_rows(
     rows: pl.DataFrame, output: OutputSpec
@@ -64,14 +71,35 @@ def _fit(rows: pl.DataFrame, schema: str) -> tuple[pl.Series, str]:
     return rows.select(pair.alias("fits"))["fits"], "not_prompt_completion"
 
 
-def common_schema(parts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def common_schema(parts: Sequence[Mapping[str, Any]], output: OutputSpec) -> dict[str, str]:
     """One dtype per column over all parts: a column that some parts lack or hold as null takes the
     dtype of the others, numbers widen to float, and anything else that differs becomes text."""
-    seen: dict[str, set[str]] = {}
+    seen: dict[str, set[str]] = {name: {"String"} for name in ("id", "source")}
+    seen |= {name: {dtype} for name, dtype in _CONTENT[output.schema].items()}
+    seen |= {name: set() for name in output.columns if name not in seen}
     for part in parts:
         for name, dtype in part["schema"].items():
             seen.setdefault(name, set()).add(dtype)
     return {name: _widened(dtypes - {"Null"}) for name, dtypes in seen.items()}
+
+
+def features(schema: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The columns as a dataset card names them, for files that do not name the types themselves."""
+    return [{"name": name, **_feature(dtype)} for name, dtype in schema.items()]
+
+
+def _feature(dtype: str) -> dict[str, Any]:
+    if dtype == str(MESSAGES):
+        return {"list": [{"name": name, "dtype": "string"} for name in ("role", "content")]}
+    if inner := _inner(dtype):
+        feature = _feature(inner)
+        return {"list": feature.get("dtype", feature)}
+    return {"dtype": _FEATURES.get(dtype, dtype.lower())}
+
+
+def _inner(dtype: str) -> str:
+    """What a list is of."""
+    return dtype[5:-1] if dtype.startswith("List(") else ""
 
 
 def _widened(dtypes: set[str]) -> str:
@@ -141,4 +169,6 @@ def _conformed(frame: pl.DataFrame, schema: Mapping[str, str]) -> pl.DataFrame:
 def _dtype(name: str) -> Any:
     if name == str(MESSAGES):
         return MESSAGES
+    if inner := _inner(name):
+        return pl.List(_dtype(inner))
     return getattr(pl, name.split("(", maxsplit=1)[0])()

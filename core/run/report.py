@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +18,7 @@ from datachef.core.run.plan import Plan
 from datachef.core.source import Source
 
 MANIFEST_VERSION = 1
+_MARKUP = re.compile(r"[\\`*_\[\]|#]")
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,13 @@ def _input(plan: Plan, name: str) -> dict[str, Any]:
     }
 
 
-def dataset_card(loaded: Loaded, plan: Plan, report: Report, pattern: str) -> str:
-    """A README.md that `datasets` reads the layout from and people read the ledger in."""
+def dataset_card(
+    loaded: Loaded, plan: Plan, report: Report, pattern: str, features: Sequence[Any]
+) -> str:
+    """A README.md that `datasets` reads the layout from and people read the ledger in.
+
+    `features` are the types of the columns, where the files do not say them.
+    """
     from datachef.core import document
 
     recipe = loaded.recipe
@@ -98,12 +105,13 @@ def dataset_card(loaded: Loaded, plan: Plan, report: Report, pattern: str) -> st
                 {"config_name": "default", "data_files": [{"split": "train", "path": pattern}]}
             ],
             "tags": ["datachef"],
+            **({"dataset_info": {"features": list(features)}} if features else {}),
         }
     )
     lines = [
         f"---\n{front}---\n",
         f"# {recipe.name}\n",
-        *([recipe.description + "\n"] if recipe.description else []),
+        *([_cell(recipe.description) + "\n"] if recipe.description else []),
         f"{report.rows:,} rows, {report.tokens:,} tokens, schema `{plan.schema}`. Made by datachef "
         f"{version('datachef')} from the recipe in `manifest.json`.\n",
         "## Sources\n",
@@ -135,4 +143,4 @@ def _reasons(counts: Mapping[str, int]) -> str:
 def _cell(text: str) -> str:
     """Text that stays inside a table cell and is no markup."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return " ".join(escaped.replace("|", "\\|").split())
+    return " ".join(_MARKUP.sub(r"\\\g<0>", escaped).split())

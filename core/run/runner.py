@@ -20,10 +20,10 @@ from datachef.core.loading import Loaded
 from datachef.core.observer import RunObserver
 from datachef.core.run.intake import REJECTS
 from datachef.core.run.ledger import Entry, Ledger
-from datachef.core.run.output import SUFFIX, common_schema, plan_shards
+from datachef.core.run.output import SUFFIX, common_schema, features, plan_shards
 from datachef.core.run.plan import Plan
 from datachef.core.run.report import Report, dataset_card, manifest
-from datachef.core.run.stage import ShardTask, Task, UnitTask
+from datachef.core.run.stage import OutputSpec, ShardTask, Task, UnitTask
 from datachef.core.run.store import Store
 
 MANIFEST = "manifest.json"
@@ -210,15 +210,8 @@ class Runner:
     def _write_shards(self, staging: Path) -> list[dict[str, Any]]:
         recipe = self._loaded.recipe
         assert recipe is not None
-        parts = [
-            (task.key, facts)
-            for task in self._plan.final
-            for facts in self._records[task.key]["parts"]
-        ]
-        schema = common_schema([facts for _, facts in parts]) or {
-            "id": "String",
-            "source": "String",
-        }
+        parts = self._parts()
+        schema = self._schema()
         shards = plan_shards(parts, recipe.output.shard_bytes)
         suffix = SUFFIX[recipe.output.format]
         tasks = []
@@ -237,6 +230,20 @@ class Runner:
             self._tell("unit_finished", tasks[index].label, tasks[index].size)
         return [files[index] for index in range(len(tasks))]
 
+    def _parts(self) -> list[tuple[str, dict[str, Any]]]:
+        """The finished parts that are the corpus, in the order of the data."""
+        return [
+            (task.key, facts)
+            for task in self._plan.final
+            for facts in self._records[task.key]["parts"]
+        ]
+
+    def _schema(self) -> dict[str, str]:
+        recipe = self._loaded.recipe
+        assert recipe is not None
+        spec = OutputSpec(self._plan.schema, recipe.output.columns)
+        return common_schema([facts for _, facts in self._parts()], spec)
+
     def _write_accounts(self, staging: Path, files: list[dict[str, Any]], report: Report) -> None:
         recipe = self._loaded.recipe
         assert recipe is not None
@@ -245,7 +252,9 @@ class Runner:
         ledger = [entry.to_data(timed=False) for entry in report.ledger]
         (staging / "ledger.json").write_bytes(_pretty(ledger))
         pattern = f"data/train-*.{SUFFIX[recipe.output.format]}"
-        card = dataset_card(self._loaded, self._plan, report, pattern)
+        untyped = recipe.output.format != "parquet"
+        types = features(self._schema()) if untyped else []
+        card = dataset_card(self._loaded, self._plan, report, pattern, types)
         (staging / "README.md").write_text(card, encoding="utf-8")
         rejects = self._rejects()
         if rejects.height:
@@ -263,10 +272,19 @@ def _pretty(data: Any) -> bytes:
 
 def refuse_foreign(folder: Path) -> None:
     """Raises `RunError` where replacing the folder would delete something that is no corpus."""
-    if folder.exists() and not (folder / MANIFEST).is_file() and any(folder.iterdir()):
+    if folder.exists() and not _is_ours(folder):
         raise RunError(
             f"{folder} exists and is not a corpus of datachef", "choose another --output"
         )
+
+
+def _is_ours(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    try:
+        return "datachef" in orjson.loads((folder / MANIFEST).read_bytes())
+    except (OSError, orjson.JSONDecodeError, TypeError):
+        return not any(folder.iterdir())
 
 
 def replace_folder(new: Path, old: Path) -> None:

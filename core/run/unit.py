@@ -117,7 +117,7 @@ class UnitRun:
         if failed is not None:
             entry.failed.update(dict(failed["reason"].value_counts().iter_rows()))
             self._reject("output", "failed", failed)
-        return written.drop("tokens")
+        return written if "tokens" in self._task.stage.output.columns else written.drop("tokens")
 
     def _summarize(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Takes the summaries of the rows; a row that breaks the operator fails and is left out."""
