@@ -26,12 +26,15 @@ class PlacedStep:
 
 
 def source_steps(loaded: Loaded, name: str) -> Iterator[PlacedStep]:
-    """The steps of one source; `take` comes before them."""
+    """The steps of one source: `take`, those that it brings from the pool, those of the recipe."""
     source = loaded.sources[name]
+    own = len(loaded.recipe.sources[name].steps) if loaded.recipe is not None else 0
+    pooled = len(source.steps) - own
     if source.take is not None:
         yield PlacedStep(("sources", name, "take"), Take(op="take", rows=source.take))
     for index, operator in enumerate(source.steps):
-        yield PlacedStep(("sources", name, "steps", index), _ready(loaded, operator))
+        place = ("pool", index) if index < pooled else ("steps", index - pooled)
+        yield PlacedStep(("sources", name, *place), _ready(loaded, operator))
 
 
 def corpus_steps(loaded: Loaded, vocabulary: Vocabulary) -> Iterator[PlacedStep]:

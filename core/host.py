@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -120,6 +120,8 @@ class Host:
             package = implementation.plugin_name.rsplit(":", 1)[0]
             try:
                 answer = implementation.function(**values)
+                if isinstance(answer, Iterator):  # a generator runs here, where it is caught
+                    answer = list(answer)
             except DatachefError:
                 raise
             except Exception as error:  # noqa: BLE001 - one broken plugin must not take others down

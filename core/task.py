@@ -38,8 +38,8 @@ class Examples(_Model):
 class Budget(_Model):
     """The size of a corpus: exactly one of tokens and rows."""
 
-    tokens: Annotated[int, Field(gt=0, description="Tokens of text.")] | None = None
-    rows: Annotated[int, Field(gt=0, description="Rows.")] | None = None
+    tokens: Annotated[int, Field(gt=0, le=10**15, description="Tokens of text.")] | None = None
+    rows: Annotated[int, Field(gt=0, le=10**12, description="Rows.")] | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Budget:

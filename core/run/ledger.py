@@ -107,8 +107,9 @@ class Ledger:
 
 
 def _chain(path: str) -> str:
-    parts = path.split(".steps[", maxsplit=1)[0] if path.startswith("sources.") else ""
-    return parts.removesuffix(".take")
+    """The source that a step belongs to; nothing for the steps on the corpus."""
+    parts = path.split(".")
+    return parts[1] if parts[0] == "sources" else ""
 
 
 def _breaks(chain: list[Entry]) -> list[str]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
 import polars as pl
 
 from datachef.core.engine import Engine
@@ -18,15 +15,13 @@ from datachef.core.errors import RunError
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.observer import RunObserver
-from datachef.core.run.intake import REJECTS
 from datachef.core.run.ledger import Entry, Ledger
-from datachef.core.run.output import SUFFIX, common_schema, features, plan_shards
 from datachef.core.run.plan import Plan
-from datachef.core.run.report import Report, dataset_card, manifest
-from datachef.core.run.stage import OutputSpec, ShardTask, Task, UnitTask
+from datachef.core.run.publish import Corpus, refuse_foreign, replacing
+from datachef.core.run.rejects import gather
+from datachef.core.run.report import Report
+from datachef.core.run.stage import DecisionTask, ShardTask, UnitTask
 from datachef.core.run.store import Store
-
-MANIFEST = "manifest.json"
 
 
 class Runner:
@@ -41,7 +36,9 @@ class Runner:
         cache: Path,
         observers: Sequence[RunObserver] = (),
     ) -> None:
+        assert loaded.recipe is not None
         self._loaded = loaded
+        self._recipe = loaded.recipe
         self._plan = plan
         self._host = host
         self._engine = engine
@@ -73,11 +70,11 @@ class Runner:
         self._tell("run_finished", report)
         return report
 
-    def _perform(self, title: str, tasks: Sequence[Task]) -> None:
+    def _perform(self, title: str, tasks: Sequence[UnitTask | DecisionTask]) -> None:
         todo: list[Any] = []
         for task in tasks:
-            record = None if isinstance(task, ShardTask) else self._store.record(task.key)
-            if record is None or isinstance(task, ShardTask):
+            record = self._store.record(task.key)
+            if record is None:
                 todo.append(task)
             else:
                 self._records[task.key] = record
@@ -87,8 +84,7 @@ class Runner:
         self._tell("wave_started", title, sum(task.size for task in todo))
         for index, record in self._engine.map(todo, self._progressed):
             task = todo[index]
-            if not isinstance(task, ShardTask):
-                self._records[task.key] = record
+            self._records[task.key] = record
             if isinstance(task, UnitTask) and task.unit is not None:
                 self._bytes += task.size
             self._tell("unit_finished", task.label, task.size)
@@ -151,45 +147,17 @@ class Runner:
             self._store.forget(key)
 
     def _rejects(self) -> pl.DataFrame:
-        """The rejected rows that are kept, with lines counted from the start of their file."""
-        rejects = self._loaded.recipe.rejects if self._loaded.recipe else None
-        frames = []
-        lines: Counter[str] = Counter()
-        for wave in self._plan.waves:
-            for task in wave.tasks:
-                record = self._records.get(task.key)
-                if record is None:
-                    continue
-                before = 0
-                if task.unit is not None:
-                    file = f"{task.stage.source.name if task.stage.source else ''}/{task.unit.name}"
-                    before = lines[file]
-                    lines[file] += record.get("lines", 0)
-                if record["rejects"]:
-                    path = self._store.checked(task.key, record["rejects"])
-                    frames.append(pl.read_parquet(path).with_columns(pl.col("line") + before))
-        table = pl.concat(frames) if frames else pl.DataFrame(schema=REJECTS)
-        if rejects is not None and rejects.keep == "sample":
-            table = table.group_by("step", "reason", maintain_order=True).head(rejects.per_reason)
-        return table.select(list(REJECTS))
+        return gather(self._plan, self._records, self._store, self._recipe.rejects)
 
     def _publish(self, folder: Path, started: float) -> Report:
-        recipe = self._loaded.recipe
-        assert recipe is not None
-        staging = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-        shutil.rmtree(staging, ignore_errors=True)
-        try:
-            files = self._write_shards(staging)
+        corpus = Corpus(self._recipe, self._plan, self._records)
+        with replacing(folder) as staging:
+            files = self._write(corpus.shards(staging))
             ledger = self._ledger()
             rows = sum(facts["rows"] for facts in files)
             imbalances = ledger.imbalances(rows)
             if imbalances:
                 raise RunError("the ledger does not balance: " + "; ".join(imbalances))
-            ignored: dict[str, Counter[str]] = {}
-            for task in self._plan.waves[0].tasks:
-                if task.stage.source is not None:
-                    counts = Counter(self._records[task.key].get("ignored", {}))
-                    ignored.setdefault(task.stage.source.name, Counter()).update(counts)
             report = Report(
                 folder=folder,
                 ledger=ledger,
@@ -199,30 +167,13 @@ class Runner:
                 seconds=time.monotonic() - started,
                 units=sum(len(wave.tasks) + len(wave.decisions) for wave in self._plan.waves),
                 units_cached=self._cached,
-                ignored_fields={name: counts for name, counts in ignored.items() if counts},
+                ignored_fields=self._ignored_fields(),
             )
-            self._write_accounts(staging, files, report)
-            replace_folder(staging, folder)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            context = (self._loaded, self._plan, self._host)
+            corpus.write_accounts(staging, context, files, report, self._rejects())
         return report
 
-    def _write_shards(self, staging: Path) -> list[dict[str, Any]]:
-        recipe = self._loaded.recipe
-        assert recipe is not None
-        parts = self._parts()
-        schema = self._schema()
-        shards = plan_shards(parts, recipe.output.shard_bytes)
-        suffix = SUFFIX[recipe.output.format]
-        tasks = []
-        for index, shard in enumerate(shards):
-            file = f"data/train-{index:05d}-of-{len(shards):05d}.{suffix}"
-            size = sum(facts["memory"] for _, facts in shard)
-            tasks.append(
-                ShardTask(
-                    file, str(staging), recipe.output.format, tuple(shard), schema, file, size
-                )
-            )
+    def _write(self, tasks: Sequence[ShardTask]) -> list[dict[str, Any]]:
         self._tell("wave_started", "writing", sum(task.size for task in tasks))
         files: dict[int, dict[str, Any]] = {}
         for index, facts in self._engine.map(tasks, self._progressed):
@@ -230,68 +181,14 @@ class Runner:
             self._tell("unit_finished", tasks[index].label, tasks[index].size)
         return [files[index] for index in range(len(tasks))]
 
-    def _parts(self) -> list[tuple[str, dict[str, Any]]]:
-        """The finished parts that are the corpus, in the order of the data."""
-        return [
-            (task.key, facts)
-            for task in self._plan.final
-            for facts in self._records[task.key]["parts"]
-        ]
-
-    def _schema(self) -> dict[str, str]:
-        recipe = self._loaded.recipe
-        assert recipe is not None
-        spec = OutputSpec(self._plan.schema, recipe.output.columns)
-        return common_schema([facts for _, facts in self._parts()], spec)
-
-    def _write_accounts(self, staging: Path, files: list[dict[str, Any]], report: Report) -> None:
-        recipe = self._loaded.recipe
-        assert recipe is not None
-        made_of = manifest(self._loaded, self._plan, self._host, files)
-        (staging / MANIFEST).write_bytes(_pretty(made_of))
-        ledger = [entry.to_data(timed=False) for entry in report.ledger]
-        (staging / "ledger.json").write_bytes(_pretty(ledger))
-        pattern = f"data/train-*.{SUFFIX[recipe.output.format]}"
-        untyped = recipe.output.format != "parquet"
-        types = features(self._schema()) if untyped else []
-        card = dataset_card(self._loaded, self._plan, report, pattern, types)
-        (staging / "README.md").write_text(card, encoding="utf-8")
-        rejects = self._rejects()
-        if rejects.height:
-            (staging / "rejects").mkdir()
-            rejects.write_parquet(staging / "rejects" / "rejects.parquet")
+    def _ignored_fields(self) -> dict[str, Counter[str]]:
+        """Fields that were not in the first rows of their source, with how often they came."""
+        found: dict[str, Counter[str]] = {}
+        for task in self._plan.waves[0].tasks:
+            if task.stage.source is not None and (fields := self._records[task.key]["ignored"]):
+                found.setdefault(task.stage.source.name, Counter()).update(fields)
+        return found
 
     def _tell(self, event: str, *arguments: Any) -> None:
         for observer in self._observers:
             getattr(observer, event)(*arguments)
-
-
-def _pretty(data: Any) -> bytes:
-    return orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n"
-
-
-def refuse_foreign(folder: Path) -> None:
-    """Raises `RunError` where replacing the folder would delete something that is no corpus."""
-    if folder.exists() and not _is_ours(folder):
-        raise RunError(
-            f"{folder} exists and is not a corpus of datachef", "choose another --output"
-        )
-
-
-def _is_ours(folder: Path) -> bool:
-    if not folder.is_dir():
-        return False
-    try:
-        return "datachef" in orjson.loads((folder / MANIFEST).read_bytes())
-    except (OSError, orjson.JSONDecodeError, TypeError):
-        return not any(folder.iterdir())
-
-
-def replace_folder(new: Path, old: Path) -> None:
-    """Puts a folder in the place of another; one of the two is there at every moment but one."""
-    old.parent.mkdir(parents=True, exist_ok=True)
-    retired = old.with_name(f".{old.name}.{os.getpid()}.old")
-    if old.exists():
-        old.rename(retired)
-    new.rename(old)
-    shutil.rmtree(retired, ignore_errors=True)

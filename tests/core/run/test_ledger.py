@@ -73,6 +73,7 @@ def run(folder: Path, case: dict[str, Any]) -> Any:
         # a first row that can be read, without which the source is refused before any run
         (folder / f"{name}.jsonl").write_bytes(b"\n".join([b'{"text": "first row"}', *rows]))
         data["sources"][name] = {"path": f"{name}.jsonl", "max_failed": 1.0, "steps": own_steps}
+        data["sources"][name]["format"] = {"text": "text"}
     if case["mix"] is not None:
         data["mix"] = case["mix"]
     data["steps"] = case["steps"]
@@ -100,7 +101,7 @@ def test_every_row_is_accounted_for(case: dict[str, Any]) -> None:
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(case=recipes, batch_bytes=st.sampled_from([1, 50, 400]))
+@given(case=recipes, batch_bytes=st.sampled_from([1, 1_500, 4_000]))
 def test_any_batch_size_gives_the_same_decisions(case: dict[str, Any], batch_bytes: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run(Path(folder), case)

@@ -1,0 +1,112 @@
+"""Puts a finished corpus in place: all of it, with its accounts, or nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+
+from datachef.core.errors import RunError
+from datachef.core.host import Host
+from datachef.core.loading import Loaded
+from datachef.core.recipe import Recipe
+from datachef.core.run.output import SUFFIX, common_schema, features, plan_shards
+from datachef.core.run.plan import Plan
+from datachef.core.run.report import Report, dataset_card, manifest
+from datachef.core.run.stage import OutputSpec, ShardTask
+
+MANIFEST = "manifest.json"
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raises `RunError` where replacing the folder would delete something that is no corpus."""
+    if folder.exists() and not _is_ours(folder):
+        raise RunError(
+            f"{folder} exists and is not a corpus of datachef", "choose another --output"
+        )
+
+
+def _is_ours(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    try:
+        return "datachef" in orjson.loads((folder / MANIFEST).read_bytes())
+    except (OSError, orjson.JSONDecodeError, TypeError):
+        return not any(folder.iterdir())
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which takes the place of `folder` when nothing went wrong.
+
+    What a killed run left behind is cleared away first.
+    """
+    staging, retired = (folder.with_name(f".{folder.name}.{end}") for end in ("partial", "old"))
+    for leftover in (staging, retired):
+        shutil.rmtree(leftover, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        yield staging
+        if folder.exists():
+            folder.rename(retired)
+        staging.rename(folder)
+    finally:
+        for leftover in (staging, retired):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+class Corpus:
+    """The corpus of a plan whose units are done."""
+
+    def __init__(self, recipe: Recipe, plan: Plan, records: Mapping[str, Any]) -> None:
+        self._output = recipe.output
+        self._parts = [(t.key, facts) for t in plan.final for facts in records[t.key]["parts"]]
+        spec = OutputSpec(plan.schema, recipe.output.columns)
+        self._schema = common_schema([facts for _, facts in self._parts], spec)
+        self._suffix = SUFFIX[recipe.output.format]
+
+    def shards(self, folder: Path) -> list[ShardTask]:
+        """The tasks that write the files of the corpus."""
+        shards = plan_shards(self._parts, self._output.shard_bytes)
+        tasks = []
+        for index, parts in enumerate(shards):
+            file = f"data/train-{index:05d}-of-{len(shards):05d}.{self._suffix}"
+            size = sum(facts["memory"] for _, facts in parts)
+            tasks.append(
+                ShardTask(
+                    file, str(folder), self._output.format, tuple(parts), self._schema, file, size
+                )
+            )
+        return tasks
+
+    def card(self, loaded: Loaded, plan: Plan, report: Report) -> str:
+        """The dataset card; it names the types of columns where the files do not."""
+        types = features(self._schema) if self._output.format != "parquet" else []
+        return dataset_card(loaded, plan, report, f"data/train-*.{self._suffix}", types)
+
+    def write_accounts(
+        self,
+        folder: Path,
+        context: tuple[Loaded, Plan, Host],
+        files: list[dict[str, Any]],
+        report: Report,
+        rejects: pl.DataFrame,
+    ) -> None:
+        """Manifest, ledger, card and rejected rows, beside the data."""
+        loaded, plan, host = context
+        (folder / MANIFEST).write_bytes(_pretty(manifest(loaded, plan, host, files)))
+        ledger = [entry.to_data(timed=False) for entry in report.ledger]
+        (folder / "ledger.json").write_bytes(_pretty(ledger))
+        (folder / "README.md").write_text(self.card(loaded, plan, report), encoding="utf-8")
+        if rejects.height:
+            (folder / "rejects").mkdir()
+            rejects.write_parquet(folder / "rejects" / "rejects.parquet")
+
+
+def _pretty(data: Any) -> bytes:
+    return orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n"
