@@ -72,13 +72,13 @@ def run_recipe(
     Raises `RecipeError` for a recipe with problems and `RunError` for a run that cannot finish.
     """
     host = host or Host()
-    loaded, plan = plan_recipe(path, host, pool, overrides)
-    assert loaded.recipe is not None
     engines = host.named("datachef_engines")
     if engine not in engines:
         raise DatachefError(f"no engine {engine!r}", did_you_mean(engine, engines))
     cache = (cache or default_cache()).absolute()
-    folder = (output or Path("corpus") / loaded.recipe.name).absolute()
     setting = Setting(host.files, cache)
     with engines[engine](setting, workers or os.cpu_count() or 1) as running:
+        loaded, plan = plan_recipe(path, host, pool, overrides)
+        assert loaded.recipe is not None
+        folder = (output or Path("corpus") / loaded.recipe.name).absolute()
         return Runner(loaded, plan, host, running, cache, observers).run(folder)

@@ -39,10 +39,12 @@ def check(loaded: Loaded, host: Host) -> dict[str, Survey]:
     limits = {name: _most_tokens(loaded, surveys.get(name), name) for name in loaded.recipe.sources}
     ends = []
     for name in loaded.sources:
-        columns = surveys[name].columns if name in surveys else None
+        known_columns = name in surveys and ("sources", name, "steps") not in loaded.kept_steps
+        columns = surveys[name].columns if known_columns else None
         ends.append(_follow(loaded, source_steps(loaded, name), columns, limits))
     known = [columns for columns in ends if columns is not None]
-    shared = set.intersection(*known) if known and len(known) == len(loaded.sources) else None
+    complete = len(known) == len(loaded.sources) and ("steps",) not in loaded.kept_steps
+    shared = set.intersection(*known) if known and complete else None
     corpus = list(corpus_steps(loaded, host.vocabulary))
     final = _follow(loaded, iter(corpus), shared, limits)
     _check_tokenizer(loaded)

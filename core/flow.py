@@ -33,8 +33,10 @@ def source_steps(loaded: Loaded, name: str) -> Iterator[PlacedStep]:
     if source.take is not None:
         yield PlacedStep(("sources", name, "take"), Take(op="take", rows=source.take))
     for index, operator in enumerate(source.steps):
-        place = ("pool", index) if index < pooled else ("steps", index - pooled)
-        yield PlacedStep(("sources", name, *place), _ready(loaded, operator))
+        place: Location = ("sources", name, "pool", index)
+        if index >= pooled:
+            place = loaded.place(("sources", name, "steps"), index - pooled)
+        yield PlacedStep(place, _ready(loaded, operator))
 
 
 def corpus_steps(loaded: Loaded, vocabulary: Vocabulary) -> Iterator[PlacedStep]:
@@ -44,7 +46,7 @@ def corpus_steps(loaded: Loaded, vocabulary: Vocabulary) -> Iterator[PlacedStep]
     if recipe.mix is not None:
         yield PlacedStep(("mix",), _ready(loaded, recipe.mix))
     for index, operator in enumerate(recipe.steps):
-        yield PlacedStep(("steps", index), _ready(loaded, operator))
+        yield PlacedStep(loaded.place(("steps",), index), _ready(loaded, operator))
     if recipe.task is None:
         return
     written = {operator.op for operator in recipe.steps}

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ValidationError
 from datachef.core import document as documents
 from datachef.core.document import Document, Location
 from datachef.core.host import Host
-from datachef.core.problems import Problem, did_you_mean, dotted
+from datachef.core.problems import Problem, did_you_mean, dotted, parts
 from datachef.core.recipe import Pool, Recipe
+from datachef.core.salvage import salvage
 from datachef.core.source import Source
 from datachef.core.structure import problems_of
 from datachef.core.task import Task
@@ -29,7 +30,8 @@ class Loaded:
     """A recipe and everything it refers to; `recipe` is None where it could not be understood.
 
     `sources` are those of the recipe, taken from the pool where the recipe only names them, with
-    paths resolved. `bound` says that the recipe may use nothing but the pool's sources.
+    paths resolved. `bound` says that the recipe may use nothing but the pool's sources. Where
+    steps were too wrong to be understood, `kept_steps` tells which ones are left of their list.
     """
 
     document: Document
@@ -39,6 +41,12 @@ class Loaded:
     sources: dict[str, Source] = field(default_factory=dict)
     bound: bool = False
     problems: list[Problem] = field(default_factory=list)
+    kept_steps: dict[Location, list[int]] = field(default_factory=dict)
+
+    def place(self, steps: Location, index: int) -> Location:
+        """Where a step stands in the document, in which there may be wrong ones before it."""
+        kept = self.kept_steps.get(steps)
+        return (*steps, index if kept is None else kept[index])
 
     def beside(self, name: str) -> Path:
         """A path that the recipe names, relative to its own folder."""
@@ -77,6 +85,7 @@ def understand(
         _override(loaded, override)
     _fill_empty_sources(document.data)
     recipe = _validated(document, host.vocabulary.recipe_model, host, loaded.problems)
+    recipe = recipe if recipe is not None else _salvaged(loaded, host.vocabulary.recipe_model)
     if recipe is None:
         return loaded
     loaded.recipe = recipe
@@ -99,6 +108,19 @@ def understand(
     return loaded
 
 
+def _salvaged(loaded: Loaded, model: type[Recipe]) -> Recipe | None:
+    """The recipe without its mistakes, so that what else is wrong with it is found as well."""
+    rest = salvage(loaded.document.data, [parts(problem.path) for problem in loaded.problems])
+    if rest is None:
+        return None
+    try:
+        recipe = model.model_validate(rest[0])
+    except ValidationError:
+        return None
+    loaded.kept_steps = rest[1]
+    return recipe
+
+
 def _override(loaded: Loaded, override: str) -> None:
     path, equals, text = override.partition("=")
     parsed = documents.parse(text or "null")
@@ -106,8 +128,8 @@ def _override(loaded: Loaded, override: str) -> None:
         loaded.add("bad_override", (), f"--set {override!r} is not a.b=value")
         return
     here: Any = loaded.document.data
-    parts = path.replace("[", ".").replace("]", "").split(".")
-    for index, part in enumerate(parts):
+    words = path.replace("[", ".").replace("]", "").split(".")
+    for index, part in enumerate(words):
         key: Any = int(part) if isinstance(here, list) and _INDEX.fullmatch(part) else part
         fits = isinstance(here, dict) or (
             isinstance(here, list) and isinstance(key, int) and key < len(here)
@@ -115,7 +137,7 @@ def _override(loaded: Loaded, override: str) -> None:
         if not fits:
             loaded.add("bad_override", (), f"--set {override!r}: there is no place {path!r}")
             return
-        if index == len(parts) - 1:
+        if index == len(words) - 1:
             here[key] = parsed.data
         else:
             here = here.setdefault(key, {}) if isinstance(here, dict) else here[key]

@@ -19,6 +19,8 @@ from datachef.core.errors import RunError
 from datachef.core.run.stage import Task, to_data
 
 ATTEMPTS = 2
+# Workers that are started before there is work: they load their plugins while the run is planned.
+EARLY = 4
 
 
 class WorkerDiedError(Exception):
@@ -88,6 +90,8 @@ class LocalEngine(Engine):
         self._live: dict[int, _Worker] = {}
         self._lock = threading.Lock()
         self._closed = False
+        for slot in range(min(self._workers, EARLY)):
+            self._worker(slot)
 
     def map(
         self, tasks: Sequence[Task], progress: Progress

@@ -14,7 +14,9 @@ from datachef.core.source import RawRow, Source, SourceError, Unit
 from datachef.plugins.sources.readers import READERS, scan_parquet
 from datachef.plugins.sources.storage import File, find, is_compressed, is_url, kind
 
-UNIT_BYTES = 32 * 2**20
+# A unit is small, so that workers end together, but a file is not cut into more than so many.
+UNIT_BYTES = 8 * 2**20
+MOST_UNITS = 256
 
 _Path = Annotated[str, Field(min_length=1, max_length=4096)]
 
@@ -65,8 +67,9 @@ class FileSource(Source):
         if form == "parquet":
             yield from _row_ranges(file, place)
         elif READERS[form] is READERS["jsonl"] and not is_compressed(file.path) and file.size:
-            for start in range(0, file.size, UNIT_BYTES):
-                stop = min(start + UNIT_BYTES, file.size)
+            step = max(UNIT_BYTES, -(-file.size // MOST_UNITS))
+            for start in range(0, file.size, step):
+                stop = min(start + step, file.size)
                 yield _unit(file, place | {"start": start, "stop": stop}, stop - start)
         else:
             yield _unit(file, place | {"by_line": self.rows == "line"}, file.size)
@@ -82,7 +85,7 @@ def _row_ranges(file: File, place: dict[str, Any]) -> Iterator[Unit]:
         rows = scan_parquet(file.path).select(pl.len()).collect().item()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise SourceError("broken_file", f"{file.name}: {str(error).splitlines()[0]}") from error
-    step = max(1, rows * UNIT_BYTES // max(file.size, 1))
+    step = max(1, rows * UNIT_BYTES // max(file.size, 1), -(-rows // MOST_UNITS))
     for start in range(0, rows, step):
         stop = min(start + step, rows)
         yield _unit(
