@@ -3,9 +3,10 @@
     python benchmarks/throughput.py [FILES...] [--workers 2] [--peers datatrove,data_juicer]
 
 Gopher quality, Gopher repetition, C4 and FineWeb quality, exact and MinHash deduplication, over the
-same jsonl on the same cores; each peer in an environment of its own, made on first use. Prints
-megabytes of text per second and core, peak memory, rows kept, the ratios, and how often ours and
-datatrove's filters decide alike on single documents. Run it on a machine that does nothing else.
+same jsonl on the same cores; each peer in an environment of its own, made on first use. Times are
+those of whole commands, from start to exit. Prints megabytes of text per second and core, peak
+memory, rows kept, the ratios, and how often ours and datatrove's filters decide alike on single
+documents. Run it on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def text_megabytes(path: Path) -> float:
 
 
 def run_ours(source: Path, folder: Path, workers: int) -> dict[str, Any]:
-    """A fresh `chef run`, start of the processes included."""
+    """A fresh `chef run`, with an empty cache."""
     folder.mkdir()
     recipe = folder / "recipe.yaml"
     recipe.write_text(RECIPE.format(input=source))
@@ -86,14 +87,16 @@ def run_ours(source: Path, folder: Path, workers: int) -> dict[str, Any]:
 
 
 def run_peer(name: str, source: Path, folder: Path, workers: int) -> dict[str, Any]:
-    """A peer's own pipeline, imports not timed."""
+    """A peer's own pipeline as a command, timed from outside like ours."""
     more = ["--chain"] if name == "datatrove" else []
     command = [str(peer_python(name)), str(HERE / "peers" / f"run_{name}.py"), str(source),
                str(folder), "--workers", str(workers), *more]  # fmt: skip
     with (folder.parent / f"{name}.log").open("wb") as log:
+        started = time.perf_counter()
         subprocess.run(command, check=True, stdout=log, stderr=log)
+        seconds = time.perf_counter() - started
     summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
-    return summary
+    return summary | {"seconds": seconds}
 
 
 def agreement(source: Path, folder: Path) -> dict[str, float]:
@@ -128,6 +131,7 @@ def main() -> None:
     parser.add_argument("files", nargs="*", help="jsonl or jsonl.gz; 80 MB of web pages by default")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--peers", default="datatrove,data_juicer")
+    parser.add_argument("--no-agreement", action="store_true", help="leave out the decisions")
     options = parser.parse_args()
     files = options.files or sorted(map(str, DATA.glob("web/part-00[0-3].jsonl.gz")))
     if not files:
@@ -140,8 +144,10 @@ def compare(source: Path, work: Path, options: argparse.Namespace) -> None:
     """Runs everybody and prints the table."""
     megabytes = text_megabytes(source)
     print(f"{megabytes:.1f} MB of text, {options.workers} workers")
-    results = {"datachef": run_ours(source, work / "ours", options.workers)}
     peers = [name for name in options.peers.split(",") if name]
+    for name in peers:
+        peer_python(name)
+    results = {"datachef": run_ours(source, work / "ours", options.workers)}
     for name in peers:
         results[name] = run_peer(name, source, work / name, options.workers)
     ours = results["datachef"]["seconds"]
@@ -154,7 +160,7 @@ def compare(source: Path, work: Path, options: argparse.Namespace) -> None:
             f"| {name} | {result['seconds']:.1f} | {speed:.2f} | {result['seconds'] / ours:.1f} "
             f"| {result['cpu_seconds']:.0f} | {result['peak_memory_mb']:.0f} MB | {kept:,} |"
         )
-    if "datatrove" in peers:
+    if "datatrove" in peers and not options.no_agreement:
         for name, share in agreement(source, work).items():
             print(f"{name}: decides like datatrove on {share:.2%} of single documents")
 

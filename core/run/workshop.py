@@ -39,7 +39,7 @@ class Workshop:
     """Carries out tasks one after the other; knows nothing of other workers."""
 
     def __init__(self, host: Host, cache: Path) -> None:
-        self._host = host
+        self._vocabulary = host.vocabulary
         self.store = Store(cache)
         self._services = Services(host.named("datachef_llm_backends"), cache / "llm")
         self._stage: tuple[StageSpec, BuiltStage] | None = None
@@ -87,7 +87,7 @@ class Workshop:
         return record
 
     def _operator(self, step: StepSpec) -> Any:
-        return self._host.vocabulary.operator(step.data).connect(self._services)
+        return self._vocabulary.operator(step.data).connect(self._services)
 
     def _step(self, spec: StepSpec) -> Step:
         decision = None
@@ -102,7 +102,7 @@ class Workshop:
         if self._stage is None or self._stage[0] != spec:
             source = None
             if spec.source is not None:
-                source = self._host.vocabulary.source(spec.source.key, spec.source.data)
+                source = self._vocabulary.source(spec.source.key, spec.source.data)
             built = BuiltStage(
                 steps=tuple(self._step(step) for step in spec.steps),
                 source=source,
