@@ -6,18 +6,19 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from datachef.core.check import check
 from datachef.core.engine import Setting
 from datachef.core.errors import DatachefError, RecipeError
 from datachef.core.host import Host
-from datachef.core.loading import Loaded, load
 from datachef.core.observer import RunObserver
 from datachef.core.problems import did_you_mean
-from datachef.core.run.plan import Plan, Planner
-from datachef.core.run.report import Report
-from datachef.core.run.runner import Runner
-from datachef.core.survey import Survey
+
+if TYPE_CHECKING:
+    from datachef.core.loading import Loaded
+    from datachef.core.run.plan import Plan
+    from datachef.core.run.report import Report
+    from datachef.core.survey import Survey
 
 CACHE = "DATACHEF_CACHE"
 
@@ -39,6 +40,9 @@ def check_recipe(
     path: Path, host: Host, pool: Path | None = None, overrides: Sequence[str] = ()
 ) -> Checked:
     """Finds all problems of a recipe file; raises nothing for a mistake in it."""
+    from datachef.core.check import check
+    from datachef.core.loading import load
+
     loaded = load(path, host, pool, overrides)
     surveys = check(loaded, host)
     loaded.problems.sort(key=lambda problem: (problem.file, problem.line, problem.column))
@@ -49,6 +53,8 @@ def plan_recipe(
     path: Path, host: Host, pool: Path | None = None, overrides: Sequence[str] = ()
 ) -> tuple[Loaded, Plan]:
     """The stages of a recipe file. Raises `RecipeError` with all problems where it has any."""
+    from datachef.core.run.plan import Planner
+
     checked = check_recipe(path, host, pool, overrides)
     if checked.loaded.problems:
         raise RecipeError(checked.loaded.problems)
@@ -78,6 +84,9 @@ def run_recipe(
     cache = (cache or default_cache()).absolute()
     setting = Setting(host.files, cache)
     with engines[engine](setting, workers or os.cpu_count() or 1) as running:
+        # only now what is slow to import: the workers are importing meanwhile
+        from datachef.core.run.runner import Runner
+
         loaded, plan = plan_recipe(path, host, pool, overrides)
         assert loaded.recipe is not None
         folder = (output or Path("corpus") / loaded.recipe.name).absolute()
