@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from datachef.core import document as documents
 from datachef.core.document import Document, Location
 from datachef.core.host import Host
-from datachef.core.problems import Problem, did_you_mean, dotted, parts
-from datachef.core.recipe import Pool, Recipe
+from datachef.core.problems import Problem, did_you_mean, dotted
+from datachef.core.recipe import Recipe
 from datachef.core.salvage import salvage
 from datachef.core.source import Source
 from datachef.core.structure import problems_of
 from datachef.core.task import Task
-from datachef.core.vocabulary import PooledSource
+from datachef.core.vocabulary import PooledSource, Vocabulary
 
 _INDEX = re.compile(r"[0-9]{1,9}")
 
@@ -84,8 +84,10 @@ def understand(
     for override in overrides:
         _override(loaded, override)
     _fill_empty_sources(document.data)
-    recipe = _validated(document, host.vocabulary.recipe_model, host, loaded.problems)
-    recipe = recipe if recipe is not None else _salvaged(loaded, host.vocabulary.recipe_model)
+    model = host.vocabulary.recipe_model
+    recipe, mistakes = _validated(document, model, host)
+    loaded.problems += mistakes.values()
+    recipe = recipe if recipe is not None else _salvaged(loaded, model, mistakes)
     if recipe is None:
         return loaded
     loaded.recipe = recipe
@@ -108,9 +110,11 @@ def understand(
     return loaded
 
 
-def _salvaged(loaded: Loaded, model: type[Recipe]) -> Recipe | None:
+def _salvaged(
+    loaded: Loaded, model: type[Recipe], mistakes: Mapping[Location, Problem]
+) -> Recipe | None:
     """The recipe without its mistakes, so that what else is wrong with it is found as well."""
-    rest = salvage(loaded.document.data, [parts(problem.path) for problem in loaded.problems])
+    rest = salvage(loaded.document.data, mistakes)
     if rest is None:
         return None
     try:
@@ -151,15 +155,16 @@ def _fill_empty_sources(data: dict[str, Any]) -> None:
             sources[name] = {} if source is None else source
 
 
-def _validated(document: Document, model: type[Any], host: Host, problems: list[Problem]) -> Any:
+def _validated(
+    document: Document, model: type[Any], host: Host
+) -> tuple[Any, dict[Location, Problem]]:
+    """What the document says, or None and the mistakes by their places."""
     try:
-        return model.model_validate(document.data)
+        return model.model_validate(document.data), {}
     except ValidationError as error:
-        problems += problems_of(error, document, model, host.vocabulary, host.broken)
-        return None
+        return None, problems_of(error, document, model, host.vocabulary, host.broken)
     except RecursionError:
-        problems.append(document.locate(Problem("too_deep", "nested too deeply"), ()))
-        return None
+        return None, {(): document.locate(Problem("too_deep", "nested too deeply"), ())}
 
 
 def _located(
@@ -187,7 +192,7 @@ def _load_task(loaded: Loaded, path: Path, pool: Path | None) -> Task | None:
     try:
         return Task.located(document.data, path.parent)
     except ValidationError as error:
-        loaded.problems += _plain_problems(error, document, Task)
+        loaded.problems += problems_of(error, document, Task, Vocabulary(), []).values()
         return None
 
 
@@ -204,7 +209,8 @@ def _load_pool(
     document = _referred(loaded, path, "pool")
     if document is None:
         return {}
-    pool: Pool | None = _validated(document, host.vocabulary.pool_model, host, loaded.problems)
+    pool, mistakes = _validated(document, host.vocabulary.pool_model, host)
+    loaded.problems += mistakes.values()
     if pool is None:
         return {}
     pooled = {}
@@ -249,11 +255,3 @@ def _referred(loaded: Loaded, path: Path, field_name: str) -> Document | None:
         else:
             loaded.problems.append(problem)
     return None if document.problems else document
-
-
-def _plain_problems(
-    error: ValidationError, document: Document, model: type[BaseModel]
-) -> list[Problem]:
-    from datachef.core.vocabulary import Vocabulary
-
-    return problems_of(error, document, model, Vocabulary(), [])

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from datachef.core.document import Location
+from datachef.core.problems import Problem
 
 # Fields without which a recipe is still worth checking.
 _OPTIONAL = {"description", "mix", "output", "rejects", "seed", "tokenizer"}
 
 
 def salvage(
-    data: Any, mistakes: Iterable[Location]
+    data: Any, mistakes: Mapping[Location, Problem]
 ) -> tuple[Any, dict[Location, list[int]]] | None:
     """The document without the steps and fields that are wrong.
 
@@ -22,12 +23,12 @@ def salvage(
     """
     data = copy.deepcopy(data)
     wrong_steps: dict[Location, set[int]] = {}
-    for mistake in mistakes:
+    for mistake, problem in mistakes.items():
         if step := _step_of(mistake):
             wrong_steps.setdefault(step[:-1], set()).add(int(step[-1]))
         elif mistake and mistake[0] in _OPTIONAL:
             data.pop(mistake[0], None)
-        elif not _drop_unknown(data, mistake):
+        elif problem.code != "unknown_field" or not _drop(data, mistake):
             return None
     kept = {}
     for place, wrong in wrong_steps.items():
@@ -51,7 +52,7 @@ def _step_of(mistake: Location) -> Location | None:
     return None
 
 
-def _drop_unknown(data: Any, mistake: Location) -> bool:
+def _drop(data: Any, mistake: Location) -> bool:
     """Drops a field that the recipe or a source should not have."""
     at_top = len(mistake) == 1
     in_source = len(mistake) == 3 and mistake[0] == "sources"

@@ -28,8 +28,8 @@ def problems_of(
     model: type[BaseModel],
     vocabulary: Vocabulary,
     broken: list[Plugin],
-) -> list[Problem]:
-    """Every mistake that validation found, each at its place in the document.
+) -> dict[Location, Problem]:
+    """Every mistake that validation found, by its place in the document.
 
     What several types of one value say of it is one mistake.
     """
@@ -40,7 +40,7 @@ def problems_of(
         if location in found and found[location].message != problem.message:
             problem = replace(problem, message=f"{found[location].message}, or {problem.message}")
         found[location] = document.locate(problem, location)
-    return list(found.values())
+    return found
 
 
 def _place(item: Any, data: Any) -> Location:
