@@ -44,11 +44,9 @@ class CorpusOperator(Operator):
         """
         from datachef.core.accounting import rejected
 
-        marked = batch.join(
-            decision.select("id", "reason"), on="id", how="left", maintain_order="left"
-        )
-        keep = marked["reason"].is_null()
-        return Outcome(batch.filter(keep), rejected(batch, keep, marked["reason"]))
+        reason = _decided(batch, decision, "reason")
+        keep = reason.is_null()
+        return Outcome(batch.filter(keep), rejected(batch, keep, reason))
 
 
 class MixOperator(CorpusOperator):
@@ -68,26 +66,25 @@ class MixOperator(CorpusOperator):
         return ("over_budget",)
 
     def apply(self, batch: pl.DataFrame, decision: pl.DataFrame) -> Outcome:
+        import numpy as np
         import polars as pl
 
         from datachef.core.accounting import rejected
 
-        marked = batch.join(
-            decision.select("id", "copies"), on="id", how="left", maintain_order="left"
-        )
-        copies = marked["copies"].fill_null(1)
+        copies = _decided(batch, decision, "copies").fill_null(1)
         dropped = rejected(batch, copies > 0, "over_budget")
-        number = pl.int_range(pl.len()).over("_row")
-        rows = (
-            batch.with_row_index("_row")
-            .with_columns(copies.alias("_copies"))
-            .filter(pl.col("_copies") > 0)
-            .with_columns(pl.col("_copies").cast(pl.Int64).repeat_by(pl.col("_copies")))
-            .explode("_copies")
-            .with_columns(number.alias("_number"))
-        )
-        suffix = pl.lit("~") + (pl.col("_number") + 1).cast(pl.String)
-        named = pl.when(pl.col("_number") > 0).then(pl.col("id") + suffix).otherwise(pl.col("id"))
-        rows = rows.with_columns(named.alias("id")).drop("_row", "_copies", "_number")
+        taken = pl.Series(np.repeat(np.arange(batch.height), copies.to_numpy()))
+        rows = batch[taken]
+        number = taken.to_frame("row").select(pl.int_range(pl.len()).over("row")).to_series()
+        suffix = pl.when(number > 0).then("~" + (number + 1).cast(pl.String)).otherwise(pl.lit(""))
+        rows = rows.with_columns(pl.col("id") + suffix)
         kept = batch.height - (0 if dropped is None else dropped.height)
         return Outcome(rows, dropped, created=rows.height - kept)
+
+
+def _decided(batch: pl.DataFrame, decision: pl.DataFrame, column: str) -> pl.Series:
+    """What was decided of each row, null where it is not mentioned."""
+    ids = batch.select("id")
+    return ids.join(decision.select("id", column), on="id", how="left", maintain_order="left")[
+        column
+    ]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from datachef.core.api import run_recipe
@@ -121,3 +122,25 @@ def test_rows_that_failed_for_now_are_tried_again(
     assert third.units_cached == third.units
     assert len(llm_server.calls) == asked + 1
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["operators"]
+
+
+def test_fields_of_the_data_may_have_any_name(tmp_path: Path, host: Host) -> None:
+    names = ("reason", "copies", "detail", "_row", "_words", "number", "tokens", "step")
+    rows = [{"text": text, **dict.fromkeys(names, "mine")} for text in ["a", "b", "a", "c"]]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "name: names\nsources:\n  pages: {path: a.jsonl}\n"
+        "mix: {op: weighted_mix, weights: {pages: 1}, budget: {rows: 5}, max_epochs: 2}\n"
+        "steps:\n  - op: first_of_each_text\n  - op: gopher_quality_filter\n    min_words: 0\n"
+        "    min_mean_word_length: 0\n    min_stop_words: 0\n"
+        f"output: {{columns: [{', '.join(names[:-2])}, original_tokens]}}\n"
+    )
+    cache = tmp_path / "cache"
+    report = run_recipe(recipe, tmp_path / "out", host=host, engine="inline", cache=cache)
+    assert report.ledger["mix"].rows_out == 5
+    assert report.ledger["steps[0]"].dropped == {"copy": 2}
+    written = pl.read_parquet(tmp_path / "out" / "data" / "*.parquet")
+    assert written["text"].to_list() == ["a", "b", "c"]
+    for name in (*names[:-2], "original_tokens"):
+        assert set(written[name]) == {"mine"}
