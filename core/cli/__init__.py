@@ -20,7 +20,11 @@ _HELP = """Turn raw sources into an LLM training corpus, with every document acc
 def build(host: Host) -> typer.Typer:
     """The command line with the commands of all plugins."""
     app = typer.Typer(
-        help=_HELP, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
+        help=_HELP,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        rich_markup_mode=None,  # rich takes longer to import than all the rest
     )
     for module in (running, checking, catalogue, doctor):
         module.register(app)
