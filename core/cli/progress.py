@@ -27,7 +27,7 @@ class ProgressBar(RunObserver):
     def __init__(self) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=16),
             DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(),
