@@ -51,14 +51,19 @@ class Filter(Operator):
         """The signals that last, in order."""
         return [name for name in self.signals() if not name.startswith("_")]
 
-    def signal_identity(self) -> dict[str, Any]:
-        """All that the signals depend on: everything but the thresholds."""
-        thresholds = {
+    @classmethod
+    def thresholds(cls) -> set[str]:
+        """The parameters that only rules read."""
+        return {
             name
-            for name, field in type(self).model_fields.items()
+            for name, field in cls.model_fields.items()
             if isinstance(field.json_schema_extra, dict)
             and field.json_schema_extra.get("threshold")
         }
+
+    def signal_identity(self) -> dict[str, Any]:
+        """All that the signals depend on: everything but the thresholds."""
+        left_out = self.thresholds() | {"keep_signals"}
         parameters = self.identity()["parameters"]
-        kept = {k: v for k, v in parameters.items() if k not in thresholds | {"keep_signals"}}
+        kept = {name: value for name, value in parameters.items() if name not in left_out}
         return {"op": self.op, "version": self.version, "parameters": kept}

@@ -23,6 +23,7 @@ from datachef.core.operator import Operator
 from datachef.core.run.chain import Chain, Step
 from datachef.core.run.ledger import Entry
 from datachef.core.run.tokens import TokenCounter
+from datachef.core.signals import measure
 from datachef.core.transform import Transform
 
 ODD_TEXTS = (
@@ -136,10 +137,18 @@ class OperatorContract:
         assert not unknown, f"reasons() does not name {unknown}"
 
     def test_thresholds_do_not_touch_signals(self) -> None:
-        """What only rules read is marked with `threshold()`; the other way round would be stale."""
-        if isinstance(self.operator, Filter):
-            names = set(self.operator.identity()["parameters"])
-            assert set(self.operator.signal_identity()["parameters"]) <= names
+        """What signals read is no `threshold()`: signals from the cache would be stale."""
+        if not isinstance(self.operator, Filter):
+            return
+        rows = self.batch()
+        expected = measure(self.operator, rows)
+        schema = type(self.operator).model_json_schema()["properties"]
+        for name in self.operator.thresholds():
+            for bound in ("minimum", "maximum"):
+                if bound in schema[name]:
+                    changed = self.operator.model_dump() | {name: schema[name][bound]}
+                    other = type(self.operator).model_validate(changed)
+                    assert measure(other, rows).equals(expected), f"{name} changes the signals"
 
     def outcome(self, batches: list[pl.DataFrame]) -> tuple[pl.DataFrame, Entry]:
         """The rows that the operator lets through, and its entry in the ledger."""

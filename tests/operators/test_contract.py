@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import pytest
 
+from datachef.core.filter import Filter
 from datachef.core.host import Host
 from datachef.core.llm import Completion, LLMBackend, Request
+from datachef.core.operator import threshold
 from datachef.core.services import Services
 from datachef.core.testing import OperatorContract
 
@@ -76,3 +78,24 @@ def test_every_operator_has_a_case() -> None:
         fields = VOCABULARY[name].model_fields
         if any(field.is_required() for key, field in fields.items() if key != "op"):
             assert name in EXAMPLES
+
+
+class Careless(Filter):
+    """Drops long text, by a signal that depends on what is said to be a threshold."""
+
+    op: Literal["careless"] = "careless"
+    limit: int = threshold(10, ge=1, le=100, description="Longest text.")
+
+    def signals(self) -> Mapping[str, pl.Expr]:
+        return {"over": pl.col("text").str.len_chars().cast(pl.Int64) - self.limit}
+
+    def rules(self) -> Mapping[str, pl.Expr]:
+        return {"too_long": pl.col("over") > 0}
+
+
+def test_the_contract_notices_a_stale_signal() -> None:
+    class Contract(OperatorContract):
+        operator = Careless()
+
+    with pytest.raises(AssertionError, match="limit changes the signals"):
+        Contract().test_thresholds_do_not_touch_signals()
