@@ -50,5 +50,8 @@ def main() -> None:
         for note in getattr(error, "__notes__", []):
             print(note, file=sys.stderr)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted: run the same command to go on from here", file=sys.stderr)
+        sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)

@@ -167,7 +167,8 @@ def test_an_interrupt_says_how_to_go_on(recipe: Path, tmp_path: Path, trouble: s
     command = [sys.executable, "-m", "datachef.core.cli", "--plugin", trouble, "run", str(recipe),
                "--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    time.sleep(1.5)
+    while not list((tmp_path / "cache").glob("units/*/*.json")):  # it is in the middle of its work
+        time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
