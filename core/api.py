@@ -86,8 +86,9 @@ def run_recipe(
     with engines[engine](setting, workers or os.cpu_count() or 1) as running:
         # only now what is slow to import: the workers are importing meanwhile
         from datachef.core.run.runner import Runner
+        from datachef.core.run.store import Store
 
         loaded, plan = plan_recipe(path, host, pool, overrides)
         assert loaded.recipe is not None
         folder = (output or Path("corpus") / loaded.recipe.name).absolute()
-        return Runner(loaded, plan, host, running, cache, observers).run(folder)
+        return Runner(loaded, plan, host, running, Store(cache), observers).run(folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from datachef.core.document import Location
@@ -24,16 +24,18 @@ DERIVED = {"tokens"}
 MOST_COMPRESSION = 100
 
 
-def check(loaded: Loaded, host: Host) -> dict[str, Survey]:
+def check(
+    loaded: Loaded, host: Host, look: Callable[[Source], Survey] = survey
+) -> dict[str, Survey]:
     """Adds to `loaded.problems` all that is wrong, and returns what the sources offer.
 
-    Reads no data beyond the first rows of each source.
+    Reads no data beyond the first rows of each source; `look` may remember what it saw before.
     """
     surveys: dict[str, Survey] = {}
     if loaded.recipe is None:
         return surveys
     for name, source in loaded.sources.items():
-        found = _survey(loaded, name, source)
+        found = _survey(loaded, name, source, look)
         if found is not None:
             surveys[name] = found
     limits = {name: _most_tokens(loaded, surveys.get(name), name) for name in loaded.recipe.sources}
@@ -65,13 +67,15 @@ def _ask_the_house(loaded: Loaded, host: Host) -> None:
         loaded.add("broken_rule", (), message)
 
 
-def _survey(loaded: Loaded, name: str, source: Source) -> Survey | None:
+def _survey(
+    loaded: Loaded, name: str, source: Source, look: Callable[[Source], Survey]
+) -> Survey | None:
     place: Location = ("sources", name)
     inner = (*place, source.key) if (*place, source.key) in loaded.document.places else place
     if not _check_requirements(loaded, inner, source.key, source.requires()):
         return None
     try:
-        return survey(source)
+        return look(source)
     except SourceError as error:
         loaded.add(error.code, inner, f"source {name}: {error}", error.hint)
     except (OSError, ValueError) as error:

@@ -20,6 +20,14 @@ class Context:
     sources: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Size:
+    """How much a source holds."""
+
+    rows: float
+    tokens: float
+
+
 class CorpusOperator(Operator):
     """Summarizes batches in parallel, decides once, applies the decision in parallel.
 
@@ -28,6 +36,8 @@ class CorpusOperator(Operator):
     """
 
     shape: ClassVar[str] = "corpus"
+    # Whether of rows with the same content one stays: repeating a row before it is in vain.
+    removes_copies: ClassVar[bool] = False
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
         """A small table about the batch; must not depend on where batches are cut."""
@@ -61,6 +71,14 @@ class MixOperator(CorpusOperator):
     def shares(self) -> Mapping[str, float] | None:
         """The weight of each source, where the operator names them."""
         return None
+
+    def epochs(self, sizes: Mapping[str, Size]) -> Mapping[str, float]:
+        """How often a row of each source is taken on average, for sources of these sizes.
+
+        What `resolve` would decide, told without looking at rows; every source once where a mix
+        does not say otherwise.
+        """
+        return dict.fromkeys(sizes, 1.0)
 
     def reasons(self) -> tuple[str, ...]:
         return ("over_budget",)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from datachef.core.run.stage import Task
+    from datachef.core.run.store import Store
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,19 @@ class Engine(ABC):
 
 
 class InlineEngine(Engine):
-    """Carries tasks out in the calling process, one by one: for small runs and debuggers."""
+    """Carries tasks out in the calling process, one by one: for small runs and debuggers.
 
-    def __init__(self, setting: Setting, workers: int = 1) -> None:
+    With a `store` results go there, and signals stay in memory: for recipes that are tried in
+    series.
+    """
+
+    def __init__(self, setting: Setting, workers: int = 1, *, store: Store | None = None) -> None:
         from datachef.core.host import Host
+        from datachef.core.run.text_memory import TextMemory
         from datachef.core.run.workshop import Workshop
 
-        self._workshop = Workshop(Host(setting.plugin_files), setting.cache)
+        texts = TextMemory() if store is not None else None
+        self._workshop = Workshop(Host(setting.plugin_files), setting.cache, store, texts)
 
     def map(
         self, tasks: Sequence[Task], progress: Progress

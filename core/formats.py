@@ -59,7 +59,8 @@ def _string(value: Any, name: str) -> str:
     raise RowError("schema_mismatch", f"the field {name!r} is not text")
 
 
-def _fill(row: Mapping[str, Any], spec: str) -> str:
+def fill(row: Mapping[str, Any], spec: str) -> str:
+    """The text that a field, or a composition of fields, has in a row. Raises `RowError`."""
     if "{" not in spec:
         return _string(_reach(row, spec), spec)
     return _SLOT.sub(lambda slot: _string(_reach(row, slot[1]), slot[1]), spec)
@@ -101,7 +102,7 @@ class TextFormat(_Format):
     text: str = Field("text", description="The field with the text.")
 
     def convert(self, row: Mapping[str, Any]) -> str:
-        return _fill(row, self.text)
+        return fill(row, self.text)
 
 
 class MessagesFormat(_Format):
@@ -150,11 +151,11 @@ class AlpacaFormat(_Format):
         return ("instruction", "output")
 
     def convert(self, row: Mapping[str, Any]) -> Turns:
-        prompt = _fill(row, self.instruction)
+        prompt = fill(row, self.instruction)
         extra = row.get(self.input)
         if isinstance(extra, str) and extra.strip():
             prompt = f"{prompt}\n\n{extra}"
-        return _pair(prompt, _fill(row, self.output))
+        return _pair(prompt, fill(row, self.output))
 
 
 class PromptFormat(_Format):
@@ -165,10 +166,10 @@ class PromptFormat(_Format):
     system: str | None = Field(None, description="The field with a system message.")
 
     def convert(self, row: Mapping[str, Any]) -> Turns:
-        turns = _pair(_fill(row, self.prompt), _fill(row, self.completion))
+        turns = _pair(fill(row, self.prompt), fill(row, self.completion))
         if self.system is None:
             return turns
-        return [{"role": "system", "content": _fill(row, self.system)}, *turns]
+        return [{"role": "system", "content": fill(row, self.system)}, *turns]
 
 
 def _pair(prompt: str, completion: str) -> Turns:

@@ -30,8 +30,9 @@ class Loaded:
     """A recipe and everything it refers to; `recipe` is None where it could not be understood.
 
     `sources` are those of the recipe, taken from the pool where the recipe only names them, with
-    paths resolved. `bound` says that the recipe may use nothing but the pool's sources. Where
-    steps were too wrong to be understood, `kept_steps` tells which ones are left of their list.
+    paths resolved; `pool` are all those of the pool. `bound` says that the recipe may use nothing
+    but these. Where steps were too wrong to be understood, `kept_steps` tells which ones are left
+    of their list.
     """
 
     document: Document
@@ -39,6 +40,7 @@ class Loaded:
     recipe: Recipe | None = None
     task: Task | None = None
     sources: dict[str, Source] = field(default_factory=dict)
+    pool: dict[str, Source] = field(default_factory=dict)
     bound: bool = False
     problems: list[Problem] = field(default_factory=list)
     kept_steps: dict[Location, list[int]] = field(default_factory=dict)
@@ -93,7 +95,7 @@ def understand(
     loaded.recipe = recipe
     if recipe.task is not None:
         loaded.task = _load_task(loaded, loaded.beside(recipe.task), pool)
-    pooled = _load_pool(loaded, recipe, host, pool)
+    pooled = loaded.pool = _load_pool(loaded, recipe, host, pool)
     for name, source in recipe.sources.items():
         place: Location = ("sources", name)
         if isinstance(source, PooledSource):
@@ -190,7 +192,7 @@ def _load_task(loaded: Loaded, path: Path, pool: Path | None) -> Task | None:
     if document is None:
         return None
     try:
-        return Task.located(document.data, path.parent)
+        return Task.model_validate(document.data).located_in(path.parent)
     except ValidationError as error:
         loaded.problems += problems_of(error, document, Task, Vocabulary(), []).values()
         return None

@@ -112,6 +112,11 @@ class Operator(BaseModel):
         """This operator with what it leaves open filled in from the task of the recipe."""
         return self
 
+    def scaled(self, factor: float) -> Operator:
+        """This operator for a corpus `factor` times as large: what it counts in rows or tokens of
+        the whole corpus goes along."""
+        return self
+
     def connect(self, services: Services) -> Operator:
         """This operator with the connections it needs; called where it is going to run."""
         return self

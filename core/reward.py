@@ -3,30 +3,65 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datachef.core.document import Document
 
 
 @dataclass(frozen=True)
 class Score:
     """A prediction, never a bare number.
 
-    `value` is the expected score in [0, 1], `uncertainty` its standard error, `parts` what it is
-    made of by name, `gate` the name of the gate that failed, if one did, and `off_support` tells
-    that the recipe lies where nothing like it was measured.
+    `value` is what a policy climbs: in [-1, 1] the pessimistic prediction (`predicted` less a
+    multiple of `uncertainty`), in [-2, -1) for a recipe that a gate or guardrail stopped, higher
+    the further it came. `predicted` is the expected measured score in [0, 1], `interval` where that
+    lies with the probability that the reward promises, and `parts` what it is made of, by name.
+    `gate` names the gate that stopped the recipe, `reasons` say why in words, and `off_support`
+    tells that nothing like the recipe was measured.
     """
 
     value: float
-    uncertainty: float
+    predicted: float | None = None
+    uncertainty: float = 0.0
+    interval: tuple[float, float] | None = None
     parts: Mapping[str, float] = field(default_factory=dict)
     gate: str = ""
+    reasons: tuple[str, ...] = ()
     off_support: bool = False
 
 
 class Reward(ABC):
-    """Scores recipes for the task that they name, without training on what they make."""
+    """Scores recipes for one task, without training on what they make."""
 
     @abstractmethod
-    def score(self, recipe: Path) -> Score:
-        """The score of one recipe file. The same recipe, data and seed give the same score."""
+    def score(self, recipe: Document) -> Score:
+        """The score of one recipe. The same recipe, data and seed give the same score."""
+
+    def score_all(self, recipes: Iterable[Document]) -> list[Score]:
+        """The scores of several recipes, in their order."""
+        return [self.score(recipe) for recipe in recipes]
+
+    def close(self) -> None:  # noqa: B027 - not every reward holds something
+        """Ends processes and gives back what the reward held."""
+
+
+@dataclass(frozen=True)
+class RewardSetting:
+    """What a registered reward is made from.
+
+    `task` is a task.yaml; `pool` binds recipes to its sources; `folder` is where relative paths in
+    recipes begin; `cache` holds what was done before; `plugin_files` are loaded besides installed
+    plugins; `options` are the reward's own, as plain data.
+    """
+
+    task: Path
+    pool: Path | None
+    folder: Path
+    cache: Path
+    plugin_files: tuple[str, ...] = ()
+    seed: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)

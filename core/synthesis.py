@@ -118,6 +118,11 @@ class Synthesis(CorpusOperator):
             "parameters": {k: v for k, v in parameters.items() if k != "max_concurrency"}
         }
 
+    def scaled(self, factor: float) -> Self:
+        if self.budget_tokens is None:
+            return self
+        return self.model_copy(update={"budget_tokens": max(1, round(self.budget_tokens * factor))})
+
     def connect(self, services: Services) -> Self:
         connected = self.model_copy()
         connected._client = services.llm(self.backend)

@@ -16,9 +16,21 @@ class BenchmarkFile(_Model):
     """Test items in a local file (jsonl, jsonl.gz, jsonl.zst, Parquet or CSV)."""
 
     path: str = Field(description="The file, relative to the task file.")
-    prompt: str = Field("prompt", description="The field that holds the question.")
+    prompt: str = Field(
+        "prompt", description='The field with the question, or fields composed: "{context} {ask}".'
+    )
     answer: str = Field("answer", description="The field that holds the gold answer.")
+    reference: str | None = Field(
+        None,
+        description="The field with a worked answer, whose bits per byte are measured; the answer "
+        "itself by default.",
+    )
     choices: str | None = Field(None, description="The field that lists the options, if any.")
+    program: str = Field(
+        "{answer}\n{tests}",
+        description="For unit tests, what is run: fields in braces, {answer} being what is tested; "
+        "a line #SOLUTION# in it also stands for the answer.",
+    )
 
 
 class LMEvalBenchmark(_Model):
@@ -30,9 +42,9 @@ class LMEvalBenchmark(_Model):
 class Examples(_Model):
     """A training split that the corpus should resemble; never the benchmark itself."""
 
-    path: str
-    prompt: str = "prompt"
-    answer: str = "answer"
+    path: str = Field(description="The file, relative to the task file.")
+    prompt: str = Field("prompt", description="The field with the question, or fields composed.")
+    answer: str = Field("answer", description="The field with the answer, or fields composed.")
 
 
 class Budget(_Model):
@@ -62,13 +74,11 @@ class Task(_Model):
     base_model: str = "tiny"
     budget: Budget | None = None
 
-    @classmethod
-    def located(cls, data: dict[str, Any], folder: Path) -> Task:
-        """The task with its relative paths resolved against the folder of its file."""
-        task = cls.model_validate(data)
+    def located_in(self, folder: Path) -> Task:
+        """This task with its relative paths resolved against the folder of its file."""
         updates: dict[str, Any] = {}
         for name in ("benchmark", "examples"):
-            part = getattr(task, name)
+            part = getattr(self, name)
             if part is not None and hasattr(part, "path"):
                 updates[name] = part.model_copy(update={"path": str(folder / part.path)})
-        return task.model_copy(update=updates)
+        return self.model_copy(update=updates)

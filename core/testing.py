@@ -11,13 +11,14 @@ its own, and `sources` for a mix.
 
 from __future__ import annotations
 
+import math
 import pickle
 from typing import ClassVar
 
 import polars as pl
 
 from datachef.core.chat import MESSAGES, with_reading
-from datachef.core.corpus import Context, CorpusOperator
+from datachef.core.corpus import Context, CorpusOperator, MixOperator, Size
 from datachef.core.filter import Filter
 from datachef.core.operator import Operator
 from datachef.core.run.chain import Chain, Step
@@ -48,10 +49,10 @@ ODD_TEXTS = (
 
 
 class _NoMemory:
-    def recall(self, group: int, place: int, rows: pl.Series) -> pl.DataFrame | None:
+    def recall(self, group: int, place: int, rows: pl.DataFrame) -> pl.DataFrame | None:
         return None
 
-    def remember(self, group: int, place: int, signals: pl.DataFrame) -> None:
+    def remember(self, group: int, place: int, rows: pl.DataFrame, signals: pl.DataFrame) -> None:
         return None
 
 
@@ -149,6 +150,38 @@ class OperatorContract:
                     changed = self.operator.model_dump() | {name: schema[name][bound]}
                     other = type(self.operator).model_validate(changed)
                     assert measure(other, rows).equals(expected), f"{name} changes the signals"
+
+    def test_copies_are_removed_as_declared(self) -> None:
+        """Rewards trust `removes_copies`: repeating rows before such an operator is in vain."""
+        if not isinstance(self.operator, CorpusOperator) or not self.operator.removes_copies:
+            return
+        batch = self.batch()
+        again = batch.with_columns(pl.col("id") + "~2")
+        once, _ = self.outcome([batch])
+        twice, _ = self.outcome([batch, again])
+        words = pl.col("text").str.contains(r"[\p{L}\p{N}]")
+        assert twice.filter(words)["id"].to_list() == once.filter(words)["id"].to_list()
+
+    def test_scaling_keeps_the_operator(self) -> None:
+        scaled = self.operator.scaled(0.5)
+        assert type(scaled) is type(self.operator)
+        assert self.operator.scaled(1.0) == self.operator
+
+    def test_epochs_foretell_the_copies(self) -> None:
+        """A mix says of whole sources what it decides of their rows."""
+        if not isinstance(self.operator, MixOperator):
+            return
+        batch = self.batch()
+        counted = batch.with_columns(TokenCounter().count(batch["text"]).alias("tokens"))
+        rows, _ = self.outcome([batch])
+        taken = dict(rows["source"].value_counts().iter_rows())
+        sizes = {
+            name: Size(part.height, int(part["tokens"].sum()))
+            for (name,), part in counted.group_by("source", maintain_order=True)
+        }
+        for name, epochs in self.operator.epochs(sizes).items():
+            assert (taken.get(name, 0) > 0) <= (epochs > 0), f"{name} is taken against epochs()"
+            assert taken.get(name, 0) <= sizes[name].rows * max(1, math.ceil(epochs))
 
     def outcome(self, batches: list[pl.DataFrame]) -> tuple[pl.DataFrame, Entry]:
         """The rows that the operator lets through, and its entry in the ledger."""

@@ -14,6 +14,9 @@ import pytest
 from datachef.core import hookspecs
 from datachef.core.document import parse
 from datachef.core.host import Host
+from datachef.reward.features.catalogue import MEANINGS
+from datachef.reward.features.signals import SIGNALS
+from datachef.reward.gates import GATES
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -30,7 +33,10 @@ def test_every_hook_is_documented_with_its_signature() -> None:
             assert (ast.get_docstring(node) or "?") in page
 
 
-COMMANDS = ("run", "report", "check", "plan", "schema", "ops", "plugins", "doctor")
+COMMANDS = (
+    "run", "report", "check", "plan", "schema", "ops", "plugins", "doctor",
+    "score", "evaluate", "fit", "history",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -55,6 +61,12 @@ def test_operators_that_the_pages_name_exist() -> None:
     for page in PAGES:
         for name in re.findall(r"op: ([a-z_0-9]+)", page.read_text(encoding="utf-8")):
             assert name in vocabulary, f"{page.name} names {name}"
+
+
+def test_every_feature_and_gate_is_on_the_page_about_rewards() -> None:
+    page = (ROOT / "docs" / "reward.md").read_text(encoding="utf-8")
+    for name in [*MEANINGS, *SIGNALS, *GATES]:
+        assert f"| `{name}" in page
 
 
 def test_ops_lists_everything_as_json() -> None:

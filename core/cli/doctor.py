@@ -16,6 +16,8 @@ EXTRAS = {
     "train": "trl",
     "vllm": "vllm",
     "ray": "ray",
+    "reward": "lightgbm",
+    "evaluate": "lm_eval",
 }
 
 

@@ -35,11 +35,11 @@ ROW = "\0row"
 class SignalMemory(Protocol):
     """Remembers signals: of each filter, by its group and its place in it."""
 
-    def recall(self, group: int, place: int, rows: pl.Series) -> pl.DataFrame | None:
+    def recall(self, group: int, place: int, rows: pl.DataFrame) -> pl.DataFrame | None:
         """What is known of these rows: `ROW` and the signals; None where that is nothing."""
 
-    def remember(self, group: int, place: int, signals: pl.DataFrame) -> None:
-        """Takes what was measured: `ROW` and the signals."""
+    def remember(self, group: int, place: int, rows: pl.DataFrame, signals: pl.DataFrame) -> None:
+        """Takes what was measured of some of the rows: `ROW` and the signals."""
 
 
 OnRejected = Callable[[str, str, pl.DataFrame], None]
@@ -127,7 +127,7 @@ class Chain:
         self, key: tuple[int, int], operator: Filter, rows: pl.DataFrame, shared: Intermediates
     ) -> tuple[pl.DataFrame, pl.DataFrame | None]:
         """`ROW` and the signals of all rows that can be measured; and the rows that cannot be."""
-        known = self._signals.recall(*key, rows[ROW])
+        known = self._signals.recall(*key, rows)
         if known is not None:
             missing = rows.join(known, on=ROW, how="anti", maintain_order="left")
             if missing.height == 0:
@@ -137,7 +137,7 @@ class Chain:
             return _measured(operator, rows, None), None
         else:
             fresh, broken = _measured_safely(operator, rows, shared)
-        self._signals.remember(*key, fresh)
+        self._signals.remember(*key, rows, fresh)
         return fresh if known is None else pl.concat([known, fresh]).sort(ROW), broken
 
     def _reject(self, step: Step, kind: str, rows: pl.DataFrame | None) -> None:

@@ -130,7 +130,7 @@ def write_shard(task: ShardTask, store: Store) -> dict[str, Any]:
 
     path = Path(task.folder) / task.file
     path.parent.mkdir(parents=True, exist_ok=True)
-    frames = [pl.read_parquet(store.checked(key, facts)) for key, facts in task.parts]
+    frames = [store.read(key, facts) for key, facts in task.parts]
     frame = (
         pl.concat([_conformed(f, task.schema) for f in frames]) if frames else empty(task.schema)
     )

@@ -43,7 +43,8 @@ class Plan:
     """Waves in the order in which they run.
 
     `steps` are the ledger's entries (path, operator) in the order of the recipe, `final` the units
-    whose rows are the corpus, in the order of the data.
+    whose rows are the corpus, in the order of the data. A layered plan names in `read` and
+    `prepared` the units that hold each source as it was read and after its own steps.
     """
 
     waves: tuple[Wave, ...]
@@ -51,19 +52,23 @@ class Plan:
     steps: tuple[tuple[str, str], ...]
     schema: str
     surveys: Mapping[str, Survey]
+    read: Mapping[str, tuple[UnitTask, ...]] = field(default_factory=dict)
+    prepared: Mapping[str, tuple[UnitTask, ...]] = field(default_factory=dict)
 
 
 @dataclass
 class _Stream:
     """Rows on their way: the units that hold them and the steps that wait to be run on them.
 
-    `depth` is the number of barriers behind them: the wave in which they are next worked on.
+    `depth` is the number of barriers behind them: the wave in which they are next worked on;
+    `settled` are the units that hold the rows, where no step waits.
     """
 
     depth: int
     inputs: list[tuple[Unit | None, str | None, str, int]]
     source: SourceSpec | None
     steps: list[StepSpec] = field(default_factory=list)
+    settled: tuple[UnitTask, ...] = ()
 
 
 class Planner:
@@ -87,21 +92,34 @@ class Planner:
             "datachef": version("datachef"),
         }
 
-    def plan(self) -> Plan:
+    def plan(self, *, layered: bool = False) -> Plan:
+        """The stages, as few as can be.
+
+        A layered plan has one more after reading and one after the steps of each source, whose
+        results recipes share that differ in what comes later, and leaves rows with all columns.
+        """
         streams = []
+        read, prepared = {}, {}
         for name in self._loaded.sources:
             stream = self._read(name)
+            if layered:
+                stream, read[name] = self._settle(stream)
             for step in source_steps(self._loaded, name):
                 (stream,) = self._advance([stream], step)
+            if layered:
+                stream, prepared[name] = self._settle(stream)
             streams.append(stream)
         for step in corpus_steps(self._loaded, self._vocabulary):
             streams = self._advance(streams, step)
-        self._steps.append(("output", OUTPUT))
         schema = self._schema()
-        spec = OutputSpec(schema, self._recipe.output.columns)
-        final = [task for stream in streams for task in self._close(stream, output=spec)]
+        if layered:
+            final = [task for stream in streams for task in self._settle(stream)[1]]
+        else:
+            self._steps.append(("output", OUTPUT))
+            spec = OutputSpec(schema, self._recipe.output.columns)
+            final = [task for stream in streams for task in self._close(stream, output=spec)]
         waves = tuple(self._waves[depth] for depth in sorted(self._waves))
-        return Plan(waves, tuple(final), tuple(self._steps), schema, self._surveys)
+        return Plan(waves, tuple(final), tuple(self._steps), schema, self._surveys, read, prepared)
 
     def _read(self, name: str) -> _Stream:
         found = self._surveys[name]
@@ -140,6 +158,16 @@ class Planner:
             (None, task.key, task.label, task.size) for task in tasks
         ]
         return [_Stream(depth + 1, inputs, None, [replace(spec, decision=key)])]
+
+    def _settle(self, stream: _Stream) -> tuple[_Stream, tuple[UnitTask, ...]]:
+        """The stream with all its rows in units, and these."""
+        if stream.source is None and not stream.steps:
+            return stream, stream.settled
+        tasks = tuple(self._close(stream))
+        inputs: list[tuple[Unit | None, str | None, str, int]] = [
+            (None, task.key, task.label, task.size) for task in tasks
+        ]
+        return _Stream(stream.depth + 1, inputs, None, settled=tasks), tasks
 
     def _close(
         self, stream: _Stream, tail: StepSpec | None = None, output: OutputSpec | None = None

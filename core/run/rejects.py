@@ -29,8 +29,8 @@ def gather(plan: Plan, records: Mapping[str, Any], store: Store, settings: Rejec
             before = lines[file]
             lines[file] += record["lines"]
         if record["rejects"]:
-            path = store.checked(task.key, record["rejects"])
-            frames.append(pl.read_parquet(path).with_columns(pl.col("line") + before))
+            rejects = store.read(task.key, record["rejects"])
+            frames.append(rejects.with_columns(pl.col("line") + before))
     table = pl.concat(frames) if frames else pl.DataFrame(schema=REJECTS)
     if settings.keep == "sample":
         table = table.group_by("step", "reason", maintain_order=True).head(settings.per_reason)

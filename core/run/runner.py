@@ -25,7 +25,7 @@ from datachef.core.run.store import Store
 
 
 class Runner:
-    """One run of one plan; use `run` once."""
+    """One run of one plan; use `run` or `cook` once."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Runner:
         plan: Plan,
         host: Host,
         engine: Engine,
-        cache: Path,
+        store: Store,
         observers: Sequence[RunObserver] = (),
     ) -> None:
         assert loaded.recipe is not None
@@ -42,7 +42,7 @@ class Runner:
         self._plan = plan
         self._host = host
         self._engine = engine
-        self._store = Store(cache)
+        self._store = store
         self._observers = [*observers, *host.listed("datachef_run_observers")]
         self._records: dict[str, dict[str, Any]] = {}
         self._cached = 0
@@ -58,10 +58,7 @@ class Runner:
         refuse_foreign(folder)
         self._tell("run_started", self._plan)
         try:
-            for number, wave in enumerate(self._plan.waves, start=1):
-                self._perform(f"{number}/{len(self._plan.waves)}", wave.tasks)
-                self._perform("deciding", wave.decisions)
-                self._bound_failures()
+            self.cook()
             report = self._publish(folder, started)
             self._forget_transient_failures()
         except BaseException as error:
@@ -69,6 +66,13 @@ class Runner:
             raise
         self._tell("run_finished", report)
         return report
+
+    def cook(self) -> None:
+        """Does what is not done yet, and puts no corpus anywhere: its rows stay in the cache."""
+        for number, wave in enumerate(self._plan.waves, start=1):
+            self._perform(f"{number}/{len(self._plan.waves)}", wave.tasks)
+            self._perform("deciding", wave.decisions)
+            self._bound_failures()
 
     def _perform(self, title: str, tasks: Sequence[UnitTask | DecisionTask]) -> None:
         todo: list[Any] = []
@@ -92,7 +96,7 @@ class Runner:
     def _progressed(self, label: str, done_bytes: int, rows: int) -> None:
         self._tell("progressed", label, done_bytes, rows)
 
-    def _ledger(self) -> Ledger:
+    def ledger(self) -> Ledger:
         """All records of units added up, in the order of the recipe."""
         ledger = Ledger(Entry(path, op) for path, op in self._plan.steps)
         for record in self._records.values():
@@ -102,7 +106,7 @@ class Runner:
 
     def _bound_failures(self) -> None:
         """Ends the run where more rows failed at a step than the sources they came from allow."""
-        ledger = self._ledger()
+        ledger = self.ledger()
         sources = self._loaded.sources
         for entry in ledger:
             parts = entry.path.split(".")
@@ -153,7 +157,7 @@ class Runner:
         corpus = Corpus(self._recipe, self._plan, self._records)
         with replacing(folder) as staging:
             files = self._write(corpus.shards(staging))
-            ledger = self._ledger()
+            ledger = self.ledger()
             rows = sum(facts["rows"] for facts in files)
             imbalances = ledger.imbalances(rows)
             if imbalances:

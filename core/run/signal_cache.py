@@ -11,7 +11,8 @@ from datachef.core.errors import RunError
 from datachef.core.filter import Filter
 from datachef.core.run.chain import ROW, Step, groups
 from datachef.core.run.keys import key_of, operator_identity
-from datachef.core.run.store import Store, write_frame
+from datachef.core.run.store import Store
+from datachef.core.run.text_memory import TextMemory
 
 Place = tuple[int, int]
 
@@ -21,18 +22,31 @@ class SignalCache:
 
     A filter's key is the unit's input, all steps before its group of consecutive filters, and what
     its signals depend on: no threshold of the group. It holds the rows that were ever measured.
+    What `texts` remembers besides need not be of this unit.
     """
 
-    def __init__(self, store: Store, unit_input: Any, steps: Sequence[Step]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        unit_input: Any,
+        steps: Sequence[Step],
+        texts: TextMemory | None = None,
+    ) -> None:
         self._store = store
+        self._texts = texts
+        self._text_keys: dict[Place, str] = {}
         self._keys: dict[Place, str] = {}
         self._known: dict[Place, pl.DataFrame] = {}
         self._new: dict[Place, list[pl.DataFrame]] = {}
         before: list[Any] = [unit_input]
         for index, group in enumerate(groups(steps)):
             for place, step in enumerate(group):
-                if isinstance(step.operator, Filter) and step.operator.signal_names():
-                    self._open((index, place), key_of("signals", before, _identity(step.operator)))
+                operator = step.operator
+                if isinstance(operator, Filter) and operator.signal_names():
+                    identity = _identity(operator)
+                    self._open((index, place), key_of("signals", before, identity))
+                    if texts is not None and operator.reads() == {"text"}:
+                        self._text_keys[index, place] = key_of("texts", identity)
             before.extend([step.path, operator_identity(step.operator)] for step in group)
 
     def _open(self, place: Place, key: str) -> None:
@@ -40,21 +54,25 @@ class SignalCache:
         record = self._store.record(key)
         if record is not None:
             try:
-                path = self._store.checked(key, record["files"][0])
+                self._known[place] = self._store.read(key, record["files"][0])
             except RunError:
                 return  # a damaged cache is as good as none
-            self._known[place] = pl.read_parquet(path)
 
-    def recall(self, group: int, place: int, rows: pl.Series) -> pl.DataFrame | None:
+    def recall(self, group: int, place: int, rows: pl.DataFrame) -> pl.DataFrame | None:
         known = self._known.get((group, place))
-        if known is None:
-            return None
-        found = pl.DataFrame(rows).join(known, on=ROW, maintain_order="left")
-        return found if found.height else None
+        if known is not None:
+            found = rows.select(ROW).join(known, on=ROW, maintain_order="left")
+            if found.height:
+                return found
+        if self._texts is not None and (group, place) in self._text_keys:
+            return self._texts.recall(self._text_keys[group, place], rows)
+        return None
 
-    def remember(self, group: int, place: int, signals: pl.DataFrame) -> None:
+    def remember(self, group: int, place: int, rows: pl.DataFrame, signals: pl.DataFrame) -> None:
         if (group, place) in self._keys and signals.height:
             self._new.setdefault((group, place), []).append(signals)
+            if self._texts is not None and (group, place) in self._text_keys:
+                self._texts.remember(self._text_keys[group, place], rows, signals)
 
     def finish(self) -> None:
         """Writes what was measured, once the whole unit has passed."""
@@ -62,7 +80,7 @@ class SignalCache:
             key = self._keys[place]
             known = [self._known[place]] if place in self._known else []
             table = pl.concat([*known, *frames]).sort(ROW)
-            facts = write_frame(table, self._store.path(key, "signals.parquet"))
+            facts = self._store.write(key, "signals.parquet", table)
             self._store.finish(key, {"files": [facts]})
 
 

@@ -30,21 +30,6 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def write_frame(frame: pl.DataFrame, path: Path, compression: Any = "lz4") -> dict[str, Any]:
-    """Writes a Parquet file atomically and tells its size, rows and checksum."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path)
-    frame.write_parquet(temporary, compression=compression, statistics=False)
-    facts = {
-        "file": path.name,
-        "rows": frame.height,
-        "bytes": temporary.stat().st_size,
-        "checksum": checksum(temporary),
-    }
-    temporary.replace(path)
-    return facts
-
-
 def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
 
@@ -76,6 +61,39 @@ class Store:
                 return None
         return record
 
+    def write(
+        self, key: str, suffix: str, frame: pl.DataFrame, compression: Any = "lz4"
+    ) -> dict[str, Any]:
+        """Keeps a table as a file of a result, atomically; tells its name, size and checksum."""
+        path = self.path(key, suffix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _temporary(path)
+        frame.write_parquet(temporary, compression=compression, statistics=False)
+        facts = {
+            "file": path.name,
+            "rows": frame.height,
+            "bytes": temporary.stat().st_size,
+            "checksum": checksum(temporary),
+        }
+        temporary.replace(path)
+        return facts
+
+    def read(self, key: str, facts: Mapping[str, Any]) -> pl.DataFrame:
+        """A table that a record names. Raises `RunError` where it is damaged."""
+        return pl.read_parquet(self._checked(key, facts))
+
+    def scan(self, key: str, facts: Mapping[str, Any]) -> pl.LazyFrame:
+        """The same, without holding all of it."""
+        return pl.scan_parquet(self._checked(key, facts))
+
+    def rows(self, key: str) -> pl.DataFrame:
+        """The rows of a finished unit. Raises `RunError` where they are gone or damaged."""
+        record = self.record(key)
+        if record is None:
+            raise RunError(f"the rows of {key} are gone from the cache", "run again")
+        frames = [self.read(key, facts) for facts in record["parts"]]
+        return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
+
     def finish(self, key: str, record: Mapping[str, Any]) -> None:
         """Marks a result as done; its files must be in place."""
         write_atomically(self.path(key, "json"), orjson.dumps(record))
@@ -85,7 +103,7 @@ class Store:
         with suppress(OSError):
             self.path(key, "json").unlink()
 
-    def checked(self, key: str, facts: Mapping[str, Any]) -> Path:
+    def _checked(self, key: str, facts: Mapping[str, Any]) -> Path:
         """The path of a file that a record names, its content verified.
 
         Raises `RunError` when the file was damaged, after forgetting the record, so that the next

@@ -17,7 +17,9 @@ from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.run.output import OUTPUT, finished_rows
 from datachef.core.run.signal_cache import SignalCache
 from datachef.core.run.stage import UnitTask
-from datachef.core.run.store import Store, write_frame
+from datachef.core.run.store import Store
+from datachef.core.run.summaries import summarized
+from datachef.core.run.text_memory import TextMemory
 from datachef.core.run.tokens import TokenCounter
 from datachef.core.run.workshop import BuiltStage
 
@@ -30,7 +32,15 @@ Progress = Callable[[int, int], None]
 class UnitRun:
     """One run of one unit; use `run` once."""
 
-    def __init__(self, task: UnitTask, stage: BuiltStage, store: Store, progress: Progress) -> None:
+    def __init__(
+        self,
+        task: UnitTask,
+        stage: BuiltStage,
+        store: Store,
+        progress: Progress,
+        texts: TextMemory | None = None,
+    ) -> None:
+        self._texts = texts
         self._task = task
         self._stage = stage
         self._store = store
@@ -48,7 +58,7 @@ class UnitRun:
         """Leaves the unit's files and record in the store, and returns the record."""
         unit = self._task.unit
         unit_input = [unit.name, unit.identity, unit.place] if unit else self._task.parent
-        signals = SignalCache(self._store, unit_input, self._stage.steps)
+        signals = SignalCache(self._store, unit_input, self._stage.steps, self._texts)
         chain = Chain(self._stage.steps, signals, self._reject)
         for batch in self._batches(BATCH_BYTES):
             rows = chain.run(batch)
@@ -69,7 +79,7 @@ class UnitRun:
                 f"the rows before {self._task.label} are gone from the cache", "run again"
             )
         for facts in record["parts"]:
-            frame = pl.read_parquet(self._store.checked(parent, facts))
+            frame = self._store.read(parent, facts)
             for batch in bounded(frame, batch_bytes):
                 self._progress(int(batch.estimated_size()), 0)
                 yield batch
@@ -128,7 +138,7 @@ class UnitRun:
         if "tokens" in operator.reads() and "tokens" not in rows.columns:
             needed = rows.with_columns(self._tokens.count(rows["text"]).alias("tokens"))
         started = time.perf_counter()
-        summaries, broken = safely(needed, operator.summarize)
+        summaries, broken = safely(needed, lambda part: summarized(operator, part, self._texts))
         self._summaries += summaries
         entry = self._ledger.entry(step.path, operator.op)
         entry.seconds += time.perf_counter() - started
@@ -144,8 +154,7 @@ class UnitRun:
         self._pending = []
         if pending:
             frame = pl.concat(pending, how="diagonal_relaxed", rechunk=True)
-            path = self._store.path(self._task.key, f"{len(self._parts)}.parquet")
-            facts = write_frame(frame, path)
+            facts = self._store.write(self._task.key, f"{len(self._parts)}.parquet", frame)
             schema = {name: str(dtype) for name, dtype in frame.schema.items()}
             text_bytes = int(frame.estimated_size())
             self._parts.append(facts | {"schema": schema, "memory": text_bytes})
@@ -155,14 +164,12 @@ class UnitRun:
         summary = None
         if self._summaries:
             table = pl.concat(self._summaries, rechunk=True)
-            summary = write_frame(table, self._store.path(self._task.key, "summary.parquet"))
+            summary = self._store.write(self._task.key, "summary.parquet", table)
             files.append(summary)
         rejects = None
         if self._rejects:
             table = pl.concat(self._rejects)
-            rejects = write_frame(
-                table, self._store.path(self._task.key, "rejects.parquet"), "zstd"
-            )
+            rejects = self._store.write(self._task.key, "rejects.parquet", table, "zstd")
             files.append(rejects)
         entries = [*self._ledger, *chain.ledger]
         record = {

@@ -16,7 +16,8 @@ from datachef.core.formats import Format
 from datachef.core.host import Host
 from datachef.core.run.chain import Step
 from datachef.core.run.stage import DecisionTask, ShardTask, StageSpec, StepSpec, Task, UnitTask
-from datachef.core.run.store import Store, write_frame
+from datachef.core.run.store import Store
+from datachef.core.run.text_memory import TextMemory
 from datachef.core.services import Services
 from datachef.core.source import Source
 
@@ -36,11 +37,22 @@ class BuiltStage:
 
 
 class Workshop:
-    """Carries out tasks one after the other; knows nothing of other workers."""
+    """Carries out tasks one after the other; knows nothing of other workers.
 
-    def __init__(self, host: Host, cache: Path) -> None:
+    Results go to `store`, by default on disk in the cache. With `texts` signals are also remembered
+    by the text that they were measured on.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        cache: Path,
+        store: Store | None = None,
+        texts: TextMemory | None = None,
+    ) -> None:
+        self._texts = texts
         self._vocabulary = host.vocabulary
-        self.store = Store(cache)
+        self.store = store or Store(cache)
         self._services = Services(host.named("datachef_llm_backends"), cache / "llm")
         self._stage: tuple[StageSpec, BuiltStage] | None = None
 
@@ -60,13 +72,13 @@ class Workshop:
     def _run_unit(self, task: UnitTask, progress: Progress) -> dict[str, Any]:
         from datachef.core.run.unit import UnitRun
 
-        return UnitRun(task, self._built(task.stage), self.store, progress).run()
+        return UnitRun(task, self._built(task.stage), self.store, progress, self._texts).run()
 
     def _decide(self, task: DecisionTask) -> dict[str, Any]:
         operator = self._operator(task.step)
         if not isinstance(operator, CorpusOperator):
             raise PluginError(f"{operator.op} is not a corpus operator")
-        files = []
+        tables = []
         for key in task.summaries:
             record = self.store.record(key)
             if record is None:
@@ -74,14 +86,13 @@ class Workshop:
                     f"the rows before {task.step.path} are gone from the cache", "run again"
                 )
             if record["summary"]:
-                files.append(self.store.checked(key, record["summary"]))
-        summaries = pl.scan_parquet(files) if files else None
+                tables.append(self.store.scan(key, record["summary"]))
         decision = (
-            operator.resolve(summaries, Context(task.seed, task.sources))
-            if summaries is not None
+            operator.resolve(pl.concat(tables), Context(task.seed, task.sources))
+            if tables
             else pl.DataFrame()
         )
-        facts = write_frame(decision, self.store.path(task.key, "decision.parquet"))
+        facts = self.store.write(task.key, "decision.parquet", decision)
         record = {"key": task.key, "files": [facts], "ledger": []}
         self.store.finish(task.key, record)
         return record
@@ -95,7 +106,7 @@ class Workshop:
             record = self.store.record(spec.decision)
             if record is None:
                 raise RunError(f"the decision of {spec.path} is gone from the cache", "run again")
-            decision = pl.read_parquet(self.store.checked(spec.decision, record["files"][0]))
+            decision = self.store.read(spec.decision, record["files"][0])
         return Step(spec.path, self._operator(spec), decision)
 
     def _built(self, spec: StageSpec) -> BuiltStage:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import orjson
 import polars as pl
-import zstandard
 
-from datachef.core.errors import DatachefError
+from datachef.core.benchmark import read_benchmark
 from datachef.core.task import BenchmarkFile
 from datachef.operators.dedup.words import telling_words
 
@@ -39,15 +35,8 @@ class Item:
 
 def read_items(benchmark: BenchmarkFile) -> list[Item]:
     """The different items of a benchmark, without the template of its prompts."""
-    rows = _read_rows(Path(benchmark.path))
-    try:
-        prompts = [_plain(row[benchmark.prompt]) for row in rows]
-    except KeyError:
-        raise DatachefError(
-            f"the benchmark {benchmark.path} has a row without the field {benchmark.prompt!r}",
-            hint="name the field with the question as `prompt` of the benchmark",
-        ) from None
-    return items_of(prompts, [_plain(row.get(benchmark.answer)) for row in rows])
+    items = read_benchmark(benchmark)
+    return items_of([item.prompt for item in items], [item.answer for item in items])
 
 
 def items_of(prompts: list[str], answers: list[str]) -> list[Item]:
@@ -101,32 +90,3 @@ def _frequent(per_item: list[set[Any]]) -> set[Any]:
     counts = Counter(thing for things in per_item for thing in things)
     least = max(_TEMPLATE_ITEMS, TEMPLATE_SHARE * len(per_item))
     return {thing for thing, count in counts.items() if count >= least}
-
-
-def _read_rows(path: Path) -> Sequence[Mapping[str, Any]]:
-    """The rows of a jsonl (.gz, .zst), Parquet or CSV file."""
-    try:
-        if path.suffix == ".parquet":
-            return pl.read_parquet(path).to_dicts()
-        if path.suffix == ".csv":
-            return pl.read_csv(path, infer_schema=False).to_dicts()
-        raw = path.read_bytes()
-        if path.suffix == ".gz":
-            raw = gzip.decompress(raw)
-        elif path.suffix == ".zst":
-            raw = zstandard.ZstdDecompressor().stream_reader(raw).read()
-        return [orjson.loads(line) for line in raw.splitlines() if line.strip()]
-    except (OSError, ValueError, pl.exceptions.PolarsError, zstandard.ZstdError) as error:
-        raise DatachefError(
-            f"cannot read the benchmark {path}: {error}",
-            hint="a benchmark is a jsonl, jsonl.gz, jsonl.zst, Parquet or CSV file",
-        ) from error
-
-
-def _plain(value: Any) -> str:
-    """A field as text; several accepted answers stand one after the other."""
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return "\n".join(map(_plain, value))
-    return str(value)

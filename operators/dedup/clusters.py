@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.uint32]
 
+# Fewer are read once; of more, one column of keys at a time is in memory.
+IN_MEMORY_ROWS = 200_000
+
 
 def copies(summaries: pl.LazyFrame, reason: str) -> pl.DataFrame:
     """The decision that drops all but the first row of every cluster.
@@ -16,6 +19,8 @@ def copies(summaries: pl.LazyFrame, reason: str) -> pl.DataFrame:
     and a null key is shared with nobody. Two rows are in one cluster when a chain of shared keys
     leads from one to the other.
     """
+    if summaries.select(pl.len()).collect().item() <= IN_MEMORY_ROWS:
+        summaries = summaries.collect().lazy()
     rows = summaries.with_row_index("row")
     keys = [name for name in summaries.collect_schema().names() if name != "id"]
     linked = [_links(rows.select("row", pl.col(name).alias("key"))) for name in keys]

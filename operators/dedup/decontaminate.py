@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
@@ -79,7 +79,18 @@ class Decontaminate(Filter):
                 "decontaminate has no benchmark",
                 hint="give the step a benchmark, or the recipe a task whose benchmark is a file",
             )
-        return BenchmarkIndex(read_items(self.benchmark), self.ngram, self.min_words)
+        path = Path(self.benchmark.path)
+        changed = path.stat().st_mtime_ns if path.is_file() else 0
+        return _index_of(self.benchmark, changed, self.ngram, self.min_words)
 
     def _share(self, batch: pl.DataFrame) -> pl.Series:
         return pl.Series(self._index.shares(telling_words(batch["text"])))
+
+
+@lru_cache(maxsize=4)
+def _index_of(
+    benchmark: BenchmarkFile, changed: int, ngram: int, fewest_words: int
+) -> BenchmarkIndex:
+    """An operator is built anew for every recipe; what it looks for stays as it is until the file
+    is `changed`."""
+    return BenchmarkIndex(read_items(benchmark), ngram, fewest_words)

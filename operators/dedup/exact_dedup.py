@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Literal
+from typing import ClassVar, Literal
 
 import polars as pl
 from pydantic import Field
@@ -19,6 +19,8 @@ class ExactDedup(CorpusOperator):
     Texts are compared by a 128-bit BLAKE2b digest: among a trillion different texts, the chance
     that any two are taken for equal is below one in a hundred million.
     """
+
+    removes_copies: ClassVar[bool] = True
 
     op: Literal["exact_dedup"] = "exact_dedup"
     normalize: bool = Field(

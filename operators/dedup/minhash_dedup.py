@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -33,6 +33,8 @@ class MinHashDedup(CorpusOperator):
     key of at least one band with a probability of `1 - (1 - s ** rows) ** bands`; rows that share a
     key are copies, and so are the copies of copies.
     """
+
+    removes_copies: ClassVar[bool] = True
 
     op: Literal["minhash_dedup"] = "minhash_dedup"
     ngram: int = Field(5, ge=1, le=20, description="Words per n-gram.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
@@ -11,15 +11,13 @@ import polars as pl
 from pydantic import Field
 
 from datachef.core.filter import Filter
+from datachef.core.languages import Identify, fasttext_model, identified, py3langid_model
 from datachef.core.operator import threshold
 
 if TYPE_CHECKING:
     from datachef.core.filter import Signal
 
-Identify = Callable[[str], tuple[str, float]]
 Code = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}([_-][A-Za-z]{2,8})*$", max_length=32)]
-
-FOUND = pl.Schema({"language": pl.String, "confidence": pl.Float64})
 
 
 class LanguageFilter(Filter):
@@ -60,18 +58,11 @@ class LanguageFilter(Filter):
 
     @cached_property
     def _identify(self) -> Identify:
-        return _py3langid() if self.model is None else _fasttext(self.model)
-
-    def _languages(self, texts: pl.Series) -> pl.Series:
-        found = [self._identify(text) if text else ("und", 0.0) for text in texts]
-        return pl.DataFrame(found, schema=FOUND, orient="row").to_struct()
+        return py3langid_model() if self.model is None else fasttext_model(self.model)
 
     @cached_property
     def _language(self) -> pl.Expr:
-        text = pl.col("text").fill_null("").str.head(self.max_chars)
-        # Of text without letters, a model would only say what it saw most often in training.
-        read = pl.when(text.str.contains(r"\pL")).then(text.str.replace_all(r"[\s\x00]+", " "))
-        return read.map_batches(self._languages, return_dtype=pl.Struct(FOUND), is_elementwise=True)
+        return identified(pl.col("text"), self.max_chars, lambda: self._identify)
 
     def signals(self) -> Mapping[str, Signal]:
         found = pl.col("_language").struct
@@ -86,31 +77,3 @@ class LanguageFilter(Filter):
             "other_language": ~pl.col("language").is_in(self.languages),
             "unsure_language": pl.col("language_confidence") < self.min_confidence,
         }
-
-
-def _py3langid() -> Identify:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-
-    def identify(text: str) -> tuple[str, float]:
-        language, confidence = identifier.classify(text)
-        return str(language), min(max(float(confidence), 0.0), 1.0)
-
-    return identify
-
-
-def _fasttext(path: str) -> Identify:
-    import fasttext
-
-    # `predict` of the wrapper breaks with numpy 2; what it calls does not.
-    model = fasttext.load_model(path).f
-
-    def identify(text: str) -> tuple[str, float]:
-        found = model.predict(text + "\n", 1, 0.0, "strict")
-        if not found:
-            return "und", 0.0
-        confidence, label = found[0]
-        return label.removeprefix("__label__"), min(max(float(confidence), 0.0), 1.0)
-
-    return identify

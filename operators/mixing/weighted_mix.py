@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import polars as pl
 from pydantic import Field
 
-from datachef.core.corpus import Context, MixOperator
+from datachef.core.corpus import Context, MixOperator, Size
 from datachef.core.operator import Scene
 from datachef.core.sampling import priority
 from datachef.core.task import Budget
@@ -66,8 +66,7 @@ class WeightedMix(MixOperator):
     def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
         per_source = summaries.group_by("source").agg(pl.col("size").sum()).sort("source").collect()
         sizes = dict(zip(per_source["source"], per_source["size"], strict=True))
-        shares = proportions(sizes, self.weights, self.temperature)
-        taken = amounts(sizes, shares, self.max_epochs, self._amount)
+        taken = self._taken(sizes)
         # Rows of no size are the only ones of a source of no size: they cost nothing.
         free = {s for s in sizes if not sizes[s] and (not self.weights or self.weights.get(s))}
         decisions = [
@@ -76,6 +75,15 @@ class WeightedMix(MixOperator):
             if name not in free and taken.get(name) != size
         ]
         return pl.concat([pl.DataFrame(schema=_DECISION), *decisions])
+
+    def epochs(self, sizes: Mapping[str, Size]) -> Mapping[str, float]:
+        counted = {n: round(s.rows if self._counts_rows else s.tokens) for n, s in sizes.items()}
+        taken = self._taken(counted)
+        return {name: taken.get(name, 0) / size if size else 0.0 for name, size in counted.items()}
+
+    def _taken(self, sizes: Mapping[str, int]) -> dict[str, int]:
+        shares = proportions(sizes, self.weights, self.temperature)
+        return amounts(sizes, shares, self.max_epochs, self._amount)
 
     @property
     def _counts_rows(self) -> bool:

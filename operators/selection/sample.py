@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import polars as pl
 from pydantic import Field
 
 from datachef.core.corpus import Context, CorpusOperator
 from datachef.core.sampling import priority
-from datachef.operators.selection.quota import quota
+from datachef.operators.selection.quota import quota, scaled_rows
 
 
 class Sample(CorpusOperator):
@@ -30,6 +30,9 @@ class Sample(CorpusOperator):
 
     def reasons(self) -> tuple[str, ...]:
         return ("not_sampled",)
+
+    def scaled(self, factor: float) -> Self:
+        return self.model_copy(update={"rows": scaled_rows(self.rows, factor)})
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
         return batch.select("id")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import polars as pl
 from pydantic import Field
 
 from datachef.core.corpus import Context, CorpusOperator
 from datachef.core.errors import RunError
-from datachef.operators.selection.quota import quota
+from datachef.operators.selection.quota import quota, scaled_rows
 
 
 class TopSelection(CorpusOperator):
@@ -36,6 +36,9 @@ class TopSelection(CorpusOperator):
 
     def reasons(self) -> tuple[str, ...]:
         return ("not_in_top",)
+
+    def scaled(self, factor: float) -> Self:
+        return self.model_copy(update={"rows": scaled_rows(self.rows, factor)})
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
         dtype = batch.schema[self.by]

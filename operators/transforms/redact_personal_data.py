@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
+from datachef.core.personal_data import KINDS, Kind, phone_number
+from datachef.core.personal_search import candidates, spans
 from datachef.core.transform import TextTransform
-from datachef.operators.transforms.personal_data import KINDS, Kind, phone_number
 
 if TYPE_CHECKING:
     import polars as pl
@@ -69,38 +70,15 @@ class RedactPersonalData(TextTransform):
 
 
 def _replace(text: pl.Series, kind: Kind, replacement: str) -> pl.Series:
-    """Rust finds the candidates in all rows, Python decides in the few rows that have any."""
-    import polars as pl
-
-    rows = text.to_frame("text").with_row_index("row")
-    if kind.literal:
-        rows = rows.filter(pl.col("text").str.contains(kind.literal, literal=True))
-    rows = rows.filter(pl.col("text").str.contains(kind.pattern)).with_columns(
-        pl.col("text").str.extract_all(kind.pattern).alias("found")
-    )
     changed: dict[int, str] = {}
-    for row, old, candidates in rows.iter_rows():
-        new = _without(old, candidates, kind, replacement)
-        if new is not None:
-            changed[row] = new
+    for row, old, found in candidates(text, kind).iter_rows():
+        parts: list[str] = []
+        done = 0
+        for start, end in spans(old, found, kind):
+            parts += (old[done:start], replacement)
+            done = end
+        if parts:
+            changed[row] = "".join([*parts, old[done:]])
     if not changed:
         return text
     return text.clone().scatter(list(changed), list(changed.values()))  # scatter works in place
-
-
-def _without(text: str, candidates: list[str], kind: Kind, replacement: str) -> str | None:
-    """The text with the candidates that pass the check replaced; None when none does.
-
-    Candidates come in order, and their pattern looks at nothing around them: so the next place that
-    reads like a candidate is the place where it was found.
-    """
-    parts: list[str] = []
-    done = cursor = 0
-    for candidate in candidates:
-        start = text.index(candidate, cursor)
-        cursor = start + len(candidate)
-        end = kind.check(text, start, cursor)
-        if end is not None:
-            parts += (text[done:start], replacement)
-            done = end
-    return "".join([*parts, text[done:]]) if parts else None

@@ -143,5 +143,5 @@ def test_an_unreadable_benchmark_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatachefError, match="cannot read the benchmark"):
         reasons(operator, LONG)
     path.write_text('{"question": "?"}')
-    with pytest.raises(DatachefError, match="without the field 'prompt'"):
+    with pytest.raises(DatachefError, match="has no 'prompt'"):
         reasons(operator, LONG)

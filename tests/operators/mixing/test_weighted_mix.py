@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from datachef.core.corpus import Context
+from datachef.core.corpus import Context, Size
 from datachef.core.task import Budget
 from datachef.operators.mixing.weighted_mix import WeightedMix
 
@@ -151,3 +151,21 @@ def test_tokens_are_read_only_where_they_count() -> None:
 def test_a_weight_is_a_plain_number(weight: float) -> None:
     with pytest.raises(ValidationError):
         WeightedMix(weights={"a": weight})
+
+
+@given(CORPORA, WEIGHTS, BUDGETS, st.integers(1, 4), st.sampled_from([0.5, 1.0, 2.0]))
+def test_epochs_tell_what_is_taken_but_for_one_row(
+    corpus: Corpus, weights: dict[str, float], budget: Any, epochs: int, temperature: float
+) -> None:
+    parameters = {
+        "weights": weights, "budget": budget, "max_epochs": epochs, "temperature": temperature,
+    }  # fmt: skip
+    unit = "rows" if budget and "rows" in budget else "tokens"
+    operator = WeightedMix.model_validate({"op": "weighted_mix", **parameters})
+    sizes = {name: Size(len(rows), sum(rows)) for name, rows in corpus.items()}
+    told = operator.epochs(sizes)
+    real = taken(corpus, unit, **parameters)
+    for name, size in sizes.items():
+        whole = size.rows if unit == "rows" else size.tokens
+        slack = 1 if unit == "rows" else max(corpus[name])
+        assert abs(told[name] * whole - real.get(name, 0)) <= slack

@@ -1,0 +1,58 @@
+"""Results in memory, for recipes that are tried in series and leave nothing behind."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from datachef.core.errors import RunError
+from datachef.core.run.store import Store
+
+
+class MemoryStore(Store):
+    """A store of one process. `trim` forgets what was used longest ago; nothing else does."""
+
+    def __init__(self) -> None:
+        super().__init__(Path())
+        self._records: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._tables: dict[str, dict[str, pl.DataFrame]] = {}
+        self._bytes: dict[str, int] = {}
+
+    def record(self, key: str) -> dict[str, Any] | None:
+        if key in self._records:
+            self._records.move_to_end(key)
+        return self._records.get(key)
+
+    def finish(self, key: str, record: Mapping[str, Any]) -> None:
+        self._records[key] = dict(record)
+        self._records.move_to_end(key)
+        self._bytes[key] = sum(int(t.estimated_size()) for t in self._tables.get(key, {}).values())
+
+    def forget(self, key: str) -> None:
+        self._records.pop(key, None)
+        self._tables.pop(key, None)
+        self._bytes.pop(key, None)
+
+    def write(
+        self, key: str, suffix: str, frame: pl.DataFrame, compression: Any = None
+    ) -> dict[str, Any]:
+        self._tables.setdefault(key, {})[suffix] = frame
+        return {"file": suffix, "rows": frame.height}
+
+    def read(self, key: str, facts: Mapping[str, Any]) -> pl.DataFrame:
+        try:
+            return self._tables[key][facts["file"]]
+        except KeyError:
+            raise RunError(f"the rows of {key} are gone from memory", "run again") from None
+
+    def scan(self, key: str, facts: Mapping[str, Any]) -> pl.LazyFrame:
+        return self.read(key, facts).lazy()
+
+    def trim(self, most_bytes: int) -> None:
+        """Keeps at most so many bytes of tables; not while a run is on its way."""
+        while sum(self._bytes.values()) > most_bytes:
+            self.forget(next(iter(self._records)))

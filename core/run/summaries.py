@@ -1,0 +1,35 @@
+"""Summaries of rows whose text was summarized before."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from datachef.core.corpus import CorpusOperator
+from datachef.core.run.chain import ROW
+from datachef.core.run.keys import key_of, operator_identity
+from datachef.core.run.text_memory import TextMemory
+
+
+def summarized(
+    operator: CorpusOperator, rows: pl.DataFrame, texts: TextMemory | None
+) -> pl.DataFrame:
+    """The operator's summary of the rows; of texts that are known, as it was.
+
+    That is possible for an operator that reads nothing but `text` and gives a row for every row.
+    """
+    if texts is None or operator.reads() != {"text"}:
+        return operator.summarize(rows)
+    key = key_of("summary", operator_identity(operator))
+    numbered = rows.with_row_index(ROW)
+    known = texts.recall(key, numbered)
+    missing = numbered if known is None else numbered.join(known, on=ROW, how="anti")
+    if missing.height == 0 and known is not None:
+        found = known
+    else:
+        fresh = operator.summarize(missing.drop(ROW))
+        if fresh.columns[:1] != ["id"] or not fresh["id"].equals(missing["id"]):
+            return operator.summarize(rows)
+        fresh = missing.select(ROW).hstack(fresh.drop("id"))
+        texts.remember(key, missing, fresh)
+        found = fresh if known is None else pl.concat([known, fresh])
+    return rows.select("id").hstack(found.sort(ROW).drop(ROW))
