@@ -1,0 +1,26 @@
+"""One recipe looked at from all sides: cooked, gated, measured, predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from datachef.core.loading import Loaded
+from datachef.core.reward import Score
+from datachef.reward.guardrails import Findings
+from datachef.reward.sample.kitchen import SampledCorpus
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """A score with everything that it was made from.
+
+    `corpus` is None and `features` are empty for a recipe that did not run; `findings` are those of
+    the guardrails, where there are limits.
+    """
+
+    score: Score
+    loaded: Loaded
+    corpus: SampledCorpus | None = None
+    features: Mapping[str, float] = field(default_factory=dict)
+    findings: Findings | None = None

@@ -1,0 +1,61 @@
+"""The model that corpora are measured with: one that exists, or `tiny`, made of the pool's text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from pathlib import Path
+
+import orjson
+import polars as pl
+
+from datachef.core.chat import SEPARATOR
+from datachef.core.formats import Turns
+from datachef.core.source import Source
+from datachef.reward.contamination import ContaminationAudit
+from datachef.reward.evaluation.tiny import make_tiny
+from datachef.reward.sample.kitchen import SampleKitchen
+
+TINY = "tiny"
+ROWS = 300
+CHARACTERS = 1_500
+
+
+def base_model(
+    name: str,
+    sources: Mapping[str, Source],
+    kitchen: SampleKitchen,
+    audit: ContaminationAudit,
+    cache: Path,
+    seed: int = 0,
+) -> str | Path:
+    """A checkpoint's folder or a name of the hub, as it is; for `tiny` the folder of a model made
+    of rows of every source, and kept in the cache for whoever asks with the same rows and seed.
+
+    The model does not get to see what holds items of the benchmark.
+    """
+    if name != TINY:
+        return Path(name).absolute() if Path(name).exists() else name
+    found = [text for source in sorted(sources) for text in _texts(kitchen, sources[source])]
+    texts = [
+        text for text, clean in zip(found, audit.clean(pl.Series(found)), strict=True) if clean
+    ]
+    digest = blake2b(f"{seed}".encode(), digest_size=16)
+    for text in texts:
+        digest.update(text.encode() + b"\0")
+    folder = cache / "tiny" / digest.hexdigest()
+    if not folder.is_dir():
+        make_tiny(texts, folder, seed=seed)
+    return folder
+
+
+def _texts(kitchen: SampleKitchen, source: Source) -> list[str]:
+    survey = kitchen.look(source)
+    lines = Path(kitchen.stock(survey).path).read_bytes().splitlines()[:ROWS]
+    return [_plain(survey.format.convert(orjson.loads(line)))[:CHARACTERS] for line in lines]
+
+
+def _plain(content: str | Turns) -> str:
+    if isinstance(content, str):
+        return content
+    return SEPARATOR.join(turn["content"] for turn in content)

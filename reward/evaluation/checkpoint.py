@@ -1,0 +1,123 @@
+"""Checkpoints: loaded from a folder or the hub, saved whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from warnings import catch_warnings, simplefilter
+
+from datachef.core.errors import DatachefError
+from datachef.reward.evaluation.packages import training_package
+
+# ChatML, with marks around what an assistant says, so that training knows its tokens.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' }}"
+    "{% if message['role'] == 'assistant' %}"
+    "{% generation %}{{ message['content'] + '<|im_end|>' }}{% endgeneration %}"
+    "{% else %}{{ message['content'] + '<|im_end|>' }}{% endif %}"
+    "{{ '\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def load_tokenizer(model: str | Path) -> Any:
+    """The tokenizer of a checkpoint, with a chat template and a padding token in any case.
+
+    One without a template gets ChatML, one without padding pads with its end token. Raises
+    `DatachefError` where there is no such checkpoint.
+    """
+    transformers = training_package("transformers")
+    with _explained(model):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            str(model), local_files_only=is_local(model)
+        )
+    if tokenizer.chat_template is None:
+        tokenizer.chat_template = CHAT_TEMPLATE
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(model: str | Path, dtype: str = "float32") -> Any:
+    """The causal language model of a checkpoint; weights are read from safetensors alone.
+
+    `dtype` is a torch name such as "bfloat16". Raises `DatachefError` where there is none.
+    """
+    training_package("torch")
+    transformers = training_package("transformers")
+    with _explained(model):
+        return transformers.AutoModelForCausalLM.from_pretrained(
+            str(model), dtype=dtype, use_safetensors=True, local_files_only=is_local(model)
+        )
+
+
+def is_local(model: str | Path) -> bool:
+    """Whether a checkpoint is a folder of this machine, for which nothing is asked of the hub."""
+    return isinstance(model, Path) or Path(model).is_dir()
+
+
+@contextmanager
+def quiet(*, offline: bool) -> Iterator[None]:
+    """Training libraries without bars, notices and telemetry; `offline` keeps them off the hub."""
+    datasets = training_package("datasets")
+    hub = training_package("huggingface_hub.constants")
+    notices = training_package("transformers.utils.logging")
+    trl = logging.getLogger("trl")
+    verbosity, level = notices.get_verbosity(), trl.level
+    bars, dataset_bars = notices.is_progress_bar_enabled(), datasets.are_progress_bars_disabled()
+    telemetry, was_offline = hub.HF_HUB_DISABLE_TELEMETRY, hub.HF_HUB_OFFLINE
+    notices.set_verbosity_error()
+    notices.disable_progress_bar()
+    datasets.disable_progress_bars()
+    trl.setLevel(logging.ERROR)
+    hub.HF_HUB_DISABLE_TELEMETRY, hub.HF_HUB_OFFLINE = True, was_offline or offline
+    try:
+        with catch_warnings():
+            # What these libraries tell one another's authors.
+            simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        hub.HF_HUB_DISABLE_TELEMETRY, hub.HF_HUB_OFFLINE = telemetry, was_offline
+        trl.setLevel(level)
+        notices.set_verbosity(verbosity)
+        if bars:
+            notices.enable_progress_bar()
+        if not dataset_bars:
+            datasets.enable_progress_bars()
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which takes the place of `folder` when nothing went wrong.
+
+    Processes that make the same checkpoint at the same time do not meet before it is whole.
+    """
+    staging = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        yield staging
+        shutil.rmtree(folder, ignore_errors=True)
+        staging.rename(folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def _explained(model: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DatachefError(
+            f"cannot load the model {model}: {reason}",
+            hint="name a folder with a checkpoint (config.json, safetensors, tokenizer.json) or a "
+            "model of the hub",
+        ) from error

@@ -1,0 +1,177 @@
+"""Fine-tuning of a base model on a corpus, with TRL's supervised trainer."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from datachef.core.errors import DatachefError
+from datachef.reward.evaluation.checkpoint import (
+    is_local,
+    load_model,
+    load_tokenizer,
+    quiet,
+    replacing,
+)
+from datachef.reward.evaluation.corpus import Row, read_corpus
+from datachef.reward.evaluation.packages import training_package
+from datachef.reward.evaluation.selection import choose_rows, training_order
+
+
+class Training(BaseModel):
+    """How a model is fine-tuned; the defaults fit a model of a million parameters on one core."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(4, ge=1, le=1_000, description="Passes over the corpus, at most.")
+    max_tokens: int | None = Field(
+        200_000, ge=1, description="Tokens trained on, at most, all passes together."
+    )
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="The peak, for AdamW.")
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        "cosine", description="How the learning rate falls after warming up."
+    )
+    warmup: float = Field(0.05, ge=0, le=1, description="Share of the steps that warm up.")
+    batch_size: int = Field(16, ge=1, le=4_096, description="Rows per step.")
+    max_length: int = Field(512, ge=16, description="Tokens of a row; what is beyond is cut off.")
+    lora_rank: int | None = Field(
+        None, ge=1, le=1_024, description="Rank of LoRA adapters (peft); none trains all weights."
+    )
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Numbers that a GPU trains with; a CPU trains in float32."
+    )
+
+
+def fine_tune(
+    corpus: Path, base_model: str | Path, settings: Training, seed: int, folder: Path
+) -> Path:
+    """Trains `base_model`, a folder or a name of the hub, on a corpus and saves it in `folder`.
+
+    Conversations, and pairs of prompt and completion as such, teach their assistant's turns alone,
+    where the chat template tells them (TRL knows those of the usual models); otherwise the last
+    answer alone. Texts teach every token. `seed` decides which rows fit into the token budget,
+    their order, and new weights. The result is a whole checkpoint, adapters merged, in safetensors.
+    Raises `DatachefError` for a corpus that nothing can be learned from.
+    """
+    rows = read_corpus(corpus)
+    with quiet(offline=is_local(base_model)):
+        tokenizer = load_tokenizer(base_model)
+        chosen = choose_rows(rows, tokenizer, settings.max_tokens, settings.max_length, seed)
+        if not chosen:
+            raise DatachefError(
+                f"the chat template of {base_model} refuses every row of {corpus}",
+                hint="most models want turns of user and assistant that alternate",
+            )
+        # Adapters learn beside frozen weights, which may be coarse; all weights stay in float32.
+        coarse = settings.lora_rank is not None and _on_gpu()
+        model = load_model(base_model, settings.dtype if coarse else "float32")
+        trained = train(model, tokenizer, chosen, settings, seed)
+        with replacing(folder) as staging:
+            trained.save_pretrained(staging)
+            tokenizer.save_pretrained(staging)
+    del model, trained
+    # The trainer's parts refer to one another: without this they stay in memory for long.
+    gc.collect()
+    return folder
+
+
+def train(model: Any, tokenizer: Any, rows: Sequence[Row], settings: Training, seed: int) -> Any:
+    """The model after training on rows, which have either `messages` or `text`.
+
+    Raises `DatachefError` where all that could be learned lies beyond `max_length`.
+    """
+    trl = training_package("trl")
+    datasets, transformers = training_package("datasets"), training_package("transformers")
+    conversations = "messages" in rows[0]
+    marked = conversations and _marks_answers(tokenizer)
+    if conversations and not marked:
+        rows = [_last_answer(row) for row in rows]
+    # Before the trainer does: adapters are made before it sets its seed.
+    transformers.set_seed(seed)
+    with TemporaryDirectory() as scratch:
+        trainer = trl.SFTTrainer(
+            model=model,
+            args=_arguments(
+                settings,
+                output_dir=scratch,
+                seed=seed,
+                assistant_only_loss=marked,
+                packing=not conversations,
+            ),
+            train_dataset=datasets.Dataset.from_list(list(rows)),
+            processing_class=tokenizer,
+            peft_config=_adapters(settings.lora_rank),
+        )
+        trainer.remove_callback(transformers.PrinterCallback)
+        lengths = [len(tokens) for tokens in trainer.train_dataset["input_ids"]]
+        if not lengths:
+            raise DatachefError(
+                f"no answer of the corpus begins within {settings.max_length} tokens",
+                hint="raise max_length, or shorten the prompts in the recipe",
+            )
+        order = training_order(
+            lengths, settings.batch_size, settings.epochs, settings.max_tokens, seed
+        )
+        trainer.train_dataset = trainer.train_dataset.select(order)
+        # Rounded down: the first step of warming up changes nothing, and may be the only one.
+        trainer.args.warmup_steps = int(settings.warmup * len(order) / settings.batch_size)
+        trainer.train()
+    return trainer.model if settings.lora_rank is None else trainer.model.merge_and_unload()
+
+
+def _arguments(settings: Training, **more: Any) -> Any:
+    on_gpu = _on_gpu()
+    return training_package("trl").SFTConfig(
+        per_device_train_batch_size=settings.batch_size,
+        num_train_epochs=1,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=_SCHEDULES[settings.schedule],
+        max_length=settings.max_length,
+        packing_strategy="wrapped",
+        train_sampling_strategy="sequential",
+        use_cpu=not on_gpu,
+        bf16=on_gpu and settings.dtype == "bfloat16",
+        gradient_checkpointing=on_gpu,
+        save_strategy="no",
+        logging_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        **more,
+    )
+
+
+def _on_gpu() -> bool:
+    return bool(training_package("torch").cuda.is_available())
+
+
+_SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+
+
+def _marks_answers(tokenizer: Any) -> bool:
+    """Whether a chat template, or TRL's version of it, tells which tokens the assistant says."""
+    templates = training_package("trl.chat_template_utils")
+    try:
+        template = templates.get_training_chat_template(tokenizer)
+    except ValueError:
+        return False
+    return bool(templates.is_chat_template_stop_token_trained(tokenizer, template))
+
+
+def _last_answer(row: Row) -> Row:
+    """A conversation as a prompt and its completion, the last answer."""
+    turns = row["messages"]
+    last = max(index for index, turn in enumerate(turns) if turn["role"] == "assistant")
+    return {"prompt": turns[:last], "completion": turns[last : last + 1]}
+
+
+def _adapters(rank: int | None) -> Any:
+    if rank is None:
+        return None
+    return training_package("peft").LoraConfig(
+        r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
+    )

@@ -1,0 +1,149 @@
+"""Teaches the proxy what a history holds, and tells how far to trust it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean, pvariance, variance
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from datachef.core.errors import DatachefError
+from datachef.core.task import Task
+from datachef.reward.history import History, Measured
+from datachef.reward.history.standing import setting_of
+from datachef.reward.identity import task_key
+from datachef.reward.proxy import Proxy, cross_validate
+
+if TYPE_CHECKING:
+    from datachef.reward.proxy import Validation
+
+FEWEST = 6
+
+# Measurements are few: the proxy learns from what is close to the task and to how much there is,
+# and leaves the quantiles of single signals to whoever reads an explanation.
+LEARNED = (
+    "target.", "share.", "verifier.value", "chat_share", "log_unique_tokens", "epochs",
+    "duplicate_share", "gram_entropy", "language_entropy",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How much of a score is chance: standard deviations of scores between recipes, and between
+    seeds of one recipe, of which `repeated` recipes have several."""
+
+    between_recipes: float
+    between_seeds: float | None
+    repeated: int
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """How well the proxy predicts what it has not seen: `by_recipe` the recipes of each task,
+    `by_task` the recipes of a task from what was measured for the others, None where there are too
+    few tasks. `noise` bounds both."""
+
+    by_recipe: dict[str, Validation]
+    by_task: Validation | None
+    noise: dict[str, Noise]
+
+    def to_data(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+def fit_proxy(history: History, task: Task, seed: int = 0) -> Proxy:
+    """The proxy of a task. Raises `DatachefError` where too little was measured."""
+    found = measured_alike(history.measurements(task_key=task_key(task)))
+    recipes = len({measured.recipe_key for measured in found})
+    if recipes < FEWEST:
+        raise DatachefError(
+            f"{recipes} recipes were measured for {task.name} in {history.path}",
+            f"chef evaluate at least {FEWEST}; 30 make a useful proxy",
+        )
+    return Proxy.fit(
+        feature_table(found),
+        np.array([measured.score for measured in found]),
+        groups=[measured.recipe_key for measured in found],
+        seed=seed,
+    )
+
+
+def fit_report(history: History, task: Task | None = None, seed: int = 0) -> FitReport:
+    """Cross-validation over one task, or over all that were measured enough.
+
+    Raises `DatachefError` where there is none.
+    """
+    measured_for = defaultdict(list)
+    for measured in history.measurements(task_key=task_key(task) if task is not None else None):
+        measured_for[measured.task_key].append(measured)
+    chosen = [
+        alike for all_ in measured_for.values() if _recipes(alike := measured_alike(all_)) >= FEWEST
+    ]
+    if not chosen:
+        raise DatachefError(
+            f"no task has {FEWEST} measured recipes in {history.path}", "chef evaluate measures"
+        )
+    by_recipe = {}
+    for alike in chosen:
+        report = cross_validate(**_columns(alike), seed=seed, by=("recipe",))
+        if report.by_recipe is not None:
+            by_recipe[alike[0].task] = report.by_recipe
+    found = [measured for alike in chosen for measured in alike]
+    by_task = None
+    if len(chosen) > 1:
+        by_task = cross_validate(**_columns(found), seed=seed, by=("task",)).by_task
+    return FitReport(by_recipe, by_task, {alike[0].task: noise_of(alike) for alike in chosen})
+
+
+def _columns(found: Sequence[Measured]) -> dict[str, Any]:
+    return {
+        "features": feature_table(found),
+        "scores": np.array([measured.score for measured in found]),
+        "recipes": [measured.recipe_key for measured in found],
+        "tasks": [measured.task for measured in found],
+    }
+
+
+def measured_alike(measurements: Sequence[Measured]) -> list[Measured]:
+    """Those made in the way in which most were made: scores of other base models, or after other
+    training, are not comparable."""
+    ways = defaultdict(list)
+    for measured in measurements:
+        ways[setting_of(measured)].append(measured)
+    return max(ways.values(), key=len, default=[])
+
+
+def feature_table(measurements: Sequence[Measured]) -> pl.DataFrame:
+    """One row per measurement of the features in `LEARNED`; null where one is not known."""
+    names = sorted(
+        {
+            name
+            for measured in measurements
+            for name in measured.features
+            if name.startswith(LEARNED)
+        }
+    )
+    return pl.DataFrame(
+        {name: [measured.features.get(name) for measured in measurements] for name in names},
+        schema=dict.fromkeys(names, pl.Float64),
+    )
+
+
+def noise_of(measurements: Sequence[Measured]) -> Noise:
+    """The noise among measurements made alike."""
+    by_recipe = defaultdict(list)
+    for measured in measurements:
+        by_recipe[measured.recipe_key].append(measured.score)
+    repeated = [scores for scores in by_recipe.values() if len(scores) > 1]
+    within = fmean(variance(scores) for scores in repeated) ** 0.5 if repeated else None
+    between = pvariance([fmean(scores) for scores in by_recipe.values()]) ** 0.5
+    return Noise(between, within, len(repeated))
+
+
+def _recipes(measurements: Sequence[Measured]) -> int:
+    return len({measured.recipe_key for measured in measurements})

@@ -1,0 +1,98 @@
+"""The limits of a corpus that no score can buy off, as a person writes them in a YAML file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from datachef.core.recipe import Name
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Group(_Model):
+    """Rows that belong together: by words in the text, by a pattern, or by the value of a column.
+
+    Exactly one of `words`, `pattern` and `column` says which.
+    """
+
+    words: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(
+        None, min_length=1, description="Whole words, of which the text has one; case is ignored."
+    )
+    pattern: str | None = Field(
+        None, description="A regular expression (Rust) that is found in the text."
+    )
+    column: str | None = Field(
+        None, description="A column of the rows; `language` is the one that was found."
+    )
+    values: tuple[str | int | bool, ...] | None = Field(
+        None, min_length=1, description="Values of the column; without it, any that is not null."
+    )
+    min: Share | None = Field(
+        None, description="Least retention; without it the group only counts for the gap."
+    )
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            try:
+                pl.Series([""]).str.contains(pattern)
+            except pl.exceptions.ComputeError as error:
+                raise ValueError(f"not a regular expression: {error}") from None
+        return pattern
+
+    @model_validator(mode="after")
+    def _one_criterion(self) -> Group:
+        if sum(given is not None for given in (self.words, self.pattern, self.column)) != 1:
+            raise ValueError("give exactly one of words, pattern and column")
+        if self.values is not None and self.column is None:
+            raise ValueError("values are those of a column: name it")
+        return self
+
+
+class Limits(_Model):
+    """The contents of a `limits.yaml`; what is not given is not limited.
+
+    Shares are of rows, weighed by how many rows of the corpus a sampled row stands for; retention
+    is rows after the recipe by rows before it.
+    """
+
+    max_toxicity: Share | None = Field(None, description="Largest share of toxic rows.")
+    max_personal_data: Share | None = Field(
+        None, description="Largest share of rows with e-mail, phone, card, IBAN or IP address."
+    )
+    licences: tuple[str, ...] | None = Field(
+        None, description="Licences a source may have, such as MIT or CC-BY-4.0; others fail."
+    )
+    unknown_licences: Literal["fail", "allow"] = Field(
+        "fail", description="What becomes of sources without a licence where `licences` is given."
+    )
+    max_synthetic_share: Share | None = Field(
+        None, description="Largest share of rows that the recipe had a model write."
+    )
+    min_retention_by_language: dict[Language, Share] = Field(
+        {}, description="Least retention of rows in a language, by its code."
+    )
+    min_retention_by_group: dict[Name, Group] = Field(
+        {}, description="Groups of rows, each with its least retention."
+    )
+    max_retention_gap: Share | None = Field(
+        None,
+        description="Largest loss of a named group beside the best kept of them and all rows: "
+        "1 - lowest retention / highest retention.",
+    )
+    max_language_retention_gap: Share | None = Field(
+        None, description="The same between languages."
+    )
+    min_rows: int | None = Field(None, ge=0, description="Fewest rows of the corpus.")
+    max_source_share: Share | None = Field(
+        None, description="Largest share of the corpus's tokens from one source."
+    )

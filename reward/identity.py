@@ -1,0 +1,35 @@
+"""Names for what is measured: the same corpus or questions have the same name anywhere."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from pathlib import Path
+
+import orjson
+
+from datachef.core.errors import DatachefError
+from datachef.core.run.keys import key_of
+from datachef.core.task import BenchmarkFile, Task
+
+
+def task_key(task: Task) -> str:
+    """What a score depends on: the questions, by content, and how answers to them are scored."""
+    benchmark = task.benchmark
+    if not isinstance(benchmark, BenchmarkFile):
+        return key_of("task", task.metric, benchmark.lm_eval)
+    try:
+        content = blake2b(Path(benchmark.path).read_bytes(), digest_size=16).hexdigest()
+    except OSError as error:
+        raise DatachefError(f"cannot read the benchmark {benchmark.path}: {error}") from error
+    fields = benchmark.model_dump(exclude={"path"})
+    return key_of("task", task.metric, content, fields)
+
+
+def corpus_key(corpus: Path) -> str:
+    """The content of a finished corpus: recipes that make the same rows are measured once."""
+    try:
+        manifest = orjson.loads((corpus / "manifest.json").read_bytes())
+        files = [[f["rows"], f["checksum"]] for f in manifest["outputs"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatachefError(f"{corpus} is no finished corpus: {error}") from error
+    return key_of("corpus", files)

@@ -1,0 +1,141 @@
+"""From a recipe to true measurements: its whole corpus, trained on, scored and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import orjson
+
+from datachef.core.api import run_recipe
+from datachef.core.document import read
+from datachef.core.errors import DatachefError, RecipeError
+from datachef.core.host import Host
+from datachef.core.loading import Loaded
+from datachef.reward.evaluation.evaluate import ITEMS, LIKELIHOOD, Measurement, evaluate
+from datachef.reward.evaluation.training import Training
+from datachef.reward.history import History, Measured
+from datachef.reward.identity import corpus_key, task_key
+from datachef.reward.scorer import RecipeReward
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How recipes are measured: all that two measurements must share to be compared.
+
+    `model` is a checkpoint's folder, a name of the hub or `tiny`; `items` of the benchmark are
+    asked, all where it is None; `accuracy` also scores answers, which for unit tests needs
+    `allow_code`.
+    """
+
+    model: str
+    training: Training = field(default_factory=Training)
+    items: int | None = ITEMS
+    accuracy: bool = True
+    allow_code: bool = False
+
+
+class Evaluator:
+    """Measures recipes for the task of a reward, and keeps what was measured in a history."""
+
+    def __init__(
+        self, reward: RecipeReward, host: Host, history: History, protocol: Protocol, folder: Path
+    ) -> None:
+        """Corpora and checkpoints are made in `folder`."""
+        self._reward = reward
+        self._host = host
+        self._history = history
+        self._protocol = protocol
+        self._folder = folder
+
+    def measure(self, recipe: Path, seeds: Sequence[int]) -> list[Measured]:
+        """The measurements of a recipe, one per seed; those that the history has are not repeated.
+
+        Raises `RecipeError` for a recipe with problems, and `DatachefError` where it cannot be run
+        or nothing can be learned from its corpus.
+        """
+        document = read(recipe)
+        assessed = self._reward.assess(document)
+        if assessed.loaded.problems:
+            raise RecipeError(assessed.loaded.problems)
+        corpus = self._cook(recipe)
+        size = _size(corpus)
+        if not size["rows"]:
+            raise DatachefError(f"{recipe} leaves no row to train on", "chef report tells why")
+        key, asked = corpus_key(corpus), task_key(self._reward.task)
+        known = {m.seed: m for m in self._known(key, asked)}
+        missing = [seed for seed in seeds if seed not in known]
+        written = assessed.loaded.recipe
+        assert written is not None
+        # The reward has put its own task in the place of the one that the file names.
+        written = written.model_copy(update={"task": document.data.get("task")})
+        for measurement in self._evaluate(corpus, missing, assessed.loaded):
+            measured = Measured(
+                recipe_name=written.name,
+                recipe=written.to_yaml(),
+                recipe_key=key,
+                task=self._reward.task.name,
+                task_key=asked,
+                base_model=self._protocol.model,
+                seed=measurement.seed,
+                score=measurement.scores[LIKELIHOOD],
+                scores=measurement.scores,
+                features=assessed.features,
+                versions=measurement.versions,
+                seconds=measurement.seconds,
+                corpus=size,
+                training=self._training,
+                vocabulary=self._host.vocabulary.fingerprint,
+            )
+            known[measurement.seed] = replace(measured, id=self._history.add(measured))
+        return [known[seed] for seed in seeds]
+
+    @property
+    def _training(self) -> dict[str, object]:
+        """Besides the settings of training, how many items were asked: fewer make other scores."""
+        return self._protocol.training.model_dump() | {"items": self._protocol.items}
+
+    def _known(self, recipe: str, task: str) -> list[Measured]:
+        found = self._history.measurements(
+            recipe_key=recipe, task_key=task, base_model=self._protocol.model
+        )
+        return [measured for measured in found if measured.training == self._training]
+
+    def _evaluate(
+        self, corpus: Path, seeds: Sequence[int], loaded: Loaded
+    ) -> Iterator[Measurement]:
+        """One seed after the other, so that each can be remembered when it is done."""
+        if not seeds:
+            return
+        model = self._reward.base_model(self._protocol.model, loaded)
+        for seed in seeds:
+            yield from evaluate(
+                corpus,
+                self._reward.task,
+                model,
+                training=self._protocol.training,
+                seeds=[seed],
+                folder=self._folder / "checkpoints" / corpus.name,
+                items=self._protocol.items,
+                accuracy=self._protocol.accuracy,
+                allow_code=self._protocol.allow_code,
+            )
+
+    def _cook(self, recipe: Path) -> Path:
+        folder = self._folder / "corpora" / recipe.stem
+        task = orjson.dumps(str(self._reward.task_file)).decode()
+        run_recipe(
+            recipe,
+            folder,
+            host=self._host,
+            pool=self._reward.pool,
+            overrides=[f"task={task}"],
+            cache=self._reward.cache,
+        )
+        return folder
+
+
+def _size(corpus: Path) -> dict[str, int]:
+    entries = orjson.loads((corpus / "ledger.json").read_bytes())
+    return {"rows": entries[-1]["rows_out"], "tokens": entries[-1]["tokens"]}

@@ -1,0 +1,167 @@
+"""What a proxy can be trusted with: cross-validated by recipe and by task."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from datachef.core.errors import DatachefError
+from datachef.reward.proxy.arrays import Floats, spread_or_one
+from datachef.reward.proxy.figures import HeldOut, Validation, validation
+from datachef.reward.proxy.folds import group_numbers, held_out, split
+from datachef.reward.proxy.proxy import FEWEST_MEASUREMENTS, FEWEST_RECIPES, Prediction, Proxy
+from datachef.reward.proxy.table import SHARE
+
+# Above this many recipes of a task, folds take the place of leaving out one recipe at a time.
+_MOST_LEFT_OUT = 100
+_FOLDS = 20
+# A task is ranked only if it has this many recipes.
+_FEWEST_RANKED = 3
+
+Names = NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class Report:
+    """`by_recipe` is about recipes that were not measured, of tasks that were; `by_task` about
+    tasks of which nothing was measured. None where the measurements are too few for it."""
+
+    by_recipe: Validation | None
+    by_task: Validation | None
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        return asdict(self)
+
+
+def cross_validate(
+    features: pl.DataFrame,
+    scores: NDArray[np.float64],
+    recipes: Sequence[str],
+    tasks: Sequence[str],
+    *,
+    seed: int = 0,
+    coverage: float = 0.9,
+    by: Collection[str] = ("recipe", "task"),
+) -> Report:
+    """Measures proxies on measurements that they have not learned from, `by` recipe, task or both.
+
+    There is a row of features, a score, a recipe and a task per measurement. By recipe: every task
+    has a proxy of its own, taught without one recipe at a time, or without a twentieth of them
+    where there are more than 100. By task: a proxy is taught by all other tasks, without the
+    shares of named sources, on scores relative to their task (`relative_to_task`); its coverage is
+    that of relative scores. Raises `DatachefError` where lengths differ.
+    """
+    scores = np.asarray(scores, np.float64)
+    if not features.height == len(scores) == len(recipes) == len(tasks):
+        raise DatachefError(
+            f"{features.height} rows of features, {len(scores)} scores, {len(recipes)} recipes "
+            f"and {len(tasks)} tasks do not belong together"
+        )
+    names, homes = np.asarray(recipes, np.str_), np.asarray(tasks, np.str_)
+    data = _Measurements(features, scores, names, homes, seed, coverage)
+    known = data.by_recipe() if "recipe" in by else []
+    new = data.by_task() if "task" in by else []
+    return Report(
+        by_recipe=validation(known, coverage, seed, resample_tasks=False) if known else None,
+        by_task=validation(new, coverage, seed, resample_tasks=True) if new else None,
+    )
+
+
+def relative_to_task(scores: NDArray[np.float64], tasks: Sequence[str]) -> Floats:
+    """Scores in standard deviations from the mean of their task: what is better within a task,
+    whatever the level of the task. One proxy can learn from many tasks on them."""
+    numbers = group_numbers(tasks)
+    relative = np.empty(len(scores))
+    for task in range(int(numbers.max(initial=-1)) + 1):
+        own = np.asarray(scores, np.float64)[numbers == task]
+        relative[numbers == task] = (own - own.mean()) / spread_or_one(own)
+    return relative
+
+
+@dataclass(frozen=True)
+class _Measurements:
+    features: pl.DataFrame
+    scores: Floats
+    recipes: Names
+    tasks: Names
+    seed: int
+    coverage: float
+
+    def by_recipe(self) -> list[HeldOut]:
+        """Every task that can spare a recipe."""
+        results = []
+        for task in np.unique(self.tasks):
+            rows = np.flatnonzero(self.tasks == task)
+            groups = group_numbers(list(self.recipes[rows]))
+            recipes = int(groups.max()) + 1
+            masks = split(groups, recipes if recipes <= _MOST_LEFT_OUT else _FOLDS, self.seed)
+            if not all(self._enough(rows[~mask]) for mask in masks):
+                continue
+            predicted: dict[int, Prediction] = {}
+            for train, test in held_out(masks):
+                found = self._predict(self.features, self.scores, rows[train], rows[test])
+                predicted.update(zip(rows[test].tolist(), found, strict=True))
+            ordered = [predicted[row] for row in rows.tolist()]
+            results.append(self._compare(str(task), rows, ordered, self.scores))
+        return results
+
+    def by_task(self) -> list[HeldOut]:
+        """Every task that others can teach about."""
+        general = self.features.select(
+            [name for name in self.features.columns if not name.startswith(SHARE)]
+        )
+        relative = relative_to_task(self.scores, list(self.tasks))
+        results = []
+        for task in np.unique(self.tasks):
+            rows, others = np.flatnonzero(self.tasks == task), np.flatnonzero(self.tasks != task)
+            ranked = len(np.unique(self.recipes[rows])) >= _FEWEST_RANKED
+            if general.width and ranked and self._enough(others):
+                predicted = self._predict(general, relative, others, rows)
+                results.append(self._compare(str(task), rows, predicted, relative))
+        return results
+
+    def _enough(self, rows: NDArray[np.int64]) -> bool:
+        return len(rows) >= FEWEST_MEASUREMENTS and len(set(self._groups(rows))) >= FEWEST_RECIPES
+
+    def _groups(self, rows: NDArray[np.int64]) -> list[str]:
+        """A recipe is another one in every task."""
+        return [f"{self.tasks[row]}\t{self.recipes[row]}" for row in rows]
+
+    def _predict(
+        self,
+        features: pl.DataFrame,
+        scores: Floats,
+        train: NDArray[np.int64],
+        test: NDArray[np.int64],
+    ) -> list[Prediction]:
+        proxy = Proxy.fit(
+            features[train],
+            scores[train],
+            groups=self._groups(train),
+            seed=self.seed,
+            coverage=self.coverage,
+        )
+        return proxy.predict(features[test])
+
+    def _compare(
+        self, task: str, rows: NDArray[np.int64], predicted: list[Prediction], scores: Floats
+    ) -> HeldOut:
+        """One entry per recipe: its repeated measurements are averaged. `scores` are what was
+        predicted; what was measured stays in its own units."""
+        groups = group_numbers(list(self.recipes[rows]))
+        count = np.bincount(groups).astype(np.float64)
+        inside = [p.low <= scores[row] <= p.high for p, row in zip(predicted, rows, strict=True)]
+        values = np.array([p.value for p in predicted])
+        return HeldOut(
+            task,
+            measured=np.bincount(groups, self.scores[rows]) / count,
+            predicted=np.bincount(groups, values) / count,
+            inside=np.bincount(groups, np.asarray(inside, np.float64)).astype(np.float64),
+            count=count,
+        )

@@ -1,0 +1,1 @@
+"""Cooking a recipe on a small fixed sample of its sources."""

@@ -1,0 +1,142 @@
+"""A fixed sample of each source, drawn once and kept as a file that recipes are tried on."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from datachef.core.formats import Format, RowError
+from datachef.core.run.keys import key_of
+from datachef.core.run.store import write_atomically
+from datachef.core.source import RawRow, SourceError, Unit
+from datachef.core.survey import Survey
+
+LAYOUT = 1
+# A larger source is sampled from some of its units, so that drawing takes seconds at any size.
+READ_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Stock:
+    """The sample of one source: a JSON-lines file with rows as the source has them.
+
+    `rows` are in the file, `available` are in the source that fit its format (estimated by bytes
+    where only some units were read, and no more than its `take`), `failed` is the share of rows
+    that do not fit.
+    """
+
+    path: str
+    rows: int
+    available: float
+    failed: float
+
+    @property
+    def rate(self) -> float:
+        """The share of the source's rows that is in the sample."""
+        return self.rows / self.available if self.available else 1.0
+
+
+class Pantry:
+    """Samples of sources in a folder, each made when it is first asked for."""
+
+    def __init__(self, folder: Path, rows: int, seed: int) -> None:
+        self._folder = folder
+        self._rows = rows
+        self._seed = seed
+
+    def stock(self, survey: Survey) -> Stock:
+        """The sample of a source. Raises `SourceError` where it holds no row that fits."""
+        source = survey.source
+        units = [[unit.name, unit.identity, unit.place] for unit in survey.units]
+        own = source.model_dump(mode="json", exclude={"steps", "format", "description", "licence"})
+        row_format = survey.format.model_dump(mode="json")
+        key = key_of("stock", LAYOUT, own, row_format, units, self._rows, self._seed)
+        record = self._folder / f"{key}.json"
+        try:
+            return Stock(**orjson.loads(record.read_bytes()))
+        except (OSError, orjson.JSONDecodeError, TypeError):
+            stock = self._draw(survey, self._folder / f"{key}.jsonl")
+            write_atomically(record, orjson.dumps(asdict(stock)))
+            return stock
+
+    def _draw(self, survey: Survey, path: Path) -> Stock:
+        drawing = _Drawing(self._rows, self._seed, survey.format)
+        chosen = self._chosen_units(survey)
+        for place, unit in chosen:
+            drawing.see(place, unit, survey.source.read(unit))
+        if not drawing.fitting:
+            raise SourceError("no_rows", "not one row fits the format", "look at its first rows")
+        read = sum(unit.size for _, unit in chosen)
+        available = drawing.fitting * (survey.size / read if read else 1.0)
+        take = survey.source.take
+        rows = drawing.rows()
+        write_atomically(path, b"".join(row + b"\n" for row in rows))
+        return Stock(
+            path=str(path),
+            rows=len(rows),
+            available=min(available, take) if take is not None else available,
+            failed=drawing.failed / (drawing.failed + drawing.fitting),
+        )
+
+    def _chosen_units(self, survey: Survey) -> list[tuple[int, Unit]]:
+        """All units, or some by the seed, in the order of the data."""
+        placed = list(enumerate(survey.units))
+        if survey.size <= READ_BYTES:
+            return placed
+        placed.sort(key=lambda pair: _priority(self._seed, f"{pair[1].name}:{pair[0]}"))
+        chosen, size = [], 0
+        for place, unit in placed:
+            chosen.append((place, unit))
+            size += unit.size
+            if size >= READ_BYTES:
+                break
+        return sorted(chosen, key=lambda pair: pair[0])
+
+
+class _Drawing:
+    """Keeps the rows of lowest priority, a hash of seed and place, of all that it is shown."""
+
+    def __init__(self, rows: int, seed: int, row_format: Format) -> None:
+        self.fitting = 0
+        self.failed = 0
+        self._limit = rows
+        self._seed = seed
+        self._format = row_format
+        self._heap: list[tuple[int, tuple[int, int], bytes]] = []
+
+    def see(self, place: int, unit: Unit, rows: Iterator[RawRow]) -> None:
+        for row in rows:
+            if row.data is None:
+                self.failed += bool(row.reason)
+                continue
+            priority = -_priority(self._seed, f"{unit.name}:{row.position}")
+            full = len(self._heap) == self._limit
+            try:
+                self._format.convert(row.data)
+            except RowError:
+                self.failed += 1
+                continue
+            self.fitting += 1
+            if full and priority < self._heap[0][0]:
+                continue
+            entry = (priority, (place, row.position), _line(row.data))
+            (heapq.heappushpop if full else heapq.heappush)(self._heap, entry)
+
+    def rows(self) -> list[bytes]:
+        """The rows kept, in the order of the data."""
+        return [line for _, _, line in sorted(self._heap, key=lambda entry: entry[1])]
+
+
+def _line(data: Any) -> bytes:
+    return orjson.dumps(data, default=str, option=orjson.OPT_NON_STR_KEYS)
+
+
+def _priority(seed: int, name: str) -> int:
+    digest = blake2b(name.encode(), digest_size=8, key=seed.to_bytes(8, "little")).digest()
+    return int.from_bytes(digest, "little")

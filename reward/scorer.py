@@ -1,0 +1,148 @@
+"""The reward for recipes: gates and guardrails, then a prediction with its uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from datachef.core.check import check
+from datachef.core.document import Document
+from datachef.core.errors import RunError
+from datachef.core.host import Host
+from datachef.core.loading import Loaded, understand
+from datachef.core.reward import Reward, Score
+from datachef.core.source import SourceError
+from datachef.core.typed import read_task
+from datachef.reward.assessment import Assessment
+from datachef.reward.contamination import ContaminationAudit
+from datachef.reward.features.measure import FeatureMeter
+from datachef.reward.gates import Failure, failed_check, failed_run, first_failure
+from datachef.reward.guarding import SampleGuard
+from datachef.reward.guardrails import Limits
+from datachef.reward.sample.kitchen import ROWS, SampleKitchen
+
+if TYPE_CHECKING:
+    from datachef.reward.proxy import Prediction, Proxy
+    from datachef.reward.verifier import Verification, Verifier
+
+PESSIMISM = 1.0
+
+
+class RecipeReward(Reward):
+    """Scores recipes for one task by what they make of a sample.
+
+    Without a `proxy` the prediction is the prior's. `verifier` judges sampled rows; its value is a
+    feature and a part. `limits` are guardrails. `pessimism` times the uncertainty is taken off the
+    prediction.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        task: Path,
+        *,
+        cache: Path,
+        folder: Path,
+        pool: Path | None = None,
+        proxy: Proxy | None = None,
+        limits: Limits | None = None,
+        verifier: Verifier | None = None,
+        rows: int = ROWS,
+        seed: int = 0,
+        pessimism: float = PESSIMISM,
+    ) -> None:
+        """Raises `DatachefError` for a task that cannot be read."""
+        self.task = read_task(task)
+        self.task_file = task.absolute()
+        self._host = host
+        self._folder = folder.absolute()
+        self.pool = pool.absolute() if pool is not None else None
+        self.cache = cache
+        self._kitchen = SampleKitchen(host, cache, rows, seed)
+        self._meter = FeatureMeter(self.task, seed)
+        self._audit = ContaminationAudit(host.vocabulary, self.task)
+        self._guard = SampleGuard(limits) if limits is not None else None
+        self._proxy = proxy
+        self._verifier = verifier
+        self._pessimism = pessimism
+
+    def score(self, recipe: Document) -> Score:
+        return self.assess(recipe).score
+
+    def assess(self, recipe: Document) -> Assessment:
+        """The score of a recipe with all that it was made from."""
+        loaded = self._load(recipe)
+        surveys = check(loaded, self._host, self._kitchen.look)
+        if loaded.problems:
+            return Assessment(_failed(failed_check(loaded.problems)), loaded)
+        try:
+            corpus = self._kitchen.cook(loaded, surveys)
+        except (RunError, SourceError) as error:
+            return Assessment(_failed(failed_run(str(error))), loaded)
+        contaminated = self._audit.share(corpus.rows)
+        features = self._meter.measure(corpus) | {"contaminated_share": contaminated}
+        failure = first_failure(corpus, self.task.budget, contaminated)
+        findings = self._guard.inspect(corpus) if failure is None and self._guard else None
+        if findings is not None and findings.violations:
+            broken = tuple(violation.message for violation in findings.violations)
+            failure = Failure("guardrails", 1 / (1 + len(broken)), broken)
+        if failure is not None:
+            return Assessment(_failed(failure), loaded, corpus, features, findings)
+        if self._verifier is not None:
+            features |= _verified(self._verifier.verify(corpus.rows))
+        return Assessment(self._score(features), loaded, corpus, features, findings)
+
+    def base_model(self, name: str, loaded: Loaded) -> str | Path:
+        """The checkpoint to measure with; `tiny` is made of the pool's text, or of the recipe's
+        sources where there is no pool."""
+        from datachef.reward.base_model import base_model
+
+        sources = dict(loaded.pool) or dict(loaded.sources)
+        return base_model(name, sources, self._kitchen, self._audit, self.cache)
+
+    @property
+    def measured(self) -> bool:
+        """Whether predictions come from measurements, and not from a guess."""
+        return self._proxy is not None
+
+    def predict(self, features: Mapping[str, float]) -> Prediction:
+        """What a recipe with these features is expected to score."""
+        if self._proxy is None:
+            from datachef.reward.prior import prior
+
+            return prior(features)
+        return self._proxy.predict(pl.DataFrame([features]))[0]
+
+    def _score(self, features: Mapping[str, float]) -> Score:
+        prediction = self.predict(features)
+        pessimistic = prediction.value - self._pessimism * prediction.uncertainty
+        return Score(
+            value=min(max(pessimistic, -1.0), 1.0),
+            predicted=prediction.value,
+            uncertainty=prediction.uncertainty,
+            interval=(prediction.low, prediction.high),
+            parts=dict(prediction.parts),
+            off_support=prediction.off_support,
+        )
+
+    def _load(self, recipe: Document) -> Loaded:
+        """The recipe, whatever task it names, for the task of this reward."""
+        if isinstance(recipe.data, dict):
+            recipe = replace(recipe, data=recipe.data | {"task": str(self.task_file)})
+        folder = Path(recipe.file).parent if recipe.file else self._folder
+        return understand(recipe, folder, self._host, self.pool)
+
+
+def _failed(failure: Failure) -> Score:
+    return Score(value=failure.value, gate=failure.gate, reasons=failure.reasons)
+
+
+def _verified(verification: Verification) -> dict[str, float]:
+    return {
+        "verifier.value": verification.value,
+        "verifier.standard_error": verification.standard_error,
+    }
