@@ -1,0 +1,106 @@
+"""`chef evaluate`: what a recipe really scores, by training on its corpus."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from datachef.core.cli.options import AsJson, CacheFolder, PoolFile
+from datachef.core.cli.state import console, get_host, print_json
+from datachef.plugins.reward.scoring import TaskFile, interval
+
+if TYPE_CHECKING:
+    from datachef.reward.history import Measured
+
+
+def register(app: typer.Typer) -> None:
+    app.command("evaluate")(evaluate)
+
+
+def evaluate(
+    recipes: Annotated[
+        list[Path], typer.Argument(metavar="RECIPE...", help="YAML files.", show_default=False)
+    ],
+    task: TaskFile = None,
+    pool: PoolFile = None,
+    base_model: Annotated[
+        str | None,
+        typer.Option(
+            help="A checkpoint's folder, a name of the hub, or tiny: a small model made on the "
+            "spot. The task's by default."
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="So many trainings.")] = 3,
+    items: Annotated[
+        int, typer.Option(min=0, help="Questions of the benchmark to ask; 0 asks all.")
+    ] = 200,
+    training: Annotated[
+        Path | None,
+        typer.Option("--training", help="A YAML file with settings of training: LoRA, epochs, ..."),
+    ] = None,
+    accuracy: Annotated[
+        bool, typer.Option(help="Score answers with lm-evaluation-harness, besides their bits.")
+    ] = True,
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Let unit tests run what the model wrote.")
+    ] = False,
+    history: Annotated[Path, typer.Option("--history", help="Where measurements are kept.")] = Path(
+        "history.sqlite"
+    ),
+    work: Annotated[
+        Path | None, typer.Option("--work", help="Keeps corpora here; a scratch folder by default.")
+    ] = None,
+    cache: CacheFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the whole corpus, fine-tune the base model on it, and measure the task.
+
+    Always measures the bits per byte of the gold answers, which rank corpora even where a small
+    model gets every answer wrong. What the history has already is not measured again.
+    """
+    from datachef.core.typed import read_typed
+    from datachef.plugins.reward.build import build_reward
+    from datachef.reward.evaluation import Training
+    from datachef.reward.history import History
+    from datachef.reward.measuring import Evaluator, Protocol
+
+    reward = build_reward(recipes, task, pool, cache, 0, {})
+    protocol = Protocol(
+        model=base_model or reward.task.base_model,
+        training=read_typed(training, Training) if training is not None else Training(),
+        items=items or None,
+        accuracy=accuracy,
+        allow_code=allow_code,
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        evaluator = Evaluator(reward, get_host(), History(history), protocol, work or Path(scratch))
+        found = [evaluator.measure(path, range(seeds)) for path in recipes]
+    if as_json:
+        print_json([asdict(measured) for one in found for measured in one])
+    else:
+        _show(found)
+
+
+def _show(found: list[list[Measured]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from datachef.reward.history import standing_of
+
+    names = sorted({name for one in found for m in one for name in m.scores})
+    shown = [name for name in names if not name.endswith("_stderr") and name != "likelihood"]
+    table = Table(header_style="bold")
+    for name in ("recipe", "seeds", "score", "interval", *shown):
+        table.add_column(name, justify="left" if name == "recipe" else "right")
+    for one in found:
+        standing = standing_of(one)
+        table.add_row(
+            Text(standing.first.recipe_name), str(len(one)), f"{standing.mean:.4f}",
+            interval(standing.interval),
+            *(f"{standing.scores[name]:.4f}" if name in standing.scores else "" for name in shown),
+        )  # fmt: skip
+    console().print(table)

@@ -1,0 +1,121 @@
+"""Builds rewards from what a command or a policy's training was told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from datachef.core.errors import DatachefError, MissingPackageError
+from datachef.core.host import Host
+from datachef.core.reward import Reward, RewardSetting
+
+if TYPE_CHECKING:
+    from datachef.core.task import Task
+    from datachef.reward.proxy import Proxy
+    from datachef.reward.verifier import Verifier
+
+NEEDED = ("scipy", "sklearn", "lightgbm")
+
+
+class JudgeOptions(BaseModel):
+    """A model that grades rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    backend: str = "openai"
+
+
+class RewardOptions(BaseModel):
+    """The options of the reward named `proxy`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    history: Path | None = Field(None, description="Measurements that the proxy is fitted to.")
+    proxy: Path | None = Field(None, description="A fitted proxy; goes before the history.")
+    limits: Path | None = Field(None, description="A limits.yaml with guardrails.")
+    judges: tuple[JudgeOptions, ...] = Field((), description="Models that grade sampled rows.")
+    judged_rows: int = Field(100, ge=1, le=100_000, description="Rows that each of them grades.")
+    rows: int = Field(2000, ge=1, le=1_000_000, description="Sampled rows per source.")
+    pessimism: float = Field(1.0, ge=0, le=100, description="Standard errors taken off.")
+    workers: int = Field(1, ge=1, le=1024, description="Processes that score recipes.")
+
+
+def proxy_reward(setting: RewardSetting) -> Reward:
+    """A reward that cooks recipes on samples and predicts what they would score.
+
+    Raises `DatachefError` for options that make no sense and for a missing package.
+    """
+    require_packages()
+    from datachef.core.typed import read_task, read_typed
+    from datachef.reward.guardrails import Limits
+    from datachef.reward.scorer import RecipeReward
+
+    options = RewardOptions.model_validate(setting.options)
+    if options.workers > 1:
+        from datachef.reward.parallel import ParallelReward
+
+        alone = replace(setting, options={**setting.options, "workers": 1})
+        return ParallelReward(proxy_reward, alone, options.workers)
+    host = Host(setting.plugin_files)
+    task = read_task(setting.task)
+    return RecipeReward(
+        host,
+        setting.task,
+        cache=setting.cache,
+        folder=setting.folder,
+        pool=setting.pool,
+        proxy=_proxy(options, task, setting.seed),
+        limits=read_typed(options.limits, Limits) if options.limits else None,
+        verifier=_verifier(options, host, task, setting),
+        rows=options.rows,
+        seed=setting.seed,
+        pessimism=options.pessimism,
+    )
+
+
+def require_packages() -> None:
+    """Raises `MissingPackageError` where what the reward computes with is not installed."""
+    import importlib.util
+
+    for module in NEEDED:
+        if importlib.util.find_spec(module) is None:
+            raise MissingPackageError(module, "datachef[reward]", "the reward")
+
+
+def _proxy(options: RewardOptions, task: Task, seed: int) -> Proxy | None:
+    if options.proxy is not None:
+        return _saved(options.proxy)
+    if options.history is None:
+        return None
+    from datachef.reward.fitting import fit_proxy
+    from datachef.reward.history import History
+
+    return fit_proxy(History(options.history), task, seed)
+
+
+def _saved(path: Path) -> Proxy:
+    import orjson
+
+    from datachef.reward.proxy import Proxy
+
+    try:
+        return Proxy.from_data(orjson.loads(path.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatachefError(f"{path} is no proxy: {error}", "chef fit makes one") from error
+
+
+def _verifier(
+    options: RewardOptions, host: Host, task: Task, setting: RewardSetting
+) -> Verifier | None:
+    if not options.judges:
+        return None
+    from datachef.core.services import Services
+    from datachef.reward.verifier import Judge, Verifier
+
+    services = Services(host.named("datachef_llm_backends"), setting.cache / "llm")
+    judges = [Judge(model=judge.model, backend=judge.backend) for judge in options.judges]
+    return Verifier(judges, services, task, rows=options.judged_rows, seed=setting.seed)

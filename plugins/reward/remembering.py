@@ -1,0 +1,153 @@
+"""`chef history`: what was really measured."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from datachef.core.cli.options import AsJson
+from datachef.core.cli.state import console, print_json
+from datachef.plugins.reward.scoring import interval
+
+if TYPE_CHECKING:
+    from datachef.reward.history import History, Standing
+
+HistoryPath = Annotated[Path, typer.Option("--history", help="The history, an SQLite file.")]
+DEFAULT = Path("history.sqlite")
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(
+        help="Show, compare and exchange what was really measured.", no_args_is_help=True
+    )
+    for command in (list_, best, compare, export, import_):
+        group.command(command.__name__.rstrip("_"))(command)
+    app.add_typer(group, name="history")
+
+
+def list_(history: HistoryPath = DEFAULT, as_json: AsJson = False) -> None:
+    """List every measurement, in the order in which they were made."""
+    found = _opened(history).measurements()
+    if as_json:
+        print_json([asdict(measured) for measured in found])
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(header_style="bold")
+    for name in ("id", "task", "recipe", "base model", "seed", "score", "tokens", "time"):
+        table.add_column(name, justify="left" if name in _WORDS else "right")
+    for measured in found:
+        table.add_row(
+            str(measured.id), Text(measured.task), Text(measured.recipe_name),
+            Text(measured.base_model), str(measured.seed), f"{measured.score:.4f}",
+            f"{measured.corpus.get('tokens', 0):,}", f"{measured.seconds:.0f} s",
+        )  # fmt: skip
+    console().print(table)
+
+
+def best(
+    task: Annotated[str, typer.Argument(help="The name of a task.", show_default=False)],
+    history: HistoryPath = DEFAULT,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="So many recipes.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Rank the recipes of a task by their mean score over seeds."""
+    found = _opened(history).best(task, number)
+    if as_json:
+        print_json([_standing(standing) for standing in found])
+    else:
+        _show(found)
+
+
+def compare(
+    recipes: Annotated[
+        list[str], typer.Argument(help="Names of recipes, or ids.", show_default=False)
+    ],
+    history: HistoryPath = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Set recipes beside the first of them, seed by seed."""
+    which = [int(one) if one.isdecimal() else one for one in recipes]
+    found = _opened(history).compare(which)
+    if as_json:
+        differences = [
+            {
+                "recipe": difference.second.first.recipe_name,
+                "beside": difference.first.first.recipe_name,
+                "difference": difference.mean,
+                "interval": difference.interval,
+                "seeds": difference.seeds,
+            }
+            for difference in found.differences
+        ]
+        standings = [_standing(standing) for standing in found.standings]
+        print_json({"standings": standings, "differences": differences})
+        return
+    _show(found.standings)
+    for apart in found.differences:
+        console().print(
+            f"{apart.second.first.recipe_name} is {apart.mean:+.4f} beside "
+            f"{apart.first.first.recipe_name} over {apart.seeds} seeds {interval(apart.interval)}",
+            markup=False,
+        )
+
+
+def export(
+    file: Annotated[Path, typer.Argument(help="A Parquet file.", show_default=False)],
+    history: HistoryPath = DEFAULT,
+) -> None:
+    """Write the history to a Parquet file, to be shared."""
+    print(f"{file}: {_opened(history).export(file):,} measurements")
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="A Parquet file.", show_default=False)],
+    history: HistoryPath = DEFAULT,
+) -> None:
+    """Take over the measurements of a Parquet file; those that are there already stay."""
+    from datachef.reward.history import History
+
+    print(f"{history}: {History(history).import_(file):,} new measurements")
+
+
+_WORDS = ("task", "recipe", "base model")
+
+
+def _opened(path: Path) -> History:
+    from datachef.core.errors import DatachefError
+    from datachef.reward.history import History
+
+    if not path.is_file():
+        raise DatachefError(f"there is no history {path}", "chef evaluate makes one")
+    return History(path)
+
+
+def _standing(standing: Standing) -> dict[str, Any]:
+    return {
+        "recipe": standing.first.recipe_name,
+        "task": standing.first.task,
+        "base_model": standing.first.base_model,
+        "score": standing.mean,
+        "interval": standing.interval,
+        "scores": dict(standing.scores),
+        "seeds": [measured.seed for measured in standing.measurements],
+    }
+
+
+def _show(standings: Any) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(header_style="bold")
+    for name in ("recipe", "base model", "seeds", "score", "interval"):
+        table.add_column(name, justify="left" if name in _WORDS else "right")
+    for standing in standings:
+        table.add_row(
+            Text(standing.first.recipe_name), Text(standing.first.base_model),
+            str(len(standing.measurements)), f"{standing.mean:.4f}", interval(standing.interval),
+        )  # fmt: skip
+    console().print(table)
