@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datachef.core import document
+from datachef.core.check import check
+from datachef.core.document import Document
+from datachef.core.host import Host
+from datachef.core.loading import understand
+from datachef.reward.sample.kitchen import SampledCorpus, SampleKitchen
+
+WORDS = ["apple", "pear", "plum", "fig", "lemon", "melon", "grape", "peach", "cherry", "mango"]
+NAMES = ["Ann", "Bob", "Cleo", "Dan", "Eve", "Finn", "Gus", "Hana", "Ivo", "June"]
+
+
+def problem(rng: random.Random) -> dict[str, str]:
+    """A word problem with its worked answer."""
+    have, more = rng.randint(2, 99), rng.randint(2, 99)
+    name, fruit = rng.choice(NAMES), rng.choice(WORDS)
+    return {
+        "question": f"{name} has {have} {fruit}s and buys {more} more. How many are there?",
+        "answer": f"{name} has {have} + {more} = {have + more} {fruit}s. It is {have + more}",
+    }
+
+
+def prose(rng: random.Random) -> dict[str, str]:
+    """A document that has nothing to do with word problems."""
+    lines = [" ".join(rng.choices(WORDS + NAMES, k=rng.randint(5, 12))) for _ in range(4)]
+    return {"text": ". ".join(line.capitalize() for line in lines) + "."}
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="session")
+def host() -> Host:
+    """A host with all that is installed."""
+    return Host()
+
+
+@pytest.fixture
+def larder(tmp_path: Path) -> Path:
+    """A folder with a task, its training split and test, and a pool of two sources."""
+    rng = random.Random(7)
+    problems = [problem(rng) for _ in range(900)]
+    write_rows(tmp_path / "test.jsonl", problems[:40])
+    write_rows(tmp_path / "train.jsonl", problems[40:100])
+    write_rows(tmp_path / "good.jsonl", problems[100:])
+    write_rows(tmp_path / "prose.jsonl", [prose(rng) for _ in range(600)])
+    examples = "{path: train.jsonl, prompt: question, answer: answer}"
+    (tmp_path / "task.yaml").write_text(
+        "name: fruit\nmetric: number_match\ninstruction: Solve the problem.\n"
+        "benchmark: {path: test.jsonl, prompt: question, answer: answer}\n"
+        f"examples: {examples}\n"
+    )
+    (tmp_path / "pool.yaml").write_text(
+        "sources:\n"
+        "  good: {path: good.jsonl, format: {prompt: question, completion: answer}}\n"
+        "  prose: {path: prose.jsonl, format: {text: text}}\n"
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def mixture() -> Callable[..., dict[str, Any]]:
+    """Makes a recipe over sources of the pool by weight; `mix` and `sources` add to it."""
+
+    def make(weights: dict[str, float], **more: Any) -> dict[str, Any]:
+        mix = more.pop("mix", {})
+        mix = None if mix is None else {"op": "weighted_mix", "weights": weights, **mix}
+        sources = {name: {} for name in weights} | more.pop("sources", {})
+        return {"name": "mixture", "pool": "pool.yaml", "sources": sources, "mix": mix, **more}
+
+    return make
+
+
+@pytest.fixture
+def taste(larder: Path, host: Host) -> Callable[..., SampledCorpus]:
+    """Cooks a recipe, given as data, on samples of so many rows."""
+
+    def cook(recipe: dict[str, Any], rows: int = 200, seed: int = 0) -> SampledCorpus:
+        kitchen = SampleKitchen(host, larder / "cache", rows, seed)
+        loaded = understand(document.parse(document.dump(recipe)), larder, host)
+        surveys = check(loaded, host, kitchen.look)
+        assert not loaded.problems, loaded.problems
+        return kitchen.cook(loaded, surveys)
+
+    return cook
+
+
+@pytest.fixture
+def written() -> Callable[[dict[str, Any]], Document]:
+    """A recipe, given as data, as the document that would be read from its file."""
+    return lambda data: document.parse(document.dump(data))

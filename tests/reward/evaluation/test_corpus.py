@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+import zstandard
+
+from datachef.core.errors import DatachefError
+from datachef.reward.evaluation.corpus import read_corpus, shuffled
+
+TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+
+
+def corpus(folder: Path, frame: pl.DataFrame, name: str = "train-00000-of-00001.parquet") -> Path:
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    file = folder / "data" / name
+    if name.endswith("parquet"):
+        frame.write_parquet(file)
+    elif name.endswith("zst"):
+        file.write_bytes(zstandard.compress(frame.write_ndjson().encode()))
+    else:
+        frame.write_ndjson(file)
+    return folder
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl", "jsonl.zst"])
+def test_every_format_and_all_shards_are_read(tmp_path: Path, suffix: str) -> None:
+    for number, text in enumerate(["one", "two"]):
+        frame = pl.DataFrame({"id": ["x"], "text": [text], "more": [3]})
+        corpus(tmp_path, frame, f"train-0000{number}-of-00002.{suffix}")
+    assert read_corpus(tmp_path).to_dict(as_series=False) == {"text": ["one", "two"]}
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+def test_pairs_become_conversations(tmp_path: Path, suffix: str) -> None:
+    frame = pl.DataFrame({"prompt": ["Hi", " "], "completion": ["Hello", "nothing asked"]})
+    corpus(tmp_path, frame, f"train-00000-of-00001.{suffix}")
+    assert read_corpus(tmp_path).to_dicts() == [{"messages": TURNS}]
+
+
+def test_rows_without_something_to_learn_are_left_out(tmp_path: Path) -> None:
+    holes = [
+        None,
+        [],
+        TURNS[:1],
+        [TURNS[0], {"role": "assistant", "content": " \n"}],
+        [TURNS[0], {"role": "assistant", "content": None}],
+        [{"role": None, "content": "?"}, TURNS[1]],
+    ]
+    rows = [{"messages": turns} for turns in [*holes, TURNS]]
+    assert read_corpus(corpus(tmp_path, pl.DataFrame(rows))).to_dicts() == [{"messages": TURNS}]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl", "jsonl.zst"])
+def test_a_corpus_without_rows_is_explained(tmp_path: Path, suffix: str) -> None:
+    frame = pl.DataFrame(schema={"text": pl.String})
+    corpus(tmp_path, frame, f"train-00000-of-00001.{suffix}")
+    with pytest.raises(DatachefError, match=r"no row to learn from \(0 rows\)"):
+        read_corpus(tmp_path)
+
+
+def test_a_folder_that_is_no_corpus_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(DatachefError, match="holds no corpus"):
+        read_corpus(tmp_path)
+    with pytest.raises(DatachefError, match="neither messages"):
+        read_corpus(corpus(tmp_path, pl.DataFrame({"prompt": ["alone"]})))
+    (tmp_path / "data" / "train-00000-of-00001.parquet").write_bytes(b"torn")
+    with pytest.raises(DatachefError, match="cannot read the corpus"):
+        read_corpus(tmp_path)
+
+
+def test_the_order_follows_the_seed_and_loses_nothing() -> None:
+    rows = pl.DataFrame({"text": [str(number) for number in range(1_300)]})
+    orders = [[r["text"] for block in shuffled(rows, seed) for r in block] for seed in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
+    assert sorted(orders[0]) == sorted(orders[2]) == sorted(rows["text"])
+    assert orders[0] != rows["text"].to_list()

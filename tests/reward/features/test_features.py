@@ -1,0 +1,144 @@
+"""Features tell corpora apart in the direction in which they differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datachef.core.benchmark import BenchmarkItem
+from datachef.core.typed import read_task
+from datachef.reward.features.bank import Bank
+from datachef.reward.features.catalogue import describe
+from datachef.reward.features.grams import entropy, similarity
+from datachef.reward.features.language_model import TargetModel
+from datachef.reward.features.measure import FeatureMeter
+from datachef.reward.features.signals import QUANTILES, weighted_quantiles
+from datachef.reward.sample.kitchen import SampledCorpus
+
+Taste = Callable[..., SampledCorpus]
+Mixture = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def meter(larder: Path) -> FeatureMeter:
+    task = read_task(larder / "task.yaml")
+    return FeatureMeter(task)
+
+
+def test_what_resembles_the_task_scores_better_on_every_likeness(
+    taste: Taste, mixture: Mixture, meter: FeatureMeter
+) -> None:
+    good = meter.measure(taste(mixture({"good": 1})))
+    both = meter.measure(taste(mixture({"good": 1, "prose": 1})))
+    prose = meter.measure(taste(mixture({"prose": 1})))
+    bits = "target.bits_per_byte"
+    assert good[bits] < both[bits] < prose[bits]
+    assert good["target.cosine"] > both["target.cosine"] > prose["target.cosine"]
+    assert good["target.divergence"] < prose["target.divergence"]
+    assert good["target.coverage"] > prose["target.coverage"]
+    assert good["target.shape_overlap"] > prose["target.shape_overlap"]
+    assert good["target.length_gap"] < prose["target.length_gap"]
+
+
+def test_amounts_are_those_of_the_whole_corpus(
+    taste: Taste, mixture: Mixture, meter: FeatureMeter
+) -> None:
+    recipe = mixture({"good": 1, "prose": 1}, mix={"budget": {"tokens": 20_000}, "max_epochs": 2})
+    features = meter.measure(taste(recipe, rows=100))
+    assert math.expm1(features["log_tokens"]) == pytest.approx(20_000, rel=0.05)
+    assert features["share.good"] == pytest.approx(0.5, abs=0.05)
+    assert features["source_entropy"] == pytest.approx(1, abs=0.02)
+    assert features["sources"] == 2
+
+
+def test_repeating_adds_tokens_but_no_different_ones(
+    taste: Taste, mixture: Mixture, meter: FeatureMeter
+) -> None:
+    once = meter.measure(taste(mixture({"good": 1})))
+    many = meter.measure(taste(mixture({"good": 1}, mix={"max_epochs": 10})))
+    assert many["log_tokens"] > once["log_tokens"] + 2
+    assert many["log_unique_tokens"] == pytest.approx(once["log_unique_tokens"])
+    assert many["epochs"] == pytest.approx(10)
+    assert many["target.bits_per_byte"] == pytest.approx(once["target.bits_per_byte"])
+
+
+def test_copies_and_templates_are_seen(
+    taste: Taste, mixture: Mixture, meter: FeatureMeter, larder: Path
+) -> None:
+    line = (larder / "prose.jsonl").read_text().splitlines()[0]
+    (larder / "prose.jsonl").write_text(f"{line}\n" * 100)
+    copied = meter.measure(taste(mixture({"prose": 1})))
+    assert copied["duplicate_share"] == pytest.approx(0.99)
+    good = meter.measure(taste(mixture({"good": 1})))
+    assert good["duplicate_share"] < 0.1
+    assert good["template_share"] > 0.3, "numbers alone tell these problems apart"
+
+
+def test_every_feature_is_documented(taste: Taste, mixture: Mixture, meter: FeatureMeter) -> None:
+    features = meter.measure(taste(mixture({"good": 1, "prose": 1})))
+    assert all(describe(name) for name in features)
+    assert not any(math.isnan(value) for name, value in features.items() if name != "budget_share")
+
+
+def test_measuring_is_deterministic_whatever_was_measured_before(
+    taste: Taste, mixture: Mixture, meter: FeatureMeter, larder: Path
+) -> None:
+    corpus = taste(mixture({"good": 1, "prose": 1}))
+    meter.measure(taste(mixture({"prose": 1})))
+    fresh = FeatureMeter(read_task(larder / "task.yaml"))
+    assert meter.measure(corpus) == pytest.approx(fresh.measure(corpus), nan_ok=True, rel=1e-12)
+
+
+@given(st.lists(st.tuples(st.floats(-5, 5), st.integers(0, 3)), min_size=1, max_size=20))
+def test_weighted_quantiles_are_those_of_repeated_rows(rows: list[tuple[float, int]]) -> None:
+    if not any(weight for _, weight in rows):
+        return
+    values = np.array([[value] for value, _ in rows])
+    repeated = np.sort([value for value, weight in rows for _ in range(weight)])
+    expected = np.quantile(repeated, QUANTILES, method="inverted_cdf")
+    found = weighted_quantiles(values, np.array([float(weight) for _, weight in rows]))
+    assert found[0].tolist() == expected.tolist()
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=6), st.lists(st.sampled_from("abcd")))
+def test_a_bank_measures_each_text_once(first: list[str], second: list[str]) -> None:
+    measured: list[str] = []
+
+    def measure(texts: pl.DataFrame) -> list[str]:
+        measured.extend(texts["text"])
+        return list(texts["text"])
+
+    bank: Bank[list[str]] = Bank(measure)
+    for batch in (first, second):
+        places = bank.places(pl.DataFrame({"text": batch}, schema={"text": pl.String}))
+        known = [text for chunk in bank.chunks for text in chunk]
+        assert [known[place] for place in places] == batch
+    assert sorted(measured) == sorted(set(first) | set(second))
+
+
+def test_entropy_and_similarity_of_known_distributions() -> None:
+    assert entropy(np.array([1.0, 1, 1, 1])) == 2
+    assert entropy(np.zeros(3)) == 0
+    counts = np.array([3.0, 1, 0])
+    assert similarity(counts, counts * 5) == (pytest.approx(1), pytest.approx(0, abs=0.01))
+    assert similarity(np.array([1.0, 0, 0]), np.array([0.0, 1, 0]))[0] == 0
+
+
+def test_bits_per_byte_by_hand() -> None:
+    """Of one answer "ab" and a corpus of n copies of it, every byte is seen n times out of n."""
+    model = TargetModel([BenchmarkItem("q", "ab")])
+    texts = pl.DataFrame({"question": ["q"], "answer": ["ab"]})
+    counts = np.asarray(model.counts(texts).sum(axis=0)).ravel() * 1e9
+    assert model.bits_per_byte(counts) == pytest.approx(0, abs=1e-6)
+    assert model.bits_per_byte(counts * 0) == pytest.approx(8)
+    assert model.coverage(counts) == 1
+    other = pl.DataFrame({"question": ["q"], "answer": ["zz"]})
+    assert model.coverage(np.asarray(model.counts(other).sum(axis=0)).ravel()) == 0

@@ -1,0 +1,125 @@
+"""A cooked sample stands for the corpus that the whole run would make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from datachef.core import document
+from datachef.core.api import run_recipe
+from datachef.core.check import check
+from datachef.core.host import Host
+from datachef.core.loading import understand
+from datachef.core.run.unit import UnitRun
+from datachef.reward.sample.kitchen import SampledCorpus, SampleKitchen
+
+Taste = Callable[..., SampledCorpus]
+Mixture = Callable[..., dict[str, Any]]
+
+
+def tokens_by_source(rows: pl.DataFrame) -> dict[str, float]:
+    size = (pl.col("tokens") * pl.col("weight")).sum()
+    return dict(rows.group_by("source").agg(size).iter_rows())
+
+
+def really_run(recipe: dict[str, Any], folder: Path, host: Host) -> pl.DataFrame:
+    path = folder / "recipe.yaml"
+    path.write_text(document.dump(recipe | {"output": {"columns": ["tokens"], "schema": "text"}}))
+    run_recipe(path, folder / "out", host=host, engine="inline", cache=folder / "real")
+    return pl.concat(map(pl.read_parquet, sorted((folder / "out" / "data").iterdir())))
+
+
+WEIGHTS = {"good": 1, "prose": 1}
+RECIPES: dict[str, tuple[dict[str, float], dict[str, Any]]] = {
+    "by weight": ({"good": 1, "prose": 3}, {}),
+    "several epochs": (
+        {"good": 3, "prose": 1},
+        {"mix": {"budget": {"tokens": 60_000}, "max_epochs": 4}},
+    ),
+    "a part of an epoch": (WEIGHTS, {"mix": {"budget": {"tokens": 8_000}}}),
+    "rows as budget": (WEIGHTS, {"mix": {"budget": {"rows": 300}}}),
+    "filtered": (
+        WEIGHTS,
+        {"sources": {"prose": {"steps": [{"op": "length_filter", "max_chars": 180}]}}},
+    ),
+    "so many rows of the corpus": (WEIGHTS, {"steps": [{"op": "sample", "rows": 700}]}),
+    "so many rows of a source": (
+        WEIGHTS,
+        {"sources": {"good": {"steps": [{"op": "sample", "rows": 90}]}}},
+    ),
+    "copies made and removed": (
+        {"good": 5, "prose": 1},
+        {
+            "mix": {"budget": {"tokens": 80_000}, "max_epochs": 3},
+            "steps": [{"op": "exact_dedup"}],
+        },
+    ),
+    "without a mix": (WEIGHTS, {"mix": None, "sources": {"good": {"take": 300}, "prose": {}}}),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_sample_weighs_what_the_corpus_holds(
+    name: str, taste: Taste, mixture: Mixture, larder: Path, host: Host
+) -> None:
+    weights, more = RECIPES[name]
+    recipe = mixture(weights, **more)
+    sampled = tokens_by_source(taste(recipe, rows=250).rows)
+    real = really_run(recipe, larder, host).with_columns(pl.lit(1.0).alias("weight"))
+    for source, tokens in tokens_by_source(real).items():
+        assert sampled[source] == pytest.approx(tokens, rel=0.15), source
+
+
+def test_a_whole_sample_weighs_exactly_what_the_corpus_holds(
+    taste: Taste, mixture: Mixture, larder: Path, host: Host
+) -> None:
+    recipe = mixture({"good": 1, "prose": 1}, steps=[{"op": "length_filter", "min_chars": 90}])
+    corpus = taste(recipe, rows=10_000)
+    real = really_run(recipe, larder, host)
+    weighed = dict(corpus.rows.group_by("source").agg(pl.col("weight").sum()).iter_rows())
+    for (name,), rows in real.group_by("source"):
+        assert weighed[str(name)] == pytest.approx(rows.height, rel=0.03)
+
+
+def test_a_source_of_no_weight_is_left_out(taste: Taste, mixture: Mixture) -> None:
+    corpus = taste(mixture({"good": 1, "prose": 0}))
+    assert list(corpus.sources) == ["good"]
+    assert corpus.rows["source"].unique().to_list() == ["good"]
+
+
+def test_the_same_seed_gives_the_same_sample(taste: Taste, mixture: Mixture) -> None:
+    recipe = mixture({"good": 1, "prose": 1}, steps=[{"op": "minhash_dedup"}])
+    first, again = taste(recipe), taste(recipe)
+    assert first.rows.equals(again.rows)
+    assert not taste(recipe, seed=1).rows.equals(first.rows)
+
+
+def test_siblings_share_work(
+    mixture: Mixture, larder: Path, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    run = UnitRun.run
+
+    def counted(self: UnitRun) -> dict[str, Any]:
+        record = run(self)
+        done.append(record["label"].split("/")[0])
+        return record
+
+    monkeypatch.setattr(UnitRun, "run", counted)
+    kitchen = SampleKitchen(host, larder / "cache", 200)
+
+    def cook(most: int, weight: float) -> list[str]:
+        done.clear()
+        steps = [{"op": "length_filter", "max_chars": most}]
+        recipe = mixture({"good": weight, "prose": 1}, sources={"prose": {"steps": steps}})
+        loaded = understand(document.parse(document.dump(recipe)), larder, host)
+        kitchen.cook(loaded, check(loaded, host, kitchen.look))
+        return list(done)
+
+    assert cook(180, 1)
+    assert cook(180, 0.3) == [], "weights cost nothing"
+    assert cook(170, 0.3) == ["prose"], "a threshold costs one unit of its source"
