@@ -1,0 +1,211 @@
+"""A campaign of true measurements: every recipe of some tasks is trained on and scored.
+
+    python benchmarks/reward/measure.py --data DIR --tasks a,b --work DIR --jobs 2 \\
+        --seeds 1 --noise 3 --output benchmarks/results/reward/history.parquet
+
+Stop it at any time and start it again: what is in the history is not measured again. Processes take
+jobs from one queue and compute with one thread each, so `--jobs` is the number of busy cores. Needs
+`datachef[train]` and the packages of the reward.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from functools import cache
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
+
+from jobs import Job, ordered_jobs
+from recipes import TOKENS, write_recipes
+from tasks import TASK, write_task
+
+from datachef.core.errors import DatachefError
+from datachef.core.host import Host
+from datachef.core.loading import load
+from datachef.reward.base_model import TINY
+from datachef.reward.evaluation import Training
+from datachef.reward.history import History, Measured
+from datachef.reward.measuring import Evaluator, Protocol
+from datachef.reward.scorer import RecipeReward
+
+ONE_THREAD = ("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS")
+RUNNING = "running-"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all processes of a campaign share."""
+
+    work: Path
+    protocol: Protocol
+
+    @property
+    def history(self) -> Path:
+        return self.work / "history.sqlite"
+
+
+def prepare(recipe: Path, setting: Setting) -> None:
+    """Makes the base model of a task, which all its measurements share."""
+    folder = recipe.parents[1]
+    loaded = load(recipe, _host())
+    _reward(folder, setting.work).base_model(setting.protocol.model, loaded)
+
+
+def measure(job: Job, setting: Setting) -> Measured:
+    """Measures a recipe once, unless the history knows it, and remembers it there."""
+    reward, history = _reward(job.folder, setting.work), History(setting.history)
+    with TemporaryDirectory(dir=setting.work, prefix=RUNNING) as folder:
+        evaluator = Evaluator(reward, _host(), history, setting.protocol, Path(folder))
+        return evaluator.measure(job.recipe, [job.seed])[0]
+
+
+def unmeasured(jobs: Sequence[Job], setting: Setting) -> list[Job]:
+    """The jobs without a measurement that the history has under the recipe's text."""
+    protocol = setting.protocol
+    way = protocol.training.model_dump(mode="json") | {"items": protocol.items}
+    known = {
+        (m.task, m.recipe, m.seed)
+        for m in History(setting.history).measurements(base_model=protocol.model)
+        if m.training == way
+    }
+    texts = {recipe: _text(recipe) for recipe in {job.recipe for job in jobs}}
+    return [job for job in jobs if (job.folder.name, texts[job.recipe], job.seed) not in known]
+
+
+def run(options: argparse.Namespace) -> int:
+    """Does what is left of the campaign; returns how many measurements failed."""
+    training = Training(max_tokens=options.train_tokens)
+    protocol = Protocol(TINY, training, options.items, accuracy=False)
+    setting = Setting(options.work.resolve(), protocol)
+    history = History(setting.history)
+    if options.output.exists():
+        history.import_(options.output)
+    recipes = {}
+    for name in options.tasks:
+        folder = setting.work / "tasks" / name
+        write_task(options.data, name, folder)
+        recipes[folder] = write_recipes(folder, options.seed, tokens=options.tokens)
+    jobs = ordered_jobs(recipes, options.seeds, options.noise, options.seed)
+    todo = unmeasured(jobs, setting)
+    print(
+        f"{len(jobs)} measurements, {len(jobs) - len(todo)} of them are there already", flush=True
+    )
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    for left in setting.work.glob(f"{RUNNING}*"):
+        shutil.rmtree(left)
+    with _processes(options.jobs) as pool:
+        try:
+            progress = _work(pool, todo, setting, lambda: history.export(options.output))
+        except KeyboardInterrupt:
+            print("stopped; start it again to go on", file=sys.stderr, flush=True)
+            os._exit(130)  # the processes end with this one, whatever they are at
+    return progress.failed
+
+
+@dataclass
+class Progress:
+    """Says after every measurement what came out and how long the rest will take."""
+
+    total: int
+    done: int = 0
+    failed: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def tell(self, job: Job, outcome: Measured | BaseException) -> None:
+        self.done += 1
+        if isinstance(outcome, BaseException):
+            self.failed += 1
+            result = f"{type(outcome).__name__}: {outcome}"
+        else:
+            result = f"{outcome.score:.4f}, {outcome.seconds:.0f} s"
+        left = (time.monotonic() - self.started) / self.done * (self.total - self.done) / 60
+        print(f"[{self.done}/{self.total}, {left:.0f} min left] {job}: {result}", flush=True)
+
+
+def _work(
+    pool: ProcessPoolExecutor, jobs: Sequence[Job], setting: Setting, save: Callable[[], object]
+) -> Progress:
+    """Has all jobs done and saves after each; an error ends its own job alone."""
+    firsts = {job.folder: job.recipe for job in jobs}.values()
+    for prepared in [pool.submit(prepare, recipe, setting) for recipe in firsts]:
+        prepared.result()
+    progress = Progress(len(jobs))
+    running = {pool.submit(measure, job, setting): job for job in jobs}
+    for future in as_completed(running):
+        progress.tell(running[future], future.exception() or future.result())
+        save()
+    return progress
+
+
+def _processes(count: int) -> ProcessPoolExecutor:
+    """Fresh processes, which read from the environment how many threads they may use."""
+    for name in ONE_THREAD:
+        os.environ[name] = "1"
+    context = get_context("spawn")
+    return ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """Without this a process waits for work forever when the one that gives it is killed."""
+    parent = parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
+
+
+def _text(recipe: Path) -> str:
+    """A recipe as the history writes it. Raises `DatachefError` for one that is no recipe."""
+    loaded = load(recipe, _host())
+    if loaded.recipe is None:
+        raise DatachefError(f"{recipe}: {loaded.problems[0]}")
+    return loaded.recipe.to_yaml()
+
+
+@cache
+def _host() -> Host:
+    return Host()
+
+
+@cache
+def _reward(folder: Path, work: Path) -> RecipeReward:
+    """One for each task and process: it remembers what it has measured of each text."""
+    kept = work / "cache" / folder.name
+    return RecipeReward(_host(), folder / TASK, cache=kept, folder=folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with tasks.json")
+    parser.add_argument("--tasks", required=True, type=lambda text: text.split(","))
+    parser.add_argument("--work", type=Path, required=True, help="for corpora, models and caches")
+    parser.add_argument("--output", type=Path, required=True, help="the history as Parquet")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each recipe")
+    parser.add_argument("--noise", type=int, default=3, help="more seeds of four recipes per task")
+    parser.add_argument("--tokens", type=int, default=TOKENS, help="the largest corpus")
+    parser.add_argument("--train-tokens", type=int, default=TOKENS, help="tokens trained on")
+    parser.add_argument("--items", type=int, default=200, help="questions of the benchmark")
+    parser.add_argument("--seed", type=int, default=0, help="draws recipes")
+    try:
+        failed = run(parser.parse_args())
+    except DatachefError as error:
+        sys.exit(f"{error}\n{error.hint}".strip())
+    if failed:
+        sys.exit(f"{failed} measurements failed; start it again to try them once more")
+
+
+if __name__ == "__main__":
+    main()
