@@ -17,7 +17,8 @@ from datachef.core.engine import Setting
 
 def main() -> None:
     """Serves until standard input ends; when it ends early, so does the process, at once."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Blocked, not ignored: polars puts its own handler in place of one that ignores.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     tasks: queue.Queue[dict[str, Any]] = queue.Queue()

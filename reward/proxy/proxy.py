@@ -19,6 +19,7 @@ from datachef.reward.proxy.folds import group_numbers, split
 from datachef.reward.proxy.intervals import Calibration
 from datachef.reward.proxy.linear import Linear
 from datachef.reward.proxy.mixing_law import MixingLaw
+from datachef.reward.proxy.ranked import RankRidge
 from datachef.reward.proxy.saturating import SaturatingRidge
 from datachef.reward.proxy.smooth import Tuned
 from datachef.reward.proxy.support import Support
@@ -34,7 +35,7 @@ _LAW_FOLDS = 5
 _LAW_NEEDS = 10
 _BAGS = 3
 
-AnySmooth = Annotated[Linear | SaturatingRidge | MixingLaw, Field(discriminator="name")]
+AnySmooth = Annotated[Linear | SaturatingRidge | MixingLaw | RankRidge, Field(discriminator="name")]
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,8 @@ def _tuned(table: Table, scores: Floats, groups: NDArray[np.int64], seed: int) -
         tuned.append(SaturatingRidge.tune(table, scores, masks))
         if len(scores) >= _LAW_NEEDS:
             tuned.append(MixingLaw.tune(table, scores, split(groups, _LAW_FOLDS, seed)))
+    if table.features.any():  # something was measured, and it varies
+        tuned.append(RankRidge.tune(table, scores, masks))
     return tuned
 
 

@@ -83,6 +83,16 @@ def tune_screen(
     return screen, float(errors[best][place]) / len(scores)
 
 
+def tune_penalty(columns: Floats, scores: Floats, masks: Sequence[Mask]) -> float:
+    """The penalty on all columns with the least cross-validated squared error."""
+    errors = np.zeros(len(PENALTIES))
+    for train, test in held_out(masks):
+        weights, intercepts = _ridge(columns[train], scores[train], PENALTIES)
+        missed = columns[test] @ weights + intercepts - scores[test, None]
+        errors += (missed**2).sum(axis=0)
+    return float(PENALTIES[int(np.argmin(errors))])
+
+
 def _path(block: Floats, features: Floats, scores: Floats, screen: Screen) -> list[int]:
     if screen.count == ALL:
         return list(range(features.shape[1]))

@@ -134,7 +134,7 @@ def test_few_measurements_make_fewer_models_and_wider_intervals(taught: Proxy) -
     few = Proxy.fit(features[:6], scores[:6])
     new, _ = measurements(50, seed=5)
     wide, narrow = few.predict(new), taught.predict(new)
-    assert set(wide[0].parts) == {"linear", "saturating_ridge"}
+    assert set(wide[0].parts) == {"linear", "saturating_ridge", "rank_ridge"}
     assert np.median([p.high - p.low for p in wide]) > 2 * np.median(
         [p.high - p.low for p in narrow]
     )

@@ -7,11 +7,13 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import spearmanr
 
 from datachef.reward.proxy.arrays import Floats
 from datachef.reward.proxy.blend import Blend, Limits, stacked_weights
 from datachef.reward.proxy.folds import group_numbers, split
 from datachef.reward.proxy.mixing_law import MixingLaw
+from datachef.reward.proxy.ranked import RankRidge
 from datachef.reward.proxy.ridge import ALL, Screen, ScreenedRidge, tune_screen
 from datachef.reward.proxy.saturating import SaturatingRidge
 from datachef.reward.proxy.support import Support
@@ -56,6 +58,21 @@ def test_the_saturating_ridge_finds_the_knee() -> None:
     assert isinstance(ridge, SaturatingRidge)
     assert ridge.knee == 0.03
     assert np.abs(ridge.predict(unseen) - truth).max() < 0.05
+
+
+def test_ranks_are_learned_through_outliers_and_gaps() -> None:
+    features = np.random.default_rng(0).normal(size=(60, 3))
+    order = features @ np.array([1.0, 1.0, 0.0])
+    scores = np.where(order > 0, 100.0, 0.0) + np.tanh(order)
+    features[:3] *= 1000
+    frame = pl.DataFrame({f"feature{i}": features[:, i] for i in range(3)})
+    table = Encoder.fit(frame).encode(frame)
+    seen, unseen = table.take(slice(0, 40)), table.take(slice(40, 60))
+    model = RankRidge.tune(seen, scores[:40], split(np.arange(40), 10, 0)).model
+    predicted = model.predict(unseen)
+    assert spearmanr(predicted, scores[40:]).statistic > 0.95
+    assert predicted.min() >= scores[:40].min()
+    assert predicted.max() <= scores[:40].max()
 
 
 def test_screening_finds_the_features_that_count() -> None:
