@@ -8,6 +8,7 @@ import numpy as np
 
 from datachef.core.errors import MissingPackageError
 from datachef.reward.proxy.arrays import Floats, State, Vector
+from datachef.reward.proxy.scale import Scale
 
 # Weights are pulled towards equality as if by this many rows.
 _PRIOR_ROWS = 5.0
@@ -26,28 +27,6 @@ class Opinions:
     value: Floats
     inner: Floats
     outer: Floats
-
-
-class Limits(State):
-    """Lets no prediction run away: beyond the measured scores it grows like a logarithm only, in
-    units of their standard deviation."""
-
-    low: float
-    high: float
-    unit: float
-
-    @classmethod
-    def of(cls, scores: Floats) -> Limits:
-        """The limits that these measured scores set."""
-        unit = float(scores.std()) or 1.0
-        return cls(low=float(scores.min()), high=float(scores.max()), unit=unit)
-
-    def soften(self, values: Floats) -> Floats:
-        """The values, in the same order."""
-        above = self.unit * np.log1p(np.maximum(values - self.high, 0.0) / self.unit)
-        below = self.unit * np.log1p(np.maximum(self.low - values, 0.0) / self.unit)
-        softened: Floats = np.clip(values, self.low, self.high) + above - below
-        return softened
 
 
 def stacked_weights(held_out: Floats, scores: Floats) -> Floats:
@@ -82,7 +61,7 @@ class Blend(State):
 
     weights: Vector
     heard_outside: tuple[bool, ...]
-    limits: Limits
+    scale: Scale
 
     def combine(
         self, smooth: Floats, correction: Floats, outside: Floats, weights: Floats | None = None
@@ -90,9 +69,10 @@ class Blend(State):
         """`smooth` has rows by models; `outside` is 0 inside of the support, 1 entirely outside;
         `weights`, in place of the blend's own, may be others in every row."""
         weights = self.weights if weights is None else weights
-        smooth = self.limits.soften(smooth)
-        weighted = (smooth * weights).sum(axis=1)
-        corrected = self.limits.soften(weighted + correction)
+        smooth = self.scale.soften(smooth)
+        pooled = self.scale.pool(smooth, weights)
+        weighted = self.scale.score(pooled)
+        corrected = self.scale.soften(self.scale.score(pooled + correction))
         parts = np.hstack([smooth, corrected[:, None]])
         voices = parts[:, [*self.heard_outside, True]]
         value = (1 - outside) * corrected + outside * voices.mean(axis=1)

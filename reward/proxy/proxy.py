@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from datachef.core.errors import DatachefError
 from datachef.reward.proxy.arrays import Floats, State
-from datachef.reward.proxy.blend import Blend, Limits
+from datachef.reward.proxy.blend import Blend
 from datachef.reward.proxy.fitting import cross_fit, predictions
 from datachef.reward.proxy.folds import group_numbers, split
 from datachef.reward.proxy.intervals import Calibration
@@ -21,6 +21,7 @@ from datachef.reward.proxy.linear import Linear
 from datachef.reward.proxy.mixing_law import MixingLaw
 from datachef.reward.proxy.ranked import RankRidge
 from datachef.reward.proxy.saturating import SaturatingRidge
+from datachef.reward.proxy.scale import Scale
 from datachef.reward.proxy.smooth import Tuned
 from datachef.reward.proxy.support import Support
 from datachef.reward.proxy.table import Encoder, Table
@@ -105,12 +106,13 @@ class Proxy(State):
         blend = Blend(
             weights=crossed.weights,
             heard_outside=tuple(model.extrapolates for model in models),
-            limits=Limits.of(scores),
+            scale=Scale.of(scores),
         )
         opinions = blend.combine(crossed.smooth, crossed.correction, outside, crossed.row_weights)
         trees = []
         if crossed.rounds:
-            left = scores - predictions(models, table) @ crossed.weights
+            pooled = blend.scale.pool(predictions(models, table), crossed.weights)
+            left = blend.scale.place(scores) - pooled
             bags = range(seed, seed + _BAGS)
             trees = [ResidualTrees.fit(table, left, crossed.rounds, bag) for bag in bags]
         return cls(

@@ -7,15 +7,18 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from datachef.reward.proxy.arrays import Floats
-from datachef.reward.proxy.blend import Blend, Limits, stacked_weights
+from datachef.reward.proxy.blend import Blend, stacked_weights
 from datachef.reward.proxy.folds import group_numbers, split
 from datachef.reward.proxy.mixing_law import MixingLaw
 from datachef.reward.proxy.ranked import RankRidge
 from datachef.reward.proxy.ridge import ALL, Screen, ScreenedRidge, tune_screen
 from datachef.reward.proxy.saturating import SaturatingRidge
+from datachef.reward.proxy.scale import Scale
 from datachef.reward.proxy.support import Support
 from datachef.reward.proxy.table import Encoder, Table
 from datachef.reward.proxy.trees import ResidualTrees, rounds_to_try
@@ -127,19 +130,35 @@ def test_weights_follow_what_held_out_rows_say() -> None:
     assert few[0] < weights[0]
 
 
-def test_limits_keep_the_order_and_leave_measured_scores_alone() -> None:
-    limits = Limits.of(np.array([0.0, 1.0, 2.0]))
+def test_nothing_runs_away_and_measured_scores_are_left_alone() -> None:
+    scale = Scale.of(np.array([0.0, 1.0, 2.0]))
     values = np.linspace(-100, 100, 2001)
-    soft = limits.soften(values)
+    soft = scale.soften(values)
     assert (np.diff(soft) > 0).all()
     assert soft[0] > -5
     assert soft[-1] < 7
-    assert limits.soften(np.array([0.0, 0.7, 2.0])).tolist() == [0.0, 0.7, 2.0]
+    assert scale.soften(np.array([0.0, 0.7, 2.0])).tolist() == [0.0, 0.7, 2.0]
+
+
+@given(st.lists(st.floats(-100, 100).map(lambda v: round(v, 3)), min_size=1, max_size=30))
+def test_a_place_and_its_score_tell_the_same(measured: list[float]) -> None:
+    scale = Scale.of(np.array(measured))
+    scores = np.linspace(-150, 150, 301)
+    places = scale.place(scores)
+    assert (np.diff(places) > 0).all()
+    assert scale.score(places) == pytest.approx(scores, abs=1e-6)
+    assert (scale.place(np.array(measured)) < 1).all()
+
+
+def test_a_gap_counts_no_more_than_its_place() -> None:
+    scale = Scale.of(np.array([0.1, 0.2, 0.3, 0.9]))
+    pooled = scale.pool(np.array([[0.1, 0.9], [0.2, 0.3]]), np.array([0.5, 0.5]))
+    assert pooled == pytest.approx([0.5, 0.5])
 
 
 def test_outside_every_model_that_extrapolates_has_an_equal_say() -> None:
-    limits = Limits(low=0.0, high=1.0, unit=1.0)
-    blend = Blend(weights=[0.2, 0.8], heard_outside=(True, False), limits=limits)
+    even = Scale(scores=[0.0, 1.0], places=[0.0, 1.0], unit=1.0)
+    blend = Blend(weights=[0.2, 0.8], heard_outside=(True, False), scale=even)
     smooth, correction = np.array([[0.5, 0.1]] * 3), np.array([0.1] * 3)
     found = blend.combine(smooth, correction, np.array([0.0, 1.0, 0.5]))
     corrected = 0.2 * 0.5 + 0.8 * 0.1 + 0.1
