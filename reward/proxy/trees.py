@@ -29,11 +29,11 @@ class ResidualTrees(State):
         lightgbm = _lightgbm()
         options = {
             "objective": "l2",
-            "num_leaves": 8,
+            "num_leaves": 16,
             # With LightGBM's own 20 rows a leaf, fewer than 40 rows give a constant.
             "min_data_in_leaf": 5 if len(residuals) >= 100 else 3,
             "min_data_in_bin": 1,
-            "learning_rate": 0.03,
+            "learning_rate": 0.02,
             "bagging_fraction": 0.7,
             "bagging_freq": 1,
             "feature_fraction": 0.7,
