@@ -67,8 +67,8 @@ def with_new_features(measurements: list[Measured], work: Path) -> Iterator[Meas
 COMMANDS = """\
 ```console
 $ python benchmarks/reward/measure.py --data DATA --work WORK --train-tokens 120000 --noise 2 \\
-    --tasks math_gsm8k,finance_sentiment,code_mbpp,language_cola,commonsense_csqa,physics_scibench,\\
-science_arc,reasoning_logical_deduction \\
+    --tasks math_gsm8k,finance_sentiment,code_mbpp,language_cola,commonsense_csqa,\\
+physics_scibench,science_arc,reasoning_logical_deduction \\
     --output benchmarks/results/reward/history.parquet
 $ python benchmarks/reward/report.py --history benchmarks/results/reward/history.parquet \\
     --work WORK --output benchmarks/results/reward/README.md
