@@ -14,14 +14,11 @@ from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.operator import Scene
 from datachef.core.problems import did_you_mean, parts, shortened
-from datachef.core.run.tokens import BYTES_PER_TOKEN
 from datachef.core.source import Source, SourceError
 from datachef.core.survey import Survey, survey
 
 # Columns that the engine derives wherever an operator asks for them.
 DERIVED = {"tokens"}
-# Text rarely compresses better than this, so that a budget beyond it is surely impossible.
-MOST_COMPRESSION = 100
 
 
 def check(
@@ -38,7 +35,7 @@ def check(
         found = _survey(loaded, name, source, look)
         if found is not None:
             surveys[name] = found
-    limits = {name: _most_tokens(loaded, surveys.get(name), name) for name in loaded.recipe.sources}
+    limits = {name: _most_tokens(loaded, surveys.get(name)) for name in loaded.recipe.sources}
     ends = []
     for name in loaded.sources:
         known_columns = name in surveys and ("sources", name, "steps") not in loaded.kept_steps
@@ -158,14 +155,9 @@ def _files_of_task(loaded: Loaded) -> set[str]:
     return {part.path for part in (task.benchmark, task.examples) if hasattr(part, "path")}  # type: ignore[union-attr]
 
 
-def _most_tokens(loaded: Loaded, found: Survey | None, name: str) -> int | None:
-    """No source can hold more tokens than its bytes, however well they are compressed."""
-    if found is None or any(unit.size == 0 for unit in found.units):
-        return None
-    if loaded.recipe is not None and loaded.recipe.tokenizer is not None:
-        return None
-    packed = any(unit.name.endswith((".gz", ".zst", ".parquet")) for unit in found.units)
-    return found.size * (MOST_COMPRESSION if packed else 1) // BYTES_PER_TOKEN + len(found.units)
+def _most_tokens(loaded: Loaded, found: Survey | None) -> int | None:
+    own = loaded.recipe is not None and loaded.recipe.tokenizer is not None
+    return None if found is None or own else found.most_tokens
 
 
 def _check_tokenizer(loaded: Loaded) -> None:

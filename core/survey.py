@@ -10,7 +10,11 @@ from datachef.core.errors import MissingPackageError
 from datachef.core.formats import Format, RowError, recognise
 from datachef.core.problems import did_you_mean
 from datachef.core.run.intake import column_kinds, sample, stored_name
+from datachef.core.run.tokens import BYTES_PER_TOKEN
 from datachef.core.source import Source, SourceError, Unit
+
+# Text rarely compresses better than this, so that a budget beyond it is surely impossible.
+MOST_COMPRESSION = 100
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,15 @@ class Survey:
     def size(self) -> int:
         """Bytes on disk."""
         return sum(unit.size for unit in self.units)
+
+    @property
+    def most_tokens(self) -> int | None:
+        """No source can hold more tokens than its bytes, however well they are compressed; None
+        where its size is unknown."""
+        if any(unit.size == 0 for unit in self.units):
+            return None
+        packed = any(unit.name.endswith((".gz", ".zst", ".parquet")) for unit in self.units)
+        return self.size * (MOST_COMPRESSION if packed else 1) // BYTES_PER_TOKEN + len(self.units)
 
     @property
     def columns(self) -> set[str]:

@@ -1,0 +1,158 @@
+"""From what is registered, a pool and limits to the space of recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from datachef.core import document
+from datachef.core.check import check
+from datachef.core.corpus import MixOperator
+from datachef.core.errors import DatachefError, RecipeError
+from datachef.core.host import Host
+from datachef.core.loading import Loaded, understand
+from datachef.core.problems import did_you_mean
+from datachef.core.source import Source
+from datachef.core.survey import Survey, survey
+from datachef.core.typed import read_task
+from datachef.policy.space.limits import Limits
+from datachef.policy.space.nodes import Choice, Node, OneOf, Record, Selection, Sequence, Shared
+from datachef.policy.space.space import BUDGET, WEIGHTS, RecipeSpace
+from datachef.policy.space.steps import NotOfferedError, operator_of, simplest, step
+
+
+def recipe_space(
+    host: Host, pool: Path, task: Path | None = None, limits: Limits | None = None
+) -> RecipeSpace:
+    """The space over a pool, for a task, whose budget is what mixes are given.
+
+    Every operator is tried on every kind of source with `check`, the rules of the house included;
+    no data is read but the first rows of each source. Raises `RecipeError` where a source cannot be
+    used, and `DatachefError` where limits name what is not there or nothing can be written.
+    """
+    limits = limits or Limits()
+    trial = _Trial(host, pool)
+    sources = _named(limits.sources, trial.sources, "source of the pool")
+    surveys = trial.surveys(sources)
+    steps, mixes, left_out = _operators(host, limits)
+    of_sources: dict[str, list[Record]] = {}
+    alike: dict[frozenset[str], list[Record]] = {}
+    for name in sources:
+        columns = frozenset(surveys[name].columns)
+        if columns not in alike:
+            alike[columns] = [s for s in steps if trial.passes({name: [simplest(s)]})]
+        of_sources[name] = alike[columns]
+    nothing: dict[str, list[Any]] = {name: [] for name in sources}
+    of_corpus = [s for s in steps if trial.passes(nothing, [simplest(s)])]
+    required: dict[str, Node] = {
+        "sources": Selection(
+            {name: _source(fitting, bool(mixes), limits) for name, fitting in of_sources.items()}
+        )
+    }
+    budget = read_task(task).budget if task is not None else None
+    if mixes:
+        required["mix"] = OneOf(tuple(mixes))
+        if budget is not None:
+            required[BUDGET] = Choice(limits.budgets)
+    if of_corpus and limits.corpus_steps:
+        required["steps"] = Sequence(_one_of(of_corpus), limits.corpus_steps)
+    written = [*mixes, *of_corpus, *(s for fitting in of_sources.values() for s in fitting)]
+    names = tuple(sorted({operator_of(record) for record in written}))
+    unfit = {operator_of(s): "fits no source of the pool" for s in steps}
+    left_out |= {name: why for name, why in unfit.items() if name not in names}
+    return RecipeSpace(Record(required, {}), names, left_out, surveys, budget, host.vocabulary)
+
+
+def _operators(host: Host, limits: Limits) -> tuple[list[Record], list[Record], dict[str, str]]:
+    """Steps, mixes, and why other operators are neither."""
+    vocabulary = host.vocabulary
+    names = _named(limits.operators, list(vocabulary), "operator")
+    for key in limits.parameters:
+        name, _, parameter = key.partition(".")
+        if name not in vocabulary or parameter not in vocabulary[name].model_fields:
+            known = [f"{op}.{field}" for op in vocabulary for field in vocabulary[op].model_fields]
+            raise DatachefError(f"no parameter {key!r}", did_you_mean(key, known))
+    steps, mixes, left_out = [], [], {}
+    for name in vocabulary:
+        kind = vocabulary[name]
+        try:
+            if name not in names:
+                left_out[name] = "not among the operators of the limits"
+            elif kind.guards_task:
+                left_out[name] = "stands at the end of every recipe anyway"
+            elif not issubclass(kind, MixOperator):
+                steps.append(step(kind, limits))
+            elif WEIGHTS in kind.model_fields:
+                mixes.append(step(kind, limits, without=frozenset({WEIGHTS, BUDGET})))
+            else:
+                left_out[name] = f"has no parameter {WEIGHTS}"
+        except NotOfferedError as error:
+            left_out[name] = str(error)
+    return steps, mixes, left_out
+
+
+def _source(steps: list[Record], weighted: bool, limits: Limits) -> Record:
+    required: dict[str, Node] = {"weight": Choice(limits.weights)} if weighted else {}
+    if steps and limits.source_steps:
+        required["steps"] = Sequence(_one_of(steps), limits.source_steps)
+    return Record(required, {})
+
+
+def _one_of(steps: list[Record]) -> OneOf:
+    return OneOf(tuple(Shared(operator_of(step), step) for step in steps))
+
+
+def _named(wanted: tuple[str, ...] | None, known: list[str], what: str) -> list[str]:
+    """Those of the known that are wanted, in the order of the known."""
+    for name in wanted or ():
+        if name not in known:
+            raise DatachefError(f"no {what} {name!r}", did_you_mean(name, known))
+    return [name for name in known if wanted is None or name in wanted]
+
+
+class _Trial:
+    """Checks small recipes over a pool, and looks at each source once."""
+
+    def __init__(self, host: Host, pool: Path) -> None:
+        """Raises `RecipeError` for a pool that cannot be read."""
+        self._host = host
+        self._pool = pool
+        self._seen: dict[str, Survey] = {}
+        read = document.read(pool)
+        if read.problems or not isinstance(read.data, dict):
+            raise (
+                RecipeError(read.problems) if read.problems else DatachefError(f"{pool} is no pool")
+            )
+        self.sources = list(read.data.get("sources") or {})
+        if not self.sources:
+            raise DatachefError(f"{pool} has no sources")
+
+    def surveys(self, sources: list[str]) -> dict[str, Survey]:
+        """What the sources offer. Raises `RecipeError` where one cannot be used."""
+        loaded, found = self._check({name: [] for name in sources}, [])
+        if loaded.problems:
+            raise RecipeError(loaded.problems)
+        return found
+
+    def passes(self, sources: Mapping[str, list[Any]], steps: list[Any] | None = None) -> bool:
+        """Whether nothing is wrong with these steps of sources, and on the corpus."""
+        return not self._check(sources, steps or [])[0].problems
+
+    def _check(
+        self, sources: Mapping[str, list[Any]], steps: list[Any]
+    ) -> tuple[Loaded, dict[str, Survey]]:
+        data = {
+            "name": "trial",
+            "sources": {name: {"steps": own} for name, own in sources.items()},
+            "steps": steps,
+        }
+        parsed = document.parse(document.dump(data))
+        loaded = understand(parsed, self._pool.absolute().parent, self._host, self._pool.absolute())
+        return loaded, check(loaded, self._host, self._look)
+
+    def _look(self, source: Source) -> Survey:
+        key = source.model_copy(update={"steps": ()}).model_dump_json()
+        if key not in self._seen:
+            self._seen[key] = survey(source)
+        return self._seen[key]

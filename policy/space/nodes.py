@@ -1,0 +1,167 @@
+"""A finite space of drafts, and the one way to walk it: a choice at a time.
+
+Random recipes, search and enumeration differ in who chooses; the JSON Schema that constrains a
+language model describes the same space.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Schema = dict[str, Any]
+
+
+class Chooser(Protocol):
+    """Whoever decides."""
+
+    def choose(self, place: str, count: int) -> int:
+        """One of `count` alternatives, from 0. A place is asked for once in each draft, and what
+        stands there depends on the choices before."""
+        ...
+
+
+class Node(ABC):
+    """A set of JSON values."""
+
+    @abstractmethod
+    def schema(self, definitions: Schema) -> Schema:
+        """The JSON Schema of exactly this set, of parts that every constrained decoder knows.
+
+        What it refers to as `$ref` is put into `definitions`.
+        """
+
+    @abstractmethod
+    def draw(self, chooser: Chooser, place: str) -> Any:
+        """One of the values."""
+
+
+@dataclass(frozen=True)
+class Choice(Node):
+    """One of some values."""
+
+    values: tuple[Any, ...]
+
+    def schema(self, definitions: Schema) -> Schema:
+        return {"enum": list(self.values)}
+
+    def draw(self, chooser: Chooser, place: str) -> Any:
+        return self.values[_chosen(chooser, place, len(self.values))]
+
+
+@dataclass(frozen=True)
+class Text(Node):
+    """Free text up to a length; only a language model has something to say there."""
+
+    most_characters: int
+
+    def schema(self, definitions: Schema) -> Schema:
+        return {"type": "string", "maxLength": self.most_characters}
+
+    def draw(self, chooser: Chooser, place: str) -> Any:
+        return ""
+
+
+@dataclass(frozen=True)
+class Record(Node):
+    """An object whose fields stand in this order; the optional ones may be left out."""
+
+    required: Mapping[str, Node]
+    optional: Mapping[str, Node]
+
+    def schema(self, definitions: Schema) -> Schema:
+        return _object({**self.required, **self.optional}, list(self.required), definitions)
+
+    def draw(self, chooser: Chooser, place: str) -> Any:
+        drawn = {
+            name: node.draw(chooser, f"{place}.{name}") for name, node in self.required.items()
+        }
+        for name, node in self.optional.items():
+            if chooser.choose(f"{place}.{name}?", 2):
+                drawn[name] = node.draw(chooser, f"{place}.{name}")
+        return drawn
+
+
+@dataclass(frozen=True)
+class Selection(Node):
+    """An object with at least one of the fields, in this order."""
+
+    fields: Mapping[str, Node]
+
+    def schema(self, definitions: Schema) -> Schema:
+        names = list(self.fields)
+        return {
+            "anyOf": [
+                _object({n: self.fields[n] for n in names[first:]}, [names[first]], definitions)
+                for first in range(len(names))
+            ]
+        }
+
+    def draw(self, chooser: Chooser, place: str) -> Any:
+        names = list(self.fields)
+        first = _chosen(chooser, f"{place}#", len(names))
+        drawn = {}
+        for index, name in enumerate(names[first:]):
+            if index == 0 or chooser.choose(f"{place}.{name}?", 2):
+                drawn[name] = self.fields[name].draw(chooser, f"{place}.{name}")
+        return drawn
+
+
+@dataclass(frozen=True)
+class Sequence(Node):
+    """A list of at most so many items of one kind."""
+
+    item: Node
+    most: int
+
+    def schema(self, definitions: Schema) -> Schema:
+        return {"type": "array", "items": self.item.schema(definitions), "maxItems": self.most}
+
+    def draw(self, chooser: Chooser, place: str) -> Any:
+        length = chooser.choose(f"{place}#", self.most + 1)
+        return [self.item.draw(chooser, f"{place}[{index}]") for index in range(length)]
+
+
+@dataclass(frozen=True)
+class OneOf(Node):
+    """One of several kinds of object, told apart by a field with a fixed value."""
+
+    alternatives: tuple[Node, ...]
+
+    def schema(self, definitions: Schema) -> Schema:
+        return {"anyOf": [alternative.schema(definitions) for alternative in self.alternatives]}
+
+    def draw(self, chooser: Chooser, place: str) -> Any:
+        chosen = _chosen(chooser, f"{place}.op", len(self.alternatives))
+        return self.alternatives[chosen].draw(chooser, place)
+
+
+@dataclass(frozen=True)
+class Shared(Node):
+    """A node that stands in many places, and in the schema once, under a name of its own."""
+
+    name: str
+    node: Node
+
+    def schema(self, definitions: Schema) -> Schema:
+        if self.name not in definitions:
+            definitions[self.name] = self.node.schema(definitions)
+        return {"$ref": f"#/$defs/{self.name}"}
+
+    def draw(self, chooser: Chooser, place: str) -> Any:
+        return self.node.draw(chooser, place)
+
+
+def _chosen(chooser: Chooser, place: str, count: int) -> int:
+    return chooser.choose(place, count) if count > 1 else 0
+
+
+def _object(fields: Mapping[str, Node], required: list[str], definitions: Schema) -> Schema:
+    return {
+        "type": "object",
+        "properties": {name: node.schema(definitions) for name, node in fields.items()},
+        "required": required,
+        "additionalProperties": False,
+    }

@@ -1,0 +1,91 @@
+"""Every recipe that a policy may write, and how a draft becomes a recipe."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import orjson
+
+from datachef.core.operator import Scene
+from datachef.core.survey import Survey
+from datachef.core.task import Budget
+from datachef.core.vocabulary import Vocabulary
+from datachef.policy.space.nodes import Chooser, Record, Schema
+from datachef.policy.space.steps import REASON
+
+WEIGHTS, BUDGET = "weights", "budget"
+
+
+@dataclass(frozen=True)
+class RecipeSpace:
+    """Drafts of recipes, as one node, and how a draft becomes a recipe.
+
+    In a draft every source stands with its weight, so that no weight is missing or too many.
+    `operators` may be written somewhere; `left_out` tells why others may not. `surveys` are what
+    the sources were found to offer.
+    """
+
+    root: Record
+    operators: tuple[str, ...]
+    left_out: Mapping[str, str]
+    surveys: Mapping[str, Survey]
+    budget: Budget | None
+    vocabulary: Vocabulary
+
+    def schema(self) -> Schema:
+        """The JSON Schema of drafts."""
+        definitions: Schema = {}
+        return {**self.root.schema(definitions), "$defs": definitions}
+
+    def draw(self, chooser: Chooser) -> dict[str, Any]:
+        """A draft."""
+        draft: dict[str, Any] = self.root.draw(chooser, "")
+        return draft
+
+    def recipe(self, draft: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """The recipe that a draft stands for, without the reasons of its steps.
+
+        A budget that the draft's sources cannot fill is halved until they can.
+        """
+        drafted: Mapping[str, Any] = draft["sources"]
+        sources = {key: _stepped(source.get("steps", ())) for key, source in drafted.items()}
+        data: dict[str, Any] = {"name": name, "sources": sources}
+        if "mix" in draft:
+            weights = {key: source["weight"] for key, source in drafted.items()}
+            mix = {"op": draft["mix"]["op"], WEIGHTS: weights, **_plain(draft["mix"])}
+            data["mix"] = self._within(mix, draft.get(BUDGET), tuple(drafted))
+        return data | _stepped(draft.get("steps", ()))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all that may be written: changes with operators, sources and limits."""
+        raw = orjson.dumps(self.schema(), option=orjson.OPT_SORT_KEYS)
+        return hashlib.blake2b(raw, digest_size=16).hexdigest()
+
+    def _within(
+        self, mix: dict[str, Any], share: float | None, sources: tuple[str, ...]
+    ) -> dict[str, Any]:
+        if share is None or self.budget is None:
+            return mix
+        unit = "tokens" if self.budget.tokens is not None else "rows"
+        amount = int(share * (self.budget.tokens or self.budget.rows or 0))
+        scene = Scene(frozenset(), {name: self.surveys[name].most_tokens for name in sources})
+        while amount:
+            budgeted = mix | {BUDGET: {unit: amount}}
+            if not list(self.vocabulary.operator(budgeted).objections(scene)):
+                return budgeted
+            amount //= 2
+        return mix
+
+
+def _stepped(steps: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    plain = [_plain(step) for step in steps]
+    return {"steps": plain} if plain else {}
+
+
+def _plain(step: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in step.items() if key != REASON}
