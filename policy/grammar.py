@@ -1,0 +1,123 @@
+"""The grammar that a model's tokens obey, one mask engine for sampling and for training.
+
+A token is forced where the grammar leaves one way to go on; it is written, not sampled, and has
+probability 1. Everywhere else the model decides among the tokens that are allowed. What is forced
+and allowed depends on the tokens before alone, so that a finished text can be replayed, whoever
+sampled it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from datachef.core.errors import DatachefError, MissingPackageError
+from datachef.policy.space.nodes import Schema
+
+Tokens = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A place in a text where the grammar left a choice: its index, and the tokens allowed there,
+    in ascending order."""
+
+    index: int
+    allowed: Tokens
+
+
+class Grammar:
+    """The texts of a JSON Schema, in the tokens of a tokenizer. They end with its end token."""
+
+    def __init__(self, schema: Schema, tokenizer: Any) -> None:
+        """`tokenizer` is a fast one of transformers. Raises `DatachefError` for a schema that
+        llguidance does not know exactly, and for a tokenizer without an end token."""
+        engine = _engine()
+        if tokenizer.eos_token_id is None:
+            raise DatachefError("the tokenizer has no end token", "set its eos_token")
+        self.end = int(tokenizer.eos_token_id)
+        # Without optional white space every draft has one spelling.
+        text = engine.LLMatcher.grammar_from_json_schema(
+            orjson.dumps(schema).decode(), overrides={"whitespace_flexible": False}
+        )
+        self._tokens = engine.hf.from_tokenizer(tokenizer, eos_token=self.end)
+        self._start = engine.LLMatcher(self._tokens, text)
+        if self._start.is_error():
+            raise DatachefError(f"no grammar for this schema: {self._start.get_error()}")
+
+    def walk(self) -> Walk:
+        """A walk from the beginning of a text."""
+        return Walk(self._start.deep_copy(), self.end)
+
+    def decisions(self, tokens: Sequence[int]) -> Iterator[Decision]:
+        """Where a text decided. Raises `DatachefError` at a token that is not in the grammar."""
+        walk = self.walk()
+        index = 0
+        while index < len(tokens):
+            forced = walk.forced()
+            if forced:
+                if list(tokens[index : index + len(forced)]) != forced[: len(tokens) - index]:
+                    raise DatachefError(f"token {index} of the text is not the forced one")
+                index += len(forced)
+                continue
+            if walk.finished:
+                raise DatachefError(f"the text goes on after its end, at token {index}")
+            allowed = walk.allowed()
+            if tokens[index] not in allowed:
+                raise DatachefError(f"token {index} of the text is not in the grammar")
+            yield Decision(index, allowed)
+            walk.take(int(tokens[index]))
+            index += 1
+
+
+class Walk:
+    """One text as it grows."""
+
+    def __init__(self, matcher: Any, end: int) -> None:
+        self._matcher = matcher
+        self._end = end
+        self.finished = False
+
+    def forced(self) -> list[int]:
+        """The tokens that follow whatever anybody wants, none where there is a choice."""
+        written: list[int] = []
+        while not self.finished:
+            following = [] if self._matcher.is_stopped() else self._matcher.compute_ff_tokens()
+            if not following:
+                if not self._matcher.is_stopped():
+                    allowed = self.allowed()
+                    if len(allowed) != 1:
+                        break
+                    following = [int(allowed[0])]
+                else:
+                    following = [self._end]
+            for token in following:
+                self.take(int(token))
+            written += following
+        return written
+
+    def allowed(self) -> Tokens:
+        """The tokens that may come next, in ascending order."""
+        mask = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
+        return np.flatnonzero(np.unpackbits(mask, bitorder="little"))
+
+    def take(self, token: int) -> None:
+        """Goes on by a token that is allowed."""
+        if token == self._end:
+            self.finished = True
+        elif not self._matcher.consume_token(token):
+            raise DatachefError(f"token {token} is not in the grammar")
+
+
+def _engine() -> Any:
+    try:
+        import llguidance
+        import llguidance.hf
+    except ImportError as error:
+        raise MissingPackageError("llguidance", "datachef[policy]", "the policy") from error
+    return llguidance
