@@ -11,7 +11,8 @@ class Scale(State):
     """Scores as places among the measured ones, from 0 to 1, and back: on it, no model outweighs
     the others by being wrong about the size of a gap between good and bad recipes.
 
-    Linear between measured scores, and beyond them, where a standard deviation (`unit`) is 1.
+    Linear between measured scores, and beyond them as steep as between the first and the last.
+    `unit` is their standard deviation.
     """
 
     scores: Vector
@@ -30,15 +31,20 @@ class Scale(State):
         """Where the scores stand."""
         inside = np.interp(scores, self.scores, self.places)
         beyond = scores - np.clip(scores, self.scores[0], self.scores[-1])
-        placed: Floats = inside + beyond / self.unit
+        placed: Floats = inside + beyond * self._slope
         return placed
 
     def score(self, places: Floats) -> Floats:
         """The scores that stand there."""
         inside = np.interp(places, self.places, self.scores)
         beyond = places - np.clip(places, self.places[0], self.places[-1])
-        scored: Floats = inside + beyond * self.unit
+        scored: Floats = inside + beyond / self._slope
         return scored
+
+    @property
+    def _slope(self) -> float:
+        spread = float(self.scores[-1] - self.scores[0])
+        return float(self.places[-1] - self.places[0]) / spread if spread else 1.0 / self.unit
 
     def soften(self, scores: Floats) -> Floats:
         """The scores in the same order, none of which runs away: beyond the measured ones they grow

@@ -12,7 +12,7 @@ from datachef.reward.proxy.arrays import Floats, State
 from datachef.reward.proxy.table import Table
 
 _ROUNDS = (0, 10, 25, 50, 100, 200, 400, 800)
-_ROUNDS_PER_ROW = 2
+_ROUNDS_PER_ROW = 4
 
 
 class ResidualTrees(State):
