@@ -48,7 +48,8 @@ def test_beyond_what_was_seen_it_says_so_and_keeps_its_head(benchmark: Any) -> N
     assert np.mean([one.off_support for one in found]) >= 0.9
     assert rank_correlation(values, measured) >= 0.85
     assert rank_correlation(np.array([Proxy.pessimistic(one) for one in found]), measured) > 0.5
-    assert np.abs(values - measured).mean() < train.score(source).std()
+    missed_by_the_mean = np.abs(train.score(source).mean() - measured).mean()
+    assert np.abs(values - measured).mean() < missed_by_the_mean / 2
 
 
 @pytest.mark.slow
