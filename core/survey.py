@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from datachef.core.errors import MissingPackageError
 from datachef.core.formats import Format, RowError, recognise
@@ -45,6 +45,21 @@ class Survey:
         """The columns that rows of this source have when they are read."""
         content = {"text", "messages"} if self.format.conversational else {"text"}
         return {"id", "source"} | content | {stored_name(name, self.kinds) for name in self.kinds}
+
+
+class Surveyor:
+    """Looks at each source once, whatever steps it is given."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, Survey] = {}
+
+    def look(self, source: Source) -> Survey:
+        """The survey of a source, from memory where it was seen before. Raises `SourceError`."""
+        key = f"{source.key} {source.model_dump_json(exclude={'steps', 'take'})}"
+        known = self._seen.get(key)
+        if known is None:
+            known = self._seen[key] = survey(source)
+        return replace(known, source=source)
 
 
 def survey(source: Source) -> Survey:

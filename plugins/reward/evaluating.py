@@ -11,7 +11,7 @@ import typer
 
 from datachef.core.cli.options import AsJson, CacheFolder, PoolFile
 from datachef.core.cli.state import console, get_host, print_json
-from datachef.plugins.reward.scoring import TaskFile, interval
+from datachef.plugins.reward.scoring import RecipeFiles, TaskFile, interval
 
 if TYPE_CHECKING:
     from datachef.reward.history import Measured
@@ -22,9 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    recipes: Annotated[
-        list[Path], typer.Argument(metavar="RECIPE...", help="YAML files.", show_default=False)
-    ],
+    recipes: RecipeFiles,
     task: TaskFile = None,
     pool: PoolFile = None,
     base_model: Annotated[

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from datachef.reward.assessment import Assessment
     from datachef.reward.scorer import RecipeReward
 
+RecipeFiles = Annotated[
+    list[Path], typer.Argument(metavar="RECIPE...", help="YAML files.", show_default=False)
+]
 TaskFile = Annotated[
     Path | None,
     typer.Option("--task", help="A task.yaml; the one that the recipe names by default."),
@@ -31,9 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 def score(
-    recipes: Annotated[
-        list[Path], typer.Argument(metavar="RECIPE...", help="YAML files.", show_default=False)
-    ],
+    recipes: RecipeFiles,
     task: TaskFile = None,
     pool: PoolFile = None,
     history: HistoryFile = None,

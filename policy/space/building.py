@@ -13,8 +13,7 @@ from datachef.core.errors import DatachefError, RecipeError
 from datachef.core.host import Host
 from datachef.core.loading import Loaded, understand
 from datachef.core.problems import did_you_mean
-from datachef.core.source import Source
-from datachef.core.survey import Survey, survey
+from datachef.core.survey import Survey, Surveyor
 from datachef.core.typed import read_task
 from datachef.policy.space.limits import Limits
 from datachef.policy.space.nodes import Choice, Node, OneOf, Record, Selection, Sequence, Shared
@@ -118,12 +117,12 @@ class _Trial:
         """Raises `RecipeError` for a pool that cannot be read."""
         self._host = host
         self._pool = pool
-        self._seen: dict[str, Survey] = {}
+        self._surveyor = Surveyor()
         read = document.read(pool)
-        if read.problems or not isinstance(read.data, dict):
-            raise (
-                RecipeError(read.problems) if read.problems else DatachefError(f"{pool} is no pool")
-            )
+        if read.problems:
+            raise RecipeError(read.problems)
+        if not isinstance(read.data, dict):
+            raise DatachefError(f"{pool} is no pool")
         self.sources = list(read.data.get("sources") or {})
         if not self.sources:
             raise DatachefError(f"{pool} has no sources")
@@ -149,10 +148,4 @@ class _Trial:
         }
         parsed = document.parse(document.dump(data))
         loaded = understand(parsed, self._pool.absolute().parent, self._host, self._pool.absolute())
-        return loaded, check(loaded, self._host, self._look)
-
-    def _look(self, source: Source) -> Survey:
-        key = source.model_copy(update={"steps": ()}).model_dump_json()
-        if key not in self._seen:
-            self._seen[key] = survey(source)
-        return self._seen[key]
+        return loaded, check(loaded, self._host, self._surveyor.look)

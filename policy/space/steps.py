@@ -112,9 +112,5 @@ def _valid(kind: type[Operator], parameters: dict[str, Any]) -> bool:
 
 
 def _same(value: Any, default: Any) -> bool:
-    return bool(type(value) is type(default) and value == default) or (
-        isinstance(value, int | float)
-        and isinstance(default, int | float)
-        and not isinstance(value, bool)
-        and value == default
-    )
+    """Whether they are equal, true not being the number 1."""
+    return bool(value == default) and (isinstance(default, bool) or not isinstance(value, bool))

@@ -7,9 +7,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from datachef.reward.proxy.arrays import Floats, Matrix, State, Vector
+from datachef.reward.proxy.arrays import Floats, Matrix, State
 from datachef.reward.proxy.folds import Mask
 from datachef.reward.proxy.ridge import ALL, Screen, ScreenedRidge, tune_penalty
+from datachef.reward.proxy.scale import Scale
 from datachef.reward.proxy.smooth import Tuned
 from datachef.reward.proxy.table import Table
 
@@ -26,19 +27,19 @@ class RankRidge(State):
 
     name: Literal["rank_ridge"] = "rank_ridge"
     features: Matrix
-    scores: Vector
+    scale: Scale
     ridge: ScreenedRidge
 
     @classmethod
     def fit(cls, table: Table, scores: Floats, masks: Sequence[Mask]) -> RankRidge:
         """The model whose penalty has the least cross-validated error."""
-        columns, ordered = np.sort(table.features, axis=0), np.sort(scores)
-        ranks, places = _ranks(columns, table.features), _ranks(ordered[:, None], scores[:, None])
-        penalty = tune_penalty(ranks, places[:, 0], masks)
+        columns, scale = np.sort(table.features, axis=0), Scale.of(scores)
+        ranks, places = _ranks(columns, table.features), scale.place(scores)
+        penalty = tune_penalty(ranks, places, masks)
         none = table.shares[:, :0]
         screen = Screen(block=False, count=ALL, penalty=penalty)
-        ridge = ScreenedRidge.fit(none, ranks, places[:, 0], screen)
-        return cls(features=columns, scores=ordered, ridge=ridge)
+        ridge = ScreenedRidge.fit(none, ranks, places, screen)
+        return cls(features=columns, scale=scale, ridge=ridge)
 
     @classmethod
     def tune(cls, table: Table, scores: Floats, masks: Sequence[Mask]) -> Tuned:
@@ -49,9 +50,7 @@ class RankRidge(State):
         """The predicted score of each row: the measured one at the predicted rank."""
         ranks = _ranks(self.features, table.features)
         places = self.ridge.predict(table.shares[:, :0], ranks)
-        count = len(self.scores)
-        predicted: Floats = np.interp(places, (np.arange(count) + 0.5) / count, self.scores)
-        return predicted
+        return self.scale.score(np.clip(places, self.scale.places[0], self.scale.places[-1]))
 
 
 def _ranks(ordered: Floats, values: Floats) -> Floats:

@@ -22,7 +22,7 @@ from datachef.core.run.runner import Runner
 from datachef.core.run.stage import UnitTask
 from datachef.core.run.tokens import TokenCounter
 from datachef.core.source import Source
-from datachef.core.survey import Survey, survey
+from datachef.core.survey import Survey, Surveyor
 from datachef.reward.sample.pantry import Pantry, Stock
 
 ROWS = 2000
@@ -71,15 +71,11 @@ class SampleKitchen:
         self._pantry = Pantry(cache / "samples", rows, seed)
         self._store = MemoryStore()
         self._engine = InlineEngine(Setting(host.files, cache), store=self._store)
-        self._seen: dict[str, Survey] = {}
+        self._surveyor = Surveyor()
 
     def look(self, source: Source) -> Survey:
         """The survey of a source, from memory where it was seen before by this kitchen."""
-        key = f"{source.key} {source.model_dump_json(exclude={'steps', 'take'})}"
-        known = self._seen.get(key)
-        if known is None:
-            known = self._seen[key] = survey(source)
-        return replace(known, source=source)
+        return self._surveyor.look(source)
 
     def stock(self, found: Survey) -> Stock:
         """The sample of a source. Raises `SourceError` where it holds no row that fits."""
