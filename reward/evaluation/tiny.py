@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from datachef.core.errors import DatachefError
-from datachef.reward.evaluation.checkpoint import CHAT_TEMPLATE, quiet, replacing
+from datachef.core.language_models.checkpoint import quiet, replacing
+from datachef.core.language_models.packages import training_package
+from datachef.core.language_models.tokenizer import byte_level_tokenizer
 from datachef.reward.evaluation.corpus import Row
-from datachef.reward.evaluation.packages import training_package
 from datachef.reward.evaluation.training import Training, train
 
-PAD, START, END = "<|pad|>", "<|im_start|>", "<|im_end|>"
 PIECE = 1_200
 ENOUGH = 2_000
 
@@ -44,7 +44,7 @@ def make_tiny(
             hint=f"give {ENOUGH:,} characters at least; a few hundred thousand are good",
         )
     with quiet(offline=True), _one_thread():
-        tokenizer = _tokenizer(texts, vocabulary)
+        tokenizer = byte_level_tokenizer(texts, vocabulary)
         model = _model(tokenizer, hidden, layers, seed)
         settings = Training(
             epochs=1_000, max_tokens=tokens, learning_rate=3e-3, batch_size=8, max_length=256
@@ -54,28 +54,6 @@ def make_tiny(
             model.save_pretrained(staging)
             tokenizer.save_pretrained(staging)
     return folder
-
-
-def _tokenizer(texts: Sequence[str], vocabulary: int) -> Any:
-    tokenizers = training_package("tokenizers")
-    byte_level = tokenizers.pre_tokenizers.ByteLevel
-    bpe = tokenizers.Tokenizer(tokenizers.models.BPE())
-    bpe.pre_tokenizer = byte_level(add_prefix_space=False)
-    bpe.decoder = tokenizers.decoders.ByteLevel()
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=[PAD, START, END],
-        initial_alphabet=byte_level.alphabet(),
-        show_progress=False,
-    )
-    bpe.train_from_iterator(texts, trainer)
-    return training_package("transformers").PreTrainedTokenizerFast(
-        tokenizer_object=bpe,
-        pad_token=PAD,
-        eos_token=END,
-        additional_special_tokens=[START],
-        chat_template=CHAT_TEMPLATE,
-    )
 
 
 def _model(tokenizer: Any, hidden: int, layers: int, seed: int) -> Any:

@@ -11,15 +11,15 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from datachef.core.errors import DatachefError
-from datachef.reward.evaluation.checkpoint import (
+from datachef.core.language_models.checkpoint import (
     is_local,
     load_model,
     load_tokenizer,
     quiet,
     replacing,
 )
+from datachef.core.language_models.packages import training_package
 from datachef.reward.evaluation.corpus import Row, read_corpus
-from datachef.reward.evaluation.packages import training_package
 from datachef.reward.evaluation.selection import choose_rows, training_order
 
 

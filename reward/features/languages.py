@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import polars as pl
 
-from datachef.core.languages import Identify, identified, py3langid_model
+from datachef.core.languages import identified, py3langid_model
 
 # More text hardly changes what is found, and finding it costs most of all measurements.
 CHARACTERS = 300
@@ -15,11 +13,6 @@ UNKNOWN = "und"
 
 def languages_of(texts: pl.Series) -> list[str]:
     """The ISO 639 code of each text's most likely language; `und` where there are no letters."""
-    found = identified(pl.col("text"), CHARACTERS, _identify)
+    found = identified(pl.col("text"), CHARACTERS, py3langid_model)
     language = found.struct.field("language").fill_null(UNKNOWN)
     return texts.to_frame("text").select(language)["language"].to_list()
-
-
-@cache
-def _identify() -> Identify:
-    return py3langid_model()

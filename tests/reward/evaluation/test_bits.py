@@ -10,8 +10,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from datachef.core.benchmark import BenchmarkItem
 from datachef.core.errors import DatachefError
+from datachef.core.language_models.checkpoint import load_tokenizer, quiet
 from datachef.reward.evaluation import bits_per_byte
-from datachef.reward.evaluation.checkpoint import load_tokenizer, quiet
 
 
 def by_hand(model: Path, question: str, answer: str) -> float:

@@ -9,8 +9,8 @@ from safetensors import safe_open
 from transformers import AutoTokenizer
 
 from datachef.core.errors import DatachefError
+from datachef.core.language_models.checkpoint import load_model
 from datachef.reward.evaluation import make_tiny
-from datachef.reward.evaluation.checkpoint import load_model
 
 
 def weights(folder: Path) -> bytes:

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from datachef.core.errors import DatachefError, MissingPackageError
+from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
 from datachef.reward.evaluation import Training, bits_per_byte, fine_tune
-from datachef.reward.evaluation.checkpoint import load_model, load_tokenizer, quiet
 from datachef.reward.evaluation.training import train
 
 Rows = list[dict[str, Any]]

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,21 +12,6 @@ from datachef.core.services import Services
 from datachef.core.task import Task
 from datachef.plugins.openai_backend import OpenAIBackend
 from datachef.reward.verifier import Judge, Verifier
-
-
-def _beside_the_tests(name: str) -> Any:
-    """A module of `tests/`, which is no package."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(
-            name, Path(__file__).parents[2] / f"{name}.py"
-        )
-        assert spec is not None and spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-vllm_server = _beside_the_tests("vllm_server").vllm_server
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 from warnings import catch_warnings, simplefilter
 
 from datachef.core.errors import DatachefError
-from datachef.reward.evaluation.packages import training_package
+from datachef.core.language_models.packages import training_package
 
 # ChatML, with marks around what an assistant says, so that training knows its tokens.
 CHAT_TEMPLATE = (

@@ -16,4 +16,4 @@ def training_package(module: str) -> Any:
         return import_module(module)
     except ImportError as error:
         missing = (error.name or module).partition(".")[0]
-        raise MissingPackageError(missing, EXTRA, "measuring by training") from error
+        raise MissingPackageError(missing, EXTRA, "training language models") from error
