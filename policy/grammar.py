@@ -34,8 +34,10 @@ class Decision:
 class Grammar:
     """The texts of a JSON Schema, in the tokens of a tokenizer. They end with its end token."""
 
-    def __init__(self, schema: Schema, tokenizer: Any) -> None:
-        """`tokenizer` is a fast one of transformers. Raises `DatachefError` for a schema that
+    def __init__(self, schema: Schema, tokenizer: Any, *, jumps: bool = True) -> None:
+        """`tokenizer` is a fast one of transformers. Without `jumps` a token is forced only where
+        it is the only one that fits, as engines sample that know masks alone; with them the one
+        way to go on may be spelled in one way alone. Raises `DatachefError` for a schema that
         llguidance does not know exactly, and for a tokenizer without an end token."""
         engine = _engine()
         if tokenizer.eos_token_id is None:
@@ -45,14 +47,49 @@ class Grammar:
         text = engine.LLMatcher.grammar_from_json_schema(
             orjson.dumps(schema).decode(), overrides={"whitespace_flexible": False}
         )
+        self._jumps = jumps
         self._tokens = engine.hf.from_tokenizer(tokenizer, eos_token=self.end)
+        self._spellings: dict[int, bytes] = {}
         self._start = engine.LLMatcher(self._tokens, text)
         if self._start.is_error():
             raise DatachefError(f"no grammar for this schema: {self._start.get_error()}")
 
     def walk(self) -> Walk:
         """A walk from the beginning of a text."""
-        return Walk(self._start.deep_copy(), self.end)
+        return Walk(self._start.deep_copy(), self.end, jumps=self._jumps)
+
+    def spell(self, text: str) -> list[int]:
+        """The tokens of a text of the grammar, the longest that fit wherever there is a choice.
+
+        Raises `DatachefError` for a text that is not in the grammar.
+        """
+        raw, tokens, walk = text.encode(), [], self.walk()
+        while not walk.finished:
+            forced = walk.forced()
+            tokens += forced
+            raw = raw.removeprefix(self._tokens.decode_bytes([t for t in forced if t != self.end]))
+            if walk.finished:
+                break
+            fitting = [
+                (len(spelling), int(token))
+                for token in walk.allowed()
+                if (spelling := self._spelling(int(token))) and raw.startswith(spelling)
+            ]
+            if not fitting:
+                raise DatachefError(f"the text leaves the grammar before {raw[:40]!r}")
+            length, token = max(fitting)
+            walk.take(token)
+            tokens.append(token)
+            raw = raw[length:]
+        if raw:
+            raise DatachefError(f"the text goes on after its end: {raw[:40]!r}")
+        return tokens
+
+    def _spelling(self, token: int) -> bytes:
+        if token not in self._spellings:
+            special = token == self.end
+            self._spellings[token] = b"" if special else self._tokens.decode_bytes([token])
+        return self._spellings[token]
 
     def decisions(self, tokens: Sequence[int]) -> Iterator[Decision]:
         """Where a text decided. Raises `DatachefError` at a token that is not in the grammar."""
@@ -78,18 +115,20 @@ class Grammar:
 class Walk:
     """One text as it grows."""
 
-    def __init__(self, matcher: Any, end: int) -> None:
+    def __init__(self, matcher: Any, end: int, *, jumps: bool) -> None:
         self._matcher = matcher
         self._end = end
+        self._jumps = jumps
         self.finished = False
 
     def forced(self) -> list[int]:
         """The tokens that follow whatever anybody wants, none where there is a choice."""
         written: list[int] = []
         while not self.finished:
-            following = [] if self._matcher.is_stopped() else self._matcher.compute_ff_tokens()
+            stopped = self._matcher.is_stopped()
+            following = self._matcher.compute_ff_tokens() if self._jumps and not stopped else []
             if not following:
-                if not self._matcher.is_stopped():
+                if not stopped:
                     allowed = self.allowed()
                     if len(allowed) != 1:
                         break
@@ -112,6 +151,19 @@ class Walk:
             self.finished = True
         elif not self._matcher.consume_token(token):
             raise DatachefError(f"token {token} is not in the grammar")
+
+
+def written(draft: Any) -> str:
+    """A draft as the grammar writes it: JSON without white space, whole numbers without a point."""
+    return orjson.dumps(_without_points(draft)).decode()
+
+
+def _without_points(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_points(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_points(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _engine() -> Any:

@@ -37,6 +37,10 @@ class Node(ABC):
     def draw(self, chooser: Chooser, place: str) -> Any:
         """One of the values."""
 
+    @abstractmethod
+    def holds(self, value: Any) -> bool:
+        """Whether this JSON value is one of them, in whichever order its objects are written."""
+
 
 @dataclass(frozen=True)
 class Choice(Node):
@@ -50,6 +54,9 @@ class Choice(Node):
     def draw(self, chooser: Chooser, place: str) -> Any:
         return self.values[_chosen(chooser, place, len(self.values))]
 
+    def holds(self, value: Any) -> bool:
+        return any(_same(value, own) for own in self.values)
+
 
 @dataclass(frozen=True)
 class Text(Node):
@@ -62,6 +69,9 @@ class Text(Node):
 
     def draw(self, chooser: Chooser, place: str) -> Any:
         return ""
+
+    def holds(self, value: Any) -> bool:
+        return isinstance(value, str) and len(value) <= self.most_characters
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,13 @@ class Record(Node):
             if chooser.choose(f"{place}.{name}?", 2):
                 drawn[name] = node.draw(chooser, f"{place}.{name}")
         return drawn
+
+    def holds(self, value: Any) -> bool:
+        return (
+            isinstance(value, dict)
+            and self.required.keys() <= value.keys()
+            and _all_held(value, {**self.required, **self.optional})
+        )
 
 
 @dataclass(frozen=True)
@@ -108,6 +125,9 @@ class Selection(Node):
                 drawn[name] = self.fields[name].draw(chooser, f"{place}.{name}")
         return drawn
 
+    def holds(self, value: Any) -> bool:
+        return isinstance(value, dict) and bool(value) and _all_held(value, self.fields)
+
 
 @dataclass(frozen=True)
 class Sequence(Node):
@@ -123,6 +143,13 @@ class Sequence(Node):
         length = chooser.choose(f"{place}#", self.most + 1)
         return [self.item.draw(chooser, f"{place}[{index}]") for index in range(length)]
 
+    def holds(self, value: Any) -> bool:
+        return (
+            isinstance(value, list)
+            and len(value) <= self.most
+            and all(self.item.holds(item) for item in value)
+        )
+
 
 @dataclass(frozen=True)
 class OneOf(Node):
@@ -136,6 +163,9 @@ class OneOf(Node):
     def draw(self, chooser: Chooser, place: str) -> Any:
         chosen = _chosen(chooser, f"{place}.op", len(self.alternatives))
         return self.alternatives[chosen].draw(chooser, place)
+
+    def holds(self, value: Any) -> bool:
+        return any(alternative.holds(value) for alternative in self.alternatives)
 
 
 @dataclass(frozen=True)
@@ -153,9 +183,33 @@ class Shared(Node):
     def draw(self, chooser: Chooser, place: str) -> Any:
         return self.node.draw(chooser, place)
 
+    def holds(self, value: Any) -> bool:
+        return self.node.holds(value)
+
 
 def _chosen(chooser: Chooser, place: str, count: int) -> int:
     return chooser.choose(place, count) if count > 1 else 0
+
+
+def _all_held(value: Mapping[str, Any], fields: Mapping[str, Node]) -> bool:
+    return all(name in fields and fields[name].holds(part) for name, part in value.items())
+
+
+def _same(value: Any, own: Any) -> bool:
+    """Whether both are one JSON value: 1.0 is 1, and true is not."""
+    if isinstance(own, dict):
+        return (
+            isinstance(value, dict)
+            and value.keys() == own.keys()
+            and all(_same(value[name], part) for name, part in own.items())
+        )
+    if isinstance(own, list | tuple):
+        return (
+            isinstance(value, list | tuple)
+            and len(value) == len(own)
+            and all(map(_same, value, own))
+        )
+    return isinstance(value, bool) == isinstance(own, bool) and bool(value == own)
 
 
 def _object(fields: Mapping[str, Node], required: list[str], definitions: Schema) -> Schema:

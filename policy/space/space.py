@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,8 @@ from datachef.core.operator import Scene
 from datachef.core.survey import Survey
 from datachef.core.task import Budget
 from datachef.core.vocabulary import Vocabulary
+from datachef.policy.space.drafting import draft_of
+from datachef.policy.space.narrowing import narrowed
 from datachef.policy.space.nodes import Chooser, Record, Schema
 from datachef.policy.space.steps import REASON
 
@@ -59,6 +61,39 @@ class RecipeSpace:
             mix = {"op": draft["mix"]["op"], WEIGHTS: weights, **_plain(draft["mix"])}
             data["mix"] = self._within(mix, draft.get(BUDGET), tuple(drafted))
         return data | _stepped(draft.get("steps", ()))
+
+    def draft(self, recipe: Mapping[str, Any], share: float | None = None) -> dict[str, Any]:
+        """The draft that stands for a recipe, plain data as of a YAML file: weights become the
+        nearest ones, the budget a `share` of the task's, all of it by default.
+
+        Raises `DatachefError` where a part of the recipe is not in the space.
+        """
+        return draft_of(self.root, recipe, share)
+
+    def narrowed(
+        self,
+        operators: Collection[str],
+        sources: Collection[str],
+        budget: Budget | None = None,
+    ) -> RecipeSpace:
+        """The drafts of this space that use no other operators and sources, within a budget of
+        their own where one is given.
+
+        Mixes stay if none of them is among the operators, since every draft has one. Raises
+        `DatachefError` where no source is left.
+        """
+        root, written = narrowed(self.root, operators, sources)
+        names = tuple(name for name in self.operators if name in written)
+        gone = {name: "not offered here" for name in self.operators if name not in written}
+        surveys = {name: self.surveys[name] for name in self.surveys if name in sources}
+        return replace(
+            self,
+            root=root,
+            operators=names,
+            left_out={**self.left_out, **gone},
+            surveys=surveys,
+            budget=budget or self.budget,
+        )
 
     @cached_property
     def fingerprint(self) -> str:

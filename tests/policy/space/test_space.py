@@ -15,6 +15,7 @@ from datachef.core import document
 from datachef.core.errors import DatachefError, RecipeError
 from datachef.core.host import Host
 from datachef.core.problems import Problem
+from datachef.core.task import Budget
 from datachef.policy.space import Limits, RandomChooser, RecipeSpace, recipe_space
 
 Problems = Callable[[RecipeSpace, dict[str, Any]], list[Problem]]
@@ -171,3 +172,56 @@ def test_a_pool_that_cannot_be_used_is_refused_with_all_its_problems(
     pool.write_text("sources: {}")
     with pytest.raises(DatachefError, match="no sources"):
         recipe_space(host, pool)
+
+
+@KEPT
+@given(seed=st.integers(0, 2**32))
+def test_a_narrower_space_has_what_is_left_and_nothing_else(
+    space: RecipeSpace, problems: Problems, seed: int
+) -> None:
+    narrow = space.narrowed({"length_filter", "exact_dedup"}, {"pages", "notes"})
+    draft = narrow.draw(RandomChooser(seed))
+    assert set(draft["sources"]) <= {"pages", "notes"}
+    assert {step["op"] for step in steps_of(draft)} <= {"length_filter", "exact_dedup"}
+    assert problems(narrow, draft) == []
+    Draft202012Validator(space.schema()).validate(draft)
+
+
+def test_a_narrower_space_keeps_a_mix_and_tells_what_is_gone(space: RecipeSpace) -> None:
+    narrow = space.narrowed(set(), {"pages"}, Budget(tokens=10))
+    assert narrow.operators == ("weighted_mix",)
+    assert narrow.left_out["length_filter"] == "not offered here"
+    assert narrow.draw(RandomChooser(0)).keys() == {"sources", "mix", "budget"}
+    assert narrow.budget == Budget(tokens=10)
+    assert narrow.fingerprint != space.fingerprint
+    with pytest.raises(DatachefError, match="no source is left"):
+        space.narrowed({"length_filter"}, {"pagse"})
+
+
+@KEPT
+@given(seed=st.integers(0, 2**32))
+def test_a_recipe_leads_back_to_its_draft(space: RecipeSpace, seed: int) -> None:
+    draft = space.draw(RandomChooser(seed))
+    again = space.draft(space.recipe(draft, "drafted"), draft["budget"])
+    assert space.recipe(again, "drafted") == space.recipe(draft, "drafted")
+    assert space.root.holds(again)
+
+
+def test_weights_of_people_become_the_nearest_ones(space: RecipeSpace) -> None:
+    recipe = {
+        "sources": {"notes": None, "pages": {"steps": [{"op": "exact_dedup"}]}},
+        "mix": {"op": "weighted_mix", "weights": {"pages": 0.7, "notes": 0.3}},
+    }
+    draft = space.draft(recipe)
+    assert list(draft["sources"]) == ["pages", "notes"]
+    assert draft["sources"]["pages"]["weight"] == 2 * draft["sources"]["notes"]["weight"]
+
+
+def test_what_the_space_lacks_is_named(space: RecipeSpace) -> None:
+    for sources, said in (
+        ({"papers": None}, "no source 'papers'"),
+        ({"pages": {"steps": [{"op": "length_filter", "min_chars": 41}]}}, "min_chars"),
+        ({"pages": {"steps": [{"op": "exact_dedup"}] * 4}}, "more than 3 steps"),
+    ):
+        with pytest.raises(DatachefError, match=said):
+            space.draft({"sources": sources})

@@ -1,0 +1,81 @@
+"""Bayesian search by a tree of Parzen estimators, in Optuna's implementation."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from datachef.core.errors import MissingPackageError
+from datachef.policy.search.drawn import DrawnSearch
+from datachef.policy.space import RecipeSpace
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+
+class TpeSearch(DrawnSearch["Trial"]):
+    """TPE (Bergstra et al. 2011, https://papers.nips.cc/paper/4443; Watanabe 2023,
+    https://arxiv.org/abs/2304.11127) over the choices of a draft.
+
+    Every place of a draft is a categorical parameter that exists where the choices before lead
+    there; those that always stand together are modelled together.
+    """
+
+    def __init__(self, space: RecipeSpace, seed: int) -> None:
+        """Raises `MissingPackageError` without Optuna."""
+        super().__init__(space, "tpe")
+        self._optuna = _optuna()
+        with self._quiet():
+            # The constant liar keeps recipes of one batch apart.
+            sampler = self._optuna.samplers.TPESampler(
+                multivariate=True, group=True, constant_liar=True, seed=seed
+            )
+            self._study = self._optuna.create_study(direction="maximize", sampler=sampler)
+
+    def draw(self) -> tuple[dict[str, Any], Trial]:
+        with self._quiet():
+            trial = self._study.ask()
+            return self.space.draw(_TrialChooser(trial)), trial
+
+    def learn(self, origin: Trial, value: float) -> None:
+        with self._quiet():
+            self._study.tell(origin, value)
+
+    def forget(self, origin: Trial) -> None:
+        with self._quiet():
+            self._study.tell(origin, state=self._optuna.trial.TrialState.FAIL)
+
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """Without Optuna's log, and without its word that joint sampling may change some day."""
+        logging = self._optuna.logging
+        before = logging.get_verbosity()
+        logging.set_verbosity(logging.ERROR)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", self._optuna.exceptions.ExperimentalWarning)
+                yield
+        finally:
+            logging.set_verbosity(before)
+
+
+class _TrialChooser:
+    """Has a trial decide."""
+
+    def __init__(self, trial: Trial) -> None:
+        self._trial = trial
+
+    def choose(self, place: str, count: int) -> int:
+        # What stands at a place depends on choices before, and so may its number of alternatives,
+        # while a parameter of Optuna's has the same ones for good.
+        return self._trial.suggest_categorical(f"{place}/{count}", range(count))
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError as error:
+        raise MissingPackageError("optuna", "datachef[policy]", "the TPE search") from error
+    return optuna

@@ -1,0 +1,152 @@
+"""Supervised fine-tuning before reinforcement learning: what a brief asks for, and how it is said.
+
+Every recipe is paired with a brief that it fits, over a random part of the space that has all that
+the recipe uses (hindsight relabelling, Andrychowicz et al. 2017, arXiv 1707.01495). A policy learns
+from such pairs that what it writes is named in its brief, which no reward needs to tell it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from datasets import Dataset
+from torch.cuda import is_available as gpu
+from transformers import PrinterCallback, set_seed
+from trl import SFTConfig, SFTTrainer
+
+from datachef.core.language_models.checkpoint import (
+    is_local,
+    load_model,
+    load_tokenizer,
+    quiet,
+    replacing,
+)
+from datachef.policy.assignment import Assignment
+from datachef.policy.brief import Brief
+from datachef.policy.decoding.base import Draft
+from datachef.policy.decoding.local import prompt_tokens
+from datachef.policy.grammar import Grammar, written
+from datachef.policy.objective import Objective, plain_recipe
+from datachef.policy.space import RandomChooser
+from datachef.policy.training.adapters import adapters
+from datachef.policy.training.episodes import part_of
+from datachef.policy.training.settings import ColdStart, TrainSettings
+
+FOLDER = "cold-start"
+
+
+def cold_start(
+    settings: TrainSettings,
+    assignments: Sequence[Assignment],
+    objectives: Sequence[Objective],
+    model: str | Path,
+) -> str | Path:
+    """The model after fine-tuning on recipes as the settings say; the model itself where they say
+    nothing. What was done before in the output folder is not done again."""
+    cold, folder = settings.cold_start, settings.output / FOLDER
+    if cold is None or folder.is_dir():
+        return model if cold is None else folder
+    with quiet(offline=is_local(model)):
+        tokenizer = load_tokenizer(model)
+        rows: list[dict[str, Any]] = []
+        for assignment, objective in zip(assignments, objectives, strict=True):
+            drafts = _drafts(settings, cold, assignment, objective)
+            pairs = _relabelled(settings, assignment, drafts, tokenizer)
+            rows += [_row(brief, draft, tokenizer) for brief, draft in pairs]
+        random.Random(settings.seed).shuffle(rows)
+        set_seed(settings.seed)
+        trained = _fine_tuned(load_model(model), tokenizer, rows, cold, settings)
+        with replacing(folder) as staging:
+            trained.save_pretrained(staging)
+            tokenizer.save_pretrained(staging)
+    return folder
+
+
+def _drafts(
+    settings: TrainSettings, cold: ColdStart, assignment: Assignment, objective: Objective
+) -> list[Draft]:
+    """Given ones, and random ones, of which the best are kept."""
+    space = assignment.space
+    if settings.subsets is not None:
+        shown = set(space.operators) - set(settings.subsets.held_out)
+        space = space.narrowed(shown, space.surveys)
+    choosers = [RandomChooser(f"cold {settings.seed} {number}") for number in range(cold.random)]
+    drawn = [space.draw(chooser) for chooser in choosers]
+    if cold.kept < 1:
+        recipes = [space.recipe(draft, f"cold-{number}") for number, draft in enumerate(drawn)]
+        scores = objective.score_all(recipes)
+        order = sorted(range(len(drawn)), key=lambda number: -scores[number].value)
+        drawn = [drawn[number] for number in order[: round(cold.kept * len(drawn))]]
+    return [*(space.draft(plain_recipe(path)) for path in cold.recipes), *drawn]
+
+
+def _relabelled(
+    settings: TrainSettings, assignment: Assignment, drafts: Sequence[Draft], tokenizer: Any
+) -> Iterator[tuple[Brief, Draft]]:
+    """Each draft with a brief that it fits."""
+    rng = random.Random(f"relabel {settings.seed}")
+    for draft in drafts:
+        space = assignment.space
+        if settings.subsets is not None:
+            space = part_of(space, settings.subsets, rng, needed=_names(draft))
+        brief = assignment.brief(tokenizer, settings.prompt_tokens, space)
+        yield brief, space.draft(space.recipe(draft, "relabelled"), draft.get("budget"))
+
+
+def _row(brief: Brief, draft: Draft, tokenizer: Any) -> dict[str, list[int]]:
+    """A text for TRL's trainer, which learns the decisions of the draft alone."""
+    grammar = Grammar(brief.space.schema(), tokenizer)
+    prompt, text = prompt_tokens(brief, tokenizer), grammar.spell(written(draft))
+    decided = [0] * len(text)
+    for decision in grammar.decisions(text):
+        decided[decision.index] = 1
+    return {"input_ids": prompt + text, "completion_mask": [0] * len(prompt) + decided}
+
+
+def _names(draft: Draft) -> set[str]:
+    """The sources and operators of a draft."""
+    steps = [step for source in draft["sources"].values() for step in source.get("steps", ())]
+    written = [*steps, *draft.get("steps", ()), *([draft["mix"]] if "mix" in draft else ())]
+    return {*draft["sources"], *(step["op"] for step in written)}
+
+
+def _fine_tuned(
+    model: Any,
+    tokenizer: Any,
+    rows: Sequence[dict[str, list[int]]],
+    cold: ColdStart,
+    settings: TrainSettings,
+) -> Any:
+    with TemporaryDirectory() as scratch:
+        trainer = SFTTrainer(
+            model=model,
+            args=SFTConfig(
+                output_dir=scratch,
+                num_train_epochs=cold.epochs,
+                learning_rate=cold.learning_rate,
+                lr_scheduler_type="cosine",
+                warmup_steps=5,
+                per_device_train_batch_size=settings.batch,
+                max_length=None,
+                completion_only_loss=True,
+                use_cpu=not gpu(),
+                bf16=gpu(),
+                gradient_checkpointing=gpu(),
+                save_strategy="no",
+                logging_strategy="no",
+                report_to="none",
+                disable_tqdm=True,
+                seed=settings.seed,
+            ),
+            train_dataset=Dataset.from_list(list(rows)),
+            processing_class=tokenizer,
+            peft_config=adapters(settings),
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+    trained: Any = trainer.model
+    return trained if settings.lora is None else trained.merge_and_unload()

@@ -1,0 +1,56 @@
+"""Every recipe that training scored, one JSON line each, in the folder of the checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from datachef.core.reward import Score
+from datachef.policy.objective import Recipe
+
+FILE = "recipes.jsonl"
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A recipe of a step, for which task, and what the reward said of it."""
+
+    step: int
+    task: str
+    recipe: Recipe
+    value: float
+    gate: str
+
+
+class RecipeLog:
+    """Appends to the log of a folder; what came after `step` is taken back first."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self._path = folder / FILE
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = [line for line in _lines(self._path) if orjson.loads(line)["step"] < step]
+        self._path.write_bytes(b"".join(line + b"\n" for line in kept))
+
+    def add(self, step: int, task: str, recipes: Sequence[Recipe], scores: Sequence[Score]) -> None:
+        """Adds the recipes of a step."""
+        with self._path.open("ab") as stream:
+            for recipe, score in zip(recipes, scores, strict=True):
+                row: dict[str, Any] = {"step": step, "task": task, "value": score.value}
+                stream.write(orjson.dumps(row | {"gate": score.gate, "recipe": recipe}) + b"\n")
+
+
+def read_log(folder: Path) -> list[Logged]:
+    """What training scored so far, in order."""
+    rows = [orjson.loads(line) for line in _lines(folder / FILE)]
+    return [Logged(r["step"], r["task"], r["recipe"], r["value"], r["gate"]) for r in rows]
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The whole lines of a file; a kill may have left the last one half."""
+    if path.exists():
+        whole, _, _ = path.read_bytes().rpartition(b"\n")
+        yield from whole.splitlines()

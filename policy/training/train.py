@@ -1,0 +1,167 @@
+"""Training: from settings, assignments and their objectives to a checkpoint that writes recipes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from torch.cuda import is_available as gpu
+from transformers import PrinterCallback, TrainerCallback
+
+from datachef.core.language_models.checkpoint import is_local, load_model, load_tokenizer, quiet
+from datachef.policy.assignment import Assignment
+from datachef.policy.objective import Objective
+from datachef.policy.training.adapters import adapters
+from datachef.policy.training.book import Book
+from datachef.policy.training.card import PolicyCard, is_whole
+from datachef.policy.training.episodes import Episode, episodes
+from datachef.policy.training.log import RecipeLog
+from datachef.policy.training.scoring import RecipeScores
+from datachef.policy.training.settings import TrainSettings
+from datachef.policy.training.trainers import ALGORITHMS
+
+Told = Callable[[int, float], None]
+
+
+def train(
+    settings: TrainSettings,
+    assignments: Sequence[Assignment],
+    objectives: Sequence[Objective],
+    model: str | Path,
+    *,
+    steps: int | None = None,
+    told: Told | None = None,
+) -> Path:
+    """Trains until so many `steps`, those of the settings by default, and returns the checkpoint.
+
+    Goes on from the last whole checkpoint in `settings.output`, and from there as if it had never
+    stopped. `model` is where the first step begins: a checkpoint's folder or a name of the hub.
+    There is one objective per assignment. `told` hears of every step and its mean reward.
+    """
+    steps = steps or settings.steps
+    last = last_checkpoint(settings.output)
+    if last is not None and step_of(last) >= steps:
+        return last
+    with quiet(offline=is_local(model)):
+        tokenizer = load_tokenizer(model)
+        book = Book(tokenizer, jumps=settings.vllm is None)
+        asked = _asked(settings, assignments, book, tokenizer, steps)
+        log = RecipeLog(settings.output, 0 if last is None else step_of(last))
+        algorithm, config = ALGORITHMS[settings.algorithm]
+        trainer = algorithm(
+            model=load_model(model) if settings.kl == 0 else str(model),
+            reward_funcs=RecipeScores(tokenizer, asked, assignments, objectives, log),
+            args=config(**_arguments(settings, steps)),
+            train_dataset=Dataset.from_list(
+                [
+                    {"prompt": list(each.brief.messages), "episode": number}
+                    for number, each in enumerate(asked)
+                ]
+            ),
+            processing_class=tokenizer,
+            peft_config=adapters(settings),
+            callbacks=[_Watch(PolicyCard.of(assignments), told)],
+        )
+        trainer.book = book
+        if settings.algorithm == "ppo":
+            trainer.add_critic(settings.critic_learning_rate)
+        trainer.remove_callback(PrinterCallback)
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    found = last_checkpoint(settings.output)
+    assert found is not None
+    return found
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The last checkpoint that was saved whole; what a kill left half is removed."""
+    found = None
+    for path in sorted(folder.glob("checkpoint-*"), key=step_of):
+        if is_whole(path):
+            found = path
+        else:
+            shutil.rmtree(path)
+    return found
+
+
+def step_of(checkpoint: Path) -> int:
+    """After how many steps it was saved."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+class _Watch(TrainerCallback):
+    """Completes checkpoints, and tells of steps."""
+
+    def __init__(self, card: PolicyCard, told: Told | None) -> None:
+        self._card = card
+        self._told = told
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            self._card.write(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if self._told is not None and state.is_world_process_zero and "reward" in (logs or {}):
+            self._told(state.global_step, logs["reward"])
+
+
+def _asked(
+    settings: TrainSettings,
+    assignments: Sequence[Assignment],
+    book: Book,
+    tokenizer: Any,
+    steps: int,
+) -> list[Episode]:
+    """The briefs of all steps, in their order; the first ones do not depend on how many follow.
+
+    Of two that read the same but allow something else the second is left out.
+    """
+    needed = steps * settings.recipes_per_step // settings.recipes_per_brief
+    asked: list[Episode] = []
+    briefs = episodes(
+        assignments, settings.subsets, settings.seed, tokenizer, settings.prompt_tokens
+    )
+    for each in briefs:
+        if len(asked) == needed:
+            break
+        if book.add(each.brief):
+            asked.append(each)
+    return asked
+
+
+def _arguments(settings: TrainSettings, steps: int) -> dict[str, Any]:
+    """Options of TRL's configuration; those that are given go before ours."""
+    batch = min(settings.batch, settings.recipes_per_step)
+    arguments: dict[str, Any] = {
+        "output_dir": str(settings.output),
+        "max_steps": steps,
+        "per_device_train_batch_size": batch,
+        "gradient_accumulation_steps": settings.recipes_per_step // batch,
+        "num_generations": settings.recipes_per_brief,
+        "learning_rate": settings.learning_rate,
+        # Constant, so that what a step does never depends on how many follow.
+        "lr_scheduler_type": "constant_with_warmup",
+        "warmup_steps": 1,
+        "temperature": settings.temperature,
+        "beta": settings.kl,
+        "max_completion_length": settings.recipe_tokens,
+        "chat_template_kwargs": {"enable_thinking": False},
+        "shuffle_dataset": False,
+        "use_cpu": not gpu(),
+        "bf16": gpu(),
+        "gradient_checkpointing": gpu(),
+        "use_vllm": settings.vllm is not None,
+        "save_steps": settings.save_steps,
+        "save_total_limit": 2,
+        "logging_steps": 1,
+        "report_to": settings.report_to,
+        "disable_tqdm": True,
+        "seed": settings.seed,
+    }
+    if settings.vllm is not None:
+        arguments["vllm_mode"] = settings.vllm
+    if settings.algorithm != "rloo":
+        arguments["entropy_coef"] = settings.entropy
+    return arguments | settings.trainer

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datachef.core import document
+from datachef.core.check import check
+from datachef.core.host import Host
+from datachef.core.loading import understand
+from datachef.core.problems import Problem
+from datachef.policy.brief import Brief
+from datachef.policy.space import Limits, RecipeSpace, recipe_space
+
+
+@pytest.fixture
+def served_space(small_pool: Path) -> RecipeSpace:
+    """A small space of real operators, with reasons."""
+    limits = Limits(
+        operators=("length_filter", "exact_dedup", "gopher_quality_filter", "weighted_mix"),
+        source_steps=2,
+        corpus_steps=1,
+        reason_characters=8,
+    )
+    return recipe_space(Host(), small_pool, limits=limits)
+
+
+@pytest.fixture
+def briefs(served_space: RecipeSpace) -> list[Brief]:
+    """Sixteen, of one space."""
+    return [
+        Brief(
+            served_space,
+            (
+                {"role": "system", "content": "You write recipes of training data."},
+                {"role": "user", "content": f"Write recipe {number}."},
+            ),
+        )
+        for number in range(16)
+    ]
+
+
+@pytest.fixture
+def problems(small_pool: Path) -> Callable[[RecipeSpace, dict[str, Any]], list[Problem]]:
+    """What `chef check` says of the recipe that a draft stands for."""
+    host = Host()
+
+    def found(space: RecipeSpace, draft: dict[str, Any]) -> list[Problem]:
+        parsed = document.parse(document.dump(space.recipe(draft, "drafted")))
+        loaded = understand(parsed, small_pool.parent, host, small_pool)
+        check(loaded, host)
+        return loaded.problems
+
+    return found

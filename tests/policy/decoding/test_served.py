@@ -1,0 +1,158 @@
+"""Drafts from servers, scripted ones and vLLM's."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from datachef.core.errors import DatachefError, MissingPackageError
+from datachef.core.problems import Problem
+from datachef.policy.brief import Brief
+from datachef.policy.decoding.served import ServedDecoder
+from datachef.policy.space import RandomChooser, RecipeSpace
+
+
+@pytest.fixture
+def draft_of(served_space: RecipeSpace, llm_server: Any) -> Callable[[str], dict[str, Any]]:
+    """The draft that the scripted server answers with, one for each prompt."""
+
+    def draft(prompt: str) -> dict[str, Any]:
+        return served_space.draw(RandomChooser(prompt))
+
+    llm_server.answer = lambda prompt: json.dumps(draft(prompt))
+    return draft
+
+
+def test_a_draft_for_each_brief_in_their_order(
+    llm_server: Any, briefs: list[Brief], draft_of: Callable[[str], dict[str, Any]]
+) -> None:
+    llm_server.delays = {"Write recipe 0.": 0.2}
+    decoder = ServedDecoder(llm_server.url, "tiny", "key", max_tokens=77, at_once=4)
+    drafts = decoder.sample(briefs, temperature=0.5, seed=3)
+    assert drafts == [draft_of(brief.messages[-1]["content"]) for brief in briefs]
+    assert 1 < llm_server.most_at_once <= 4
+    call = next(c for c in llm_server.calls if c["messages"] == list(briefs[5].messages))
+    assert call["response_format"]["json_schema"]["schema"] == briefs[5].space.schema()
+    assert call["response_format"]["json_schema"]["strict"] is True
+    assert (call["model"], call["temperature"], call["max_tokens"]) == ("tiny", 0.5, 77)
+    assert call["chat_template_kwargs"] == {"enable_thinking": False}
+    assert llm_server.seen_headers[0]["authorization"] == "Bearer key"
+    assert decoder.sample([]) == []
+
+
+def test_seeds_differ_by_brief_and_are_the_same_again(
+    llm_server: Any, briefs: list[Brief], draft_of: Callable[[str], dict[str, Any]]
+) -> None:
+    decoder = ServedDecoder(llm_server.url, "tiny")
+    # The same brief several times over is a group of a reinforcement learner.
+    for seed in (1, 1, 2):
+        decoder.sample([briefs[0]] * 8, seed=seed)
+    seeds = [call["seed"] for call in llm_server.calls]
+    first, again, other = (set(seeds[start : start + 8]) for start in (0, 8, 16))
+    assert first == again
+    assert len(first | other) == 16
+
+
+@pytest.mark.parametrize("wrong", ["Sure! Here is one.", "{}", '{"sources": ', "null", None])
+def test_an_answer_that_is_no_draft_is_asked_again_with_another_seed(
+    llm_server: Any,
+    briefs: list[Brief],
+    draft_of: Callable[[str], dict[str, Any]],
+    wrong: str | None,
+) -> None:
+    llm_server.script.append(llm_server.completion(wrong))
+    drafts = ServedDecoder(llm_server.url, "tiny", at_once=1).sample(briefs[:3])
+    assert drafts == [draft_of(brief.messages[-1]["content"]) for brief in briefs[:3]]
+    assert llm_server.prompts() == [f"Write recipe {number}." for number in (0, 1, 2, 0)]
+    assert llm_server.calls[0]["seed"] != llm_server.calls[3]["seed"]
+
+
+def test_a_model_that_writes_no_drafts_is_told_of(
+    llm_server: Any, briefs: list[Brief], draft_of: Callable[[str], dict[str, Any]]
+) -> None:
+    answer = llm_server.answer
+    llm_server.answer = lambda prompt: "I would rather not." if "7" in prompt else answer(prompt)
+    decoder = ServedDecoder(llm_server.url, "tiny", attempts=2, max_tokens=99)
+    with pytest.raises(DatachefError) as caught:
+        decoder.sample(briefs)
+    said = "asked 2 times, wrote no draft for 1 of 16 briefs; the last answer is no JSON: 'I would"
+    assert said in caught.value.message
+    assert "--structured-outputs-config" in caught.value.hint
+    assert "max_tokens=99" in caught.value.hint
+    assert len(llm_server.calls) == 17
+    # The likeliest answer would be the same again.
+    with pytest.raises(DatachefError, match="asked once"):
+        decoder.sample(briefs[7:8], temperature=0)
+    assert len(llm_server.calls) == 18
+
+
+def test_an_answer_that_is_cut_off_says_so(llm_server: Any, briefs: list[Brief]) -> None:
+    llm_server.answer = lambda prompt: '{"sources": ' + " " * 1000
+    llm_server.finish_reason = "length"
+    with pytest.raises(DatachefError, match=r"was cut off: '\{.{,400}$"):
+        ServedDecoder(llm_server.url, "tiny").sample(briefs[:1])
+
+
+def test_failures_that_pass_are_repeated(
+    llm_server: Any, briefs: list[Brief], draft_of: Callable[[str], dict[str, Any]]
+) -> None:
+    llm_server.script.extend([429, 503])
+    assert ServedDecoder(llm_server.url, "tiny").sample(briefs[:1]) == [draft_of("Write recipe 0.")]
+    assert len(llm_server.calls) == 3
+
+
+@pytest.mark.parametrize(
+    ("scripted", "message", "hint"),
+    [
+        (401, "answered 401", "the key"),
+        (404, "answered 404", "name of the model"),
+        (400, "answered 400", "json_schema"),
+        (500, "answered 500", "log"),
+        (b"<html>hello</html>", "no chat completion", "/v1"),
+        (b'{"object": "list"}', "no chat completion", "/v1"),
+    ],
+)
+def test_what_a_server_refuses_ends_it_all(
+    llm_server: Any, briefs: list[Brief], scripted: int | bytes, message: str, hint: str
+) -> None:
+    llm_server.script.extend([scripted] * len(briefs))
+    with pytest.raises(DatachefError, match=message) as caught:
+        ServedDecoder(llm_server.url, "tiny", retries=0).sample(briefs)
+    assert hint in caught.value.hint
+
+
+def test_a_server_that_is_down_is_told_of(briefs: list[Brief]) -> None:
+    with pytest.raises(DatachefError, match="no answer from http://127") as caught:
+        ServedDecoder("http://127.0.0.1:9/v1", "tiny", retries=0).sample(briefs)
+    assert "vllm serve" in caught.value.hint
+
+
+def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(MissingPackageError) as caught:
+        ServedDecoder("http://127.0.0.1:9/v1", "tiny")
+    assert "datachef[llm]" in caught.value.hint
+
+
+@pytest.mark.slow
+def test_a_real_server_writes_nothing_but_recipes(
+    vllm_server: Any,
+    briefs: list[Brief],
+    problems: Callable[[RecipeSpace, dict[str, Any]], list[Problem]],
+) -> None:
+    decoder = ServedDecoder(vllm_server.url, vllm_server.model, max_tokens=2000)
+    drafts = decoder.sample(briefs, seed=1)
+    assert [problems(briefs[0].space, draft) for draft in drafts] == [[]] * 16
+    assert decoder.sample(briefs, seed=1) == drafts
+    others = decoder.sample(briefs, seed=2)
+    assert others != drafts
+    assert len({json.dumps(draft) for draft in drafts + others}) > 16
+    # Its own words where the prompt does not fit.
+    long = Brief(briefs[0].space, ({"role": "user", "content": "Write. " * 10_000},))
+    with pytest.raises(DatachefError, match="answered 400") as caught:
+        decoder.sample([long])
+    assert "context" in caught.value.hint
