@@ -94,7 +94,10 @@ def understand(
         return loaded
     loaded.recipe = recipe
     if recipe.task is not None:
-        loaded.task = _load_task(loaded, loaded.beside(recipe.task), pool)
+        # A task that whoever runs the recipe chose is theirs, wherever it lies.
+        chosen = any(override.partition("=")[0].strip() == "task" for override in overrides)
+        reach = pool if not chosen else None
+        loaded.task = _load_task(loaded, loaded.beside(recipe.task), reach)
     pooled = loaded.pool = _load_pool(loaded, recipe, host, pool)
     for name, source in recipe.sources.items():
         place: Location = ("sources", name)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from datachef.core.host import Host
 from datachef.core.typed import read_task
-from datachef.policy.brief import Brief, Messages
-from datachef.policy.decoding.local import message_tokens
+from datachef.policy.brief import Brief
 from datachef.policy.grammar import written
 from datachef.policy.model import TINY, make_tiny_policy
-from datachef.policy.prompt import TRUNCATION, PromptWriter
+from datachef.policy.prompt import TRUNCATION, CountTokens, PromptWriter
 from datachef.policy.space import Limits, RandomChooser, RecipeSpace, recipe_space
 
 # Enough for a tokenizer to learn how drafts and briefs are written.
@@ -39,14 +37,14 @@ class Assignment:
         space = recipe_space(host, pool, task, limits)
         return cls(described.name, task, pool, space, PromptWriter(described, space))
 
-    def brief(self, tokenizer: Any, most_tokens: int, space: RecipeSpace | None = None) -> Brief:
-        """The brief for a part of the space, all of it by default, in at most so many tokens of a
-        model. Raises `DatachefError` where the bare names are too many."""
+    def brief(
+        self, count_tokens: CountTokens, most_tokens: int, space: RecipeSpace | None = None
+    ) -> Brief:
+        """The brief for a part of the space, all of it by default, in at most so many tokens.
 
-        def count(messages: Messages) -> int:
-            return len(message_tokens(messages, tokenizer))
-
-        return self.writer.write(space or self.space, count, most_tokens)
+        Raises `DatachefError` where the bare names are too many.
+        """
+        return self.writer.write(space or self.space, count_tokens, most_tokens)
 
 
 def policy_model(

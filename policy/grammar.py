@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,10 @@ class Grammar:
         while not walk.finished:
             forced = walk.forced()
             tokens += forced
-            raw = raw.removeprefix(self._tokens.decode_bytes([t for t in forced if t != self.end]))
+            spelled = self._tokens.decode_bytes([t for t in forced if t != self.end])
+            if not raw.startswith(spelled):
+                raise DatachefError(f"the text leaves the grammar before {raw[:40]!r}")
+            raw = raw[len(spelled) :]
             if walk.finished:
                 break
             fitting = [
@@ -154,16 +158,19 @@ class Walk:
 
 
 def written(draft: Any) -> str:
-    """A draft as the grammar writes it: JSON without white space, whole numbers without a point."""
-    return orjson.dumps(_without_points(draft)).decode()
+    """A draft as the grammar writes it: JSON without white space, numbers without an exponent and
+    whole ones without a point."""
+    return orjson.dumps(_in_decimals(draft)).decode()
 
 
-def _without_points(value: Any) -> Any:
+def _in_decimals(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_points(item) for key, item in value.items()}
+        return {key: _in_decimals(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_without_points(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+        return [_in_decimals(item) for item in value]
+    if isinstance(value, float):
+        return orjson.Fragment(format(Decimal(repr(value)), "f").removesuffix(".0"))
+    return value
 
 
 def _engine() -> Any:

@@ -69,6 +69,10 @@ class Objective:
         self._reward = reward
         self._known.clear()
 
+    def close(self) -> None:
+        """Ends what the reward holds."""
+        self._reward.close()
+
     @property
     def best(self) -> Call:
         """The first of the calls with the highest value. Raises `ValueError` before any."""

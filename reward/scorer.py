@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
 import polars as pl
 
 from datachef.core.check import check
@@ -132,9 +133,10 @@ class RecipeReward(Reward):
     def _load(self, recipe: Document) -> Loaded:
         """The recipe, whatever task it names, for the task of this reward."""
         if isinstance(recipe.data, dict):
-            recipe = replace(recipe, data=recipe.data | {"task": str(self.task_file)})
+            recipe = replace(recipe, data=dict(recipe.data))
         folder = Path(recipe.file).parent if recipe.file else self._folder
-        return understand(recipe, folder, self._host, self.pool)
+        task = orjson.dumps(str(self.task_file)).decode()
+        return understand(recipe, folder, self._host, self.pool, [f"task={task}"])
 
 
 def _failed(failure: Failure) -> Score:

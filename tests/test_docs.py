@@ -35,7 +35,7 @@ def test_every_hook_is_documented_with_its_signature() -> None:
 
 COMMANDS = (
     "run", "report", "check", "plan", "schema", "ops", "plugins", "doctor",
-    "score", "evaluate", "fit", "history",
+    "score", "evaluate", "fit", "history", "propose", "train", "evolve",
 )  # fmt: skip
 
 

@@ -43,6 +43,12 @@ class RewardOptions(BaseModel):
     pessimism: float = Field(1.0, ge=0, le=100, description="Standard errors taken off.")
     workers: int = Field(1, ge=1, le=1024, description="Processes that score recipes.")
 
+    def located_in(self, folder: Path) -> RewardOptions:
+        """These options with relative paths resolved against a folder."""
+        files = {"history": self.history, "proxy": self.proxy, "limits": self.limits}
+        found = {name: folder / path for name, path in files.items() if path is not None}
+        return self.model_copy(update=found)
+
 
 def proxy_reward(setting: RewardSetting) -> Reward:
     """A reward that cooks recipes on samples and predicts what they would score.
@@ -54,7 +60,7 @@ def proxy_reward(setting: RewardSetting) -> Reward:
     from datachef.reward.guardrails import Limits
     from datachef.reward.scorer import RecipeReward
 
-    options = RewardOptions.model_validate(setting.options)
+    options = RewardOptions.model_validate(setting.options).located_in(setting.folder)
     if options.workers > 1:
         from datachef.reward.parallel import ParallelReward
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datachef.core.errors import DatachefError, MissingPackageError
+from datachef.policy.brief import Messages
 from datachef.policy.decoding.asking import (
     ATTEMPTS,
     MAX_TOKENS,
@@ -14,6 +15,7 @@ from datachef.policy.decoding.asking import (
     AskingDecoder,
     Question,
 )
+from datachef.policy.decoding.local import message_tokens
 
 
 class InProcessDecoder(AskingDecoder):
@@ -46,6 +48,9 @@ class InProcessDecoder(AskingDecoder):
                 f"vLLM cannot start with the model {model}: {error}",
                 hint="check the model's name, the options of the engine and the free memory",
             ) from error
+
+    def count_tokens(self, messages: Messages) -> int:
+        return len(message_tokens(messages, self._engine.get_tokenizer()))
 
     def ask(self, questions: Sequence[Question], temperature: float) -> list[Answer]:
         try:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import orjson
 
+from datachef.core.language_models.checkpoint import is_local, load_model, load_tokenizer, quiet
+from datachef.core.language_models.packages import training_package
 from datachef.policy.brief import Brief, Messages
 from datachef.policy.decoding.base import Decoder, Draft
 from datachef.policy.decoding.tokens import sample_tokens
@@ -23,6 +26,17 @@ class LocalDecoder(Decoder):
         self._tokenizer = tokenizer
         self._batch = batch
         self._grammars: dict[str, Grammar] = {}
+
+    @classmethod
+    def of(cls, model: str | Path, batch: int = BATCH) -> LocalDecoder:
+        """The decoder of a checkpoint's folder or a name of the hub, on a GPU where there is one.
+
+        Raises `DatachefError` where there is no such model.
+        """
+        torch = training_package("torch")
+        with quiet(offline=is_local(model)):
+            loaded, tokenizer = load_model(model), load_tokenizer(model)
+        return cls(loaded.to("cuda") if torch.cuda.is_available() else loaded, tokenizer, batch)
 
     def sample(
         self, briefs: Sequence[Brief], *, temperature: float = 1.0, seed: int = 0
@@ -43,6 +57,9 @@ class LocalDecoder(Decoder):
             )
             drafts += [orjson.loads(text_of(tokens, self._tokenizer)) for tokens in texts]
         return drafts
+
+    def count_tokens(self, messages: Messages) -> int:
+        return len(message_tokens(messages, self._tokenizer))
 
     def _grammar(self, brief: Brief) -> Grammar:
         key = brief.space.fingerprint

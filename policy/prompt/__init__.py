@@ -1,6 +1,6 @@
 """How a policy is asked: the prompt about a task, its budget, sources and operators."""
 
 from datachef.policy.prompt.truncation import TRUNCATION
-from datachef.policy.prompt.writer import PromptWriter
+from datachef.policy.prompt.writer import CountTokens, PromptWriter
 
-__all__ = ["TRUNCATION", "PromptWriter"]
+__all__ = ["TRUNCATION", "CountTokens", "PromptWriter"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from datachef.core.errors import DatachefError
 from datachef.policy.space.nodes import Choice, Node, OneOf, Record, Selection, Sequence, Shared
+from datachef.policy.space.steps import REASON
 
 
 def draft_of(root: Record, recipe: Mapping[str, Any], share: float | None) -> dict[str, Any]:
@@ -31,7 +32,8 @@ def draft_of(root: Record, recipe: Mapping[str, Any], share: float | None) -> di
         assert isinstance(record, Record)
         draft["sources"][name] = _stepped(record, source or {}, f"sources.{name}")
     if "mix" in root.required:
-        draft["mix"] = mix or {"op": _first_mix(root.required["mix"])}
+        mix = mix or {"op": _first_mix(root.required["mix"])}
+        draft["mix"] = _held(root.required["mix"], mix, "mix")
         _weigh(draft["sources"], selection, weights)
     if "budget" in root.required:
         choice = root.required["budget"]
@@ -48,15 +50,24 @@ def _stepped(record: Record, data: Mapping[str, Any], where: str) -> dict[str, A
         if steps:
             raise DatachefError(f"{where}: no steps are written here")
         return {}
-    for index, step in enumerate(steps):
-        if not node.item.holds(step):
-            raise DatachefError(
-                f"{where}.steps[{index}] is not in the space: {step}".lstrip("."),
-                "offer the operator, and the values of its parameters, in the limits",
-            )
-    if len(steps) > node.most:
+    held = [
+        _held(node.item, step, f"{where}.steps[{index}]".lstrip("."))
+        for index, step in enumerate(steps)
+    ]
+    if len(held) > node.most:
         raise DatachefError(f"{where}: more than {node.most} steps", "raise the limits")
-    return {"steps": steps}
+    return {"steps": held}
+
+
+def _held(node: Node, step: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """A step as the space has it: with a reason, be it an empty one, where it asks for reasons."""
+    for written in (step, {REASON: "", **step}):
+        if node.holds(written):
+            return written
+    raise DatachefError(
+        f"{where} is not in the space: {step}",
+        "offer the operator, and the values of its parameters, in the limits",
+    )
 
 
 def _weigh(

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from datachef.core.errors import DatachefError
-from datachef.policy.brief import Brief
-from datachef.policy.decoding.local import prompt_tokens
+from datachef.policy.brief import Brief, Messages
+from datachef.policy.decoding.local import message_tokens, prompt_tokens
 from datachef.policy.grammar import Decision, Grammar, Tokens
 
 # Recipes of about one step, whose decisions are asked for several times.
@@ -53,6 +53,10 @@ class Book:
         tokens = tuple(prompt_tokens(brief, self._tokenizer))
         known = self._briefs.setdefault(tokens, brief)
         return known is brief or known.space.fingerprint == brief.space.fingerprint
+
+    def count_tokens(self, messages: Messages) -> int:
+        """How many tokens of the model a brief has."""
+        return len(message_tokens(messages, self._tokenizer))
 
     def brief(self, prompt: Sequence[int]) -> Brief:
         """The brief that reads so. Raises `DatachefError` for one that was never entered."""

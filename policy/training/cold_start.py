@@ -26,9 +26,9 @@ from datachef.core.language_models.checkpoint import (
     replacing,
 )
 from datachef.policy.assignment import Assignment
-from datachef.policy.brief import Brief
+from datachef.policy.brief import Brief, Messages
 from datachef.policy.decoding.base import Draft
-from datachef.policy.decoding.local import prompt_tokens
+from datachef.policy.decoding.local import message_tokens, prompt_tokens
 from datachef.policy.grammar import Grammar, written
 from datachef.policy.objective import Objective, plain_recipe
 from datachef.policy.space import RandomChooser
@@ -88,12 +88,16 @@ def _relabelled(
     settings: TrainSettings, assignment: Assignment, drafts: Sequence[Draft], tokenizer: Any
 ) -> Iterator[tuple[Brief, Draft]]:
     """Each draft with a brief that it fits."""
+
+    def count_tokens(messages: Messages) -> int:
+        return len(message_tokens(messages, tokenizer))
+
     rng = random.Random(f"relabel {settings.seed}")
     for draft in drafts:
         space = assignment.space
         if settings.subsets is not None:
             space = part_of(space, settings.subsets, rng, needed=_names(draft))
-        brief = assignment.brief(tokenizer, settings.prompt_tokens, space)
+        brief = assignment.brief(count_tokens, settings.prompt_tokens, space)
         yield brief, space.draft(space.recipe(draft, "relabelled"), draft.get("budget"))
 
 

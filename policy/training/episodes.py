@@ -9,11 +9,11 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from datachef.core.task import Budget
 from datachef.policy.assignment import Assignment
 from datachef.policy.brief import Brief
+from datachef.policy.prompt import CountTokens
 from datachef.policy.space import RecipeSpace
 from datachef.policy.training.settings import Subsets
 
@@ -30,12 +30,12 @@ def episodes(
     assignments: Sequence[Assignment],
     subsets: Subsets | None,
     seed: int,
-    tokenizer: Any,
+    count_tokens: CountTokens,
     most_tokens: int,
 ) -> Iterator[Episode]:
     """Briefs without end of at most so many tokens, the assignments in turn; without `subsets` each
     is always whole."""
-    whole = [assignment.brief(tokenizer, most_tokens) for assignment in assignments]
+    whole = [assignment.brief(count_tokens, most_tokens) for assignment in assignments]
     rng = random.Random(f"episodes {seed}")
     while True:
         for number, assignment in enumerate(assignments):
@@ -43,7 +43,7 @@ def episodes(
                 yield Episode(whole[number], number)
             else:
                 space = part_of(assignment.space, subsets, rng)
-                yield Episode(assignment.brief(tokenizer, most_tokens, space), number)
+                yield Episode(assignment.brief(count_tokens, most_tokens, space), number)
 
 
 def part_of(
@@ -51,6 +51,8 @@ def part_of(
 ) -> RecipeSpace:
     """A random part of a space that still has all operators and sources that are `needed`."""
     offered = [name for name in space.operators if name not in subsets.held_out]
+    # First of all, since some mix stays in any part: none that is held out.
+    space = space.narrowed({*offered, *needed}, space.surveys)
     operators = _some(offered, subsets.operators, rng)
     sources = _some(sorted(space.surveys), subsets.sources, rng)
     budget = _less(space.budget, rng.uniform(*subsets.budget))

@@ -68,6 +68,8 @@ class ProximalPolicy:
         optimizer.add_param_group(
             {"params": list(self.critic.parameters()), "lr": self.critic_learning_rate}
         )
+        # transformers forgets the gradients of the policy alone.
+        #optimizer.register_step_post_hook(lambda *_: self.critic.zero_grad())
         return optimizer
 
     def _calculate_rewards(self, inputs: Any, *others: Any) -> torch.Tensor:
@@ -97,7 +99,7 @@ class ProximalPolicy:
         old, returns = inputs["old_values"], inputs["returns"]
         near = old + (values - old).clamp(-VALUE_CLIP, VALUE_CLIP)
         worst = torch.max((values - returns) ** 2, (near - returns) ** 2)
-        value_loss = (worst * decided).sum() / decided.sum().clamp(min=1)
+        value_loss: torch.Tensor = (worst * decided).sum() / decided.sum().clamp(min=1)
         self._metrics["train"]["value_loss"].append(value_loss.item())  # type: ignore[attr-defined]
         steps: int = self.current_gradient_accumulation_steps  # type: ignore[attr-defined]
         return loss + VALUE_WEIGHT * value_loss / steps

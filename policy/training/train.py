@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from torch.cuda import is_available as gpu
+from torch.cuda import is_available
 from transformers import PrinterCallback, TrainerCallback
 
-from datachef.core.language_models.checkpoint import is_local, load_model, load_tokenizer, quiet
+from datachef.core.language_models.checkpoint import is_local, load_tokenizer, quiet
 from datachef.policy.assignment import Assignment
 from datachef.policy.objective import Objective
 from datachef.policy.training.adapters import adapters
@@ -48,13 +49,13 @@ def train(
     with quiet(offline=is_local(model)):
         tokenizer = load_tokenizer(model)
         book = Book(tokenizer, jumps=settings.vllm is None)
-        asked = _asked(settings, assignments, book, tokenizer, steps)
+        asked = _asked(settings, assignments, book, steps)
         log = RecipeLog(settings.output, 0 if last is None else step_of(last))
-        algorithm, config = ALGORITHMS[settings.algorithm]
+        algorithm, _ = ALGORITHMS[settings.algorithm]
         trainer = algorithm(
-            model=load_model(model) if settings.kl == 0 else str(model),
+            model=str(model),
             reward_funcs=RecipeScores(tokenizer, asked, assignments, objectives, log),
-            args=config(**_arguments(settings, steps)),
+            args=configuration(settings, steps),
             train_dataset=Dataset.from_list(
                 [
                     {"prompt": list(each.brief.messages), "episode": number}
@@ -111,7 +112,6 @@ def _asked(
     settings: TrainSettings,
     assignments: Sequence[Assignment],
     book: Book,
-    tokenizer: Any,
     steps: int,
 ) -> list[Episode]:
     """The briefs of all steps, in their order; the first ones do not depend on how many follow.
@@ -121,7 +121,7 @@ def _asked(
     needed = steps * settings.recipes_per_step // settings.recipes_per_brief
     asked: list[Episode] = []
     briefs = episodes(
-        assignments, settings.subsets, settings.seed, tokenizer, settings.prompt_tokens
+        assignments, settings.subsets, settings.seed, book.count_tokens, settings.prompt_tokens
     )
     for each in briefs:
         if len(asked) == needed:
@@ -131,14 +131,20 @@ def _asked(
     return asked
 
 
-def _arguments(settings: TrainSettings, steps: int) -> dict[str, Any]:
-    """Options of TRL's configuration; those that are given go before ours."""
-    batch = min(settings.batch, settings.recipes_per_step)
+def configuration(settings: TrainSettings, steps: int) -> Any:
+    """TRL's configuration of a training; options that are given go before ours.
+
+    The recipes of a step are shared among the processes that `accelerate launch` started.
+    """
+    on_gpu, processes = is_available(), int(os.environ.get("WORLD_SIZE", "1"))
+    share = max(settings.recipes_per_step // processes, 1)
+    batch = min(settings.batch, share)
+    coarse = on_gpu and settings.lora is not None  # adapters learn beside frozen weights
     arguments: dict[str, Any] = {
         "output_dir": str(settings.output),
         "max_steps": steps,
         "per_device_train_batch_size": batch,
-        "gradient_accumulation_steps": settings.recipes_per_step // batch,
+        "gradient_accumulation_steps": share // batch,
         "num_generations": settings.recipes_per_brief,
         "learning_rate": settings.learning_rate,
         # Constant, so that what a step does never depends on how many follow.
@@ -148,10 +154,14 @@ def _arguments(settings: TrainSettings, steps: int) -> dict[str, Any]:
         "beta": settings.kl,
         "max_completion_length": settings.recipe_tokens,
         "chat_template_kwargs": {"enable_thinking": False},
+        "model_init_kwargs": {
+            "dtype": "bfloat16" if coarse else "float32",
+            "use_safetensors": True,
+        },
         "shuffle_dataset": False,
-        "use_cpu": not gpu(),
-        "bf16": gpu(),
-        "gradient_checkpointing": gpu(),
+        "use_cpu": not on_gpu,
+        "bf16": on_gpu,
+        "gradient_checkpointing": on_gpu,
         "use_vllm": settings.vllm is not None,
         "save_steps": settings.save_steps,
         "save_total_limit": 2,
@@ -164,4 +174,6 @@ def _arguments(settings: TrainSettings, steps: int) -> dict[str, Any]:
         arguments["vllm_mode"] = settings.vllm
     if settings.algorithm != "rloo":
         arguments["entropy_coef"] = settings.entropy
-    return arguments | settings.trainer
+    _, config = ALGORITHMS[settings.algorithm]
+    with quiet(offline=False):
+        return config(**arguments | settings.trainer)

@@ -133,3 +133,13 @@ def test_no_data_is_read_beyond_a_sample(
     monkeypatch.setattr(kind, "read", counting)
     assert check_recipe(path, kitchen).loaded.problems == []
     assert all(0 < count <= SAMPLE_ROWS for count in read.values())
+
+
+def test_a_task_that_whoever_runs_the_recipe_chose_may_lie_elsewhere(
+    problems: Check, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    chosen = tmp_path_factory.mktemp("elsewhere") / "task.yaml"
+    chosen.write_text("name: t\nbenchmark: {path: bench.jsonl}\n")
+    text = "name: x\nsources:\n  web:\n"
+    codes = [p.code for p in problems(text, pool="pool.yaml", overrides=(f"task={chosen}",))]
+    assert "not_in_pool" not in codes

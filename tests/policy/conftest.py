@@ -2,10 +2,37 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from datachef.policy.grammar import Grammar
+
+EveryText = Callable[[Grammar], Iterator[tuple[int, ...]]]
+
+
+@pytest.fixture(scope="session")
+def every_text() -> EveryText:
+    """All texts of a finite grammar, token by token."""
+
+    def found(grammar: Grammar, start: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
+        walk, written = grammar.walk(), list[int]()
+        while len(written) < len(start):
+            forced = walk.forced()
+            written += forced
+            if not forced:
+                walk.take(start[len(written)])
+                written.append(start[len(written)])
+        written += walk.forced()
+        if walk.finished:
+            yield tuple(written)
+            return
+        for token in walk.allowed():
+            yield from found(grammar, (*written, int(token)))
+
+    return found
 
 
 @pytest.fixture(scope="session")

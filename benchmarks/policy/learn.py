@@ -1,0 +1,167 @@
+"""Trained policies beside searches: the same tasks, the same space, the same count of reward calls.
+
+Each run is a line in RUNS.jsonl: the value of every call in order, the best recipe, the seconds.
+What is there already is not run again. `report.py` makes the tables of it. Several at a time work
+on different `--names`, each with POLARS_MAX_THREADS=1 and OMP_NUM_THREADS=1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import orjson
+
+from datachef.core.errors import DatachefError
+from datachef.core.host import Host
+from datachef.core.reward import Reward
+from datachef.plugins.policy.building import reward_of
+from datachef.policy.assignment import Assignment, policy_model
+from datachef.policy.objective import Objective
+from datachef.policy.search import (
+    EvolutionarySearch,
+    RandomSearch,
+    Search,
+    SourceBaselines,
+    TpeSearch,
+    run_search,
+)
+from datachef.policy.space import Limits
+from datachef.policy.training.settings import RewardChoice, TaskAndPool, TrainSettings
+
+LIMITS = Limits(source_steps=2, corpus_steps=1, values=3)
+RECIPES = 16
+ROWS = 1_000
+SEARCHES: dict[str, Callable[[Any, int], Search]] = {
+    "random": RandomSearch,
+    "tpe": TpeSearch,
+    "evolution": EvolutionarySearch,
+    "sources": lambda space, seed: SourceBaselines(space),
+}
+LEARNING_RATES = {"grpo": 2e-3, "rloo": 2e-3, "ppo": 1e-3}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A method on a task with a seed."""
+
+    task: str
+    method: str
+    seed: int
+
+
+class Bench:
+    """Everything that runs on one task share."""
+
+    def __init__(self, folder: Path, history: Path, cache: Path) -> None:
+        self._task, self._pool = folder / "task.yaml", folder / "pool.yaml"
+        self._cache = cache
+        self._host = Host()
+        self._choice = RewardChoice(options={"history": str(history.absolute()), "rows": ROWS})
+        self._assignment = Assignment.of(self._host, self._task, self._pool, LIMITS)
+
+    def run(self, run: Run, calls: int) -> dict[str, Any]:
+        """The line of a run."""
+        reward = self._reward()
+        objective = Objective(reward, self._pool.parent)
+        started = time.monotonic()
+        if run.method in SEARCHES:
+            run_search(SEARCHES[run.method](self._assignment.space, run.seed), objective, calls)
+        else:
+            self._train(run, objective, calls)
+        seconds = time.monotonic() - started
+        reward.close()
+        best = objective.best
+        return {
+            "task": run.task, "method": run.method, "seed": run.seed,
+            "seconds": seconds, "operators": len(self._assignment.space.operators),
+            "values": [round(call.score.value, 6) for call in objective.calls],
+            "best": {"recipe": best.recipe, "value": best.score.value},
+        }  # fmt: skip
+
+    def _reward(self) -> Reward:
+        return reward_of(
+            self._host, self._choice, self._task, self._pool,
+            folder=self._pool.parent, cache=self._cache, seed=0,
+        )  # fmt: skip
+
+    def _train(self, run: Run, objective: Objective, calls: int) -> None:
+        from datachef.policy.training.train import train
+
+        model = policy_model("tiny", [self._assignment], self._cache, run.seed)
+        with TemporaryDirectory() as folder:
+            settings = TrainSettings(
+                tasks=(TaskAndPool(task=self._task, pool=self._pool),),
+                output=Path(folder) / "run",
+                algorithm=run.method,
+                steps=calls // RECIPES,
+                recipes_per_step=RECIPES,
+                recipes_per_brief=RECIPES,
+                batch=RECIPES,
+                learning_rate=LEARNING_RATES[run.method],
+                limits=LIMITS,
+                save_steps=10_000,
+                seed=run.seed,
+            )
+            train(settings, [self._assignment], [objective], model)
+
+
+def chosen(tasks: Sequence[str], methods: Sequence[str], seeds: int, repeated: str) -> list[Run]:
+    """All runs: one seed of each method on each task, the repeated method with several, the seeds
+    of one task after those of another."""
+    runs = [Run(task, method, 0) for method in methods for task in tasks]
+    return runs + [Run(task, repeated, seed) for seed in range(1, seeds) for task in tasks]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", type=Path, required=True, help="a folder per task, by tasks.py")
+    parser.add_argument("--history", type=Path, required=True, help="what the proxy is fitted to")
+    parser.add_argument("--runs", type=Path, required=True, help="RUNS.jsonl")
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--names", default="", help="names of tasks with commas between; or all")
+    parser.add_argument(
+        "--methods", default="sources,grpo,random,rloo,ppo,evolution,tpe", help="commas between"
+    )
+    parser.add_argument("--calls", type=int, default=1_600)
+    parser.add_argument("--seeds", type=int, default=5, help="of the first method that trains")
+    options = parser.parse_args()
+    names = options.names.split(",") if options.names else sorted(
+        path.name for path in options.tasks.iterdir() if (path / "task.yaml").exists()
+    )  # fmt: skip
+    methods = options.methods.split(",")
+    repeated = next((method for method in methods if method in LEARNING_RATES), methods[0])
+    benches: dict[str, Bench] = {}
+    for run in chosen(names, methods, options.seeds, repeated):
+        if run in _done(options.runs):
+            continue
+        if run.task not in benches:
+            benches[run.task] = Bench(options.tasks / run.task, options.history, options.cache)
+        line = benches[run.task].run(run, options.calls)
+        with options.runs.open("ab") as stream:
+            stream.write(orjson.dumps(line) + b"\n")
+        print(
+            f"{run.task} {run.method} {run.seed}: {len(line['values'])} calls, best "
+            f"{line['best']['value']:.4f}, {line['seconds']:.0f} s",
+            flush=True,
+        )
+
+
+def _done(path: Path) -> set[Run]:
+    if not path.exists():
+        return set()
+    rows = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+    return {Run(row["task"], row["method"], row["seed"]) for row in rows}
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except DatachefError as error:
+        sys.exit(f"{error}\n{error.hint}".strip())

@@ -1,0 +1,146 @@
+"""What trained policies chose, beside the best single source and all sources: really measured.
+
+Of each task, recipes are measured with one seed: the best of every run of the policy, the single
+sources that the history ranks highest, and all sources together. The best of each kind is measured
+again with other seeds, and those are what is reported: nobody is judged by the seed that chose it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import orjson
+
+from datachef.core import document
+from datachef.core.errors import DatachefError
+from datachef.core.host import Host
+from datachef.policy.objective import recipe_key
+from datachef.policy.search import SourceBaselines
+from datachef.policy.space import recipe_space
+from datachef.reward.evaluation import Training
+from datachef.reward.history import History, Measured
+from datachef.reward.measuring import Evaluator, Protocol
+from datachef.reward.scorer import RecipeReward
+
+CHOOSING = 0
+SINGLES = 2
+
+
+def candidates(task: Path, runs: Path, history: History, method: str) -> dict[str, list[Path]]:
+    """Recipe files by kind: `policy`, `single`, `all`."""
+    space = recipe_space(Host(), task / "pool.yaml", task / "task.yaml")
+    kinds: dict[str, dict[bytes, dict[str, Any]]] = {"policy": {}, "single": {}, "all": {}}
+    rows = [orjson.loads(line) for line in runs.read_bytes().splitlines()]
+    for row in rows:
+        if row["task"] == task.name and row["method"] == method:
+            recipe = row["best"]["recipe"]
+            kinds["policy"].setdefault(recipe_key(recipe), recipe)
+    ranked = [
+        standing.first.recipe_name.removeprefix("only-")
+        for standing in history.best(task.name, 1_000)
+        if standing.first.recipe_name.startswith("only-")
+    ]
+    for recipe in SourceBaselines(space).ask(1_000):
+        name = recipe["name"]
+        if name.startswith("all"):
+            kinds["all"][recipe_key(recipe)] = recipe
+        elif name.removeprefix("only-") in ranked[:SINGLES]:
+            kinds["single"][recipe_key(recipe)] = recipe
+    return {kind: _written(task, kind, list(found.values())) for kind, found in kinds.items()}
+
+
+def _written(task: Path, kind: str, recipes: Sequence[dict[str, Any]]) -> list[Path]:
+    paths = []
+    for number, recipe in enumerate(recipes):
+        path = task / f"{kind}-{number}.yaml"
+        path.write_text(document.dump({**recipe, "name": f"{kind}-{number}"}), encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def measure(recipe: Path, seed: int, work: Path, tokens: int) -> Measured:
+    """One measurement, unless the history has it."""
+    reward = _reward(recipe.parent, work)
+    protocol = Protocol("tiny", Training(max_tokens=tokens), 200, accuracy=False)
+    with TemporaryDirectory(dir=work) as folder:
+        history = History(work / "measured.sqlite")
+        evaluator = Evaluator(reward, Host(), history, protocol, Path(folder))
+        return evaluator.measure(recipe, [seed])[0]
+
+
+@cache
+def _reward(folder: Path, work: Path) -> RecipeReward:
+    return RecipeReward(
+        Host(), folder / "task.yaml", cache=work / "cache" / folder.name, folder=folder,
+        pool=folder / "pool.yaml",
+    )  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", type=Path, required=True, help="a folder per task, by tasks.py")
+    parser.add_argument("--names", required=True, type=lambda text: text.split(","))
+    parser.add_argument("--runs", type=Path, required=True, help="RUNS.jsonl of learn.py")
+    parser.add_argument("--history", type=Path, required=True, help="ranks the single sources")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="measurements as JSON lines")
+    parser.add_argument("--method", default="grpo")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--train-tokens", type=int, default=120_000)
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    work = options.work.absolute()
+    work.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        for name in options.names:
+            task = (options.tasks / name).absolute()
+            kinds = candidates(task, options.runs, History(options.history), options.method)
+            everything = [path for paths in kinds.values() for path in paths]
+
+            def all_of(paths: list[Path], seeds: Sequence[int]) -> dict[Path, list[Measured]]:
+                asked = [
+                    (path, pool.submit(measure, path, seed, work, options.train_tokens))
+                    for path in paths
+                    for seed in seeds
+                ]
+                found: dict[Path, list[Measured]] = {}
+                for path, future in asked:
+                    found.setdefault(path, []).append(future.result())
+                return found
+
+            # The first one makes the base model, for which the others would wait.
+            all_of(everything[:1], [CHOOSING])
+            first = all_of(everything, [CHOOSING])
+            chosen = {
+                kind: max(paths, key=lambda path: first[path][0].score)
+                for kind, paths in kinds.items()
+            }
+            again = all_of(list(chosen.values()), range(1, options.seeds + 1))
+            for kind, path in chosen.items():
+                measured = again[path]
+                line = {
+                    "task": name, "kind": kind, "recipe": document.read(path).data,
+                    "candidates": len(kinds[kind]),
+                    "bits_per_byte": [m.scores["bits_per_byte"] for m in measured],
+                    "score": [m.score for m in measured],
+                }  # fmt: skip
+                with options.output.open("ab") as stream:
+                    stream.write(orjson.dumps(line) + b"\n")
+                mean = fmean(line["bits_per_byte"])
+                print(f"{name} {kind}: {mean:.4f} bits per byte", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except DatachefError as error:
+        sys.exit(f"{error}\n{error.hint}".strip())

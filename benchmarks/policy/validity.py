@@ -1,0 +1,119 @@
+"""Recipes of an untrained policy: how many pass `chef check`, and how many run on the sample.
+
+The whole vocabulary and no limits but the default ones. With `--plugin FILE` the operators of that
+file are offered too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from datachef.core.document import Document
+from datachef.core.errors import DatachefError
+from datachef.core.host import Host
+from datachef.policy.assignment import Assignment, policy_model
+from datachef.policy.decoding.local import LocalDecoder
+from datachef.policy.space import Limits
+from datachef.reward.scorer import RecipeReward
+
+# Recipes that one process samples and tries at a time.
+PORTION = 250
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where everything is; `plugins` are files."""
+
+    folder: Path
+    cache: Path
+    plugins: tuple[str, ...]
+    rows: int
+
+
+def portion(setting: Setting, seed: int) -> Counter[str]:
+    """What became of so many recipes: `checked`, `ran`, and why others did not."""
+    assignment, decoder, reward = _parts(setting)
+    brief = assignment.brief(decoder.count_tokens, 256)
+    found: Counter[str] = Counter()
+    for number, draft in enumerate(decoder.sample([brief] * PORTION, seed=seed)):
+        recipe = assignment.space.recipe(draft, f"recipe-{number}")
+        assessed = reward.assess(Document(recipe, str(setting.folder / "recipe.yaml")))
+        found["recipes"] += 1
+        for name in _operators(recipe):
+            found[f"op {name}"] += 1
+        if assessed.loaded.problems:
+            found[f"problem {assessed.loaded.problems[0].code}"] += 1
+            continue
+        found["checked"] += 1
+        if assessed.corpus is None:
+            found[f"failed {assessed.score.reasons[0]}"] += 1
+            continue
+        found["ran"] += 1
+    return found
+
+
+def _operators(recipe: dict[str, Any]) -> set[str]:
+    steps = [step for s in recipe["sources"].values() for step in (s or {}).get("steps", ())]
+    return {step["op"] for step in [*steps, *recipe.get("steps", ())]}
+
+
+@cache
+def _parts(setting: Setting) -> tuple[Assignment, LocalDecoder, RecipeReward]:
+    """Of each process, once."""
+    import torch
+
+    torch.set_num_threads(1)
+    host = Host(setting.plugins)
+    task, pool = setting.folder / "task.yaml", setting.folder / "pool.yaml"
+    assignment = Assignment.of(host, task, pool, Limits())
+    decoder = LocalDecoder.of(policy_model("tiny", [assignment], setting.cache))
+    reward = RecipeReward(
+        host, task, cache=setting.cache, folder=setting.folder, pool=pool, rows=setting.rows
+    )
+    return assignment, decoder, reward
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, required=True, help="with task.yaml and pool.yaml")
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--recipes", type=int, default=10_000)
+    parser.add_argument("--plugin", action="append", default=[])
+    parser.add_argument("--rows", type=int, default=200, help="sampled rows per source")
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    setting = Setting(
+        options.folder.absolute(), options.cache.absolute(), tuple(options.plugin), options.rows
+    )
+    _parts(setting)  # made once, before several processes look for it
+    started = time.monotonic()
+    found: Counter[str] = Counter()
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        seeds = range(-(-options.recipes // PORTION))
+        for one in pool.map(portion, [setting] * len(seeds), seeds):
+            found += one
+            print(f"{found['recipes']} recipes, {found['ran']} ran", file=sys.stderr, flush=True)
+    total = found["recipes"]
+    print(f"{total:,} recipes for {options.folder.name}, {time.monotonic() - started:.0f} s")
+    print(f"{found['checked'] / total:.2%} pass chef check, {found['ran'] / total:.2%} run")
+    written = {name.removeprefix("op "): n for name, n in found.items() if name.startswith("op ")}
+    print(", ".join(f"{name} {written[name]:,}" for name in sorted(written)))
+    for name, count in sorted(found.items()):
+        if name.startswith(("problem", "failed")):
+            print(f"{count} {name}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except DatachefError as error:
+        sys.exit(f"{error}\n{error.hint}".strip())

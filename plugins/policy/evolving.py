@@ -1,0 +1,118 @@
+"""`chef evolve`: recipes for one task, from nothing to the best by measurement."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from datachef.core.cli.options import AsJson, CacheFolder
+from datachef.core.cli.state import console, get_host, print_json
+
+if TYPE_CHECKING:
+    from datachef.policy.evolve.settings import EvolveSettings
+
+EvolveFile = Annotated[
+    Path, typer.Argument(help="An evolve.yaml with the settings.", show_default=False)
+]
+NEEDED = {"trl": "training a policy", "llguidance": "a policy's grammar",
+          "matplotlib": "the plot of a run", "scipy": "intervals over seeds"}  # fmt: skip
+
+
+def register(app: typer.Typer) -> None:
+    app.command("evolve")(evolve)
+
+
+def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = False) -> None:
+    """Propose, score, update; really measure the best few recipes; refit the proxy; go on.
+
+    Killed at any moment it goes on when the same command is run again. In the end the policy is
+    compared with its baselines, by measurement.
+    """
+    wanted = load_evolve_settings(settings)
+    _require_packages(wanted)
+    from datachef.core.api import default_cache
+    from datachef.plugins.policy.building import assign
+    from datachef.plugins.policy.laboratory import RewardLaboratory
+    from datachef.plugins.policy.watching import watching
+    from datachef.policy.assignment import policy_model
+    from datachef.policy.evolve.loop import evolve as run
+    from datachef.policy.evolve.plot import PLOT, draw
+    from datachef.policy.evolve.report import write_report
+    from datachef.policy.training.log import read_log
+
+    host, kept = get_host(), (cache or default_cache()).absolute()
+    (assignment,) = assign(host, wanted.train.tasks, wanted.train.limits)
+    laboratory = RewardLaboratory(host, wanted, settings.absolute().parent, kept)
+    model = policy_model(wanted.train.model, [assignment], kept, wanted.train.seed)
+    try:
+        with watching(wanted) as told:
+            result = run(wanted, assignment, laboratory, model, told)
+    except KeyboardInterrupt:
+        print("interrupted: run the same command to go on from here", file=sys.stderr)
+        raise typer.Exit(130) from None
+    report = write_report(result, assignment, wanted.output)
+    draw(result, read_log(wanted.train.output), wanted.output / PLOT)
+    if as_json:
+        print_json(report)
+    else:
+        _show(report, wanted.output)
+
+
+def load_evolve_settings(path: Path) -> EvolveSettings:
+    """The settings of an evolve.yaml, its paths resolved. Raises `RecipeError` where something in
+    it is wrong."""
+    from datachef.core.typed import read_typed
+    from datachef.policy.evolve.settings import EvolveSettings
+
+    return read_typed(path, EvolveSettings).located_in(path.absolute().parent)
+
+
+def _require_packages(settings: EvolveSettings) -> None:
+    """Raises `MissingPackageError` now, and not after hours."""
+    import importlib.util
+
+    from datachef.core.errors import MissingPackageError
+
+    needed = NEEDED | ({"optuna": "the TPE search"} if "tpe" in settings.baselines else {})
+    for module, what in needed.items():
+        if importlib.util.find_spec(module) is None:
+            raise MissingPackageError(module, "datachef[policy]", what)
+
+
+def _show(report: dict[str, Any], output: Path) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    out = console()
+    out.print(f"{report['rounds']} rounds; it ended because {report['ended']}", markup=False)
+    if report["methods"]:
+        table = Table(header_style="bold")
+        table.add_column("method")
+        for name in ("reward calls", "best value", "measured", "interval", "bits per byte"):
+            table.add_column(name, justify="right")
+        for one in sorted(report["methods"], key=lambda one: -(one["score"] or 0)):
+            table.add_row(
+                Text(one["method"]), f"{one['calls']:,}", f"{one['value']:.4f}",
+                _number(one["score"]), _interval(one["interval"]), _number(one["bits_per_byte"]),
+            )  # fmt: skip
+        out.print(table)
+    for name in ("before", "after"):
+        if (found := report["fidelity"][name]) is not None:
+            out.print(
+                f"rank correlation of the proxy {name}: {found['correlation']:.3f} over "
+                f"{found['recipes']} recipes"
+            )
+    for best in report["best"]:
+        out.print(f"{best['score']:.4f}  {output / best['file']}", markup=False, soft_wrap=True)
+    out.print(str(output / "report.md"), markup=False, soft_wrap=True)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _interval(bounds: tuple[float, float] | None) -> str:
+    return "" if bounds is None else f"[{bounds[0]:.4f}, {bounds[1]:.4f}]"

@@ -1,0 +1,179 @@
+"""`chef propose`: recipes for a task, written by a policy, scored, with their reasons."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from datachef.core.cli.options import AsJson, CacheFolder
+from datachef.core.cli.state import console, get_host, print_json
+
+if TYPE_CHECKING:
+    from datachef.core.reward import Reward
+    from datachef.policy.assignment import Assignment
+    from datachef.policy.decoding import Decoder, Draft
+    from datachef.policy.objective import Call
+
+
+def register(app: typer.Typer) -> None:
+    app.command("propose")(propose)
+
+
+def propose(
+    task: Annotated[Path, typer.Option("--task", help="A task.yaml.")],
+    pool: Annotated[Path, typer.Option("--pool", help="A pool.yaml.")],
+    policy: Annotated[
+        str,
+        typer.Option(
+            "--policy", "-p", help="A checkpoint's folder, a name of the hub, or tiny: untrained."
+        ),
+    ] = "tiny",
+    server: Annotated[
+        str | None,
+        typer.Option("--server", help="Ask a vLLM server, as http://HOST:PORT/v1, for the policy."),
+    ] = None,
+    vllm: Annotated[bool, typer.Option("--vllm", help="Run the policy by vLLM here.")] = False,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="So many recipes.")] = 5,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Chosen from so many; 8 times the number by default.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(min=0, max=10, help="0: the likeliest.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the samples.")] = 0,
+    prompt_tokens: Annotated[int, typer.Option(min=16, help="Longest brief.")] = 1024,
+    limits: Annotated[
+        Path | None, typer.Option("--limits", help="A YAML file: what recipes are made of.")
+    ] = None,
+    reward: Annotated[
+        Path | None, typer.Option("--reward", help="A YAML file: name and options of a reward.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of recipes.")] = Path(
+        "proposals"
+    ),
+    cache: CacheFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Propose recipes for a task: scored, sorted, different, each with what its steps add.
+
+    Every recipe passes chef check: the policy can write nothing else.
+    """
+    from datachef.core.api import default_cache
+    from datachef.core.typed import read_typed
+    from datachef.plugins.policy.building import reward_of
+    from datachef.policy.assignment import Assignment
+    from datachef.policy.objective import Objective
+    from datachef.policy.selection import best_different
+    from datachef.policy.space import Limits
+    from datachef.policy.training.settings import RewardChoice
+
+    host, kept = get_host(), (cache or default_cache()).absolute()
+    space_limits = read_typed(limits, Limits) if limits is not None else Limits()
+    choice = read_typed(reward, RewardChoice) if reward is not None else RewardChoice()
+    folder = reward.absolute().parent if reward is not None else Path.cwd()
+    assignment = Assignment.of(host, task, pool, space_limits)
+    scorer = reward_of(host, choice, task, pool, folder=folder, cache=kept, seed=0)
+    decoder = _decoder(policy, server, vllm, assignment, kept)
+    brief = assignment.brief(decoder.count_tokens, prompt_tokens)
+    count = samples or 8 * number
+    drafts = decoder.sample([brief] * count, temperature=temperature, seed=seed)
+    recipes = [assignment.space.recipe(draft, "drafted") for draft in drafts]
+    objective = Objective(scorer, pool.absolute().parent)
+    objective.score_all(recipes)
+    drafted = {id(call): draft for call, draft in zip(objective.calls, drafts, strict=True)}
+    found = [
+        _written(rank, call, drafted[id(call)], assignment, scorer, output)
+        for rank, call in enumerate(best_different(objective.calls, number), start=1)
+    ]
+    scorer.close()
+    if as_json:
+        print_json(found)
+    else:
+        _show(found)
+
+
+def _decoder(
+    policy: str, server: str | None, vllm: bool, assignment: Assignment, cache: Path
+) -> Decoder:
+    from datachef.core.errors import DatachefError
+
+    if server is not None:
+        from datachef.policy.decoding.served import ServedDecoder
+
+        if policy == "tiny":
+            raise DatachefError("no model is named", "give --policy the name the server knows")
+        return ServedDecoder(server, policy, os.environ.get("DATACHEF_LLM_API_KEY", ""))
+    from datachef.policy.assignment import policy_model
+    from datachef.policy.training.card import PolicyCard
+
+    model = policy_model(policy, [assignment], cache)
+    card = PolicyCard.read(Path(model))
+    if card is not None and (said := card.differences(assignment.space)):
+        print(said, file=sys.stderr)
+    if vllm:
+        from datachef.policy.decoding.in_process import InProcessDecoder
+
+        return InProcessDecoder(str(model))
+    from datachef.policy.decoding.local import LocalDecoder
+
+    return LocalDecoder.of(model)
+
+
+def _written(
+    rank: int, call: Call, draft: Draft, assignment: Assignment, reward: Reward, folder: Path
+) -> dict[str, Any]:
+    """Writes a recipe with its rationale, and returns what there is to tell of it."""
+    from datachef.core.document import Document
+    from datachef.policy.rationale import reasons_in, with_comments
+    from datachef.reward.explain import leave_one_out
+
+    name = f"{assignment.name}-{rank}"
+    score, said = call.score, reasons_in(draft)
+    document = Document(dict(call.recipe), str(assignment.pool.absolute()))
+    parts = [] if score.gate else leave_one_out(document, reward, score)
+    comments = {part.path: f"adds {part.effect:+.4f}" for part in parts}
+    for place, reason in said.items():
+        comments[place] = "; ".join(filter(None, (comments.get(place), reason)))
+    head = f"value {score.value:.4f}, predicted {score.predicted or 0:.4f}"
+    if score.gate:
+        head = f"value {score.value:.4f}, stopped at the gate {score.gate}: {score.reasons[0]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.yaml"
+    files = {
+        key: os.path.relpath(file.absolute(), folder.absolute())
+        for key, file in (("task", assignment.task), ("pool", assignment.pool))
+    }
+    recipe = {"name": name, **files, **{k: v for k, v in call.recipe.items() if k != "name"}}
+    path.write_text(with_comments(recipe, comments, head), encoding="utf-8")
+    return {
+        "path": str(path),
+        "value": score.value,
+        "predicted": score.predicted,
+        "interval": score.interval,
+        "gate": score.gate,
+        "sources": list(call.recipe["sources"]),
+        "effects": {part.path: part.effect for part in parts},
+        "reasons": said,
+    }
+
+
+def _show(found: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from datachef.plugins.reward.scoring import interval
+
+    table = Table(header_style="bold")
+    table.add_column("recipe")
+    for name in ("value", "predicted", "interval"):
+        table.add_column(name, justify="right")
+    table.add_column("sources")
+    for one in found:
+        predicted = "" if one["predicted"] is None else f"{one['predicted']:.4f}"
+        table.add_row(
+            Text(one["path"]), f"{one['value']:.4f}", one["gate"] or predicted,
+            interval(one["interval"]), Text(", ".join(one["sources"])),
+        )  # fmt: skip
+    console().print(table)

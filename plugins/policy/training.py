@@ -1,0 +1,130 @@
+"""`chef train`: a policy learns to write recipes for one or several tasks."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from datachef.core.cli.options import AsJson, CacheFolder
+from datachef.core.cli.state import console, get_host, print_json
+
+if TYPE_CHECKING:
+    from datachef.policy.objective import Objective
+    from datachef.policy.training.log import Logged
+
+SettingsFile = Annotated[
+    Path, typer.Argument(help="A train.yaml with the settings.", show_default=False)
+]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("train")(train)
+
+
+def train(
+    settings: SettingsFile,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Train until this step; that of the settings.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Build everything but models and reward, and stop.")
+    ] = False,
+    cache: CacheFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a policy by reinforcement learning. Run again, it goes on where it was.
+
+    On several GPUs: accelerate launch -m datachef.core.cli train train.yaml
+    """
+    from datachef.core.api import default_cache
+    from datachef.plugins.policy.building import assign, load_settings, reward_of
+
+    wanted = load_settings(settings)
+    host, kept = get_host(), (cache or default_cache()).absolute()
+    assignments = assign(host, wanted.tasks, wanted.limits)
+    if dry_run:
+        for each in assignments:
+            size = f"{len(each.space.surveys)} sources, {len(each.space.operators)} operators"
+            console().print(f"{each.name}: {size}", markup=False)
+        return
+    from datachef.core.language_models.packages import training_package
+    from datachef.policy.objective import Objective
+
+    training_package("trl")
+    from datachef.policy.assignment import policy_model
+    from datachef.policy.training import cold_start
+    from datachef.policy.training.log import read_log
+    from datachef.policy.training.train import train as learn
+
+    objectives = [
+        Objective(
+            reward_of(
+                host, wanted.reward, each.task, each.pool,
+                folder=settings.absolute().parent, cache=kept, seed=wanted.seed,
+            ),
+            each.pool.parent,
+        )
+        for each in assignments
+    ]  # fmt: skip
+    try:
+        model = policy_model(wanted.model, assignments, kept, wanted.seed)
+        model = cold_start.cold_start(wanted, assignments, objectives, model)
+        checkpoint = learn(wanted, assignments, objectives, model, steps=steps, told=_tell)
+    except KeyboardInterrupt:
+        print("interrupted: run the same command to go on from here", file=sys.stderr)
+        raise typer.Exit(130) from None
+    finally:
+        _close(objectives)
+    log = read_log(wanted.output)
+    if as_json:
+        print_json({"checkpoint": str(checkpoint), "best": [_plain(row) for row in _best(log)]})
+        return
+    _show(log)
+    console().print(str(checkpoint), markup=False, soft_wrap=True)
+
+
+def _tell(step: int, mean: float) -> None:
+    print(f"step {step}: mean reward {mean:.4f}", file=sys.stderr, flush=True)
+
+
+def _close(objectives: list[Objective]) -> None:
+    for objective in objectives:
+        objective.close()
+
+
+def _best(log: list[Logged]) -> list[Logged]:
+    """The best recipe of each task."""
+    best: dict[str, Logged] = {}
+    for row in log:
+        if row.task not in best or row.value > best[row.task].value:
+            best[row.task] = row
+    return list(best.values())
+
+
+def _plain(row: Logged) -> dict[str, object]:
+    return {"task": row.task, "step": row.step, "value": row.value, "recipe": row.recipe}
+
+
+def _show(log: list[Logged]) -> None:
+    from statistics import fmean
+
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(header_style="bold")
+    table.add_column("task")
+    for name in ("recipes", "mean of the first step", "mean of the last step", "best"):
+        table.add_column(name, justify="right")
+    for best in _best(log):
+        rows = [row for row in log if row.task == best.task]
+        first, last = (
+            fmean(row.value for row in rows if row.step == step)
+            for step in (rows[0].step, rows[-1].step)
+        )
+        table.add_row(
+            Text(best.task), f"{len(rows):,}", f"{first:.4f}", f"{last:.4f}", f"{best.value:.4f}"
+        )
+    console().print(table)

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+# Also processes that tests start find the module that is beside this file.
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> Iterator[None]:
+    """Sums of numbers do not depend on how many cores there are."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, list[Any]]:
+    """A whole run that nobody disturbed: its result, its settings, and all that it told."""
+    from synthetic_evolution import Bench, run, write_inputs
+
+    folder = tmp_path_factory.mktemp("calm")
+    write_inputs(folder)
+    told: list[Any] = []
+    result, settings = run(folder, "calm", Bench(folder / "history"), told.append)
+    return result, settings, told

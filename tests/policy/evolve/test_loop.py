@@ -1,0 +1,171 @@
+"""The loop with real training and a laboratory that costs nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic_evolution import LIMITS, Bench, Taste, run, settings_of, write_inputs
+
+from datachef.core import document
+from datachef.core.document import Document
+from datachef.core.errors import DatachefError
+from datachef.core.host import Host
+from datachef.policy.assignment import Assignment
+from datachef.policy.evolve.plot import draw
+from datachef.policy.evolve.report import best_measured, write_report
+from datachef.policy.objective import recipe_key
+from datachef.policy.training.log import read_log
+
+NOTHING = {"measured_first": 0, "samples_per_round": 0, "baselines": ()}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_inputs(tmp_path)
+    return tmp_path
+
+
+def test_rounds_train_measure_and_hand_the_proxy_on(calm: Any) -> None:
+    result, settings, _ = calm
+    assert [one.number for one in result.rounds] == [0, 1, 2]
+    assert [one.step for one in result.rounds] == [0, 2, 4]
+    # 4 draws for each random recipe; then 2 steps of 8 recipes, and 8 samples.
+    assert [one.calls for one in result.rounds] == [8, 32, 56]
+    assert [one.proxy for one in result.rounds] == ["", "", "proxies/round-0001.json"]
+    assert result.rounds[1].fitted == result.rounds[2].proxy
+    assert (settings.output / result.rounds[2].fitted).exists()
+    assert result.ended == "all 2 rounds are done"
+    assert result.before is None
+    assert result.after.recipes == sum(len(one.trials) for one in result.rounds)
+
+
+def test_the_best_of_a_round_are_measured_and_none_twice(calm: Any) -> None:
+    result, settings, _ = calm
+    log = read_log(settings.train.output)
+    for one in result.rounds[1:]:
+        values = [candidate.value for candidate in one.candidates]
+        logged = [row.value for row in log if one.step - 2 <= row.step < one.step]
+        assert max(values) >= max(logged)
+        assert all(value >= -1 for value in values), "a gate stopped it"
+        reward = Taste(settings.output / one.proxy if one.proxy else None)
+        for candidate in one.candidates:
+            assert reward.score(Document(candidate.recipe)).value == candidate.value
+        assert [trial.name for trial in one.trials][:1] == [f"round-{one.number}-1"]
+    keys = [recipe_key(trial.recipe) for one in result.rounds for trial in one.trials]
+    assert len(set(keys)) == len(keys)
+
+
+def test_methods_get_the_same_calls_and_seeds_of_their_own(calm: Any) -> None:
+    result, *_ = calm
+    calls = {one.method: one.calls for one in result.contenders}
+    assert calls == {"policy": 56, "sources": 5, "random": 56}
+    policy = result.contenders[0]
+    tried = [trial for one in result.rounds[1:] for trial in one.trials]
+    assert policy.chosen_among == len(tried)
+    best = max(tried, key=lambda trial: trial.score)
+    assert recipe_key(policy.final.recipe) == recipe_key(best.recipe)
+    for one in result.contenders:
+        assert [measured.seed for measured in one.final.measured] == [1, 2]
+
+
+def test_everything_is_told(calm: Any) -> None:
+    *_, told = calm
+    trained = [state for state in told if state.doing == "training" and state.mean is not None]
+    assert [state.step for state in trained] == [1, 2, 3, 4]
+    assert told[-1].doing == "done"
+    spent = [state.seconds for state in told]
+    assert spent == sorted(spent)
+    assert max(state.evaluations for state in told) == 6
+
+
+def test_the_report_tells_it_and_its_recipes_are_valid(calm: Any, tmp_path: Path) -> None:
+    result, settings, _ = calm
+    task = settings.train.tasks[0]
+    assignment = Assignment.of(Host(), task.task, task.pool, LIMITS)
+    report = write_report(result, assignment, settings.output)
+    assert json.loads((settings.output / "report.json").read_bytes()) == json.loads(
+        json.dumps(report)
+    )
+    text = (settings.output / "report.md").read_text()
+    for part in ("| policy | 56 |", "| random | 56 |", "too few", "(progress.png)"):
+        assert part in text
+    assert report["evaluations"] == 6 + 3 * 2
+    assert [one["score"] for one in report["best"]] == [
+        trial.score for trial in best_measured(result)[:5]
+    ]
+    file = settings.output / report["best"][0]["file"]
+    checked = subprocess.run(
+        [sys.executable, "-m", "datachef.core.cli", "check", str(file)],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout
+    draw(result, read_log(settings.train.output), tmp_path / "progress.png")
+    assert (tmp_path / "progress.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_finished_run_goes_on_with_more_rounds_alone(folder: Path) -> None:
+    bench = Bench(folder / "history")
+    first, _ = run(folder, "out", bench, rounds=1, **NOTHING)
+    again, _ = run(folder, "out", bench, rounds=1, **NOTHING)
+    assert (again.rounds, again.contenders) == (first.rounds, first.contenders)
+    more, _ = run(folder, "out", bench, rounds=2, **NOTHING)
+    assert more.rounds[:2] == first.rounds
+    assert len(more.rounds) == 3
+    train = settings_of(folder, "out").train.model_dump(exclude={"output", "steps"})
+    other = NOTHING | {"samples_per_round": 1, "train": train | {"seed": 1}}
+    with pytest.raises(DatachefError, match=r"other settings: samples_per_round, train\.seed"):
+        run(folder, "out", bench, **other)
+
+
+def test_what_cannot_be_measured_makes_room_for_the_next(folder: Path) -> None:
+    bench = Bench(folder / "history", broken=["round-1-1"])
+    result, _ = run(folder, "out", bench, rounds=1, **NOTHING)
+    failed, *others = result.rounds[1].trials
+    assert failed.failure == "round-1-1 leaves no row to train on"
+    assert [bool(trial.measured) for trial in others] == [True, True]
+    assert result.contenders[0].chosen_among == 2
+
+
+def test_where_nothing_can_be_measured_it_stops_and_later_goes_on(folder: Path) -> None:
+    broken = [f"round-1-{number}" for number in range(1, 9)]
+    with pytest.raises(DatachefError, match="no recipe of round 1 can be measured"):
+        run(folder, "out", Bench(folder / "history", broken=broken), rounds=1, **NOTHING)
+    result, _ = run(folder, "out", Bench(folder / "history"), rounds=1, **NOTHING)
+    assert len(result.rounds[1].trials) == 2
+
+
+@pytest.mark.parametrize(
+    ("budget", "rounds", "measured", "said"),
+    [
+        ({"evaluations": 3}, 1, 1, "3 evaluations are made"),
+        ({"reward_calls": 20}, 1, 2, "more than 20 reward calls"),
+        ({"minutes": 1e-9}, 0, 0, "minutes are over"),
+    ],
+)
+def test_a_budget_ends_a_run(
+    folder: Path, budget: dict[str, Any], rounds: int, measured: int, said: str
+) -> None:
+    result, _ = run(folder, "out", Bench(folder / "history"), budget=budget, **NOTHING)
+    assert result.rounds[-1].number == rounds
+    assert sum(len(trial.measured) for trial in result.rounds[-1].trials) == measured
+    assert said in result.ended
+    assert len(result.contenders) == min(rounds, 1)
+
+
+def test_recipes_by_people_and_several_of_a_baseline(folder: Path) -> None:
+    recipe = {"name": "mine", "task": "task.yaml", "pool": "pool.yaml",
+              "sources": {"pages": {"steps": [{"op": "fix_unicode"}]}}}  # fmt: skip
+    (folder / "mine.yaml").write_text(document.dump(recipe))
+    changes = {**NOTHING, "baselines": ("random",), "measured_per_baseline": 2}
+    result, _ = run(
+        folder, "out", Bench(folder / "history"), rounds=1, persons=("mine.yaml",), **changes
+    )
+    _, by_chance, person = result.contenders
+    assert (by_chance.chosen_among, by_chance.evaluations) == (2, 2 + 2)
+    assert (person.method, person.calls) == ("person", 1)
+    assert person.final.recipe["sources"] == recipe["sources"]

@@ -1,0 +1,125 @@
+"""Settings, choices, journal and figures of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy.stats import spearmanr
+from synthetic_evolution import Bench, Point, settings_of
+
+from datachef.core import document
+from datachef.core.errors import DatachefError, MissingPackageError, RecipeError
+from datachef.core.reward import Score
+from datachef.core.typed import read_typed
+from datachef.policy.evolve.candidates import passing, worth_measuring
+from datachef.policy.evolve.journal import Journal
+from datachef.policy.evolve.measuring import trial, trials
+from datachef.policy.evolve.report import spearman
+from datachef.policy.evolve.settings import EvolveSettings
+from datachef.policy.evolve.state import Teller
+from datachef.policy.objective import Call, recipe_key
+
+TRAIN = {"tasks": [{"task": "task.yaml", "pool": "pool.yaml"}]}
+
+
+def call(value: float, *sources: str, gate: str = "", weight: int = 1) -> Call:
+    mix = {"op": "weighted_mix", "weights": dict.fromkeys(sources, weight)}
+    recipe = {"name": f"n{value}", "sources": {name: {} for name in sources}, "mix": mix}
+    return Call(recipe, Score(value, gate=gate))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"train": {**TRAIN, "output": "x"}}, "train.output is not for this file"),
+        ({"train": {"tasks": TRAIN["tasks"] * 2}}, "exactly one"),
+        ({"budget": {"evaluations": 15}}, "takes 15 and the first measurements 1"),
+        ({"budget": {"reward_calls": 100}}, "the first round takes 704"),
+        ({"budget": {"hours": 1}}, "hours"),
+        ({"baselines": ["chance"]}, "baselines"),
+    ],
+)
+def test_mistakes_in_settings_are_told(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    path = tmp_path / "evolve.yaml"
+    path.write_text(document.dump({"train": TRAIN, "output": "run", **change}))
+    with pytest.raises(RecipeError) as caught:
+        read_typed(path, EvolveSettings)
+    assert said in str(caught.value)
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "evolve.yaml"
+    path.write_text(document.dump({"train": TRAIN, "output": "run", "persons": ["mine.yaml"]}))
+    settings = read_typed(path, EvolveSettings).located_in(tmp_path)
+    assert settings.train.output == tmp_path / "run" / "policy"
+    assert settings.train.tasks[0].pool == tmp_path / "pool.yaml"
+    assert settings.persons == (tmp_path / "mine.yaml",)
+
+
+def test_what_is_worth_measuring_is_good_new_and_different() -> None:
+    calls = [
+        call(0.9, "a"), call(0.8, "a", weight=2), call(0.7, "a", "b"), call(0.6, "b"),
+        call(0.95, "c"), call(0.99, "d", gate="runs"), call(0.9, "a"),
+    ]  # fmt: skip
+    found = worth_measuring(calls, {recipe_key(call(0, "c").recipe)}, 2)
+    # The second best differs from the best in a weight alone: it is among those in reserve.
+    assert [one.score.value for one in found] == [0.9, 0.7, 0.8, 0.6]
+    assert [one.score.value for one in passing(calls)] == [0.9, 0.8, 0.7, 0.6, 0.95]
+
+
+class Twins(Bench):
+    """Where all recipes but the third make the same corpus."""
+
+    def measure(self, recipe: Path, seeds: Any) -> list[Point]:
+        key = "other" if recipe.stem.endswith("3") else "same"
+        return [Point(key, seed, 0.5, {}) for seed in seeds]
+
+
+def test_recipes_of_the_same_corpus_count_once(tmp_path: Path) -> None:
+    calls = [call(0.1 * n, "a", weight=n) for n in range(1, 6)]
+    made: list[int] = []
+
+    def goes_on(name: str, count: int) -> bool:
+        made.append(count)
+        return True
+
+    found = trials(Twins(tmp_path), calls, tmp_path, "r", count=2, seeds=range(3), goes_on=goes_on)
+    assert [one.key for one in found] == ["same", "same", "other"]
+    assert made == [0, 3, 3]
+    found = trials(Twins(tmp_path), calls, tmp_path, "r", count=1, seeds=[0], known={"same"})
+    assert len(found) == 3
+
+
+class Bare(Bench):
+    """A laboratory without what it needs."""
+
+    def measure(self, recipe: Path, seeds: Any) -> list[Point]:
+        raise MissingPackageError("trl", "datachef[train]", "measuring")
+
+
+def test_a_missing_package_is_no_fault_of_a_recipe(tmp_path: Path) -> None:
+    with pytest.raises(MissingPackageError):
+        trial(Bare(tmp_path), call(0.1, "a").recipe, 0.1, tmp_path / "r-1.yaml", [0])
+
+
+def test_the_journal_keeps_the_time_and_refuses_what_it_did_not_write(tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    teller = Teller(Journal(folder), None)
+    teller.tell("working")
+    spent = Journal(folder).seconds
+    assert spent > 0
+    Journal(folder).open(settings_of(tmp_path, "out"), "space")
+    Journal(folder).open(settings_of(tmp_path, "elsewhere", rounds=9), "space")
+    with pytest.raises(DatachefError, match="other settings: space"):
+        Journal(folder).open(settings_of(tmp_path, "out"), "another")
+    (folder / "round-0000.json").write_text('{"number": 0}')
+    with pytest.raises(DatachefError, match="is no record of a run"):
+        Journal(folder).rounds()
+
+
+def test_rank_correlation_agrees_with_scipy() -> None:
+    left, right = [0.1, 0.5, 0.5, 0.9, -1.0], [3.0, 1.0, 4.0, 4.0, 0.0]
+    assert spearman(left, right) == pytest.approx(spearmanr(left, right).statistic)
+    assert spearman([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]) == 0

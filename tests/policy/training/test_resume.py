@@ -1,0 +1,152 @@
+"""A training that stopped, whenever it did, goes on as if it had not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from datachef.core.document import Document
+from datachef.core.reward import Reward, Score
+from datachef.policy.assignment import Assignment
+from datachef.policy.objective import Objective
+from datachef.policy.training.card import FILE as CARD
+from datachef.policy.training.card import is_whole
+from datachef.policy.training.log import FILE as LOG
+from datachef.policy.training.log import read_log
+from datachef.policy.training.settings import TrainSettings
+from datachef.policy.training.train import last_checkpoint, step_of, train
+
+# Several briefs a step and two passes over each batch of them.
+VARIED = {
+    "recipes_per_brief": 4,
+    "batch": 4,
+    "subsets": {"operators": [0.3, 1.0], "sources": [0.5, 1.0]},
+}
+KINDS = [
+    pytest.param({"algorithm": "grpo"}, id="grpo"),
+    pytest.param({"algorithm": "rloo", "kl": 0.01}, id="rloo"),
+    pytest.param({"algorithm": "ppo"}, id="ppo"),
+    pytest.param({"algorithm": "grpo", "kl": 0.01, "lora": {"rank": 4}}, id="grpo-lora"),
+    pytest.param({"algorithm": "ppo", "lora": {"rank": 4}}, id="ppo-lora"),
+]
+
+Settings = Callable[..., TrainSettings]
+
+
+class Failing(Reward):
+    """Scores by the sources until it was asked so often, and then breaks."""
+
+    def __init__(self, calls: int) -> None:
+        self._left = calls
+
+    def score_all(self, recipes: Any) -> list[Score]:
+        self._left -= 1
+        if self._left < 0:
+            raise RuntimeError("out of memory")
+        return super().score_all(recipes)
+
+    def score(self, recipe: Document) -> Score:
+        return Score(float(set(recipe.data["sources"]) == {"first"}))
+
+
+@pytest.fixture
+def trained(
+    settings: Settings, assignment: Assignment, model: Path, tmp_path: Path
+) -> Callable[..., Path]:
+    """Trains into a folder, with a reward that may break."""
+
+    def until(folder: str, steps: int, *, calls: int = 1_000, **changed: Any) -> Path:
+        asked = settings(steps=6, output=tmp_path / folder, **VARIED | changed)
+        return train(asked, [assignment], [Objective(Failing(calls), tmp_path)], model, steps=steps)
+
+    return until
+
+
+def saved(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """All weights of a checkpoint: the policy's, the critic's, and what optimizers know of them."""
+    found = {
+        f"{file.name} {name}": part
+        for file in checkpoint.glob("*.safetensors")
+        for name, part in load_file(file).items()
+    }
+    state = torch.load(checkpoint / "optimizer.pt")["state"]
+    return found | {
+        f"optimizer {number} {name}": part
+        for number, parts in state.items()
+        for name, part in parts.items()
+    }
+
+
+def same(one: Path, other: Path) -> bool:
+    first, second = saved(one), saved(other)
+    assert first.keys() == second.keys()
+    return all(torch.equal(part, second[name]) for name, part in first.items())
+
+
+@pytest.mark.parametrize("changed", KINDS)
+def test_two_halves_are_the_whole(
+    trained: Callable[..., Path], changed: dict[str, Any], tmp_path: Path
+) -> None:
+    whole = trained("whole", 6, **changed)
+    half = trained("halves", 3, **changed)
+    assert step_of(half) == 3
+    assert not same(half, whole)
+    assert same(trained("halves", 6, **changed), whole)
+    logs = [(tmp_path / folder / LOG).read_bytes() for folder in ("whole", "halves")]
+    assert logs[0] == logs[1]
+    assert len(read_log(tmp_path / "whole")) == 48
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "ppo"])
+def test_a_kill_costs_what_came_after_the_last_whole_checkpoint(
+    trained: Callable[..., Path], algorithm: str, tmp_path: Path
+) -> None:
+    changed = {"algorithm": algorithm, "save_steps": 2}
+    whole = trained("whole", 6, **changed)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        trained("killed", 6, calls=5, **changed)
+    folder = tmp_path / "killed"
+    assert [row.step for row in read_log(folder)] == [step for step in range(5) for _ in range(8)]
+    # As if the process had died while it saved, and while it wrote a line.
+    (folder / "checkpoint-4" / CARD).unlink()
+    (folder / "checkpoint-4" / "optimizer.pt").write_bytes(b"")
+    with (folder / LOG).open("ab") as stream:
+        stream.write(b'{"step": 5, "ta')
+    assert same(trained("killed", 6, **changed), whole)
+    assert (folder / LOG).read_bytes() == (tmp_path / "whole" / LOG).read_bytes()
+    assert is_whole(folder / "checkpoint-4")
+
+
+def test_what_is_done_is_not_done_again(trained: Callable[..., Path]) -> None:
+    done = trained("done", 2)
+    before = {path: path.stat().st_mtime_ns for path in done.iterdir()}
+    assert trained("done", 2, calls=0) == done
+    assert trained("done", 1, calls=0) == done
+    assert {path: path.stat().st_mtime_ns for path in done.iterdir()} == before
+
+
+def test_a_run_of_another_seed_is_another_run(
+    trained: Callable[..., Path], tmp_path: Path
+) -> None:
+    one, other = trained("one", 2), trained("other", 2, seed=1)
+    assert not same(one, other)
+    recipes = [[row.recipe for row in read_log(tmp_path / name)] for name in ("one", "other")]
+    assert recipes[0] != recipes[1]
+
+
+def test_only_whole_checkpoints_count(trained: Callable[..., Path], tmp_path: Path) -> None:
+    assert last_checkpoint(tmp_path / "nowhere") is None
+    trained("run", 3, save_steps=1)
+    folder = tmp_path / "run"
+    assert sorted(path.name for path in folder.glob("checkpoint-*")) == [
+        "checkpoint-2",
+        "checkpoint-3",
+    ]
+    (folder / "checkpoint-10").mkdir()
+    assert last_checkpoint(folder) == folder / "checkpoint-3"
+    assert not (folder / "checkpoint-10").exists()

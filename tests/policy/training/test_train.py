@@ -1,0 +1,190 @@
+"""Training from settings to a checkpoint: each algorithm learns, writes nothing but recipes, and
+keeps what the settings ask for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+import torch
+
+from datachef.core.document import Document
+from datachef.core.language_models.checkpoint import load_model
+from datachef.core.problems import Problem
+from datachef.core.reward import Reward, Score
+from datachef.policy.assignment import Assignment
+from datachef.policy.decoding.local import LocalDecoder
+from datachef.policy.objective import Objective, Recipe
+from datachef.policy.training.card import PolicyCard
+from datachef.policy.training.log import read_log
+from datachef.policy.training.settings import TrainSettings
+from datachef.policy.training.train import train
+
+ALGORITHMS = ("grpo", "rloo", "ppo")
+
+Settings = Callable[..., TrainSettings]
+Problems = Callable[[Recipe], list[Problem]]
+Weights = Callable[[Path], dict[str, torch.Tensor]]
+
+
+class Contrary(Reward):
+    """Takes a point from recipes of the first source alone."""
+
+    def score(self, recipe: Document) -> Score:
+        return Score(-float(set(recipe.data["sources"]) == {"first"}))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_each_algorithm_learns_what_is_rewarded(
+    algorithm: str,
+    settings: Settings,
+    assignment: Assignment,
+    objective: Objective,
+    model: Path,
+    problems: Problems,
+) -> None:
+    asked = settings(
+        algorithm=algorithm,
+        steps=15,
+        recipes_per_step=16,
+        recipes_per_brief=16,
+        batch=16,
+        learning_rate=2e-2,
+    )
+    told: list[tuple[int, float]] = []
+    checkpoint = train(
+        asked, [assignment], [objective], model, told=lambda *step: told.append(step)
+    )
+    assert checkpoint == asked.output / "checkpoint-15"
+    assert [step for step, _ in told] == list(range(1, 16))
+    means = [mean for _, mean in told]
+    assert fmean(means[-3:]) > fmean(means[:3]) + 0.3
+    log = read_log(asked.output)
+    assert [row.step for row in log] == [step for step in range(15) for _ in range(16)]
+    assert {row.task for row in log} == {"sums"}
+    for step, mean in enumerate(means):
+        assert fmean(row.value for row in log if row.step == step) == pytest.approx(mean)
+    assert [row.recipe for row in log] == [call.recipe for call in objective.calls]
+    assert [problem for row in log for problem in problems(row.recipe)] == []
+    assert PolicyCard.read(checkpoint) == PolicyCard.of([assignment])
+    decoder = LocalDecoder.of(checkpoint)
+    brief = assignment.brief(decoder.count_tokens, asked.prompt_tokens)
+    drafts = decoder.sample([brief] * 32)
+    assert fmean(list(draft["sources"]) == ["first"] for draft in drafts) > 0.7
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_policy_that_pays_for_it_stays_near_the_first_one(
+    algorithm: str,
+    settings: Settings,
+    assignment: Assignment,
+    objective: Objective,
+    model: Path,
+    tmp_path: Path,
+) -> None:
+    divergences = []
+    for kl in (1e-3, 10.0):
+        asked = settings(algorithm=algorithm, kl=kl, steps=6, output=tmp_path / str(kl))
+        found = logged(train(asked, [assignment], [objective], model), "kl")
+        # The first update has nothing to stay near to yet.
+        assert found[0] == pytest.approx(0, abs=1e-6)
+        divergences.append(abs(found[-1]))
+    assert divergences[1] < divergences[0]
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "ppo"])
+def test_an_entropy_bonus_keeps_a_policy_from_settling(
+    algorithm: str,
+    settings: Settings,
+    assignment: Assignment,
+    objective: Objective,
+    model: Path,
+    tmp_path: Path,
+) -> None:
+    found = []
+    for bonus in (0.0, 1.0):
+        asked = settings(
+            algorithm=algorithm,
+            entropy=bonus,
+            steps=8,
+            learning_rate=2e-2,
+            output=tmp_path / str(bonus),
+        )
+        found.append(logged(train(asked, [assignment], [objective], model), "entropy"))
+    assert found[0][0] == pytest.approx(found[1][0])
+    assert found[1][-1] > found[0][-1] + 0.05
+
+
+def logged(checkpoint: Path, name: str) -> list[float]:
+    """A figure of every step, as TRL logged it."""
+    state = json.loads((checkpoint / "trainer_state.json").read_bytes())
+    return [row[name] for row in state["log_history"] if name in row]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_adapters_alone_are_trained_and_saved(
+    algorithm: str,
+    settings: Settings,
+    assignment: Assignment,
+    objective: Objective,
+    model: Path,
+    weights: Weights,
+) -> None:
+    asked = settings(algorithm=algorithm, lora={"rank": 4, "alpha": 8}, steps=3, kl=0.01)
+    checkpoint = train(asked, [assignment], [objective], model)
+    assert (checkpoint / "adapter_model.safetensors").is_file()
+    assert not (checkpoint / "model.safetensors").exists()
+    decoder = LocalDecoder.of(checkpoint)
+    brief = assignment.brief(decoder.count_tokens, asked.prompt_tokens)
+    assert len(decoder.sample([brief] * 3)) == 3
+    before, after = weights(model), dict(load_model(checkpoint).named_parameters())
+    adapters = {name for name in after if "lora_" in name}
+    frozen = {name: part for name, part in after.items() if name not in adapters}
+    assert len(frozen) == len(before)
+    for name, part in frozen.items():
+        assert torch.equal(part, before[name.replace(".base_layer", "")])
+    assert any(after[name].any() for name in adapters if "lora_B" in name)
+
+
+def test_several_tasks_take_turns_and_each_has_its_reward(
+    settings: Settings,
+    assignment: Assignment,
+    objective: Objective,
+    model: Path,
+    tmp_path: Path,
+) -> None:
+    other = Assignment(
+        "more", assignment.task, assignment.pool, assignment.space, assignment.writer
+    )
+    objectives = [objective, Objective(Contrary(), tmp_path)]
+    asked = settings(steps=4, recipes_per_brief=4)
+    train(asked, [assignment, other], objectives, model)
+    log = read_log(asked.output)
+    assert [row.task for row in log] == [*(["sums"] * 4), *(["more"] * 4)] * 4
+    for row in log:
+        alone = float(list(row.recipe["sources"]) == ["first"])
+        assert row.value == (alone if row.task == "sums" else -alone)
+    assert [len(each.calls) for each in objectives] == [16, 16]
+
+
+def test_options_of_trl_go_before_ours(
+    settings: Settings, assignment: Assignment, objective: Objective, model: Path
+) -> None:
+    asked = settings(trainer={"loss_type": "dr_grpo", "learning_rate": 0.0})
+    checkpoint = train(asked, [assignment], [objective], model)
+    before, after = load_model(model).state_dict(), load_model(checkpoint).state_dict()
+    assert all(torch.equal(part, after[name]) for name, part in before.items())
+    arguments = torch.load(checkpoint / "training_args.bin", weights_only=False)
+    assert arguments.loss_type == "dr_grpo"
+
+
+def test_a_recipe_is_scored_once(
+    settings: Settings, assignment: Assignment, objective: Objective, model: Path, reward: Any
+) -> None:
+    train(settings(steps=6, learning_rate=5e-2), [assignment], [objective], model)
+    assert len(objective.calls) == 48
+    assert len(reward.asked) == len({json.dumps({**r, "name": ""}) for r in reward.asked})
