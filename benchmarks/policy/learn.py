@@ -44,7 +44,8 @@ SEARCHES: dict[str, Callable[[Any, int], Search]] = {
     "evolution": EvolutionarySearch,
     "sources": lambda space, seed: SourceBaselines(space),
 }
-LEARNING_RATES = {"grpo": 2e-3, "rloo": 2e-3, "ppo": 1e-3}
+LEARNING_RATES = {"grpo": 1.5e-3, "rloo": 1.5e-3, "ppo": 1e-3}
+ENTROPY = 0.003
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ class Bench:
                 recipes_per_brief=RECIPES,
                 batch=RECIPES,
                 learning_rate=LEARNING_RATES[run.method],
+                entropy=ENTROPY,
                 limits=LIMITS,
                 save_steps=10_000,
                 seed=run.seed,
@@ -127,9 +129,9 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--names", default="", help="names of tasks with commas between; or all")
     parser.add_argument(
-        "--methods", default="sources,grpo,random,rloo,ppo,evolution,tpe", help="commas between"
+        "--methods", default="sources,grpo,rloo,ppo,random,evolution,tpe", help="commas between"
     )
-    parser.add_argument("--calls", type=int, default=1_600)
+    parser.add_argument("--calls", type=int, default=960)
     parser.add_argument("--seeds", type=int, default=5, help="of the first method that trains")
     options = parser.parse_args()
     names = options.names.split(",") if options.names else sorted(

@@ -27,11 +27,11 @@ def propose(
     task: Annotated[Path, typer.Option("--task", help="A task.yaml.")],
     pool: Annotated[Path, typer.Option("--pool", help="A pool.yaml.")],
     policy: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--policy", "-p", help="A checkpoint's folder, a name of the hub, or tiny: untrained."
         ),
-    ] = "tiny",
+    ] = None,
     server: Annotated[
         str | None,
         typer.Option("--server", help="Ask a vLLM server, as http://HOST:PORT/v1, for the policy."),
@@ -95,20 +95,21 @@ def propose(
 
 
 def _decoder(
-    policy: str, server: str | None, vllm: bool, assignment: Assignment, cache: Path
+    policy: str | None, server: str | None, vllm: bool, assignment: Assignment, cache: Path
 ) -> Decoder:
     from datachef.core.errors import DatachefError
 
     if server is not None:
         from datachef.policy.decoding.served import ServedDecoder
 
-        if policy == "tiny":
+        if policy is None:
             raise DatachefError("no model is named", "give --policy the name the server knows")
         return ServedDecoder(server, policy, os.environ.get("DATACHEF_LLM_API_KEY", ""))
     from datachef.policy.assignment import policy_model
+    from datachef.policy.model import TINY
     from datachef.policy.training.card import PolicyCard
 
-    model = policy_model(policy, [assignment], cache)
+    model = policy_model(policy or TINY, [assignment], cache)
     card = PolicyCard.read(Path(model))
     if card is not None and (said := card.differences(assignment.space)):
         print(said, file=sys.stderr)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from statistics import fmean
 from typing import Any
 
 import orjson
 
+from datachef.core.reward import Score
 from datachef.policy.assignment import Assignment
 from datachef.policy.decoding.local import text_of
 from datachef.policy.objective import Objective
@@ -15,7 +18,8 @@ from datachef.policy.training.log import RecipeLog
 
 
 class RecipeScores:
-    """The value of each recipe, by the objective of its assignment."""
+    """The value of each recipe, by the objective of its assignment; its true mean is logged as
+    `value`."""
 
     __name__ = "recipe"
 
@@ -38,6 +42,7 @@ class RecipeScores:
         completion_ids: Sequence[Sequence[int]],
         episode: Sequence[int],
         trainer_state: Any,
+        log_metric: Callable[[str, float], None],
         **_: Any,
     ) -> list[float]:
         asked = [self._asked[number] for number in episode]
@@ -47,14 +52,36 @@ class RecipeScores:
             each.brief.space.recipe(draft, f"step-{step}-{number}")
             for number, (each, draft) in enumerate(zip(asked, drafts, strict=True))
         ]
-        values = [0.0] * len(recipes)
+        scores: dict[int, Score] = {}
         for index, (assignment, objective) in enumerate(
             zip(self._assignments, self._objectives, strict=True)
         ):
             own = [number for number, each in enumerate(asked) if each.assignment == index]
             some = [recipes[number] for number in own]
-            scores = objective.score_all(some)
-            self._log.add(step, assignment.name, some, scores)
-            for number, score in zip(own, scores, strict=True):
-                values[number] = score.value
+            found = objective.score_all(some)
+            self._log.add(step, assignment.name, some, found)
+            scores |= dict(zip(own, found, strict=True))
+        values = [scores[number].value for number in range(len(recipes))]
+        log_metric("value", fmean(values))
+        groups: defaultdict[int, list[int]] = defaultdict(list)
+        for number, brief in enumerate(episode):
+            groups[brief].append(number)
+        for group in groups.values():
+            near = near_the_others([scores[number] for number in group])
+            for number, value in zip(group, near, strict=True):
+                values[number] = value
         return values
+
+
+def near_the_others(scores: Sequence[Score]) -> list[float]:
+    """The values of recipes for one brief, those that a gate stopped as far below the worst of the
+    others as that is below the best.
+
+    A gate takes off more than all that recipes otherwise differ by: at its full value one stopped
+    recipe would hide every difference among the others.
+    """
+    passed = [score.value for score in scores if not score.gate]
+    if not passed:
+        return [score.value for score in scores]
+    floor = 2 * min(passed) - max(passed)
+    return [max(score.value, floor) if score.gate else score.value for score in scores]

@@ -40,7 +40,8 @@ def train(
 
     Goes on from the last whole checkpoint in `settings.output`, and from there as if it had never
     stopped. `model` is where the first step begins: a checkpoint's folder or a name of the hub.
-    There is one objective per assignment. `told` hears of every step and its mean reward.
+    There is one objective per assignment. `told` hears of every step and the mean value of
+    its recipes.
     """
     steps = steps or settings.steps
     last = last_checkpoint(settings.output)
@@ -104,8 +105,8 @@ class _Watch(TrainerCallback):
             self._card.write(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        if self._told is not None and state.is_world_process_zero and "reward" in (logs or {}):
-            self._told(state.global_step, logs["reward"])
+        if self._told is not None and state.is_world_process_zero and "value" in (logs or {}):
+            self._told(state.global_step, logs["value"])
 
 
 def _asked(

@@ -151,3 +151,12 @@ def test_mistakes_are_told_in_words(pantry: Path, change: dict[str, Any], said: 
 def test_a_served_policy_needs_its_name(pantry: Path) -> None:
     _, error = chef(pantry, "propose", *ASKED, "--server", "http://127.0.0.1:9/v1", fails=True)
     assert "no model is named" in error
+
+
+@pytest.mark.slow
+def test_a_vllm_server_proposes(pantry: Path, vllm_server: Any) -> None:
+    asked = (*ASKED, "--server", vllm_server.url, "--policy", vllm_server.model, "-n", "2")
+    found = json.loads(chef(pantry, "propose", *asked, "--samples", "8", "--json")[0])
+    assert len(found) == 2
+    for one in found:
+        chef(pantry, "check", one["path"])

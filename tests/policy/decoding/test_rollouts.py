@@ -1,0 +1,57 @@
+"""What vLLM samples under the schema is what our own grammar says of it, token for token."""
+
+from __future__ import annotations
+
+import json
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from datachef.core.language_models.checkpoint import load_tokenizer
+from datachef.policy.brief import Brief
+from datachef.policy.decoding.local import text_of
+from datachef.policy.training.book import Book
+
+
+def rollouts(server: Any, brief: Brief, count: int) -> list[tuple[list[int], list[int]]]:
+    """Tokens of the prompt and of the recipe, so many times."""
+    address = urlsplit(server.url)
+    schema = {"name": "draft", "schema": brief.space.schema(), "strict": True}
+    found = []
+    for seed in range(count):
+        connection = HTTPConnection(address.hostname or "", address.port, timeout=300)
+        body = {
+            "model": server.model, "messages": list(brief.messages), "seed": seed,
+            "max_tokens": 2048, "temperature": 1.0, "return_token_ids": True,
+            "response_format": {"type": "json_schema", "json_schema": schema},
+            "chat_template_kwargs": {"enable_thinking": False},
+        }  # fmt: skip
+        connection.request(
+            "POST", address.path + "/chat/completions", json.dumps(body),
+            {"Content-Type": "application/json"},
+        )  # fmt: skip
+        answer = json.loads(connection.getresponse().read())
+        found.append((answer["prompt_token_ids"], answer["choices"][0]["token_ids"]))
+        connection.close()
+    return found
+
+
+@pytest.mark.slow
+def test_rollouts_of_vllm_are_replayed_by_the_grammar(
+    vllm_server: Any, vllm_installation: Any, briefs: list[Brief]
+) -> None:
+    import torch
+
+    tokenizer = load_tokenizer(vllm_installation.model)
+    book = Book(tokenizer, jumps=False)
+    assert book.add(briefs[0])
+    sampled = rollouts(vllm_server, briefs[0], 8)
+    assert len({tuple(text) for _, text in sampled}) > 1
+    for prompt, text in sampled:
+        assert briefs[0].space.root.holds(json.loads(text_of(text, tokenizer)))
+        ids = torch.tensor([[*prompt, *text]])
+        # A token that our masks forbid raises here.
+        decided = book.decisions(ids, torch.ones_like(ids), len(prompt))
+        assert 0 < len(decided.allowed) <= len(text)
