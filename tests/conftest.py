@@ -43,6 +43,13 @@ vllm_installation = _beside_this_file("vllm_server").vllm_installation
 vllm_server = _beside_this_file("vllm_server").vllm_server
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need vLLM share one process, and so one server."""
+    for item in items:
+        if {"vllm_server", "vllm_installation"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group("vllm"))
+
+
 @dataclass
 class LLMServer:
     """A server that speaks the OpenAI protocol, answers as told and remembers what it was asked.

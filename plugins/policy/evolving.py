@@ -37,15 +37,17 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
     from datachef.plugins.policy.building import assign
     from datachef.plugins.policy.laboratory import RewardLaboratory
     from datachef.plugins.policy.watching import watching
+
+    host, kept = get_host(), (cache or default_cache()).absolute()
+    laboratory = RewardLaboratory(host, wanted, settings.absolute().parent, kept)
+    (assignment,) = assign(host, wanted.train.tasks, wanted.train.limits)
+    # These take seconds to import, and a mistake in the settings is told before.
     from datachef.policy.assignment import policy_model
     from datachef.policy.evolve.loop import evolve as run
     from datachef.policy.evolve.plot import PLOT, draw
     from datachef.policy.evolve.report import write_report
     from datachef.policy.training.log import read_log
 
-    host, kept = get_host(), (cache or default_cache()).absolute()
-    (assignment,) = assign(host, wanted.train.tasks, wanted.train.limits)
-    laboratory = RewardLaboratory(host, wanted, settings.absolute().parent, kept)
     model = policy_model(wanted.train.model, [assignment], kept, wanted.train.seed)
     try:
         with watching(wanted) as told:

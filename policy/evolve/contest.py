@@ -7,7 +7,10 @@ several measurements is partly luck.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any
+
+import orjson
 
 from datachef.policy.assignment import Assignment
 from datachef.policy.evolve.candidates import worth_measuring
@@ -56,7 +59,8 @@ class Contest:
         if last.number == 0:
             return []
         methods = (POLICY, *self._settings.methods)
-        found = {method: self._journal.contender(last, method) for method in methods}
+        names = {method: f"{last.number:04d}-{method}-{self._way(method)}" for method in methods}
+        found = {method: self._journal.contender(name) for method, name in names.items()}
         if None in found.values():
             proxy = self._settings.output / last.fitted if last.fitted else None
             reward = self._laboratory.reward(proxy)
@@ -64,11 +68,19 @@ class Contest:
                 for method in [name for name, known in found.items() if known is None]:
                     objective = Objective(reward, self._assignment.pool.parent)
                     contender = self._contender(method, objective, rounds)
-                    self._journal.add_contender(last, contender)
+                    self._journal.add_contender(names[method], contender)
                     found[method] = contender
             finally:
                 reward.close()
         return [contender for contender in found.values() if contender is not None]
+
+    def _way(self, method: str) -> str:
+        """What a comparison depends on that may be another one when a run goes on."""
+        settings = self._settings
+        ways = [settings.final_seeds, settings.measured_per_baseline if method != POLICY else 0]
+        persons = settings.persons if method == PERSON else ()
+        raw = orjson.dumps([ways, [plain_recipe(path) for path in persons]])
+        return blake2b(raw, digest_size=4).hexdigest()
 
     def _contender(self, method: str, objective: Objective, rounds: Sequence[Round]) -> Contender:
         self._teller.tell(f"comparing: {method}")

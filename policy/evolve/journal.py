@@ -72,14 +72,14 @@ class Journal:
         """Keeps how far to trust the proxy."""
         _write(self._folder / f"trust-{after:04d}.json", found.model_dump())
 
-    def contender(self, after: Round, method: str) -> Contender | None:
-        """What a method found, as it was compared after a round."""
-        path = self._compared(after, method)
+    def contender(self, name: str) -> Contender | None:
+        """What a method found, by the name that it was kept under."""
+        path = self._folder / f"compared-{name}.json"
         return _read(path, Contender) if path.exists() else None
 
-    def add_contender(self, after: Round, found: Contender) -> None:
+    def add_contender(self, name: str, found: Contender) -> None:
         """Keeps what a method found."""
-        _write(self._compared(after, found.method), found.model_dump())
+        _write(self._folder / f"compared-{name}.json", found.model_dump())
 
     @property
     def seconds(self) -> float:
@@ -93,9 +93,6 @@ class Journal:
     def _kept_seconds(self) -> float:
         path = self._folder / "clock.json"
         return float(orjson.loads(path.read_bytes())["seconds"]) if path.exists() else 0.0
-
-    def _compared(self, after: Round, method: str) -> Path:
-        return self._folder / f"compared-{after.number:04d}-{method}.json"
 
 
 def _differing(known: dict[str, Any], chosen: dict[str, Any], within: str = "") -> list[str]:

@@ -18,6 +18,7 @@ from torch.cuda import is_available as gpu
 from transformers import PrinterCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
+from datachef.core.errors import DatachefError
 from datachef.core.language_models.checkpoint import (
     is_local,
     load_model,
@@ -57,6 +58,8 @@ def cold_start(
             drafts = _drafts(settings, cold, assignment, objective)
             pairs = _relabelled(settings, assignment, drafts, tokenizer)
             rows += [_row(brief, draft, tokenizer) for brief, draft in pairs]
+        if not rows:
+            raise DatachefError("the cold start has no recipes", "name some, or draw some")
         random.Random(settings.seed).shuffle(rows)
         set_seed(settings.seed)
         trained = _fine_tuned(load_model(model), tokenizer, rows, cold, settings)

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from datachef.core.reward import Score
+from datachef.core.run.store import write_atomically
 from datachef.policy.objective import Recipe
 
 FILE = "recipes.jsonl"
@@ -31,9 +32,8 @@ class RecipeLog:
 
     def __init__(self, folder: Path, step: int) -> None:
         self._path = folder / FILE
-        folder.mkdir(parents=True, exist_ok=True)
         kept = [line for line in _lines(self._path) if orjson.loads(line)["step"] < step]
-        self._path.write_bytes(b"".join(line + b"\n" for line in kept))
+        write_atomically(self._path, b"".join(line + b"\n" for line in kept))
 
     def add(self, step: int, task: str, recipes: Sequence[Recipe], scores: Sequence[Score]) -> None:
         """Adds the recipes of a step."""

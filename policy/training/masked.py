@@ -5,7 +5,7 @@ grammar forbids most of it has another distribution, and the gradient of the fir
 the second. Here sampling and log-probabilities use the same masked distribution, so that the
 gradient is exact, and tokens that the grammar forces are no decisions: their probability is 1.
 
-The three methods that are replaced are private to TRL, hence its pinned version.
+The methods with an underscore are private to TRL, hence its pinned version.
 """
 
 from __future__ import annotations
@@ -24,12 +24,19 @@ class MaskedPolicy:
     brief of the data set."""
 
     book: Book
+    # Of the whole training, where one run does a part of it.
+    total_steps: int | None = None
     # Attributes of TRL's trainers.
     accelerator: Any
     args: Any
     model_wrapped: Any
     temperature: float
     use_vllm: bool
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """The schedule of the whole training, wherever this run stops."""
+        steps = self.total_steps or num_training_steps
+        return super().create_scheduler(steps, optimizer)  # type: ignore[misc]
 
     def _generate_single_turn(self, prompt_ids: list[list[int]], *others: Any, **more: Any) -> Any:
         """The tokens of one recipe for each brief. GRPO also takes the log-probabilities that vLLM

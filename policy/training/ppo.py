@@ -69,7 +69,7 @@ class ProximalPolicy:
             {"params": list(self.critic.parameters()), "lr": self.critic_learning_rate}
         )
         # transformers forgets the gradients of the policy alone.
-        #optimizer.register_step_post_hook(lambda *_: self.critic.zero_grad())
+        optimizer.register_step_post_hook(lambda *_: self.critic.zero_grad())
         return optimizer
 
     def _calculate_rewards(self, inputs: Any, *others: Any) -> torch.Tensor:

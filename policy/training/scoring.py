@@ -78,10 +78,10 @@ def near_the_others(scores: Sequence[Score]) -> list[float]:
     others as that is below the best.
 
     A gate takes off more than all that recipes otherwise differ by: at its full value one stopped
-    recipe would hide every difference among the others.
+    recipe would hide every difference among the others. Where there is none, it counts in full.
     """
     passed = [score.value for score in scores if not score.gate]
-    if not passed:
+    if len(set(passed)) < 2:
         return [score.value for score in scores]
     floor = 2 * min(passed) - max(passed)
     return [max(score.value, floor) if score.gate else score.value for score in scores]

@@ -72,6 +72,9 @@ class TrainSettings(_Settings):
     recipes_per_brief: int = Field(32, ge=2, description="Of these, recipes for one brief.")
     batch: int = Field(32, ge=1, description="Recipes that are in memory at once, per process.")
     learning_rate: float = Field(1e-3, gt=0, lt=1)
+    schedule: Literal["linear", "constant"] = Field(
+        "linear", description="Of the learning rate: down to 0 at the last of all steps, or not."
+    )
     critic_learning_rate: float = Field(1e-3, gt=0, lt=1, description="Of PPO's critic.")
     temperature: float = Field(1.0, gt=0, le=10)
     kl: float = Field(0.0, ge=0, description="Weight of the KL divergence from the first policy.")
@@ -97,6 +100,8 @@ class TrainSettings(_Settings):
     def _fits(self) -> TrainSettings:
         if self.recipes_per_step % self.recipes_per_brief:
             raise ValueError("recipes_per_step must be a multiple of recipes_per_brief")
+        if self.recipes_per_step % min(self.batch, self.recipes_per_step):
+            raise ValueError("recipes_per_step must be a multiple of batch")
         if self.vllm and self.recipes_per_step != self.recipes_per_brief:
             raise ValueError(
                 "vLLM samples the recipes of a step under one grammar: make recipes_per_brief "

@@ -67,7 +67,7 @@ def train(
             peft_config=adapters(settings),
             callbacks=[_Watch(PolicyCard.of(assignments), told)],
         )
-        trainer.book = book
+        trainer.book, trainer.total_steps = book, settings.steps
         if settings.algorithm == "ppo":
             trainer.add_critic(settings.critic_learning_rate)
         trainer.remove_callback(PrinterCallback)
@@ -148,8 +148,9 @@ def configuration(settings: TrainSettings, steps: int) -> Any:
         "gradient_accumulation_steps": share // batch,
         "num_generations": settings.recipes_per_brief,
         "learning_rate": settings.learning_rate,
-        # Constant, so that what a step does never depends on how many follow.
-        "lr_scheduler_type": "constant_with_warmup",
+        "lr_scheduler_type": {"constant": "constant_with_warmup"}.get(
+            settings.schedule, settings.schedule
+        ),
         "warmup_steps": 1,
         "temperature": settings.temperature,
         "beta": settings.kl,

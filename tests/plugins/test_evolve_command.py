@@ -17,10 +17,10 @@ import pytest
 from datachef.core import document
 from datachef.core.host import Host
 from datachef.plugins.policy.evolving import load_evolve_settings
-from datachef.plugins.policy.laboratory import RewardLaboratory
+from datachef.plugins.policy.laboratory import Measuring, RewardLaboratory
 from datachef.plugins.policy.watching import line, view
 from datachef.policy.evolve.state import State
-from datachef.reward.evaluation import make_tiny
+from datachef.reward.evaluation import Training, make_tiny
 from datachef.reward.history import History
 
 WORDS = "apple pear plum fig lemon melon grape peach cherry mango".split()  # noqa: SIM905
@@ -28,7 +28,7 @@ COMMAND = [sys.executable, "-m", "datachef.core.cli", "evolve", "evolve.yaml"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 LIMITS = {
     "operators": ["exact_dedup", "length_filter", "weighted_mix"], "source_steps": 1,
-    "corpus_steps": 1, "values": 2, "weights": [1, 4], "budgets": [0.25, 0.5, 1.0],
+    "corpus_steps": 1, "values": 2, "weights": [1, 2, 4], "budgets": [0.25, 0.5, 1.0],
 }  # fmt: skip
 SETTINGS = {
     "train": {
@@ -37,7 +37,7 @@ SETTINGS = {
         "save_steps": 1, "limits": LIMITS, "reward": {"options": {"rows": 150}},
     },
     "output": "run", "rounds": 2, "steps_per_round": 2, "samples_per_round": 2,
-    "measured_first": 6, "measured_per_round": 1, "final_seeds": 1, "baselines": ["sources"],
+    "measured_first": 5, "measured_per_round": 1, "final_seeds": 1, "baselines": ["sources"],
     "measuring": {
         "base_model": "base", "items": 10, "training": {"max_tokens": 3000, "max_length": 64},
     },
@@ -91,26 +91,26 @@ def test_recipes_evolve_and_a_killed_run_goes_on(kitchen: Path) -> None:
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     measured = [m.created for m in History(kitchen / "run" / "history.sqlite").measurements()]
-    assert len(measured) == 6
+    assert len(measured) == 5
     done = subprocess.run(
         [*COMMAND, "--json"], cwd=kitchen, env=ENVIRONMENT, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr.decode()
     report = json.loads(done.stdout)
     assert report["task"] == "fruit"
-    assert (report["rounds"], report["steps"], report["reward_calls"]) == (2, 4, 24 + 2 * (8 + 2))
+    assert (report["rounds"], report["steps"], report["reward_calls"]) == (2, 4, 20 + 2 * (8 + 2))
     again = History(kitchen / "run" / "history.sqlite").measurements()
-    assert [m.created for m in again][:6] == measured, "nothing is measured twice"
+    assert [m.created for m in again][:5] == measured, "nothing is measured twice"
     assert {m.base_model for m in again} == {str(kitchen / "base")}
     policy, sources = report["methods"]
     assert (policy["method"], sources["method"]) == ("policy", "sources")
-    assert policy["chosen_among"] == 2
+    assert policy["chosen_among"] >= 2
     for method in report["methods"]:
         assert 0 < method["score"] < 1
         assert method["bits_per_byte"] > 0
         assert method["seeds"] == [1]
-    assert report["fidelity"]["before"]["recipes"] == 6
-    assert report["fidelity"]["after"]["recipes"] == len({m.recipe_key for m in again[:8]})
+    assert report["fidelity"]["before"] is None
+    assert report["fidelity"]["after"]["recipes"] == 5 + 2
     assert [best["score"] for best in report["best"]] == sorted(
         (best["score"] for best in report["best"]), reverse=True
     )
@@ -118,11 +118,8 @@ def test_recipes_evolve_and_a_killed_run_goes_on(kitchen: Path) -> None:
     assert subprocess.run(checked, check=False, capture_output=True).returncode == 0
     assert (kitchen / "run" / "progress.png").read_bytes().startswith(b"\x89PNG")
     shown = (kitchen / "run" / "report.md").read_text()
-    assert "| policy | 44 |" in shown
+    assert "| policy | 40 |" in shown
     assert not list((kitchen / "run").glob("measuring-*"))
-    last = subprocess.run(COMMAND, cwd=kitchen, env=ENVIRONMENT, capture_output=True, check=False)
-    assert b"all 2 rounds are done" in last.stdout
-    assert b"training" not in last.stderr, "a finished run is only told again"
 
 
 @pytest.mark.parametrize(
@@ -154,7 +151,8 @@ def test_the_history_of_the_reward_is_where_measurements_go(kitchen: Path) -> No
     settings = load_evolve_settings(kitchen / "evolve.yaml")
     laboratory = RewardLaboratory(Host(), settings, kitchen, kitchen / "cache")
     # Nothing was measured yet: the reward is the prior, and there is nothing to fit.
-    assert laboratory.refit(kitchen / "proxy.json") is None
+    assert not laboratory.refit(kitchen / "proxy.json")
+    assert laboratory.fidelity() is None
     assert not (kitchen / "proxy.json").exists()
     laboratory.reward(None).close()
 
@@ -179,3 +177,11 @@ def test_a_run_is_shown(kitchen: Path) -> None:
     out.file.close()
     for part in ("mean -0.5000, best 0.2500", "76 left", "90.0 s left", "none yet"):
         assert part in shown
+
+
+def test_the_example_is_valid() -> None:
+    file = Path(__file__).parents[2] / "examples" / "policy" / "evolve.yaml"
+    settings = load_evolve_settings(file)
+    assert settings.output == file.parent / "runs" / "evolve"
+    Measuring.model_validate(settings.measuring)
+    Training.model_validate(settings.measuring["training"])

@@ -1,4 +1,4 @@
-"""The commands of the policy, from end to end: propose, train, and propose with what was trained."""
+"""The commands of the policy: propose, train, and propose with what was trained."""
 
 from __future__ import annotations
 

@@ -169,3 +169,9 @@ def test_recipes_by_people_and_several_of_a_baseline(folder: Path) -> None:
     assert (by_chance.chosen_among, by_chance.evaluations) == (2, 2 + 2)
     assert (person.method, person.calls) == ("person", 1)
     assert person.final.recipe["sources"] == recipe["sources"]
+    (folder / "mine.yaml").write_text(document.dump(recipe | {"sources": {"notes": {}}}))
+    again, _ = run(
+        folder, "out", Bench(folder / "history"), rounds=1, persons=("mine.yaml",), **changes
+    )
+    assert again.contenders[:2] == result.contenders[:2]
+    assert list(again.contenders[2].final.recipe["sources"]) == ["notes"]
