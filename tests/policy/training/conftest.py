@@ -140,6 +140,23 @@ def assignment(small_pool: Path, host: Host) -> Assignment:
 
 
 @pytest.fixture
+def wide(small_pool: Path) -> Assignment:
+    """A task over four sources and eight operators, of which two mix."""
+    rows = small_pool.with_name("first.jsonl").read_text()
+    names = ("first", "second", "third", "fourth")
+    for name in names:
+        small_pool.with_name(f"{name}.jsonl").write_text(rows)
+    pool, task = small_pool.with_name("wide_pool.yaml"), small_pool.with_name("wide_task.yaml")
+    pool.write_text(document.dump({"sources": {name: {"path": f"{name}.jsonl"} for name in names}}))
+    task.write_text(TASK)
+    small_pool.with_name("test.jsonl").write_text('{"ask": "1 + 1?", "tell": "2"}\n')
+    more = ("even_mix", "gopher_quality_filter", "gopher_repetition_filter", "sample")
+    limits = Limits(operators=(*OPERATORS, *more), source_steps=2, corpus_steps=1, values=2)
+    plugin = Path(__file__).with_name("even_mix.py")
+    return Assignment.of(Host((str(plugin),)), task, pool, limits)
+
+
+@pytest.fixture
 def model(assignment: Assignment, models: Path) -> Path:
     """A policy of 300 tokens and one layer that knows nothing yet."""
     drafts = [assignment.space.draw(RandomChooser(number)) for number in range(200)]

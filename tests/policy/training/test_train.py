@@ -49,7 +49,7 @@ def test_each_algorithm_learns_what_is_rewarded(
 ) -> None:
     asked = settings(
         algorithm=algorithm,
-        steps=15,
+        steps=12,
         recipes_per_step=16,
         recipes_per_brief=16,
         batch=16,
@@ -59,12 +59,12 @@ def test_each_algorithm_learns_what_is_rewarded(
     checkpoint = train(
         asked, [assignment], [objective], model, told=lambda *step: told.append(step)
     )
-    assert checkpoint == asked.output / "checkpoint-15"
-    assert [step for step, _ in told] == list(range(1, 16))
+    assert checkpoint == asked.output / "checkpoint-12"
+    assert [step for step, _ in told] == list(range(1, 13))
     means = [mean for _, mean in told]
     assert fmean(means[-3:]) > fmean(means[:3]) + 0.3
     log = read_log(asked.output)
-    assert [row.step for row in log] == [step for step in range(15) for _ in range(16)]
+    assert [row.step for row in log] == [step for step in range(12) for _ in range(16)]
     assert {row.task for row in log} == {"sums"}
     for step, mean in enumerate(means):
         assert fmean(row.value for row in log if row.step == step) == pytest.approx(mean)
@@ -110,7 +110,7 @@ def test_an_entropy_bonus_keeps_a_policy_from_settling(
         asked = settings(
             algorithm=algorithm,
             entropy=bonus,
-            steps=8,
+            steps=6,
             learning_rate=2e-2,
             output=tmp_path / str(bonus),
         )
