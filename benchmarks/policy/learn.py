@@ -44,8 +44,8 @@ SEARCHES: dict[str, Callable[[Any, int], Search]] = {
     "evolution": EvolutionarySearch,
     "sources": lambda space, seed: SourceBaselines(space),
 }
-LEARNING_RATES = {"grpo": 1.5e-3, "rloo": 1.5e-3, "ppo": 1e-3}
-ENTROPY = 0.003
+LEARNING_RATES = {"grpo": 2e-3, "rloo": 2e-3, "ppo": 1e-3}
+ENTROPY = 0.001
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any
@@ -18,7 +17,7 @@ from datachef.policy.training.log import RecipeLog
 
 
 class RecipeScores:
-    """The value of each recipe, by the objective of its assignment; its true mean is logged as
+    """The value of each recipe, by the objective of its assignment; their mean is logged as
     `value`."""
 
     __name__ = "recipe"
@@ -63,25 +62,4 @@ class RecipeScores:
             scores |= dict(zip(own, found, strict=True))
         values = [scores[number].value for number in range(len(recipes))]
         log_metric("value", fmean(values))
-        groups: defaultdict[int, list[int]] = defaultdict(list)
-        for number, brief in enumerate(episode):
-            groups[brief].append(number)
-        for group in groups.values():
-            near = near_the_others([scores[number] for number in group])
-            for number, value in zip(group, near, strict=True):
-                values[number] = value
         return values
-
-
-def near_the_others(scores: Sequence[Score]) -> list[float]:
-    """The values of recipes for one brief, those that a gate stopped as far below the worst of the
-    others as that is below the best.
-
-    A gate takes off more than all that recipes otherwise differ by: at its full value one stopped
-    recipe would hide every difference among the others. Where there is none, it counts in full.
-    """
-    passed = [score.value for score in scores if not score.gate]
-    if len(set(passed)) < 2:
-        return [score.value for score in scores]
-    floor = 2 * min(passed) - max(passed)
-    return [max(score.value, floor) if score.gate else score.value for score in scores]
