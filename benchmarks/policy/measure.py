@@ -1,8 +1,8 @@
 """What trained policies chose, beside the best single source and all sources: really measured.
 
-Of each task, recipes are measured with one seed: the best of every run of the policy, the single
-sources that the history ranks highest, and all sources together. The best of each kind is measured
-again with other seeds, and those are what is reported: nobody is judged by the seed that chose it.
+The best recipes of several runs are measured with one seed, and the best of them again with others,
+which are what is reported: nobody is judged by the seed that chose it. The single source is the one
+that the history ranks highest.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
@@ -32,16 +32,17 @@ from datachef.reward.measuring import Evaluator, Protocol
 from datachef.reward.scorer import RecipeReward
 
 CHOOSING = 0
-SINGLES = 2
 
 
-def candidates(task: Path, runs: Path, history: History, method: str) -> dict[str, list[Path]]:
+def candidates(
+    task: Path, runs: Path, history: History, methods: Sequence[str]
+) -> dict[str, list[Path]]:
     """Recipe files by kind: `policy`, `single`, `all`."""
     space = recipe_space(Host(), task / "pool.yaml", task / "task.yaml")
     kinds: dict[str, dict[bytes, dict[str, Any]]] = {"policy": {}, "single": {}, "all": {}}
     rows = [orjson.loads(line) for line in runs.read_bytes().splitlines()]
     for row in rows:
-        if row["task"] == task.name and row["method"] == method:
+        if row["task"] == task.name and row["method"] in methods:
             recipe = row["best"]["recipe"]
             kinds["policy"].setdefault(recipe_key(recipe), recipe)
     ranked = [
@@ -51,9 +52,9 @@ def candidates(task: Path, runs: Path, history: History, method: str) -> dict[st
     ]
     for recipe in SourceBaselines(space).ask(1_000):
         name = recipe["name"]
-        if name.startswith("all"):
+        if name == "all-by-size":
             kinds["all"][recipe_key(recipe)] = recipe
-        elif name.removeprefix("only-") in ranked[:SINGLES]:
+        elif name.removeprefix("only-") == ranked[0]:
             kinds["single"][recipe_key(recipe)] = recipe
     return {kind: _written(task, kind, list(found.values())) for kind, found in kinds.items()}
 
@@ -85,6 +86,21 @@ def _reward(folder: Path, work: Path) -> RecipeReward:
     )  # fmt: skip
 
 
+def _measured(
+    pool: ProcessPoolExecutor, work: Path, tokens: int, paths: Sequence[Path], seeds: Sequence[int]
+) -> dict[Path, list[Measured]]:
+    """Measures recipes with seeds, several at a time."""
+    asked = [(p, pool.submit(measure, p, seed, work, tokens)) for p in paths for seed in seeds]
+    found: dict[Path, list[Measured]] = {}
+    for path, future in asked:
+        found.setdefault(path, []).append(future.result())
+    return found
+
+
+def _score(found: dict[Path, list[Measured]], path: Path) -> float:
+    return sum(measured.score for measured in found[path])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", type=Path, required=True, help="a folder per task, by tasks.py")
@@ -93,7 +109,7 @@ def main() -> None:
     parser.add_argument("--history", type=Path, required=True, help="ranks the single sources")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True, help="measurements as JSON lines")
-    parser.add_argument("--method", default="grpo")
+    parser.add_argument("--methods", default="grpo,rloo,ppo", type=lambda text: text.split(","))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--train-tokens", type=int, default=120_000)
     parser.add_argument("--jobs", type=int, default=2)
@@ -103,28 +119,15 @@ def main() -> None:
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         for name in options.names:
             task = (options.tasks / name).absolute()
-            kinds = candidates(task, options.runs, History(options.history), options.method)
-            everything = [path for paths in kinds.values() for path in paths]
-
-            def all_of(paths: list[Path], seeds: Sequence[int]) -> dict[Path, list[Measured]]:
-                asked = [
-                    (path, pool.submit(measure, path, seed, work, options.train_tokens))
-                    for path in paths
-                    for seed in seeds
-                ]
-                found: dict[Path, list[Measured]] = {}
-                for path, future in asked:
-                    found.setdefault(path, []).append(future.result())
-                return found
-
-            # The first one makes the base model, for which the others would wait.
-            all_of(everything[:1], [CHOOSING])
-            first = all_of(everything, [CHOOSING])
-            chosen = {
-                kind: max(paths, key=lambda path: first[path][0].score)
-                for kind, paths in kinds.items()
-            }
-            again = all_of(list(chosen.values()), range(1, options.seeds + 1))
+            kinds = candidates(task, options.runs, History(options.history), options.methods)
+            ask = partial(_measured, pool, work, options.train_tokens)
+            # The first measurement makes the base model, for which others would wait.
+            ask(kinds["all"], [1])
+            chosen = {}
+            for kind, paths in kinds.items():
+                first = ask(paths, [CHOOSING]) if len(paths) > 1 else {paths[0]: []}
+                chosen[kind] = max(first, key=partial(_score, first))
+            again = ask(list(chosen.values()), range(1, options.seeds + 1))
             for kind, path in chosen.items():
                 measured = again[path]
                 line = {

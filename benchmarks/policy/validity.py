@@ -17,9 +17,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from datachef.core.check import check
 from datachef.core.document import Document
 from datachef.core.errors import DatachefError
 from datachef.core.host import Host
+from datachef.core.loading import understand
+from datachef.core.survey import Surveyor
 from datachef.policy.assignment import Assignment, policy_model
 from datachef.policy.decoding.local import LocalDecoder
 from datachef.policy.space import Limits
@@ -31,33 +34,40 @@ PORTION = 250
 
 @dataclass(frozen=True)
 class Setting:
-    """Where everything is; `plugins` are files."""
+    """Where everything is; `plugins` are files, and the first `run` recipes are run."""
 
     folder: Path
     cache: Path
     plugins: tuple[str, ...]
     rows: int
+    run: int
 
 
 def portion(setting: Setting, seed: int) -> Counter[str]:
-    """What became of so many recipes: `checked`, `ran`, and why others did not."""
-    assignment, decoder, reward = _parts(setting)
+    """What became of so many recipes: `checked`, `tried` to run, `ran`, and why others did not."""
+    host, surveyor, assignment, decoder, reward = _parts(setting)
     brief = assignment.brief(decoder.count_tokens, 256)
     found: Counter[str] = Counter()
     for number, draft in enumerate(decoder.sample([brief] * PORTION, seed=seed)):
         recipe = assignment.space.recipe(draft, f"recipe-{number}")
-        assessed = reward.assess(Document(recipe, str(setting.folder / "recipe.yaml")))
         found["recipes"] += 1
         for name in _operators(recipe):
             found[f"op {name}"] += 1
-        if assessed.loaded.problems:
-            found[f"problem {assessed.loaded.problems[0].code}"] += 1
+        document = Document(recipe, str(setting.folder / "recipe.yaml"))
+        loaded = understand(document, setting.folder, host, setting.folder / "pool.yaml")
+        check(loaded, host, surveyor.look)
+        if loaded.problems:
+            found[f"problem {loaded.problems[0].code}"] += 1
             continue
         found["checked"] += 1
+        if seed * PORTION >= setting.run:
+            continue
+        found["tried"] += 1
+        assessed = reward.assess(document)
         if assessed.corpus is None:
             found[f"failed {assessed.score.reasons[0]}"] += 1
-            continue
-        found["ran"] += 1
+        else:
+            found["ran"] += 1
     return found
 
 
@@ -67,7 +77,7 @@ def _operators(recipe: dict[str, Any]) -> set[str]:
 
 
 @cache
-def _parts(setting: Setting) -> tuple[Assignment, LocalDecoder, RecipeReward]:
+def _parts(setting: Setting) -> tuple[Host, Surveyor, Assignment, LocalDecoder, RecipeReward]:
     """Of each process, once."""
     import torch
 
@@ -79,7 +89,7 @@ def _parts(setting: Setting) -> tuple[Assignment, LocalDecoder, RecipeReward]:
     reward = RecipeReward(
         host, task, cache=setting.cache, folder=setting.folder, pool=pool, rows=setting.rows
     )
-    return assignment, decoder, reward
+    return host, Surveyor(), assignment, decoder, reward
 
 
 def main() -> None:
@@ -87,13 +97,15 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="with task.yaml and pool.yaml")
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--recipes", type=int, default=10_000)
+    parser.add_argument("--run", type=int, default=10_000, help="of these, so many are run")
     parser.add_argument("--plugin", action="append", default=[])
     parser.add_argument("--rows", type=int, default=200, help="sampled rows per source")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     setting = Setting(
-        options.folder.absolute(), options.cache.absolute(), tuple(options.plugin), options.rows
-    )
+        options.folder.absolute(), options.cache.absolute(), tuple(options.plugin),
+        options.rows, options.run,
+    )  # fmt: skip
     _parts(setting)  # made once, before several processes look for it
     started = time.monotonic()
     found: Counter[str] = Counter()
@@ -104,7 +116,8 @@ def main() -> None:
             print(f"{found['recipes']} recipes, {found['ran']} ran", file=sys.stderr, flush=True)
     total = found["recipes"]
     print(f"{total:,} recipes for {options.folder.name}, {time.monotonic() - started:.0f} s")
-    print(f"{found['checked'] / total:.2%} pass chef check, {found['ran'] / total:.2%} run")
+    ran = found["ran"] / max(found["tried"], 1)
+    print(f"{found['checked'] / total:.2%} pass chef check; {ran:.2%} of {found['tried']:,} run")
     written = {name.removeprefix("op "): n for name, n in found.items() if name.startswith("op ")}
     print(", ".join(f"{name} {written[name]:,}" for name in sorted(written)))
     for name, count in sorted(found.items()):
