@@ -44,10 +44,7 @@ class Grammar:
         if tokenizer.eos_token_id is None:
             raise DatachefError("the tokenizer has no end token", "set its eos_token")
         self.end = int(tokenizer.eos_token_id)
-        # Without optional white space every draft has one spelling.
-        text = engine.LLMatcher.grammar_from_json_schema(
-            orjson.dumps(schema).decode(), overrides={"whitespace_flexible": False}
-        )
+        text = engine.LLMatcher.grammar_from_lark(lark(schema))
         self._jumps = jumps
         self._tokens = engine.hf.from_tokenizer(tokenizer, eos_token=self.end)
         self._spellings: dict[int, bytes] = {}
@@ -155,6 +152,16 @@ class Walk:
             self.finished = True
         elif not self._matcher.consume_token(token):
             raise DatachefError(f"token {token} is not in the grammar")
+
+
+def lark(schema: Schema) -> str:
+    """The grammar of a JSON Schema as llguidance reads it, alone or inside of vLLM.
+
+    Without optional white space every draft has one spelling. The first line says nothing, but no
+    other engine takes it, so that vLLM gives the grammar to llguidance.
+    """
+    described = {**schema, "x-guidance": {"whitespace_flexible": False}}
+    return "%llguidance {}\nstart: %json " + orjson.dumps(described).decode()
 
 
 def written(draft: Any) -> str:

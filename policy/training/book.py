@@ -65,10 +65,6 @@ class Book:
             raise DatachefError("the trainer reads a brief otherwise than we do")
         return found
 
-    def schema(self, prompt: Sequence[int]) -> dict[str, Any]:
-        """The JSON Schema of what may be written for a brief."""
-        return self.brief(prompt).space.schema()
-
     def grammar(self, prompt: Sequence[int]) -> Grammar:
         """The grammar of what may be written for a brief, compiled once."""
         space = self.brief(prompt).space

@@ -16,6 +16,7 @@ import torch
 from trl.models import unwrap_model_for_generation
 
 from datachef.policy.decoding.tokens import sample_tokens
+from datachef.policy.grammar import lark
 from datachef.policy.training.book import Book
 
 
@@ -42,9 +43,9 @@ class MaskedPolicy:
         """The tokens of one recipe for each brief. GRPO also takes the log-probabilities that vLLM
         says it sampled with."""
         if self.use_vllm:
-            grammar = self.book.schema(prompt_ids[0])
+            grammar = lark(self.book.brief(prompt_ids[0]).space.schema())
             engine = self.vllm_generation  # type: ignore[attr-defined]
-            engine.generation_kwargs |= {"structured_outputs": {"json": grammar}}
+            engine.generation_kwargs |= {"structured_outputs": {"grammar": grammar}}
             return super()._generate_single_turn(prompt_ids, *others, **more)  # type: ignore[misc]
         with (
             unwrap_model_for_generation(

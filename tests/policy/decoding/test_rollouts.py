@@ -1,4 +1,4 @@
-"""What vLLM samples under the schema is what our own grammar says of it, token for token."""
+"""What vLLM samples under our grammar is replayed by it, token for token."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import pytest
 from datachef.core.language_models.checkpoint import load_tokenizer
 from datachef.policy.brief import Brief
 from datachef.policy.decoding.local import text_of
+from datachef.policy.grammar import lark
 from datachef.policy.training.book import Book
 
 
 def rollouts(server: Any, brief: Brief, count: int) -> list[tuple[list[int], list[int]]]:
     """Tokens of the prompt and of the recipe, so many times."""
     address = urlsplit(server.url)
-    schema = {"name": "draft", "schema": brief.space.schema(), "strict": True}
     found = []
     for seed in range(count):
         connection = HTTPConnection(address.hostname or "", address.port, timeout=300)
         body = {
             "model": server.model, "messages": list(brief.messages), "seed": seed,
             "max_tokens": 2048, "temperature": 1.0, "return_token_ids": True,
-            "response_format": {"type": "json_schema", "json_schema": schema},
+            "structured_outputs": {"grammar": lark(brief.space.schema())},
             "chat_template_kwargs": {"enable_thinking": False},
         }  # fmt: skip
         connection.request(
