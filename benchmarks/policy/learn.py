@@ -106,7 +106,7 @@ class Bench:
                 recipes_per_brief=RECIPES,
                 batch=RECIPES,
                 learning_rate=LEARNING_RATES[run.method],
-                entropy=ENTROPY,
+                entropy=0 if run.method == "rloo" else ENTROPY,
                 limits=LIMITS,
                 save_steps=10_000,
                 seed=run.seed,

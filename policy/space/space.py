@@ -17,7 +17,7 @@ from datachef.core.vocabulary import Vocabulary
 from datachef.policy.space.drafting import draft_of
 from datachef.policy.space.narrowing import narrowed
 from datachef.policy.space.nodes import Chooser, Record, Schema
-from datachef.policy.space.steps import REASON
+from datachef.policy.space.steps import REASON, same
 
 WEIGHTS, BUDGET = "weights", "budget"
 
@@ -64,11 +64,16 @@ class RecipeSpace:
 
     def draft(self, recipe: Mapping[str, Any], share: float | None = None) -> dict[str, Any]:
         """The draft that stands for a recipe, plain data as of a YAML file: weights become the
-        nearest ones, the budget a `share` of the task's, all of it by default.
+        nearest ones, the budget a `share` of the task's, all of it by default. Parameters that are
+        written with their default are left out.
 
         Raises `DatachefError` where a part of the recipe is not in the space.
         """
-        return draft_of(self.root, recipe, share)
+        sources = {name: self._tersely(source or {}) for name, source in recipe["sources"].items()}
+        terse: dict[str, Any] = {**self._tersely(recipe), "sources": sources}
+        if terse.get("mix"):
+            terse["mix"] = self._terse(terse["mix"])
+        return draft_of(self.root, terse, share)
 
     def narrowed(
         self,
@@ -100,6 +105,21 @@ class RecipeSpace:
         """Of all that may be written: changes with operators, sources and limits."""
         raw = orjson.dumps(self.schema(), option=orjson.OPT_SORT_KEYS)
         return hashlib.blake2b(raw, digest_size=16).hexdigest()
+
+    def _tersely(self, stepped: Mapping[str, Any]) -> dict[str, Any]:
+        """A source or recipe whose steps say nothing that goes without saying."""
+        steps = [self._terse(step) for step in stepped.get("steps") or ()]
+        return {**stepped, "steps": steps}
+
+    def _terse(self, step: Mapping[str, Any]) -> dict[str, Any]:
+        if step["op"] not in self.vocabulary:
+            return dict(step)
+        fields = self.vocabulary[step["op"]].model_fields
+        return {
+            name: value
+            for name, value in step.items()
+            if name == "op" or name not in fields or not same(value, fields[name].get_default())
+        }
 
     def _within(
         self, mix: dict[str, Any], share: float | None, sources: tuple[str, ...]

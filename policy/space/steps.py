@@ -34,7 +34,7 @@ def step(kind: type[Operator], limits: Limits, without: frozenset[str] = frozens
         field = kind.model_fields[name]
         if field.is_required() or len(values) == 1:
             required[name] = Choice(values)
-        elif others := tuple(value for value in values if not _same(value, field.get_default())):
+        elif others := tuple(value for value in values if not same(value, field.get_default())):
             optional[name] = Choice(others)
     return Record(required, optional)
 
@@ -111,6 +111,6 @@ def _valid(kind: type[Operator], parameters: dict[str, Any]) -> bool:
     return True
 
 
-def _same(value: Any, default: Any) -> bool:
+def same(value: Any, default: Any) -> bool:
     """Whether they are equal, true not being the number 1."""
     return bool(value == default) and (isinstance(default, bool) or not isinstance(value, bool))

@@ -10,6 +10,8 @@ import random
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from datachef.core.errors import DatachefError
+from datachef.core.problems import did_you_mean
 from datachef.core.task import Budget
 from datachef.policy.assignment import Assignment
 from datachef.policy.brief import Brief
@@ -34,7 +36,11 @@ def episodes(
     most_tokens: int,
 ) -> Iterator[Episode]:
     """Briefs without end of at most so many tokens, the assignments in turn; without `subsets` each
-    is always whole."""
+    is always whole. Raises `DatachefError` where what is held out is no operator."""
+    for name in () if subsets is None else subsets.held_out:
+        if name not in assignments[0].space.vocabulary:
+            known = assignments[0].space.vocabulary
+            raise DatachefError(f"no operator {name!r} to hold out", did_you_mean(name, known))
     whole = [assignment.brief(count_tokens, most_tokens) for assignment in assignments]
     rng = random.Random(f"episodes {seed}")
     while True:

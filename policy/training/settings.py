@@ -102,6 +102,8 @@ class TrainSettings(_Settings):
             raise ValueError("recipes_per_step must be a multiple of recipes_per_brief")
         if self.recipes_per_step % min(self.batch, self.recipes_per_step):
             raise ValueError("recipes_per_step must be a multiple of batch")
+        if self.algorithm == "rloo" and self.entropy:
+            raise ValueError("RLOO takes no entropy bonus: leave entropy out, or take grpo or ppo")
         if self.vllm and self.recipes_per_step != self.recipes_per_brief:
             raise ValueError(
                 "vLLM samples the recipes of a step under one grammar: make recipes_per_brief "

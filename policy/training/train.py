@@ -148,10 +148,7 @@ def configuration(settings: TrainSettings, steps: int) -> Any:
         "gradient_accumulation_steps": share // batch,
         "num_generations": settings.recipes_per_brief,
         "learning_rate": settings.learning_rate,
-        "lr_scheduler_type": {"constant": "constant_with_warmup"}.get(
-            settings.schedule, settings.schedule
-        ),
-        "warmup_steps": 1,
+        "lr_scheduler_type": settings.schedule,
         "temperature": settings.temperature,
         "beta": settings.kl,
         "max_completion_length": settings.recipe_tokens,

@@ -55,8 +55,6 @@ def test_accelerate_takes_the_configuration_of_several_gpus(examples: Path) -> N
     assert found.deepspeed_config["zero_stage"] == 3
 
 
-
-
 def test_mistakes_in_settings_are_told_all_at_once(examples: Path) -> None:
     wrong = examples / "wrong.yaml"
     text = (examples / "tiny.yaml").read_text()

@@ -217,6 +217,16 @@ def test_weights_of_people_become_the_nearest_ones(space: RecipeSpace) -> None:
     assert draft["sources"]["pages"]["weight"] == 2 * draft["sources"]["notes"]["weight"]
 
 
+def test_what_goes_without_saying_may_be_said(space: RecipeSpace) -> None:
+    recipe = {
+        "sources": {"pages": {"steps": [{"op": "exact_dedup", "normalize": False}]}},
+        "mix": {"op": "weighted_mix", "weights": {"pages": 1}, "max_epochs": 1},
+    }
+    draft = space.draft(recipe)
+    assert draft["sources"]["pages"]["steps"] == [{"op": "exact_dedup"}]
+    assert draft["mix"] == {"op": "weighted_mix"}
+
+
 def test_what_the_space_lacks_is_named(space: RecipeSpace) -> None:
     for sources, said in (
         ({"papers": None}, "no source 'papers'"),

@@ -106,7 +106,7 @@ def test_an_entropy_bonus_keeps_a_policy_from_settling(
     tmp_path: Path,
 ) -> None:
     found = []
-    for bonus in (0.0, 1.0):
+    for bonus in (0.0, 5.0):
         asked = settings(
             algorithm=algorithm,
             entropy=bonus,

@@ -1,0 +1,90 @@
+"""What TRL is told of recipes is what their reward said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+from datachef.core.document import Document
+from datachef.core.language_models.checkpoint import load_tokenizer
+from datachef.core.reward import Reward, Score
+from datachef.policy.assignment import Assignment
+from datachef.policy.grammar import Grammar, written
+from datachef.policy.objective import Objective
+from datachef.policy.space import RandomChooser
+from datachef.policy.training.book import Book
+from datachef.policy.training.episodes import Episode
+from datachef.policy.training.log import RecipeLog, read_log
+from datachef.policy.training.scoring import RecipeScores
+from datachef.policy.training.settings import TrainSettings
+from datachef.policy.training.train import train
+
+
+class State:
+    """As much of a trainer's state as rewards read."""
+
+    global_step = 7
+
+
+class Gate(Reward):
+    """Stops recipes of both sources; of the others, prefers the first."""
+
+    def score(self, recipe: Document) -> Score:
+        if len(recipe.data["sources"]) == 2:
+            return Score(-1.5, gate="guardrails")
+        return Score(0.8 if "first" in recipe.data["sources"] else 0.5)
+
+
+def test_recipes_are_scored_for_their_own_task_and_in_their_order(
+    assignment: Assignment, model: Path, tmp_path: Path
+) -> None:
+    tokenizer = load_tokenizer(model)
+    brief = assignment.brief(Book(tokenizer).count_tokens, 256)
+    both = [Objective(Gate(), tmp_path), Objective(Gate(), tmp_path)]
+    asked, metrics = [Episode(brief, number) for number in (0, 1, 0)], list[tuple[str, float]]()
+    scores = RecipeScores(
+        tokenizer, asked, [assignment, assignment], both, RecipeLog(tmp_path / "log", 0)
+    )
+    grammar = Grammar(assignment.space.schema(), tokenizer)
+    drafts = [assignment.space.draw(RandomChooser(number)) for number in range(6)]
+    episodes = [2, 1, 0, 1, 2, 1]
+    told = scores(
+        completion_ids=[grammar.spell(written(draft)) for draft in drafts],
+        episode=episodes,
+        trainer_state=State,
+        log_metric=lambda *metric: metrics.append(metric),
+    )
+    expected = [
+        Gate().score(Document(assignment.space.recipe(draft, ""))).value for draft in drafts
+    ]
+    assert len(set(expected)) > 1
+    assert told == expected
+    assert metrics == [("value", pytest.approx(fmean(expected)))]
+    for number, objective in enumerate(both):
+        own = [asked[episode].assignment == number for episode in episodes]
+        values = [value for value, here in zip(expected, own, strict=True) if here]
+        assert [call.score.value for call in objective.calls] == values
+    log = read_log(tmp_path / "log")
+    assert {row.step for row in log} == {7}
+    assert {row.recipe["name"] for row in log} == {f"step-7-{number}" for number in range(6)}
+    assert all((row.value == -1.5) == (row.gate == "guardrails") for row in log)
+
+
+def test_the_log_and_what_is_told_hold_true_values(
+    settings: Callable[..., TrainSettings], assignment: Assignment, model: Path, tmp_path: Path
+) -> None:
+    asked, means = settings(steps=3), list[float]()
+    train(
+        asked,
+        [assignment],
+        [Objective(Gate(), tmp_path)],
+        model,
+        told=lambda _, mean: means.append(mean),
+    )
+    log = read_log(asked.output)
+    assert {(row.value, row.gate) for row in log} == {(-1.5, "guardrails"), (0.8, ""), (0.5, "")}
+    for step, mean in enumerate(means):
+        assert fmean(row.value for row in log if row.step == step) == pytest.approx(mean)
