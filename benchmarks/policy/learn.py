@@ -44,8 +44,9 @@ SEARCHES: dict[str, Callable[[Any, int], Search]] = {
     "evolution": EvolutionarySearch,
     "sources": lambda space, seed: SourceBaselines(space),
 }
-LEARNING_RATES = {"grpo": 2e-3, "rloo": 2e-3, "ppo": 1e-3}
+LEARNING_RATE = 2e-3
 ENTROPY = 0.001
+ALGORITHMS = ("grpo", "rloo", "ppo")
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Bench:
                 recipes_per_step=RECIPES,
                 recipes_per_brief=RECIPES,
                 batch=RECIPES,
-                learning_rate=LEARNING_RATES[run.method],
+                learning_rate=LEARNING_RATE,
                 entropy=0 if run.method == "rloo" else ENTROPY,
                 limits=LIMITS,
                 save_steps=10_000,
@@ -138,7 +139,7 @@ def main() -> None:
         path.name for path in options.tasks.iterdir() if (path / "task.yaml").exists()
     )  # fmt: skip
     methods = options.methods.split(",")
-    repeated = next((method for method in methods if method in LEARNING_RATES), methods[0])
+    repeated = next((method for method in methods if method in ALGORITHMS), methods[0])
     benches: dict[str, Bench] = {}
     for run in chosen(names, methods, options.seeds, repeated):
         if run in _done(options.runs):
