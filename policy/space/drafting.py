@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from datachef.core.errors import DatachefError
 from datachef.policy.space.nodes import Choice, Node, OneOf, Record, Selection, Sequence, Shared
-from datachef.policy.space.steps import REASON
+from datachef.policy.space.steps import REASON, operator_of
+
+# Whether a parameter of an operator has a value where a step does not write it.
+Silent = Callable[[str, str, Any], bool]
 
 
-def draft_of(root: Record, recipe: Mapping[str, Any], share: float | None) -> dict[str, Any]:
+def draft_of(
+    root: Record, recipe: Mapping[str, Any], share: float | None, silent: Silent
+) -> dict[str, Any]:
     """The draft of a space for a recipe, as plain data; weights become the nearest ones in
     proportion. `share` is the draft's share of the budget, the largest by default.
 
@@ -30,20 +35,20 @@ def draft_of(root: Record, recipe: Mapping[str, Any], share: float | None) -> di
     for name, source in given.items():
         record = selection.fields[name]
         assert isinstance(record, Record)
-        draft["sources"][name] = _stepped(record, source or {}, f"sources.{name}")
+        draft["sources"][name] = _stepped(record, source or {}, f"sources.{name}", silent)
     if "mix" in root.required:
         mix = mix or {"op": _first_mix(root.required["mix"])}
-        draft["mix"] = _held(root.required["mix"], mix, "mix")
+        draft["mix"] = _held(root.required["mix"], mix, "mix", silent)
         _weigh(draft["sources"], selection, weights)
     if "budget" in root.required:
         choice = root.required["budget"]
         assert isinstance(choice, Choice)
         draft["budget"] = max(choice.values) if share is None else share
-    draft |= _stepped(root, recipe, "")
+    draft |= _stepped(root, recipe, "", silent)
     return _arranged(root, draft)  # type: ignore[no-any-return]
 
 
-def _stepped(record: Record, data: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _stepped(record: Record, data: Mapping[str, Any], where: str, silent: Silent) -> dict[str, Any]:
     steps = list(data.get("steps") or ())
     node = record.required.get("steps")
     if not isinstance(node, Sequence):
@@ -51,7 +56,7 @@ def _stepped(record: Record, data: Mapping[str, Any], where: str) -> dict[str, A
             raise DatachefError(f"{where}: no steps are written here")
         return {}
     held = [
-        _held(node.item, step, f"{where}.steps[{index}]".lstrip("."))
+        _held(node.item, step, f"{where}.steps[{index}]".lstrip("."), silent)
         for index, step in enumerate(steps)
     ]
     if len(held) > node.most:
@@ -59,15 +64,33 @@ def _stepped(record: Record, data: Mapping[str, Any], where: str) -> dict[str, A
     return {"steps": held}
 
 
-def _held(node: Node, step: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    """A step as the space has it: with a reason, be it an empty one, where it asks for reasons."""
-    for written in (step, {REASON: "", **step}):
-        if node.holds(written):
-            return written
+def _held(node: Node, step: Mapping[str, Any], where: str, silent: Silent) -> Mapping[str, Any]:
+    """A step as the space has it: with a reason, be it an empty one, where it asks for reasons, and
+    without what goes without saying, but where every step says it."""
+    for record in _records(node):
+        if operator_of(record) == step["op"]:
+            written = {
+                name: value
+                for name, value in step.items()
+                if name in record.required or not silent(step["op"], name, value)
+            }
+            reason = {REASON: ""} if REASON in record.required else {}
+            if record.holds({**reason, **written}):
+                return {**reason, **written}
     raise DatachefError(
         f"{where} is not in the space: {step}",
         "offer the operator, and the values of its parameters, in the limits",
     )
+
+
+def _records(node: Node) -> Iterator[Record]:
+    if isinstance(node, Shared):
+        yield from _records(node.node)
+    elif isinstance(node, OneOf):
+        for alternative in node.alternatives:
+            yield from _records(alternative)
+    elif isinstance(node, Record):
+        yield node
 
 
 def _weigh(

@@ -69,11 +69,7 @@ class RecipeSpace:
 
         Raises `DatachefError` where a part of the recipe is not in the space.
         """
-        sources = {name: self._tersely(source or {}) for name, source in recipe["sources"].items()}
-        terse: dict[str, Any] = {**self._tersely(recipe), "sources": sources}
-        if terse.get("mix"):
-            terse["mix"] = self._terse(terse["mix"])
-        return draft_of(self.root, terse, share)
+        return draft_of(self.root, recipe, share, self._goes_without_saying)
 
     def narrowed(
         self,
@@ -106,20 +102,12 @@ class RecipeSpace:
         raw = orjson.dumps(self.schema(), option=orjson.OPT_SORT_KEYS)
         return hashlib.blake2b(raw, digest_size=16).hexdigest()
 
-    def _tersely(self, stepped: Mapping[str, Any]) -> dict[str, Any]:
-        """A source or recipe whose steps say nothing that goes without saying."""
-        steps = [self._terse(step) for step in stepped.get("steps") or ()]
-        return {**stepped, "steps": steps}
-
-    def _terse(self, step: Mapping[str, Any]) -> dict[str, Any]:
-        if step["op"] not in self.vocabulary:
-            return dict(step)
-        fields = self.vocabulary[step["op"]].model_fields
-        return {
-            name: value
-            for name, value in step.items()
-            if name == "op" or name not in fields or not same(value, fields[name].get_default())
-        }
+    def _goes_without_saying(self, op: str, name: str, value: Any) -> bool:
+        """Whether a parameter has this value where a step does not write it."""
+        if op not in self.vocabulary:
+            return False
+        field = self.vocabulary[op].model_fields.get(name)
+        return field is not None and not field.is_required() and same(value, field.get_default())
 
     def _within(
         self, mix: dict[str, Any], share: float | None, sources: tuple[str, ...]
