@@ -32,13 +32,18 @@ class Survey:
         return sum(unit.size for unit in self.units)
 
     @property
+    def packed(self) -> bool:
+        """Whether its bytes are compressed, some of them at least."""
+        return any(unit.name.endswith((".gz", ".zst", ".parquet")) for unit in self.units)
+
+    @property
     def most_tokens(self) -> int | None:
         """No source can hold more tokens than its bytes, however well they are compressed; None
         where its size is unknown."""
         if any(unit.size == 0 for unit in self.units):
             return None
-        packed = any(unit.name.endswith((".gz", ".zst", ".parquet")) for unit in self.units)
-        return self.size * (MOST_COMPRESSION if packed else 1) // BYTES_PER_TOKEN + len(self.units)
+        unpacked = self.size * (MOST_COMPRESSION if self.packed else 1)
+        return unpacked // BYTES_PER_TOKEN + len(self.units)
 
     @property
     def columns(self) -> set[str]:

@@ -7,6 +7,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+# How an answer is scored by each metric, in words for models that write or judge training data.
+SCORED_BY = {
+    "number_match": "the last number in the answer must be the right one",
+    "exact_match": "the answer must be the expected text",
+    "multiple_choice": "the answer must name the right option",
+    "label": "the answer must name the right label",
+    "yes_no": "the answer must say yes or no, whichever is right",
+    "unit_tests": "the answer is code that must pass unit tests",
+    "math_match": "the final expression must equal the right one",
+    "number_tolerance": "the last number in the answer must be within 5 % of the right one",
+}
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -11,16 +11,16 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from datachef.core.errors import DatachefError, MissingPackageError, RunError
+from datachef.core.errors import DatachefError, RunError
 from datachef.core.hookspecs import hookimpl
 from datachef.core.llm import Completion, LLMBackend, LLMError, Request, TransientLLMError
+from datachef.core.openai_client import openai_client
 
 if TYPE_CHECKING:
     import openai
 
 BASE_URL = "DATACHEF_LLM_BASE_URL"
 API_KEY = "DATACHEF_LLM_API_KEY"
-TIMEOUT = 600.0
 
 
 class OpenAIBackend(LLMBackend):
@@ -28,21 +28,8 @@ class OpenAIBackend(LLMBackend):
 
     def __init__(self, base_url: str, api_key: str = "") -> None:
         """Raises `MissingPackageError` without the package `openai`."""
-        try:
-            import openai
-        except ImportError as error:
-            raise MissingPackageError("openai", "datachef[llm]", "the backend openai") from error
-        self._client = openai.OpenAI(
-            base_url=base_url,
-            api_key=api_key or "unused",
-            timeout=TIMEOUT,
-            max_retries=0,
-            # The package would add these from variables that were set for another service.
-            default_headers={
-                "OpenAI-Organization": openai.Omit(),  # type: ignore[dict-item]
-                "OpenAI-Project": openai.Omit(),  # type: ignore[dict-item]
-            },
-        )
+        # Whoever calls repeats what failed, and knows how often.
+        self._client = openai_client(base_url, api_key, "the backend openai", retries=0)
 
     @classmethod
     def from_environment(cls) -> OpenAIBackend:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from datachef.core.host import Host
 from datachef.core.typed import read_task
 from datachef.policy.brief import Brief
 from datachef.policy.grammar import written
 from datachef.policy.model import TINY, make_tiny_policy
+from datachef.policy.objective import Recipe
 from datachef.policy.prompt import TRUNCATION, CountTokens, PromptWriter
 from datachef.policy.space import Limits, RandomChooser, RecipeSpace, recipe_space
 
@@ -45,6 +48,14 @@ class Assignment:
         Raises `DatachefError` where the bare names are too many.
         """
         return self.writer.write(space or self.space, count_tokens, most_tokens)
+
+    def bound(self, recipe: Recipe, name: str, folder: Path) -> dict[str, Any]:
+        """A recipe of this task and pool for a file in `folder`, as `chef run` takes it there."""
+        files = {
+            key: os.path.relpath(file.absolute(), folder.absolute())
+            for key, file in (("task", self.task), ("pool", self.pool))
+        }
+        return {"name": name, **files, **{k: v for k, v in recipe.items() if k != "name"}}
 
 
 def policy_model(

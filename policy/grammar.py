@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from datachef.core.errors import DatachefError, MissingPackageError
 from datachef.policy.space.nodes import Schema
+from datachef.policy.space.space import RecipeSpace
 
 Tokens = NDArray[np.int64]
 
@@ -111,6 +112,23 @@ class Grammar:
             yield Decision(index, allowed)
             walk.take(int(tokens[index]))
             index += 1
+
+
+class Grammars:
+    """The grammars of spaces in the tokens of one tokenizer, each compiled once. `jumps` as for
+    `Grammar`."""
+
+    def __init__(self, tokenizer: Any, *, jumps: bool = True) -> None:
+        self._tokenizer = tokenizer
+        self._jumps = jumps
+        self._known: dict[str, Grammar] = {}
+
+    def of(self, space: RecipeSpace) -> Grammar:
+        """The grammar of the drafts of a space. Raises `DatachefError` as `Grammar` does."""
+        key = space.fingerprint
+        if key not in self._known:
+            self._known[key] = Grammar(space.schema(), self._tokenizer, jumps=self._jumps)
+        return self._known[key]
 
 
 class Walk:

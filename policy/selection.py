@@ -15,8 +15,8 @@ def best_different(calls: Sequence[Call], count: int) -> list[Call]:
     taken as long as there are others.
     """
     ranked = sorted(calls, key=_rank)
-    once = _firsts((recipe_key(call.recipe), call) for call in ranked)
-    leaders = _firsts((_parts(call.recipe), call) for call in once)[:count]
+    once = firsts((recipe_key(call.recipe), call) for call in ranked)
+    leaders = firsts((_parts(call.recipe), call) for call in once)[:count]
     others = [call for call in once if call not in leaders]
     return sorted([*leaders, *others[: count - len(leaders)]], key=_rank)
 
@@ -27,7 +27,7 @@ def _rank(call: Call) -> tuple[float, int]:
     return -call.score.value, steps
 
 
-def _firsts(keyed: Iterable[tuple[object, Call]]) -> list[Call]:
+def firsts(keyed: Iterable[tuple[object, Call]]) -> list[Call]:
     """The first call of each key, in their order."""
     found: dict[object, Call] = {}
     for key, call in keyed:

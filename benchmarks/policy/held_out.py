@@ -15,11 +15,11 @@ from typing import Any
 
 from datachef.core.errors import DatachefError
 from datachef.core.host import Host
+from datachef.core.interval import mean_interval
 from datachef.plugins.policy.building import reward_of
 from datachef.policy.assignment import Assignment, policy_model
 from datachef.policy.decoding.local import LocalDecoder
 from datachef.policy.objective import Objective
-from datachef.policy.search.interval import mean_interval
 from datachef.policy.space import Limits, RandomChooser
 from datachef.policy.training.settings import (
     ColdStart,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,26 +24,13 @@ from datachef.core.reward import Reward
 from datachef.plugins.policy.building import reward_of
 from datachef.policy.assignment import Assignment, policy_model
 from datachef.policy.objective import Objective
-from datachef.policy.search import (
-    EvolutionarySearch,
-    RandomSearch,
-    Search,
-    SourceBaselines,
-    TpeSearch,
-    run_search,
-)
+from datachef.policy.search import SEARCHES, run_search
 from datachef.policy.space import Limits
 from datachef.policy.training.settings import RewardChoice, TaskAndPool, TrainSettings
 
 LIMITS = Limits(source_steps=2, corpus_steps=1, values=3)
 RECIPES = 16
 ROWS = 1_000
-SEARCHES: dict[str, Callable[[Any, int], Search]] = {
-    "random": RandomSearch,
-    "tpe": TpeSearch,
-    "evolution": EvolutionarySearch,
-    "sources": lambda space, seed: SourceBaselines(space),
-}
 LEARNING_RATE = 2e-3
 ENTROPY = 0.001
 ALGORITHMS = ("grpo", "rloo", "ppo")

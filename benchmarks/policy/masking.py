@@ -36,6 +36,7 @@ from datasets import Dataset
 
 from datachef.core.document import Document
 from datachef.core.host import Host
+from datachef.core.interval import mean_interval
 from datachef.core.language_models.checkpoint import load_tokenizer, quiet
 from datachef.core.reward import Reward, Score
 from datachef.policy.assignment import Assignment, policy_model
@@ -44,7 +45,6 @@ from datachef.policy.decoding.local import prompt_tokens, text_of
 from datachef.policy.grammar import Grammar, written
 from datachef.policy.model import make_tiny_policy
 from datachef.policy.objective import Objective
-from datachef.policy.search.interval import mean_interval
 from datachef.policy.space import Limits, RandomChooser, RecipeSpace
 from datachef.policy.space.nodes import Choice, OneOf, Record, Selection
 from datachef.policy.space.nodes import Sequence as Items

@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
+from datachef.core.interval import mean_interval
 from datachef.policy.search import compare
-from datachef.policy.search.interval import mean_interval
 
 POLICIES = ("grpo", "rloo", "ppo")
 # Recipes over which the mean of the first and of the last ones is taken.

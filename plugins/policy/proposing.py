@@ -100,11 +100,12 @@ def _decoder(
     from datachef.core.errors import DatachefError
 
     if server is not None:
+        from datachef.plugins.openai_backend import API_KEY
         from datachef.policy.decoding.served import ServedDecoder
 
         if policy is None:
             raise DatachefError("no model is named", "give --policy the name the server knows")
-        return ServedDecoder(server, policy, os.environ.get("DATACHEF_LLM_API_KEY", ""))
+        return ServedDecoder(server, policy, os.environ.get(API_KEY, ""))
     from datachef.policy.assignment import policy_model
     from datachef.policy.model import TINY
     from datachef.policy.training.card import PolicyCard
@@ -142,11 +143,7 @@ def _written(
         head = f"value {score.value:.4f}, stopped at the gate {score.gate}: {score.reasons[0]}"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.yaml"
-    files = {
-        key: os.path.relpath(file.absolute(), folder.absolute())
-        for key, file in (("task", assignment.task), ("pool", assignment.pool))
-    }
-    recipe = {"name": name, **files, **{k: v for k, v in call.recipe.items() if k != "name"}}
+    recipe = assignment.bound(call.recipe, name, folder)
     path.write_text(with_comments(recipe, comments, head), encoding="utf-8")
     return {
         "path": str(path),

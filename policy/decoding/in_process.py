@@ -15,7 +15,7 @@ from datachef.policy.decoding.asking import (
     AskingDecoder,
     Question,
 )
-from datachef.policy.decoding.local import message_tokens
+from datachef.policy.decoding.local import count_tokens
 
 
 class InProcessDecoder(AskingDecoder):
@@ -50,7 +50,7 @@ class InProcessDecoder(AskingDecoder):
             ) from error
 
     def count_tokens(self, messages: Messages) -> int:
-        return len(message_tokens(messages, self._engine.get_tokenizer()))
+        return count_tokens(messages, self._engine.get_tokenizer())
 
     def ask(self, questions: Sequence[Question], temperature: float) -> list[Answer]:
         try:

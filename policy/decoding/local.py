@@ -13,7 +13,7 @@ from datachef.core.language_models.packages import training_package
 from datachef.policy.brief import Brief, Messages
 from datachef.policy.decoding.base import Decoder, Draft
 from datachef.policy.decoding.tokens import sample_tokens
-from datachef.policy.grammar import Grammar
+from datachef.policy.grammar import Grammars
 
 BATCH = 32
 
@@ -25,7 +25,7 @@ class LocalDecoder(Decoder):
         self._model = model
         self._tokenizer = tokenizer
         self._batch = batch
-        self._grammars: dict[str, Grammar] = {}
+        self._grammars = Grammars(tokenizer)
 
     @classmethod
     def of(cls, model: str | Path, batch: int = BATCH) -> LocalDecoder:
@@ -51,7 +51,7 @@ class LocalDecoder(Decoder):
             texts = sample_tokens(
                 self._model,
                 [prompt_tokens(brief, self._tokenizer) for brief in some],
-                [self._grammar(brief) for brief in some],
+                [self._grammars.of(brief.space) for brief in some],
                 temperature=temperature,
                 generator=generator,
             )
@@ -59,13 +59,7 @@ class LocalDecoder(Decoder):
         return drafts
 
     def count_tokens(self, messages: Messages) -> int:
-        return len(message_tokens(messages, self._tokenizer))
-
-    def _grammar(self, brief: Brief) -> Grammar:
-        key = brief.space.fingerprint
-        if key not in self._grammars:
-            self._grammars[key] = Grammar(brief.space.schema(), self._tokenizer)
-        return self._grammars[key]
+        return count_tokens(messages, self._tokenizer)
 
 
 def prompt_tokens(brief: Brief, tokenizer: Any) -> list[int]:
@@ -84,6 +78,11 @@ def message_tokens(messages: Messages, tokenizer: Any) -> list[int]:
         enable_thinking=False,
     )
     return [int(token) for token in found]
+
+
+def count_tokens(messages: Messages, tokenizer: Any) -> int:
+    """How many tokens of a model a brief has."""
+    return len(message_tokens(messages, tokenizer))
 
 
 def text_of(tokens: Sequence[int], tokenizer: Any) -> str:

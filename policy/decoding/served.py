@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from datachef.core.errors import DatachefError, MissingPackageError
+from datachef.core.errors import DatachefError
+from datachef.core.openai_client import TIMEOUT, openai_client
 from datachef.policy.decoding.asking import (
     ATTEMPTS,
     MAX_TOKENS,
@@ -35,7 +36,7 @@ class ServedDecoder(AskingDecoder):
         attempts: int = ATTEMPTS,
         at_once: int = 64,
         retries: int = 4,
-        timeout: float = 600.0,
+        timeout: float = TIMEOUT,
         extra: Mapping[str, Any] = EXTRA,
     ) -> None:
         """`base_url` ends with /v1, and `model` is the name that the server knows it by.
@@ -46,25 +47,11 @@ class ServedDecoder(AskingDecoder):
         `MissingPackageError` without the package `openai`.
         """
         super().__init__(model, max_tokens=max_tokens, attempts=attempts)
-        try:
-            import openai
-        except ImportError as error:
-            raise MissingPackageError(
-                "openai", "datachef[llm]", "a policy behind a server"
-            ) from error
         self._url = base_url
         self._at_once = at_once
         self._extra = dict(extra)
-        self._client = openai.OpenAI(
-            base_url=base_url,
-            api_key=api_key or "unused",
-            timeout=timeout,
-            max_retries=retries,
-            # The package would add these from variables that were set for another service.
-            default_headers={
-                "OpenAI-Organization": openai.Omit(),  # type: ignore[dict-item]
-                "OpenAI-Project": openai.Omit(),  # type: ignore[dict-item]
-            },
+        self._client = openai_client(
+            base_url, api_key, "a policy behind a server", retries=retries, timeout=timeout
         )
 
     def ask(self, questions: Sequence[Question], temperature: float) -> list[Answer]:

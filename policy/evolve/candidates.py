@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from datachef.core.reward import Score
 from datachef.policy.assignment import Assignment
 from datachef.policy.decoding.local import LocalDecoder
 from datachef.policy.objective import Call, recipe_key
-from datachef.policy.selection import best_different
+from datachef.policy.selection import best_different, firsts
 from datachef.policy.space import RandomChooser
 from datachef.policy.training.log import Logged
 from datachef.policy.training.settings import TrainSettings
@@ -36,12 +36,10 @@ def worth_measuring(calls: Sequence[Call], known: Collection[bytes], count: int)
     return first + best_different(rest, SPARE * count)
 
 
-def passing(calls: Sequence[Call]) -> Iterator[Call]:
+def passing(calls: Sequence[Call]) -> list[Call]:
     """The calls that passed all gates, each recipe once, in their order."""
-    once = {recipe_key(call.recipe): call for call in reversed(calls)}
-    for call in calls:
-        if once.get(recipe_key(call.recipe)) is call and not call.score.gate:
-            yield call
+    once = firsts((recipe_key(call.recipe), call) for call in calls)
+    return [call for call in once if not call.score.gate]
 
 
 def drawn(assignment: Assignment, seed: int, count: int) -> list[dict[str, Any]]:

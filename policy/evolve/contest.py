@@ -21,14 +21,7 @@ from datachef.policy.evolve.records import Contender, Round, Trial
 from datachef.policy.evolve.settings import PERSON, POLICY, EvolveSettings
 from datachef.policy.evolve.state import Teller
 from datachef.policy.objective import Call, Objective, Recipe, plain_recipe, recipe_key
-from datachef.policy.search import (
-    EvolutionarySearch,
-    RandomSearch,
-    Search,
-    SourceBaselines,
-    TpeSearch,
-    run_search,
-)
+from datachef.policy.search import SEARCHES, Search, run_search
 from datachef.policy.search.listed import ListedSearch
 
 # Reward calls of a search before it is told how far it came; a multiple of a batch.
@@ -140,14 +133,7 @@ class Contest:
         space, seed = self._assignment.space, self._settings.train.seed
         if method == PERSON:
             return ListedSearch(_unbound(plain_recipe(path)) for path in self._settings.persons)
-        searches: dict[str, Any] = {
-            "sources": lambda: SourceBaselines(space),
-            "random": lambda: RandomSearch(space, seed),
-            "tpe": lambda: TpeSearch(space, seed),
-            "evolution": lambda: EvolutionarySearch(space, seed),
-        }
-        search: Search = searches[method]()
-        return search
+        return SEARCHES[method](space, seed)
 
 
 def _unbound(recipe: Recipe) -> dict[str, Any]:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import orjson
 
 from datachef.core import document
+from datachef.core.interval import mean_interval
 from datachef.core.run.store import write_atomically
 from datachef.policy.assignment import Assignment
 from datachef.policy.evolve.loop import Result
 from datachef.policy.evolve.markdown import to_markdown
 from datachef.policy.evolve.records import Contender, Fidelity, Trial
 from datachef.policy.evolve.spending import evaluations
-from datachef.policy.search.interval import mean_interval
 
 BEST = 5
 
@@ -84,11 +82,7 @@ def _measured(trial: Trial) -> dict[str, Any]:
 def _kept(rank: int, trial: Trial, assignment: Assignment, output: Path) -> str:
     """Writes a recipe so that `chef run` takes it as it is; its path in the output."""
     file = output / "best" / f"{rank}-{trial.name}.yaml"
-    bound = {
-        "task": os.path.relpath(assignment.task, file.parent),
-        "pool": os.path.relpath(assignment.pool, file.parent),
-    }
-    data = {"name": trial.name, **bound, **{k: v for k, v in trial.recipe.items() if k != "name"}}
+    data = assignment.bound(trial.recipe, trial.name, file.parent)
     write_atomically(file, document.dump(data).encode())
     return str(file.relative_to(output))
 
@@ -112,13 +106,8 @@ def _as_chosen(result: Result) -> dict[str, Any] | None:
 
 def spearman(left: Sequence[float], right: Sequence[float]) -> float:
     """The rank correlation; 0 where one side does not vary."""
-    one, other = _ranks(left), _ranks(right)
-    x, y = [v - fmean(one) for v in one], [v - fmean(other) for v in other]
-    scale = (sum(v * v for v in x) * sum(v * v for v in y)) ** 0.5
-    return sum(a * b for a, b in zip(x, y, strict=True)) / scale if scale else 0.0
+    from scipy.stats import spearmanr
 
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    """Equal values share the mean of their ranks."""
-    ordered = sorted(values)
-    return [ordered.index(v) + (ordered.count(v) - 1) / 2 for v in values]
+    if len(set(left)) < 2 or len(set(right)) < 2:
+        return 0.0
+    return float(spearmanr(left, right).statistic)

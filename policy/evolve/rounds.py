@@ -47,7 +47,7 @@ class Rounds:
             with self._objective("") as objective:
                 objective.score_all(drawn(self._assignment, self._seed(0), DRAWN * count))
                 calls = objective.calls
-        fit = list(passing(calls))
+        fit = passing(calls)
         found = self._measured(fit, [], self._settings.measured_first)
         return self._finished(0, 0, len(calls), "", [], found)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -20,6 +20,7 @@ from datachef.core.run.tokens import TokenCounter
 from datachef.core.signals import measure
 from datachef.core.source import RawRow, SourceError
 from datachef.core.survey import Survey
+from datachef.policy.prompt.spread import spread
 
 QUANTILES = (0.1, 0.5, 0.9)
 EXAMPLES = 2
@@ -28,7 +29,6 @@ Quantiles = tuple[float, float, float]
 Example = Mapping[str, str]
 Refuses = Callable[[Iterable[str]], bool]
 
-_PACKED = (".gz", ".zst", ".parquet")
 # Of whole files smaller than this, however their rows are spelled, the sample has every row.
 _SURELY_READ = SAMPLE_BYTES // 4
 
@@ -115,9 +115,8 @@ def _rows(survey: Survey, rows: Sequence[Mapping[str, Any]]) -> tuple[int | None
         return _taken(survey, len(rows)), False
     if any(unit.size == 0 for unit in survey.units):
         return _taken(survey, None), False
-    packed = any(unit.name.endswith(_PACKED) for unit in survey.units)
-    size = len(zlib.compress(lines)) if packed else len(lines)
-    return _taken(survey, round(survey.size * len(rows) / size)), packed
+    size = len(zlib.compress(lines)) if survey.packed else len(lines)
+    return _taken(survey, round(survey.size * len(rows) / size)), survey.packed
 
 
 def _taken(survey: Survey, rows: int | None) -> int | None:
@@ -159,19 +158,13 @@ def _examples(
     survey: Survey, rows: Sequence[Mapping[str, Any]], refuses: Refuses
 ) -> tuple[Example, ...]:
     found: list[Example] = []
-    for row in _spread(rows):
+    for row in spread(rows):
         example = _example(survey, row)
         if example and not refuses(example.values()) and example not in found:
             found.append(example)
         if len(found) == EXAMPLES:
             break
     return tuple(found)
-
-
-def _spread(rows: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """The first row, the one in the middle, and the others in case these are no examples."""
-    middle = len(rows) // 2
-    yield from (rows[index] for index in dict.fromkeys((0, middle, *range(len(rows)))))
 
 
 def _example(survey: Survey, row: Mapping[str, Any]) -> Example:

@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from datachef.core.benchmark import BenchmarkItem, read_benchmark
-from datachef.core.task import Budget, Task
+from datachef.core.benchmark import read_benchmark
+from datachef.core.task import SCORED_BY, Budget, Task
 from datachef.policy.prompt.guard import BenchmarkGuard
 from datachef.policy.prompt.quoting import named, quoted
 from datachef.policy.prompt.sources import quoted_texts
+from datachef.policy.prompt.spread import spread
 
 EXAMPLES = 2
 INSTRUCTION_CHARACTERS = 2_000
-
-_METRICS = {
-    "number_match": "the last number in the answer must be the right one",
-    "exact_match": "the answer must be the expected text",
-    "multiple_choice": "the answer must name the right option",
-    "label": "the answer must name the right label",
-    "yes_no": "the answer must say yes or no, whichever is right",
-    "unit_tests": "the answer is code that must pass unit tests",
-    "math_match": "the final expression must equal the right one",
-    "number_tolerance": "the last number in the answer must be within 5 % of the right one",
-}
 
 
 def task_block(task: Task) -> str:
     """The instruction and the protocol."""
     instruction = quoted(task.instruction.strip(), INSTRUCTION_CHARACTERS)
-    about = f"; {_METRICS[task.metric]}" if task.metric in _METRICS else ""
     lines = [f"instruction: {instruction}"] if task.instruction.strip() else []
     place = Path(task.base_model)
     lines += [
         f"base model: {named(place.name if place.is_absolute() else task.base_model)}",
-        f"metric: {task.metric}{about}",
+        f"metric: {task.metric}; {SCORED_BY[task.metric]}",
         "protocol: your recipe makes a training corpus of the sources; the base model is fine-tuned"
         " on it and asked the questions of a benchmark that it has not seen, and the recipe scores"
         " by how probable the right answers have become. Rows with questions of the benchmark are"
@@ -49,7 +37,7 @@ def task_examples(task: Task, guard: BenchmarkGuard) -> list[str]:
     too. Raises `DatachefError` where the split cannot be read."""
     items = read_benchmark(task.examples) if task.examples is not None else []
     found: list[str] = []
-    for item in _spread(items):
+    for item in spread(items):
         if len(found) == EXAMPLES:
             break
         if item.prompt.strip() and not guard.refuses([item.prompt, item.answer]):
@@ -60,11 +48,3 @@ def task_examples(task: Task, guard: BenchmarkGuard) -> list[str]:
 def size_of(budget: Budget) -> str:
     """The budget in its unit, with all its digits."""
     return f"{budget.rows} rows" if budget.tokens is None else f"{budget.tokens} tokens"
-
-
-def _spread(items: Sequence[BenchmarkItem]) -> list[BenchmarkItem]:
-    """The first one, the one in the middle, and the others in case these cannot be shown."""
-    middle = len(items) // 2
-    return (
-        [items[index] for index in dict.fromkeys((0, middle, *range(len(items))))] if items else []
-    )

@@ -17,7 +17,7 @@ class Search(ABC):
     def ask(self, count: int) -> list[dict[str, Any]]:
         """`count` recipes to score next; fewer, and in the end none, where a search runs out."""
 
-    def tell(self, recipes: Sequence[Recipe], scores: Sequence[Score]) -> None:  # noqa: B027
+    def tell(self, recipes: Sequence[Recipe], scores: Sequence[Score]) -> None:  # noqa: B027 - most do not learn
         """What the reward said of recipes that were asked for; nothing to most that do not learn.
 
         Recipes may come in any order, each of them once.

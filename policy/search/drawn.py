@@ -6,10 +6,8 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
-import orjson
-
 from datachef.core.reward import Score
-from datachef.policy.objective import Recipe
+from datachef.policy.objective import Recipe, recipe_key
 from datachef.policy.search.base import Search
 from datachef.policy.space import RecipeSpace
 
@@ -41,9 +39,6 @@ class DrawnSearch(Search, Generic[Origin]):
     def learn(self, origin: Origin, value: float) -> None:
         """Takes in the value of a draft that was proposed."""
 
-    def forget(self, origin: Origin) -> None:
-        """Takes back a draft that is not proposed, being a repeat."""
-
     def ask(self, count: int) -> list[dict[str, Any]]:
         return [self._proposed() for _ in range(count)]
 
@@ -58,10 +53,9 @@ class DrawnSearch(Search, Generic[Origin]):
         for left in reversed(range(TRIES)):
             draft, origin = self.draw()
             recipe = self.space.recipe(draft, name)
-            content = orjson.dumps({**recipe, "name": None}, option=orjson.OPT_SORT_KEYS)
-            if content not in self._seen or not left:
+            key = recipe_key(recipe)
+            if key not in self._seen or not left:
                 break
-            self.forget(origin)
-        self._seen.add(content)
+        self._seen.add(key)
         self._pending[name] = origin
         return recipe

@@ -29,7 +29,8 @@ class TpeSearch(DrawnSearch["Trial"]):
         super().__init__(space, "tpe")
         self._optuna = _optuna()
         with self._quiet():
-            # The constant liar keeps recipes of one batch apart.
+            # The constant liar takes a trial without a value for a bad one, be it of this batch or
+            # a repeat that is never scored: the next draw goes elsewhere.
             sampler = self._optuna.samplers.TPESampler(
                 multivariate=joint, group=joint, constant_liar=True, seed=seed
             )
@@ -43,10 +44,6 @@ class TpeSearch(DrawnSearch["Trial"]):
     def learn(self, origin: Trial, value: float) -> None:
         with self._quiet():
             self._study.tell(origin, value)
-
-    def forget(self, origin: Trial) -> None:
-        with self._quiet():
-            self._study.tell(origin, state=self._optuna.trial.TrialState.FAIL)
 
     @contextmanager
     def _quiet(self) -> Iterator[None]:

@@ -45,7 +45,8 @@ def draft_of(
         assert isinstance(choice, Choice)
         draft["budget"] = max(choice.values) if share is None else share
     draft |= _stepped(root, recipe, "", silent)
-    return _arranged(root, draft)  # type: ignore[no-any-return]
+    arranged: dict[str, Any] = _arranged(root, draft)
+    return arranged
 
 
 def _stepped(record: Record, data: Mapping[str, Any], where: str, silent: Silent) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import torch
 
 from datachef.core.errors import DatachefError
 from datachef.policy.brief import Brief, Messages
-from datachef.policy.decoding.local import message_tokens, prompt_tokens
-from datachef.policy.grammar import Decision, Grammar, Tokens
+from datachef.policy.decoding.local import count_tokens, prompt_tokens
+from datachef.policy.grammar import Decision, Grammar, Grammars, Tokens
 
 # Recipes of about one step, whose decisions are asked for several times.
 REMEMBERED = 4_096
@@ -41,9 +41,8 @@ class Book:
 
     def __init__(self, tokenizer: Any, *, jumps: bool = True) -> None:
         self._tokenizer = tokenizer
-        self._jumps = jumps
         self._briefs: dict[tuple[int, ...], Brief] = {}
-        self._grammars: dict[str, Grammar] = {}
+        self._grammars = Grammars(tokenizer, jumps=jumps)
         self._decisions: OrderedDict[tuple[tuple[int, ...], tuple[int, ...]], list[Decision]] = (
             OrderedDict()
         )
@@ -56,7 +55,7 @@ class Book:
 
     def count_tokens(self, messages: Messages) -> int:
         """How many tokens of the model a brief has."""
-        return len(message_tokens(messages, self._tokenizer))
+        return count_tokens(messages, self._tokenizer)
 
     def brief(self, prompt: Sequence[int]) -> Brief:
         """The brief that reads so. Raises `DatachefError` for one that was never entered."""
@@ -67,12 +66,7 @@ class Book:
 
     def grammar(self, prompt: Sequence[int]) -> Grammar:
         """The grammar of what may be written for a brief, compiled once."""
-        space = self.brief(prompt).space
-        if space.fingerprint not in self._grammars:
-            self._grammars[space.fingerprint] = Grammar(
-                space.schema(), self._tokenizer, jumps=self._jumps
-            )
-        return self._grammars[space.fingerprint]
+        return self._grammars.of(self.brief(prompt).space)
 
     def decisions(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, start: int

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,10 +28,10 @@ from datachef.core.language_models.checkpoint import (
     replacing,
 )
 from datachef.policy.assignment import Assignment
-from datachef.policy.brief import Brief, Messages
+from datachef.policy.brief import Brief
 from datachef.policy.decoding.base import Draft
-from datachef.policy.decoding.local import message_tokens, prompt_tokens
-from datachef.policy.grammar import Grammar, written
+from datachef.policy.decoding.local import count_tokens, prompt_tokens
+from datachef.policy.grammar import Grammar, Grammars, written
 from datachef.policy.objective import Objective, plain_recipe
 from datachef.policy.space import RandomChooser
 from datachef.policy.training.adapters import adapters
@@ -53,11 +54,14 @@ def cold_start(
         return model if cold is None else folder
     with quiet(offline=is_local(model)):
         tokenizer = load_tokenizer(model)
+        grammars = Grammars(tokenizer)
         rows: list[dict[str, Any]] = []
         for assignment, objective in zip(assignments, objectives, strict=True):
             drafts = _drafts(settings, cold, assignment, objective)
             pairs = _relabelled(settings, assignment, drafts, tokenizer)
-            rows += [_row(brief, draft, tokenizer) for brief, draft in pairs]
+            rows += [
+                _row(brief, draft, grammars.of(brief.space), tokenizer) for brief, draft in pairs
+            ]
         if not rows:
             raise DatachefError("the cold start has no recipes", "name some, or draw some")
         random.Random(settings.seed).shuffle(rows)
@@ -91,22 +95,18 @@ def _relabelled(
     settings: TrainSettings, assignment: Assignment, drafts: Sequence[Draft], tokenizer: Any
 ) -> Iterator[tuple[Brief, Draft]]:
     """Each draft with a brief that it fits."""
-
-    def count_tokens(messages: Messages) -> int:
-        return len(message_tokens(messages, tokenizer))
-
+    counting = partial(count_tokens, tokenizer=tokenizer)
     rng = random.Random(f"relabel {settings.seed}")
     for draft in drafts:
         space = assignment.space
         if settings.subsets is not None:
             space = part_of(space, settings.subsets, rng, needed=_names(draft))
-        brief = assignment.brief(count_tokens, settings.prompt_tokens, space)
+        brief = assignment.brief(counting, settings.prompt_tokens, space)
         yield brief, space.draft(space.recipe(draft, "relabelled"), draft.get("budget"))
 
 
-def _row(brief: Brief, draft: Draft, tokenizer: Any) -> dict[str, list[int]]:
+def _row(brief: Brief, draft: Draft, grammar: Grammar, tokenizer: Any) -> dict[str, list[int]]:
     """A text for TRL's trainer, which learns the decisions of the draft alone."""
-    grammar = Grammar(brief.space.schema(), tokenizer)
     prompt, text = prompt_tokens(brief, tokenizer), grammar.spell(written(draft))
     decided = [0] * len(text)
     for decision in grammar.decisions(text):

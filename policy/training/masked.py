@@ -20,6 +20,8 @@ from datachef.policy.grammar import lark
 from datachef.policy.training.book import Book
 
 
+# What the mixins call of TRL's trainers, by `super()` or `self`, no type checker can see: hence the
+# types that are ignored here and in PPO.
 class MaskedPolicy:
     """Mixed into `GRPOTrainer` or `RLOOTrainer`, before it. `book` knows the grammar of every
     brief of the data set."""

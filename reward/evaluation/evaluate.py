@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 from datachef.core.benchmark import BenchmarkItem, read_benchmark
 from datachef.core.errors import DatachefError
 from datachef.core.formats import RowError, fill
+from datachef.core.interval import mean_interval
 from datachef.core.task import BenchmarkFile, Task
 from datachef.reward.evaluation.bits import BitsPerByte, bits_per_byte
 from datachef.reward.evaluation.training import Training, fine_tune
@@ -117,13 +118,7 @@ def summary(
             hint=f"there are: {', '.join(known)}" if known else "measure at least one seed",
         )
     values = [measurement.scores[score] for measurement in measurements]
-    mean, count = fmean(values), len(values)
-    if count == 1:
-        return Summary(mean, None, 1)
-    from scipy.stats import t
-
-    half = float(t.ppf((1 + coverage) / 2, count - 1)) * stdev(values) / count**0.5
-    return Summary(mean, (mean - half, mean + half), count)
+    return Summary(fmean(values), mean_interval(values, coverage), len(values))
 
 
 def gold_items(task: Task) -> list[BenchmarkItem]:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
-from statistics import fmean, stdev
+from statistics import fmean
 
-from datachef.core.errors import MissingPackageError
+from datachef.core.interval import mean_interval
 from datachef.reward.history.measured import Measured, canonical
-
-CONFIDENCE = 0.95
 
 # Measurements of different tasks, base models or training say nothing of one another.
 Setting = tuple[str, str, str]
@@ -84,24 +81,11 @@ def setting_of(measured: Measured) -> Setting:
     return (measured.task_key, measured.base_model, canonical(measured.training).decode())
 
 
-def interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """The 95% interval of the mean by Student's t; None for fewer than two values."""
-    if len(values) < 2:
-        return None
-    try:
-        from scipy.stats import t
-    except ImportError:
-        raise MissingPackageError("scipy", "datachef[reward]", "an interval over seeds") from None
-    mean, count = fmean(values), len(values)
-    half = float(t.ppf((1 + CONFIDENCE) / 2, count - 1)) * stdev(values) / sqrt(count)
-    return (mean - half, mean + half)
-
-
 def standing_of(measurements: Sequence[Measured]) -> Standing:
     """What measurements of one recipe, made in one way, say together."""
     scores = [measured.score for measured in measurements]
     names = sorted(set.intersection(*(set(measured.scores) for measured in measurements)))
-    bounds = interval(scores)
+    bounds = mean_interval(scores)
     return Standing(
         mean=fmean(scores),
         interval=(max(bounds[0], 0.0), min(bounds[1], 1.0)) if bounds else None,
@@ -117,4 +101,4 @@ def _difference(first: Standing, second: Standing) -> Difference | None:
     if not seeds:
         return None
     gains = [of_second[seed] - of_first[seed] for seed in seeds]
-    return Difference(first, second, fmean(gains), interval(gains), len(seeds))
+    return Difference(first, second, fmean(gains), mean_interval(gains), len(seeds))

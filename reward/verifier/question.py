@@ -9,7 +9,7 @@ from typing import Any
 
 from datachef.core.benchmark import BenchmarkItem
 from datachef.core.prompts import render
-from datachef.core.task import Task
+from datachef.core.task import SCORED_BY, Task
 from datachef.reward.verifier.row import Row
 
 EXAMPLES = 2
@@ -56,17 +56,6 @@ Answer with JSON and nothing else: \
 "class": "invalid, format, incorrect, task_mismatch or pass"}
 """
 
-_METRICS = {
-    "number_match": "the last number in the answer must be the right one",
-    "exact_match": "the answer must be the expected text",
-    "multiple_choice": "the answer must name the right option",
-    "label": "the answer must name the right label",
-    "yes_no": "the answer must say yes or no, whichever is right",
-    "unit_tests": "the answer is code that must pass unit tests",
-    "math_match": "the final expression must equal the right one",
-    "number_tolerance": "the last number in the answer must be within 5 % of the right one",
-}
-
 
 class Question:
     """Asks about rows for one task.
@@ -79,7 +68,7 @@ class Question:
         shown = [(item.prompt, item.answer) for item in examples[:EXAMPLES]]
         self._values: Mapping[str, Any] = {
             "task": task.instruction or task.name,
-            "metric": _METRICS[task.metric],
+            "metric": SCORED_BY[task.metric],
             "examples": [
                 {
                     "question": shortened(question, LONGEST_EXAMPLE, "..."),
