@@ -65,8 +65,8 @@ def _show(described: dict[str, Any]) -> None:
 
     out = console()
     facts = f"{described['op']} ({described['shape']}, version {described['version']})"
-    out.print(f"{facts} from {described['package']}\n", markup=False)
-    out.print(f"{described['description']}\n", markup=False)
+    out.print(f"{facts} from {described['package']}\n")
+    out.print(f"{described['description']}\n")
     table = Table("parameter", "type", "default", "range", "meaning")
     for name, schema in described["parameters"].items():
         table.add_row(
@@ -78,7 +78,7 @@ def _show(described: dict[str, Any]) -> None:
         )
     out.print(table)
     if described["reasons"]:
-        out.print(f"drops rows as: {', '.join(described['reasons'])}", markup=False)
+        out.print(f"drops rows as: {', '.join(described['reasons'])}")
 
 
 def _type(schema: dict[str, Any]) -> str:

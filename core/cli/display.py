@@ -35,8 +35,8 @@ def ledger_table(entries: list[Mapping[str, Any]]) -> Any:
         table.add_column(name, justify="right")
     for entry in entries:
         table.add_row(
-            Text(entry["path"]),
-            Text(entry["op"]),
+            entry["path"],
+            entry["op"],
             f"{entry['rows_in']:,}",
             f"{entry['rows_out']:,}",
             f"{entry['tokens']:,}" if entry["tokens"] else "",

@@ -18,6 +18,7 @@ EXTRAS = {
     "ray": "ray",
     "reward": "lightgbm",
     "evaluate": "lm_eval",
+    "policy": "optuna",
 }
 
 

@@ -26,7 +26,7 @@ class ProgressBar(RunObserver):
 
     def __init__(self) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=16),
             DownloadColumn(),
             TransferSpeedColumn(),

@@ -70,8 +70,8 @@ def _show(result: Any) -> None:
     )
     for source, fields in result.ignored_fields.items():
         names = ", ".join(f"{name} ({count:,})" for name, count in sorted(fields.items()))
-        out.print(f"left out of {source}, not in its first rows: {names}", markup=False)
-    out.print(str(result.folder), soft_wrap=True, markup=False)
+        out.print(f"left out of {source}, not in its first rows: {names}")
+    out.print(str(result.folder), soft_wrap=True)
 
 
 def report(

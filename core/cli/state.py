@@ -48,9 +48,12 @@ def print_json(data: Any) -> None:
 
 
 def console(*, errors: bool = False) -> Any:
-    """A rich console; wide enough for tables where nobody is looking."""
+    """A rich console; wide enough for tables where nobody is looking.
+
+    Text is printed as it is: `[hf]` and `:key:` come from files and packages, never from us.
+    """
     from rich.console import Console
 
     stream = sys.stderr if errors else sys.stdout
     width = None if stream.isatty() else 120
-    return Console(stderr=errors, width=width, highlight=False, soft_wrap=False)
+    return Console(stderr=errors, width=width, highlight=False, markup=False, emoji=False)

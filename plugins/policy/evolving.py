@@ -86,10 +86,9 @@ def _require_packages(settings: EvolveSettings) -> None:
 
 def _show(report: dict[str, Any], output: Path) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     out = console()
-    out.print(f"{report['rounds']} rounds; it ended because {report['ended']}", markup=False)
+    out.print(f"{report['rounds']} rounds; it ended because {report['ended']}")
     if report["methods"]:
         table = Table(header_style="bold")
         table.add_column("method")
@@ -97,7 +96,7 @@ def _show(report: dict[str, Any], output: Path) -> None:
             table.add_column(name, justify="right")
         for one in sorted(report["methods"], key=lambda one: -(one["score"] or 0)):
             table.add_row(
-                Text(one["method"]), f"{one['calls']:,}", f"{one['value']:.4f}",
+                one["method"], f"{one['calls']:,}", f"{one['value']:.4f}",
                 _number(one["score"]), _interval(one["interval"]), _number(one["bits_per_byte"]),
             )  # fmt: skip
         out.print(table)
@@ -108,8 +107,8 @@ def _show(report: dict[str, Any], output: Path) -> None:
                 f"{found['recipes']} recipes"
             )
     for best in report["best"]:
-        out.print(f"{best['score']:.4f}  {output / best['file']}", markup=False, soft_wrap=True)
-    out.print(str(output / "report.md"), markup=False, soft_wrap=True)
+        out.print(f"{best['score']:.4f}  {output / best['file']}", soft_wrap=True)
+    out.print(str(output / "report.md"), soft_wrap=True)
 
 
 def _number(value: float | None) -> str:

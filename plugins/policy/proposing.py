@@ -159,7 +159,6 @@ def _written(
 
 def _show(found: list[dict[str, Any]]) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     from datachef.plugins.reward.scoring import interval
 
@@ -171,7 +170,7 @@ def _show(found: list[dict[str, Any]]) -> None:
     for one in found:
         predicted = "" if one["predicted"] is None else f"{one['predicted']:.4f}"
         table.add_row(
-            Text(one["path"]), f"{one['value']:.4f}", one["gate"] or predicted,
-            interval(one["interval"]), Text(", ".join(one["sources"])),
+            one["path"], f"{one['value']:.4f}", one["gate"] or predicted,
+            interval(one["interval"]), ", ".join(one["sources"]),
         )  # fmt: skip
     console().print(table)

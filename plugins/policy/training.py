@@ -48,7 +48,7 @@ def train(
     if dry_run:
         for each in assignments:
             size = f"{len(each.space.surveys)} sources, {len(each.space.operators)} operators"
-            console().print(f"{each.name}: {size}", markup=False)
+            console().print(f"{each.name}: {size}")
         return
     from datachef.core.language_models.packages import training_package
     from datachef.policy.objective import Objective
@@ -83,7 +83,7 @@ def train(
         print_json({"checkpoint": str(checkpoint), "best": [_plain(row) for row in _best(log)]})
         return
     _show(log)
-    console().print(str(checkpoint), markup=False, soft_wrap=True)
+    console().print(str(checkpoint), soft_wrap=True)
 
 
 def _tell(step: int, mean: float) -> None:
@@ -112,7 +112,6 @@ def _show(log: list[Logged]) -> None:
     from statistics import fmean
 
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(header_style="bold")
     table.add_column("task")
@@ -125,6 +124,6 @@ def _show(log: list[Logged]) -> None:
             for step in (rows[0].step, rows[-1].step)
         )
         table.add_row(
-            Text(best.task), f"{len(rows):,}", f"{first:.4f}", f"{last:.4f}", f"{best.value:.4f}"
+            best.task, f"{len(rows):,}", f"{first:.4f}", f"{last:.4f}", f"{best.value:.4f}"
         )
     console().print(table)

@@ -85,7 +85,6 @@ def evaluate(
 
 def _show(found: list[list[Measured]]) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     from datachef.reward.history import standing_of
 
@@ -97,7 +96,7 @@ def _show(found: list[list[Measured]]) -> None:
     for one in found:
         standing = standing_of(one)
         table.add_row(
-            Text(standing.first.recipe_name), str(len(one)), f"{standing.mean:.4f}",
+            standing.first.recipe_name, str(len(one)), f"{standing.mean:.4f}",
             interval(standing.interval),
             *(f"{standing.scores[name]:.4f}" if name in standing.scores else "" for name in shown),
         )  # fmt: skip

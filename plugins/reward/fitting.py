@@ -62,14 +62,13 @@ def fit(
 
 def _show(report: FitReport) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(header_style="bold")
     table.add_column("predicted")
     for name in ("recipes", "rank correlation", "top-1 regret", "coverage", "noise"):
         table.add_column(name, justify="right")
     for task, found in report.by_recipe.items():
-        table.add_row(Text(f"recipes of {task}"), *_figures(found), _noise(report.noise[task]))
+        table.add_row(f"recipes of {task}", *_figures(found), _noise(report.noise[task]))
     if report.by_task is not None:
         table.add_row("tasks from the others", *_figures(report.by_task), "")
     console().print(table)

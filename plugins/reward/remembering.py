@@ -35,15 +35,14 @@ def list_(history: HistoryPath = DEFAULT, as_json: AsJson = False) -> None:
         print_json([asdict(measured) for measured in found])
         return
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(header_style="bold")
     for name in ("id", "task", "recipe", "base model", "seed", "score", "tokens", "time"):
         table.add_column(name, justify="left" if name in _WORDS else "right")
     for measured in found:
         table.add_row(
-            str(measured.id), Text(measured.task), Text(measured.recipe_name),
-            Text(measured.base_model), str(measured.seed), f"{measured.score:.4f}",
+            str(measured.id), measured.task, measured.recipe_name,
+            measured.base_model, str(measured.seed), f"{measured.score:.4f}",
             f"{measured.corpus.get('tokens', 0):,}", f"{measured.seconds:.0f} s",
         )  # fmt: skip
     console().print(table)
@@ -92,7 +91,6 @@ def compare(
         console().print(
             f"{apart.second.first.recipe_name} is {apart.mean:+.4f} beside "
             f"{apart.first.first.recipe_name} over {apart.seeds} seeds {interval(apart.interval)}",
-            markup=False,
         )
 
 
@@ -140,14 +138,13 @@ def _standing(standing: Standing) -> dict[str, Any]:
 
 def _show(standings: Any) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(header_style="bold")
     for name in ("recipe", "base model", "seeds", "score", "interval"):
         table.add_column(name, justify="left" if name in _WORDS else "right")
     for standing in standings:
         table.add_row(
-            Text(standing.first.recipe_name), Text(standing.first.base_model),
+            standing.first.recipe_name, standing.first.base_model,
             str(len(standing.measurements)), f"{standing.mean:.4f}", interval(standing.interval),
         )  # fmt: skip
     console().print(table)

@@ -103,7 +103,6 @@ def score(
 
 def _rank(recipes: list[Path], assessed: list[Assessment]) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(header_style="bold")
     for name in ("recipe", "value", "predicted", "interval", "stopped by"):
@@ -112,30 +111,28 @@ def _rank(recipes: list[Path], assessed: list[Assessment]) -> None:
     for path, found in pairs:
         result = found.score
         table.add_row(
-            Text(str(path)),
+            str(path),
             f"{result.value:.4f}",
             "" if result.predicted is None else f"{result.predicted:.4f}",
             interval(result.interval),
-            Text(f"{result.gate}: {result.reasons[0]}" if result.gate else ""),
+            f"{result.gate}: {result.reasons[0]}" if result.gate else "",
         )
     console().print(table)
 
 
 def _explain(path: Path, reward: RecipeReward, found: Assessment, contributions: list[Any]) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     out = console()
     result = found.score
     if result.gate:
-        out.print(f"{path}: {result.value:.4f}, stopped at the gate {result.gate}", markup=False)
+        out.print(f"{path}: {result.value:.4f}, stopped at the gate {result.gate}")
         for reason in result.reasons:
-            out.print(f"  {reason}", markup=False, soft_wrap=True)
+            out.print(f"  {reason}", soft_wrap=True)
     else:
         out.print(
             f"{path}: {result.value:.4f} = predicted {result.predicted:.4f} less the uncertainty "
             f"{result.uncertainty:.4f}; {interval(result.interval)}",
-            markup=False,
         )
         if not reward.measured:
             out.print("nothing was measured for this task yet: the prediction is a guess")
@@ -148,13 +145,13 @@ def _explain(path: Path, reward: RecipeReward, found: Assessment, contributions:
         for part in contributions:
             without = part.without
             shown = f"stopped: {without.gate}" if without.gate else f"{without.value:.4f}"
-            added.add_row(Text(part.path), Text(part.what), f"{part.effect:+.4f}", shown)
+            added.add_row(part.path, part.what, f"{part.effect:+.4f}", shown)
         out.print(added)
     table = Table(header_style="bold")
     for name in ("part", "value", "what it is"):
         table.add_column(name, justify="left" if name in _WORDS else "right")
     for name, shown, meaning in _parts(found):
-        table.add_row(Text(name), shown, Text(meaning))
+        table.add_row(name, shown, meaning)
     out.print(table)
 
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from datachef.core import document
 from datachef.core.host import Host
 from datachef.plugins.policy.evolving import load_evolve_settings
 from datachef.plugins.policy.laboratory import Measuring, RewardLaboratory
@@ -23,9 +20,7 @@ from datachef.policy.evolve.state import State
 from datachef.reward.evaluation import Training, make_tiny
 from datachef.reward.history import History
 
-WORDS = "apple pear plum fig lemon melon grape peach cherry mango".split()  # noqa: SIM905
-COMMAND = [sys.executable, "-m", "datachef.core.cli", "evolve", "evolve.yaml"]
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+EVOLVE = ("evolve", "evolve.yaml")
 LIMITS = {
     "operators": ["exact_dedup", "length_filter", "weighted_mix"], "source_steps": 1,
     "corpus_steps": 1, "values": 2, "weights": [1, 2, 4], "budgets": [0.25, 0.5, 1.0],
@@ -45,63 +40,31 @@ SETTINGS = {
 
 
 @pytest.fixture
-def kitchen(tmp_path: Path) -> Path:
-    """A folder with a task, a pool and an evolve.yaml."""
-    rng = random.Random(1)
-
-    def problem() -> dict[str, str]:
-        have, more, fruit = rng.randint(2, 99), rng.randint(2, 99), rng.choice(WORDS)
-        question = f"Ann has {have} {fruit}s and buys {more}. How many {fruit}s are there?"
-        return {"question": question, "answer": f"There are {have} + {more} = {have + more}."}
-
-    rows: dict[str, list[Any]] = {
-        "test": [problem() for _ in range(20)],
-        "train": [problem() for _ in range(40)],
-        "good": [problem() for _ in range(200)],
-        "odd": [{"text": " ".join(rng.choices(WORDS, k=30))} for _ in range(200)],
-    }
-    for name, content in rows.items():
-        text = "".join(json.dumps(row) + "\n" for row in content)
-        (tmp_path / f"{name}.jsonl").write_text(text)
-    fields = {"prompt": "question", "answer": "answer"}
-    write(tmp_path / "task.yaml", {
-        "name": "fruit", "metric": "number_match", "budget": {"tokens": 6000},
-        "benchmark": {"path": "test.jsonl", **fields},
-        "examples": {"path": "train.jsonl", **fields},
-    })  # fmt: skip
-    write(tmp_path / "pool.yaml", {"sources": {
-        "good": {"path": "good.jsonl", "format": {"prompt": "question", "completion": "answer"}},
-        "odd": {"path": "odd.jsonl", "format": {"text": "text"}},
-    }})  # fmt: skip
-    write(tmp_path / "evolve.yaml", SETTINGS)
-    return tmp_path
-
-
-def write(path: Path, data: dict[str, Any]) -> None:
-    path.write_text(document.dump(data))
+def kitchen(tmp_path: Path, make_kitchen: Callable[..., Any]) -> Any:
+    """A task, a pool and an evolve.yaml."""
+    kitchen = make_kitchen(tmp_path, budget={"tokens": 6000})
+    kitchen.write("evolve.yaml", SETTINGS)
+    return kitchen
 
 
 @pytest.mark.slow
-def test_recipes_evolve_and_a_killed_run_goes_on(kitchen: Path) -> None:
-    prose = [json.loads(row)["text"] for row in (kitchen / "odd.jsonl").read_text().splitlines()]
-    make_tiny(prose, kitchen / "base", seed=0, vocabulary=320, hidden=32, layers=1, tokens=20_000)
-    killed = subprocess.Popen(COMMAND, cwd=kitchen, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
-    while killed.poll() is None and not (kitchen / "run" / "policy" / "checkpoint-1").exists():
+def test_recipes_evolve_and_a_killed_run_goes_on(kitchen: Any) -> None:
+    base, run = kitchen.folder / "base", kitchen.folder / "run"
+    prose = [json.loads(row)["text"] for row in (kitchen.folder / "odd.jsonl").open()]
+    make_tiny(prose, base, seed=0, vocabulary=320, hidden=32, layers=1, tokens=20_000)
+    killed = kitchen.start(*EVOLVE)
+    while killed.poll() is None and not (run / "policy" / "checkpoint-1").exists():
         time.sleep(0.05)
     killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    measured = [m.created for m in History(kitchen / "run" / "history.sqlite").measurements()]
+    killed.communicate()
+    measured = [m.created for m in History(run / "history.sqlite").measurements()]
     assert len(measured) == 5
-    done = subprocess.run(
-        [*COMMAND, "--json"], cwd=kitchen, env=ENVIRONMENT, capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    report = json.loads(done.stdout)
+    report = kitchen.json(*EVOLVE)
     assert report["task"] == "fruit"
     assert (report["rounds"], report["steps"], report["reward_calls"]) == (2, 4, 20 + 2 * (8 + 2))
-    again = History(kitchen / "run" / "history.sqlite").measurements()
+    again = History(run / "history.sqlite").measurements()
     assert [m.created for m in again][:5] == measured, "nothing is measured twice"
-    assert {m.base_model for m in again} == {str(kitchen / "base")}
+    assert {m.base_model for m in again} == {str(base)}
     policy, sources = report["methods"]
     assert (policy["method"], sources["method"]) == ("policy", "sources")
     assert policy["chosen_among"] >= 2
@@ -114,53 +77,49 @@ def test_recipes_evolve_and_a_killed_run_goes_on(kitchen: Path) -> None:
     assert [best["score"] for best in report["best"]] == sorted(
         (best["score"] for best in report["best"]), reverse=True
     )
-    checked = [*COMMAND[:-2], "check", str(kitchen / "run" / report["best"][0]["file"])]
-    assert subprocess.run(checked, check=False, capture_output=True).returncode == 0
-    assert (kitchen / "run" / "progress.png").read_bytes().startswith(b"\x89PNG")
-    shown = (kitchen / "run" / "report.md").read_text()
+    kitchen.chef("check", f"run/{report['best'][0]['file']}")
+    assert (run / "progress.png").read_bytes().startswith(b"\x89PNG")
+    shown = (run / "report.md").read_text()
     assert "| policy | 40 |" in shown
-    assert not list((kitchen / "run").glob("measuring-*"))
+    assert not list(run.glob("measuring-*"))
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "status", "said"),
     [
-        ({"measuring": {"itms": 3}}, "itms"),
-        ({"measuring": {"training": {"epoch": 3}}}, "measuring.training"),
-        ({"budget": {"evaluations": 3}}, "the comparison takes 2"),
-        ({"rounds": 0}, "rounds"),
-        ({"train": {**SETTINGS["train"], "steps": 7}}, "train.steps is not for this file"),
+        ({"measuring": {"itms": 3}}, 1, "itms"),
+        ({"measuring": {"training": {"epoch": 3}}}, 1, "measuring.training"),
+        ({"budget": {"evaluations": 3}}, 2, "the comparison takes 2"),
+        ({"rounds": 0}, 2, "rounds"),
+        ({"train": {**SETTINGS["train"], "steps": 7}}, 2, "train.steps is not for this file"),
         ({"train": {**SETTINGS["train"], "reward": {"options": {"history": "a"}}},
-          "measuring": {"history": "b"}}, "name one history"),
+          "measuring": {"history": "b"}}, 1, "name one history"),
     ],
 )  # fmt: skip
-def test_mistakes_are_told_in_words(kitchen: Path, change: dict[str, Any], said: str) -> None:
-    write(kitchen / "evolve.yaml", {**SETTINGS, **change})
-    done = subprocess.run(
-        COMMAND, cwd=kitchen, env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode in {1, 2}
-    assert "Traceback" not in done.stderr
-    assert said in done.stderr
-    assert not (kitchen / "run").exists()
+def test_mistakes_are_told_in_words(
+    kitchen: Any, change: dict[str, Any], status: int, said: str
+) -> None:
+    kitchen.write("evolve.yaml", {**SETTINGS, **change})
+    assert said in kitchen.chef(*EVOLVE, fails=status).stderr
+    assert not (kitchen.folder / "run").exists()
 
 
-def test_the_history_of_the_reward_is_where_measurements_go(kitchen: Path) -> None:
+def test_the_history_of_the_reward_is_where_measurements_go(kitchen: Any) -> None:
     train = {**SETTINGS["train"], "reward": {"options": {"history": "known.sqlite"}}}
-    write(kitchen / "evolve.yaml", {**SETTINGS, "train": train})
-    settings = load_evolve_settings(kitchen / "evolve.yaml")
-    laboratory = RewardLaboratory(Host(), settings, kitchen, kitchen / "cache")
+    kitchen.write("evolve.yaml", {**SETTINGS, "train": train})
+    settings = load_evolve_settings(kitchen.folder / "evolve.yaml")
+    laboratory = RewardLaboratory(Host(), settings, kitchen.folder, kitchen.folder / "cache")
     # Nothing was measured yet: the reward is the prior, and there is nothing to fit.
-    assert not laboratory.refit(kitchen / "proxy.json")
+    assert not laboratory.refit(kitchen.folder / "proxy.json")
     assert laboratory.fidelity() is None
-    assert not (kitchen / "proxy.json").exists()
+    assert not (kitchen.folder / "proxy.json").exists()
     laboratory.reward(None).close()
 
 
-def test_a_run_is_shown(kitchen: Path) -> None:
+def test_a_run_is_shown(kitchen: Any) -> None:
     from rich.console import Console
 
-    settings = load_evolve_settings(kitchen / "evolve.yaml")
+    settings = load_evolve_settings(kitchen.folder / "evolve.yaml")
     settings = settings.model_copy(
         update={"budget": settings.budget.model_copy(update={"minutes": 2, "reward_calls": 100})}
     )
