@@ -95,7 +95,7 @@ def main() -> None:
         prompt_tokens=PROMPT_TOKENS,
         limits=LIMITS,
         subsets=Subsets(held_out=HELD_OUT),
-        cold_start=ColdStart(random=400),
+        cold_start=ColdStart(drawn=400),
     )
     taught = [assignments[name] for name in seen]
     asked = [objectives[name] for name in seen]

@@ -16,7 +16,7 @@ from datachef.policy.evolve.settings import DRAWN, EvolveSettings
 from datachef.policy.evolve.spending import Spending, evaluations
 from datachef.policy.evolve.state import Teller
 from datachef.policy.objective import Call, Objective, recipe_key
-from datachef.policy.training.cold_start import cold_start
+from datachef.policy.training.cold_start import FOLDER, cold_start
 from datachef.policy.training.log import read_log
 from datachef.policy.training.train import train
 
@@ -57,9 +57,11 @@ class Rounds:
         end = number * self._settings.steps_per_round
         with self._objective(before.fitted) as objective:
             checkpoint = self._trained(objective, before, number, end)
-            asked = logged(read_log(self._settings.train.output), before.step, end)
+            output = self._settings.train.output
+            asked = logged(read_log(output / FOLDER), 0, 1) if number == 1 else []
+            asked += logged(read_log(output), before.step, end)
             asked += self._sampled(checkpoint, objective, number)
-        spent = before.calls + len(asked) + (self._settings.cold_calls if number == 1 else 0)
+        spent = before.calls + len(asked)
         known = {recipe_key(trial.recipe) for one in rounds for trial in one.trials}
         calls = worth_measuring(asked, known, count)
         found = self._measured(calls, rounds, count)

@@ -108,9 +108,8 @@ class EvolveSettings(_Settings):
 
     @property
     def cold_calls(self) -> int:
-        """Reward calls of a cold start that chooses among random recipes."""
-        cold = self.train.cold_start
-        return cold.random if cold is not None and cold.kept < 1 else 0
+        """Reward calls of the cold start."""
+        return self.train.cold_start.reward_calls if self.train.cold_start else 0
 
     @property
     def calls_per_round(self) -> int:

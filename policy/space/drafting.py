@@ -18,7 +18,7 @@ def draft_of(
     root: Record, recipe: Mapping[str, Any], share: float | None, silent: Silent
 ) -> dict[str, Any]:
     """The draft of a space for a recipe, as plain data; weights become the nearest ones in
-    proportion. `share` is the draft's share of the budget, the largest by default.
+    proportion. The draft's share of the budget is the nearest to `share`, by default the largest.
 
     Raises `DatachefError` where a part of the recipe is not in the space.
     """
@@ -43,7 +43,8 @@ def draft_of(
     if "budget" in root.required:
         choice = root.required["budget"]
         assert isinstance(choice, Choice)
-        draft["budget"] = max(choice.values) if share is None else share
+        wanted = max(choice.values) if share is None else share
+        draft["budget"] = min(choice.values, key=lambda value: abs(value - wanted))
     draft |= _stepped(root, recipe, "", silent)
     arranged: dict[str, Any] = _arranged(root, draft)
     return arranged

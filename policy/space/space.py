@@ -64,11 +64,12 @@ class RecipeSpace:
 
     def draft(self, recipe: Mapping[str, Any], share: float | None = None) -> dict[str, Any]:
         """The draft that stands for a recipe, plain data as of a YAML file: weights become the
-        nearest ones, the budget a `share` of the task's, all of it by default. Parameters that are
-        written with their default are left out.
+        nearest ones. Parameters that are written with their default are left out.
 
-        Raises `DatachefError` where a part of the recipe is not in the space.
+        `share` of the task's budget is by default what the recipe takes, and all where it does not
+        say. Raises `DatachefError` where a part of the recipe is not in the space.
         """
+        share = share or self._share(recipe)
         return draft_of(self.root, recipe, share, self._goes_without_saying)
 
     def narrowed(
@@ -108,6 +109,17 @@ class RecipeSpace:
             return False
         field = self.vocabulary[op].model_fields.get(name)
         return field is not None and not field.is_required() and same(value, field.get_default())
+
+    def _share(self, recipe: Mapping[str, Any]) -> float | None:
+        """How much of the budget a recipe takes; None where it does not say, or in another unit."""
+        said = (recipe.get("mix") or {}).get(BUDGET)
+        if self.budget is None or said is None:
+            return None
+        given = Budget.model_validate(said)
+        for part, whole in ((given.tokens, self.budget.tokens), (given.rows, self.budget.rows)):
+            if part and whole:
+                return part / whole
+        return None
 
     def _within(
         self, mix: dict[str, Any], share: float | None, sources: tuple[str, ...]

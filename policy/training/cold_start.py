@@ -32,10 +32,11 @@ from datachef.policy.brief import Brief
 from datachef.policy.decoding.base import Draft
 from datachef.policy.decoding.local import count_tokens, prompt_tokens
 from datachef.policy.grammar import Grammar, Grammars, written
-from datachef.policy.objective import Objective, plain_recipe
-from datachef.policy.space import RandomChooser
+from datachef.policy.objective import Objective, Recipe, plain_recipe
+from datachef.policy.search import SEARCHES, run_search
 from datachef.policy.training.adapters import adapters
 from datachef.policy.training.episodes import part_of
+from datachef.policy.training.log import RecipeLog
 from datachef.policy.training.settings import ColdStart, TrainSettings
 
 FOLDER = "cold-start"
@@ -48,16 +49,20 @@ def cold_start(
     model: str | Path,
 ) -> str | Path:
     """The model after fine-tuning on recipes as the settings say; the model itself where they say
-    nothing. What was done before in the output folder is not done again."""
+    nothing. What was done before in the output folder is not done again.
+
+    Recipes that were scored for it are logged in the folder of the model that it returns.
+    """
     cold, folder = settings.cold_start, settings.output / FOLDER
     if cold is None or folder.is_dir():
         return model if cold is None else folder
-    with quiet(offline=is_local(model)):
+    with quiet(offline=is_local(model)), replacing(folder) as staging:
         tokenizer = load_tokenizer(model)
         grammars = Grammars(tokenizer)
+        log = RecipeLog(staging, 0)
         rows: list[dict[str, Any]] = []
         for assignment, objective in zip(assignments, objectives, strict=True):
-            drafts = _drafts(settings, cold, assignment, objective)
+            drafts = _drafts(settings, cold, assignment, objective, log)
             pairs = _relabelled(settings, assignment, drafts, tokenizer)
             rows += [
                 _row(brief, draft, grammars.of(brief.space), tokenizer) for brief, draft in pairs
@@ -67,28 +72,33 @@ def cold_start(
         random.Random(settings.seed).shuffle(rows)
         set_seed(settings.seed)
         trained = _fine_tuned(load_model(model), tokenizer, rows, cold, settings)
-        with replacing(folder) as staging:
-            trained.save_pretrained(staging)
-            tokenizer.save_pretrained(staging)
+        trained.save_pretrained(staging)
+        tokenizer.save_pretrained(staging)
     return folder
 
 
 def _drafts(
-    settings: TrainSettings, cold: ColdStart, assignment: Assignment, objective: Objective
+    settings: TrainSettings,
+    cold: ColdStart,
+    assignment: Assignment,
+    objective: Objective,
+    log: RecipeLog,
 ) -> list[Draft]:
-    """Given ones, and random ones, of which the best are kept."""
+    """Given ones, and the best of those that a search found."""
     space = assignment.space
     if settings.subsets is not None:
         shown = set(space.operators) - set(settings.subsets.held_out)
         space = space.narrowed(shown, space.surveys)
-    choosers = [RandomChooser(f"cold {settings.seed} {number}") for number in range(cold.random)]
-    drawn = [space.draw(chooser) for chooser in choosers]
-    if cold.kept < 1:
-        recipes = [space.recipe(draft, f"cold-{number}") for number, draft in enumerate(drawn)]
-        scores = objective.score_all(recipes)
-        order = sorted(range(len(drawn)), key=lambda number: -scores[number].value)
-        drawn = [drawn[number] for number in order[: round(cold.kept * len(drawn))]]
-    return [*(space.draft(plain_recipe(path)) for path in cold.recipes), *drawn]
+    search = SEARCHES[cold.search](space, settings.seed)
+    drawn: Sequence[Recipe]
+    if cold.reward_calls:
+        calls = run_search(search, objective, cold.drawn)
+        log.add(0, assignment.name, [c.recipe for c in calls], [c.score for c in calls])
+        best = sorted(calls, key=lambda call: -call.score.value)
+        drawn = [call.recipe for call in best[: round(cold.kept * len(calls))]]
+    else:
+        drawn = search.ask(cold.drawn)
+    return [space.draft(recipe) for recipe in (*map(plain_recipe, cold.recipes), *drawn)]
 
 
 def _relabelled(

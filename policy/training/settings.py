@@ -38,12 +38,20 @@ class ColdStart(_Settings):
     """Supervised fine-tuning before reinforcement learning, on recipes and briefs that fit them."""
 
     recipes: tuple[Path, ...] = Field((), description="Recipes given by people, as YAML files.")
-    random: int = Field(500, ge=0, description="Recipes drawn evenly from all that can be written.")
+    search: Literal["random", "tpe", "evolution"] = Field(
+        "random", description="What draws further recipes: evenly, or learning from their reward."
+    )
+    drawn: int = Field(500, ge=0, description="How many it draws, for each task.")
     kept: float = Field(
         1.0, gt=0, le=1, description="Share of the drawn recipes that are kept, by their reward."
     )
     epochs: float = Field(1.0, gt=0, le=1000)
     learning_rate: float = Field(1e-3, gt=0, lt=1)
+
+    @property
+    def reward_calls(self) -> int:
+        """What it asks the reward for each task: nothing for chance alone."""
+        return self.drawn if self.search != "random" or self.kept < 1 else 0
 
 
 class Lora(_Settings):

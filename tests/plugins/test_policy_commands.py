@@ -23,7 +23,7 @@ def pantry(tmp_path_factory: pytest.TempPathFactory, make_kitchen: Callable[...,
         "tasks": [{"task": "task/task.yaml", "pool": "pool/pool.yaml"}],
         "output": "runs/fruit", "steps": 3, "save_steps": 2,
         "recipes_per_step": 8, "recipes_per_brief": 8, "limits": LIMITS,
-        "cold_start": {"random": 24, "kept": 0.5},
+        "cold_start": {"drawn": 24, "kept": 0.5},
     })  # fmt: skip
     return pantry
 

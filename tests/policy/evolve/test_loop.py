@@ -131,6 +131,18 @@ def test_what_cannot_be_measured_makes_room_for_the_next(folder: Path) -> None:
     assert result.contenders[0].chosen_among == 2
 
 
+def test_what_a_cold_start_found_is_measured_too(folder: Path) -> None:
+    train = settings_of(folder, "out").train.model_dump(mode="json", exclude={"output", "steps"})
+    cold = {"cold_start": {"search": "evolution", "drawn": 48}}
+    result, settings = run(folder, "out", Bench(folder / "history"), train=train | cold, **NOTHING)
+    found = read_log(settings.train.output / "cold-start")
+    assert len(found) == 48
+    assert [one.calls for one in result.rounds] == [0, 48 + 16, 48 + 32]
+    best = max(row.value for row in found)
+    assert max(candidate.value for candidate in result.rounds[1].candidates) >= best
+    assert result.contenders[0].calls == 48 + 32
+
+
 def test_where_nothing_can_be_measured_it_stops_and_later_goes_on(folder: Path) -> None:
     broken = [f"round-1-{number}" for number in range(1, 9)]
     with pytest.raises(DatachefError, match="no recipe of round 1 can be measured"):

@@ -217,6 +217,18 @@ def test_weights_of_people_become_the_nearest_ones(space: RecipeSpace) -> None:
     assert draft["sources"]["pages"]["weight"] == 2 * draft["sources"]["notes"]["weight"]
 
 
+def test_a_budget_of_people_becomes_the_nearest_share(space: RecipeSpace) -> None:
+    assert space.budget is not None and space.budget.tokens is not None
+    offered = space.root.required["budget"].draw(RandomChooser(0), "")
+    mix = {"op": "weighted_mix", "budget": {"tokens": int(space.budget.tokens * offered * 1.01)}}
+    assert space.draft({"sources": {"pages": {}}, "mix": mix})["budget"] == offered
+    whole = space.draft({"sources": {"pages": {}}})["budget"]
+    assert (
+        space.draft({"sources": {"pages": {}}, "mix": mix | {"budget": {"rows": 3}}})["budget"]
+        == whole
+    )  # rows tell nothing of tokens
+
+
 def test_what_goes_without_saying_may_be_said(space: RecipeSpace) -> None:
     recipe = {
         "sources": {"pages": {"steps": [{"op": "exact_dedup", "normalize": False}]}},

@@ -20,6 +20,7 @@ from datachef.policy.grammar import Grammar, written
 from datachef.policy.objective import Objective
 from datachef.policy.space import Limits, RandomChooser
 from datachef.policy.training.cold_start import cold_start
+from datachef.policy.training.log import read_log
 from datachef.policy.training.settings import TrainSettings
 from datachef.policy.training.train import train
 
@@ -78,7 +79,7 @@ def test_drafts_that_were_never_shown_are_less_surprising(
     changed: dict[str, Any],
     less: float,
 ) -> None:
-    asked = settings(cold_start={"random": 80, "epochs": 2, "learning_rate": 1e-2}, **changed)
+    asked = settings(cold_start={"drawn": 80, "epochs": 2, "learning_rate": 1e-2}, **changed)
     folder = cold_start(asked, [assignment], [objective], model)
     assert folder == asked.output / "cold-start"
     drafts = [assignment.space.draw(RandomChooser(f"other {number}")) for number in range(30)]
@@ -95,7 +96,7 @@ def test_given_recipes_are_learned(
     surprise: Surprise,
     given: Path,
 ) -> None:
-    cold = {"recipes": [given], "random": 0, "epochs": 60, "learning_rate": 1e-2}
+    cold = {"recipes": [given], "drawn": 0, "epochs": 60, "learning_rate": 1e-2}
     folder = cold_start(settings(cold_start=cold), [assignment], [objective], model)
     draft = assignment.space.draft(GIVEN)
     assert [source["weight"] for source in draft["sources"].values()] == [1, 4]
@@ -108,7 +109,7 @@ def test_given_recipes_are_learned(
 def test_the_best_of_what_was_drawn_are_kept(
     settings: Settings, assignment: Assignment, objective: Objective, model: Path, reward: Any
 ) -> None:
-    cold = {"random": 80, "kept": 0.2, "epochs": 10, "learning_rate": 1e-2}
+    cold = {"drawn": 80, "kept": 0.2, "epochs": 10, "learning_rate": 1e-2}
     folder = cold_start(settings(cold_start=cold), [assignment], [objective], model)
     assert len(objective.calls) == 80
     drawn = fmean(call.score.value for call in objective.calls)
@@ -119,10 +120,26 @@ def test_the_best_of_what_was_drawn_are_kept(
     assert fmean(list(draft["sources"]) == ["first"] for draft in written) > drawn + 0.2
 
 
+@pytest.mark.parametrize("search", ["tpe", "evolution"])
+def test_what_a_search_found_is_learned(
+    settings: Settings, assignment: Assignment, objective: Objective, model: Path, search: str
+) -> None:
+    cold = {"search": search, "drawn": 60, "epochs": 10, "learning_rate": 1e-2}
+    folder = cold_start(settings(cold_start=cold), [assignment], [objective], model)
+    values = [call.score.value for call in objective.calls]
+    assert len(values) == 60
+    assert [one.value for one in read_log(Path(folder))] == values
+    assert fmean(values[40:]) > fmean(values[:20])
+    decoder = LocalDecoder.of(folder)
+    brief = assignment.brief(decoder.count_tokens, 256)
+    written = [assignment.space.recipe(draft, "w") for draft in decoder.sample([brief] * 40)]
+    assert fmean(score.value for score in objective.score_all(written)) > fmean(values[:20])
+
+
 def test_what_is_done_is_not_done_again(
     settings: Settings, assignment: Assignment, objective: Objective, model: Path
 ) -> None:
-    asked = settings(cold_start={"random": 8, "kept": 0.5})
+    asked = settings(cold_start={"drawn": 8, "kept": 0.5})
     folder = Path(cold_start(asked, [assignment], [objective], model))
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert cold_start(asked, [assignment], [objective], "no such model") == folder
@@ -148,7 +165,7 @@ def test_a_seed_tells_all_weights(
 ) -> None:
     found = []
     for name, seed in (("one", 0), ("same", 0), ("other", 1)):
-        asked = settings(cold_start={"random": 16}, output=tmp_path / name, seed=seed)
+        asked = settings(cold_start={"drawn": 16}, output=tmp_path / name, seed=seed)
         found.append(weights(Path(cold_start(asked, [assignment], [objective], model))))
     assert all(torch.equal(part, found[1][name]) for name, part in found[0].items())
     assert not all(torch.equal(part, found[2][name]) for name, part in found[0].items())
@@ -158,7 +175,7 @@ def test_reinforcement_begins_where_it_ended(
     settings: Settings, wide: Assignment, objective: Objective, model: Path
 ) -> None:
     subsets = {"held_out": ["sample", "even_mix"], "operators": [0.5, 1.0]}
-    asked = settings(cold_start={"random": 24}, subsets=subsets, trainer={"learning_rate": 0.0})
+    asked = settings(cold_start={"drawn": 24}, subsets=subsets, trainer={"learning_rate": 0.0})
     folder = Path(cold_start(asked, [wide], [objective], model))
     checkpoint = train(asked, [wide], [objective], folder)
     before, after = load_model(folder).state_dict(), load_model(checkpoint).state_dict()
@@ -168,7 +185,7 @@ def test_reinforcement_begins_where_it_ended(
     )
 
 
-@pytest.mark.parametrize("cold", [{"random": 0}, {"random": 10, "kept": 0.01}])
+@pytest.mark.parametrize("cold", [{"drawn": 0}, {"drawn": 10, "kept": 0.01}])
 def test_a_cold_start_without_recipes_is_refused(
     settings: Settings,
     assignment: Assignment,
@@ -183,7 +200,7 @@ def test_a_cold_start_without_recipes_is_refused(
 def test_a_given_recipe_with_what_is_held_out_is_refused(
     settings: Settings, assignment: Assignment, objective: Objective, model: Path, given: Path
 ) -> None:
-    cold = {"recipes": [given], "random": 0}
+    cold = {"recipes": [given], "drawn": 0}
     asked = settings(cold_start=cold, subsets={"held_out": ["exact_dedup"]})
     with pytest.raises(DatachefError, match="exact_dedup"):
         cold_start(asked, [assignment], [objective], model)
@@ -206,7 +223,7 @@ def test_steps_may_have_reasons(
         reason_characters=5,
     )
     reasoned = Assignment.of(host, assignment.task, assignment.pool, limits)
-    asked = settings(cold_start={"recipes": [given], "random": 4})
+    asked = settings(cold_start={"recipes": [given], "drawn": 4})
     decoder = LocalDecoder.of(cold_start(asked, [reasoned], [objective], model))
     brief = reasoned.brief(decoder.count_tokens, 256)
     assert reasoned.space.root.holds(decoder.sample([brief])[0])
@@ -230,6 +247,6 @@ def test_a_given_recipe_outside_the_space_says_where(
     place: str,
 ) -> None:
     given.write_text(document.dump(GIVEN | changed))
-    asked = settings(cold_start={"recipes": [given], "random": 0})
+    asked = settings(cold_start={"recipes": [given], "drawn": 0})
     with pytest.raises(DatachefError, match=place):
         cold_start(asked, [assignment], [objective], model)
