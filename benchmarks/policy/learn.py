@@ -1,5 +1,8 @@
 """Trained policies beside searches: the same tasks, the same space, the same count of reward calls.
 
+A method is an algorithm, a search, or both with a plus between: half of the calls are the search's,
+and a cold start on the best of what it found comes before the algorithm.
+
 Each run is a line in RUNS.jsonl: the value of every call in order, the best recipe, the seconds.
 What is there already is not run again. `report.py` makes the tables of it. Several at a time work
 on different `--names`, each with POLARS_MAX_THREADS=1 and OMP_NUM_THREADS=1.
@@ -26,14 +29,14 @@ from datachef.policy.assignment import Assignment, policy_model
 from datachef.policy.objective import Objective
 from datachef.policy.search import SEARCHES, run_search
 from datachef.policy.space import Limits
-from datachef.policy.training.settings import RewardChoice, TaskAndPool, TrainSettings
+from datachef.policy.training.settings import ColdStart, RewardChoice, TaskAndPool, TrainSettings
 
 LIMITS = Limits(source_steps=2, corpus_steps=1, values=3)
 RECIPES = 16
 ROWS = 1_000
 LEARNING_RATE = 2e-3
 ENTROPY = 0.001
-ALGORITHMS = ("grpo", "rloo", "ppo")
+COLD = {"kept": 0.25, "epochs": 20}
 
 
 @dataclass(frozen=True)
@@ -81,32 +84,42 @@ class Bench:
         )  # fmt: skip
 
     def _train(self, run: Run, objective: Objective, calls: int) -> None:
+        from datachef.policy.training.cold_start import cold_start
         from datachef.policy.training.train import train
 
+        search, _, algorithm = run.method.rpartition("+")
+        cold = ColdStart(search=search, drawn=calls // 2, **COLD) if search else None
+        left = calls - (cold.reward_calls if cold else 0)
         model = policy_model("tiny", [self._assignment], self._cache, run.seed)
         with TemporaryDirectory() as folder:
             settings = TrainSettings(
                 tasks=(TaskAndPool(task=self._task, pool=self._pool),),
                 output=Path(folder) / "run",
-                algorithm=run.method,
-                steps=calls // RECIPES,
+                algorithm=algorithm,
+                steps=left // RECIPES,
                 recipes_per_step=RECIPES,
                 recipes_per_brief=RECIPES,
                 batch=RECIPES,
                 learning_rate=LEARNING_RATE,
-                entropy=0 if run.method == "rloo" else ENTROPY,
+                entropy=0 if algorithm == "rloo" else ENTROPY,
+                cold_start=cold,
                 limits=LIMITS,
                 save_steps=10_000,
                 seed=run.seed,
             )
-            train(settings, [self._assignment], [objective], model)
+            asked = ([self._assignment], [objective])
+            train(settings, *asked, cold_start(settings, *asked, model))
 
 
-def chosen(tasks: Sequence[str], methods: Sequence[str], seeds: int, repeated: str) -> list[Run]:
-    """All runs: one seed of each method on each task, the repeated method with several, the seeds
-    of one task after those of another."""
-    runs = [Run(task, method, 0) for method in methods for task in tasks]
-    return runs + [Run(task, repeated, seed) for seed in range(1, seeds) for task in tasks]
+def chosen(tasks: Sequence[str], methods: Sequence[str], seeds: int) -> list[Run]:
+    """Every method with every seed on every task; the sources as they are know no chance."""
+    return [
+        Run(task, method, seed)
+        for seed in range(seeds)
+        for method in methods
+        for task in tasks
+        if not seed or method != "sources"
+    ]
 
 
 def main() -> None:
@@ -117,18 +130,16 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--names", default="", help="names of tasks with commas between; or all")
     parser.add_argument(
-        "--methods", default="sources,grpo,rloo,ppo,random,evolution,tpe", help="commas between"
+        "--methods", default="sources,random,tpe,evolution,evolution+grpo", help="commas between"
     )
-    parser.add_argument("--calls", type=int, default=960)
-    parser.add_argument("--seeds", type=int, default=5, help="of the first method that trains")
+    parser.add_argument("--calls", type=int, default=480)
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each method on each task")
     options = parser.parse_args()
     names = options.names.split(",") if options.names else sorted(
         path.name for path in options.tasks.iterdir() if (path / "task.yaml").exists()
     )  # fmt: skip
-    methods = options.methods.split(",")
-    repeated = next((method for method in methods if method in ALGORITHMS), methods[0])
     benches: dict[str, Bench] = {}
-    for run in chosen(names, methods, options.seeds, repeated):
+    for run in chosen(names, options.methods.split(","), options.seeds):
         if run in _done(options.runs):
             continue
         if run.task not in benches:

@@ -59,7 +59,7 @@ def run(
 
 
 def _show(result: Any) -> None:
-    from datachef.core.cli.display import duration, ledger_table, size
+    from datachef.core.cli.display import duration, ledger_table, place, size
 
     out = console()
     out.print(ledger_table([entry.to_data() for entry in result.ledger]))
@@ -71,7 +71,7 @@ def _show(result: Any) -> None:
     for source, fields in result.ignored_fields.items():
         names = ", ".join(f"{name} ({count:,})" for name, count in sorted(fields.items()))
         out.print(f"left out of {source}, not in its first rows: {names}")
-    out.print(str(result.folder), soft_wrap=True)
+    out.print(place(result.folder), soft_wrap=True)
 
 
 def report(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from datachef.core.cli.display import place
 from datachef.core.cli.options import AsJson, CacheFolder
 from datachef.core.cli.state import console, get_host, print_json
 
@@ -107,8 +108,8 @@ def _show(report: dict[str, Any], output: Path) -> None:
                 f"{found['recipes']} recipes"
             )
     for best in report["best"]:
-        out.print(f"{best['score']:.4f}  {output / best['file']}", soft_wrap=True)
-    out.print(str(output / "report.md"), soft_wrap=True)
+        out.print(f"{best['score']:.4f}  {place(output / best['file'])}", soft_wrap=True)
+    out.print(place(output / "report.md"), soft_wrap=True)
 
 
 def _number(value: float | None) -> str:

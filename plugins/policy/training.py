@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from datachef.core.cli.display import place
 from datachef.core.cli.options import AsJson, CacheFolder
 from datachef.core.cli.state import console, get_host, print_json
 
@@ -83,7 +84,7 @@ def train(
         print_json({"checkpoint": str(checkpoint), "best": [_plain(row) for row in _best(log)]})
         return
     _show(log)
-    console().print(str(checkpoint), soft_wrap=True)
+    console().print(place(checkpoint), soft_wrap=True)
 
 
 def _tell(step: int, mean: float) -> None:
