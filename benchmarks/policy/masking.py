@@ -200,9 +200,9 @@ def assignment_in(work: Path) -> Assignment:
     for name, rows in texts.items():
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         (work / f"{name}.jsonl").write_text(lines)
-    pool = {"sources": {name: {"path": f"{name}.jsonl"} for name in SOURCES}}
-    pool["sources"]["dialogues"]["format"] = {"prompt": "ask", "completion": "tell"}  # type: ignore[assignment]
-    (work / "pool.yaml").write_text(json.dumps(pool))
+    sources: dict[str, dict[str, Any]] = {name: {"path": f"{name}.jsonl"} for name in SOURCES}
+    sources["dialogues"]["format"] = {"prompt": "ask", "completion": "tell"}
+    (work / "pool.yaml").write_text(json.dumps({"sources": sources}))
     (work / "task.yaml").write_text(TASK)
     limits = Limits(operators=OPERATORS, source_steps=1, corpus_steps=1, values=3)
     return Assignment.of(Host(), work / "task.yaml", work / "pool.yaml", limits)
@@ -324,8 +324,9 @@ def trainer_of(
 
 def logps_of(trainer: Any, inputs: tuple[torch.Tensor, torch.Tensor, int]) -> torch.Tensor:
     """What the trainer takes for the log-probability of each text."""
+    logps: torch.Tensor
     logps, _, _ = trainer._get_per_token_logps_and_entropies(trainer.model, *inputs)
-    return logps.sum(1)  # type: ignore[no-any-return]
+    return logps.sum(1)
 
 
 def gradient(value: torch.Tensor, model: Any) -> torch.Tensor:
