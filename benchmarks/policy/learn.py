@@ -1,9 +1,10 @@
 """Trained policies beside searches: the same tasks, the same space, the same count of reward calls.
 
-A method is an algorithm, a search, or both with a plus between: half of the calls are the search's,
-and a cold start on the best of what it found comes before the algorithm.
+Each run is a line in RUNS.jsonl: the values of all recipes that it wrote, of those that the reward
+was called for, the best recipe, and the seconds. A recipe that comes again is known, and no call:
+searches draw another instead, a policy learns from it once more. So a search ends after `--calls`,
+and a policy after `--recipes`.
 
-Each run is a line in RUNS.jsonl: the value of every call in order, the best recipe, the seconds.
 What is there already is not run again. `report.py` makes the tables of it. Several at a time work
 on different `--names`, each with POLARS_MAX_THREADS=1 and OMP_NUM_THREADS=1.
 """
@@ -26,17 +27,16 @@ from datachef.core.host import Host
 from datachef.core.reward import Reward
 from datachef.plugins.policy.building import reward_of
 from datachef.policy.assignment import Assignment, policy_model
-from datachef.policy.objective import Objective
+from datachef.policy.objective import Objective, recipe_key
 from datachef.policy.search import SEARCHES, run_search
 from datachef.policy.space import Limits
-from datachef.policy.training.settings import ColdStart, RewardChoice, TaskAndPool, TrainSettings
+from datachef.policy.training.settings import RewardChoice, TaskAndPool, TrainSettings
 
 LIMITS = Limits(source_steps=2, corpus_steps=1, values=3)
 RECIPES = 16
 ROWS = 1_000
 LEARNING_RATE = 2e-3
 ENTROPY = 0.001
-COLD = {"kept": 0.25, "epochs": 20}
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Bench:
         self._choice = RewardChoice(options={"history": str(history.absolute()), "rows": ROWS})
         self._assignment = Assignment.of(self._host, self._task, self._pool, LIMITS)
 
-    def run(self, run: Run, calls: int) -> dict[str, Any]:
+    def run(self, run: Run, calls: int, recipes: int) -> dict[str, Any]:
         """The line of a run."""
         reward = self._reward()
         objective = Objective(reward, self._pool.parent)
@@ -66,14 +66,17 @@ class Bench:
         if run.method in SEARCHES:
             run_search(SEARCHES[run.method](self._assignment.space, run.seed), objective, calls)
         else:
-            self._train(run, objective, calls)
+            self._train(run, objective, recipes)
         seconds = time.monotonic() - started
         reward.close()
         best = objective.best
+        # The second time a recipe comes it is known, and keeps its place.
+        called = {recipe_key(call.recipe): call.score.value for call in objective.calls}
         return {
             "task": run.task, "method": run.method, "seed": run.seed,
             "seconds": seconds, "operators": len(self._assignment.space.operators),
             "values": [round(call.score.value, 6) for call in objective.calls],
+            "called": [round(value, 6) for value in called.values()],
             "best": {"recipe": best.recipe, "value": best.score.value},
         }  # fmt: skip
 
@@ -83,32 +86,26 @@ class Bench:
             folder=self._pool.parent, cache=self._cache, seed=0,
         )  # fmt: skip
 
-    def _train(self, run: Run, objective: Objective, calls: int) -> None:
-        from datachef.policy.training.cold_start import cold_start
+    def _train(self, run: Run, objective: Objective, recipes: int) -> None:
         from datachef.policy.training.train import train
 
-        search, _, algorithm = run.method.rpartition("+")
-        cold = ColdStart(search=search, drawn=calls // 2, **COLD) if search else None
-        left = calls - (cold.reward_calls if cold else 0)
         model = policy_model("tiny", [self._assignment], self._cache, run.seed)
         with TemporaryDirectory() as folder:
             settings = TrainSettings(
                 tasks=(TaskAndPool(task=self._task, pool=self._pool),),
                 output=Path(folder) / "run",
-                algorithm=algorithm,
-                steps=left // RECIPES,
+                algorithm=run.method,
+                steps=recipes // RECIPES,
                 recipes_per_step=RECIPES,
                 recipes_per_brief=RECIPES,
                 batch=RECIPES,
                 learning_rate=LEARNING_RATE,
-                entropy=0 if algorithm == "rloo" else ENTROPY,
-                cold_start=cold,
+                entropy=0 if run.method == "rloo" else ENTROPY,
                 limits=LIMITS,
                 save_steps=10_000,
                 seed=run.seed,
             )
-            asked = ([self._assignment], [objective])
-            train(settings, *asked, cold_start(settings, *asked, model))
+            train(settings, [self._assignment], [objective], model)
 
 
 def chosen(tasks: Sequence[str], methods: Sequence[str], seeds: int) -> list[Run]:
@@ -130,9 +127,10 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--names", default="", help="names of tasks with commas between; or all")
     parser.add_argument(
-        "--methods", default="sources,random,tpe,evolution,evolution+grpo", help="commas between"
+        "--methods", default="sources,random,tpe,evolution,grpo,rloo,ppo", help="commas between"
     )
-    parser.add_argument("--calls", type=int, default=480)
+    parser.add_argument("--calls", type=int, default=480, help="reward calls of a search")
+    parser.add_argument("--recipes", type=int, default=1_440, help="recipes a policy learns from")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each method on each task")
     options = parser.parse_args()
     names = options.names.split(",") if options.names else sorted(
@@ -144,11 +142,11 @@ def main() -> None:
             continue
         if run.task not in benches:
             benches[run.task] = Bench(options.tasks / run.task, options.history, options.cache)
-        line = benches[run.task].run(run, options.calls)
+        line = benches[run.task].run(run, options.calls, options.recipes)
         with options.runs.open("ab") as stream:
             stream.write(orjson.dumps(line) + b"\n")
         print(
-            f"{run.task} {run.method} {run.seed}: {len(line['values'])} calls, best "
+            f"{run.task} {run.method} {run.seed}: {len(line['called'])} calls, best "
             f"{line['best']['value']:.4f}, {line['seconds']:.0f} s",
             flush=True,
         )

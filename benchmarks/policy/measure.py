@@ -1,8 +1,8 @@
-"""What trained policies chose, beside the best single source and all sources: really measured.
+"""What policies and searches found, beside the best single source and all sources: really measured.
 
-The best recipes of several runs are measured with one seed, and the best of them again with others,
-which are what is reported: nobody is judged by the seed that chose it. The single source is the one
-that the history ranks highest.
+The best recipes of a method's runs are measured with one seed, and the best of them again with
+others, which are what is reported: nobody is judged by the seed that chose it. The single source is
+the one that the history ranks highest.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ CHOOSING = 0
 def candidates(
     task: Path, runs: Path, history: History, methods: Sequence[str]
 ) -> dict[str, list[Path]]:
-    """Recipe files by kind: `policy`, `single`, `all`."""
+    """Recipe files by kind: each method, `single`, `all`."""
     space = recipe_space(Host(), task / "pool.yaml", task / "task.yaml")
-    kinds: dict[str, dict[bytes, dict[str, Any]]] = {"policy": {}, "single": {}, "all": {}}
+    kinds: dict[str, dict[bytes, dict[str, Any]]] = {k: {} for k in (*methods, "single", "all")}
     rows = [orjson.loads(line) for line in runs.read_bytes().splitlines()]
     for row in rows:
         if row["task"] == task.name and row["method"] in methods:
             recipe = row["best"]["recipe"]
-            kinds["policy"].setdefault(recipe_key(recipe), recipe)
+            kinds[row["method"]].setdefault(recipe_key(recipe), recipe)
     ranked = [
         standing.first.recipe_name.removeprefix("only-")
         for standing in history.best(task.name, 1_000)
@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--history", type=Path, required=True, help="ranks the single sources")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True, help="measurements as JSON lines")
-    parser.add_argument("--methods", default="grpo,rloo,ppo", type=lambda text: text.split(","))
+    parser.add_argument("--methods", default="grpo,tpe", type=lambda text: text.split(","))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--train-tokens", type=int, default=120_000)
     parser.add_argument("--jobs", type=int, default=2)
