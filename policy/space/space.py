@@ -9,7 +9,9 @@ from functools import cached_property
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
+from datachef.core.errors import DatachefError
 from datachef.core.operator import Scene
 from datachef.core.survey import Survey
 from datachef.core.task import Budget
@@ -115,7 +117,11 @@ class RecipeSpace:
         said = (recipe.get("mix") or {}).get(BUDGET)
         if self.budget is None or said is None:
             return None
-        given = Budget.model_validate(said)
+        try:
+            given = Budget.model_validate(said)
+        except ValidationError as error:
+            hint = "give exactly one of tokens and rows"
+            raise DatachefError(f"mix.budget is no budget: {said}", hint) from error
         for part, whole in ((given.tokens, self.budget.tokens), (given.rows, self.budget.rows)):
             if part and whole:
                 return part / whole
