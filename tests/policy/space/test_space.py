@@ -222,11 +222,12 @@ def test_a_budget_of_people_becomes_the_nearest_share(space: RecipeSpace) -> Non
     offered = space.root.required["budget"].draw(RandomChooser(0), "")
     mix = {"op": "weighted_mix", "budget": {"tokens": int(space.budget.tokens * offered * 1.01)}}
     assert space.draft({"sources": {"pages": {}}, "mix": mix})["budget"] == offered
-    whole = space.draft({"sources": {"pages": {}}})["budget"]
-    assert (
-        space.draft({"sources": {"pages": {}}, "mix": mix | {"budget": {"rows": 3}}})["budget"]
-        == whole
-    )  # rows tell nothing of tokens
+    in_rows = mix | {"budget": {"rows": 3}}  # which tell nothing of tokens
+    for said in ({"op": "weighted_mix"}, in_rows):
+        draft = space.draft({"sources": {"pages": {}}, "mix": said})
+        assert draft == space.draft({"sources": {"pages": {}}})
+    with pytest.raises(DatachefError, match="no budget: 7"):
+        space.draft({"sources": {"pages": {}}, "mix": mix | {"budget": 7}})
 
 
 def test_what_goes_without_saying_may_be_said(space: RecipeSpace) -> None:
