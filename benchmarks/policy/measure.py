@@ -1,8 +1,8 @@
 """What policies and searches found, beside the best single source and all sources: really measured.
 
-The best recipes of a method's runs are measured with one seed, and the best of them again with
-others, which are what is reported: nobody is judged by the seed that chose it. The single source is
-the one that the history ranks highest.
+The best recipes of some runs, of all policies or of a search, are measured with one seed, and the
+best of them again with others, which are what is reported: nobody is judged by the seed that chose
+it. The single source is the one that the history ranks highest.
 """
 
 from __future__ import annotations
@@ -32,19 +32,23 @@ from datachef.reward.measuring import Evaluator, Protocol
 from datachef.reward.scorer import RecipeReward
 
 CHOOSING = 0
+POLICIES = ("grpo", "rloo", "ppo")
 
 
 def candidates(
-    task: Path, runs: Path, history: History, methods: Sequence[str]
+    task: Path, runs: Path, history: History, searches: Sequence[str], most: int
 ) -> dict[str, list[Path]]:
-    """Recipe files by kind: each method, `single`, `all`."""
+    """Recipe files by kind: `policy`, each search, `single`, `all`; at most so many of a kind."""
     space = recipe_space(Host(), task / "pool.yaml", task / "task.yaml")
-    kinds: dict[str, dict[bytes, dict[str, Any]]] = {k: {} for k in (*methods, "single", "all")}
+    kinds: dict[str, dict[bytes, dict[str, Any]]] = {
+        kind: {} for kind in ("policy", *searches, "single", "all")
+    }
     rows = [orjson.loads(line) for line in runs.read_bytes().splitlines()]
-    for row in rows:
-        if row["task"] == task.name and row["method"] in methods:
+    for row in sorted(rows, key=lambda row: -row["best"]["value"]):
+        kind = "policy" if row["method"] in POLICIES else row["method"]
+        if row["task"] == task.name and kind in kinds and len(kinds[kind]) < most:
             recipe = row["best"]["recipe"]
-            kinds[row["method"]].setdefault(recipe_key(recipe), recipe)
+            kinds[kind].setdefault(recipe_key(recipe), recipe)
     ranked = [
         standing.first.recipe_name.removeprefix("only-")
         for standing in history.best(task.name, 1_000)
@@ -109,7 +113,8 @@ def main() -> None:
     parser.add_argument("--history", type=Path, required=True, help="ranks the single sources")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True, help="measurements as JSON lines")
-    parser.add_argument("--methods", default="grpo,tpe", type=lambda text: text.split(","))
+    parser.add_argument("--searches", default="tpe", type=lambda text: text.split(","))
+    parser.add_argument("--most", type=int, default=3, help="recipes of a kind to choose among")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--train-tokens", type=int, default=120_000)
     parser.add_argument("--jobs", type=int, default=2)
@@ -119,7 +124,9 @@ def main() -> None:
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         for name in options.names:
             task = (options.tasks / name).absolute()
-            kinds = candidates(task, options.runs, History(options.history), options.methods)
+            kinds = candidates(
+                task, options.runs, History(options.history), options.searches, options.most
+            )
             ask = partial(_measured, pool, work, options.train_tokens)
             # The first measurement makes the base model, for which others would wait.
             ask(kinds["all"], [1])
