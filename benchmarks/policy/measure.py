@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True, help="measurements as JSON lines")
     parser.add_argument("--searches", default="tpe", type=lambda text: text.split(","))
-    parser.add_argument("--most", type=int, default=3, help="recipes of a kind to choose among")
+    parser.add_argument("--most", type=int, default=2, help="recipes of a kind to choose among")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--train-tokens", type=int, default=120_000)
     parser.add_argument("--jobs", type=int, default=2)

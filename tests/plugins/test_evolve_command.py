@@ -50,7 +50,8 @@ def kitchen(tmp_path: Path, make_kitchen: Callable[..., Any]) -> Any:
 @pytest.mark.slow
 def test_recipes_evolve_and_a_killed_run_goes_on(kitchen: Any) -> None:
     base, run = kitchen.folder / "base", kitchen.folder / "run"
-    prose = [json.loads(row)["text"] for row in (kitchen.folder / "odd.jsonl").open()]
+    rows = (kitchen.folder / "odd.jsonl").read_text().splitlines()
+    prose = [json.loads(row)["text"] for row in rows]
     make_tiny(prose, base, seed=0, vocabulary=320, hidden=32, layers=1, tokens=20_000)
     killed = kitchen.start(*EVOLVE)
     while killed.poll() is None and not (run / "policy" / "checkpoint-1").exists():
