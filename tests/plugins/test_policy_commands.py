@@ -75,21 +75,23 @@ def test_a_policy_is_trained_and_goes_on(pantry: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "status", "said"),
     [
-        ({"reward": {"name": "proxi"}}, "did you mean proxy?"),
-        ({"reward": {"options": {"raws": 3}}}, "options of the reward proxy"),
-        ({"limits": {"operators": ["lenght_filter"]}}, "did you mean length_filter"),
-        ({"tasks": [{"task": "no.yaml", "pool": "pool/pool.yaml"}]}, "cannot read"),
-        ({"recipes_per_step": 9}, "multiple of recipes_per_brief"),
-        ({"model": "nowhere/at-all", "cold_start": None}, "cannot load the model"),
-        ({"prompt_tokens": 16, "cold_start": None}, "allow prompts of"),
+        ({"reward": {"name": "proxi"}}, 1, "did you mean proxy?"),
+        ({"reward": {"options": {"raws": 3}}}, 1, "options of the reward proxy"),
+        ({"limits": {"operators": ["lenght_filter"]}}, 1, "did you mean length_filter"),
+        ({"tasks": [{"task": "no.yaml", "pool": "pool/pool.yaml"}]}, 2, "cannot read"),
+        ({"recipes_per_step": 9}, 2, "multiple of recipes_per_brief"),
+        ({"model": "nowhere/at-all", "cold_start": None}, 1, "cannot load the model"),
+        ({"prompt_tokens": 16, "cold_start": None}, 1, "allow prompts of"),
     ],
 )
-def test_mistakes_are_told_in_words(pantry: Any, change: dict[str, Any], said: str) -> None:
+def test_mistakes_are_told_in_words(
+    pantry: Any, change: dict[str, Any], status: int, said: str
+) -> None:
     settings = pantry.read("train.yaml") | change | {"output": "runs/none"}
     pantry.write("wrong.yaml", settings)
-    error = pantry.chef("train", "wrong.yaml", fails=1).stderr
+    error = pantry.chef("train", "wrong.yaml", fails=status).stderr
     assert said in error
     shutil.rmtree(pantry.folder / "runs" / "none", ignore_errors=True)
 
