@@ -24,7 +24,7 @@ from datachef.core import document
 from datachef.core.errors import DatachefError
 from datachef.core.host import Host
 from datachef.policy.objective import recipe_key
-from datachef.policy.search import SourceBaselines
+from datachef.policy.search import SEARCHES, SourceBaselines
 from datachef.policy.space import recipe_space
 from datachef.reward.evaluation import Training
 from datachef.reward.history import History, Measured
@@ -32,7 +32,6 @@ from datachef.reward.measuring import Evaluator, Protocol
 from datachef.reward.scorer import RecipeReward
 
 CHOOSING = 0
-POLICIES = ("grpo", "rloo", "ppo")
 
 
 def candidates(
@@ -45,7 +44,7 @@ def candidates(
     }
     rows = [orjson.loads(line) for line in runs.read_bytes().splitlines()]
     for row in sorted(rows, key=lambda row: -row["best"]["value"]):
-        kind = "policy" if row["method"] in POLICIES else row["method"]
+        kind = row["method"] if row["method"] in SEARCHES else "policy"
         if row["task"] == task.name and kind in kinds and len(kinds[kind]) < most:
             recipe = row["best"]["recipe"]
             kinds[kind].setdefault(recipe_key(recipe), recipe)

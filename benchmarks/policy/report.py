@@ -12,9 +12,8 @@ from typing import Any
 import orjson
 
 from datachef.core.interval import mean_interval
-from datachef.policy.search import compare
+from datachef.policy.search import SEARCHES, compare
 
-POLICIES = ("grpo", "rloo", "ppo")
 # Recipes over which the mean of the first and of the last ones is taken.
 WINDOW = 96
 
@@ -28,7 +27,7 @@ def learning(rows: list[Row]) -> Iterator[str]:
     for task, own in _grouped(rows, "task").items():
         best = max(max(row["values"]) for row in own)
         for method, runs in _grouped(own, "method").items():
-            if method not in POLICIES:
+            if method in SEARCHES:
                 continue
             first = fmean(fmean(row["values"][:WINDOW]) for row in runs)
             ends = [fmean(row["values"][-WINDOW:]) for row in runs]
@@ -52,7 +51,7 @@ def searching(rows: list[Row], calls: int) -> Iterator[str]:
 
 def _first(values: list[float], calls: int, method: str) -> list[float]:
     """The first calls. A policy that writes nothing new any more has found what it finds."""
-    missing = calls - len(values) if method in POLICIES else 0
+    missing = 0 if method in SEARCHES else calls - len(values)
     return values[:calls] + values[-1:] * missing
 
 
