@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator
 
+from datachef.core.files.readers import READERS, scan_parquet
+from datachef.core.files.storage import File, find, is_compressed, is_url, kind
 from datachef.core.problems import did_you_mean
 from datachef.core.source import RawRow, Source, SourceError, Unit
-from datachef.plugins.sources.readers import READERS, scan_parquet
-from datachef.plugins.sources.storage import File, find, is_compressed, is_url, kind
 
 # A unit is small, so that workers end together, but a file is not cut into more than so many.
 UNIT_BYTES = 8 * 2**20

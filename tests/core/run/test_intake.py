@@ -13,8 +13,9 @@ import pytest
 import zstandard
 
 from datachef.core.errors import RecipeError, RunError
+from datachef.core.files import lines
 from datachef.core.run import intake
-from datachef.plugins.sources import files, lines
+from datachef.plugins.sources import files
 
 Cook = Callable[..., Any]
 

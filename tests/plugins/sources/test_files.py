@@ -350,7 +350,7 @@ class TestUrls:
         assert texts("ranged://bucket/a.jsonl") == TEXTS
 
     def test_query_strings_are_no_suffix(self) -> None:
-        from datachef.plugins.sources.storage import kind
+        from datachef.core.files.storage import kind
 
         assert kind("https://host/a.jsonl.gz?download=true") == "jsonl"
 

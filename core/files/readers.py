@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import orjson
 
+from datachef.core.files.lines import MAX_ROW_BYTES, Line, lines
+from datachef.core.files.storage import BROKEN, is_url, opened
 from datachef.core.source import RawRow, SourceError, Unit, size_of
-from datachef.plugins.sources.lines import MAX_ROW_BYTES, Line, lines
-from datachef.plugins.sources.storage import BROKEN, is_url, opened
 
 if TYPE_CHECKING:
     import polars as pl

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from datachef.plugins.sources.storage import BROKEN
+from datachef.core.files.storage import BROKEN
 
 MAX_ROW_BYTES = 64 * 2**20
 
