@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from datachef.core.distribution import extra, install_command
 from datachef.core.document import Location
 from datachef.core.filter import Filter
 from datachef.core.flow import PlacedStep, corpus_steps, makes_messages, source_steps
@@ -124,7 +125,7 @@ def _check_requirements(
     ]
     for module, needed in missing:
         loaded.add(
-            "missing_package", place, f"{who} needs the package {module}", f'pip install "{needed}"'
+            "missing_package", place, f"{who} needs the package {module}", install_command(needed)
         )
     return not missing
 
@@ -170,7 +171,7 @@ def _check_tokenizer(loaded: Loaded) -> None:
         loaded.add(
             "no_file", ("tokenizer",), f"no file {shortened(recipe.tokenizer)}", "a tokenizer.json"
         )
-    _check_requirements(loaded, ("tokenizer",), "a tokenizer", {"tokenizers": "datachef[hf]"})
+    _check_requirements(loaded, ("tokenizer",), "a tokenizer", {"tokenizers": extra("hf")})
 
 
 def _check_unused_sources(loaded: Loaded) -> None:

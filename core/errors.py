@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from datachef.core.distribution import install_command
+
 if TYPE_CHECKING:
     from datachef.core.problems import Problem
 
@@ -52,5 +54,5 @@ class MissingPackageError(DatachefError):
     def __init__(self, module: str, requirement: str, needed_by: str) -> None:
         super().__init__(
             f"{needed_by} needs the package {module}, which is not installed",
-            hint=f'pip install "{requirement}"',
+            hint=install_command(requirement),
         )

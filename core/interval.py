@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import sqrt
 from statistics import fmean, stdev
 
+from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
 
 
@@ -20,6 +21,6 @@ def mean_interval(values: Sequence[float], coverage: float = 0.95) -> tuple[floa
     try:
         from scipy.stats import t
     except ImportError as error:
-        raise MissingPackageError("scipy", "datachef[reward]", "an interval of a mean") from error
+        raise MissingPackageError("scipy", extra("reward"), "an interval of a mean") from error
     half = float(t.ppf((1 + coverage) / 2, len(values) - 1)) * stdev(values) / sqrt(len(values))
     return (fmean(values) - half, fmean(values) + half)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def openai_client(
     try:
         import openai
     except ImportError as error:
-        raise MissingPackageError("openai", "datachef[llm]", purpose) from error
+        raise MissingPackageError("openai", extra("llm"), purpose) from error
     return openai.OpenAI(
         base_url=base_url,
         api_key=api_key or "unused",

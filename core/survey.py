@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from datachef.core.distribution import install_command
 from datachef.core.errors import MissingPackageError
 from datachef.core.formats import Format, RowError, recognise
 from datachef.core.problems import did_you_mean
@@ -107,7 +108,7 @@ def _units(source: Source) -> Sequence[Unit]:
     except ImportError as error:
         requirement = next(iter(source.requires().values()), str(error.name))
         raise SourceError(
-            "missing_package", f"needs {error.name}", f'pip install "{requirement}"'
+            "missing_package", f"needs {error.name}", install_command(requirement)
         ) from error
     except MissingPackageError as error:
         raise SourceError("missing_package", error.message, error.hint) from error

@@ -17,6 +17,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, MissingPackageError
 from datachef.policy.space.nodes import Schema
 from datachef.policy.space.space import RecipeSpace
@@ -203,5 +204,5 @@ def _engine() -> Any:
         import llguidance
         import llguidance.hf
     except ImportError as error:
-        raise MissingPackageError("llguidance", "datachef[policy]", "the policy") from error
+        raise MissingPackageError("llguidance", extra("policy"), "the policy") from error
     return llguidance

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from hypothesis import settings
 
 from datachef.core import document
 from datachef.core.api import run_recipe
+from datachef.core.distribution import NAME
 from datachef.core.host import Host
 from datachef.core.run.intake import REJECTS
 from datachef.core.run.report import Report
@@ -41,6 +43,15 @@ def _beside_this_file(name: str) -> Any:
 
 vllm_installation = _beside_this_file("vllm_server").vllm_installation
 vllm_server = _beside_this_file("vllm_server").vllm_server
+
+
+def pytest_configure() -> None:
+    """Plugins are found, and `chef` is started, through what is installed."""
+    if not any(distributions(name=NAME)):
+        raise pytest.UsageError(
+            f'{NAME} is not installed here: pip install -e ".[dev]"\n'
+            "(a checkout from before it had this name: pip uninstall datachef, first)"
+        )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -76,7 +76,7 @@ def test_its_operator_and_command_are_there(chef: Chef) -> None:
     assert described["reasons"] == ["shouting"]
     assert "hello from the sample plugin" in chef("sample-hello").stdout
     listed = {plugin["package"] for plugin in json.loads(chef("plugins", "--json").stdout)}
-    assert listed == {"datachef", "datachef-sample"}
+    assert listed == {"datachef-core", "datachef-sample"}
 
 
 def test_it_is_not_here_where_it_is_not_installed() -> None:
@@ -127,7 +127,7 @@ def test_a_clash_of_names_is_loud(chef: Chef, environment: Path) -> None:
     assert "Traceback" not in shown.stderr
     assert "'length_filter'" in shown.stderr
     assert "datachef-sample" in shown.stderr
-    assert "datachef (" in shown.stderr
+    assert "datachef-core (" in shown.stderr
 
 
 def test_a_broken_plugin_harms_no_other(chef: Chef, environment: Path, recipe: Path) -> None:

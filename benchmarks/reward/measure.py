@@ -5,7 +5,7 @@
 
 Stop it at any time and start it again: what is in the history is not measured again. Processes take
 jobs from one queue and compute with one thread each, so `--jobs` is the number of busy cores. Needs
-`datachef[train]` and the packages of the reward.
+the extra `train` and the packages of the reward.
 """
 
 from __future__ import annotations

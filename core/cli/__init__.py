@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
 from datachef.core.cli import catalogue, checking, doctor, running
 from datachef.core.cli.state import set_host, take_plugin_files
+from datachef.core.distribution import NAME, version
 from datachef.core.errors import DatachefError, RecipeError
 from datachef.core.host import Host
 
@@ -26,10 +28,26 @@ def build(host: Host) -> typer.Typer:
         add_completion=False,
         rich_markup_mode=None,  # rich takes longer to import than all the rest
     )
+    app.callback()(_options)
     for module in (running, checking, catalogue, doctor):
         module.register(app)
     host.add_commands(app)
     return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"{NAME} {version()}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """The options of `chef` itself."""
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import typer
 
 from datachef.core.cli.options import AsJson
-from datachef.core.cli.state import console, get_host, print_json
+from datachef.core.cli.state import get_host, print_json
+from datachef.core.distribution import NAME, extra, install_command
 
 # What each extra brings, by the module that shows that it is there.
 EXTRAS = {
@@ -32,16 +33,12 @@ def doctor(as_json: AsJson = False) -> None:
     if as_json:
         print_json(findings)
     else:
-        from rich.table import Table
-
-        table = Table("", "what", "found")
+        # No table, which would break long commands into lines that cannot be copied.
+        signs = {"ok": "ok", "absent": "-", "bad": "!!"}
+        width = max(len(finding["what"]) for finding in findings)
         for finding in findings:
-            table.add_row(
-                {"ok": "ok", "absent": "-", "bad": "!!"}[finding["state"]],
-                finding["what"],
-                finding["found"],
-            )
-        console().print(table)
+            what = finding["what"].ljust(width)
+            print(f"{signs[finding['state']]:2}  {what}  {finding['found']}")
     if any(finding["state"] == "bad" for finding in findings):
         raise typer.Exit(1)
 
@@ -62,16 +59,16 @@ def _findings() -> list[dict[str, str]]:
         found.append({"state": state, "what": what, "found": text})
 
     note("ok", "python", platform.python_version())
-    for package in ("datachef", "polars", "pydantic", "pluggy"):
+    for package in (NAME, "polars", "pydantic", "pluggy"):
         note("ok", package, version(package))
     host = get_host()
     note("ok", "operators", f"{len(host.vocabulary)}, fingerprint {host.vocabulary.fingerprint}")
     for plugin in host.broken:
         note("bad", f"plugin {plugin.name}", f"{plugin.package}: {plugin.error}")
-    for extra, module in EXTRAS.items():
+    for name, module in EXTRAS.items():
         there = importlib.util.find_spec(module) is not None
-        text = f"{module} is there" if there else f'pip install "datachef[{extra}]"'
-        note("ok" if there else "absent", f"extra {extra}", text)
+        text = f"{module} is there" if there else install_command(extra(name))
+        note("ok" if there else "absent", f"extra {name}", text)
     note("ok", "cores", str(os.cpu_count()))
     cache = default_cache()
     parent = next(folder for folder in (cache, *cache.parents) if folder.exists())

@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
 
-EXTRA = "datachef[train]"
+EXTRA = extra("train")
 
 
 def training_package(module: str) -> Any:

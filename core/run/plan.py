@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from typing import Any
 
 import polars as pl
 
 from datachef.core.corpus import CorpusOperator
+from datachef.core.distribution import version
 from datachef.core.flow import PlacedStep, corpus_steps, makes_messages, source_steps
 from datachef.core.loading import Loaded
 from datachef.core.run.keys import key_of, operator_identity, seed_of
@@ -89,7 +89,7 @@ class Planner:
         self._environment = {
             "layout": LAYOUT,
             "polars": pl.__version__,
-            "datachef": version("datachef"),
+            "datachef": version(),
         }
 
     def plan(self, *, layered: bool = False) -> Plan:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from datachef.core.distribution import version
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.run.ledger import Ledger
@@ -58,7 +58,7 @@ def manifest(loaded: Loaded, plan: Plan, host: Host, files: list[dict[str, Any]]
     packages = {vocabulary.package(op) for op in used}
     return {
         "manifest_version": MANIFEST_VERSION,
-        "datachef": version("datachef"),
+        "datachef": version(),
         "polars": pl.__version__,
         "recipe": loaded.recipe.to_data(),
         "vocabulary": vocabulary.fingerprint,
@@ -113,7 +113,7 @@ def dataset_card(
         f"# {recipe.name}\n",
         *([_cell(recipe.description) + "\n"] if recipe.description else []),
         f"{report.rows:,} rows, {report.tokens:,} tokens, schema `{plan.schema}`. Made by datachef "
-        f"{version('datachef')} from the recipe in `manifest.json`.\n",
+        f"{version()} from the recipe in `manifest.json`.\n",
         "## Sources\n",
         "| source | licence | description |",
         "|---|---|---|",

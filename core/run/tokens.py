@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
 
 BYTES_PER_TOKEN = 4
@@ -23,7 +24,7 @@ class TokenCounter:
         try:
             from tokenizers import Tokenizer
         except ImportError as error:
-            raise MissingPackageError("tokenizers", "datachef[hf]", "counting tokens") from error
+            raise MissingPackageError("tokenizers", extra("hf"), "counting tokens") from error
         return Tokenizer.from_file(str(self._path))
 
     def count(self, text: pl.Series) -> pl.Series:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 import polars as pl
 from pydantic import Field
 
+from datachef.core.distribution import extra
 from datachef.core.filter import Filter
 from datachef.core.languages import Identify, fasttext_model, identified, py3langid_model
 from datachef.core.operator import threshold
@@ -46,7 +47,7 @@ class LanguageFilter(Filter):
     def requires(self) -> Mapping[str, str]:
         if self.model is None:
             return {"py3langid": "py3langid"}
-        return {"fasttext": "datachef[fasttext]"}
+        return {"fasttext": extra("fasttext")}
 
     def located(self, folder: Path) -> Self:
         if self.model is None:

@@ -11,6 +11,7 @@ import typer
 from datachef.core.cli.display import place
 from datachef.core.cli.options import AsJson, CacheFolder
 from datachef.core.cli.state import console, get_host, print_json
+from datachef.core.distribution import extra
 
 if TYPE_CHECKING:
     from datachef.policy.evolve.settings import EvolveSettings
@@ -82,7 +83,7 @@ def _require_packages(settings: EvolveSettings) -> None:
     needed = NEEDED | ({"optuna": "the TPE search"} if "tpe" in settings.baselines else {})
     for module, what in needed.items():
         if importlib.util.find_spec(module) is None:
-            raise MissingPackageError(module, "datachef[policy]", what)
+            raise MissingPackageError(module, extra("policy"), what)
 
 
 def _show(report: dict[str, Any], output: Path) -> None:

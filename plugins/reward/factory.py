@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, MissingPackageError
 from datachef.core.host import Host
 from datachef.core.reward import Reward, RewardSetting
@@ -89,7 +90,7 @@ def require_packages() -> None:
 
     for module in NEEDED:
         if importlib.util.find_spec(module) is None:
-            raise MissingPackageError(module, "datachef[reward]", "the reward")
+            raise MissingPackageError(module, extra("reward"), "the reward")
 
 
 def _proxy(options: RewardOptions, task: Task, seed: int) -> Proxy | None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field
 
+from datachef.core.distribution import extra
 from datachef.core.source import RawRow, Source, SourceError, Unit, size_of
 
 
@@ -26,7 +27,7 @@ class HubSource(Source):
     )
 
     def requires(self) -> Mapping[str, str]:
-        return {"datasets": "datachef[hf]"}
+        return {"datasets": extra("hf")}
 
     def located(self, folder: Path) -> Self:
         local = folder / Path(self.hf).expanduser()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, MissingPackageError
 from datachef.policy.brief import Messages
 from datachef.policy.decoding.asking import (
@@ -39,7 +40,7 @@ class InProcessDecoder(AskingDecoder):
         try:
             import vllm
         except ImportError as error:
-            raise MissingPackageError("vllm", "datachef[vllm]", "a policy on vLLM") from error
+            raise MissingPackageError("vllm", extra("vllm"), "a policy on vLLM") from error
         options = {"structured_outputs_config": STRUCTURED_OUTPUTS, **(options or {})}
         try:
             self._engine = vllm.LLM(model=model, **options)

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
 from datachef.core.run.store import write_atomically
 from datachef.policy.evolve.settings import POLICY
@@ -29,7 +30,7 @@ def draw(result: Result, log: Sequence[Logged], file: Path) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingPackageError("matplotlib", "datachef[policy]", "the plot of a run") from error
+        raise MissingPackageError("matplotlib", extra("policy"), "the plot of a run") from error
     figure = Figure(figsize=(8, 7), layout="constrained")
     FigureCanvasAgg(figure)
     above, below = figure.subplots(2, 1)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
 from datachef.policy.search.drawn import DrawnSearch
 from datachef.policy.space import RecipeSpace
@@ -75,5 +76,5 @@ def _optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise MissingPackageError("optuna", "datachef[policy]", "the TPE search") from error
+        raise MissingPackageError("optuna", extra("policy"), "the TPE search") from error
     return optuna

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import fmean
 
 from datachef.core.benchmark import BenchmarkItem, read_benchmark
+from datachef.core.distribution import NAME
 from datachef.core.errors import DatachefError
 from datachef.core.formats import RowError, fill
 from datachef.core.interval import mean_interval
@@ -23,7 +24,7 @@ ITEMS = 200
 ASKED = 0
 LIKELIHOOD = "likelihood"
 
-_PACKAGES = ("datachef", "lm_eval", "peft", "torch", "transformers", "trl")
+_PACKAGES = (NAME, "lm_eval", "peft", "torch", "transformers", "trl")
 
 
 @dataclass(frozen=True)

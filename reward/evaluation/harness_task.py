@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from datachef.core.benchmark import BenchmarkItem
+from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, MissingPackageError
 from datachef.core.task import BenchmarkFile, Task
 from datachef.reward.metrics import Checker, checker
@@ -37,7 +38,7 @@ def harness_package(module: str) -> Any:
         return import_module(module)
     except ImportError as error:
         missing = (error.name or module).partition(".")[0]
-        raise MissingPackageError(missing, "datachef[evaluate]", "measuring accuracy") from error
+        raise MissingPackageError(missing, extra("evaluate"), "measuring accuracy") from error
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import re
 from itertools import product
 
 from datachef.core.benchmark import BenchmarkItem
+from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
 from datachef.reward.metrics.base import Checker, golds
 from datachef.reward.metrics.math_server import MathServer
@@ -48,7 +49,7 @@ class MathMatch(Checker):
         from importlib.util import find_spec
 
         if find_spec("math_verify") is None:
-            raise MissingPackageError("math_verify", "datachef[evaluate]", "the metric math_match")
+            raise MissingPackageError("math_verify", extra("evaluate"), "the metric math_match")
         self._server = MathServer()
 
     def _accepts(self, response: str, item: BenchmarkItem) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
 from datachef.reward.proxy.arrays import Floats, State, Vector
 from datachef.reward.proxy.scale import Scale
@@ -38,7 +39,7 @@ def stacked_weights(held_out: Floats, scores: Floats) -> Floats:
     try:
         from scipy.optimize import nnls
     except ImportError as error:
-        raise MissingPackageError("scipy", "datachef[reward]", "the proxy") from error
+        raise MissingPackageError("scipy", extra("reward"), "the proxy") from error
     models = held_out.shape[1]
     # As the weights sum to 1, the error of the blend is the blend of the errors.
     missed = (held_out - scores[:, None]) / (float(scores.std()) or 1.0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
 from datachef.reward.proxy.arrays import Floats
 
@@ -107,7 +108,7 @@ def rank_correlation(left: Floats, right: Floats) -> float:
     try:
         from scipy.stats import rankdata
     except ImportError as error:
-        raise MissingPackageError("scipy", "datachef[reward]", "the report of a proxy") from error
+        raise MissingPackageError("scipy", extra("reward"), "the report of a proxy") from error
     x, y = rankdata(left), rankdata(right)
     x, y = x - x.mean(), y - y.mean()
     scale = float(np.sqrt((x @ x) * (y @ y)))

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
 from datachef.reward.proxy.arrays import Floats, State
 from datachef.reward.proxy.blend import Opinions
@@ -65,7 +66,7 @@ def _quantile(ratios: Floats, coverage: float) -> float:
     try:
         from scipy.stats import t
     except ImportError as error:
-        raise MissingPackageError("scipy", "datachef[reward]", "the proxy") from error
+        raise MissingPackageError("scipy", extra("reward"), "the proxy") from error
     count = len(ratios)
     rank = math.ceil((count + 1) * coverage)
     conformal = float(np.sort(ratios)[min(rank, count) - 1])

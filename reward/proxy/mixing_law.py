@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
 from datachef.reward.proxy.arrays import Floats, State, Vector
 from datachef.reward.proxy.folds import Mask, held_out
@@ -105,7 +106,7 @@ def _solve(
     try:
         from scipy.optimize import least_squares
     except ImportError as error:
-        raise MissingPackageError("scipy", "datachef[reward]", "the proxy") from error
+        raise MissingPackageError("scipy", extra("reward"), "the proxy") from error
     rows, sources = columns.shape
     weight = np.sqrt(penalty * rows)
     below = np.hstack([np.zeros((sources, 2)), weight * np.eye(sources)])

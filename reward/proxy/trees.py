@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
 from datachef.reward.proxy.arrays import Floats, State
 from datachef.reward.proxy.table import Table
@@ -72,5 +73,5 @@ def _lightgbm() -> Any:
     try:
         import lightgbm
     except ImportError as error:
-        raise MissingPackageError("lightgbm", "datachef[reward]", "the proxy") from error
+        raise MissingPackageError("lightgbm", extra("reward"), "the proxy") from error
     return lightgbm

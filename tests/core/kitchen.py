@@ -60,7 +60,7 @@ class Heavy(TextTransform):
     op: Literal["heavy"] = "heavy"
 
     def requires(self) -> Mapping[str, str]:
-        return {"a_module_that_does_not_exist.sub": "datachef[heavy]"}
+        return {"a_module_that_does_not_exist.sub": "a-package[heavy]"}
 
     def rewrite(self, text):
         return text

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from datachef.core.distribution import extra, install_command
 from datachef.core.host import Host
 from datachef.core.problems import Problem
 
@@ -209,7 +210,7 @@ MISTAKES = {
     ),
     "package": (
         WEB + "steps:\n- op: upper\n- op: heavy\n",
-        ("missing_package", 7, "steps[1]", 'pip install "datachef[heavy]"'),
+        ("missing_package", 7, "steps[1]", 'pip install "a-package[heavy]"'),
     ),
     "file of an operator": (
         WEB + "steps:\n- op: reader\n  file: gone.txt\n",
@@ -310,7 +311,7 @@ def test_a_missing_package_of_a_source_is_told(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     (problem,) = problems("name: x\nsources:\n  web:\n    hf: a/b\n")
     assert (problem.code, problem.line) == ("missing_package", 4)
-    assert problem.hint == 'pip install "datachef[hf]"'
+    assert problem.hint == install_command(extra("hf"))
 
 
 def test_a_benchmark_that_is_gone(problems: Check, pantry: Path) -> None:

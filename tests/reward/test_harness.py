@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from datachef.core.benchmark import BenchmarkItem, read_benchmark
+from datachef.core.distribution import extra, install_command
 from datachef.core.errors import DatachefError, MissingPackageError
 from datachef.core.task import BenchmarkFile, LMEvalBenchmark, Task
 from datachef.reward.evaluation.harness import run_harness, score
@@ -303,7 +304,7 @@ def test_without_the_harness_the_package_is_named(
     task = make_task("number_match", SUMS)
     with pytest.raises(MissingPackageError, match="lm_eval") as missing:
         run_harness(tmp_path, task, limit=1, seed=0, folder=tmp_path, allow_code=False)
-    assert missing.value.hint == 'pip install "datachef[evaluate]"'
+    assert missing.value.hint == install_command(extra("evaluate"))
 
 
 def test_a_checkpoint_that_is_not_there_is_an_error(

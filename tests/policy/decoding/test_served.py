@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from datachef.core.distribution import extra, install_command
 from datachef.core.errors import DatachefError, MissingPackageError
 from datachef.core.problems import Problem
 from datachef.policy.brief import Brief
@@ -135,7 +136,7 @@ def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(MissingPackageError) as caught:
         ServedDecoder("http://127.0.0.1:9/v1", "tiny")
-    assert "datachef[llm]" in caught.value.hint
+    assert caught.value.hint == install_command(extra("llm"))
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from scipy.stats import spearmanr
 from synthetic_evolution import Bench, Point, settings_of
 
 from datachef.core import document
+from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, MissingPackageError, RecipeError
 from datachef.core.reward import Score
 from datachef.core.typed import read_typed
@@ -96,7 +97,7 @@ class Bare(Bench):
     """A laboratory without what it needs."""
 
     def measure(self, recipe: Path, seeds: Any) -> list[Point]:
-        raise MissingPackageError("trl", "datachef[train]", "measuring")
+        raise MissingPackageError("trl", extra("train"), "measuring")
 
 
 def test_a_missing_package_is_no_fault_of_a_recipe(tmp_path: Path) -> None:

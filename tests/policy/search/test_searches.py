@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from datachef.core.distribution import extra, install_command
 from datachef.core.errors import MissingPackageError
 from datachef.core.problems import Problem
 from datachef.policy.objective import Objective
@@ -128,4 +129,4 @@ def test_without_optuna_the_error_names_the_package(
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(MissingPackageError) as error:
         TpeSearch(space, 0)
-    assert "datachef[policy]" in error.value.hint
+    assert error.value.hint == install_command(extra("policy"))

@@ -51,7 +51,7 @@ def test_the_better_corpus_measures_better_and_the_same_again(
     assert first.scores["likelihood"] == pytest.approx(2 ** -first.scores["bits_per_byte"])
     assert (first.seed, other.seed, first.items, first.checkpoint) == (0, 1, 5, None)
     assert first.seconds > 0
-    assert {"datachef", "torch", "transformers", "trl"} <= set(first.versions)
+    assert {"datachef-core", "torch", "transformers", "trl"} <= set(first.versions)
     assert not list((tmp_path / "work").iterdir())
 
 

@@ -11,6 +11,7 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
+from datachef.core.distribution import extra, install_command
 from datachef.core.errors import DatachefError, MissingPackageError
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
 from datachef.reward.evaluation import Training, bits_per_byte, fine_tune
@@ -167,7 +168,7 @@ def test_a_missing_package_is_named(
     monkeypatch.setitem(sys.modules, "trl", None)
     with pytest.raises(MissingPackageError, match="trl") as caught:
         fine_tune(write_corpus(colour_rows), base, brief, 0, tmp_path / "model")
-    assert caught.value.hint == 'pip install "datachef[train]"'
+    assert caught.value.hint == install_command(extra("train"))
 
 
 def test_libraries_are_as_noisy_afterwards_as_before() -> None:

@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from datachef.core.benchmark import BenchmarkItem, read_benchmark
+from datachef.core.distribution import extra, install_command
 from datachef.core.errors import DatachefError, MissingPackageError
 from datachef.core.task import BenchmarkFile
 from datachef.reward.metrics import METRICS, Checker, checker
@@ -158,7 +159,7 @@ def test_mathematics_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match="math_verify") as error:
         checker("math_match")
-    assert error.value.hint == 'pip install "datachef[evaluate]"'
+    assert error.value.hint == install_command(extra("evaluate"))
 
 
 def test_reasoning_does_not_count() -> None:
