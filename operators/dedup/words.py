@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import polars as pl
 
-# Scripts that put no spaces between words; there every character counts as a word.
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-WORD = rf"[{_UNSPACED}]|[[\p{{L}}\p{{M}}\p{{N}}_]--[{_UNSPACED}]]+"
+from datachef.operators.text.words import UNSPACED
+
+WORD = rf"[{UNSPACED}]|[[\p{{L}}\p{{M}}\p{{N}}_]--[{UNSPACED}]]+"
 # A single letter is an option label, what an apostrophe left over, or an article.
-_TELLING_WORD = rf"[{_UNSPACED}]|[[\p{{L}}\p{{M}}\p{{N}}]--[{_UNSPACED}]]{{2,}}|\p{{N}}"
+_TELLING_WORD = rf"[{UNSPACED}]|[[\p{{L}}\p{{M}}\p{{N}}]--[{UNSPACED}]]{{2,}}|\p{{N}}"
 # Commas in numbers, apostrophes in words, and what takes no room: gone without leaving a gap.
 _INSIDE_WORDS = "[,'\u2019\u2018`\u00ad\u200b-\u200f\u2060\ufeff]"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -43,8 +43,13 @@ class C4QualityFilter(Filter):
 
     Source: Raffel et al. 2020, https://jmlr.org/papers/v21/20-074.html. Measured on the lines that
     C4 keeps: those that end a sentence and have enough words, without JavaScript notices and
-    policies. The text itself stays; `clean_c4_lines` removes the other lines.
+    policies. The text itself stays; `clean_c4_lines` removes the other lines. Marks that end a
+    sentence are those of any script; where no spaces stand between words, every character is one.
+    For a script without such marks (Thai) set `terminal_punctuation` to false and `min_sentences`
+    to 1.
     """
+
+    version: ClassVar[int] = 2
 
     op: Literal["c4_quality_filter"] = "c4_quality_filter"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,7 @@ from pydantic import Field
 
 from datachef.core.filter import Filter
 from datachef.core.operator import threshold
-from datachef.operators.text.lines import LINES, repeats
+from datachef.operators.text.lines import FILLED, LINES, repeats
 from datachef.operators.text.ngrams import offsets_of
 from datachef.operators.text.punctuation import SENTENCE_ENDS
 from datachef.operators.text.ragged import ratio, sums
@@ -30,7 +30,7 @@ def line_facts(lines: pl.Series, short_chars: int) -> pl.Series:
     """Measures the lines of each text that are not blank, and counts newlines and characters."""
     offsets = offsets_of(lines.list.len())
     flat = lines.explode(empty_as_null=False, keep_nulls=False)
-    filled = flat.str.contains(r"\S")
+    filled = flat.str.contains(FILLED)
     chars = flat.str.len_chars()
     ended = flat.str.contains(rf"[{SENTENCE_ENDS}]$")
     facts = {
@@ -54,8 +54,11 @@ class FineWebQualityFilter(Filter):
     """Drops text whose lines are lists, fragments or repetitions (FineWeb).
 
     Source: Penedo et al. 2024, https://arxiv.org/abs/2406.17557, section 3.5. Ratios are of the
-    lines that are not blank, of the characters without newlines, and of the words.
+    lines that are not blank, of the characters without newlines, and of the words. Terminal
+    punctuation is that of any script, as the last character of the line.
     """
+
+    version: ClassVar[int] = 2
 
     op: Literal["fineweb_quality_filter"] = "fineweb_quality_filter"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -85,9 +85,14 @@ class GopherQualityFilter(Filter):
 
     Source: Rae et al. 2021, https://arxiv.org/abs/2112.11446, section A1.1. Words of symbols alone
     count neither for the length nor for the mean length, and punctuation marks are words for the
-    ratios. Stop words are the, be, to, of, and, that, have, with: for text that is not English set
-    `min_stop_words` to 0.
+    ratios. The defaults are the paper's, for English web pages. Stop words are the, be, to, of,
+    and, that, have, with: for text that is not English set `min_stop_words` to 0. Questions with
+    answers may be shorter than `min_words` and have more numbers than `min_alpha_words` lets
+    through. Where no spaces stand between words (Chinese, Japanese, Thai), a phrase counts as one,
+    beyond `max_mean_word_length`.
     """
+
+    version: ClassVar[int] = 2
 
     op: Literal["gopher_quality_filter"] = "gopher_quality_filter"
 

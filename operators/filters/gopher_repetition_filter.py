@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import polars as pl
 
 from datachef.core.filter import Filter
 from datachef.core.operator import threshold
-from datachef.operators.text.lines import LINES, PARAGRAPHS, REPEATS, repeats
+from datachef.operators.text.lines import FILLED, LINES, PARAGRAPHS, REPEATS, repeats
 from datachef.operators.text.ragged import ratio
 from datachef.operators.text.repetition import DUPLICATED, REPETITION, TOP, repetition
 from datachef.operators.text.words import WORDS
@@ -17,7 +17,8 @@ from datachef.operators.text.words import WORDS
 if TYPE_CHECKING:
     from datachef.core.filter import Signal
 
-CHARS = pl.col("text").fill_null("").str.len_chars()
+TEXT = pl.col("text").fill_null("")
+CHARS = TEXT.str.len_chars()
 LINE_REPEATS = pl.col("_lines").map_batches(repeats, return_dtype=REPEATS, is_elementwise=True)
 PARAGRAPH_REPEATS = PARAGRAPHS.map_batches(repeats, return_dtype=REPEATS, is_elementwise=True)
 NGRAMS = pl.col("_words").map_batches(repetition, return_dtype=REPETITION, is_elementwise=True)
@@ -34,8 +35,12 @@ class GopherRepetitionFilter(Filter):
     Source: Rae et al. 2021, https://arxiv.org/abs/2112.11446. Shares are of the characters of the
     text, or of its number of lines or paragraphs, between 0 and 1. Only what was seen before counts
     as a duplicate, not its first occurrence; duplicated n-grams are found from left to right
-    without overlap. N-grams are compared by 64-bit hashes.
+    without overlap. An n-gram that occurs once repeats nothing, however short the text. Blank lines
+    do not count, nor do spaces at the ends of lines. N-grams are compared by 64-bit hashes. The
+    thresholds were made for web pages: a short row in which two words come back may exceed them.
     """
+
+    version: ClassVar[int] = 2
 
     op: Literal["gopher_repetition_filter"] = "gopher_repetition_filter"
 
@@ -60,20 +65,12 @@ class GopherRepetitionFilter(Filter):
             "_line_repeats": LINE_REPEATS,
             "_paragraph_repeats": PARAGRAPH_REPEATS,
             "_repetition": NGRAMS,
-            "repetition_empty": CHARS == 0,
+            "repetition_empty": ~TEXT.str.contains(FILLED),
         }
-        text = pl.col("text").fill_null("")
-        edges = text.str.starts_with("\n").cast(pl.Int64) + text.str.ends_with("\n").cast(pl.Int64)
-        lines, paragraphs = pl.col("_line_repeats"), pl.col("_paragraph_repeats")
-        # Split at runs of newlines, a text has an empty line at each end that is one.
-        count = lines.struct.field("count") + edges
-        again = lines.struct.field("repeats") + (edges == 2).cast(pl.Int64)
-        found["dup_para_frac"] = ratio(
-            paragraphs.struct.field("repeats"), paragraphs.struct.field("count")
-        )
-        found["dup_para_char_frac"] = ratio(paragraphs.struct.field("repeated_chars"), CHARS)
-        found["dup_line_frac"] = ratio(again, count)
-        found["dup_line_char_frac"] = ratio(lines.struct.field("repeated_chars"), CHARS)
+        for name in ("para", "line"):
+            pieces = pl.col("_line_repeats" if name == "line" else "_paragraph_repeats").struct
+            found[f"dup_{name}_frac"] = ratio(pieces.field("repeats"), pieces.field("count"))
+            found[f"dup_{name}_char_frac"] = ratio(pieces.field("repeated_chars"), CHARS)
         ngrams = pl.col("_repetition").struct
         for n in TOP:
             found[f"top_{n}_gram"] = ratio(ngrams.field(f"top_{n}"), CHARS)

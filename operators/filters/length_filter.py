@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import polars as pl
 
 from datachef.core.filter import Filter
 from datachef.core.operator import threshold
+from datachef.operators.text.lines import FILLED_LINE
 from datachef.operators.text.words import WORDS
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ class LengthFilter(Filter):
 
     Words are those of the other filters, with punctuation marks. A maximum of 0 is no limit.
     """
+
+    version: ClassVar[int] = 2
 
     op: Literal["length_filter"] = "length_filter"
 
@@ -42,7 +45,7 @@ class LengthFilter(Filter):
             "_words": WORDS,
             "length_chars": text.str.len_chars(),
             "length_words": pl.col("_words").list.len(),
-            "length_lines": text.str.count_matches(r"\S[^\n]*"),
+            "length_lines": text.str.count_matches(FILLED_LINE),
         }
 
     def rules(self) -> Mapping[str, pl.Expr]:

@@ -8,19 +8,26 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from datachef.operators.text.lines import LINES
 from datachef.operators.text.ngrams import offsets_of
+from datachef.operators.text.punctuation import CLOSERS, CLOSING_QUOTES, ENDED, SENTENCE_ENDS
 from datachef.operators.text.ragged import document_of
+from datachef.operators.text.words import UNSPACED
 
 CITATION = r"\[\d*\]|\[edit\]|\[citation needed\]"
 POLICIES = "terms of use|privacy policy|cookie policy|uses cookies|use of cookies|use cookies"
-# All that Python's str.splitlines takes for the end of a line, but the newline.
-_BREAKS = "\r\n|[\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029]"
-# A period ends a sentence only after what is no initial or abbreviation in capitals. Repetitions
-# are bounded, or rows of marks would be read again from each of them.
+# A period ends a sentence only after what is no initial or abbreviation in capitals. Other scripts
+# may go on without a space. Repetitions are bounded, or rows of marks would be read again from each
+# of them.
 _SENTENCE_END = (
-    r"(?:[^A-Z\s.]\.|[A-Z][A-Z]\.|[!?。！？])[\"'”’)\]!?]{0,8}"
+    r"(?:[^A-Z\s.]\.|[A-Z][A-Z]\.|[!?])[\"'”’)\]!?]{0,8}"
     r"(?:\s{1,8}[^\w\s]{1,4}){0,3}\s{1,8}[\"'“‘(\[]{0,4}[\w$#@&*+<=>|/\\~^-]"
+    rf"|[[{SENTENCE_ENDS}]--[\x00-\x7f\x{{55c}}\x{{55e}}]][{SENTENCE_ENDS}{CLOSERS}]{{0,8}}"
+    r"\s{0,8}[\x22'“‘(\[\p{Ps}\p{Pi}]{0,4}\w"
 )
+_LINE_END = rf"{ENDED}|[{CLOSING_QUOTES}]$"
+_ELLIPSIS = r"(?:\.\.\.|[…‥])$"
+_WORD = rf"[{UNSPACED}]|[^\s{UNSPACED}]+"
 
 
 @dataclass(frozen=True)
@@ -51,10 +58,7 @@ def kept_lines(text: pl.Series, rules: LineRules) -> Lines:
 
     Those with lorem ipsum or a curly bracket, on account of which C4 drops the whole page, stay.
     """
-    text = text.fill_null("")
-    if text.str.contains(_BREAKS).any():
-        text = text.str.replace_all(_BREAKS, "\n")
-    lists = text.str.split("\n")
+    lists = text.to_frame("text").select(LINES).to_series()
     document = document_of(offsets_of(lists.list.len()))
     lines = Lines(lists.explode(empty_as_null=False).str.strip_chars(), document)
     lines = lines.filter(lines.text.str.len_bytes() > 0)
@@ -62,8 +66,7 @@ def kept_lines(text: pl.Series, rules: LineRules) -> Lines:
         # With a bracket at its end, a line may end otherwise once the citation is gone.
         lines = lines.filter(_ends_well(lines.text) | lines.text.str.ends_with("]"))
     if rules.min_words > 1:
-        enough = r"\S+" + r"\s+\S+" * (rules.min_words - 1)
-        lines = lines.filter(lines.text.str.contains(enough))
+        lines = lines.filter(_has_words(lines.text, rules.min_words))
     lines = lines.filter(~_has_long_word(lines.text, rules.max_word_chars))
     if rules.remove_citations:
         lines = Lines(_without_citations(lines.text), lines.document)
@@ -82,16 +85,22 @@ def sentences(lines: pl.Series) -> pl.Series:
 
 
 def _ends_well(lines: pl.Series) -> pl.Series:
-    ends = pl.Series(np.zeros(len(lines), np.bool_))
-    for mark in ".?!\"'":
-        ends |= lines.str.ends_with(mark)
-    return ends & ~lines.str.ends_with("...")
+    return lines.str.contains(_LINE_END) & ~lines.str.contains(_ELLIPSIS)
+
+
+def _has_words(lines: pl.Series, least: int) -> pl.Series:
+    """Whether each line has so many words; without spaces between them, every character is one."""
+    enough = lines.str.contains(r"\S+" + r"\s+\S+" * (least - 1))
+    rest = (~enough).arg_true()
+    return enough.scatter(rest, lines.gather(rest).str.count_matches(_WORD) >= least)
 
 
 def _has_long_word(lines: pl.Series, chars: int) -> pl.Series:
     found = np.zeros(len(lines), np.bool_)
-    for index in (lines.str.len_bytes() > chars).arg_true():
-        found[index] = max(map(len, lines[index].split()), default=0) > chars
+    long = (lines.str.len_bytes() > chars).arg_true()
+    spaced = lines.gather(long).str.replace_all(f"[{UNSPACED}]", " ")
+    for index, line in zip(long, spaced, strict=True):
+        found[index] = max(map(len, line.split()), default=0) > chars
     return pl.Series(found)
 
 

@@ -8,32 +8,37 @@ import polars as pl
 from datachef.operators.text.ngrams import offsets_of
 from datachef.operators.text.ragged import document_of
 
-LINES = pl.col("text").fill_null("").str.split("\n")
-"""The lines as list[str], without the newline; a text that ends with one has a last empty line."""
+# All that Python's str.splitlines takes for the end of a line, but the newline.
+_BREAKS = r"\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029"
+FILLED = r"[^\s\p{Cc}\p{Cf}]"
+"""A character that can be seen: a line without any is blank, whatever spaces it is made of."""
+FILLED_LINE = rf"{FILLED}[^\n{_BREAKS}]*"
 
-PARAGRAPHS = (
-    pl.col("text")
-    .fill_null("")
-    .str.strip_chars()
-    .str.replace_all("\n\n\n+", "\n\n")
-    .str.split("\n\n")
-)
-"""What stands between empty lines, as list[str]."""
+
+_TEXT = pl.col("text").fill_null("").str.replace_all(rf"\r\n|[{_BREAKS}]", "\n")
+
+LINES = _TEXT.str.split("\n")
+"""The lines as list[str], whatever ends them; a text that ends with a line's end has a last empty
+one."""
+
+PARAGRAPHS = _TEXT.str.strip_chars().str.replace_all(r"\n\s*\n", "\n\n").str.split("\n\n")
+"""What stands between blank lines, as list[str]."""
 
 REPEATS = pl.Struct({"count": pl.Int64, "repeats": pl.Int64, "repeated_chars": pl.Int64})
 
 
-def repeats(pieces: pl.Series, keep: pl.Series | None = None) -> pl.Series:
+def repeats(pieces: pl.Series, filled: pl.Series | None = None) -> pl.Series:
     """Pieces of each document, those seen before in the document, and the characters of these.
 
-    `keep` marks which of the pieces (of the exploded column) count at all; empty ones do not.
+    Blank pieces do not count, nor do spaces at the end of a piece; `filled` says which pieces (of
+    the exploded column) are not blank, where that is known already.
     """
     offsets = offsets_of(pieces.list.len())
     flat = pieces.explode(empty_as_null=False, keep_nulls=False)
     document = document_of(offsets)
-    if keep is None:
-        keep = flat.str.len_bytes() > 0
-    flat, document = flat.filter(keep), document[keep.to_numpy()]
+    if filled is None:
+        filled = flat.str.contains(FILLED)
+    flat, document = flat.filter(filled).str.strip_chars_end(), document[filled.to_numpy()]
     seed = (document.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     again = ~pl.Series(flat.hash().to_numpy() ^ seed).is_first_distinct()
     chars = np.bincount(

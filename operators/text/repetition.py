@@ -38,8 +38,8 @@ def repetition(words: pl.Series) -> pl.Series:
     """Characters in repeated n-grams of each document, as a struct of type `REPETITION`.
 
     `top_n`: those of the most frequent n-gram, joined by spaces, times its count (the earliest one
-    among equals). `duplicated_n`: those of n-grams that were seen before, read from left to right
-    without overlap.
+    among equals); 0 where none occurs twice. `duplicated_n`: those of n-grams that were seen
+    before, read from left to right without overlap.
     """
     hashes, offsets = word_hashes(words)
     chars = np.zeros(len(hashes) + 1, np.int64)
@@ -114,15 +114,14 @@ def repeated(hashes: Hashes, positions: Positions) -> Groups:
 def _top(
     groups: Groups, n: int, chars: Positions, offsets: Offsets, document: Positions
 ) -> Positions:
-    starts, lengths = offsets[:-1], np.diff(offsets)
     # One number that is smaller for more frequent and then for earlier n-grams.
     bits = len(document).bit_length()
     rank = ((1 << bits) - groups.counts << bits) | groups.firsts
-    once = np.where(lengths >= n, ((1 << bits) - 1 << bits) | starts, -1)
-    best = once.copy()
+    nothing = 1 << 2 * bits
+    best = np.full(len(offsets) - 1, nothing, np.int64)
     np.minimum.at(best, document[groups.firsts], rank)
-    first = np.where(best < 0, 0, best & ((1 << bits) - 1))
-    count = np.where(best < 0, 0, (1 << bits) - (best >> bits))
+    first = np.where(best == nothing, 0, best & ((1 << bits) - 1))
+    count = np.where(best == nothing, 0, (1 << bits) - (best >> bits))
     end = np.minimum(first + n, len(chars) - 1)
     size: Positions = chars[end] - chars[np.minimum(first, len(chars) - 1)] + n - 1
     return size * count

@@ -33,5 +33,8 @@ WORD = "|".join(
     ]
 )
 
+# Scripts that put no spaces between words; there every character counts as a word.
+UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+
 WORDS = pl.col("text").fill_null("").str.extract_all(WORD)
 """The words as list[str]: URLs whole, contractions in two, most punctuation marks one by one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -17,8 +17,11 @@ class CleanC4Lines(TextTransform):
 
     Source: Raffel et al. 2020, https://jmlr.org/papers/v21/20-074.html. Kept lines lose spaces at
     their ends and citations such as [3]; a text of which no line is kept is dropped. C4 drops whole
-    pages by `c4_quality_filter`, which measures the same lines before and after this step.
+    pages by `c4_quality_filter`, which measures the same lines before and after this step. A line
+    ends a sentence with a mark of any script or a closing quote, and not with an ellipsis.
     """
+
+    version: ClassVar[int] = 2
 
     op: Literal["clean_c4_lines"] = "clean_c4_lines"
 

@@ -40,6 +40,24 @@ def test_reasons(reasons, text, reason):
     assert reasons(FineWebQualityFilter(), [text]) == [reason]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\u2028", "\x0c"])
+def test_lines_are_lines_whatever_ends_them(signals, end):
+    lines = [LONG, "Home", "\u00a0", "Ends here.", "\u200b", "Home "]
+    row = signals(FineWebQualityFilter(), [end.join(lines)]).row(0, named=True)
+    assert row["fineweb_lines"] == 4
+    assert row["fineweb_ended_lines"] == 2 / 4
+    assert row["fineweb_short_lines"] == 3 / 4
+    assert row["fineweb_repeated_chars"] == pytest.approx(4 / sum(map(len, lines)))
+    assert row["fineweb_newline_ratio"] == pytest.approx(5 / 23)
+
+
+@pytest.mark.parametrize("mark", list(".!?。！？．｡؟۔।॥።։៖។៕‼⁇⸮܂"))
+def test_marks_of_any_script_end_a_line(signals, mark):
+    assert (
+        signals(FineWebQualityFilter(), [f"{LONG[:-1]}{mark}"])["fineweb_ended_lines"].item() == 1
+    )
+
+
 def test_the_length_of_a_short_line_is_no_threshold():
     short = FineWebQualityFilter(short_line_length=10)
     assert short.signal_identity() != FineWebQualityFilter().signal_identity()

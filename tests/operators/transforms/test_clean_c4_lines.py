@@ -22,6 +22,23 @@ def clean(text: str, **parameters: object) -> str:
         ("Read our Privacy Policy at once.\nThe text is here.", "The text is here."),
         ("Two words.\nNow three words.", "Now three words."),
         (f"A {'x' * 1001} word here.", ""),
+        (
+            "首页\n今天下雨了。\n「我们走吧！」\n他说：“好。”",
+            "今天下雨了。\n「我们走吧！」\n他说：“好。”",
+        ),
+        ("यह एक वाक्य है।\nमुख्य पृष्ठ यहाँ है", "यह एक वाक्य है।"),
+        ("هل هذا صحيح الآن؟\nالصفحة الرئيسية هنا", "هل هذا صحيح الآن؟"),
+        ("Τι κάνεις εσύ τώρα;\nFirst this; then that;", "Τι κάνεις εσύ τώρα;"),
+        ("Τι κάνεις εσύ τώρα\u037e", "Τι κάνεις εσύ τώρα\u037e"),
+        (
+            "He said “I will go.”\nThe motto was «Go on»",
+            "He said “I will go.”\nThe motto was «Go on»",
+        ),
+        ("An unfinished thought…\n没有说完的话……", ""),
+        (
+            "Trailing space is here. \r\n\u00a0\r\nAnd here too.\u2028Menu",
+            "Trailing space is here.\nAnd here too.",
+        ),
         ("First line here.\rSecond line here.", "First line here.\nSecond line here."),
         ("Braces {stay} for the filter.", "Braces {stay} for the filter."),
         ("", ""),
