@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
+
+from datachef.core.language_codes import UNDETERMINED
+
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
+
+_PREFIX = "__label__"
 
 Identify = Callable[[str], tuple[str, float]]
 
@@ -22,7 +31,7 @@ def identified(text: pl.Expr, max_chars: int, identify: Callable[[], Identify]) 
 
     def languages(texts: pl.Series) -> pl.Series:
         of = identify()
-        found = [of(text) if text else ("und", 0.0) for text in texts]
+        found = [of(text) if text else (UNDETERMINED, 0.0) for text in texts]
         return pl.DataFrame(found, schema=FOUND, orient="row").to_struct()
 
     head = text.fill_null("").str.head(max_chars)
@@ -31,14 +40,16 @@ def identified(text: pl.Expr, max_chars: int, identify: Callable[[], Identify]) 
 
 
 @cache
-def py3langid_model() -> Identify:
-    """py3langid (Barbaresi's revision of langid.py, Lui and Baldwin 2012): 97 two-letter codes.
-
-    Loading it takes half a second, and operators come and go, so it stays.
-    """
+def _py3langid() -> LanguageIdentifier:
+    """Loading it takes half a second, and operators come and go, so it stays."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+def py3langid_model() -> Identify:
+    """py3langid, Barbaresi's revision of langid.py (Lui and Baldwin 2012)."""
+    identifier = _py3langid()
 
     def identify(text: str) -> tuple[str, float]:
         language, confidence = identifier.classify(text)
@@ -47,18 +58,40 @@ def py3langid_model() -> Identify:
     return identify
 
 
-def fasttext_model(path: str) -> Identify:
-    """A fastText model (lid.176, GlotLID): its labels without `__label__`."""
+def py3langid_labels() -> frozenset[str]:
+    """The codes that `py3langid_model` answers with: of ISO 639, two letters where there are."""
+    return frozenset(map(str, _py3langid().nb_classes))
+
+
+@lru_cache(maxsize=2)
+def _fasttext(path: str, changed: int) -> Any:
     import fasttext
 
+    return fasttext.load_model(path)
+
+
+def _loaded(path: str) -> Any:
+    return _fasttext(path, Path(path).stat().st_mtime_ns)
+
+
+def fasttext_model(path: str) -> Identify:
+    """A fastText model (lid.176, GlotLID): its labels without `__label__`."""
     # `predict` of the wrapper breaks with numpy 2; what it calls does not.
-    model = fasttext.load_model(path).f
+    model = _loaded(path).f
 
     def identify(text: str) -> tuple[str, float]:
         found = model.predict(text + "\n", 1, 0.0, "strict")
         if not found:
-            return "und", 0.0
+            return UNDETERMINED, 0.0
         confidence, label = found[0]
-        return label.removeprefix("__label__"), min(max(float(confidence), 0.0), 1.0)
+        return label.removeprefix(_PREFIX), min(max(float(confidence), 0.0), 1.0)
 
     return identify
+
+
+def fasttext_labels(path: str) -> frozenset[str]:
+    """The labels of a fastText model without `__label__`.
+
+    Raises `ValueError` for a file that is no model, and `OSError` for one that cannot be read.
+    """
+    return frozenset(label.removeprefix(_PREFIX) for label in _loaded(path).get_labels())

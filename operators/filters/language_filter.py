@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 import polars as pl
 from pydantic import Field
 
 from datachef.core.distribution import extra
+from datachef.core.errors import DatachefError
 from datachef.core.filter import Filter
-from datachef.core.languages import Identify, fasttext_model, identified, py3langid_model
-from datachef.core.operator import threshold
+from datachef.core.language_codes import UNDETERMINED, UnknownLanguageError, label_of
+from datachef.core.languages import (
+    Identify,
+    fasttext_labels,
+    fasttext_model,
+    identified,
+    py3langid_labels,
+    py3langid_model,
+)
+from datachef.core.operator import Scene, threshold
 
 if TYPE_CHECKING:
     from datachef.core.filter import Signal
 
-Code = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}([_-][A-Za-z]{2,8})*$", max_length=32)]
+Language = Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=64)]
 
 
 class LanguageFilter(Filter):
     """Keeps text in the given languages.
 
-    Without `model`, py3langid (Barbaresi's revision of langid.py, Lui and Baldwin 2012) knows 97
-    languages by two-letter codes. With a path to a fastText model (lid.176, GlotLID), codes are the
-    model's labels without `__label__`. Text without any letter has the language `und`.
+    Without `model`, py3langid (Barbaresi's revision of langid.py, Lui and Baldwin 2012) tells some
+    140 languages apart. With a path to a fastText model (lid.176, GlotLID), the languages are those
+    of its labels. A language is named by its label, by a code of ISO 639 in two or three letters,
+    or in English: en, eng and English are one. A region or script that the model does not tell
+    apart is a mistake. Text without any letter has the language `und`, and no confidence.
     """
+
+    version: ClassVar[int] = 2
 
     op: Literal["language_filter"] = "language_filter"
 
-    languages: tuple[Code, ...] = threshold(
-        ("en",), min_length=1, max_length=100, description="Codes of the languages to keep."
+    languages: tuple[Language, ...] = threshold(
+        ("en",),
+        min_length=1,
+        max_length=100,
+        description="Languages to keep, by code or English name.",
     )
     min_confidence: float = threshold(
         0.65, ge=0, le=1, description="Least probability that the model gives the language."
@@ -57,6 +73,24 @@ class LanguageFilter(Filter):
     def files(self) -> tuple[str, ...]:
         return () if self.model is None else (self.model,)
 
+    def objections(self, scene: Scene) -> Iterator[tuple[str, str, str]]:
+        try:
+            labels = self._labels()
+        except ImportError:  # there is a problem about the package
+            return
+        except (OSError, ValueError) as error:
+            if self.model is not None and Path(self.model).is_file():
+                yield "model", f"no fastText model: {error}", "such as lid.176.bin or lid.176.ftz"
+            return
+        for language in self.languages:
+            try:
+                label_of(language, labels)
+            except UnknownLanguageError as error:
+                yield "languages", str(error), error.hint
+
+    def _labels(self) -> frozenset[str]:
+        return py3langid_labels() if self.model is None else fasttext_labels(self.model)
+
     @cached_property
     def _identify(self) -> Identify:
         return py3langid_model() if self.model is None else fasttext_model(self.model)
@@ -73,8 +107,22 @@ class LanguageFilter(Filter):
             "language_confidence": found.field("confidence"),
         }
 
+    @cached_property
+    def _wanted(self) -> list[str]:
+        """The labels of the languages to keep."""
+        labels = self._labels()
+        try:
+            return [label_of(language, labels) for language in self.languages]
+        except UnknownLanguageError as error:
+            raise DatachefError(f"language_filter: {error}", error.hint) from error
+
+    def reasons(self) -> tuple[str, ...]:
+        return ("other_language", "unsure_language")
+
     def rules(self) -> Mapping[str, pl.Expr]:
+        language = pl.col("language")
+        unsure = pl.col("language_confidence") < self.min_confidence
         return {
-            "other_language": ~pl.col("language").is_in(self.languages),
-            "unsure_language": pl.col("language_confidence") < self.min_confidence,
+            "other_language": ~language.is_in(self._wanted),
+            "unsure_language": unsure & (language != UNDETERMINED),
         }

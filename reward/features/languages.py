@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import polars as pl
 
+from datachef.core.language_codes import UNDETERMINED
 from datachef.core.languages import identified, py3langid_model
 
 # More text hardly changes what is found, and finding it costs most of all measurements.
 CHARACTERS = 300
-UNKNOWN = "und"
 
 
 def languages_of(texts: pl.Series) -> list[str]:
     """The ISO 639 code of each text's most likely language; `und` where there are no letters."""
     found = identified(pl.col("text"), CHARACTERS, py3langid_model)
-    language = found.struct.field("language").fill_null(UNKNOWN)
+    language = found.struct.field("language").fill_null(UNDETERMINED)
     return texts.to_frame("text").select(language)["language"].to_list()

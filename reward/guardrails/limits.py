@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from datachef.core.language_codes import UnknownLanguageError, label_of
+from datachef.core.languages import py3langid_labels
 from datachef.core.recipe import Name
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 
 class _Model(BaseModel):
@@ -57,6 +58,12 @@ class Group(_Model):
             raise ValueError("values are those of a column: name it")
         return self
 
+    @model_validator(mode="after")
+    def _known_languages(self) -> Group:
+        if self.column != "language" or self.values is None:
+            return self
+        return self.model_copy(update={"values": tuple(map(_label, map(str, self.values)))})
+
 
 class Limits(_Model):
     """The contents of a `limits.yaml`; what is not given is not limited.
@@ -78,8 +85,8 @@ class Limits(_Model):
     max_synthetic_share: Share | None = Field(
         None, description="Largest share of rows that the recipe had a model write."
     )
-    min_retention_by_language: dict[Language, Share] = Field(
-        {}, description="Least retention of rows in a language, by its code."
+    min_retention_by_language: dict[str, Share] = Field(
+        {}, description="Least retention of rows in a language, by its code or English name."
     )
     min_retention_by_group: dict[Name, Group] = Field(
         {}, description="Groups of rows, each with its least retention."
@@ -96,3 +103,22 @@ class Limits(_Model):
     max_source_share: Share | None = Field(
         None, description="Largest share of the corpus's tokens from one source."
     )
+
+    @field_validator("min_retention_by_language", mode="before")
+    @classmethod
+    def _by_label(cls, given: Any) -> Any:
+        """The limits by the labels that the rows are going to have."""
+        if not isinstance(given, dict) or not all(isinstance(key, str) for key in given):
+            return given
+        labels = {language: _label(language) for language in given}
+        for language, label in labels.items():
+            if twins := [other for other in labels if labels[other] == label and other != language]:
+                raise ValueError(f"{language} and {twins[0]} are one language")
+        return {labels[language]: least for language, least in given.items()}
+
+
+def _label(language: str) -> str:
+    try:
+        return label_of(language, py3langid_labels())
+    except UnknownLanguageError as error:
+        raise ValueError(f"{error}: {error.hint}") from None

@@ -74,3 +74,17 @@ def test_what_cannot_be_salvaged_is_still_reported(tmp_path: Path, broken: str) 
     path = tmp_path / "recipe.yaml"
     path.write_text(broken)
     assert check_recipe(path, Host()).loaded.problems
+
+
+def test_languages_are_checked_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "notes.jsonl").write_text(json.dumps({"text": "a note"}) + "\n")
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "name: languages\nsources:\n  notes:\n    path: notes.jsonl\n    steps:\n"
+        "      - op: language_filter\n        languages: [EN, german, zh-cn, frnch]\n"
+    )
+    first, second = check_recipe(path, Host()).loaded.problems
+    assert (first.code, first.line, first.hint) == ("impossible", 7, "write zh")
+    assert "zh-cn" in first.message
+    assert (second.code, second.line) == ("impossible", 7)
+    assert "french" in second.hint

@@ -211,7 +211,10 @@ def test_what_is_known_is_not_measured_again():
     [
         ("max_toxicty: 0.1", "unknown_field"),
         ("max_toxicity: 2", "less_than_equal"),
-        ("min_retention_by_language: {english: 0.5}", "string_pattern_mismatch"),
+        ("min_retention_by_language: {klingon: 0.5}", "value_error"),
+        ("min_retention_by_language: {en-US: 0.5}", "value_error"),
+        ("min_retention_by_language: {en: 0.5, eng: 0.6}", "value_error"),
+        ("min_retention_by_group: {a: {column: language, values: [xx]}}", "value_error"),
         ("min_retention_by_group: {a: {min: 0.5}}", "value_error"),
         ("min_retention_by_group: {a: {words: [x], pattern: x}}", "value_error"),
         ("min_retention_by_group: {a: {words: [x], values: [x]}}", "value_error"),
@@ -226,6 +229,17 @@ def test_wrong_limits(tmp_path, text, code):
         read_typed(path, Limits)
     assert [problem.code for problem in caught.value.problems] == [code]
     assert caught.value.problems[0].line == 1
+
+
+def test_languages_of_limits_are_those_that_rows_have(tmp_path):
+    path = tmp_path / "limits.yaml"
+    path.write_text(
+        "min_retention_by_language: {English: 0.5, ger: 0.6, iw: 0.7}\n"
+        "min_retention_by_group: {ours: {column: language, values: [FR, spa, und]}}\n"
+    )
+    limits = read_typed(path, Limits)
+    assert limits.min_retention_by_language == {"en": 0.5, "de": 0.6, "he": 0.7}
+    assert limits.min_retention_by_group["ours"].values == ("fr", "es", "und")
 
 
 def test_limits_from_a_file(tmp_path):
