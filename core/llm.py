@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -16,6 +15,7 @@ from typing import Any
 import orjson
 
 from datachef.core.errors import DatachefError, RunError
+from datachef.core.files import write_atomically
 
 
 class LLMError(DatachefError):
@@ -175,11 +175,8 @@ def _read(path: Path) -> Completion | None:
 
 
 def _write(path: Path, request: bytes, completion: Completion) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = {"completion": asdict(completion), "request": orjson.Fragment(request)}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    partial.write_bytes(orjson.dumps(content))
-    partial.replace(path)
+    write_atomically(path, orjson.dumps(content))
 
 
 def tokens_of(messages: Sequence[tuple[str, str]]) -> int:

@@ -13,6 +13,7 @@ from datachef.core.document import read
 from datachef.core.errors import DatachefError, RecipeError
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
+from datachef.core.lock import locked
 from datachef.reward.evaluation.evaluate import ITEMS, LIKELIHOOD, Measurement, evaluate
 from datachef.reward.evaluation.training import Training
 from datachef.reward.history import History, Measured
@@ -52,9 +53,14 @@ class Evaluator:
     def measure(self, recipe: Path, seeds: Sequence[int]) -> list[Measured]:
         """The measurements of a recipe, one per seed; those that the history has are not repeated.
 
-        Raises `RecipeError` for a recipe with problems, and `DatachefError` where it cannot be run
-        or nothing can be learned from its corpus.
+        Raises `RecipeError` for a recipe with problems, and `DatachefError` where it cannot be run,
+        nothing can be learned from its corpus, or another process measures a recipe of this file
+        name in the same folder.
         """
+        with locked(self._folder / recipe.stem):
+            return self._measure(recipe, seeds)
+
+    def _measure(self, recipe: Path, seeds: Sequence[int]) -> list[Measured]:
         document = read(recipe)
         assessed = self._reward.assess(document)
         if assessed.loaded.problems:

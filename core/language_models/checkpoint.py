@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,23 +89,6 @@ def quiet(*, offline: bool) -> Iterator[None]:
             notices.enable_progress_bar()
         if not dataset_bars:
             datasets.enable_progress_bars()
-
-
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which takes the place of `folder` when nothing went wrong.
-
-    Processes that make the same checkpoint at the same time do not meet before it is whole.
-    """
-    staging = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    try:
-        yield staging
-        shutil.rmtree(folder, ignore_errors=True)
-        staging.rename(folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 @contextmanager

@@ -27,10 +27,13 @@ class MemoryStore(Store):
             self._records.move_to_end(key)
         return self._records.get(key)
 
-    def finish(self, key: str, record: Mapping[str, Any]) -> None:
+    def finish(
+        self, key: str, record: Mapping[str, Any], *, anew: bool = False
+    ) -> Mapping[str, Any]:
         self._records[key] = dict(record)
         self._records.move_to_end(key)
         self._bytes[key] = sum(int(t.estimated_size()) for t in self._tables.get(key, {}).values())
+        return record
 
     def forget(self, key: str) -> None:
         self._records.pop(key, None)

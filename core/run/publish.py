@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from datachef.core.run.output import SUFFIX, common_schema, features, plan_shard
 from datachef.core.run.plan import Plan
 from datachef.core.run.report import Report, dataset_card, manifest
 from datachef.core.run.stage import OutputSpec, ShardTask
+from datachef.core.run.store import checksum
 
 MANIFEST = "manifest.json"
 
@@ -40,24 +39,24 @@ def _is_ours(folder: Path) -> bool:
         return not any(folder.iterdir())
 
 
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which takes the place of `folder` when nothing went wrong.
+def verify(folder: Path, files: Sequence[Mapping[str, Any]]) -> None:
+    """Raises `RunError` unless the data of a corpus are exactly these files, as they were written.
 
-    What a killed run left behind is cleared away first.
+    Done before the corpus is put in place, where nobody else writes.
     """
-    staging, retired = (folder.with_name(f".{folder.name}.{end}") for end in ("partial", "old"))
-    for leftover in (staging, retired):
-        shutil.rmtree(leftover, ignore_errors=True)
-    staging.mkdir(parents=True)
-    try:
-        yield staging
-        if folder.exists():
-            folder.rename(retired)
-        staging.rename(folder)
-    finally:
-        for leftover in (staging, retired):
-            shutil.rmtree(leftover, ignore_errors=True)
+    found = {str(path.relative_to(folder)) for path in (folder / "data").iterdir()}
+    wrong = sorted(found ^ {facts["file"] for facts in files})
+    wrong += [facts["file"] for facts in files if facts["file"] in found and not _is(folder, facts)]
+    if wrong:
+        raise RunError(
+            f"the corpus is not as it was written: {', '.join(wrong)} changed, came or went",
+            "does something else write into its folder? run again",
+        )
+
+
+def _is(folder: Path, facts: Mapping[str, Any]) -> bool:
+    path = folder / facts["file"]
+    return bool(path.stat().st_size == facts["bytes"] and checksum(path) == facts["checksum"])
 
 
 class Corpus:

@@ -12,12 +12,14 @@ import polars as pl
 
 from datachef.core.engine import Engine
 from datachef.core.errors import RunError
+from datachef.core.files import replacing
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
+from datachef.core.lock import locked
 from datachef.core.observer import RunObserver
 from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.run.plan import Plan
-from datachef.core.run.publish import Corpus, refuse_foreign, replacing
+from datachef.core.run.publish import Corpus, refuse_foreign, verify
 from datachef.core.run.rejects import gather
 from datachef.core.run.report import Report
 from datachef.core.run.stage import DecisionTask, ShardTask, UnitTask
@@ -51,11 +53,16 @@ class Runner:
     def run(self, folder: Path) -> Report:
         """Does what is not done yet and replaces `folder` by the corpus.
 
-        Raises `RunError` when too many rows failed, a unit cannot be done, or the ledger does not
-        balance. What was done until then is in the cache and not done again.
+        Raises `RunError` when another process is writing `folder`, too many rows failed, a unit
+        cannot be done, or the ledger does not balance. What was done until then is in the cache
+        and not done again.
         """
         started = time.monotonic()
-        refuse_foreign(folder)
+        with locked(folder):
+            refuse_foreign(folder)
+            return self._run(folder, started)
+
+    def _run(self, folder: Path, started: float) -> Report:
         self._tell("run_started", self._plan)
         try:
             self.cook()
@@ -175,6 +182,7 @@ class Runner:
             )
             context = (self._loaded, self._plan, self._host)
             corpus.write_accounts(staging, context, files, report, self._rejects())
+            verify(staging, files)
         return report
 
     def _write(self, tasks: Sequence[ShardTask]) -> list[dict[str, Any]]:

@@ -36,6 +36,7 @@ class SignalCache:
         self._texts = texts
         self._text_keys: dict[Place, str] = {}
         self._keys: dict[Place, str] = {}
+        self._files: dict[Place, str] = {}
         self._known: dict[Place, pl.DataFrame] = {}
         self._new: dict[Place, list[pl.DataFrame]] = {}
         before: list[Any] = [unit_input]
@@ -53,10 +54,12 @@ class SignalCache:
         self._keys[place] = key
         record = self._store.record(key)
         if record is not None:
+            (facts,) = record["files"]
+            self._files[place] = facts["file"]
             try:
-                self._known[place] = self._store.read(key, record["files"][0])
+                self._known[place] = self._store.read(key, facts)
             except RunError:
-                return  # a damaged cache is as good as none
+                return  # damaged, or replaced by another run just now: as good as none
 
     def recall(self, group: int, place: int, rows: pl.DataFrame) -> pl.DataFrame | None:
         known = self._known.get((group, place))
@@ -81,7 +84,9 @@ class SignalCache:
             known = [self._known[place]] if place in self._known else []
             table = pl.concat([*known, *frames]).sort(ROW)
             facts = self._store.write(key, "signals.parquet", table)
-            self._store.finish(key, {"files": [facts]})
+            self._store.finish(key, {"files": [facts]}, anew=True)
+            if (old := self._files.get(place)) not in (None, facts["file"]):
+                self._store.discard(key, old)
 
 
 def _identity(operator: Filter) -> dict[str, Any]:

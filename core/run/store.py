@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,24 +12,13 @@ import orjson
 import polars as pl
 
 from datachef.core.errors import RunError
-
-
-def write_atomically(path: Path, raw: bytes) -> None:
-    """The file holds all of `raw` or what it held before, whenever the process dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path)
-    temporary.write_bytes(raw)
-    temporary.replace(path)
+from datachef.core.files import scratch, write_atomically
 
 
 def checksum(path: Path) -> str:
     """The BLAKE2b-128 digest of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
 
 
 class Store:
@@ -64,19 +51,19 @@ class Store:
     def write(
         self, key: str, suffix: str, frame: pl.DataFrame, compression: Any = "lz4"
     ) -> dict[str, Any]:
-        """Keeps a table as a file of a result, atomically; tells its name, size and checksum."""
-        path = self.path(key, suffix)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _temporary(path)
-        frame.write_parquet(temporary, compression=compression, statistics=False)
-        facts = {
-            "file": path.name,
-            "rows": frame.height,
-            "bytes": temporary.stat().st_size,
-            "checksum": checksum(temporary),
-        }
-        temporary.replace(path)
-        return facts
+        """Keeps a table as a file of a result, atomically; tells its name, size and checksum.
+
+        The content is part of the name: two runs that make the same result at the same time, and
+        not the same bytes of it (a language model was asked), do not overwrite each other's.
+        """
+        folder = self.folder(key)
+        folder.mkdir(parents=True, exist_ok=True)
+        with scratch(folder / f"{key}.{suffix}") as temporary:
+            frame.write_parquet(temporary, compression=compression, statistics=False)
+            digest = checksum(temporary)
+            file, size = f"{key}.{digest[:8]}.{suffix}", temporary.stat().st_size
+            temporary.replace(folder / file)
+        return {"file": file, "rows": frame.height, "bytes": size, "checksum": digest}
 
     def read(self, key: str, facts: Mapping[str, Any]) -> pl.DataFrame:
         """A table that a record names. Raises `RunError` where it is damaged."""
@@ -94,23 +81,41 @@ class Store:
         frames = [self.read(key, facts) for facts in record["parts"]]
         return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
 
-    def finish(self, key: str, record: Mapping[str, Any]) -> None:
-        """Marks a result as done; its files must be in place."""
-        write_atomically(self.path(key, "json"), orjson.dumps(record))
+    def finish(
+        self, key: str, record: Mapping[str, Any], *, anew: bool = False
+    ) -> Mapping[str, Any]:
+        """Marks a result as done, its files in place, and returns the record that holds.
+
+        Where another run finished the same result meanwhile, that is its record, on which others
+        may build already; `anew` replaces it.
+        """
+        known = None if anew else self.record(key)
+        if known is None:
+            write_atomically(self.path(key, "json"), orjson.dumps(record))
+        return known or record
 
     def forget(self, key: str) -> None:
         """Makes a result be done again by the next run that needs it."""
         with suppress(OSError):
             self.path(key, "json").unlink()
 
+    def discard(self, key: str, file: str) -> None:
+        """Removes a file that no record names any more."""
+        with suppress(OSError):
+            (self.folder(key) / file).unlink()
+
     def _checked(self, key: str, facts: Mapping[str, Any]) -> Path:
         """The path of a file that a record names, its content verified.
 
-        Raises `RunError` when the file was damaged, after forgetting the record, so that the next
-        run makes it anew.
+        Raises `RunError` when the file is gone, or was damaged: then after forgetting the record,
+        so that the next run makes it anew.
         """
         path = self.folder(key) / str(facts["file"])
-        if checksum(path) != facts["checksum"]:
+        try:
+            intact = checksum(path) == facts["checksum"]
+        except FileNotFoundError:
+            raise RunError(f"the cached file {path} is gone", "run again") from None
+        if not intact:
             self.forget(key)
             raise RunError(f"the cached file {path} is damaged", "run again: it will be made anew")
         return path

@@ -182,8 +182,7 @@ class UnitRun:
             "ledger": [entry.to_data() for entry in _ordered(entries)],
             **self._extra,
         }
-        self._store.finish(self._task.key, record)
-        return record
+        return dict(self._store.finish(self._task.key, record))
 
     def _reject(self, path: str, outcome: str, rows: pl.DataFrame) -> None:
         detail = pl.col("detail") if "detail" in rows.columns else pl.lit("")

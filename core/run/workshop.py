@@ -94,8 +94,7 @@ class Workshop:
         )
         facts = self.store.write(task.key, "decision.parquet", decision)
         record = {"key": task.key, "files": [facts], "ledger": []}
-        self.store.finish(task.key, record)
-        return record
+        return dict(self.store.finish(task.key, record))
 
     def _operator(self, step: StepSpec) -> Any:
         return self._vocabulary.operator(step.data).connect(self._services)

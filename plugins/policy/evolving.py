@@ -36,29 +36,31 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
     wanted = load_evolve_settings(settings)
     _require_packages(wanted)
     from datachef.core.api import default_cache
+    from datachef.core.lock import locked
     from datachef.plugins.policy.building import assign
     from datachef.plugins.policy.laboratory import RewardLaboratory
     from datachef.plugins.policy.watching import watching
 
     host, kept = get_host(), (cache or default_cache()).absolute()
-    laboratory = RewardLaboratory(host, wanted, settings.absolute().parent, kept)
-    (assignment,) = assign(host, wanted.train.tasks, wanted.train.limits)
-    # These take seconds to import, and a mistake in the settings is told before.
-    from datachef.policy.assignment import policy_model
-    from datachef.policy.evolve.loop import evolve as run
-    from datachef.policy.evolve.plot import PLOT, draw
-    from datachef.policy.evolve.report import write_report
-    from datachef.policy.training.log import read_log
+    with locked(wanted.output), locked(wanted.train.output):
+        laboratory = RewardLaboratory(host, wanted, settings.absolute().parent, kept)
+        (assignment,) = assign(host, wanted.train.tasks, wanted.train.limits)
+        # These take seconds to import, and a mistake in the settings is told before.
+        from datachef.policy.assignment import policy_model
+        from datachef.policy.evolve.loop import evolve as run
+        from datachef.policy.evolve.plot import PLOT, draw
+        from datachef.policy.evolve.report import write_report
+        from datachef.policy.training.log import read_log
 
-    model = policy_model(wanted.train.model, [assignment], kept, wanted.train.seed)
-    try:
-        with watching(wanted) as told:
-            result = run(wanted, assignment, laboratory, model, told)
-    except KeyboardInterrupt:
-        print("interrupted: run the same command to go on from here", file=sys.stderr)
-        raise typer.Exit(130) from None
-    report = write_report(result, assignment, wanted.output)
-    draw(result, read_log(wanted.train.output), wanted.output / PLOT)
+        model = policy_model(wanted.train.model, [assignment], kept, wanted.train.seed)
+        try:
+            with watching(wanted) as told:
+                result = run(wanted, assignment, laboratory, model, told)
+        except KeyboardInterrupt:
+            print("interrupted: run the same command to go on from here", file=sys.stderr)
+            raise typer.Exit(130) from None
+        report = write_report(result, assignment, wanted.output)
+        draw(result, read_log(wanted.train.output), wanted.output / PLOT)
     if as_json:
         print_json(report)
     else:

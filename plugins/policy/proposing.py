@@ -128,6 +128,7 @@ def _written(
 ) -> dict[str, Any]:
     """Writes a recipe with its rationale, and returns what there is to tell of it."""
     from datachef.core.document import Document
+    from datachef.core.files import write_atomically
     from datachef.policy.rationale import reasons_in, with_comments
     from datachef.reward.explain import leave_one_out
 
@@ -141,10 +142,9 @@ def _written(
     head = f"value {score.value:.4f}, predicted {score.predicted or 0:.4f}"
     if score.gate:
         head = f"value {score.value:.4f}, stopped at the gate {score.gate}: {score.reasons[0]}"
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.yaml"
     recipe = assignment.bound(call.recipe, name, folder)
-    path.write_text(with_comments(recipe, comments, head), encoding="utf-8")
+    write_atomically(path, with_comments(recipe, comments, head).encode())
     return {
         "path": str(path),
         "value": score.value,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,6 +54,7 @@ def train(
             console().print(f"{each.name}: {size}")
         return
     from datachef.core.language_models.packages import training_package
+    from datachef.core.lock import locked
     from datachef.policy.objective import Objective
 
     training_package("trl")
@@ -70,10 +73,13 @@ def train(
         )
         for each in assignments
     ]  # fmt: skip
+    # Of the processes that `accelerate launch` started the first one holds it for all.
+    first = os.environ.get("RANK", "0") == "0"
     try:
-        model = policy_model(wanted.model, assignments, kept, wanted.seed)
-        model = cold_start.cold_start(wanted, assignments, objectives, model)
-        checkpoint = learn(wanted, assignments, objectives, model, steps=steps, told=_tell)
+        with locked(wanted.output) if first else nullcontext():
+            model = policy_model(wanted.model, assignments, kept, wanted.seed)
+            model = cold_start.cold_start(wanted, assignments, objectives, model)
+            checkpoint = learn(wanted, assignments, objectives, model, steps=steps, told=_tell)
     except KeyboardInterrupt:
         print("interrupted: run the same command to go on from here", file=sys.stderr)
         raise typer.Exit(130) from None

@@ -50,8 +50,10 @@ def fit(
     if output is not None and chosen is not None:
         import orjson
 
+        from datachef.core.files import write_atomically
+
         proxy = fit_proxy(store, chosen, seed)
-        output.write_bytes(orjson.dumps(proxy.to_data()))
+        write_atomically(output, orjson.dumps(proxy.to_data()))
     if as_json:
         print_json(report.to_data())
         return

@@ -15,7 +15,7 @@ import orjson
 from pydantic import BaseModel
 
 from datachef.core.errors import DatachefError
-from datachef.core.run.store import write_atomically
+from datachef.core.files import write_atomically
 from datachef.policy.evolve.records import Contender, Round, Trust
 from datachef.policy.evolve.settings import EvolveSettings
 

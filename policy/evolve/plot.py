@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
-from datachef.core.run.store import write_atomically
+from datachef.core.files import write_atomically
 from datachef.policy.evolve.settings import POLICY
 from datachef.policy.training.log import Logged
 

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from datachef.core import document
+from datachef.core.files import write_atomically
 from datachef.core.interval import mean_interval
-from datachef.core.run.store import write_atomically
 from datachef.policy.assignment import Assignment
 from datachef.policy.evolve.loop import Result
 from datachef.policy.evolve.markdown import to_markdown

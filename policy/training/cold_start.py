@@ -20,12 +20,12 @@ from transformers import PrinterCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from datachef.core.errors import DatachefError
+from datachef.core.files import clear_leftovers, replacing
 from datachef.core.language_models.checkpoint import (
     is_local,
     load_model,
     load_tokenizer,
     quiet,
-    replacing,
 )
 from datachef.policy.assignment import Assignment
 from datachef.policy.brief import Brief
@@ -56,6 +56,7 @@ def cold_start(
     cold, folder = settings.cold_start, settings.output / FOLDER
     if cold is None or folder.is_dir():
         return model if cold is None else folder
+    clear_leftovers(folder)
     with quiet(offline=is_local(model)), replacing(folder) as staging:
         tokenizer = load_tokenizer(model)
         grammars = Grammars(tokenizer)

@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
+from datachef.core.files import write_atomically
 from datachef.core.reward import Score
-from datachef.core.run.store import write_atomically
 from datachef.policy.objective import Recipe
 
 FILE = "recipes.jsonl"

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from datachef.core.errors import DatachefError
-from datachef.core.language_models.checkpoint import quiet, replacing
+from datachef.core.files import replacing
+from datachef.core.language_models.checkpoint import quiet
 from datachef.core.language_models.packages import training_package
 from datachef.core.language_models.tokenizer import byte_level_tokenizer
 from datachef.reward.evaluation.corpus import Row

@@ -11,12 +11,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from datachef.core.errors import DatachefError
+from datachef.core.files import replacing
 from datachef.core.language_models.checkpoint import (
     is_local,
     load_model,
     load_tokenizer,
     quiet,
-    replacing,
 )
 from datachef.core.language_models.packages import training_package
 from datachef.reward.evaluation.corpus import Row, read_corpus

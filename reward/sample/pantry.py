@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
+from datachef.core.files import write_atomically
 from datachef.core.formats import Format, RowError
 from datachef.core.run.keys import key_of
-from datachef.core.run.store import write_atomically
 from datachef.core.source import RawRow, SourceError, Unit
 from datachef.core.survey import Survey
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from datachef.core.host import Host
+from datachef.core.lock import locked
 from datachef.plugins.policy.evolving import load_evolve_settings
 from datachef.plugins.policy.laboratory import Measuring, RewardLaboratory
 from datachef.plugins.policy.watching import line, view
@@ -103,6 +104,15 @@ def test_mistakes_are_told_in_words(
     kitchen.write("evolve.yaml", {**SETTINGS, **change})
     assert said in kitchen.chef(*EVOLVE, fails=status).stderr
     assert not (kitchen.folder / "run").exists()
+
+
+def test_two_runs_do_not_share_an_output(kitchen: Any) -> None:
+    scratch = kitchen.folder / "run" / "measuring-of-the-first"
+    scratch.mkdir(parents=True)
+    with locked(kitchen.folder / "run"):
+        said = kitchen.chef(*EVOLVE, fails=4).stderr
+    assert f"run is being written by process {os.getpid()} on " in said
+    assert scratch.exists()
 
 
 def test_the_history_of_the_reward_is_where_measurements_go(kitchen: Any) -> None:

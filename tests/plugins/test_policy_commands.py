@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from datachef.core.lock import locked
 
 STRANGERS = Path(__file__).parents[1] / "policy" / "space" / "strangers.py"
 LIMITS = {"source_steps": 1, "corpus_steps": 1, "values": 2}
@@ -94,6 +97,12 @@ def test_mistakes_are_told_in_words(
     error = pantry.chef("train", "wrong.yaml", fails=status).stderr
     assert said in error
     shutil.rmtree(pantry.folder / "runs" / "none", ignore_errors=True)
+
+
+def test_two_trainings_do_not_share_an_output(pantry: Any) -> None:
+    with locked(pantry.folder / "runs" / "fruit"):
+        said = pantry.chef("train", "train.yaml", fails=4).stderr
+    assert f"fruit is being written by process {os.getpid()} on " in said
 
 
 def test_a_served_policy_needs_its_name(pantry: Any) -> None:

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from datachef.core.document import Document, read
 from datachef.core.errors import DatachefError
+from datachef.core.files import write_atomically
 from datachef.core.host import Host
 from datachef.core.reward import Reward, Score
-from datachef.core.run.store import write_atomically
 from datachef.policy.assignment import Assignment, policy_model
 from datachef.policy.evolve.loop import Result, evolve
 from datachef.policy.evolve.records import Fidelity
