@@ -42,7 +42,7 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
     from datachef.plugins.policy.watching import watching
 
     host, kept = get_host(), (cache or default_cache()).absolute()
-    with locked(wanted.output), locked(wanted.train.output):
+    with locked(wanted.output):
         laboratory = RewardLaboratory(host, wanted, settings.absolute().parent, kept)
         (assignment,) = assign(host, wanted.train.tasks, wanted.train.limits)
         # These take seconds to import, and a mistake in the settings is told before.
@@ -54,7 +54,7 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
 
         model = policy_model(wanted.train.model, [assignment], kept, wanted.train.seed)
         try:
-            with watching(wanted) as told:
+            with locked(wanted.train.output), watching(wanted) as told:
                 result = run(wanted, assignment, laboratory, model, told)
         except KeyboardInterrupt:
             print("interrupted: run the same command to go on from here", file=sys.stderr)
