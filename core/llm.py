@@ -14,8 +14,8 @@ from typing import Any
 
 import orjson
 
+from datachef.core.atomic import write_atomically
 from datachef.core.errors import DatachefError, RunError
-from datachef.core.files import write_atomically
 
 
 class LLMError(DatachefError):

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import orjson
 
+from datachef.core.atomic import clear_leftovers
 from datachef.core.errors import RunError
-from datachef.core.files import clear_leftovers
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}

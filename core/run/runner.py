@@ -10,9 +10,9 @@ from typing import Any
 
 import polars as pl
 
+from datachef.core.atomic import replacing
 from datachef.core.engine import Engine
 from datachef.core.errors import RunError
-from datachef.core.files import replacing
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.lock import locked

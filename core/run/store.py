@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 import polars as pl
 
+from datachef.core.atomic import scratch, write_atomically
 from datachef.core.errors import RunError
-from datachef.core.files import scratch, write_atomically
 
 
 def checksum(path: Path) -> str:

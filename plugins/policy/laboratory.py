@@ -96,7 +96,7 @@ class RewardLaboratory(Laboratory):
     def refit(self, target: Path) -> bool:
         import orjson
 
-        from datachef.core.files import write_atomically
+        from datachef.core.atomic import write_atomically
         from datachef.reward.fitting import fit_proxy
 
         if not self._enough:

@@ -127,8 +127,8 @@ def _written(
     rank: int, call: Call, draft: Draft, assignment: Assignment, reward: Reward, folder: Path
 ) -> dict[str, Any]:
     """Writes a recipe with its rationale, and returns what there is to tell of it."""
+    from datachef.core.atomic import write_atomically
     from datachef.core.document import Document
-    from datachef.core.files import write_atomically
     from datachef.policy.rationale import reasons_in, with_comments
     from datachef.reward.explain import leave_one_out
 

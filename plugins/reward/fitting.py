@@ -50,7 +50,7 @@ def fit(
     if output is not None and chosen is not None:
         import orjson
 
-        from datachef.core.files import write_atomically
+        from datachef.core.atomic import write_atomically
 
         proxy = fit_proxy(store, chosen, seed)
         write_atomically(output, orjson.dumps(proxy.to_data()))

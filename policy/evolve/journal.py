@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel
 
+from datachef.core.atomic import write_atomically
 from datachef.core.errors import DatachefError
-from datachef.core.files import write_atomically
 from datachef.policy.evolve.records import Contender, Round, Trust
 from datachef.policy.evolve.settings import EvolveSettings
 

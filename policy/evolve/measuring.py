@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from datachef.core import document
+from datachef.core.atomic import write_atomically
 from datachef.core.errors import DatachefError, MissingPackageError
-from datachef.core.files import write_atomically
 from datachef.policy.evolve.laboratory import Laboratory
 from datachef.policy.evolve.records import Seeded, Trial
 from datachef.policy.objective import Call, Recipe

@@ -10,9 +10,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from datachef.core.atomic import write_atomically
 from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
-from datachef.core.files import write_atomically
 from datachef.policy.evolve.settings import POLICY
 from datachef.policy.training.log import Logged
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from datachef.core import document
-from datachef.core.files import write_atomically
+from datachef.core.atomic import write_atomically
 from datachef.core.interval import mean_interval
 from datachef.policy.assignment import Assignment
 from datachef.policy.evolve.loop import Result

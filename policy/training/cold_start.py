@@ -19,8 +19,8 @@ from torch.cuda import is_available as gpu
 from transformers import PrinterCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
+from datachef.core.atomic import clear_leftovers, replacing
 from datachef.core.errors import DatachefError
-from datachef.core.files import clear_leftovers, replacing
 from datachef.core.language_models.checkpoint import (
     is_local,
     load_model,

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from datachef.core.files import write_atomically
+from datachef.core.atomic import write_atomically
 from datachef.core.reward import Score
 from datachef.policy.objective import Recipe
 

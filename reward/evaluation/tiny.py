@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from datachef.core.atomic import replacing
 from datachef.core.errors import DatachefError
-from datachef.core.files import replacing
 from datachef.core.language_models.checkpoint import quiet
 from datachef.core.language_models.packages import training_package
 from datachef.core.language_models.tokenizer import byte_level_tokenizer

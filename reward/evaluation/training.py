@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from datachef.core.atomic import replacing
 from datachef.core.errors import DatachefError
-from datachef.core.files import replacing
 from datachef.core.language_models.checkpoint import (
     is_local,
     load_model,

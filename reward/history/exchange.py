@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
+from datachef.core.atomic import write_atomically
 from datachef.core.errors import DatachefError
-from datachef.core.files import write_atomically
 from datachef.reward.history.measured import Measured
 from datachef.reward.history.rows import COLUMNS, measured_of, row_of
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from datachef.core.files import write_atomically
+from datachef.core.atomic import write_atomically
 from datachef.core.formats import Format, RowError
 from datachef.core.run.keys import key_of
 from datachef.core.source import RawRow, SourceError, Unit

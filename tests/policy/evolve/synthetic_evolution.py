@@ -12,9 +12,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from datachef.core.atomic import write_atomically
 from datachef.core.document import Document, read
 from datachef.core.errors import DatachefError
-from datachef.core.files import write_atomically
 from datachef.core.host import Host
 from datachef.core.reward import Reward, Score
 from datachef.policy.assignment import Assignment, policy_model

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core import files
-from datachef.core.files import clear_leftovers, replacing, write_atomically
+from datachef.core import atomic
+from datachef.core.atomic import clear_leftovers, replacing, write_atomically
 
 DIES = """
 import os, signal, sys
 from pathlib import Path
-from datachef.core import files
+from datachef.core import atomic
 
-files._exchanged = lambda one, other: False
+atomic._exchanged = lambda one, other: False
 rename = Path.rename
 
 def dying(self, target):
@@ -26,7 +26,7 @@ def dying(self, target):
     os.kill(os.getpid(), signal.SIGKILL)
 
 Path.rename = dying
-with files.replacing(Path(sys.argv[1])) as staging:
+with atomic.replacing(Path(sys.argv[1])) as staging:
     (staging / "file").write_text("new")
 """
 
@@ -48,7 +48,7 @@ def test_a_folder_is_replaced_as_a_whole(
     folder: Path, swaps: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not swaps:
-        monkeypatch.setattr(files, "_exchanged", lambda one, other: False)
+        monkeypatch.setattr(atomic, "_exchanged", lambda one, other: False)
     with replacing(folder) as staging:
         (staging / "other").write_text("new")
         assert (folder / "file").read_text() == "old"
