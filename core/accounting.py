@@ -2,10 +2,56 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from datachef.core.errors import PluginError
 from datachef.core.operator import Outcome
+
+# What every row has, as strings.
+ESSENTIAL = ("id", "source", "text")
+
+
+def frame_of(answer: Any, what: str, *columns: str) -> pl.DataFrame:
+    """The answer of an operator's method (`what`), which has to be a frame with these columns.
+
+    Raises `PluginError` where it is not; `id`, `source`, `text` and `reason` have to be strings.
+    """
+    if not isinstance(answer, pl.DataFrame):
+        hint = "collect() it" if isinstance(answer, pl.LazyFrame) else ""
+        kind = "None" if answer is None else f"a {type(answer).__name__}"
+        raise PluginError(f"{what} gave {kind}, not a polars DataFrame", hint)
+    for name in columns:
+        if name not in answer.columns:
+            raise PluginError(f"{what} gave rows without {name!r}", f"keep the column {name}")
+        dtype = answer.schema[name]
+        if name in (*ESSENTIAL, "reason") and dtype not in (pl.String, pl.Null):
+            raise PluginError(f"{what} gave {name!r} as {dtype}, not as String")
+    return answer
+
+
+def outcome_of(answer: Any, what: str, batch: pl.DataFrame) -> Outcome:
+    """The answer of a method that has to account for every row of the batch.
+
+    Raises `PluginError` where it is no `Outcome`, or one whose rows do not add up.
+    """
+    if not isinstance(answer, Outcome):
+        kind = "None" if answer is None else f"a {type(answer).__name__}"
+        raise PluginError(f"{what} gave {kind}, not an Outcome")
+    essential = [name for name in ESSENTIAL if name in batch.columns]
+    told = frame_of(answer.rows, f"{what} rows", *essential).height
+    for part in ("dropped", "failed"):
+        rejects = getattr(answer, part)
+        if rejects is not None:
+            told += frame_of(rejects, f"{what} {part}", *essential, "reason").height
+            if rejects["reason"].null_count():
+                raise PluginError(f"{what} {part} holds rows without a reason")
+    if told != batch.height + answer.created:
+        raise PluginError(
+            f"{what} took {batch.height} rows and tells of {told}, of them {answer.created} new"
+        )
+    return answer
 
 
 def rejected(batch: pl.DataFrame, keep: pl.Series, reason: pl.Series | str) -> pl.DataFrame | None:
@@ -31,7 +77,7 @@ def account(
     ids = batch["id"]
     if result.height == batch.height and result["id"].equals(ids):
         return Outcome(result)
-    unknown = result.filter(~pl.col("id").is_in(ids.implode()))
+    unknown = result.filter(~pl.col("id").is_in(ids.implode()).fill_null(value=False))
     if unknown.height:
         raise PluginError(
             f"{op} returned rows that it was not given (id {unknown['id'][0]!r})",

@@ -12,7 +12,6 @@ from datachef.core.engine import Setting
 from datachef.core.errors import DatachefError, RecipeError
 from datachef.core.host import Host
 from datachef.core.observer import RunObserver
-from datachef.core.problems import did_you_mean
 
 if TYPE_CHECKING:
     from datachef.core.loading import Loaded
@@ -80,7 +79,7 @@ def run_recipe(
     host = host or Host()
     engines = host.named("datachef_engines")
     if engine not in engines:
-        raise DatachefError(f"no engine {engine!r}", did_you_mean(engine, engines))
+        raise DatachefError(f"no engine {engine!r}", host.missing(engine, engines))
     cache = (cache or default_cache()).absolute()
     setting = Setting(host.files, cache)
     with engines[engine](setting, workers or os.cpu_count() or 1) as running:

@@ -7,14 +7,17 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from datachef.core.containment import ENDINGS, cause_of
 from datachef.core.distribution import extra, install_command
 from datachef.core.document import Location
+from datachef.core.errors import DatachefError
 from datachef.core.filter import Filter
 from datachef.core.flow import PlacedStep, corpus_steps, makes_messages, source_steps
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
-from datachef.core.operator import Scene
+from datachef.core.operator import Operator, Scene
 from datachef.core.problems import did_you_mean, parts, shortened
+from datachef.core.promises import ask, broken_answers, broken_rules, missing_packages
 from datachef.core.source import Source, SourceError
 from datachef.core.survey import Survey, survey
 
@@ -41,12 +44,12 @@ def check(
     for name in loaded.sources:
         known_columns = name in surveys and ("sources", name, "steps") not in loaded.kept_steps
         columns = surveys[name].columns if known_columns else None
-        ends.append(_follow(loaded, source_steps(loaded, name), columns, limits))
+        ends.append(_follow(loaded, host, source_steps(loaded, name), columns, limits))
     known = [columns for columns in ends if columns is not None]
     complete = len(known) == len(loaded.sources) and ("steps",) not in loaded.kept_steps
     shared = set.intersection(*known) if known and complete else None
     corpus = list(corpus_steps(loaded, host.vocabulary))
-    final = _follow(loaded, iter(corpus), shared, limits)
+    final = _follow(loaded, host, iter(corpus), shared, limits)
     _check_tokenizer(loaded)
     _check_unused_sources(loaded)
     _check_output(loaded, surveys, final, set().union(*known) if known else None)
@@ -57,8 +60,9 @@ def check(
 
 def _ask_the_house(loaded: Loaded, host: Host) -> None:
     """In-house rules; one that breaks has not been asked, so the recipe does not pass."""
+    assert loaded.recipe is not None
     before = set(host.broken)
-    for problem in host.listed("datachef_recipe_rules", recipe=loaded.recipe):
+    for problem in host.recipe_problems(loaded.recipe):
         loaded.problems.append(loaded.document.locate(problem, parts(problem.path)))
     for plugin in set(host.broken) - before:
         message = f"the rules of plugin {plugin.name} ({plugin.package}) broke: {plugin.error}"
@@ -70,7 +74,7 @@ def _survey(
 ) -> Survey | None:
     place: Location = ("sources", name)
     inner = (*place, source.key) if (*place, source.key) in loaded.document.places else place
-    if not _check_requirements(loaded, inner, source.key, source.requires()):
+    if not _check_requirements(loaded, inner, source.key, source):
         return None
     try:
         return look(source)
@@ -78,11 +82,17 @@ def _survey(
         loaded.add(error.code, inner, f"source {name}: {error}", error.hint)
     except (OSError, ValueError) as error:
         loaded.add("unreadable_source", inner, f"source {name}: {error}")
+    except DatachefError:
+        raise
+    except ENDINGS as error:
+        message = f"source {name}: {source.key} broke: {cause_of(error)}"
+        loaded.add("broken_source", inner, message, "this is for its author to mend")
     return None
 
 
 def _follow(
     loaded: Loaded,
+    host: Host,
     steps: Iterator[PlacedStep],
     columns: set[str] | None,
     limits: Mapping[str, int | None],
@@ -94,20 +104,26 @@ def _follow(
     offers: dict[str, str] = {}
     for step in steps:
         operator, place = step.operator, step.location
-        _check_requirements(loaded, place, operator.op, operator.requires())
-        _check_files(loaded, step)
+        if _broken(loaded, host, step, broken_answers(operator)):
+            columns = None
+            continue
+        ready = _check_requirements(loaded, place, operator.op, operator)
+        ready &= _check_files(loaded, step)
+        if ready and _broken(loaded, host, step, broken_rules(operator)):
+            columns = None
+            continue
         if columns is not None:
-            for name in sorted(operator.reads() - columns - DERIVED):
+            for name in sorted(set(operator.reads()) - columns - DERIVED):
                 hint = offers.get(name) or did_you_mean(name, columns)
                 loaded.add(
                     "missing_column", place, f"{operator.op} needs the column {name!r}", hint
                 )
             scene = Scene(frozenset(columns), limits)
-            for parameter, message, hint in operator.objections(scene):
+            for parameter, message, hint in ask(operator, "objections", scene):
                 at = (*place, *parameter.split(".")) if parameter else place
                 loaded.add("impossible", at, f"{operator.op}: {message}", hint)
-            columns = columns | operator.writes()
-        if isinstance(operator, Filter) and not operator.keep_signals:
+            columns = columns | set(operator.writes())
+        if ready and isinstance(operator, Filter) and not operator.keep_signals:
             for name in operator.signal_names():
                 offers[name] = (
                     f"{operator.op} ({step.path}) measures it: set keep_signals: true there"
@@ -115,25 +131,36 @@ def _follow(
     return columns
 
 
+def _broken(loaded: Loaded, host: Host, step: PlacedStep, found: list[str]) -> bool:
+    """Adds what is wrong with an operator itself, whoever uses it."""
+    package = host.vocabulary.package(step.operator.op) if found else ""
+    for text in found:
+        message = f"{step.operator.op} of {package}: {text}"
+        loaded.add("broken_operator", step.location, message, "this is for its author to mend")
+    return bool(found)
+
+
 def _check_requirements(
-    loaded: Loaded, place: Location, who: str, requires: Mapping[str, str]
+    loaded: Loaded, place: Location, who: str, needs: Operator | Source
 ) -> bool:
-    missing = [
-        (module, needed)
-        for module, needed in requires.items()
-        if importlib.util.find_spec(module.split(".")[0]) is None
-    ]
+    missing = missing_packages(needs)
     for module, needed in missing:
-        loaded.add(
-            "missing_package", place, f"{who} needs the package {module}", install_command(needed)
-        )
+        _need(loaded, place, who, module, needed)
     return not missing
 
 
-def _check_files(loaded: Loaded, step: PlacedStep) -> None:
+def _need(loaded: Loaded, place: Location, who: str, module: str, needed: str) -> None:
+    loaded.add(
+        "missing_package", place, f"{who} needs the package {module}", install_command(needed)
+    )
+
+
+def _check_files(loaded: Loaded, step: PlacedStep) -> bool:
+    """Whether the files of a step are there; those that may not be read are problems too."""
     if "pool" in step.location:
-        return  # whoever wrote the pool may read what it names
+        return True  # whoever wrote the pool may read what it names
     from_task = _files_of_task(loaded)
+    before = len(loaded.problems)
     for file in step.operator.files():
         if loaded.bound and file not in from_task:
             loaded.add(
@@ -143,6 +170,7 @@ def _check_files(loaded: Loaded, step: PlacedStep) -> None:
             )
         elif not _is_file(file):
             loaded.add("no_file", step.location, f"{step.operator.op}: no file {file!r}")
+    return len(loaded.problems) == before
 
 
 def _is_file(path: str | Path) -> bool:
@@ -171,7 +199,8 @@ def _check_tokenizer(loaded: Loaded) -> None:
         loaded.add(
             "no_file", ("tokenizer",), f"no file {shortened(recipe.tokenizer)}", "a tokenizer.json"
         )
-    _check_requirements(loaded, ("tokenizer",), "a tokenizer", {"tokenizers": extra("hf")})
+    if importlib.util.find_spec("tokenizers") is None:
+        _need(loaded, ("tokenizer",), "a tokenizer", "tokenizers", extra("hf"))
 
 
 def _check_unused_sources(loaded: Loaded) -> None:

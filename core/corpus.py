@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -39,10 +40,12 @@ class CorpusOperator(Operator):
     # Whether of rows with the same content one stays: repeating a row before it is in vain.
     removes_copies: ClassVar[bool] = False
 
+    @abstractmethod
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
         """A small table about the batch; must not depend on where batches are cut."""
         raise NotImplementedError
 
+    @abstractmethod
     def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
         """The decision about the whole corpus, from all summaries in the order of the data."""
         raise NotImplementedError
@@ -102,7 +105,13 @@ class MixOperator(CorpusOperator):
 
 def _decided(batch: pl.DataFrame, decision: pl.DataFrame, column: str) -> pl.Series:
     """What was decided of each row, null where it is not mentioned."""
+    from datachef.core.accounting import frame_of
+    from datachef.core.errors import PluginError
+
     ids = batch.select("id")
-    return ids.join(decision.select("id", column), on="id", how="left", maintain_order="left")[
-        column
-    ]
+    table = frame_of(decision, "resolve()", "id", column).select("id", column)
+    decided = ids.join(table, on="id", how="left", maintain_order="left")
+    if decided.height != batch.height:
+        twice = decided.filter(pl.col("id").is_duplicated())["id"][0]
+        raise PluginError(f"resolve() decides on the row {twice!r} more than once")
+    return decided[column]

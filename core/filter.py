@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -28,6 +29,7 @@ class Filter(Operator):
         False, description="Keep the measured signals as columns for later steps and the output."
     )
 
+    @abstractmethod
     def signals(self) -> Mapping[str, Signal]:
         """Named measurements: a polars expression, or a function from batch to series.
 
@@ -37,6 +39,7 @@ class Filter(Operator):
         """
         raise NotImplementedError
 
+    @abstractmethod
     def rules(self) -> Mapping[str, pl.Expr]:
         """Named conditions on signals; the row is dropped where one is true."""
         raise NotImplementedError

@@ -9,6 +9,7 @@ from datachef.core.document import Location
 from datachef.core.loading import Loaded
 from datachef.core.operator import Operator
 from datachef.core.problems import dotted
+from datachef.core.promises import ask
 from datachef.core.sampling import Take
 from datachef.core.vocabulary import Vocabulary
 
@@ -63,5 +64,5 @@ def makes_messages(loaded: Loaded, name: str) -> bool:
 
 
 def _ready(loaded: Loaded, operator: Operator) -> Operator:
-    placed = operator.located(loaded.folder)
-    return placed if loaded.task is None else placed.for_task(loaded.task)
+    placed: Operator = ask(operator, "located", loaded.folder)
+    return placed if loaded.task is None else ask(placed, "for_task", loaded.task)

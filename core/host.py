@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-import importlib.util
+import inspect
 import os
-import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from datachef.core import hookspecs
-from datachef.core.errors import DatachefError, PluginError
+from datachef.core import hookspecs, registration
+from datachef.core.containment import ENDINGS, cause_of, contained, innermost
+from datachef.core.errors import PluginError
+from datachef.core.plugin_file import module_of, plugin_file
 from datachef.core.problems import did_you_mean
+from datachef.core.registration import Registered
 
 if TYPE_CHECKING:
+    import typer
+
+    from datachef.core.observer import RunObserver
+    from datachef.core.operator import Operator
+    from datachef.core.problems import Problem
+    from datachef.core.recipe import Recipe
     from datachef.core.vocabulary import Vocabulary
 
 GROUP = "datachef"
@@ -28,154 +36,253 @@ RESTRICT = "DATACHEF_PLUGINS"
 
 @dataclass(frozen=True)
 class Plugin:
-    """One plugin that was found: loaded, or with the cause for which it was not."""
+    """One plugin that was found.
+
+    `error` says all that is wrong with it, in one line, and is empty where nothing is; what else it
+    registers works. `note` says what is odd and harms nothing.
+    """
 
     name: str
     package: str
     version: str
     module: str
     error: str = ""
+    note: str = ""
+
+
+def or_broken(hint: str, broken: Sequence[Plugin]) -> str:
+    """A hint about what is missing: it may be in one of the plugins that are broken."""
+    if not broken:
+        return hint
+    causes = "; ".join(f"{plugin.name} ({plugin.error})" for plugin in broken)
+    return f"{hint}{' - or ' if hint else ''}it is in a plugin that is broken: {causes}"
+
+
+@dataclass
+class _Found:
+    """A plugin with what is known of it by now; `key` is its name for pluggy."""
+
+    name: str
+    package: str
+    version: str
+    module: str
+    place: Path | None = None
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        return f"{self.package}:{self.name}"
+
+    def blame(self, problems: Iterable[str], notes: Iterable[str] = ()) -> None:
+        self.problems += [problem for problem in problems if problem not in self.problems]
+        self.notes += [note for note in notes if note not in self.notes]
+
+    def told(self) -> Plugin:
+        problems, notes = "; ".join(self.problems), "; ".join(self.notes)
+        return Plugin(self.name, self.package, self.version, self.module, problems, notes)
 
 
 class Host:
     """The loaded plugins of this process.
 
     `DATACHEF_PLUGINS`, a comma-separated list of entry-point names, restricts what is loaded.
-    A plugin that fails to import is kept in `plugins` with its cause and harms no other.
+    Whatever is wrong with a plugin is kept in `plugins` with its cause and harms no other.
     """
 
     def __init__(self, files: Sequence[str] = (), only: Iterable[str] | None = None) -> None:
         """Loads every entry point of the group `datachef`, then the given plugin files.
 
-        Raises `PluginError` for a hook that no specification knows: a misspelled hook would
-        otherwise be silently ignored.
+        Raises `DatachefError` for a file that is not there.
         """
-        self.files = tuple(str(Path(file).resolve()) for file in files)
-        self.plugins: list[Plugin] = []
+        self.files = tuple(dict.fromkeys(plugin_file(file) for file in files))
+        self._found: list[_Found] = []
         self._manager = pluggy.PluginManager(hookspecs.NAME)
         self._manager.add_hookspecs(hookspecs)
         chosen = _restriction() if only is None else set(only)
         for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.name, _package(e))):
             if chosen is None or entry.name in chosen:
-                self._load(entry)
-        for file in self.files:
-            self._load_file(Path(file))
+                version = entry.dist.version if entry.dist else ""
+                self._add(_Found(entry.name, _package(entry), version, entry.value), entry.load)
+        stems: Counter[str] = Counter()
+        for file in map(Path, self.files):
+            stems[file.stem] += 1
+            load = partial(module_of, file, stems[file.stem])
+            self._add(_Found(file.stem, str(file), "", str(file), file), load)
 
-    def _load(self, entry: EntryPoint) -> None:
-        package, version = _package(entry), entry.dist.version if entry.dist else ""
-        self._add(Plugin(entry.name, package, version, entry.value), entry.load)
+    @property
+    def plugins(self) -> list[Plugin]:
+        """All plugins that were found, those of entry points first."""
+        return [found.told() for found in self._found]
 
-    def _load_file(self, path: Path) -> None:
-        if not path.is_file():
-            raise DatachefError(f"no plugin file {path}", hint="--plugin takes a Python file")
-        name = f"datachef_plugin_{path.stem}"
+    @property
+    def broken(self) -> list[Plugin]:
+        """The plugins with which something is wrong."""
+        return [plugin for plugin in self.plugins if plugin.error]
 
-        def load() -> ModuleType:
-            spec = importlib.util.spec_from_file_location(name, path)
-            assert spec is not None and spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[name] = module
-            spec.loader.exec_module(module)
-            return module
+    def missing(self, name: str, known: Iterable[str]) -> str:
+        """The hint for a name that nobody registered."""
+        return or_broken(did_you_mean(name, known), self.broken)
 
-        self._add(Plugin(path.stem, str(path), "", str(path)), load)
-
-    def _add(self, plugin: Plugin, load: Any) -> None:
+    def _add(self, found: _Found, load: Callable[[], Any]) -> None:
+        self._found.append(found)
         try:
-            module = load()
-        except Exception as error:  # noqa: BLE001 - a stranger's import may raise anything
-            cause = f"{type(error).__name__}: {error}"
-            self.plugins.append(
-                Plugin(plugin.name, plugin.package, plugin.version, plugin.module, cause)
-            )
+            with contained():
+                module = load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a stranger's import may raise anything
+            found.blame([cause_of(error, found.place)])
             return
-        self._refuse_misspelled(plugin, module)
-        self._manager.register(module, name=f"{plugin.package}:{plugin.name}")
-        self.plugins.append(plugin)
+        if self._manager.is_registered(module):
+            name = (self._manager.get_name(module) or "").rpartition(":")[2]
+            found.notes.append(f"the same module as {name}, loaded once")
+            return
+        found.place = found.place or _place_of(module)
+        try:
+            found.blame(registration.problems_of_form(self._manager, module))
+            if not found.problems:
+                self._manager.register(module, name=found.key)
+        except ENDINGS as error:
+            self._manager.unregister(name=found.key)
+            found.blame([cause_of(error)])
 
-    def _refuse_misspelled(self, plugin: Plugin, module: Any) -> None:
-        known = {name for name in dir(hookspecs) if name.startswith("datachef_")}
-        marked = {
-            name
-            for name in dir(module)
-            if name.startswith("datachef_") or hasattr(getattr(module, name), "datachef_impl")
-        }
-        for name in sorted(marked - known):
-            raise PluginError(
-                f"plugin {plugin.name} ({plugin.package}) has the unknown hook {name}",
-                hint=did_you_mean(name, known),
-            )
-        for name in sorted(marked & known):
-            if not hasattr(getattr(module, name), "datachef_impl"):
-                raise PluginError(
-                    f"plugin {plugin.name} ({plugin.package}) defines {name} without @hookimpl",
-                    hint="from datachef.core import hookimpl",
-                )
+    def _collect(
+        self,
+        hook: str,
+        check: Callable[[Any], Registered],
+        arguments: Callable[[], Mapping[str, Any]] = dict,
+    ) -> Iterator[tuple[_Found, Any]]:
+        """What plugins answer to a hook and can be used, each item with the plugin it came from.
 
-    def _collect(self, hook: str, **arguments: Any) -> list[tuple[str, Any]]:
-        """What each plugin answers to a hook, with the package that it came from."""
-        answers = []
-        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
-            values = {k: arguments[k] for k in implementation.argnames}
-            package = implementation.plugin_name.rsplit(":", 1)[0]
+        In the order of packages and plugins; implementations marked `tryfirst` come before all
+        others and those marked `trylast` after them.
+        """
+        by_key = {found.key: found for found in self._found}
+        for implementation in sorted(
+            getattr(self._manager.hook, hook).get_hookimpls(),
+            key=lambda i: (i.trylast - i.tryfirst, i.plugin_name, i.function.__name__),
+        ):
+            found = by_key[implementation.plugin_name]
+            given = arguments()
             try:
-                answer = implementation.function(**values)
-                if isinstance(answer, Iterator):  # a generator runs here, where it is caught
-                    answer = list(answer)
-            except DatachefError:
+                with contained():
+                    answer = implementation.function(*(given[n] for n in implementation.argnames))
+                    if isinstance(answer, Iterator):  # a generator runs here, where it is caught
+                        answer = list(answer)
+                    checked = check(answer)
+            except KeyboardInterrupt:
                 raise
-            except Exception as error:  # noqa: BLE001 - one broken plugin must not take others down
-                self._mark_broken(implementation.plugin_name, error)
+            except BaseException as error:  # noqa: BLE001 - and so may a hook
+                found.blame([f"{hook}: {cause_of(error, found.place)}"])
                 continue
-            answers.append((package, answer))
-        return sorted(answers, key=lambda pair: pair[0])
+            found.blame(checked.problems, checked.notes)
+            yield from ((found, item) for item in checked.items)
 
-    def _mark_broken(self, name: str, error: Exception) -> None:
-        package, _, plain = name.rpartition(":")
-        cause = f"{type(error).__name__}: {error}"
-        self.plugins = [
-            Plugin(p.name, p.package, p.version, p.module, cause)
-            if (p.package, p.name) == (package, plain)
-            else p
-            for p in self.plugins
-        ]
+    def _listed(
+        self, hook: str, what: str, problem_of: Callable[[Any], str], **arguments: Any
+    ) -> list[tuple[_Found, Any]]:
+        check = partial(registration.checked_list, hook, what, problem_of)
+        return list(self._collect(hook, check, lambda: arguments))
+
+    @cached_property
+    def _operators(self) -> list[tuple[_Found, type[Operator]]]:
+        problem_of = registration.operator_problem
+        return self._listed("datachef_operators", "operator classes", problem_of)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """All registered operators and kinds of source."""
         from datachef.core.vocabulary import Vocabulary
 
-        operators = self._collect("datachef_operators")
-        sources = self._collect("datachef_sources")
+        sources = self._listed("datachef_sources", "source classes", registration.source_problem)
         return Vocabulary(
-            [(cls, package) for package, classes in operators for cls in classes or ()],
-            [(cls, package) for package, classes in sources for cls in classes or ()],
+            [(cls, found.package) for found, cls in self._operators],
+            [(cls, found.package) for found, cls in sources],
         )
 
     def named(self, hook: str) -> dict[str, Any]:
         """The answers of a hook that gives a mapping by name; a name given twice is an error."""
         merged: dict[str, Any] = {}
         origin: dict[str, str] = {}
-        for package, mapping in self._collect(hook):
-            for name, value in (mapping or {}).items():
-                if name in merged:
-                    raise PluginError(f"{origin[name]} and {package} both give {name!r} in {hook}")
-                merged[name], origin[name] = value, package
+        for found, (name, value) in self._collect(
+            hook, partial(registration.checked_mapping, hook)
+        ):
+            if name in merged:
+                raise PluginError(
+                    f"{origin[name]} and {found.package} both give {name!r} in {hook}",
+                    hint=f"rename one of them, or load only one with {RESTRICT}",
+                )
+            merged[name], origin[name] = value, found.package
         return merged
 
-    def listed(self, hook: str, **arguments: Any) -> list[Any]:
-        """The answers of a hook that gives a list, one after the other."""
-        answers = self._collect(hook, **arguments)
-        return [item for _, items in answers for item in items or ()]
+    def observers(self) -> list[RunObserver]:
+        """Those whom plugins want to be told of a run."""
+        from datachef.core.observer import RunObserver
 
-    def add_commands(self, app: Any) -> None:
-        """Lets every plugin add its commands."""
-        self._collect("datachef_commands", app=app)
+        problem_of = registration.instance_of(RunObserver)
+        hook = "datachef_run_observers"
+        return [item for _, item in self._listed(hook, "RunObserver objects", problem_of)]
 
-    @property
-    def broken(self) -> list[Plugin]:
-        """The plugins that could not be loaded."""
-        return [plugin for plugin in self.plugins if plugin.error]
+    def recipe_problems(self, recipe: Recipe) -> list[Problem]:
+        """What the rules of plugins have against a recipe."""
+        from datachef.core.problems import Problem
+
+        problem_of = registration.instance_of(Problem)
+        hook = "datachef_recipe_rules"
+        return [item for _, item in self._listed(hook, "Problems", problem_of, recipe=recipe)]
+
+    def add_commands(self, app: typer.Typer) -> None:
+        """Adds the commands of all plugins; one whose name is taken is its plugin's problem."""
+        import typer
+        from typer.models import CommandInfo
+
+        owners = dict.fromkeys(registration.command_names(app), "chef itself")
+        part = app
+
+        def fresh() -> Mapping[str, Any]:
+            nonlocal part
+            part = typer.Typer()
+            return {"app": part}
+
+        def check(_: Any) -> Registered:
+            return registration.checked_commands(part, owners)
+
+        for found, (names, record) in self._collect("datachef_commands", check, fresh):
+            owners |= dict.fromkeys(names, found.package)
+            if isinstance(record, CommandInfo):
+                app.registered_commands.append(record)
+            else:
+                app.registered_groups.append(record)
+
+    def examine(self) -> None:
+        """Calls every hook that needs no recipe, and tries every operator that needs no parameters,
+        so that `plugins` tells all that can be known without a recipe."""
+        from datachef.core.promises import broken_defaults
+
+        for found, cls in self._operators:
+            with contained():
+                found.blame(f"{cls.name()}: {text}" for text in broken_defaults(cls))
+        for hook in ("datachef_engines", "datachef_llm_backends", "datachef_rewards"):
+            self.named(hook)
+        self.observers()
+        _ = self.vocabulary
+
+    def origin(self, error: BaseException) -> str:
+        """The plugin and the line of its code that an exception came out of; empty for none."""
+        for found in self._found:
+            if found.place and (line := innermost(error.__traceback__, found.place)):
+                return f"plugin {found.name} ({found.package}), {line}"
+        return ""
+
+
+def _place_of(module: Any) -> Path | None:
+    """Where the code of a plugin lies: the folder of a package, the file of a module."""
+    try:
+        file = Path(inspect.getfile(module if inspect.ismodule(module) else type(module)))
+    except (TypeError, OSError):
+        return None
+    return file.parent if file.name == "__init__.py" else file
 
 
 def _restriction() -> set[str] | None:

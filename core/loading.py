@@ -12,9 +12,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from datachef.core import document as documents
+from datachef.core.containment import ENDINGS, cause_of
 from datachef.core.document import Document, Location
+from datachef.core.errors import DatachefError
 from datachef.core.host import Host
 from datachef.core.problems import Problem, did_you_mean, dotted
+from datachef.core.promises import ask
 from datachef.core.recipe import Recipe
 from datachef.core.salvage import salvage
 from datachef.core.source import Source
@@ -170,6 +173,11 @@ def _validated(
         return None, problems_of(error, document, model, host.vocabulary, host.broken)
     except RecursionError:
         return None, {(): document.locate(Problem("too_deep", "nested too deeply"), ())}
+    except DatachefError:
+        raise
+    except ENDINGS as error:  # a validator of a plugin's
+        message = f"{host.origin(error) or 'a plugin'} broke on this recipe: {cause_of(error)}"
+        return None, {(): document.locate(Problem("broken_operator", message), ())}
 
 
 def _located(
@@ -178,7 +186,7 @@ def _located(
     """The source with its paths resolved; a path that no system could have is a problem."""
     place = (*place, source.key)
     try:
-        steps = tuple(step.located(folder) for step in source.steps)
+        steps = tuple(ask(step, "located", folder) for step in source.steps)
         return source.located(folder).model_copy(update={"steps": steps})
     except (OSError, RuntimeError, ValueError) as error:
         problem = Problem("bad_path", f"not a path: {error}", dotted(place))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 
@@ -52,7 +53,7 @@ def measure(
     columns = {name: table[name] for name in expressions}
     for name, function in lasting.items():
         if not isinstance(function, pl.Expr):
-            columns[name] = function(view).alias(name)
+            columns[name] = _series(operator, name, function(view.clone()))
     for name, values in columns.items():
         if len(values) != rows.height:
             raise PluginError(
@@ -62,11 +63,42 @@ def measure(
     return pl.DataFrame([columns[name] for name in lasting])
 
 
+def _series(operator: Filter, name: str, values: Any) -> pl.Series:
+    if not isinstance(values, pl.Series):
+        kind = "None" if values is None else f"a {type(values).__name__}"
+        raise PluginError(
+            f"the signal {name} of {operator.op} gave {kind}, not a polars Series",
+            hint="a signal gives one value per row, in the order of the batch",
+        )
+    if values.dtype == pl.Object:
+        raise PluginError(
+            f"the signal {name} of {operator.op} gave Python objects, which cannot be stored",
+            hint="give numbers, strings, booleans, or lists of them",
+        )
+    return values.alias(name)
+
+
 def decide(operator: Filter, signals: pl.DataFrame) -> pl.Series:
     """The reason for which each row is dropped, null where it is kept.
 
-    `signals` has the columns of the batch and this filter's signals under their own names.
+    `signals` has the columns of the batch and this filter's signals under their own names. Raises
+    `PluginError` where the rules cannot be evaluated on any rows of these types.
     """
+    try:
+        return _reasons(operator, signals)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        if signals.height:
+            decide(operator, signals.clear())  # of other rows the same may be true
+            raise
+        rules = ", ".join(operator.rules())
+        words = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise PluginError(
+            f"the rules of {operator.op} ({rules}) cannot be evaluated: {words}",
+            hint="a rule is a condition on the filter's signals",
+        ) from error
+
+
+def _reasons(operator: Filter, signals: pl.DataFrame) -> pl.Series:
     reason = pl.lit(None, pl.String)
     for name, rejects in reversed(list(operator.rules().items())):
         reason = pl.when(rejects).then(pl.lit(name)).otherwise(reason)

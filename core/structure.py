@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from datachef.core.document import Document, Location
-from datachef.core.host import Plugin
+from datachef.core.host import Plugin, or_broken
 from datachef.core.problems import Problem, did_you_mean, dotted, shortened
 from datachef.core.source import Source
 from datachef.core.vocabulary import Vocabulary
@@ -86,7 +86,10 @@ def _problem(
         known = _known_fields(
             _value_at(document.data, location[:-1]), location[:-1], model, vocabulary
         )
-        return Problem(code, f"unknown field {shortened(name)}", path, did_you_mean(name, known))
+        hint = did_you_mean(name, known)
+        if location[0] == "sources" and len(location) == 3:
+            hint = or_broken(hint, broken)
+        return Problem(code, f"unknown field {shortened(name)}", path, hint)
     if kind == "missing":
         return Problem(code, f"{str(item['loc'][-1])!r} is missing", path, "write it here")
     if kind == "union_tag_invalid":
@@ -106,7 +109,7 @@ def _problem(
         hint = (
             "or a name of the pool, with none of them" if "path" in vocabulary.source_keys else ""
         )
-        return Problem(code, item["msg"], path, hint)
+        return Problem(code, item["msg"], path, or_broken(hint, broken))
     message = item["msg"].removeprefix("Value error, ")
     shown = repr(item["input"])
     if kind.endswith(("_type", "_parsing", "than", "equal", "error", "format")) and len(shown) < 80:
@@ -121,10 +124,7 @@ def _operator_hint(name: str, mix: bool, vocabulary: Vocabulary, broken: list[Pl
         )
     fitting = [known for known in vocabulary if (vocabulary[known].shape == "mix") == mix]
     hint = did_you_mean(name, fitting)
-    if broken:
-        causes = "; ".join(f"{plugin.name} ({plugin.error})" for plugin in broken)
-        hint += f" - or it is in a plugin that could not be loaded: {causes}"
-    return hint
+    return or_broken(hint, broken)
 
 
 def _value_at(data: Any, location: Location) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
@@ -78,6 +79,7 @@ class Synthesis(CorpusOperator):
 
     _client: LLMClient | None = PrivateAttr(default=None)
 
+    @abstractmethod
     def parse(self, answer: str, row: dict[str, Any]) -> list[dict[str, Any]]:
         """The new rows in an answer: dictionaries with either `text` or `messages`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
@@ -21,6 +22,7 @@ class Transform(Operator):
     shape: ClassVar[str] = "transform"
     max_rows: ClassVar[int | None] = 1
 
+    @abstractmethod
     def transform(self, batch: pl.DataFrame) -> pl.DataFrame:
         """The batch rewritten; the decision on a row must not depend on its neighbours."""
         raise NotImplementedError
@@ -30,14 +32,22 @@ class Transform(Operator):
 
     def process(self, batch: pl.DataFrame) -> Outcome:
         """Runs `transform` and accounts for every row."""
-        from datachef.core.accounting import account
+        import polars as pl
 
-        return account(self.op, batch, self.transform(batch), self.max_rows)
+        from datachef.core.accounting import ESSENTIAL, account, frame_of
+
+        essential = [name for name in ESSENTIAL if name in batch.columns]
+        # A copy, which costs nothing until it is changed: what was given is still accounted for.
+        result = frame_of(self.transform(batch.clone()), "transform()", *essential)
+        if result["text"].null_count():
+            result = result.filter(pl.col("text").is_not_null())
+        return account(self.op, batch, result, self.max_rows)
 
 
 class TextTransform(Transform):
     """A transform that rewrites text alone: documents and every turn of conversations."""
 
+    @abstractmethod
     def rewrite(self, text: pl.Series) -> pl.Series:
         """Strings in, as many strings out; an empty string means that nothing is left."""
         raise NotImplementedError

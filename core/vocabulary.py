@@ -9,9 +9,11 @@ from functools import cached_property
 from typing import Annotated, Any, Union
 
 import orjson
-from pydantic import Discriminator, Field, Tag, create_model
+from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model
+from pydantic_core import PydanticCustomError
 
 from datachef.core.corpus import MixOperator
+from datachef.core.distribution import NAME
 from datachef.core.errors import PluginError
 from datachef.core.operator import Operator
 from datachef.core.recipe import Name, Pool, Recipe
@@ -57,8 +59,8 @@ class Vocabulary:
         return operator
 
     def package(self, name: str) -> str:
-        """The package that an operator came from."""
-        return self._operators[name].package
+        """The package that an operator came from; our own where no plugin has it (`take`)."""
+        return self._operators[name].package if name in self._operators else NAME
 
     @property
     def source_keys(self) -> tuple[str, ...]:
@@ -159,7 +161,15 @@ def _field(model: type[Any], name: str) -> Any:
 def _union(classes: list[type[Any]]) -> Any:
     if len(classes) > 1:
         return Annotated[Union[tuple(classes)], Field(discriminator="op")]  # noqa: UP007
-    return classes[0] if classes else Operator
+    return classes[0] if classes else Annotated[Operator, BeforeValidator(_refuse)]
+
+
+def _refuse(step: Any) -> Any:
+    """Where no operator is registered, no step is one."""
+    name = step.get("op") if isinstance(step, Mapping) else None
+    if not isinstance(name, str):
+        raise PydanticCustomError("union_tag_not_found", "a step names its operator")
+    raise PydanticCustomError("union_tag_invalid", "no operator is registered", {"tag": name})
 
 
 def _unique(kind: str, named: list[tuple[str, type[Any], str]]) -> dict[str, Entry]:

@@ -50,13 +50,25 @@ def _options(
     """The options of `chef` itself."""
 
 
+def _tell_broken(host: Host, arguments: list[str]) -> None:
+    """What is wrong with plugins, to whoever did not ask: a recipe may lack what is in them."""
+    if not {"plugins", "doctor"} & set(arguments):
+        for plugin in host.broken:
+            print(
+                f"warning: plugin {plugin.name} ({plugin.package}): {plugin.error}", file=sys.stderr
+            )
+
+
 def main() -> None:
     """Entry point of `chef`: a user's mistake ends with a message and an exit code."""
     try:
         arguments, files = take_plugin_files(sys.argv[1:])
         host = Host(files)
         set_host(host)
-        build(host)(arguments)
+        try:
+            build(host)(arguments)
+        finally:
+            _tell_broken(host, arguments)
     except RecipeError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)

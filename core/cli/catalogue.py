@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from datachef.core.cli.options import AsJson
 from datachef.core.cli.state import console, get_host, print_json
+
+if TYPE_CHECKING:
+    from datachef.core.host import Plugin
 
 
 def register(app: typer.Typer) -> None:
@@ -22,11 +25,10 @@ def ops(
 ) -> None:
     """List the operators that recipes can use, or describe one."""
     from datachef.core.errors import DatachefError
-    from datachef.core.problems import did_you_mean
 
     vocabulary = get_host().vocabulary
     if name is not None and name not in vocabulary:
-        raise DatachefError(f"no operator {name!r}", did_you_mean(name, vocabulary))
+        raise DatachefError(f"no operator {name!r}", get_host().missing(name, vocabulary))
     if as_json:
         print_json([_described(n) for n in ([name] if name else vocabulary)])
     elif name is not None:
@@ -102,17 +104,25 @@ def _bounds(schema: dict[str, Any]) -> str:
 
 
 def plugins(as_json: AsJson = False) -> None:
-    """List the plugins that were found, with the cause where one could not be loaded."""
+    """List the plugins that were found, with all that is wrong with them.
+
+    Exit code 3 where two of them cannot be used together; `chef doctor` fails where one is broken.
+    """
     host = get_host()
-    _ = host.vocabulary
+    try:
+        host.examine()
+    finally:
+        _show_plugins(host.plugins, as_json)
+
+
+def _show_plugins(found: list[Plugin], as_json: bool) -> None:
     if as_json:
-        print_json([asdict(plugin) for plugin in host.plugins])
+        print_json([asdict(plugin) for plugin in found])
         return
     from rich.table import Table
 
     table = Table("plugin", "package", "version", "module", "state")
-    for plugin in host.plugins:
-        table.add_row(
-            plugin.name, plugin.package, plugin.version, plugin.module, plugin.error or "loaded"
-        )
+    for plugin in found:
+        state = plugin.error or (f"loaded: {plugin.note}" if plugin.note else "loaded")
+        table.add_row(plugin.name, plugin.package, plugin.version, plugin.module, state)
     console().print(table)

@@ -62,6 +62,7 @@ def _findings() -> list[dict[str, str]]:
     for package in (NAME, "polars", "pydantic", "pluggy"):
         note("ok", package, version(package))
     host = get_host()
+    host.examine()
     note("ok", "operators", f"{len(host.vocabulary)}, fingerprint {host.vocabulary.fingerprint}")
     for plugin in host.broken:
         note("bad", f"plugin {plugin.name}", f"{plugin.package}: {plugin.error}")

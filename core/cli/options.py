@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from datachef.core.cli.state import only_json
+
 RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
 PoolFile = Annotated[
     Path | None,
@@ -20,4 +22,6 @@ CacheFolder = Annotated[
     Path | None,
     typer.Option("--cache", help="Where results are kept; DATACHEF_CACHE or .datachef by default."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", callback=only_json, help="Print JSON, for machines.")
+]

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from contextlib import ExitStack
+from typing import Any, BinaryIO
 
+import typer
+
+from datachef.core.containment import own_stdout, stdout_to_stderr
 from datachef.core.errors import DatachefError
 from datachef.core.host import Host
 
 _HOSTS: list[Host] = []
+_OUTPUTS: list[BinaryIO] = []
 
 
 def set_host(host: Host) -> None:
@@ -40,11 +45,24 @@ def take_plugin_files(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def print_json(data: Any) -> None:
-    """Data as indented JSON on standard output."""
+    """Data as indented JSON on standard output, also where everything else goes to the error."""
     import orjson
 
-    sys.stdout.buffer.write(orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
-    sys.stdout.flush()
+    raw = orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n"
+    out = _OUTPUTS[-1] if _OUTPUTS else sys.stdout.buffer
+    out.write(raw)
+    out.flush()
+
+
+def only_json(context: typer.Context, wanted: bool) -> bool:
+    """With `--json` standard output holds JSON alone, whatever libraries and plugins print."""
+    if wanted and not context.resilient_parsing:
+        redirected = ExitStack()
+        _OUTPUTS.append(redirected.enter_context(own_stdout()))
+        redirected.callback(_OUTPUTS.pop)
+        redirected.enter_context(stdout_to_stderr())
+        context.call_on_close(redirected.close)
+    return wanted
 
 
 def console(*, errors: bool = False) -> Any:

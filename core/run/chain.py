@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 import polars as pl
 
+from datachef.core.accounting import outcome_of
+from datachef.core.containment import ENDINGS
 from datachef.core.corpus import CorpusOperator
 from datachef.core.errors import DatachefError, PluginError
 from datachef.core.filter import Filter
@@ -21,11 +25,24 @@ from datachef.core.transform import Transform
 
 @dataclass(frozen=True)
 class Step:
-    """An operator at its place in the recipe, with the decision that it applies, if any."""
+    """An operator at its place in the recipe, with the decision that it applies, if any, and the
+    package that it came from."""
 
     path: str
     operator: Operator
     decision: pl.DataFrame | None = None
+    package: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.operator.op}{f' of {self.package}' if self.package else ''})"
+
+    @contextmanager
+    def located(self) -> Iterator[None]:
+        """A mistake of the operator's author says where in the recipe it was met."""
+        try:
+            yield
+        except PluginError as error:
+            raise PluginError(f"{self}: {error.message}", error.hint) from error
 
 
 # The number of a row among those that reach a group of filters, over all batches of the unit.
@@ -83,7 +100,8 @@ class Chain:
 
     def _step(self, step: Step, batch: pl.DataFrame) -> pl.DataFrame:
         started = time.perf_counter()
-        outcomes, broken = safely(batch, lambda part: _process(step, part))
+        with step.located():
+            outcomes, broken = safely(batch, lambda part: _process(step, part))
         parts = [batch.clear()] if not outcomes else []
         for outcome in outcomes:
             self._reject(step, "dropped", outcome.dropped)
@@ -105,16 +123,19 @@ class Chain:
             height = rows.height
             operator = step.operator
             assert isinstance(operator, Filter)
-            signals, broken = self._signals_of((index, place), operator, rows, shared)
+            with step.located():
+                signals, broken = self._signals_of((index, place), operator, rows, shared)
+            rows = self._without(step, rows, broken, shared)
+            judged = rows.with_columns(signals.drop(ROW))
+            with step.located():
+                reasons, broken = safely(judged, partial(decide, operator))
             if broken is not None:
-                self._reject(step, "failed", broken.drop(ROW))
-                fine = ~rows[ROW].is_in(broken[ROW].implode())
-                rows = rows.filter(fine)
-                shared.keep(fine)
-            reason = decide(operator, rows.with_columns(signals.drop(ROW)))
+                judged = judged.filter(_others(judged, broken))
+                rows = self._without(step, rows, broken, shared)
+            reason = pl.concat(reasons) if reasons else pl.Series("reason", [], pl.String)
             rejects = reason.is_not_null()
             if operator.keep_signals:
-                rows = rows.with_columns(signals.drop(ROW))
+                rows = judged
             if rejects.any():
                 dropped = rows.with_columns(reason).filter(rejects)
                 self._reject(step, "dropped", dropped.drop(ROW))
@@ -122,6 +143,17 @@ class Chain:
                 shared.keep(~rejects)
             self._passed(step, height, rows.height, started)
         return rows.drop(ROW)
+
+    def _without(
+        self, step: Step, rows: pl.DataFrame, broken: pl.DataFrame | None, shared: Intermediates
+    ) -> pl.DataFrame:
+        """The rows that do not break the step; the others have failed."""
+        if broken is None:
+            return rows
+        self._reject(step, "failed", broken.select(*rows.columns, "reason", "detail").drop(ROW))
+        fine = _others(rows, broken)
+        shared.keep(fine)
+        return rows.filter(fine)
 
     def _signals_of(
         self, key: tuple[int, int], operator: Filter, rows: pl.DataFrame, shared: Intermediates
@@ -153,6 +185,10 @@ class Chain:
         entry.rows_in += rows_in
         entry.rows_out += rows_out
         entry.seconds += time.perf_counter() - started
+
+
+def _others(rows: pl.DataFrame, some: pl.DataFrame) -> pl.Series:
+    return ~rows[ROW].is_in(some[ROW].implode())
 
 
 def _measured(operator: Filter, rows: pl.DataFrame, shared: Intermediates | None) -> pl.DataFrame:
@@ -188,7 +224,7 @@ def safely(
         return [function(batch)], None
     except DatachefError:
         raise
-    except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001 - any operator, any bug
+    except (*ENDINGS, pl.exceptions.PanicException) as error:
         if batch.height == 1:
             reason = pl.lit(type(error).__name__).alias("reason")
             return [], batch.with_columns(reason, pl.lit(str(error)[:500]).alias("detail"))
@@ -204,7 +240,7 @@ def _process(step: Step, batch: pl.DataFrame) -> Outcome:
     if isinstance(operator, CorpusOperator):
         if step.decision is None:
             raise PluginError(f"{step.path}: no decision to apply")
-        return operator.apply(batch, step.decision)
+        return outcome_of(operator.apply(batch.clone(), step.decision.clone()), "apply()", batch)
     if isinstance(operator, Transform):
         return operator.process(batch)
     raise PluginError(f"{operator.op} is none of the four shapes", "subclass Filter or Transform")

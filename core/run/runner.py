@@ -45,7 +45,7 @@ class Runner:
         self._host = host
         self._engine = engine
         self._store = store
-        self._observers = [*observers, *host.listed("datachef_run_observers")]
+        self._observers = [*observers, *host.observers()]
         self._records: dict[str, dict[str, Any]] = {}
         self._cached = 0
         self._bytes = 0

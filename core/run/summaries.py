@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from datachef.core.accounting import frame_of
 from datachef.core.corpus import CorpusOperator
 from datachef.core.run.chain import ROW
 from datachef.core.run.keys import key_of, operator_identity
@@ -18,7 +19,7 @@ def summarized(
     That is possible for an operator that reads nothing but `text` and gives a row for every row.
     """
     if texts is None or operator.reads() != {"text"}:
-        return operator.summarize(rows)
+        return _summarize(operator, rows)
     key = key_of("summary", operator_identity(operator))
     numbered = rows.with_row_index(ROW)
     known = texts.recall(key, numbered)
@@ -26,10 +27,14 @@ def summarized(
     if missing.height == 0 and known is not None:
         found = known
     else:
-        fresh = operator.summarize(missing.drop(ROW))
+        fresh = _summarize(operator, missing.drop(ROW))
         if fresh.columns[:1] != ["id"] or not fresh["id"].equals(missing["id"]):
-            return operator.summarize(rows)
+            return _summarize(operator, rows)
         fresh = missing.select(ROW).hstack(fresh.drop("id"))
         texts.remember(key, missing, fresh)
         found = fresh if known is None else pl.concat([known, fresh])
     return rows.select("id").hstack(found.sort(ROW).drop(ROW))
+
+
+def _summarize(operator: CorpusOperator, rows: pl.DataFrame) -> pl.DataFrame:
+    return frame_of(operator.summarize(rows.clone()), "summarize()")

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from datachef.core.corpus import CorpusOperator
-from datachef.core.errors import RunError
+from datachef.core.errors import PluginError, RunError
 from datachef.core.run.chain import Chain, safely
 from datachef.core.run.intake import REJECT_CHARACTERS, REJECTS, Intake
 from datachef.core.run.ledger import Entry, Ledger
@@ -138,7 +138,8 @@ class UnitRun:
         if "tokens" in operator.reads() and "tokens" not in rows.columns:
             needed = rows.with_columns(self._tokens.count(rows["text"]).alias("tokens"))
         started = time.perf_counter()
-        summaries, broken = safely(needed, lambda part: summarized(operator, part, self._texts))
+        with step.located():
+            summaries, broken = safely(needed, lambda part: summarized(operator, part, self._texts))
         self._summaries += summaries
         entry = self._ledger.entry(step.path, operator.op)
         entry.seconds += time.perf_counter() - started
@@ -163,7 +164,7 @@ class UnitRun:
         files = list(self._parts)
         summary = None
         if self._summaries:
-            table = pl.concat(self._summaries, rechunk=True)
+            table = self._joined_summaries()
             summary = self._store.write(self._task.key, "summary.parquet", table)
             files.append(summary)
         rejects = None
@@ -183,6 +184,14 @@ class UnitRun:
             **self._extra,
         }
         return dict(self._store.finish(self._task.key, record))
+
+    def _joined_summaries(self) -> pl.DataFrame:
+        assert self._stage.tail is not None
+        try:
+            return pl.concat(self._summaries, how="vertical_relaxed", rechunk=True)
+        except pl.exceptions.PolarsError as error:
+            message = f"{self._stage.tail}: summarize() gave tables that differ: {error}"
+            raise PluginError(message, "the same columns and types for every batch") from error
 
     def _reject(self, path: str, outcome: str, rows: pl.DataFrame) -> None:
         detail = pl.col("detail") if "detail" in rows.columns else pl.lit("")

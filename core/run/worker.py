@@ -53,7 +53,7 @@ def _serve(setting: dict[str, Any], tasks: queue.Queue[dict[str, Any]], answers:
             say(record=workshop.perform(task, lambda b, r: say(bytes=b, rows=r)))
         except DatachefError as error:
             say(error=error.message, hint=error.hint)
-        except Exception as error:  # noqa: BLE001 - reported to the run, which names the task
+        except BaseException as error:  # noqa: BLE001 - reported to the run, which names the task
             say(error=f"{type(error).__name__}: {error}", hint="", traceback=traceback.format_exc())
 
 

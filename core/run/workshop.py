@@ -10,10 +10,13 @@ from typing import Any
 import polars as pl
 from pydantic import TypeAdapter
 
+from datachef.core.accounting import frame_of
+from datachef.core.containment import ENDINGS, cause_of
 from datachef.core.corpus import Context, CorpusOperator
-from datachef.core.errors import PluginError, RunError
+from datachef.core.errors import DatachefError, PluginError, RunError
 from datachef.core.formats import Format
 from datachef.core.host import Host
+from datachef.core.promises import ask
 from datachef.core.run.chain import Step
 from datachef.core.run.stage import DecisionTask, ShardTask, StageSpec, StepSpec, Task, UnitTask
 from datachef.core.run.store import Store
@@ -51,13 +54,28 @@ class Workshop:
         texts: TextMemory | None = None,
     ) -> None:
         self._texts = texts
+        self._host = host
         self._vocabulary = host.vocabulary
         self.store = store or Store(cache)
         self._services = Services(host.named("datachef_llm_backends"), cache / "llm")
         self._stage: tuple[StageSpec, BuiltStage] | None = None
 
     def perform(self, task: Task, progress: Progress) -> dict[str, Any]:
-        """The record of the task; one that is already in the store is not done again."""
+        """The record of the task; one that is already in the store is not done again.
+
+        What an operator's author did wrong is a `PluginError`, wherever in its code it was met.
+        """
+        try:
+            return self._perform(task, progress)
+        except DatachefError:
+            raise
+        except (*ENDINGS, pl.exceptions.PanicException) as error:
+            origin = self._host.origin(error)
+            if not origin:
+                raise
+            raise PluginError(f"{origin}: {cause_of(error)}") from error
+
+    def _perform(self, task: Task, progress: Progress) -> dict[str, Any]:
         if isinstance(task, ShardTask):
             from datachef.core.run.output import write_shard
 
@@ -75,9 +93,10 @@ class Workshop:
         return UnitRun(task, self._built(task.stage), self.store, progress, self._texts).run()
 
     def _decide(self, task: DecisionTask) -> dict[str, Any]:
-        operator = self._operator(task.step)
+        step = self._step(task.step)
+        operator = step.operator
         if not isinstance(operator, CorpusOperator):
-            raise PluginError(f"{operator.op} is not a corpus operator")
+            raise PluginError(f"{step} is not a corpus operator")
         tables = []
         for key in task.summaries:
             record = self.store.record(key)
@@ -87,17 +106,16 @@ class Workshop:
                 )
             if record["summary"]:
                 tables.append(self.store.scan(key, record["summary"]))
-        decision = (
-            operator.resolve(pl.concat(tables), Context(task.seed, task.sources))
-            if tables
-            else pl.DataFrame()
-        )
+        decision = pl.DataFrame()
+        if tables:
+            with step.located():
+                context = Context(task.seed, task.sources)
+                decision = frame_of(
+                    ask(operator, "resolve", pl.concat(tables), context), "resolve()"
+                )
         facts = self.store.write(task.key, "decision.parquet", decision)
         record = {"key": task.key, "files": [facts], "ledger": []}
         return dict(self.store.finish(task.key, record))
-
-    def _operator(self, step: StepSpec) -> Any:
-        return self._vocabulary.operator(step.data).connect(self._services)
 
     def _step(self, spec: StepSpec) -> Step:
         decision = None
@@ -106,7 +124,12 @@ class Workshop:
             if record is None:
                 raise RunError(f"the decision of {spec.path} is gone from the cache", "run again")
             decision = self.store.read(spec.decision, record["files"][0])
-        return Step(spec.path, self._operator(spec), decision)
+        name = spec.data["op"]
+        if name != "take" and name not in self._vocabulary:
+            hint = self._host.missing(name, ())
+            raise PluginError(f"{spec.path}: no operator {name!r} in this process", hint)
+        operator = ask(self._vocabulary.operator(spec.data), "connect", self._services)
+        return Step(spec.path, operator, decision, self._vocabulary.package(name))
 
     def _built(self, spec: StageSpec) -> BuiltStage:
         if self._stage is None or self._stage[0] != spec:

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from datachef.core.errors import DatachefError
 from datachef.core.host import Host
-from datachef.core.problems import did_you_mean
 from datachef.core.reward import Reward, RewardSetting
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def reward_of(
     if choice.name not in rewards:
         raise DatachefError(
             f"there is no reward {choice.name!r}",
-            did_you_mean(choice.name, rewards) or "install a plugin that has datachef_rewards",
+            host.missing(choice.name, rewards) or "install a plugin that has datachef_rewards",
         )
     setting = RewardSetting(
         task=task.absolute(),

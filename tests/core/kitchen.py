@@ -111,7 +111,17 @@ class Sorter(CorpusOperator):
         return pl.DataFrame(schema={"id": pl.String, "reason": pl.String})
 
 
-class SharesMix(MixOperator):
+class Untouched(MixOperator):
+    """Takes every row once."""
+
+    def summarize(self, batch):
+        return batch.select("id")
+
+    def resolve(self, summaries, context):
+        return pl.DataFrame(schema={"id": pl.String, "copies": pl.Int64})
+
+
+class SharesMix(Untouched):
     """Mixes by weight."""
 
     op: Literal["shares_mix"] = "shares_mix"
@@ -132,7 +142,7 @@ class SharesMix(MixOperator):
             yield "budget.tokens", f"the sources hold {sum(most)} tokens at most", "ask for less"
 
 
-class EvenMix(MixOperator):
+class EvenMix(Untouched):
     """Mixes evenly."""
 
     op: Literal["even_mix"] = "even_mix"

@@ -29,6 +29,9 @@ def datachef_operators():
 """
 
 
+SALT = OPERATOR.format(name="Salt", op="salt")
+
+
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     """Puts a package with one module and one entry point, both of its name, on the path."""
@@ -79,39 +82,20 @@ def test_two_names_of_one_class_are_no_clash(install: Install) -> None:
     assert list(Host(only={"packa", "packb"}).vocabulary) == ["salt"]
 
 
-def test_a_misspelled_hook_is_an_error(tmp_path: Path) -> None:
-    code = OPERATOR.format(name="Salt", op="salt").replace(
-        "datachef_operators", "datachef_operator"
-    )
-    with pytest.raises(PluginError, match=r"unknown hook datachef_operator$") as raised:
-        Host([written(tmp_path, code)], only=())
-    assert "datachef_operators" in raised.value.hint
-
-
-def test_a_marked_function_of_another_name_is_an_error(tmp_path: Path) -> None:
-    code = OPERATOR.format(name="Salt", op="salt").replace("datachef_operators", "operators")
-    with pytest.raises(PluginError, match="unknown hook operators"):
-        Host([written(tmp_path, code)], only=())
-
-
-def test_a_hook_without_its_mark_is_an_error(tmp_path: Path) -> None:
-    code = OPERATOR.format(name="Salt", op="salt").replace("@hookimpl", "")
-    with pytest.raises(PluginError, match="datachef_operators without @hookimpl") as raised:
-        Host([written(tmp_path, code)], only=())
-    assert raised.value.hint == "from datachef.core import hookimpl"
-
-
 @pytest.mark.parametrize(
     ("code", "cause"),
     [
+        (SALT.replace("_operators", "_operator"), "unknown hook datachef_operator, did you mean"),
+        (SALT.replace("datachef_operators", "operators"), "unknown hook operators"),
+        (SALT.replace("@hookimpl", ""), "datachef_operators has no @hookimpl (from datachef.core"),
         ("import a_module_that_does_not_exist", "ModuleNotFoundError: No module named 'a_module"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("def", "SyntaxError: "),
-        ("raise RuntimeError", "RuntimeError: "),
+        ("raise RuntimeError", "RuntimeError (written.py:1)"),
         (OPERATOR.format(name="Salt", op="No Name"), "TypeError: operator Salt: op must be in"),
         (
             OPERATOR.format(name="Salt", op="salt").replace("return [", "return 1 / 0 + ["),
-            "ZeroDivisionError: division by zero",
+            "datachef_operators: ZeroDivisionError: division by zero (written.py:13)",
         ),
     ],
 )
@@ -155,15 +139,12 @@ def test_a_plugin_file_that_is_missing(tmp_path: Path) -> None:
     [
         (["ops", "--plugin", "gone.py"], 1, "no plugin file"),
         (["ops", "--plugin"], 1, "--plugin takes a Python file"),
-        (["ops", "--plugin", "misspelled.py"], 3, "unknown hook datachef_operator"),
         (["check", "x.yaml", "--plugin=clash.py"], 3, "two packages register the operator"),
     ],
 )
 def test_the_command_says_so_in_one_line(
     tmp_path: Path, arguments: list[str], code: int, told: str
 ) -> None:
-    salt = OPERATOR.format(name="Salt", op="salt")
-    (tmp_path / "misspelled.py").write_text(salt.replace("datachef_operators", "datachef_operator"))
     (tmp_path / "clash.py").write_text(OPERATOR.format(name="Clash", op="length_filter"))
     (tmp_path / "x.yaml").write_text("name: x\nsources:\n  web:\n    path: a.jsonl\n")
     done = subprocess.run(
@@ -182,7 +163,7 @@ def test_the_command_says_so_in_one_line(
 
 def test_names_of_a_hook_are_given_once(tmp_path: Path) -> None:
     code = "from datachef.core import hookimpl\n@hookimpl\ndef datachef_engines():\n    return {}\n"
-    first = written(tmp_path, code.replace("{}", "{'local': 1}"))
-    assert Host([first], only=()).named("datachef_engines") == {"local": 1}
+    first = written(tmp_path, code.replace("{}", "{'local': dict}"))
+    assert Host([first], only=()).named("datachef_engines") == {"local": dict}
     with pytest.raises(PluginError, match="both give 'local' in datachef_engines"):
         Host([first], only={"engines"}).named("datachef_engines")

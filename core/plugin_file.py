@@ -1,0 +1,50 @@
+"""Plugins that are a Python file, given with `--plugin`."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import CodeType, ModuleType
+
+from datachef.core.errors import DatachefError
+
+
+class _FreshLoader(SourceFileLoader):
+    """Always reads the source: compiled code may be that of before an edit a moment ago."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def plugin_file(name: str) -> str:
+    """The absolute path of a plugin file. Raises `DatachefError` where there is no file."""
+    path = Path(os.path.expanduser(name)).resolve()  # noqa: PTH111 - it lets `~nobody` be
+    if path.is_dir():
+        raise DatachefError(f"no plugin file: {path} is a folder", "--plugin takes a Python file")
+    if not path.is_file():
+        raise DatachefError(f"no plugin file {path}", hint="--plugin takes a Python file")
+    return str(path)
+
+
+def module_of(path: Path, number: int) -> ModuleType:
+    """The module in a file, the `number`th of those with its stem; it is as if imported."""
+    name = f"datachef_plugin_{re.sub(r'[^0-9a-zA-Z_]', '_', path.stem)}"
+    name += f"_{number}" if number > 1 else ""
+    spec = spec_from_loader(name, _FreshLoader(name, str(path)))
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    before = sys.modules.get(name)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before
+        raise
+    return module

@@ -1,0 +1,157 @@
+"""What an operator says of itself, tried out before any row reaches it."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any
+
+from pydantic import ValidationError
+
+from datachef.core.containment import ENDINGS, cause_of
+from datachef.core.errors import DatachefError, PluginError
+from datachef.core.filter import Filter
+from datachef.core.operator import Operator
+from datachef.core.problems import did_you_mean
+from datachef.core.registration import described
+from datachef.core.source import Source
+
+# Columns that every row has.
+ALWAYS = frozenset({"id", "source", "text"})
+RESERVED = ALWAYS | {"messages"}
+
+
+def ask(operator: Operator, method: str, *arguments: Any) -> Any:
+    """What a method of an operator answers; an exception of its author's is a `PluginError`."""
+    try:
+        return getattr(operator, method)(*arguments)
+    except DatachefError:
+        raise
+    except ENDINGS as error:
+        raise PluginError(f"{operator.op}: {method}() raised {cause_of(error)}") from error
+
+
+def broken_defaults(kind: type[Operator]) -> list[str]:
+    """What is wrong with an operator as it is by default; nothing where it needs parameters."""
+    if any(field.is_required() for name, field in kind.model_fields.items() if name != "op"):
+        return []
+    try:
+        operator = kind(op=kind.name())
+    except ValidationError as error:
+        wrong = ", ".join(".".join(map(str, item["loc"])) or "op" for item in error.errors())
+        return [f"its own defaults are not valid: {wrong}"]
+    except ENDINGS as error:
+        return [f"it cannot be made: {cause_of(error)}"]
+    found = broken_answers(operator)
+    return found if found or missing_packages(operator) else broken_rules(operator)
+
+
+def missing_packages(operator: Operator | Source) -> list[tuple[str, str]]:
+    """Modules that an operator or a source needs and that are not installed, each with what pip
+    installs."""
+    return [
+        (module, needed)
+        for module, needed in operator.requires().items()
+        if importlib.util.find_spec(module.split(".")[0]) is None
+    ]
+
+
+def broken_answers(operator: Operator) -> list[str]:
+    """What is wrong with what the methods of an operator answer, each in one line."""
+    found: list[str] = []
+    for method, problem_of in _WANTED.items():
+        found += _broken(method, getattr(operator, method), problem_of)
+    return found
+
+
+def _broken(name: str, method: Callable[[], Any], problem_of: Callable[[Any], str]) -> list[str]:
+    try:
+        problem = problem_of(method())
+    except ENDINGS as error:
+        problem = f"raised {cause_of(error)}"
+    return [f"{name}() {problem}"] if problem else []
+
+
+def broken_rules(operator: Operator) -> list[str]:
+    """What is wrong with the reasons of an operator, and with the signals and rules of a filter,
+    each in one line: rules read its signals and the columns that it declares, and have reasons.
+
+    Builds expressions, for which what `requires()` and `files()` name has to be there.
+    """
+    found: list[str] = []
+    if isinstance(operator, Filter):
+        found += _broken("signals", operator.signals, partial(_named, "signals"))
+        found += _broken("rules", operator.rules, partial(_named, "rules"))
+    found = found or _broken("reasons", operator.reasons, _names)
+    return found if found or not isinstance(operator, Filter) else _broken_expressions(operator)
+
+
+def _broken_expressions(operator: Filter) -> list[str]:
+    signals, rules, reasons = operator.signals(), operator.rules(), operator.reasons()
+    lasting = {name for name in signals if not name.startswith("_")}
+    columns = ALWAYS | set(operator.reads())
+    found = [f"the signal {n!r} has the name of a column" for n in sorted(lasting & RESERVED)]
+    intermediates = [name for name in signals if name not in lasting]
+    for name, signal in signals.items():
+        if _is_expression(signal):
+            beside = intermediates if name in lasting else _before(name, intermediates)
+            found += _unknown(f"the signal {name!r}", signal, columns | set(beside))
+        elif name not in lasting:
+            found.append(f"the intermediate {name!r} is {described(signal)}, not an expression")
+        elif not callable(signal):
+            found.append(
+                f"the signal {name!r} is {described(signal)}, neither an expression nor a function"
+            )
+    for name, rule in rules.items():
+        if _is_expression(rule):
+            found += _unknown(f"the rule {name!r}", rule, lasting | columns)
+        else:
+            found.append(f"the rule {name!r} is {described(rule)}, not an expression")
+    found += [f"reasons() does not name the rule {name!r}" for name in rules if name not in reasons]
+    return found
+
+
+def _before(name: str, names: list[str]) -> list[str]:
+    return names[: names.index(name)]
+
+
+def _unknown(what: str, expression: Any, known: Collection[str]) -> list[str]:
+    """The columns that an expression reads and that are not there."""
+    unknown = [name for name in dict.fromkeys(expression.meta.root_names()) if name not in known]
+    why = "which is no signal and not in reads()"
+    return [f"{what} reads {name!r}, {why} ({did_you_mean(name, known)})" for name in unknown]
+
+
+def _is_expression(value: Any) -> bool:
+    import polars as pl
+
+    return isinstance(value, pl.Expr)
+
+
+def _named(what: str, answer: Any) -> str:
+    if not isinstance(answer, Mapping):
+        return f"gave {described(answer)}, not a mapping of names to {what}"
+    odd = next((name for name in answer if not isinstance(name, str) or not name), None)
+    return "" if odd is None else f"has {described(odd)} for a name"
+
+
+def _names(answer: Any) -> str:
+    if isinstance(answer, str) or not isinstance(answer, Collection):
+        return f"gave {described(answer)}, not names"
+    odd = next((name for name in answer if not isinstance(name, str)), None)
+    return "" if odd is None else f"holds {described(odd)}, which is no name"
+
+
+def _requirements(answer: Any) -> str:
+    if not isinstance(answer, Mapping):
+        return f"gave {described(answer)}, not a mapping of modules to what pip installs"
+    return _names(answer) or _names(answer.values())
+
+
+_WANTED: dict[str, Callable[[Any], str]] = {
+    "reads": _names,
+    "writes": _names,
+    "files": _names,
+    "requires": _requirements,
+}
