@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from packaging.metadata import Metadata
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from datachef.core.distribution import NAME
 from datachef.core.host import GROUP
@@ -40,6 +41,61 @@ def _texts() -> Iterator[tuple[Path, str]]:
                 yield path, path.read_text(encoding="utf-8")
     for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "pyproject.toml"):
         yield path, path.read_text(encoding="utf-8")
+
+
+PYTHONS = ("3.11", "3.12", "3.13")
+
+
+def _holding(requirements: list[str], python: str) -> list[Requirement]:
+    """What of this counts for that Python on Linux."""
+    environment = {
+        "python_version": python, "python_full_version": f"{python}.0", "extra": "",
+        "sys_platform": "linux", "platform_machine": "x86_64",
+        "platform_python_implementation": "CPython",
+    }  # fmt: skip
+    parsed = [Requirement(line) for line in requirements]
+    return [one for one in parsed if one.marker is None or one.marker.evaluate(environment)]
+
+
+def _needed(project: dict[str, Any], extra: str, python: str) -> Iterator[Requirement]:
+    for one in _holding(project["optional-dependencies"][extra], python):
+        if one.name != NAME:
+            yield one
+        for inner in one.extras if one.name == NAME else ():
+            yield from _needed(project, inner, python)
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_constraints_hold_what_pyproject_admits(project: dict[str, Any], python: str) -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    held = _holding([line for line in lines if not line.startswith("#")], python)
+    versions = {canonicalize_name(one.name): str(one.specifier) for one in held}
+    assert len(versions) == len(held)
+    needed = [
+        *_holding(project["dependencies"], python),
+        *_needed(project, "dev", python),
+        *_needed(project, "all", python),
+    ]
+    assert len(needed) > 40
+    for one in needed:
+        version = versions[canonicalize_name(one.name)].removeprefix("==")
+        assert one.specifier.contains(version), f"{one} and {version}"
+
+
+def test_the_constraints_are_names_and_versions_alone() -> None:
+    first, *lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert first.startswith("# Made by .ci/constraints")
+    for line in lines:
+        assert re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*( ; [a-z_0-9<>=!'. ()A-Z]+)?", line), line
+    assert not [line for line in lines if line.startswith(("nvidia", "cuda", "triton", NAME))]
+
+
+@pytest.mark.parametrize("text", ["README.md", "CONTRIBUTING.md", ".ci/run", ".ci/python-versions"])
+def test_what_is_installed_to_work_with_is_what_was_tested(text: str) -> None:
+    lines = (ROOT / text).read_text(encoding="utf-8").splitlines()
+    commands = [one for one in lines if re.search(r'pip"? install .*(\.\[dev\]| \. |\.whl)', one)]
+    assert commands
+    assert [one for one in commands if "-c constraints.txt" not in one] == []
 
 
 def test_the_extras_that_are_named_exist(project: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,7 +63,7 @@ class _Reader:
         from transformers import DynamicCache
 
         self._model = model
-        self._cache = DynamicCache()
+        self._cache = {_cache_parameter(model): DynamicCache()}
         self._mask = torch.zeros(rows, 0, dtype=torch.long, device=model.device)
 
     def read(self, block: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -81,12 +82,19 @@ class _Reader:
                 input_ids=torch.tensor(ids, device=device),
                 attention_mask=self._mask,
                 position_ids=positions,
-                past_key_values=self._cache,
                 use_cache=True,
                 logits_to_keep=1,
+                **self._cache,
             )
         logits: torch.Tensor = output.logits[:, -1].float()
         return logits
+
+
+def _cache_parameter(model: Any) -> str:
+    """How the model calls its cache: `cache` since transformers 5.24, which vLLM does not admit
+    yet, and `past_key_values` before. A model with adapters hides it behind `**kwargs`."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return "cache" if "cache" in signature(base.forward).parameters else "past_key_values"
 
 
 def _choose(

@@ -3,6 +3,7 @@ batch, its padding and its strides."""
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from datachef.core.problems import Problem
 from datachef.policy.brief import Brief
 from datachef.policy.decoding import tokens
 from datachef.policy.decoding.local import LocalDecoder
-from datachef.policy.decoding.tokens import sample_tokens
+from datachef.policy.decoding.tokens import _cache_parameter, sample_tokens
 from datachef.policy.grammar import Grammar, written
 from datachef.policy.model import make_tiny_policy
 from datachef.policy.space import RandomChooser, RecipeSpace
@@ -171,6 +172,44 @@ def test_a_cold_model_takes_the_likeliest_and_a_hot_one_anything(sampling: Sampl
     likeliest = sampling.sample([asked], 0)
     assert set(sampling.sample([asked] * 50, 1e-3)) == set(likeliest)
     assert len(set(sampling.sample([asked] * 50, 10.0))) > 20
+
+
+class Renamed(torch.nn.Module):
+    """The same model, whose cache has the name that it had before transformers 5.24."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model, self.device = model, model.device
+        self.cache = _cache_parameter(model)
+
+    def forward(self, input_ids: Any, past_key_values: Any, **rest: Any) -> Any:
+        return self.model(input_ids=input_ids, **{self.cache: past_key_values}, **rest)
+
+
+class Adapted(torch.nn.Module):
+    """The same model as PEFT wraps it: no name of a parameter is left."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model, self.device = model, model.device
+
+    def get_base_model(self) -> Any:
+        return self.model
+
+    def forward(self, **arguments: Any) -> Any:
+        return self.model(**arguments)
+
+
+@pytest.mark.parametrize("wrapper", [Renamed, Adapted])
+def test_the_cache_is_passed_by_the_name_that_the_model_knows(
+    sampling: Sampling, wrapper: Callable[[Any], Any]
+) -> None:
+    expected = sampling.sample(sampling.asked, 1.0)
+    wrapped = replace(sampling, model=wrapper(sampling.model))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert sampling.sample(sampling.asked, 1.0) == expected
+        assert wrapped.sample(sampling.asked, 1.0) == expected
 
 
 def test_a_seed_tells_all_texts(sampling: Sampling) -> None:
