@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from yaml.reader import ReaderError
 
+from datachef.core import surrogates
 from datachef.core.problems import Problem, dotted, shortened
 
 MAX_BYTES = 1_000_000
@@ -177,7 +178,7 @@ class _Builder:
         if not _SURROGATE.search(text):
             return text
         try:
-            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+            return surrogates.joined(text)
         except UnicodeDecodeError:
             self._add("not_unicode", "half a surrogate pair", location, self.places[location])
             return text.encode(errors="replace").decode()

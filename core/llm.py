@@ -7,15 +7,19 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from datachef.core import surrogates
 from datachef.core.atomic import write_atomically
 from datachef.core.errors import DatachefError, RunError
+
+# Part of every key: answers kept in an older form, which lacks something, are asked again.
+LAYOUT = 2
 
 
 class LLMError(DatachefError):
@@ -47,12 +51,18 @@ class Request:
 
 @dataclass(frozen=True)
 class Completion:
-    """An answer; `truncated` when it ends because `max_tokens` were used up."""
+    """An answer; `truncated` when it ends because `max_tokens` were used up.
+
+    `finish_reason` is why it ends, in the words of the backend (`stop`, `content_filter`,
+    `tool_calls`); `refusal` holds what the model said where the backend tells refusals apart.
+    """
 
     text: str
     prompt_tokens: int = 0
     completion_tokens: int = 0
     truncated: bool = False
+    finish_reason: str = "stop"
+    refusal: str = ""
 
 
 class LLMBackend(ABC):
@@ -126,7 +136,7 @@ class LLMClient:
     def _canonical(self, request: Request) -> tuple[str, bytes]:
         """The key of a request and the JSON that it is the hash of."""
         canonical = orjson.dumps(
-            {"backend": self.name, **asdict(request)}, option=orjson.OPT_SORT_KEYS
+            {"backend": self.name, "layout": LAYOUT, **asdict(request)}, option=orjson.OPT_SORT_KEYS
         )
         return blake2b(canonical, digest_size=20).hexdigest(), canonical
 
@@ -139,7 +149,7 @@ class LLMClient:
         jitter = 0.5 + int(key[:4], 16) / 0x20000
         for attempt in range(1, self.attempts + 1):
             try:
-                answer = backend.complete(request)
+                answer = _well_formed(backend.complete(request))
             except TransientLLMError as error:
                 if attempt == self.attempts:
                     self._count_failure(error)
@@ -164,6 +174,18 @@ class LLMClient:
                 f"the last with: {error.message}",
                 hint=error.hint or "run again when it answers; what was answered is kept",
             ) from error
+
+
+def _well_formed(answer: Completion) -> Completion:
+    """The answer in characters that can be written; half a surrogate pair is an `LLMError`."""
+    try:
+        return replace(
+            answer,
+            text=surrogates.joined(answer.text),
+            refusal=surrogates.joined(answer.refusal),
+        )
+    except UnicodeError:
+        raise LLMError("the answer holds half a surrogate pair, which is no character") from None
 
 
 def _read(path: Path) -> Completion | None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from datachef.core import surrogates
+
 if TYPE_CHECKING:
     import jinja2.nodes
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -88,7 +90,10 @@ def render(template: str, values: Mapping[str, Any], limit: int) -> str:
             parts.append(part)
     except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError) as error:
         raise PromptError(f"the prompt cannot be rendered: {error}") from error
-    return "".join(parts)
+    try:
+        return surrogates.joined("".join(parts))
+    except UnicodeError:
+        raise PromptError("the prompt holds half a surrogate pair, which is no character") from None
 
 
 class _Text(str):

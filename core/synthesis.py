@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import orjson
 from pydantic import Field, PrivateAttr
 
+from datachef.core.answers import AnswerFailure, UnparsableAnswerError, answer_text
 from datachef.core.corpus import Context, CorpusOperator
 from datachef.core.errors import PluginError, RunError
 from datachef.core.llm import Completion, LLMClient, LLMError, Request, tokens_of
@@ -27,15 +27,6 @@ if TYPE_CHECKING:
     from datachef.core.services import Services
 
 
-class UnparsableAnswerError(ValueError):
-    """An answer that is not what was asked for; raised by `parse`."""
-
-
-class _Failure(NamedTuple):
-    reason: str
-    detail: str
-
-
 class Synthesis(CorpusOperator):
     """Makes new rows from each row with a language model.
 
@@ -45,8 +36,10 @@ class Synthesis(CorpusOperator):
     and names the model in `synthesized_by`.
 
     Rows are dropped as `over_budget` before any call, and as `emptied` when `parse` returns none.
-    Rows fail as `prompt_error`, `prompt_too_long`, `llm_error`, `truncated_answer` or
-    `unparsable_answer`, with the particulars in a column `detail`.
+    Rows fail as `prompt_error`, `prompt_too_long`, `llm_error`, `truncated_answer`,
+    `filtered_answer` (by a content filter), `refused_answer`, `empty_answer` or
+    `unparsable_answer`, with the particulars in a column `detail`. `parse` is given what is left of
+    an answer without its reasoning (`<think>...</think>`).
     """
 
     shape: ClassVar[str] = "synthesis"
@@ -171,7 +164,11 @@ class Synthesis(CorpusOperator):
         rows = budgeted.rows
         made, failures = self._answers(self._client, list(rows.iter_rows(named=True)))
         reason = pl.Series("reason", [f.reason if f else None for f in failures], pl.String)
-        detail = pl.Series("detail", [f.detail if f else None for f in failures], pl.String)
+        detail = pl.Series(
+            "detail",
+            [f.detail.encode(errors="replace").decode() if f else None for f in failures],
+            pl.String,
+        )
         succeeded = reason.is_null()
         result = self._assemble(rows, made)
         outcome = account(self.op, rows.filter(succeeded), result, self.max_rows)
@@ -186,9 +183,9 @@ class Synthesis(CorpusOperator):
 
     def _answers(
         self, client: LLMClient, rows: list[dict[str, Any]]
-    ) -> tuple[list[list[dict[str, Any]]], list[_Failure | None]]:
+    ) -> tuple[list[list[dict[str, Any]]], list[AnswerFailure | None]]:
         """For every row what was made of it, and why it failed or None."""
-        failures: list[_Failure | None] = [None] * len(rows)
+        failures: list[AnswerFailure | None] = [None] * len(rows)
         made: list[list[dict[str, Any]]] = [[] for _ in rows]
         requests: dict[int, Request] = {}
         for index, row in enumerate(rows):
@@ -197,11 +194,11 @@ class Synthesis(CorpusOperator):
             except PromptError as error:
                 too_long = isinstance(error, PromptTooLongError)
                 reason = "prompt_too_long" if too_long else "prompt_error"
-                failures[index] = _Failure(reason, str(error))
+                failures[index] = AnswerFailure(reason, str(error))
         answers = client.complete_all(requests.values(), self.max_concurrency)
         for index, answer in zip(requests, answers, strict=True):
             result = self._read(answer, rows[index])
-            if isinstance(result, _Failure):
+            if isinstance(result, AnswerFailure):
                 failures[index] = result
             else:
                 made[index] = result
@@ -219,15 +216,14 @@ class Synthesis(CorpusOperator):
 
     def _read(
         self, answer: Completion | LLMError, row: dict[str, Any]
-    ) -> list[dict[str, Any]] | _Failure:
-        if isinstance(answer, LLMError):
-            return _Failure("llm_error", answer.message)
-        if answer.truncated:
-            return _Failure("truncated_answer", f"more than {self.max_tokens} tokens")
+    ) -> list[dict[str, Any]] | AnswerFailure:
+        text = answer_text(answer, row["text"] or "")
+        if isinstance(text, AnswerFailure):
+            return text
         try:
-            return self.parse(answer.text, row)
+            return self.parse(text, row)
         except UnparsableAnswerError as error:
-            return _Failure("unparsable_answer", str(error))
+            return AnswerFailure("unparsable_answer", str(error))
 
     def _assemble(self, rows: pl.DataFrame, made: list[list[dict[str, Any]]]) -> pl.DataFrame:
         """One row per dictionary, with the other columns of the row that it was made from."""
@@ -258,14 +254,3 @@ class Synthesis(CorpusOperator):
 
     def __getstate__(self) -> dict[Any, Any]:
         return super().__getstate__() | {"__pydantic_private__": {"_client": None}}
-
-
-def json_answer(answer: str) -> Any:
-    """The JSON in an answer, with or without a code fence around it."""
-    body = answer.strip()
-    if body.startswith("```"):
-        body = body.partition("\n")[2].rpartition("```")[0]
-    try:
-        return orjson.loads(body)
-    except ValueError as error:
-        raise UnparsableAnswerError(f"not JSON: {error}") from error

@@ -72,19 +72,37 @@ def _arguments(request: Request) -> dict[str, Any]:
 
 
 def _completion(answer: Any) -> Completion:
-    choices = getattr(answer, "choices", None)
-    if not choices or choices[0].message is None:
-        raise ValueError("it has no choices")
-    text = choices[0].message.content
-    if not isinstance(text, str):
-        raise LLMError(f"the model gave no text (finish reason {choices[0].finish_reason})")
+    """The first choice of an answer. Raises `ValueError` for what is no chat completion."""
+    try:
+        choice = answer.choices[0]
+        message, finish = choice.message, choice.finish_reason or "stop"
+        text = _text(message.content)
+        if message.tool_calls or message.function_call:
+            finish = "tool_calls"
+        refusal = str(message.refusal or "")
+    except (AttributeError, IndexError, KeyError, TypeError):
+        raise ValueError("it has no choice with a message") from None
+    if finish in ("abort", "aborted", "error", "cancelled"):
+        raise ValueError(f"the server broke it off ({finish})")
     usage = answer.usage
     return Completion(
         text,
         usage.prompt_tokens if usage else 0,
         usage.completion_tokens if usage else 0,
-        choices[0].finish_reason == "length",
+        finish == "length",
+        finish,
+        refusal,
     )
+
+
+def _text(content: Any) -> str:
+    """The text of a message, which some servers give in parts; nothing is empty text."""
+    if isinstance(content, list):
+        parts = [part["text"] if isinstance(part, dict) else part.text for part in content]
+        return "".join(map(str, parts))
+    if content is not None and not isinstance(content, str):
+        raise TypeError("content is text")
+    return content or ""
 
 
 def _by_status(error: openai.APIStatusError) -> DatachefError:

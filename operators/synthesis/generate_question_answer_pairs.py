@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from datachef.core.answers import UnparsableAnswerError, json_answer
 from datachef.core.prompts import PromptTemplate
-from datachef.core.synthesis import Synthesis, UnparsableAnswerError, json_answer
+from datachef.core.synthesis import Synthesis
 
 _PROMPT = """\
 Read the document and write {{ pairs }} different question and answer pairs about it.
@@ -46,6 +47,7 @@ class GenerateQuestionAnswerPairs(Synthesis):
 
     op: Literal["generate_question_answer_pairs"] = "generate_question_answer_pairs"
 
+    version: ClassVar[int] = 2
     max_rows: ClassVar[int | None] = 20
 
     prompt: PromptTemplate = Field(_PROMPT, description="Template of the user message.")
@@ -74,8 +76,9 @@ class GenerateQuestionAnswerPairs(Synthesis):
         }
 
     def parse(self, answer: str, row: dict[str, Any]) -> list[dict[str, Any]]:
+        said = json_answer(answer)
         try:
-            found = _Answer.model_validate(json_answer(answer))
+            found = _Answer.model_validate({"pairs": said} if isinstance(said, list) else said)
         except ValidationError as error:
             raise UnparsableAnswerError(str(error)) from error
         return [

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from datachef.core.answers import unfenced
 from datachef.core.prompts import PromptTemplate
 from datachef.core.synthesis import Synthesis
 
@@ -34,6 +35,7 @@ class RephraseText(Synthesis):
 
     op: Literal["rephrase_text"] = "rephrase_text"
 
+    version: ClassVar[int] = 2
     max_rows: ClassVar[int | None] = 1
 
     prompt: PromptTemplate = Field(_PROMPT, description="Template of the user message.")
@@ -45,5 +47,5 @@ class RephraseText(Synthesis):
         return {"style": _STYLES[self.style]}
 
     def parse(self, answer: str, row: dict[str, Any]) -> list[dict[str, Any]]:
-        text = answer.strip()
-        return [{"text": text}] if text else []
+        own = (row["text"] or "").lstrip().startswith(("```", "~~~"))
+        return [{"text": answer if own else unfenced(answer)}]

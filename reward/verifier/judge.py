@@ -6,8 +6,13 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from datachef.core.answers import (
+    AnswerFailure,
+    UnparsableAnswerError,
+    answer_text,
+    json_answer,
+)
 from datachef.core.llm import Completion, LLMClient, LLMError, Request
-from datachef.core.synthesis import UnparsableAnswerError, json_answer
 from datachef.reward.verifier.verdict import KLASSES, Failure, Klass, Verdict
 
 # The reasoning comes first, so that the class follows from it.
@@ -72,12 +77,11 @@ class _Answer(BaseModel):
 
 def read(answer: Completion | LLMError) -> Verdict | Failure:
     """The verdict in an answer, or why there is none."""
-    if isinstance(answer, LLMError):
-        return Failure(answer.message)
-    if answer.truncated:
-        return Failure("the answer was cut off: more than max_tokens")
+    text = answer_text(answer)
+    if isinstance(text, AnswerFailure):
+        return Failure(f"{text.reason}: {text.detail}")
     try:
-        found = _Answer.model_validate(json_answer(answer.text))
+        found = _Answer.model_validate(json_answer(text))
     except (UnparsableAnswerError, ValidationError) as error:
         return Failure(f"the answer is not what was asked for: {error}")
     return Verdict(found.klass, found.reasoning)

@@ -51,7 +51,9 @@ def test_transient_errors_are_repeated(llm_server, tmp_path, status):
     assert len(llm_server.calls) == 3
 
 
-@pytest.mark.parametrize("body", [b"not json", b"{}", b'{"choices": []}', b"[1]"])
+@pytest.mark.parametrize(
+    "body", [b"not json", b"{}", b'{"choices": []}', b"[1]", b'"text"', b'{"choices": [null]}']
+)
 def test_broken_bodies_are_repeated(llm_server, tmp_path, body):
     llm_server.script.append(body)
     client = client_of(llm_server, tmp_path, first_wait=0.0)
@@ -75,10 +77,53 @@ def test_bad_request_is_not_repeated(llm_server, tmp_path):
     assert len(llm_server.calls) == 1
 
 
-def test_answer_without_text_is_not_repeated(llm_server, tmp_path):
-    llm_server.script.append(llm_server.completion(None))
-    with pytest.raises(LLMError, match="no text"):
-        client_of(llm_server, tmp_path).complete(asking("a"))
+def body_of(finish_reason="stop", **message):
+    choice = {"index": 0, "message": {"role": "assistant", **message}}
+    return json.dumps({"choices": [choice | {"finish_reason": finish_reason}]}).encode()
+
+
+CALL = {"id": "1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    ("body", "completion"),
+    [
+        (body_of(content=None), Completion("")),
+        (
+            body_of(content="half of", finish_reason="length"),
+            Completion("half of", 0, 0, True, "length"),
+        ),
+        (
+            body_of(content="part", finish_reason="content_filter"),
+            Completion("part", finish_reason="content_filter"),
+        ),
+        (
+            body_of(content="Let me look.", tool_calls=[CALL]),
+            Completion("Let me look.", finish_reason="tool_calls"),
+        ),
+        (body_of(content=None, refusal="I can't."), Completion("", refusal="I can't.")),
+        (
+            body_of(content=[{"type": "text", "text": "in "}, {"type": "text", "text": "parts"}]),
+            Completion("in parts"),
+        ),
+        (body_of(content="\ud83d\ude00"), Completion("😀")),
+        (body_of(content="ok", finish_reason=None), Completion("ok")),
+    ],
+)
+def test_answers_tell_how_they_end(llm_server, tmp_path, body, completion):
+    llm_server.script.append(body)
+    client = client_of(llm_server, tmp_path)
+    assert client.complete(asking("a")) == completion
+    assert client.complete(asking("a")) == completion
+    assert len(llm_server.calls) == 1
+
+
+def test_half_a_surrogate_pair_costs_one_request(llm_server, tmp_path):
+    llm_server.script.append(body_of(content="half \ud83d of it"))
+    half, whole = client_of(llm_server, tmp_path).complete_all([asking("a"), asking("b")], 1)
+    assert isinstance(half, LLMError)
+    assert "surrogate" in half.message
+    assert whole.text == "answer to b"
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])

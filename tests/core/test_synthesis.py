@@ -5,12 +5,13 @@ import polars as pl
 import pytest
 from pydantic import Field, ValidationError
 
+from datachef.core.answers import UnparsableAnswerError
 from datachef.core.corpus import Context
 from datachef.core.errors import PluginError, RunError
 from datachef.core.llm import Completion, LLMBackend
 from datachef.core.prompts import PromptTemplate
 from datachef.core.services import Services
-from datachef.core.synthesis import Synthesis, UnparsableAnswerError, json_answer
+from datachef.core.synthesis import Synthesis
 
 CONTEXT = Context(seed=0)
 NOTHING = pl.DataFrame(schema={"id": pl.String, "reason": pl.String})
@@ -52,8 +53,8 @@ def test_rows_made_of_rows(tmp_path):
         {"id": "r1.0", "source": "s", "text": "TWO", "licence": "b", "synthesized_by": "tiny"},
         {"id": "r1.1", "source": "s", "text": "WORDS", "licence": "b", "synthesized_by": "tiny"},
     ]
-    assert outcome.dropped.select("id", "reason").rows() == [("r2", "emptied")]
-    assert outcome.failed is None
+    assert outcome.dropped is None
+    assert outcome.failed.select("id", "reason").rows() == [("r2", "empty_answer")]
     assert outcome.created == 1
 
 
@@ -80,6 +81,15 @@ def test_every_failure_has_a_reason(tmp_path):
     }
     assert outcome.failed["detail"].null_count() == 0
     assert outcome.failed["n"].to_list() == [2, 3, 4]
+
+
+def test_a_template_with_half_a_surrogate_pair_fails_its_rows(tmp_path):
+    outcome = connected(tmp_path, prompt='{{ "\\ud800" }}{{ text }}').apply(batch("a"), NOTHING)
+    assert outcome.failed["reason"].to_list() == ["prompt_error"]
+    whole = connected(tmp_path, prompt='{{ "\\ud83d\\ude00" }}{{ text }}').apply(
+        batch("a"), NOTHING
+    )
+    assert whole.rows["text"].to_list() == ["😀A"]
 
 
 def test_rows_that_do_not_fit_the_template_fail(tmp_path):
@@ -177,14 +187,3 @@ def test_other_columns_are_the_authors_mistake(tmp_path):
     operator = Wrong(model="tiny", backend="upper").connect(Services({"upper": Upper}, tmp_path))
     with pytest.raises(PluginError, match="title"):
         operator.apply(batch("a"), NOTHING)
-
-
-@pytest.mark.parametrize("answer", ['{"a": 1}', ' {"a": 1}\n', '```json\n{"a": 1}\n```'])
-def test_json_answers(answer):
-    assert json_answer(answer) == {"a": 1}
-
-
-@pytest.mark.parametrize("answer", ["", "{", "Sure! Here it is", "```", "```json\n{\n```"])
-def test_answers_that_are_no_json(answer):
-    with pytest.raises(UnparsableAnswerError):
-        json_answer(answer)

@@ -57,6 +57,9 @@ def test_schema_and_prompt_are_sent(llm_server, services):
 ANSWERS = {
     "good": pairs("q"),
     "fenced": f"```json\n{pairs('q')}\n```",
+    "amid words": f"<think>Three?</think>Sure!\n\n{pairs('q')}\n\nAnything else?",
+    "bare list": json.dumps(json.loads(pairs("q"))["pairs"]),
+    "trailing comma": pairs("q").replace("]}", ",],}"),
     "too many": pairs("1", "2", "3"),
     "prose": "Sure! Here are your questions.",
     "cut": pairs("q")[:-5],
@@ -77,9 +80,9 @@ def test_answers_that_do_not_parse_are_failures(llm_server, services, refusal):
     llm_server.answer = answer
     operator = GenerateQuestionAnswerPairs(model="tiny", prompt=ASK, pairs=2).connect(services)
     outcome = operator.apply(batch(*ANSWERS, "refused"), NOTHING)
-    assert outcome.rows["id"].to_list() == ["r0", "r1", "r2.0", "r2.1"]
+    assert outcome.rows["id"].to_list() == ["r0", "r1", "r2", "r3", "r4", "r5.0", "r5.1"]
     assert dict(outcome.failed.select("text", "reason").iter_rows()) == {
-        **dict.fromkeys(list(ANSWERS)[3:], "unparsable_answer"),
+        **dict.fromkeys(list(ANSWERS)[6:], "unparsable_answer"),
         "refused": "llm_error",
     }
     assert outcome.dropped is None
@@ -121,10 +124,41 @@ def test_longer_answers_than_allowed_fail(llm_server, services):
     assert outcome.failed["reason"].to_list() == ["truncated_answer"]
 
 
-def test_empty_answers_drop_the_row(llm_server, services):
-    llm_server.answer = lambda prompt: "\n"
-    outcome = RephraseText(model="tiny").connect(services).apply(batch("a"), NOTHING)
-    assert outcome.dropped["reason"].to_list() == ["emptied"]
+def test_answers_that_are_none_fail_with_a_reason(llm_server, services):
+    said = {
+        "empty": "\n",
+        "reasoning": "<think>Only this.</think>",
+        "endless": "<think>Only this.",
+        "refused": "I'm sorry, but I can't help with that.",
+        "good": "<think>Say it otherwise.</think>\n\nSaid otherwise.",
+        "fenced": "```\nSaid otherwise.\n```",
+    }
+    llm_server.answer = said.__getitem__
+    operator = RephraseText(model="tiny", prompt=ASK).connect(services)
+    outcome = operator.apply(batch(*said), NOTHING)
+    assert outcome.rows["text"].to_list() == ["Said otherwise."] * 2
+    assert dict(outcome.failed.select("text", "reason").iter_rows()) == {
+        "empty": "empty_answer",
+        "reasoning": "empty_answer",
+        "endless": "unparsable_answer",
+        "refused": "refused_answer",
+    }
+
+
+def test_what_a_filter_cut_off_is_not_kept(llm_server, services):
+    llm_server.finish_reason = "content_filter"
+    for operator in (RephraseText(model="tiny"), GenerateQuestionAnswerPairs(model="tiny")):
+        outcome = operator.connect(services).apply(batch("a", "b"), NOTHING)
+        assert outcome.rows.height == 0
+        assert outcome.failed["reason"].to_list() == ["filtered_answer"] * 2
+
+
+def test_half_a_surrogate_pair_costs_one_row(llm_server, services):
+    llm_server.answer = lambda prompt: "half \ud83d" if prompt == "a" else "whole"
+    operator = RephraseText(model="tiny", prompt=ASK).connect(services)
+    outcome = operator.apply(batch("a", "b"), NOTHING)
+    assert outcome.rows["text"].to_list() == ["whole"]
+    assert outcome.failed.select("text", "reason").rows() == [("a", "llm_error")]
 
 
 def test_styles_reach_the_prompt(llm_server, services):

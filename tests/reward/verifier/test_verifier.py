@@ -88,12 +88,12 @@ def test_examples_of_the_task_are_shown(
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        ("not JSON", "not JSON"),
+        ("not JSON", "no JSON"),
         ('{"reasoning": "r"}', "class"),
         ('{"reasoning": "r", "class": "excellent"}', "excellent"),
         ('{"reasoning": 1, "class": "pass"}', "reasoning"),
         ('["pass"]', "list"),
-        ("", "not JSON"),
+        ("", "empty"),
     ],
 )
 def test_what_is_no_verdict_is_a_failure(

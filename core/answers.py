@@ -1,0 +1,204 @@
+"""What a language model's answer holds: the text without its reasoning, or JSON amid words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple, NoReturn
+
+import orjson
+
+from datachef.core.llm import Completion, LLMError
+
+# `<think>` and its kin, with `[THINK]` of Mistral, `◁think▷` of Kimi and `<|begin_of_thought|>`.
+_REASONING = re.compile(
+    r"[<◁](?P<slash>/?)(?:[\w-]{1,20}:)?(?:think|thinking|thoughts?|reasoning)"
+    r"(?:\s[^<>]{0,100})?[>▷]|\[(?P<bracket>/?)THINK\]|<\|(?P<word>begin|end)_of_thought\|>",
+    re.IGNORECASE,
+)
+_FINAL_CHANNEL = "<|channel|>final<|message|>"
+_CHANNEL = re.compile(r"<\|channel\|>\s{0,9}(?:analysis|commentary)")
+_FENCE = re.compile(
+    r"^[ \t]{0,9}(```+|~~~+)[^\n`]{0,100}\n(.*?)(?:^[ \t]{0,9}\1[ \t]*$|\Z)", re.M | re.S
+)
+_STRING_OR_COMMA = re.compile(r'"(?:\\.|[^"\\])*"|,(?=\s*[}\]])', re.DOTALL)
+_REFUSAL = re.compile(
+    r"\W{0,9}(?:(?:(?:i am|i['’]m) (?:very |so |truly )?(?:sorry|afraid)|sorry|i apologi[sz]e|"
+    r"unfortunately|as an ai)\b[^.!?]{0,60}[.!?]?\s{0,9})?"
+    r"\bi(?:['’]m| am)? (?:can(?:not|['’]t| not)|unable to|not able to|won['’]t|will not|"
+    r"(?:must |have to )(?:decline|refuse) to) (?:\w+ ){0,2}?"
+    r"(?:(?:assist|help|comply|engage)(?: you)? with|fulfill? (?:this|that|your|the)|"
+    r"(?:provide|generate|create|rewrite|rephrase|process|continue|answer|discuss|write|do) "
+    r"(?:this|that|your|such|any|the (?:request|text|content|document)))"
+    r"|\W{0,9}as an ai (?:language )?model\b",
+    re.IGNORECASE,
+)
+_REFUSAL_CHINESE = re.compile(
+    r"\W{0,9}(?:很|非常)?(?:抱歉|对不起|對不起).{0,12}(?:无法|不能|無法).{0,12}"
+    r"(?:帮助|协助|提供|满足|回答|处理|幫助|協助|滿足|處理)"
+)
+# A refusal is short; an answer that begins like one and goes on is something else.
+_LONGEST_REFUSAL = 600
+_FILTERED = frozenset(("content_filter", "content_filtered", "safety", "blocked", "recitation"))
+_CUT = frozenset(("length", "max_tokens", "model_length", "max_output_tokens"))
+_TOOLS = frozenset(("tool_calls", "function_call", "tool_use"))
+# Beginnings of values that are tried in a text that is not JSON as a whole.
+_MOST_STARTS = 200
+
+
+class UnparsableAnswerError(ValueError):
+    """An answer that is not what was asked for; raised by `parse`."""
+
+
+class AnswerFailure(NamedTuple):
+    """Why an answer cannot be used: the reason in the ledger, and the particulars."""
+
+    reason: str
+    detail: str
+
+
+FAILURES = (
+    "llm_error", "truncated_answer", "filtered_answer", "refused_answer", "empty_answer",
+    "unparsable_answer",
+)  # fmt: skip
+
+
+def answer_text(answer: Completion | LLMError, asked: str = "") -> str | AnswerFailure:
+    """The text of an answer without its reasoning, or why there is none (one of `FAILURES`).
+
+    What a content filter cut off, what ran out of tokens, calls of tools and refusals are no
+    answers. A text that only sounds like a refusal is none where `asked` begins like one too: then
+    it may be what was asked for.
+    """
+    if isinstance(answer, LLMError):
+        return AnswerFailure("llm_error", answer.message)
+    finish = answer.finish_reason.lower()
+    if answer.truncated or finish in _CUT:
+        return AnswerFailure("truncated_answer", "it was cut off: max_tokens were used up")
+    if finish in _FILTERED:
+        return AnswerFailure("filtered_answer", f"the server cut it off ({answer.finish_reason})")
+    if answer.refusal:
+        return AnswerFailure("refused_answer", answer.refusal)
+    if finish in _TOOLS:
+        return AnswerFailure("unparsable_answer", "it calls a tool")
+    try:
+        text = without_reasoning(answer.text)
+    except UnparsableAnswerError as error:
+        return AnswerFailure("unparsable_answer", str(error))
+    if not text:
+        return AnswerFailure("empty_answer", "there is no text in it")
+    if _refuses(text) and not _refuses(asked[:_LONGEST_REFUSAL]):
+        return AnswerFailure("refused_answer", text)
+    return text
+
+
+def _refuses(text: str) -> bool:
+    return len(text) <= _LONGEST_REFUSAL and bool(
+        _REFUSAL.match(text) or _REFUSAL_CHINESE.match(text)
+    )
+
+
+def without_reasoning(text: str) -> str:
+    """The text without blocks of reasoning, stripped.
+
+    Blocks may lie in one another; one that was opened in the prompt ends with its closing tag.
+    Raises `UnparsableAnswerError` where a block does not end: what belongs to it cannot be told.
+    """
+    if _FINAL_CHANNEL in text:
+        text = re.sub(r"<\|(?:end|return)\|>.*", "", text.rpartition(_FINAL_CHANNEL)[2], flags=re.S)
+    elif _CHANNEL.search(text):
+        raise UnparsableAnswerError("its reasoning does not end")
+    depth = last = 0
+    kept: list[str] = []
+    for tag in _REASONING.finditer(text):
+        if not (tag["slash"] or tag["bracket"] or (tag["word"] or "").lower() == "end"):
+            if depth == 0:
+                kept.append(text[last : tag.start()])
+            depth += 1
+            continue
+        if depth == 0:
+            kept.clear()
+        depth = max(depth - 1, 0)
+        last = tag.end()
+    if depth:
+        raise UnparsableAnswerError("its reasoning does not end")
+    return "".join([*kept, text[last:]]).strip()
+
+
+def unfenced(text: str) -> str:
+    """The text without a code fence around the whole of it."""
+    body = text.strip()
+    fence = _FENCE.match(body)
+    return fence[2].strip("\n") if fence and fence.end() == len(body) else body
+
+
+def json_answer(answer: str) -> Any:
+    """The JSON object or list in an answer.
+
+    It may stand in a code fence, amid words or after reasoning, and have commas before its ends.
+    Raises `UnparsableAnswerError` where there is none, or where there are several that differ.
+    """
+    text = without_reasoning(answer)
+    fences = [fence[2] for fence in _FENCE.finditer(text)]
+    for bodies in ([text], fences):
+        whole = [value for body in bodies for value in _whole(body)]
+        if whole:
+            return _single(whole)
+    found = list(_within(text)) or list(_within(_without_last_commas(text)))
+    objects = [value for value in found if isinstance(value, dict)]
+    return _single(objects or found)
+
+
+def _whole(text: str) -> Iterator[Any]:
+    """The value that a text is, if it is one."""
+    for form in (text, _without_last_commas(text)):
+        try:
+            value = orjson.loads(form)
+        except ValueError:
+            continue
+        if isinstance(value, dict | list):
+            yield value
+        return
+
+
+def _within(text: str) -> Iterator[Any]:
+    """The objects and lists in a text that lie in no other."""
+    decoder = json.JSONDecoder(parse_constant=_refuse)
+    position = 0
+    for _ in range(_MOST_STARTS):
+        start = re.compile(r"[{\[]").search(text, position)
+        if start is None:
+            return
+        try:
+            value, position = decoder.raw_decode(text, start.start())
+            orjson.dumps(value)  # half a surrogate pair is no text
+        except (ValueError, TypeError, RecursionError) as error:
+            if _broken_off(error, text):
+                raise UnparsableAnswerError("the JSON in it breaks off") from None
+            position = start.end()
+        else:
+            yield value
+
+
+def _broken_off(error: Exception, text: str) -> bool:
+    """Whether more text could have gone on: what lies in a value that is cut is not the answer."""
+    return isinstance(error, json.JSONDecodeError) and (
+        error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
+    )
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _without_last_commas(text: str) -> str:
+    return _STRING_OR_COMMA.sub(lambda found: "" if found[0] == "," else found[0], text)
+
+
+def _single(values: list[Any]) -> Any:
+    if not values:
+        raise UnparsableAnswerError("there is no JSON in it")
+    if any(value != values[0] for value in values):
+        raise UnparsableAnswerError(f"there are {len(values)} different JSON values in it")
+    return values[0]
