@@ -12,8 +12,8 @@ import orjson
 import polars as pl
 import zstandard
 
-from datachef.core.errors import DatachefError
-from datachef.core.formats import RowError, fill
+from datachef.core.errors import DatachefError, RowError
+from datachef.core.formats import fill
 from datachef.core.task import BenchmarkFile, Examples
 
 

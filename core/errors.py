@@ -48,6 +48,14 @@ class RunError(DatachefError):
     exit_code = 4
 
 
+class RowError(ValueError):
+    """A row that does not fit its source's format; `reason` is its name in the ledger."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
 class MissingPackageError(DatachefError):
     """An optional package is needed now and is not installed."""
 

@@ -7,9 +7,10 @@ evaluated.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import orjson
 from pydantic import (
@@ -22,18 +23,28 @@ from pydantic import (
     model_serializer,
 )
 
+from datachef.core.conversation import Turn, dumps, tool_schemas, turn
+from datachef.core.errors import RowError
+
 _SLOT = re.compile(r"\{([^{}]+)\}")
-_ROLES = {"human": "user"} | dict.fromkeys(("gpt", "chatgpt", "bot", "agent", "model"), "assistant")
+# Fields of a turn that are read where those that the format names are not there.
+_ROLE_FIELDS, _CONTENT_FIELDS = ("role", "from"), ("content", "value")
+_MEDIA = ("image", "images", "video", "videos", "audio", "audios")
+_PLACEHOLDER = re.compile(r"<(image|video|audio)>")
 
-Turns = list[dict[str, str]]
+# Fields of every conversational format; none of them tells one from another.
+_BESIDE = ("system", "history", "tools")
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
 
 
-class RowError(ValueError):
-    """A row that does not fit its source's format; `reason` is its name in the ledger."""
+class Conversation(NamedTuple):
+    """A row that is a conversation: its turns, and what chat templates read beside them, as JSON
+    text."""
 
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
+    turns: list[Turn]
+    tools: str | None = None
+    chat_template_kwargs: str | None = None
 
 
 def _reach(row: Mapping[str, Any], name: str) -> Any:
@@ -68,7 +79,7 @@ def fill(row: Mapping[str, Any], spec: str) -> str:
 
 class _Format(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-    conversational: ClassVar[bool] = True
+    conversational: ClassVar[bool] = False
 
     def fields(self) -> set[str]:
         """The fields that every row must have."""
@@ -76,14 +87,16 @@ class _Format(BaseModel):
 
     def uses(self) -> set[str]:
         """The fields that `convert` turns into text; they are not kept beside it."""
-        turn_fields = {"role", "content"}
-        return self._named_in(set(type(self).model_fields) - turn_fields)
+        return self._named_in(set(type(self).model_fields) - {"role", "content", "roles"})
 
     @model_serializer(mode="plain")
     def _as_written(self) -> dict[str, Any]:
         """The first field, by which the format is told, and the others that are not the usual."""
-        first, *others = type(self).model_fields
-        usual = {name: field.default for name, field in type(self).model_fields.items()}
+        usual = {
+            name: field.get_default(call_default_factory=True)
+            for name, field in type(self).model_fields.items()
+        }
+        first, *others = sorted(usual, key=lambda name: name in _BESIDE)
         named = [first, *(name for name in others if getattr(self, name) != usual[name])]
         return {name: getattr(self, name) for name in named}
 
@@ -98,59 +111,140 @@ class _Format(BaseModel):
 class TextFormat(_Format):
     """Documents: one field, or several composed."""
 
-    conversational: ClassVar[bool] = False
     text: str = Field("text", description="The field with the text.")
 
     def convert(self, row: Mapping[str, Any]) -> str:
         return fill(row, self.text)
 
 
-class MessagesFormat(_Format):
-    """Conversations as a list of `{role, content}`."""
+class _Conversational(_Format):
+    """Rows that are conversations.
+
+    `system`, `history` and `tools` need not be there; another name than the usual must be.
+    """
+
+    conversational: ClassVar[bool] = True
+
+    def convert(self, row: Mapping[str, Any]) -> Conversation:
+        """The conversation in a row. Raises `RowError`."""
+        turns = [*self._history(row), *self._turns(row)]
+        if not turns:
+            raise RowError("schema_mismatch", "there is no turn in it")
+        if system := self._optional_text(row, "system"):
+            turns = _with_system(system, turns)
+        _refuse_media(row, turns)
+        return Conversation(turns, self._tools(row), _template_arguments(row))
+
+    def _turns(self, row: Mapping[str, Any]) -> list[Turn]:
+        raise NotImplementedError
+
+    def uses(self) -> set[str]:
+        return super().uses() | {"chat_template_kwargs"}
+
+    def _required(self) -> Iterable[str]:
+        usual = type(self).model_fields
+        named = [name for name in _BESIDE if getattr(self, name) != usual[name].default]
+        return [*self._content_fields(), *named]
+
+    def _content_fields(self) -> Iterable[str]:
+        raise NotImplementedError
+
+    def _optional(self, row: Mapping[str, Any], parameter: str) -> Any:
+        """The value of a field that need not be there under its usual name."""
+        name = getattr(self, parameter)
+        if name is None or (name == type(self).model_fields[parameter].default and name not in row):
+            return None
+        return _reach(row, name)
+
+    def _optional_text(self, row: Mapping[str, Any], parameter: str) -> str | None:
+        name = getattr(self, parameter)
+        if name is not None and "{" in name:
+            return fill(row, name)
+        value = self._optional(row, parameter)
+        text = None if value is None else _string(value, name)
+        return text if text and text.strip() else None
+
+    def _history(self, row: Mapping[str, Any]) -> list[Turn]:
+        """Earlier turns: pairs of a question and its answer, or turns."""
+        value = _unpacked(self._optional(row, "history"))
+        if not value:
+            return []
+        if not isinstance(value, list):
+            raise RowError(
+                "schema_mismatch",
+                f"{self.history!r} holds no earlier turns; if it is something else, write "
+                "history: null",
+            )
+        turns: list[Turn] = []
+        for item in value:
+            if isinstance(item, Mapping):
+                turns.append(_turn(item))
+            elif isinstance(item, list | tuple) and len(item) == 2:
+                turns += _pair(*(_string(text, "history") for text in item))
+            else:
+                raise RowError("schema_mismatch", f"{self.history!r} is no list of pairs")
+        return turns
+
+    def _tools(self, row: Mapping[str, Any]) -> str | None:
+        value = self._optional(row, "tools")
+        if value is None and self.tools == "tools" and isinstance(row.get("functions"), list):
+            value = row["functions"]
+        return None if value is None else tool_schemas(value, self.tools or "functions")
+
+    system: str | None = Field(
+        "system", description="The field with a system message; need not be there. Null: none."
+    )
+    history: str | None = Field(
+        "history", description="The field with earlier turns; need not be there. Null: none."
+    )
+    tools: str | None = Field(
+        "tools", description="The field with the tools on offer; need not be there. Null: none."
+    )
+
+
+class MessagesFormat(_Conversational):
+    """Conversations as a list of `{role, content}`, with tool calls, reasoning and what else."""
 
     messages: str = Field("messages", description="The field with the list of turns.")
     role: str = Field("role", description="Name of the speaker's field in a turn.")
     content: str = Field("content", description="Name of the words' field in a turn.")
+    roles: dict[str, Role] = Field(
+        default_factory=dict, description="More names of roles, such as student: user."
+    )
 
-    def _required(self) -> Iterable[str]:
+    def _content_fields(self) -> Iterable[str]:
         return ("messages",)
 
-    def convert(self, row: Mapping[str, Any]) -> Turns:
-        turns = _reach(row, self.messages)
-        if not isinstance(turns, list) or not turns:
-            raise RowError("schema_mismatch", f"{self.messages!r} is not a list of turns")
-        return [self._turn(turn) for turn in turns]
-
-    def _turn(self, turn: Any) -> dict[str, str]:
-        if not isinstance(turn, Mapping):
-            raise RowError("schema_mismatch", f"a turn of {self.messages!r} is not an object")
-        role = _string(_reach(turn, self.role), self.role)
-        content = _string(_reach(turn, self.content), self.content)
-        return {"role": _ROLES.get(role, role), "content": content}
+    def _turns(self, row: Mapping[str, Any]) -> list[Turn]:
+        return _list_of_turns(row, self.messages, self.role, self.content, self.roles)
 
 
-class ShareGPTFormat(_Format):
+class ShareGPTFormat(_Conversational):
     """ShareGPT: a list of `{from, value}`, where human and gpt become user and assistant."""
 
     conversations: str = Field("conversations", description="The field with the list of turns.")
+    roles: dict[str, Role] = Field(
+        default_factory=dict, description="More names of roles, such as student: user."
+    )
 
-    def convert(self, row: Mapping[str, Any]) -> Turns:
-        return MessagesFormat(messages=self.conversations, role="from", content="value").convert(
-            row
-        )
+    def _content_fields(self) -> Iterable[str]:
+        return ("conversations",)
+
+    def _turns(self, row: Mapping[str, Any]) -> list[Turn]:
+        return _list_of_turns(row, self.conversations, "from", "value", self.roles)
 
 
-class AlpacaFormat(_Format):
+class AlpacaFormat(_Conversational):
     """Alpaca rows: an instruction, an input that may be absent or empty, an output."""
 
     instruction: str = Field("instruction", description="The field with the instruction.")
     input: str = Field("input", description="The field with the input; need not be there.")
     output: str = Field("output", description="The field with the answer.")
 
-    def _required(self) -> Iterable[str]:
+    def _content_fields(self) -> Iterable[str]:
         return ("instruction", "output")
 
-    def convert(self, row: Mapping[str, Any]) -> Turns:
+    def _turns(self, row: Mapping[str, Any]) -> list[Turn]:
         prompt = fill(row, self.instruction)
         extra = row.get(self.input)
         if isinstance(extra, str) and extra.strip():
@@ -158,22 +252,95 @@ class AlpacaFormat(_Format):
         return _pair(prompt, fill(row, self.output))
 
 
-class PromptFormat(_Format):
-    """A prompt and its completion, with a system message where one is named."""
+class PromptFormat(_Conversational):
+    """A prompt and its completion: two texts, or two lists of turns."""
 
     prompt: str = Field("prompt", description="The field with the prompt.")
     completion: str = Field("completion", description="The field with the completion.")
-    system: str | None = Field(None, description="The field with a system message.")
 
-    def convert(self, row: Mapping[str, Any]) -> Turns:
-        turns = _pair(fill(row, self.prompt), fill(row, self.completion))
-        if self.system is None:
-            return turns
-        return [{"role": "system", "content": fill(row, self.system)}, *turns]
+    def _content_fields(self) -> Iterable[str]:
+        return ("prompt", "completion")
+
+    def _turns(self, row: Mapping[str, Any]) -> list[Turn]:
+        return [*self._side(row, self.prompt, "user"), *self._side(row, self.completion, "assistant")]
+
+    def _side(self, row: Mapping[str, Any], name: str, role: str) -> list[Turn]:
+        if "{" not in name and isinstance(_reach(row, name), list):
+            return _list_of_turns(row, name, "role", "content", {})
+        return [{"role": role, "content": fill(row, name)}]
 
 
-def _pair(prompt: str, completion: str) -> Turns:
+def _pair(prompt: str, completion: str) -> list[Turn]:
     return [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
+
+
+def _list_of_turns(
+    row: Mapping[str, Any], field: str, role: str, content: str, roles: Mapping[str, str]
+) -> list[Turn]:
+    found = _unpacked(_reach(row, field))
+    if not isinstance(found, list) or not found:
+        raise RowError("schema_mismatch", f"{field!r} is not a list of turns")
+    return [_turn(item, role, content, roles) for item in found]
+
+
+def _turn(
+    item: Any, role: str = "role", content: str = "content", roles: Mapping[str, str] | None = None
+) -> Turn:
+    item = _unpacked(item)
+    if not isinstance(item, Mapping):
+        raise RowError("schema_mismatch", "a turn is not an object")
+    role = _field_in(item, role, _ROLE_FIELDS)
+    content = _field_in(item, content, _CONTENT_FIELDS)
+    said = _reach(item, content) if content in item or "." in content else None
+    rest = {key: value for key, value in item.items() if key not in (role, content)}
+    more = {name.strip().lower(): known for name, known in (roles or {}).items()}
+    return turn(_reach(item, role), said, rest, more)
+
+
+def _field_in(item: Mapping[str, Any], name: str, usual: Iterable[str]) -> str:
+    """The field as it is named, or else the usual one that is there."""
+    known = [name, *usual] if "." not in name else [name]
+    return next((field for field in known if field in item), name)
+
+
+def _unpacked(value: Any) -> Any:
+    """A list or an object that is written as JSON text."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _with_system(system: str, turns: list[Turn]) -> list[Turn]:
+    """The turns after a system message; one that they have already is joined to it."""
+    first, *rest = turns
+    if first["role"] != "system":
+        return [{"role": "system", "content": system}, *turns]
+    own = first["content"] or ""
+    whole = own if system.strip() in own else f"{system}\n\n{own}".rstrip()
+    return [first | {"content": whole}, *rest]
+
+
+def _refuse_media(row: Mapping[str, Any], turns: Iterable[Turn]) -> None:
+    beside = [name for name in _MEDIA if row.get(name)]
+    if beside and any(_PLACEHOLDER.search(turn["content"] or "") for turn in turns):
+        raise RowError(
+            "unsupported_content",
+            f"its turns refer to what is in {beside[0]!r}: only text is supported, no images, "
+            "audio or video",
+        )
+
+
+def _template_arguments(row: Mapping[str, Any]) -> str | None:
+    """What TRL hands to the chat template for this row alone."""
+    value = _unpacked(row.get("chat_template_kwargs"))
+    if not value:
+        return None
+    if not isinstance(value, Mapping):
+        raise RowError("schema_mismatch", "'chat_template_kwargs' is not an object")
+    return dumps(value)
 
 
 _KINDS = {

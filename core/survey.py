@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from datachef.core.chat import TEMPLATE_COLUMNS
 from datachef.core.distribution import install_command
-from datachef.core.errors import MissingPackageError
-from datachef.core.formats import Format, RowError, recognise
+from datachef.core.errors import MissingPackageError, RowError
+from datachef.core.formats import Format, recognise
 from datachef.core.problems import did_you_mean
 from datachef.core.run.intake import column_kinds, sample, stored_name
 from datachef.core.run.tokens import BYTES_PER_TOKEN
@@ -49,7 +50,7 @@ class Survey:
     @property
     def columns(self) -> set[str]:
         """The columns that rows of this source have when they are read."""
-        content = {"text", "messages"} if self.format.conversational else {"text"}
+        content = {"text", "messages", *TEMPLATE_COLUMNS} if self.format.conversational else {"text"}
         return {"id", "source"} | content | {stored_name(name, self.kinds) for name in self.kinds}
 
 

@@ -45,7 +45,14 @@ class Transform(Operator):
 
 
 class TextTransform(Transform):
-    """A transform that rewrites text alone: documents and every turn of conversations."""
+    """A transform that rewrites text alone: documents, and of conversations every turn's content
+    and reasoning. Whatever else a turn carries stays as it is.
+
+    With `rewrites_arguments` it rewrites the texts inside the arguments of tool calls too: right
+    for what replaces characters or names, wrong for what removes lines.
+    """
+
+    rewrites_arguments: ClassVar[bool] = False
 
     @abstractmethod
     def rewrite(self, text: pl.Series) -> pl.Series:
@@ -53,28 +60,19 @@ class TextTransform(Transform):
         raise NotImplementedError
 
     def transform(self, batch: pl.DataFrame) -> pl.DataFrame:
-        return rewrite_text(batch, self.rewrite)
+        return rewrite_text(batch, self.rewrite, arguments=self.rewrites_arguments)
 
 
-def rewrite_text(batch: pl.DataFrame, rewrite: Callable[[pl.Series], pl.Series]) -> pl.DataFrame:
-    """Applies `rewrite` to the text of documents and to the contents of conversations."""
+def rewrite_text(
+    batch: pl.DataFrame, rewrite: Callable[[pl.Series], pl.Series], *, arguments: bool = False
+) -> pl.DataFrame:
+    """Applies `rewrite` to the text of documents and to what the turns of conversations say.
+
+    `rewrite` sees no nulls; rows of which nothing is left are left out.
+    """
     import polars as pl
 
-    from datachef.core.chat import MESSAGES, with_reading
+    from datachef.core.chat import rewritten
 
-    if "messages" not in batch.columns:
-        batch = batch.with_columns(rewrite(batch["text"]).alias("text"))
-    else:
-        rows = batch.select(pl.int_range(pl.len()).alias("row"), "text", "messages")
-        plain = rows.filter(pl.col("messages").is_null()).select("row", "text")
-        plain = plain.with_columns(rewrite(plain["text"]).alias("text"))
-        turns = rows.filter(pl.col("messages").list.len() > 0).select("row", "messages")
-        turns = turns.explode("messages").unnest("messages")
-        turns = turns.with_columns(rewrite(turns["content"].fill_null("")).alias("content"))
-        chats = turns.group_by("row", maintain_order=True).agg(
-            pl.struct("role", "content").cast(MESSAGES.inner).alias("messages")
-        )
-        for part in (plain, chats):
-            rows = rows.drop(part.columns[1]).join(part, "row", "left", maintain_order="left")
-        batch = with_reading(batch.with_columns(rows["text"], rows["messages"]))
+    batch = rewritten(batch, rewrite, arguments=arguments)
     return batch.filter(pl.col("text").str.strip_chars().str.len_bytes() > 0)

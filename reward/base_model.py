@@ -9,8 +9,8 @@ from pathlib import Path
 import orjson
 import polars as pl
 
-from datachef.core.chat import SEPARATOR
-from datachef.core.formats import Turns
+from datachef.core.chat import join_reading
+from datachef.core.formats import Conversation
 from datachef.core.source import Source
 from datachef.reward.contamination import ContaminationAudit
 from datachef.reward.evaluation.tiny import make_tiny
@@ -55,7 +55,5 @@ def _texts(kitchen: SampleKitchen, source: Source) -> list[str]:
     return [_plain(survey.format.convert(orjson.loads(line)))[:CHARACTERS] for line in lines]
 
 
-def _plain(content: str | Turns) -> str:
-    if isinstance(content, str):
-        return content
-    return SEPARATOR.join(turn["content"] for turn in content)
+def _plain(content: str | Conversation) -> str:
+    return content if isinstance(content, str) else join_reading(content.turns)

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import orjson
 import polars as pl
 
-from datachef.core.chat import MESSAGES, with_reading
-from datachef.core.formats import Format, RowError
+from datachef.core.chat import TEMPLATE_COLUMNS, stored, with_reading
+from datachef.core.errors import RowError
+from datachef.core.formats import Format
 from datachef.core.source import RawRow, Source, Unit
 
-RESERVED = ("id", "source", "text", "messages", "tokens")
+RESERVED = ("id", "source", "text", "messages", "tokens", *TEMPLATE_COLUMNS)
 SAMPLE_ROWS = 200
 SAMPLE_BYTES = 4_000_000
 REJECT_CHARACTERS = 2_000
@@ -158,8 +159,10 @@ class Intake:
         kept = self._fitting(kept)
         content = [row.content for row in kept]
         if self.format.conversational:
-            frame = with_reading(
-                pl.DataFrame({"messages": pl.Series(content, dtype=MESSAGES, strict=True)})
+            frame = with_reading(stored([row.turns for row in content]).to_frame())
+            frame = frame.with_columns(
+                pl.Series(name, [getattr(row, name) for row in content], dtype=pl.String)
+                for name in TEMPLATE_COLUMNS
             )
         else:
             frame = pl.DataFrame({"text": pl.Series(content, dtype=pl.String)})

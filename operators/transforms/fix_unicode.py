@@ -33,6 +33,8 @@ class FixUnicode(TextTransform):
     stay unless asked for.
     """
 
+    rewrites_arguments: ClassVar[bool] = True
+
     op: Literal["fix_unicode"] = "fix_unicode"
 
     normalization: Literal["NFC", "NFKC", "none"] = Field(

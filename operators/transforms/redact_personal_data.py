@@ -34,6 +34,8 @@ class RedactPersonalData(TextTransform):
     recognisable form and stay.
     """
 
+    rewrites_arguments: ClassVar[bool] = True
+
     op: Literal["redact_personal_data"] = "redact_personal_data"
 
     kinds: tuple[Name, ...] = Field(

@@ -11,9 +11,10 @@ from typing import Any
 import orjson
 import polars as pl
 
-from datachef.core.errors import DatachefError
+from datachef.core.chat import reading
+from datachef.core.conversation import Turn
+from datachef.core.errors import DatachefError, RowError
 from datachef.core.filter import Filter
-from datachef.core.formats import RowError, Turns
 from datachef.core.operator import Operator
 from datachef.core.run.intake import SAMPLE_BYTES, SAMPLE_ROWS, Intake, sample
 from datachef.core.run.tokens import TokenCounter
@@ -174,12 +175,12 @@ def _example(survey: Survey, row: Mapping[str, Any]) -> Example:
         return {}
     if isinstance(content, str):
         return {"text": content} if content.strip() else {}
-    return _exchange(content)
+    return _exchange(content.turns)
 
 
-def _exchange(turns: Turns) -> Example:
+def _exchange(turns: Sequence[Turn]) -> Example:
     """The first answer and the turn before it."""
     for before, turn in pairwise(turns):
         if turn["role"] == "assistant":
-            return {"prompt": before["content"], "answer": turn["content"]}
+            return {"prompt": reading(before), "answer": reading(turn)}
     return {}

@@ -12,8 +12,8 @@ from statistics import fmean
 
 from datachef.core.benchmark import BenchmarkItem, read_benchmark
 from datachef.core.distribution import NAME
-from datachef.core.errors import DatachefError
-from datachef.core.formats import RowError, fill
+from datachef.core.errors import DatachefError, RowError
+from datachef.core.formats import fill
 from datachef.core.interval import mean_interval
 from datachef.core.task import BenchmarkFile, Task
 from datachef.reward.evaluation.bits import BitsPerByte, bits_per_byte

@@ -8,8 +8,8 @@ import warnings
 from typing import Any
 
 from datachef.core.benchmark import BenchmarkItem
-from datachef.core.errors import DatachefError
-from datachef.core.formats import RowError, fill
+from datachef.core.errors import DatachefError, RowError
+from datachef.core.formats import fill
 from datachef.reward.metrics.base import Checker
 from datachef.reward.metrics.sandbox import Limits, Outcome, run_program
 

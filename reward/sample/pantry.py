@@ -12,7 +12,8 @@ from typing import Any
 import orjson
 
 from datachef.core.atomic import write_atomically
-from datachef.core.formats import Format, RowError
+from datachef.core.errors import RowError
+from datachef.core.formats import Format
 from datachef.core.run.keys import key_of
 from datachef.core.source import RawRow, SourceError, Unit
 from datachef.core.survey import Survey

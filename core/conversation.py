@@ -1,0 +1,247 @@
+"""Turns of conversations as TRL and chat templates read them, whoever wrote them down.
+
+A turn is a dictionary with `role`, `content` (text, or None beside a tool call or reasoning) and
+whatever else it carries. Roles have the names of chat templates; tool calls have the form
+`{"type": "function", "function": {"name": ..., "arguments": {...}}}`, with arguments as an object.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from datachef.core.errors import RowError
+from datachef.core.problems import did_you_mean, shortened
+
+Turn = dict[str, Any]
+
+ROLES = ("system", "developer", "user", "assistant", "tool")
+# Other names of a role, in lower case.
+ROLE_NAMES = {role: role for role in ROLES} | {
+    "human": "user",
+    "prompter": "user",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "assistant": "assistant",
+    "bot": "assistant",
+    "chatbot": "assistant",
+    "agent": "assistant",
+    "model": "assistant",
+    "ai": "assistant",
+    "function": "tool",
+    "observation": "tool",
+    "tool_response": "tool",
+    "function_response": "tool",
+    "ipython": "tool",
+    "function_call": "assistant",
+    "tool_call": "assistant",
+}
+# Roles of ShareGPT whose content is a tool call, as JSON.
+CALLING = {"function_call", "tool_call"}
+
+# Fields of a turn that hold prose of their own, beside `content`, in the order of their reading.
+PROSE = ("reasoning_content", "reasoning", "thinking", "tool_plan", "refusal")
+_TEXT_PARTS = {"text", "input_text", "output_text"}
+_OTHER_PARTS = {
+    "image", "image_url", "input_image", "video", "video_url", "audio", "audio_url", "input_audio",
+    "file", "input_file",
+}  # fmt: skip
+
+
+def dumps(value: Any) -> str:
+    """Compact JSON text; integers keep their digits however many they have."""
+    try:
+        return orjson.dumps(value, default=str).decode()
+    except TypeError:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def turn(role: Any, content: Any, rest: Mapping[str, Any], roles: Mapping[str, str]) -> Turn:
+    """One turn from its role, its content and its other fields; `roles` names more roles.
+
+    Raises `RowError` with the reason `unknown_role`, `unsupported_content`, `bad_tool_call`,
+    `missing_field` or `schema_mismatch`.
+    """
+    name = _role_name(role)
+    others = {key: value for key, value in rest.items() if value is not None}
+    for key in ("role", "content"):
+        if key in others:
+            others[f"original_{key}"] = others.pop(key)
+    calls = tool_calls(others.pop("tool_calls", None))
+    legacy = others.pop("function_call", None)
+    if isinstance(legacy, Mapping):
+        calls = [*calls, *tool_calls(legacy)]
+    elif legacy is not None:
+        others["function_call"] = legacy
+    if name in CALLING and name not in roles:
+        calls, content = [*calls, *tool_calls(content)], None
+    said = _content(content, tool=_role(name, roles) == "tool")
+    made = {"role": _role(name, roles), "content": said, **others}
+    if calls:
+        made["tool_calls"] = calls
+    if said is None and not calls and made.keys().isdisjoint(PROSE):
+        raise RowError("missing_field", f"a turn of {name} has no content")
+    return made
+
+
+def _role_name(role: Any) -> str:
+    if not isinstance(role, str):
+        raise RowError("schema_mismatch", f"the role {shortened(role)} is not a name")
+    return role.strip().lower()
+
+
+def _role(name: str, roles: Mapping[str, str]) -> str:
+    found = roles.get(name) or ROLE_NAMES.get(name)
+    if found is None:
+        hint = did_you_mean(name, {*ROLE_NAMES, *roles})
+        raise RowError(
+            "unknown_role", f"{shortened(name)} is no role of a turn ({hint.rstrip('?')})"
+        )
+    return found
+
+
+def _content(value: Any, *, tool: bool) -> str | None:
+    """The text of a turn; what a tool returns may be any JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float):
+        return dumps(value)
+    items = value if isinstance(value, list) else [value]
+    if tool and not all(_is_part(item) for item in items):
+        return dumps(value)
+    texts = [_part(item) for item in items]
+    return "\n".join(text for text in texts if text is not None)
+
+
+def _is_part(item: Any) -> bool:
+    return isinstance(item, Mapping) and item.get("type") in _TEXT_PARTS | _OTHER_PARTS
+
+
+def _part(item: Any) -> str | None:
+    if isinstance(item, str):
+        return item
+    if not isinstance(item, Mapping):
+        raise RowError("schema_mismatch", "the content of a turn is neither text nor parts of it")
+    kind = item.get("type") or next(
+        (key for key, value in item.items() if value is not None), "nothing"
+    )
+    if kind not in _TEXT_PARTS:
+        raise RowError(
+            "unsupported_content",
+            f"a part of a turn is {shortened(kind)}: only text is supported, no images, audio or "
+            "video",
+        )
+    text = item.get("text")
+    if text is not None and not isinstance(text, str):
+        raise RowError("schema_mismatch", "the text of a part is not text")
+    return text
+
+
+def tool_calls(value: Any) -> list[dict[str, Any]]:
+    """Tool calls in one form: a list, one call, or either as JSON text. Raises `RowError`."""
+    value = _parsed(value, "a tool call")
+    if value is None:
+        return []
+    return [_call(item) for item in (value if isinstance(value, list) else [value])]
+
+
+def _call(value: Any) -> dict[str, Any]:
+    value = _parsed(value, "a tool call")
+    if not isinstance(value, Mapping):
+        raise RowError("bad_tool_call", "a tool call is not an object")
+    call = {key: part for key, part in value.items() if part is not None}
+    function = _parsed(call.get("function"), "the function of a tool call")
+    if isinstance(function, Mapping):
+        function = dict(function)
+    elif "name" in call:
+        function = {"name": call.pop("name"), "arguments": call.pop("arguments", None)}
+        if function["arguments"] is None and isinstance(call.get("parameters"), Mapping | str):
+            function["arguments"] = call.pop("parameters")
+    elif call.get("type") not in (None, "function"):
+        return call
+    else:
+        raise RowError("bad_tool_call", "a tool call names no function")
+    if not isinstance(function.get("name"), str) or not function["name"]:
+        raise RowError("bad_tool_call", "a tool call names no function")
+    arguments = _parsed(function.get("arguments") or {}, f"what {function['name']} is called with")
+    if not isinstance(arguments, Mapping):
+        raise RowError(
+            "bad_tool_call", f"the arguments of {shortened(function['name'])} are not an object"
+        )
+    return {"type": "function", **call, "function": {**function, "arguments": dict(arguments)}}
+
+
+def _parsed(value: Any, what: str) -> Any:
+    """A value that may be written as JSON text, even twice."""
+    for _ in range(2):
+        if not isinstance(value, str):
+            break
+        try:
+            value = json.loads(value) if value.strip() else None
+        except ValueError:
+            raise RowError("bad_tool_call", f"{what} is not JSON: {shortened(value)}") from None
+    return value
+
+
+def tool_schemas(value: Any, name: str) -> str | None:
+    """The column `tools` as JSON text: a list of JSON schemas of functions, or None without any.
+
+    A function that is described without `{"type": "function", "function": ...}` around it gets it.
+    Raises `RowError`.
+    """
+    try:
+        value = _parsed(value, name)
+    except RowError as error:
+        raise RowError("bad_tools", f"{error}; if it holds no tools, write tools: null") from None
+    if not value:
+        return None
+    items = [_parsed(item, name) for item in (value if isinstance(value, list) else [value])]
+    if not all(isinstance(item, Mapping) for item in items):
+        raise RowError(
+            "bad_tools", f"{name!r} is no list of tools; if it holds none, write tools: null"
+        )
+    return dumps([_tool(item) for item in items])
+
+
+def _tool(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "function" not in item and isinstance(item.get("name"), str) and "type" not in item:
+        return {"type": "function", "function": item}
+    return item
+
+
+def prose(turn: Mapping[str, Any]) -> Iterator[str]:
+    """All that a turn says, in the order in which models say it: reasoning, content, tool calls."""
+    for key in PROSE:
+        if isinstance(turn.get(key), str):
+            yield turn[key]
+    if isinstance(turn.get("content"), str):
+        yield turn["content"]
+    for call in turn.get("tool_calls") or ():
+        function = call.get("function")
+        if isinstance(function, Mapping):
+            yield f"{function.get('name')} {_shown(function.get('arguments'))}"
+        else:
+            yield _shown(call)
+
+
+def _shown(value: Any) -> str:
+    """JSON in which texts stand as they are, without escapes, so that their words can be found."""
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f'"{key}": {_shown(part)}' for key, part in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_shown, value)) + "]"
+    return dumps(value)
+
+
+def answers(turns: Iterable[Mapping[str, Any]]) -> list[int]:
+    """The places of the turns in which the assistant says something."""
+    return [
+        index
+        for index, turn in enumerate(turns)
+        if turn["role"] == "assistant" and any(part.strip() for part in prose(turn))
+    ]
