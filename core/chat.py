@@ -58,22 +58,21 @@ def with_reading(batch: pl.DataFrame) -> pl.DataFrame:
     if "messages" not in batch.columns:
         return batch
     messages = conformed(batch["messages"])
-    read = messages.list.eval(pl.element().struct.field("content").fill_null("")).list.join(
-        SEPARATOR
-    )
-    rich = _rich(messages)
-    if rich.any():
-        rows = zip(messages, read, rich, strict=True)
-        told = [join_reading(turns(row)) if more else text for row, text, more in rows]
-        read = pl.Series("text", told, dtype=pl.String)
     old = batch["text"] if "text" in batch.columns else pl.lit(None, pl.String)
-    text = pl.when(messages.is_not_null()).then(read).otherwise(old)
+    text = pl.when(messages.is_not_null()).then(as_text(messages)).otherwise(old)
     return batch.with_columns(messages, text.alias("text"))
 
 
-def join_reading(turns: Iterable[Mapping[str, Any]]) -> str:
-    """The plain reading of a conversation, or of a part of one."""
-    return SEPARATOR.join(map(reading, turns))
+def as_text(messages: pl.Series, separator: str = SEPARATOR) -> pl.Series:
+    """The plain reading of conversations, or of parts of them."""
+    contents = messages.list.eval(pl.element().struct.field("content").fill_null(""))
+    read = contents.list.join(separator)
+    rich = _rich(messages)
+    if not rich.any():
+        return read
+    rows = zip(messages, read, rich, strict=True)
+    told = [separator.join(map(reading, turns(row))) if more else text for row, text, more in rows]
+    return pl.Series(messages.name, told, dtype=pl.String)
 
 
 def conformed(messages: pl.Series) -> pl.Series:
@@ -119,22 +118,24 @@ def rewritten(
     for (holder, key), text in zip(slots, result.tail(inside.len()), strict=True):
         holder[key] = text
     said = said.with_columns(
-        _in_places(result.slice(plain.len(), contents.len()), said["content"].is_not_null()),
+        _in_places(
+            result.slice(plain.len(), contents.len()), said["content"].is_not_null(), "content"
+        ),
         pl.Series("extra", [None if e is None else dumps(e) for e in extras], dtype=pl.String),
     )
     chats = said.group_by("row", maintain_order=True).agg(
         pl.struct("role", "content", "extra").alias("rewritten")
     )
     rows = rows.join(chats, "row", "left", maintain_order="left")
-    text = _in_places(result.head(plain.len()).alias("text"), messages.is_null())
+    text = _in_places(result.head(plain.len()), messages.is_null(), "text")
     whole = pl.coalesce(rows["rewritten"], rows["messages"]).alias("messages")
     return with_reading(batch.with_columns(text, whole))
 
 
-def _in_places(values: pl.Series, places: pl.Series) -> pl.Series:
+def _in_places(values: pl.Series, places: pl.Series, name: str) -> pl.Series:
     """The values, one after the other, where `places` is true; null elsewhere."""
-    index = pl.when(places).then(places.cum_sum() - 1)
-    return values.gather(pl.select(index).to_series())
+    index = pl.select(pl.when(places).then(places.cum_sum() - 1)).to_series()
+    return values.gather(index).alias(name)
 
 
 def _stored(turn: Mapping[str, Any]) -> dict[str, Any]:

@@ -233,6 +233,13 @@ def _check_output(
     recipe = loaded.recipe
     if recipe is None:
         return
+    if recipe.output.separator is not None and recipe.output.schema_ != "prompt_completion":
+        loaded.add(
+            "unused_parameter",
+            ("output", "separator"),
+            "only prompt_completion has a separator",
+            "add schema: prompt_completion, or leave it out",
+        )
     if recipe.output.schema_ in ("messages", "prompt_completion"):
         for name, found in surveys.items():
             if not found.format.conversational and not makes_messages(loaded, name):

@@ -161,7 +161,7 @@ class _Conversational(_Format):
         if name is not None and "{" in name:
             return fill(row, name)
         value = self._optional(row, parameter)
-        text = None if value is None else _string(value, name)
+        text = None if value is None else _string(value, str(name))
         return text if text and text.strip() else None
 
     def _history(self, row: Mapping[str, Any]) -> list[Turn]:
@@ -262,7 +262,10 @@ class PromptFormat(_Conversational):
         return ("prompt", "completion")
 
     def _turns(self, row: Mapping[str, Any]) -> list[Turn]:
-        return [*self._side(row, self.prompt, "user"), *self._side(row, self.completion, "assistant")]
+        return [
+            *self._side(row, self.prompt, "user"),
+            *self._side(row, self.completion, "assistant"),
+        ]
 
     def _side(self, row: Mapping[str, Any], name: str, role: str) -> list[Turn]:
         if "{" not in name and isinstance(_reach(row, name), list):

@@ -34,6 +34,11 @@ class Output(BaseModel):
     schema_: Literal["text", "messages", "prompt_completion"] | None = Field(
         None, alias="schema", description="Row schema; by default the one all sources have."
     )
+    separator: str | None = Field(
+        None,
+        max_length=1_000,
+        description="With prompt_completion: two texts instead of turns, with this between turns.",
+    )
     columns: tuple[str, ...] = Field((), description="More columns to keep, beside id and source.")
     shard_bytes: int = Field(
         200_000_000, ge=1_000, le=10_000_000_000, description="Text bytes per file, about."

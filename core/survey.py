@@ -50,7 +50,9 @@ class Survey:
     @property
     def columns(self) -> set[str]:
         """The columns that rows of this source have when they are read."""
-        content = {"text", "messages", *TEMPLATE_COLUMNS} if self.format.conversational else {"text"}
+        content = (
+            {"text", "messages", *TEMPLATE_COLUMNS} if self.format.conversational else {"text"}
+        )
         return {"id", "source"} | content | {stored_name(name, self.kinds) for name in self.kinds}
 
 

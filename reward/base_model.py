@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import polars as pl
 
-from datachef.core.chat import join_reading
+from datachef.core.chat import SEPARATOR, reading
 from datachef.core.formats import Conversation
 from datachef.core.source import Source
 from datachef.reward.contamination import ContaminationAudit
@@ -56,4 +56,4 @@ def _texts(kitchen: SampleKitchen, source: Source) -> list[str]:
 
 
 def _plain(content: str | Conversation) -> str:
-    return content if isinstance(content, str) else join_reading(content.turns)
+    return content if isinstance(content, str) else SEPARATOR.join(map(reading, content.turns))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from datachef.core.problems import Problem
+from datachef.core.run.output import unfit
 from datachef.core.task import Budget
 from datachef.reward.features.content import unique_weight
 from datachef.reward.sample.kitchen import SampledCorpus
@@ -111,16 +112,6 @@ def distinct_rows(corpus: SampledCorpus) -> float:
 def malformed_share(corpus: SampledCorpus) -> float:
     """The share of rows, by weight, that cannot be trained on in the schema of the output."""
     rows = corpus.rows
-    fine = pl.col("text").str.contains(r"\S")
-    if "messages" in rows.columns:
-        last = pl.col("messages").list.last()
-        answered = (last.struct.field("role") == "assistant") & last.struct.field(
-            "content"
-        ).str.contains(r"\S")
-        chat = pl.col("messages").is_not_null()
-        fine = pl.when(chat).then(answered.fill_null(False)).otherwise(fine)
-    if corpus.schema != "text":
-        has = pl.col("messages").is_not_null() if "messages" in rows.columns else pl.lit(False)
-        fine = fine & has
-    bad = rows.select(pl.col("weight").filter(~fine).sum() / pl.col("weight").sum()).item()
-    return float(bad)
+    blank = ~rows["text"].str.contains(r"\S")
+    bad = blank | unfit(rows, corpus.schema).is_not_null()
+    return float(rows["weight"].filter(bad).sum()) / float(rows["weight"].sum())

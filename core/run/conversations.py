@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import polars as pl
 
-from datachef.core.chat import MESSAGES, TEMPLATE_COLUMNS, turns
+from datachef.core.chat import MESSAGES, TEMPLATE_COLUMNS, stored, turns
 from datachef.core.conversation import Turn, dumps
 
 JSON = "Json"
@@ -191,3 +191,32 @@ def _turn_array(rows: Any, kinds: Sequence[str]) -> Any:
     return pa.ListArray.from_arrays(
         rows.offsets, pa.StructArray.from_arrays(inner, names), mask=rows.is_null()
     )
+
+
+def read_back(frame: pl.DataFrame) -> pl.DataFrame:
+    """A frame of written conversations as the columns that operators know: turns as `MESSAGES`,
+    JSON as text."""
+    columns = []
+    for name, dtype in frame.schema.items():
+        column = frame[name]
+        if isinstance(dtype, pl.BaseExtension):
+            column = column.ext.storage()
+        elif isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.Struct):
+            inner = {field.name: field.dtype for field in dtype.inner.fields}
+            if {"role", "content"} <= inner.keys():
+                json_fields = [n for n, d in inner.items() if isinstance(d, pl.BaseExtension)]
+                column = _stored_turns(column, json_fields)
+        columns.append(column)
+    return pl.DataFrame(columns)
+
+
+def _stored_turns(column: pl.Series, json_fields: Sequence[str]) -> pl.Series:
+    rows = [
+        None if row is None else [_parsed(turn, json_fields) for turn in row]
+        for row in column.to_list()
+    ]
+    return stored(rows).rename(column.name)
+
+
+def _parsed(turn: Turn, json_fields: Sequence[str]) -> Turn:
+    return turn | {name: json.loads(turn[name]) for name in json_fields if turn[name] is not None}

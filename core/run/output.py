@@ -7,7 +7,16 @@ from typing import Any
 
 import polars as pl
 
-from datachef.core.chat import MESSAGES
+from datachef.core.chat import MESSAGES, TEMPLATE_COLUMNS, as_text, last_answers
+from datachef.core.run.conversations import (
+    JSON,
+    feature,
+    fields_of,
+    json_lines,
+    united,
+    with_fields,
+    write_parquet,
+)
 from datachef.core.run.stage import OutputSpec, ShardTask
 from datachef.core.run.store import Store, checksum
 
@@ -17,9 +26,10 @@ ROW_GROUP_ROWS = 10_000
 
 _CONTENT = {
     "text": {"text": "String"},
-    "messages": {"messages": str(MESSAGES)},
-    "prompt_completion": {"prompt": "String", "completion": "String"},
+    "messages": {"messages": with_fields({})},
+    "prompt_completion": {"prompt": with_fields({}), "completion": with_fields({})},
 }
+_PLAIN = {"prompt": "String", "completion": "String"}
 _FEATURES = {"Boolean": "bool"}
 
 
@@ -28,28 +38,18 @@ def finished_rows(
 ) -> tuple[pl.DataFrame, pl.DataFrame | None]:
     """Rows with exactly the columns of the output, and those that its schema cannot hold.
 
-    `text` takes every row; `messages` takes conversations; `prompt_completion` takes conversations
-    of one question and one answer, with the system message, if any, before the question.
+    `text` takes every row. `messages` takes conversations in which the assistant says something.
+    `prompt_completion` takes those that end with it: the completion is the last turn and the prompt
+    all before, as turns or, with a separator, as text.
     """
-    fits, reason = _fit(rows, output.schema)
-    failed = (
-        rows.filter(~fits).with_columns(pl.lit(reason).alias("reason")) if not fits.all() else None
-    )
+    reason = unfit(rows, output.schema)
+    fits = reason.is_null()
+    failed = None if fits.all() else rows.with_columns(reason).filter(~fits)
     rows = rows.filter(fits)
-    columns: list[pl.Expr] = [pl.col("id"), pl.col("source")]
-    if output.schema == "text":
-        columns.append(pl.col("text"))
-    elif output.schema == "messages":
-        columns.append(pl.col("messages"))
-    else:
-        content = pl.col("messages").list.eval(pl.element().struct.field("content"))
-        before = content.list.head(content.list.len() - 1)
-        columns += [
-            before.list.join("\n\n").alias("prompt"),
-            content.list.last().alias("completion"),
-        ]
+    content = [rows["text"]] if output.schema == "text" else _conversations(rows, output)
+    columns: list[pl.Expr | pl.Series] = [pl.col("id"), pl.col("source"), *content]
     columns.append(pl.col("tokens"))
-    own = {column.meta.output_name() for column in columns}
+    own = {"id", "source", "tokens", *(column.name for column in content)}
     columns += [
         pl.col(name) if name in rows.columns else pl.lit(None).alias(name)
         for name in dict.fromkeys(output.columns)
@@ -58,29 +58,62 @@ def finished_rows(
     return rows.select(columns), failed
 
 
-def _fit(rows: pl.DataFrame, schema: str) -> tuple[pl.Series, str]:
-    if schema == "text":
-        return pl.repeat(True, rows.height, dtype=pl.Boolean, eager=True), ""
+def _conversations(rows: pl.DataFrame, output: OutputSpec) -> list[pl.Series]:
+    """The content of conversations in their schema, and what chat templates read beside it."""
+    beside = [rows[name] for name in TEMPLATE_COLUMNS if name in rows.columns]
     if "messages" not in rows.columns:
-        return pl.repeat(False, rows.height, dtype=pl.Boolean, eager=True), "no_messages"
-    messages = pl.col("messages")
-    if schema == "messages":
-        return rows.select(messages.is_not_null().alias("fits"))["fits"], "no_messages"
-    roles = messages.list.eval(pl.element().struct.field("role")).list.join(" ")
-    pair = roles.str.contains(r"^(system )?user assistant$").fill_null(False)
-    return rows.select(pair.alias("fits"))["fits"], "not_prompt_completion"
+        return [pl.Series(name, [], dtype=MESSAGES) for name in _CONTENT[output.schema]]
+    messages = rows["messages"]
+    if output.schema == "messages":
+        return [messages, *beside]
+    turns = pl.col("messages").list
+    prompt = rows.select(turns.head(turns.len() - 1).alias("prompt"))["prompt"]
+    completion = messages.list.tail(1).alias("completion")
+    if output.separator is None:
+        return [prompt, completion, *beside]
+    return [as_text(prompt, output.separator) + output.separator, as_text(completion)]
+
+
+def unfit(rows: pl.DataFrame, schema: str) -> pl.Series:
+    """Why the schema cannot hold a row; null where it can."""
+    none = pl.lit(None, pl.String).alias("reason")
+    if schema == "text":
+        return pl.select(none.repeat_by(rows.height).explode()).to_series()
+    if "messages" not in rows.columns:
+        return pl.repeat("no_messages", rows.height, dtype=pl.String, eager=True).alias("reason")
+    length, last = rows["messages"].list.len().cast(pl.Int64), last_answers(rows["messages"])
+    reason = (
+        pl.when(length.is_null())
+        .then(pl.lit("no_messages"))
+        .when(last.is_null())
+        .then(pl.lit("no_answer"))
+    )
+    if schema == "prompt_completion":
+        reason = (
+            reason.when(last < length - 1)
+            .then(pl.lit("answer_is_not_last"))
+            .when(length == 1)
+            .then(pl.lit("no_prompt"))
+        )
+    return pl.select(reason.otherwise(none).alias("reason")).to_series()
 
 
 def common_schema(parts: Sequence[Mapping[str, Any]], output: OutputSpec) -> dict[str, str]:
     """One dtype per column over all parts: a column that some parts lack or hold as null takes the
     dtype of the others, numbers widen to float, and anything else that differs becomes text."""
     seen: dict[str, set[str]] = {name: {"String"} for name in ("id", "source")}
-    seen |= {name: {dtype} for name, dtype in _CONTENT[output.schema].items()}
+    content = _CONTENT[output.schema] if output.separator is None else _PLAIN
+    seen |= {name: {dtype} for name, dtype in content.items()}
     seen |= {name: set() for name in output.columns if name not in seen}
     for part in parts:
         for name, dtype in part["schema"].items():
             seen.setdefault(name, set()).add(dtype)
-    return {name: _widened(dtypes - {"Null"}) for name, dtypes in seen.items()}
+    asked = {"id", "source", *content, *output.columns}
+    return {
+        name: _widened(dtypes - {"Null"})
+        for name, dtypes in seen.items()
+        if name in asked or dtypes != {"Null"}
+    }
 
 
 def features(schema: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -89,11 +122,11 @@ def features(schema: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def _feature(dtype: str) -> dict[str, Any]:
-    if dtype == str(MESSAGES):
-        return {"list": [{"name": name, "dtype": "string"} for name in ("role", "content")]}
+    if (known := feature(dtype)) is not None:
+        return known
     if inner := _inner(dtype):
-        feature = _feature(inner)
-        return {"list": feature.get("dtype", feature)}
+        item = _feature(inner)
+        return {"list": item.get("dtype", item)}
     return {"dtype": _FEATURES.get(dtype, dtype.lower())}
 
 
@@ -105,6 +138,8 @@ def _inner(dtype: str) -> str:
 def _widened(dtypes: set[str]) -> str:
     if len(dtypes) == 1:
         return next(iter(dtypes))
+    if all(fields_of(dtype) is not None for dtype in dtypes):
+        return united(dtypes)
     numeric = {"Int64", "Float64", "UInt32", "UInt64", "Int32", "Float32"}
     return "Float64" if dtypes and dtypes <= numeric else "String"
 
@@ -135,9 +170,9 @@ def write_shard(task: ShardTask, store: Store) -> dict[str, Any]:
         pl.concat([_conformed(f, task.schema) for f in frames]) if frames else empty(task.schema)
     )
     if task.format == "parquet":
-        frame.write_parquet(path, compression="zstd", row_group_size=ROW_GROUP_ROWS)
+        write_parquet(frame, task.schema, path, ROW_GROUP_ROWS)
     else:
-        raw = frame.write_ndjson()
+        raw = json_lines(frame, task.schema)
         if task.format == "jsonl.zst":
             import zstandard
 
@@ -161,14 +196,18 @@ def _conformed(frame: pl.DataFrame, schema: Mapping[str, str]) -> pl.DataFrame:
     columns = []
     for name, wanted in schema.items():
         column = pl.col(name) if name in frame.columns else pl.lit(None).alias(name)
-        have = str(frame.schema.get(name, pl.Null()))
-        columns.append(column if have == wanted else column.cast(_dtype(wanted)))
+        have = frame.schema.get(name, pl.Null())
+        if name == "chat_template_kwargs":
+            column = column.fill_null("{}")
+        columns.append(column if have == _dtype(wanted) else column.cast(_dtype(wanted)))
     return frame.select(columns)
 
 
 def _dtype(name: str) -> Any:
-    if name == str(MESSAGES):
+    if fields_of(name) is not None:
         return MESSAGES
+    if name == JSON:
+        return pl.String()
     if inner := _inner(name):
         return pl.List(_dtype(inner))
     return getattr(pl, name.split("(", maxsplit=1)[0])()

@@ -27,7 +27,7 @@ from datachef.core.survey import Survey
 from datachef.core.vocabulary import Vocabulary
 
 # Part of every key: a new layout of results never mistakes the old one for its own.
-LAYOUT = 1
+LAYOUT = 2
 
 
 @dataclass
@@ -116,7 +116,8 @@ class Planner:
             final = [task for stream in streams for task in self._settle(stream)[1]]
         else:
             self._steps.append(("output", OUTPUT))
-            spec = OutputSpec(schema, self._recipe.output.columns)
+            output = self._recipe.output
+            spec = OutputSpec(schema, output.columns, output.separator)
             final = [task for stream in streams for task in self._close(stream, output=spec)]
         waves = tuple(self._waves[depth] for depth in sorted(self._waves))
         return Plan(waves, tuple(final), tuple(self._steps), schema, self._surveys, read, prepared)

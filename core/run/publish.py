@@ -65,7 +65,7 @@ class Corpus:
     def __init__(self, recipe: Recipe, plan: Plan, records: Mapping[str, Any]) -> None:
         self._output = recipe.output
         self._parts = [(t.key, facts) for t in plan.final for facts in records[t.key]["parts"]]
-        spec = OutputSpec(plan.schema, recipe.output.columns)
+        spec = OutputSpec(plan.schema, recipe.output.columns, recipe.output.separator)
         self._schema = common_schema([facts for _, facts in self._parts], spec)
         self._suffix = SUFFIX[recipe.output.format]
 

@@ -36,6 +36,7 @@ class OutputSpec:
 
     schema: str
     columns: tuple[str, ...]
+    separator: str | None = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def _stage(data: Mapping[str, Any]) -> StageSpec:
         steps=tuple(StepSpec(**step) for step in data["steps"]),
         source=SourceSpec(**data["source"]) if data["source"] else None,
         tail=StepSpec(**data["tail"]) if data["tail"] else None,
-        output=OutputSpec(output["schema"], tuple(output["columns"])) if output else None,
+        output=OutputSpec(**output | {"columns": tuple(output["columns"])}) if output else None,
         tokenizer=data["tokenizer"],
         rejects=data["rejects"],
     )

@@ -12,6 +12,7 @@ import polars as pl
 from datachef.core.corpus import CorpusOperator
 from datachef.core.errors import PluginError, RunError
 from datachef.core.run.chain import Chain, safely
+from datachef.core.run.conversations import described
 from datachef.core.run.intake import REJECT_CHARACTERS, REJECTS, Intake
 from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.run.output import OUTPUT, finished_rows
@@ -156,7 +157,7 @@ class UnitRun:
         if pending:
             frame = pl.concat(pending, how="diagonal_relaxed", rechunk=True)
             facts = self._store.write(self._task.key, f"{len(self._parts)}.parquet", frame)
-            schema = {name: str(dtype) for name, dtype in frame.schema.items()}
+            schema = described(frame)
             text_bytes = int(frame.estimated_size())
             self._parts.append(facts | {"schema": schema, "memory": text_bytes})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,22 +11,28 @@ from typing import Any
 import polars as pl
 import zstandard
 
+from datachef.core.chat import MESSAGES, TEMPLATE_COLUMNS, last_answers, stored, turns
+from datachef.core.conversation import dumps
 from datachef.core.errors import DatachefError
+from datachef.core.run.conversations import read_back
 
 BLOCK = 512
+
+_WANTED = ("messages", "prompt", "completion", "text", *TEMPLATE_COLUMNS)
 
 Row = dict[str, Any]
 
 
 def read_corpus(folder: Path) -> pl.DataFrame:
-    """The rows that something can be learned from, with the one column `messages` or `text`.
+    """The rows that something can be learned from, with what TRL trains on: `messages`, `prompt`
+    and `completion`, or `text`, and `tools` where there are any. Conversations are stored as they
+    are while a recipe runs; `shuffled` gives them as they are written.
 
-    Pairs of prompt and completion become conversations, because a benchmark is asked in one too. A
-    conversation needs an answer, a text more than white space. Raises `DatachefError` where the
+    A conversation needs an answer, a text more than white space. Raises `DatachefError` where the
     folder holds no corpus, or none of its rows will do.
     """
     rows = _content(_read(folder), folder)
-    usable = rows.filter(_answered() if "messages" in rows.columns else _written("text"))
+    usable = rows.filter(pl.all_horizontal(_usable(rows)))
     if usable.is_empty():
         raise DatachefError(
             f"the corpus {folder} has no row to learn from ({rows.height:,} rows)",
@@ -39,7 +46,19 @@ def shuffled(rows: pl.DataFrame, seed: int) -> Iterator[list[Row]]:
     order = list(range(rows.height))
     random.Random(seed).shuffle(order)
     for start in range(0, len(order), BLOCK):
-        yield rows[order[start : start + BLOCK]].to_dicts()
+        yield as_rows(rows[order[start : start + BLOCK]])
+
+
+def as_rows(rows: pl.DataFrame) -> list[Row]:
+    """Rows as `datasets` gives them to TRL: turns with their fields, JSON as objects."""
+    result = rows.to_dicts()
+    for row in result:
+        for name, dtype in rows.schema.items():
+            if dtype == MESSAGES:
+                row[name] = turns(row[name])
+            elif name in TEMPLATE_COLUMNS and row[name] is not None:
+                row[name] = json.loads(row[name])
+    return result
 
 
 def _read(folder: Path) -> pl.DataFrame:
@@ -54,31 +73,38 @@ def _read(folder: Path) -> pl.DataFrame:
         raise DatachefError(
             f"cannot read the corpus {folder}: {error}", hint="run its recipe again"
         ) from error
-    return pl.concat([frame for frame in frames if frame.width] or frames)
+    wide = [frame for frame in frames if frame.width]
+    return pl.concat(wide or frames, how="diagonal")
 
 
 def _read_file(file: Path) -> pl.DataFrame:
-    wanted = ("messages", "prompt", "completion", "text")
     if file.suffix == ".parquet":
         lazy = pl.scan_parquet(file)
-        return lazy.select([n for n in lazy.collect_schema().names() if n in wanted]).collect()
+        names = [name for name in lazy.collect_schema().names() if name in _WANTED]
+        return read_back(lazy.select(names).collect())
     raw = file.read_bytes()
     if file.suffix == ".zst":
         raw = zstandard.ZstdDecompressor().stream_reader(raw).read()
-    if not raw.strip():
-        return pl.DataFrame()
-    frame = pl.read_ndjson(raw, infer_schema_length=None)
-    return frame.select([name for name in frame.columns if name in wanted])
+    rows = [json.loads(line) for line in raw.splitlines() if line.strip()]
+    found = dict.fromkeys(name for row in rows for name in row if name in _WANTED)
+    return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in found])
+
+
+def _column(name: str, values: list[Any]) -> pl.Series:
+    if name in TEMPLATE_COLUMNS:
+        return pl.Series(name, [None if v is None else dumps(v) for v in values], dtype=pl.String)
+    if any(isinstance(value, list) for value in values):
+        return stored(values).rename(name)
+    return pl.Series(name, values, dtype=pl.String)
 
 
 def _content(rows: pl.DataFrame, folder: Path) -> pl.DataFrame:
-    for column in ("messages", "text"):
-        if column in rows.columns:
-            return rows.select(column)
-    if {"prompt", "completion"} <= set(rows.columns):
-        turns = [_turn("user", "prompt"), _turn("assistant", "completion")]
-        pairs = rows.filter(_written("prompt") & _written("completion"))
-        return pairs.select(pl.concat_list(turns).alias("messages"))
+    """The columns that TRL reads, of those that are there."""
+    names = set(rows.columns)
+    for content in (("prompt", "completion"), ("messages",), ("text",)):
+        if names.issuperset(content):
+            beside = [n for n in TEMPLATE_COLUMNS if n in names and rows[n].count()]
+            return rows.select(*content, *(beside if rows.schema[content[0]] == MESSAGES else ()))
     if not rows.width:
         return pl.DataFrame(schema={"text": pl.String})
     raise DatachefError(
@@ -87,18 +113,20 @@ def _content(rows: pl.DataFrame, folder: Path) -> pl.DataFrame:
     )
 
 
-def _turn(role: str, column: str) -> pl.Expr:
-    return pl.struct(pl.lit(role).alias("role"), pl.col(column).alias("content"))
+def _usable(rows: pl.DataFrame) -> list[pl.Series]:
+    """For every column of content, where something is in it that can be learned or learned from."""
+    found = []
+    for name, dtype in rows.schema.items():
+        if dtype == MESSAGES:
+            each = rows[name].list
+            whole = each.eval(_IS_TURN.all()).list.first().fill_null(False) & (each.len() > 0)
+            answered = name == "prompt" or last_answers(rows[name]).is_not_null()
+            found.append((whole & answered).alias(name))
+        elif name not in TEMPLATE_COLUMNS:
+            found.append(rows[name].str.contains(r"\S").fill_null(False))
+    return found
 
 
-def _written(column: str) -> pl.Expr:
-    return pl.col(column).str.strip_chars().fill_null("") != ""
-
-
-def _answered() -> pl.Expr:
-    """Conversations without a hole in which an assistant says something."""
-    role, content = (pl.element().struct.field(name) for name in ("role", "content"))
-    whole = (role.is_not_null() & content.is_not_null()).all()
-    said = ((role == "assistant") & (content.str.strip_chars() != "")).any()
-    turns = pl.col("messages").list
-    return (turns.eval(whole).list.first() & turns.eval(said).list.first()).fill_null(False)
+_TURN = pl.element().struct
+_SAYS = _TURN.field("content").is_not_null() | _TURN.field("extra").is_not_null()
+_IS_TURN = _TURN.field("role").is_not_null() & _SAYS

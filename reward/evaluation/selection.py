@@ -22,8 +22,7 @@ def choose_rows(
     Rows that the chat template of the tokenizer refuses are left out. What of a conversation is
     beyond `max_length` is not counted, as it is cut off; texts are wrapped and count whole.
     """
-    conversations = "messages" in rows.columns
-    longest = max_length if conversations else None
+    longest = None if "text" in rows.columns else max_length
     chosen: list[Row] = []
     left = max_tokens
     for block in shuffled(rows, seed):
@@ -82,7 +81,12 @@ def _render(row: Row, tokenizer: Any) -> str | None:
 
     if "text" in row:
         return str(row["text"])
+    turns = row["messages"] if "messages" in row else row["prompt"] + row["completion"]
+    if isinstance(turns, str):
+        return turns
+    arguments = row.get("chat_template_kwargs") or {}
+    tools = row.get("tools")
     try:
-        return str(tokenizer.apply_chat_template(row["messages"], tokenize=False))
+        return str(tokenizer.apply_chat_template(turns, tools=tools, tokenize=False, **arguments))
     except (TemplateError, TypeError, ValueError):
         return None

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from datachef.core.atomic import replacing
+from datachef.core.conversation import answers
 from datachef.core.errors import DatachefError
 from datachef.core.language_models.checkpoint import (
     is_local,
@@ -52,11 +53,11 @@ def fine_tune(
 ) -> Path:
     """Trains `base_model`, a folder or a name of the hub, on a corpus and saves it in `folder`.
 
-    Conversations, and pairs of prompt and completion as such, teach their assistant's turns alone,
-    where the chat template tells them (TRL knows those of the usual models); otherwise the last
-    answer alone. Texts teach every token. `seed` decides which rows fit into the token budget,
-    their order, and new weights. The result is a whole checkpoint, adapters merged, in safetensors.
-    Raises `DatachefError` for a corpus that nothing can be learned from.
+    Conversations teach their assistant's turns alone, where the chat template tells them (TRL knows
+    those of the usual models); otherwise the last answer alone. Prompts and completions, as turns
+    or as text, teach the completion, and texts every token. `seed` decides which rows fit into the
+    token budget, their order, and new weights. The result is a whole checkpoint, adapters merged,
+    in safetensors. Raises `DatachefError` for a corpus that nothing can be learned from.
     """
     rows = read_corpus(corpus)
     with quiet(offline=is_local(base_model)):
@@ -81,7 +82,7 @@ def fine_tune(
 
 
 def train(model: Any, tokenizer: Any, rows: Sequence[Row], settings: Training, seed: int) -> Any:
-    """The model after training on rows, which have either `messages` or `text`.
+    """The model after training on rows with `messages`, `prompt` and `completion`, or `text`.
 
     Raises `DatachefError` where all that could be learned lies beyond `max_length`.
     """
@@ -90,7 +91,7 @@ def train(model: Any, tokenizer: Any, rows: Sequence[Row], settings: Training, s
     conversations = "messages" in rows[0]
     marked = conversations and _marks_answers(tokenizer)
     if conversations and not marked:
-        rows = [_last_answer(row) for row in rows]
+        rows = [pair for row in rows if (pair := _last_answer(row))["prompt"]]
     # Before the trainer does: adapters are made before it sets its seed.
     transformers.set_seed(seed)
     with TemporaryDirectory() as scratch:
@@ -101,9 +102,9 @@ def train(model: Any, tokenizer: Any, rows: Sequence[Row], settings: Training, s
                 output_dir=scratch,
                 seed=seed,
                 assistant_only_loss=marked,
-                packing=not conversations,
+                packing="text" in rows[0],
             ),
-            train_dataset=datasets.Dataset.from_list(list(rows)),
+            train_dataset=datasets.Dataset.from_list(list(rows), on_mixed_types="use_json"),
             processing_class=tokenizer,
             peft_config=_adapters(settings.lora_rank),
         )
@@ -165,8 +166,9 @@ def _marks_answers(tokenizer: Any) -> bool:
 def _last_answer(row: Row) -> Row:
     """A conversation as a prompt and its completion, the last answer."""
     turns = row["messages"]
-    last = max(index for index, turn in enumerate(turns) if turn["role"] == "assistant")
-    return {"prompt": turns[:last], "completion": turns[last : last + 1]}
+    last = answers(turns)[-1]
+    beside = {name: value for name, value in row.items() if name != "messages"}
+    return {"prompt": turns[:last], "completion": turns[last : last + 1], **beside}
 
 
 def _adapters(rank: int | None) -> Any:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import polars as pl
 
-from datachef.core.chat import SEPARATOR
+from datachef.core.chat import as_text
 from datachef.reward.sample.kitchen import SampledCorpus
 
 # Statistics of content are taken from the beginning of long texts.
 CHARACTERS = 2000
-
-_CONTENT = pl.element().struct.field("content").fill_null("")
 
 
 def questions_and_answers(corpus: SampledCorpus) -> pl.DataFrame:
@@ -24,11 +22,11 @@ def questions_and_answers(corpus: SampledCorpus) -> pl.DataFrame:
     answer = pl.col("text")
     question = pl.lit("")
     if written_as_chat(corpus):
-        contents = pl.col("messages").list.eval(_CONTENT)
+        turns = pl.col("messages").list
+        before = rows.select(turns.head(turns.len() - 1))["messages"]
         chat = pl.col("messages").is_not_null()
-        answer = pl.when(chat).then(contents.list.last()).otherwise(answer)
-        before = contents.list.head(contents.list.len() - 1).list.join(SEPARATOR)
-        question = pl.when(chat).then(before).otherwise(question)
+        answer = pl.when(chat).then(as_text(rows["messages"].list.tail(1))).otherwise(answer)
+        question = pl.when(chat).then(as_text(before)).otherwise(question)
     return rows.select(
         question.fill_null("").str.tail(CHARACTERS).alias("question"),
         answer.fill_null("").str.head(CHARACTERS).alias("answer"),

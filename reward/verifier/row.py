@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from datachef.core import chat
 from datachef.reward.verifier.verdict import Verdict
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a corpus; `turns` are pairs of role and content, None for a document."""
+    """One row of a corpus; `turns` are pairs of role and what is said, None for a document."""
 
     id: str
     source: str
@@ -24,7 +25,7 @@ class Row:
         messages = data.get("messages")
         turns = None
         if messages is not None:
-            turns = tuple((turn["role"] or "", turn["content"] or "") for turn in messages)
+            turns = tuple((turn["role"] or "", chat.reading(turn)) for turn in chat.turns(messages))
         return cls(data["id"], data["source"], data["text"] or "", turns)
 
     @property

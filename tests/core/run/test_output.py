@@ -3,12 +3,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
 
-from datachef.core.errors import RunError
+from datachef.core.errors import RecipeError, RunError
 from datachef.plugins.sources import files
 
 Cook = Callable[..., Any]
@@ -80,7 +80,10 @@ class TestFiles:
                     {"role": "assistant", "content": "answer 199"},
                 ]
             },
-            "prompt_completion": {"prompt": "question 199 ü", "completion": "answer 199"},
+            "prompt_completion": {
+                "prompt": [{"role": "user", "content": "question 199 ü"}],
+                "completion": [{"role": "assistant", "content": "answer 199"}],
+            },
         }
         assert {key: loaded[-1][key] for key in content[schema]} == last[schema]
 
@@ -176,32 +179,59 @@ class TestColumns:
         (tmp_path / "a.jsonl").write_text(json.dumps(row))
         source = {"path": "a.jsonl", "format": {"prompt": "q", "completion": "a"}}
         output = {"schema": "prompt_completion", "columns": ["prompt"]}
-        assert cook({"s": source}, output=output).rows["prompt"].to_list() == ["question"]
+        turn = {"role": "user", "content": "question"}
+        assert cook({"s": source}, output=output).rows["prompt"].to_list() == [[turn]]
+
+
+def chat(*roles: str) -> list[dict[str, str]]:
+    return [{"role": role, "content": f"{role} {n}"} for n, role in enumerate(roles)]
 
 
 class TestPromptCompletion:
-    def test_what_is_no_question_and_answer_is_failed(self, cook: Cook, tmp_path: Path) -> None:
-        def chat(*roles: str) -> str:
-            return json.dumps({"messages": [{"role": r, "content": r} for r in roles]})
+    FIT = (
+        ("user", "assistant"),
+        ("system", "user", "assistant"),
+        ("user", "assistant", "user", "assistant"),
+        ("user", "user", "assistant"),
+    )
+    UNFIT: ClassVar = {
+        "no_answer": ("system", "user"),
+        "answer_is_not_last": ("user", "assistant", "user"),
+        "no_prompt": ("assistant",),
+    }
 
-        (tmp_path / "a.jsonl").write_text(
-            "\n".join(
-                [
-                    chat("user", "assistant"),
-                    chat("system", "user", "assistant"),
-                    chat("user"),
-                    chat("user", "assistant", "user", "assistant"),
-                ]
-            )
-        )
-        result = cook(
-            {"s": {"path": "a.jsonl", "max_failed": 0.5}}, output={"schema": "prompt_completion"}
-        )
+    @pytest.fixture
+    def mixed(self, tmp_path: Path) -> dict[str, Any]:
+        """Conversations that fit and that do not, and a document."""
+        chats = [chat(*roles) for roles in (*self.FIT, *self.UNFIT.values())]
+        rows = [json.dumps({"messages": turns}) for turns in chats]
+        (tmp_path / "a.jsonl").write_text("\n".join(rows))
+        return {"s": {"path": "a.jsonl", "max_failed": 0.5}}
+
+    def test_all_before_the_last_answer_and_the_answer(
+        self, cook: Cook, mixed: dict[str, Any]
+    ) -> None:
+        result = cook(mixed, output={"schema": "prompt_completion"})
+        written = result.rows.select("prompt", "completion").rows()
+        assert written == [(chat(*r)[:-1], chat(*r)[-1:]) for r in self.FIT]
+        assert result.rows.columns == ["id", "source", "prompt", "completion"]
+        assert dict(result.report.ledger["output"].failed) == dict.fromkeys(self.UNFIT, 1)
+
+    def test_two_texts_with_a_separator(self, cook: Cook, mixed: dict[str, Any]) -> None:
+        result = cook(mixed, output={"schema": "prompt_completion", "separator": "\n### "})
         assert result.rows.select("prompt", "completion").rows() == [
-            ("user", "assistant"),
-            ("system\n\nuser", "assistant"),
+            ("user 0\n### ", "assistant 1"),
+            ("system 0\n### user 1\n### ", "assistant 2"),
+            ("user 0\n### assistant 1\n### user 2\n### ", "assistant 3"),
+            ("user 0\n### user 1\n### ", "assistant 2"),
         ]
-        assert dict(result.report.ledger["output"].failed) == {"not_prompt_completion": 2}
+
+    @pytest.mark.parametrize("schema", ["text", "messages", None])
+    def test_a_separator_of_another_schema_is_a_problem(
+        self, cook: Cook, mixed: dict[str, Any], schema: str | None
+    ) -> None:
+        with pytest.raises(RecipeError, match=r"only prompt_completion has a separator"):
+            cook(mixed, output={"schema": schema, "separator": "\n"})
 
 
 class TestCard:

@@ -36,9 +36,12 @@ FORMATS: dict[str, tuple[dict[str, Any], Any, Any]] = {
         pair("q", "a"),
     ),
     "more in a turn": (
-        {"messages": [{"role": "user", "content": "q", "name": "x", "weight": 0}]},
+        {"messages": [{"role": "user", "content": "q", "name": "x", "weight": 0}, *pair("q", "a")]},
         None,
-        [{"role": "user", "content": "q"}],
+        [
+            {"role": "user", "content": "q", "name": "x", "weight": "0"},
+            *[turn | {"name": None, "weight": None} for turn in pair("q", "a")],
+        ],
     ),
     "alpaca": (ALPACA, None, pair("do\n\nthis", "done")),
     "alpaca by name": (ALPACA | {"text": "x"}, "alpaca", pair("do\n\nthis", "done")),

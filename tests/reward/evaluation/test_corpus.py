@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 import zstandard
 
 from datachef.core.errors import DatachefError
-from datachef.reward.evaluation.corpus import read_corpus, shuffled
+from datachef.reward.evaluation.corpus import as_rows, read_corpus, shuffled
 
 TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 
@@ -33,10 +36,42 @@ def test_every_format_and_all_shards_are_read(tmp_path: Path, suffix: str) -> No
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
-def test_pairs_become_conversations(tmp_path: Path, suffix: str) -> None:
+def test_pairs_of_texts_stay_texts(tmp_path: Path, suffix: str) -> None:
+    """What is measured is what users of the corpus train."""
     frame = pl.DataFrame({"prompt": ["Hi", " "], "completion": ["Hello", "nothing asked"]})
     corpus(tmp_path, frame, f"train-00000-of-00001.{suffix}")
-    assert read_corpus(tmp_path).to_dicts() == [{"messages": TURNS}]
+    assert as_rows(read_corpus(tmp_path)) == [{"prompt": "Hi", "completion": "Hello"}]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+def test_pairs_of_turns_stay_pairs(tmp_path: Path, suffix: str) -> None:
+    frame = pl.DataFrame({"prompt": [TURNS[:1], []], "completion": [TURNS[1:], TURNS[1:]]})
+    corpus(tmp_path, frame, f"train-00000-of-00001.{suffix}")
+    assert as_rows(read_corpus(tmp_path)) == [{"prompt": TURNS[:1], "completion": TURNS[1:]}]
+
+
+@pytest.mark.parametrize("format", ["parquet", "jsonl", "jsonl.zst"])
+@pytest.mark.parametrize("schema", ["messages", "prompt_completion"])
+def test_what_a_run_wrote_comes_back(
+    cook: Callable[..., Any], tmp_path: Path, format: str, schema: str
+) -> None:
+    called = {"type": "function", "function": {"name": "f", "arguments": {"a": None, "b": [1]}}}
+    turns = [
+        TURNS[0] | {"weight": 0},
+        {"role": "assistant", "content": None, "tool_calls": [called]},
+        {"role": "tool", "content": "", "name": "f"},
+        TURNS[1] | {"reasoning_content": "well"},
+    ]
+    rows = [{"messages": turns, "tools": [{"type": "function"}]}, {"messages": TURNS}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    report = cook("a.jsonl", output={"format": format, "schema": schema}).report
+    read = as_rows(read_corpus(report.folder))
+    assert [row["tools"] for row in read] == [[{"type": "function"}], None]
+    if schema == "messages":
+        assert [row["messages"] for row in read] == [turns, TURNS]
+    else:
+        pairs = [(row["prompt"], row["completion"]) for row in read]
+        assert pairs == [(turns[:-1], turns[-1:]), (TURNS[:1], TURNS[1:])]
 
 
 def test_rows_without_something_to_learn_are_left_out(tmp_path: Path) -> None:
@@ -49,7 +84,8 @@ def test_rows_without_something_to_learn_are_left_out(tmp_path: Path) -> None:
         [{"role": None, "content": "?"}, TURNS[1]],
     ]
     rows = [{"messages": turns} for turns in [*holes, TURNS]]
-    assert read_corpus(corpus(tmp_path, pl.DataFrame(rows))).to_dicts() == [{"messages": TURNS}]
+    found = read_corpus(corpus(tmp_path, pl.DataFrame(rows)))
+    assert as_rows(found) == [{"messages": TURNS}]
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl", "jsonl.zst"])

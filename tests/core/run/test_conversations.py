@@ -1,0 +1,349 @@
+"""What becomes of conversations: of their turns' fields, and of what stands beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Cook = Callable[..., Any]
+Row = dict[str, Any]
+
+CALL = {"type": "function", "function": {"name": "weather", "arguments": {"city": "Köln", "n": 2}}}
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+ASKED = {"role": "user", "content": "q"}
+CALLED = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+TOLD = {"role": "tool", "content": "rain"}
+ANSWERED = {"role": "assistant", "content": "a"}
+USED = [ASKED, CALLED, TOLD, ANSWERED]
+
+
+def say(role: str, content: Any, **more: Any) -> Row:
+    return {"role": role, "content": content, **more}
+
+
+def calling(**call: Any) -> list[Row]:
+    return [ASKED, say("assistant", None, **call), TOLD, ANSWERED]
+
+
+# A row of a source, its format, and the turns that are written.
+TURNS: dict[str, tuple[Row, Any, list[Row]]] = {
+    "as they are": ({"messages": USED}, None, USED),
+    "no content beside a call": (
+        {"messages": [ASKED, {"role": "assistant", "tool_calls": [CALL]}, TOLD, ANSWERED]},
+        None,
+        USED,
+    ),
+    "arguments as JSON text": (
+        {"messages": calling(tool_calls=[CALL | {"function": {
+            "name": "weather", "arguments": '{"city": "Köln", "n": 2}'}}])},
+        None,
+        USED,
+    ),
+    "calls as JSON text": ({"messages": calling(tool_calls=json.dumps([CALL]))}, None, USED),
+    "each call as JSON text": ({"messages": calling(tool_calls=[json.dumps(CALL)])}, None, USED),
+    "turns as JSON text": ({"messages": json.dumps(USED)}, None, USED),
+    "calls without a function around them": (
+        {"messages": calling(tool_calls=[CALL["function"]])}, None, USED,
+    ),
+    "the call of OpenAI's first functions": (
+        {"messages": [
+            ASKED,
+            say("assistant", None, function_call=CALL["function"]),
+            say("function", "rain", name="weather"),
+            ANSWERED,
+        ]},
+        None,
+        [ASKED, CALLED, TOLD | {"name": "weather"}, ANSWERED],
+    ),
+    "no arguments": (
+        {"messages": calling(tool_calls=[
+            {"id": "c1", "function": {"name": "now", "arguments": ""}}
+        ])},
+        None,
+        calling(tool_calls=[
+            {"type": "function", "id": "c1", "function": {"name": "now", "arguments": {}}}
+        ]),
+    ),
+    "an empty list of calls": (
+        {"messages": [ASKED, ANSWERED | {"tool_calls": []}]}, None, [ASKED, ANSWERED],
+    ),
+    "ids and names": (
+        {"messages": [
+            ASKED,
+            say("assistant", "", tool_calls=[{"id": "c1", **CALL}]),
+            say("tool", "rain", tool_call_id="c1", name="weather"),
+            ANSWERED,
+        ]},
+        None,
+        [
+            ASKED,
+            say("assistant", "", tool_calls=[{"id": "c1", **CALL}]),
+            say("tool", "rain", tool_call_id="c1", name="weather"),
+            ANSWERED,
+        ],
+    ),
+    "ShareGPT with tools": (
+        {"conversations": [
+            {"from": "human", "value": "q"},
+            {"from": "function_call", "value": json.dumps(CALL["function"])},
+            {"from": "observation", "value": "rain"},
+            {"from": "gpt", "value": "a"},
+        ]},
+        None,
+        USED,
+    ),
+    "several calls of ShareGPT": (
+        {"conversations": [
+            {"from": "human", "value": "q"},
+            {"from": "function_call", "value": json.dumps([CALL["function"]] * 2)},
+        ]},
+        None,
+        [ASKED, CALLED | {"tool_calls": [CALL, CALL]}],
+    ),
+    "conversations of roles and contents": (
+        {"conversations": [ASKED, ANSWERED]}, None, [ASKED, ANSWERED],
+    ),
+    "messages of ShareGPT": (
+        {"messages": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]},
+        None,
+        [ASKED, ANSWERED],
+    ),
+    "what a tool returns as JSON": (
+        {"messages": [ASKED, CALLED, say("tool", {"sky": ["rain"]}), ANSWERED]},
+        None,
+        [ASKED, CALLED, say("tool", '{"sky":["rain"]}'), ANSWERED],
+    ),
+    "reasoning": (
+        {"messages": [ASKED, ANSWERED | {"reasoning_content": "hm"}]},
+        None,
+        [ASKED, ANSWERED | {"reasoning_content": "hm"}],
+    ),
+    "reasoning by other names": (
+        {"messages": [ASKED, ANSWERED | {"thinking": "hm"}, ASKED, ANSWERED | {"reasoning": "so"}]},
+        None,
+        [ASKED, ANSWERED | {"thinking": "hm"}, ASKED, ANSWERED | {"reasoning": "so"}],
+    ),
+    "what nobody knows": (
+        {"messages": [ASKED | {"mood": {"glad": 0.5}, "role_": None}, ANSWERED | {"weight": 0}]},
+        None,
+        [ASKED | {"mood": {"glad": 0.5}}, ANSWERED | {"weight": 0}],
+    ),
+    "parts": (
+        {"messages": [say("user", [{"type": "text", "text": "q"}]), ANSWERED]},
+        None,
+        [ASKED, ANSWERED],
+    ),
+    "several parts": (
+        {"messages": [
+            say("user", [{"type": "text", "text": "one"}, {"text": "two"}, "three"]),
+            ANSWERED,
+        ]},
+        None,
+        [say("user", "one\ntwo\nthree"), ANSWERED],
+    ),
+    "roles of other makers, in any case": (
+        {"messages": [
+            say(role, "x")
+            for role in ("System", "DEVELOPER", "Human", " prompter", "GPT", "Observation", "Model")
+        ]},
+        None,
+        [
+            say(role, "x")
+            for role in ("system", "developer", "user", "user", "assistant", "tool", "assistant")
+        ],
+    ),
+    "roles of one's own": (
+        {"messages": [say("Student", "q"), say("tutor", "a")]},
+        {"messages": "messages", "roles": {"student": "user", "TUTOR": "assistant"}},
+        [ASKED, ANSWERED],
+    ),
+    "a system message beside": (
+        {"system": "be kind", "messages": [ASKED, ANSWERED]},
+        None,
+        [say("system", "be kind"), ASKED, ANSWERED],
+    ),
+    "a blank system message": (
+        {"system": " ", "messages": [ASKED, ANSWERED]}, None, [ASKED, ANSWERED],
+    ),
+    "two system messages": (
+        {"system": "be kind", "conversations": [say("system", "be brief"), ASKED, ANSWERED]},
+        None,
+        [say("system", "be kind\n\nbe brief"), ASKED, ANSWERED],
+    ),
+    "system and history of Alpaca": (
+        {"instruction": "q", "input": "", "output": "a", "system": "s", "history": [["x", "y"]]},
+        None,
+        [say("system", "s"), say("user", "x"), say("assistant", "y"), ASKED, ANSWERED],
+    ),
+    "a history of turns": (
+        {"prompt": "q", "response": "a", "history": [say("human", "x"), say("bot", "y")]},
+        None,
+        [say("user", "x"), say("assistant", "y"), ASKED, ANSWERED],
+    ),
+    "a prompt and its completion as turns": (
+        {"prompt": [say("system", "s"), ASKED], "completion": [ANSWERED]},
+        None,
+        [say("system", "s"), ASKED, ANSWERED],
+    ),
+    "several turns of one role, and one in the middle of the system": (
+        {"messages": [ASKED, ASKED, say("system", "s"), ANSWERED, ANSWERED, ASKED]},
+        None,
+        [ASKED, ASKED, say("system", "s"), ANSWERED, ANSWERED, ASKED],
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture
+def written(cook: Cook, tmp_path: Path) -> Callable[..., Any]:
+    """Runs rows through a recipe that writes conversations as JSON lines."""
+
+    def run(*rows: Row, format: Any = None, max_failed: float = 0.1, **recipe: Any) -> Any:
+        (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        source = {"path": "a.jsonl", "max_failed": max_failed}
+        output = {"format": "jsonl", "schema": "messages"} | recipe.pop("output", {})
+        sources = {"s": source | ({"format": format} if format else {})}
+        result = cook(sources, output=output, **recipe)
+        lines = (result.report.folder / "data").glob("*.jsonl")
+        return result, [json.loads(line) for f in lines for line in f.read_text().splitlines()]
+
+    return run
+
+
+@pytest.mark.parametrize(("row", "format", "turns"), TURNS.values(), ids=TURNS)
+def test_turns_keep_what_they_carry(
+    written: Callable[..., Any], row: Row, format: Any, turns: list[Row]
+) -> None:
+    _, rows = written(row, format=format)
+    assert [row["messages"] for row in rows] == [turns]
+
+
+REFUSED: dict[str, tuple[Any, str, str]] = {
+    "an unknown role": ([say("hummany", "q")], "unknown_role", "did you mean human"),
+    "no role": ([{"content": "q"}], "missing_field", "no field 'role'"),
+    "a role that is a number": ([say(1, "q")], "schema_mismatch", "the role 1 is not a name"),  # type: ignore[arg-type]
+    "nothing said": ([say("user", None)], "missing_field", "a turn of user has no content"),
+    "an image": (
+        [say("user", [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": "u"}])],
+        "unsupported_content",
+        "'image_url': only text is supported",
+    ),
+    "sound": ([say("user", [{"audio": "u"}])], "unsupported_content", "'audio': only text"),
+    "arguments that are no JSON": (
+        calling(tool_calls=[{"function": {"name": "f", "arguments": "{city: 1"}}]),
+        "bad_tool_call",
+        "what f is called with is not JSON",
+    ),
+    "arguments that are no object": (
+        calling(tool_calls=[{"function": {"name": "f", "arguments": [1]}}]),
+        "bad_tool_call",
+        "the arguments of 'f' are not an object",
+    ),
+    "a call of nothing": (calling(tool_calls=[{"id": "1"}]), "bad_tool_call", "names no function"),
+    "no turns": ([], "schema_mismatch", "not a list of turns"),
+}
+
+
+@pytest.mark.parametrize(("turns", "reason", "detail"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_kept_is_named(
+    written: Callable[..., Any], turns: list[Row], reason: str, detail: str
+) -> None:
+    good = {"messages": [ASKED, ANSWERED]}
+    result, rows = written(good, {"messages": turns}, max_failed=0.5)
+    assert len(rows) == 1
+    assert dict(result.report.ledger["sources.s"].failed) == {reason: 1}
+    assert result.rejects["line"].to_list() == [2]
+    assert detail in result.rejects["detail"][0]
+
+
+def test_pictures_beside_turns_are_named(written: Callable[..., Any]) -> None:
+    rows = [
+        {"conversations": [say("user", "<image>\nWhat is it?"), ANSWERED], "image": "a.png"},
+        {"conversations": [say("user", "What is <image> in HTML?"), ANSWERED], "image": None},
+    ]
+    result, kept = written(*rows, max_failed=0.5)
+    assert len(kept) == 1
+    assert dict(result.report.ledger["sources.s"].failed) == {"unsupported_content": 1}
+
+
+class TestBeside:
+    @pytest.mark.parametrize(
+        "beside",
+        [
+            {"tools": [TOOL]},
+            {"tools": json.dumps([TOOL])},
+            {"tools": [json.dumps(TOOL)]},
+            {"tools": [TOOL["function"]]},
+            {"functions": [TOOL["function"]]},
+        ],
+    )
+    def test_tools(self, written: Callable[..., Any], beside: Row) -> None:
+        _, rows = written({"messages": USED, **beside}, {"messages": USED, "tools": []})
+        assert [row["tools"] for row in rows] == [[TOOL], None]
+
+    def test_tools_by_another_name(self, written: Callable[..., Any]) -> None:
+        format = {"messages": "messages", "tools": "toolbox"}
+        row = {"messages": USED, "toolbox": [TOOL], "tools": "mine"}
+        _, rows = written(row, format=format, output={"columns": ["original_tools"]})
+        assert rows[0]["tools"] == [TOOL]
+        assert rows[0]["original_tools"] == "mine"
+
+    def test_tools_that_are_none(self, written: Callable[..., Any]) -> None:
+        rows = [{"messages": USED, "tools": "hammer"}, {"messages": USED}]
+        result, kept = written(*rows, max_failed=0.5)
+        assert "write tools: null" in result.rejects["detail"][0]
+        assert "tools" not in kept[0]
+        format = {"messages": "messages", "tools": None}
+        _, kept = written(*rows, format=format, output={"columns": ["original_tools"]})
+        assert [row["original_tools"] for row in kept] == ["hammer", None]
+
+    def test_arguments_of_the_template(self, written: Callable[..., Any]) -> None:
+        thinking = {"chat_template_kwargs": {"enable_thinking": False}}
+        _, rows = written({"messages": USED, **thinking}, {"messages": USED})
+        assert [row["chat_template_kwargs"] for row in rows] == [{"enable_thinking": False}, {}]
+
+    def test_a_source_of_texts_has_tools_of_its_own(self, cook: Cook, tmp_path: Path) -> None:
+        (tmp_path / "a.jsonl").write_text('{"text": "how to build", "tools": ["saw"]}')
+        result = cook("a.jsonl", output={"columns": ["original_tools"]})
+        assert result.rows["original_tools"].to_list() == ['["saw"]']
+
+
+class TestSimpleCorpora:
+    @pytest.mark.parametrize("schema", ["messages", "prompt_completion"])
+    def test_nothing_is_added_to_turns(self, cook: Cook, tmp_path: Path, schema: str) -> None:
+        (tmp_path / "a.jsonl").write_text(json.dumps({"messages": [ASKED, ANSWERED], "tools": []}))
+        rows = cook("a.jsonl", output={"schema": schema}).rows
+        expected = {
+            "messages": {"messages": [ASKED, ANSWERED]},
+            "prompt_completion": {"prompt": [ASKED], "completion": [ANSWERED]},
+        }
+        (row,) = rows.drop("id", "source").to_dicts()
+        assert row == expected[schema]
+
+
+class TestReading:
+    def test_a_reading_holds_all_that_is_said(self, cook: Cook, tmp_path: Path) -> None:
+        turns = [ASKED, CALLED | {"reasoning_content": "let me\nlook"}, TOLD, ANSWERED]
+        (tmp_path / "a.jsonl").write_text(json.dumps({"messages": turns}))
+        (text,) = cook("a.jsonl", output={"schema": "text"}).rows["text"]
+        assert text == 'q\n\nlet me\nlook\n\nweather {"city": "Köln", "n": 2}\n\nrain\n\na'
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"city": "Bonn", "n": 2},
+            {"city": "Köln", "n": "2"},
+            {"city": "Köln", "n": 2, "m": None},
+            {},
+        ],
+    )
+    def test_rows_that_differ_in_a_call_alone_read_differently(
+        self, cook: Cook, tmp_path: Path, other: Row
+    ) -> None:
+        second = {"type": "function", "function": {"name": "weather", "arguments": other}}
+        rows = [{"messages": calling(tool_calls=[call])} for call in (CALL, second)]
+        (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        assert cook("a.jsonl", output={"schema": "text"}).rows["text"].n_unique() == 2
