@@ -17,7 +17,8 @@ from typing import ClassVar
 
 import polars as pl
 
-from datachef.core.chat import MESSAGES, with_reading
+from datachef.core.chat import stored, turns, with_reading
+from datachef.core.conversation import PROSE, Turn
 from datachef.core.corpus import Context, CorpusOperator, MixOperator, Size
 from datachef.core.filter import Filter
 from datachef.core.operator import Operator
@@ -25,7 +26,7 @@ from datachef.core.run.chain import Chain, Step
 from datachef.core.run.ledger import Entry
 from datachef.core.run.tokens import TokenCounter
 from datachef.core.signals import measure
-from datachef.core.transform import Transform
+from datachef.core.transform import TextTransform, Transform
 
 ODD_TEXTS = (
     "",
@@ -46,6 +47,33 @@ ODD_TEXTS = (
     "\u2028line separator\u2029paragraph separator\x85next line",
     "Ünïcödé wörds ænd ﬁgures ½ Ⅷ ①",
 )
+
+
+def _conversation(index: int, text: str) -> list[Turn]:
+    """A question and its answer; every second time with a tool call, its result and reasoning."""
+    question = {"role": "user", "content": "hello"}
+    answer = {"role": "assistant", "content": text}
+    if index % 2:
+        return [question, answer]
+    function = {"name": "look_up", "arguments": {"query": text, "limit": 3, "strict": None}}
+    call = {"type": "function", "id": f"call{index}", "function": function}
+    return [
+        question,
+        {"role": "assistant", "content": None, "reasoning_content": text, "tool_calls": [call]},
+        {"role": "tool", "content": text, "name": "look_up", "tool_call_id": f"call{index}"},
+        answer | {"weight": 1},
+    ]
+
+
+def _shape(messages: list[Turn]) -> list[Turn]:
+    """The turns without their prose: every text that an operator may rewrite is a mark."""
+    shape = turns(messages)
+    for turn in shape:
+        for key in {"content", *PROSE} & turn.keys():
+            turn[key] = None if turn[key] is None else ""
+        for call in turn.get("tool_calls", ()):
+            call["function"]["arguments"] |= {"query": ""}
+    return shape
 
 
 class _NoMemory:
@@ -69,12 +97,10 @@ class OperatorContract:
         ids = [f"{name}/file:{index}" for index, name in enumerate(names)]
         frame = pl.DataFrame({"id": ids, "source": names, "text": texts})
         chats = [
-            [{"role": "user", "content": "hello"}, {"role": "assistant", "content": text}]
-            if index % 5 == 0
-            else None
+            _conversation(index, text) if index % 5 == 0 else None
             for index, text in enumerate(texts)
         ]
-        return with_reading(frame.with_columns(pl.Series("messages", chats, dtype=MESSAGES)))
+        return with_reading(frame.with_columns(stored(chats)))
 
     def test_is_described(self) -> None:
         kind = type(self.operator)
@@ -136,6 +162,17 @@ class OperatorContract:
         assert not entry.failed, f"rows broke the operator: {dict(entry.failed)}"
         unknown = set(entry.dropped) - set(self.operator.reasons())
         assert not unknown, f"reasons() does not name {unknown}"
+
+    def test_turns_keep_what_they_carry(self) -> None:
+        """Who rewrites text leaves alone who speaks, what is called and whatever else is there."""
+        if not isinstance(self.operator, TextTransform):
+            return
+        batch = self.batch()
+        rows, _ = self.outcome([batch])
+        before = dict(batch.select("id", "messages").iter_rows())
+        for row_id, messages in rows.select("id", "messages").iter_rows():
+            if row_id in before and messages is not None:
+                assert _shape(messages) == _shape(before[row_id]), f"other turns in {row_id}"
 
     def test_thresholds_do_not_touch_signals(self) -> None:
         """What signals read is no `threshold()`: signals from the cache would be stale."""

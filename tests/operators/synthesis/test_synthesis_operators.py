@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from datachef.core.chat import MESSAGES
+from datachef.core.chat import MESSAGES, turns
 from datachef.core.corpus import Context
 from datachef.core.services import Services
 from datachef.operators.synthesis.generate_question_answer_pairs import GenerateQuestionAnswerPairs
@@ -35,7 +35,7 @@ def test_pairs_become_conversations(llm_server, services):
     assert outcome.rows["id"].to_list() == ["r0.0", "r0.1", "r1.0", "r1.1"]
     assert outcome.rows["text"].to_list() == ["x1\n\nAx1", "x2\n\nAx2", "y1\n\nAy1", "y2\n\nAy2"]
     assert outcome.rows.schema["messages"] == MESSAGES
-    assert outcome.rows["messages"][0].to_list() == [
+    assert turns(outcome.rows["messages"][0]) == [
         {"role": "user", "content": "x1"},
         {"role": "assistant", "content": "Ax1"},
     ]

@@ -31,7 +31,7 @@ def dataset(tmp_path: Path) -> Path:
             {
                 "messages": [
                     {"role": "user", "content": f"question {part}.{n}"},
-                    {"role": "assistant", "content": "answer " * n},
+                    {"role": "assistant", "content": "answer " * (n + 1)},
                 ],
                 "meta": {"n": n, "tags": ["a"]},
             }
