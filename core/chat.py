@@ -50,11 +50,7 @@ def reading(turn: Mapping[str, Any]) -> str:
 
 
 def with_reading(batch: pl.DataFrame) -> pl.DataFrame:
-    """Derives `text` again wherever a row has `messages`.
-
-    Messages that an operator made of other fields, such as `tool_calls` in a struct, are stored as
-    all are.
-    """
+    """Derives `text` again wherever a row has `messages`."""
     if "messages" not in batch.columns:
         return batch
     messages = conformed(batch["messages"])
@@ -73,6 +69,13 @@ def as_text(messages: pl.Series, separator: str = SEPARATOR) -> pl.Series:
     rows = zip(messages, read, rich, strict=True)
     told = [separator.join(map(reading, turns(row))) if more else text for row, text, more in rows]
     return pl.Series(messages.name, told, dtype=pl.String)
+
+
+def with_stored_turns(batch: pl.DataFrame) -> pl.DataFrame:
+    """The batch of an operator that may have made turns as structs of whatever fields."""
+    if "messages" not in batch.columns or batch.schema["messages"] == MESSAGES:
+        return batch
+    return batch.with_columns(conformed(batch["messages"]))
 
 
 def conformed(messages: pl.Series) -> pl.Series:

@@ -229,7 +229,7 @@ class Synthesis(CorpusOperator):
         """One row per dictionary, with the other columns of the row that it was made from."""
         import polars as pl
 
-        from datachef.core.chat import MESSAGES, with_reading
+        from datachef.core.chat import TEMPLATE_COLUMNS, stored, with_reading
 
         new = [(index, columns) for index, several in enumerate(made) for columns in several]
         for _, columns in new:
@@ -244,7 +244,11 @@ class Synthesis(CorpusOperator):
         )
         messages = [columns.get("messages") for _, columns in new]
         if "messages" in rows.columns or "messages" in self.writes():
-            result = result.with_columns(pl.Series("messages", messages, MESSAGES))
+            # What templates read beside the turns of the old row says nothing of the new.
+            beside = [name for name in TEMPLATE_COLUMNS if name in result.columns]
+            result = result.with_columns(
+                stored(messages), *(pl.lit(None, pl.String).alias(name) for name in beside)
+            )
         elif any(messages):
             raise PluginError(
                 f"{self.op} made messages that it did not announce",

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 import polars as pl
 
 from datachef.core.accounting import outcome_of
+from datachef.core.chat import with_stored_turns
 from datachef.core.containment import ENDINGS
 from datachef.core.corpus import CorpusOperator
 from datachef.core.errors import DatachefError, PluginError
@@ -107,7 +108,7 @@ class Chain:
             self._reject(step, "dropped", outcome.dropped)
             self._reject(step, "failed", outcome.failed)
             self.ledger[step.path].created += outcome.created
-            parts.append(outcome.rows)
+            parts.append(with_stored_turns(outcome.rows))
         self._reject(step, "failed", broken)
         rows = pl.concat(parts, how="diagonal_relaxed") if len(parts) > 1 else parts[0]
         self._passed(step, batch.height, rows.height, started)

@@ -347,3 +347,98 @@ class TestReading:
         rows = [{"messages": calling(tool_calls=[call])} for call in (CALL, second)]
         (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
         assert cook("a.jsonl", output={"schema": "text"}).rows["text"].n_unique() == 2
+
+
+PLUGIN = '''
+from typing import Literal
+import polars as pl
+from datachef.core import Transform, hookimpl
+
+class Answer(Transform):
+    """Makes turns as structs, with more than role and content and without."""
+    op: Literal["answer"] = "answer"
+
+    def writes(self):
+        return {"messages"}
+
+    def transform(self, batch):
+        chats = [
+            [{"role": "user", "content": text}, {"role": "assistant", "content": "a"} | more]
+            for text, more in zip(batch["text"], [{"thinking": "hm", "weight": 2}, {}] * 9)
+        ]
+        return batch.with_columns(pl.Series("messages", chats[: batch.height]))
+
+@hookimpl
+def datachef_operators():
+    return [Answer]
+'''
+
+
+def test_turns_that_an_operator_made_as_structs(cook: Cook, tmp_path: Path) -> None:
+    (tmp_path / "answer.py").write_text(PLUGIN)
+    (tmp_path / "a.jsonl").write_text('{"text": "one"}\n{"text": "two"}')
+    output = {"schema": "messages", "format": "jsonl"}
+    result = cook(
+        "a.jsonl", plugins=[tmp_path / "answer.py"], steps=[{"op": "answer"}], output=output
+    )
+    (file,) = (result.report.folder / "data").iterdir()
+    rows = [json.loads(line)["messages"] for line in file.read_text().splitlines()]
+    assert rows == [
+        [say("user", "one"), ANSWERED | {"thinking": "hm", "weight": 2}],
+        [say("user", "two"), ANSWERED],
+    ]
+
+
+class TestTransforms:
+    """With the operators that come along."""
+
+    TURNS = (
+        say("user", "mail jo@example.org"),
+        say(
+            "assistant",
+            None,
+            reasoning_content="jo@example.org is an address",
+            tool_calls=[
+                {
+                    "type": "function",
+                    "id": "c1",
+                    "function": {
+                        "name": "send",
+                        "arguments": {"to": ["jo@example.org"], "n": 1, "cc": None},
+                    },
+                }
+            ],
+        ),
+        say("tool", "sent to jo@example.org", tool_call_id="c1"),
+        say("assistant", "Done.", weight=1),
+    )
+
+    def run(self, cook: Cook, tmp_path: Path, monkeypatch: Any, op: Row) -> list[Row]:
+        monkeypatch.setenv("DATACHEF_PLUGINS", "engines,sources,transforms")
+        row = {"messages": self.TURNS, "tools": [TOOL]}
+        (tmp_path / "a.jsonl").write_text(json.dumps(row))
+        result = cook("a.jsonl", steps=[op], output={"schema": "messages", "format": "jsonl"})
+        (file,) = (result.report.folder / "data").iterdir()
+        (written,) = map(json.loads, file.read_text().splitlines())
+        assert written["tools"] == [TOOL]
+        turns: list[Row] = written["messages"]
+        return turns
+
+    def test_redaction_reaches_all_that_is_said(
+        self, cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        turns = self.run(cook, tmp_path, monkeypatch, {"op": "redact_personal_data"})
+        text = json.dumps(turns)
+        assert "jo@example.org" not in text
+        marked = json.dumps(self.TURNS)
+        hidden = turns[0]["content"].removeprefix("mail ")
+        assert text == marked.replace("jo@example.org", hidden)
+
+    def test_cleaning_lines_leaves_calls_alone(
+        self, cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        turns = self.run(cook, tmp_path, monkeypatch, {"op": "clean_c4_lines"})
+        assert turns[1]["tool_calls"] == self.TURNS[1]["tool_calls"]
+        assert [turn["role"] for turn in turns] == [turn["role"] for turn in self.TURNS]
+        assert turns[1]["content"] is None
+        assert turns[3]["weight"] == 1
