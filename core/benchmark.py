@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import orjson
-import polars as pl
-import zstandard
-
 from datachef.core.errors import DatachefError, RowError
+from datachef.core.files.readers import read_file
 from datachef.core.formats import fill
+from datachef.core.paths import not_expanded
+from datachef.core.source import SourceError
 from datachef.core.task import BenchmarkFile, Examples
 
 
@@ -38,7 +35,7 @@ def read_benchmark(benchmark: BenchmarkFile | Examples) -> list[BenchmarkItem]:
     """
     choices = benchmark.choices if isinstance(benchmark, BenchmarkFile) else None
     items = []
-    for number, row in enumerate(_read_rows(Path(benchmark.path)), start=1):
+    for number, row in enumerate(_read_rows(benchmark), start=1):
         try:
             prompt = _text(row, benchmark.prompt)
         except RowError:
@@ -69,20 +66,20 @@ def _options(value: Any) -> tuple[str, ...]:
     return tuple(str(o.get("text", o)) if isinstance(o, Mapping) else str(o) for o in value)
 
 
-def _read_rows(path: Path) -> list[dict[str, Any]]:
+def _read_rows(benchmark: BenchmarkFile | Examples) -> Iterator[Mapping[str, Any]]:
+    path = benchmark.path
     try:
-        if path.suffix == ".parquet":
-            return pl.read_parquet(path).to_dicts()
-        if path.suffix == ".csv":
-            return pl.read_csv(path, infer_schema=False).to_dicts()
-        raw = path.read_bytes()
-        if path.suffix == ".gz":
-            raw = gzip.decompress(raw)
-        elif path.suffix == ".zst":
-            raw = zstandard.ZstdDecompressor().stream_reader(raw).read()
-        return [orjson.loads(line) for line in raw.splitlines() if line.strip()]
-    except (OSError, EOFError, ValueError, pl.exceptions.PolarsError, zstandard.ZstdError) as error:
+        for raw in read_file(path, benchmark.encoding, benchmark.csv):
+            if raw.data is not None:
+                yield raw.data
+            elif raw.reason:
+                line = f" line {raw.line}" if raw.line else ""
+                raise DatachefError(
+                    f"{path}{line}: {raw.detail or raw.reason}",
+                    hint="a benchmark is read whole or not at all: mend the row or leave it out",
+                )
+    except SourceError as error:
         raise DatachefError(
-            f"cannot read the benchmark {path}: {error}",
-            hint="a benchmark is a jsonl, jsonl.gz, jsonl.zst, Parquet or CSV file",
+            f"cannot read the benchmark {path}: {error}{not_expanded(path)}",
+            hint=error.hint or "a benchmark is a JSON, Parquet, CSV or text file, .gz or .zst too",
         ) from error

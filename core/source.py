@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from datachef.core.formats import Format
 from datachef.core.operator import Operator
+
+# The reason of rows that are known to have been in the part of a file that cannot be read.
+LOST = "broken_file"
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,9 @@ class Source(BaseModel):
     max_failed: float = Field(
         0.1, ge=0, le=1, description="Share of rows that may fail before the run does."
     )
+    max_failed_files: int = Field(
+        0, ge=0, description="Files that may turn out damaged or unreadable before the run fails."
+    )
     steps: tuple[Operator, ...] = ()
 
     def located(self, folder: Path) -> Self:
@@ -84,8 +90,15 @@ class Source(BaseModel):
         raise NotImplementedError
 
     def read(self, unit: Unit) -> Iterator[RawRow]:
-        """The rows of one unit, in order, bad ones included."""
+        """The rows of one unit, in order, bad ones included.
+
+        Raises `BrokenFileError` after the last row that can be read, where that is not the end.
+        """
         raise NotImplementedError
+
+    def advice(self, columns: Iterable[str]) -> str:
+        """What may be wrong with how rows are read, given their columns; nothing by default."""
+        return ""
 
     def provenance(self) -> Mapping[str, Any]:
         """What the manifest says of this source besides its units (a revision, a URL)."""
@@ -99,3 +112,37 @@ class SourceError(Exception):
         super().__init__(message)
         self.code = code
         self.hint = hint
+
+
+class BrokenFileError(SourceError):
+    """A file that cannot be read to its end: cut off, damaged, gone, or not what its name says.
+
+    `bytes_read` of the file had been read by then. `passing` says that another try may succeed, so
+    that the result is not kept as done.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        bytes_read: int = 0,
+        passing: bool = False,
+        code: str = LOST,
+    ) -> None:
+        super().__init__(code, message, hint)
+        self.bytes_read = bytes_read
+        self.passing = passing
+
+
+def first_rows(source: Source, unit: Unit) -> Iterator[RawRow]:
+    """The rows of a unit, to look at some; ends where its file breaks off, if the source allows it.
+
+    Raises `SourceError` where a run would fail of it.
+    """
+    try:
+        yield from source.read(unit)
+    except BrokenFileError as error:
+        if source.max_failed_files == 0:
+            hint = error.hint or "replace it; to do without the rest of it: max_failed_files: 1"
+            raise SourceError(error.code, f"{unit.name}: {error}", hint) from error

@@ -13,7 +13,7 @@ from datachef.core.formats import Format, recognise
 from datachef.core.problems import did_you_mean
 from datachef.core.run.intake import column_kinds, sample, stored_name
 from datachef.core.run.tokens import BYTES_PER_TOKEN
-from datachef.core.source import Source, SourceError, Unit
+from datachef.core.source import Source, SourceError, Unit, first_rows
 
 # Text rarely compresses better than this, so that a budget beyond it is surely impossible.
 MOST_COMPRESSION = 100
@@ -76,9 +76,7 @@ def survey(source: Source) -> Survey:
     units = _units(source)
     rows = sample(source, units)
     if not rows:
-        raise SourceError(
-            "no_rows", "not one readable row at its beginning", "is the file format right?"
-        )
+        raise SourceError("no_rows", _no_row(source, units), "is the file format right?")
     counts = Counter(name for row in rows for name in row)
     names = set(counts)
     row_format = source.format or recognise(n for n in names if counts[n] > len(rows) / 2)
@@ -86,7 +84,8 @@ def survey(source: Source) -> Survey:
         raise SourceError(
             "unclear_format",
             f"no usual format fits the fields {', '.join(sorted(names)[:12])}",
-            "say which hold the content, for example format: {text: FIELD} or "
+            source.advice(names)
+            or "say which hold the content, for example format: {text: FIELD} or "
             "format: {prompt: FIELD, completion: FIELD}",
         )
     fits = 0
@@ -98,11 +97,23 @@ def survey(source: Source) -> Survey:
             trouble = str(error)
     if not fits:
         missing = row_format.fields() - names
-        hint = did_you_mean(min(missing), names) if missing else "look at the first rows"
+        hint = source.advice(names)
+        if not hint:
+            hint = did_you_mean(min(missing), names) if missing else "look at the first rows"
         raise SourceError(
             "format_mismatch", f"the format fits none of the first rows: {trouble}", hint
         )
     return Survey(source, units, row_format, column_kinds(rows, row_format.uses()))
+
+
+def _no_row(source: Source, units: Sequence[Unit]) -> str:
+    """That there is none, with what is wrong with the first."""
+    message = "not one readable row at its beginning"
+    for unit in units[:1]:
+        first = next((raw for raw in first_rows(source, unit) if raw.reason), None)
+        if first is not None:
+            message += f"; {unit.name} line {first.line}: {first.detail or first.reason}"
+    return message
 
 
 def _units(source: Source) -> Sequence[Unit]:

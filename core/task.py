@@ -7,6 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from datachef.core.files.delimited import CsvOptions
+from datachef.core.files.text import Encoding
+
 # How an answer is scored by each metric, in words for models that write or judge training data.
 SCORED_BY = {
     "number_match": "the last number in the answer must be the right one",
@@ -24,10 +27,17 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class BenchmarkFile(_Model):
-    """Test items in a local file (jsonl, jsonl.gz, jsonl.zst, Parquet or CSV)."""
+class _ItemFile(_Model):
+    """A local file of items: JSON, Parquet, CSV or TSV, packed or not."""
 
     path: str = Field(description="The file, relative to the task file.")
+    encoding: Encoding | None = None
+    csv: CsvOptions | None = Field(None, description="How a table in text is written.")
+
+
+class BenchmarkFile(_ItemFile):
+    """Test items in a local file (JSON, Parquet, CSV or TSV, packed or not)."""
+
     prompt: str = Field(
         "prompt", description='The field with the question, or fields composed: "{context} {ask}".'
     )
@@ -51,10 +61,9 @@ class LMEvalBenchmark(_Model):
     lm_eval: str
 
 
-class Examples(_Model):
+class Examples(_ItemFile):
     """A training split that the corpus should resemble; never the benchmark itself."""
 
-    path: str = Field(description="The file, relative to the task file.")
     prompt: str = Field("prompt", description="The field with the question, or fields composed.")
     answer: str = Field("answer", description="The field with the answer, or fields composed.")
 

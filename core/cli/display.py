@@ -52,6 +52,9 @@ def ledger_table(entries: list[Mapping[str, Any]]) -> Any:
         for kind, sign in (("dropped", "-"), ("failed", "!")):
             for reason, count in sorted(entry[kind].items(), key=lambda item: -item[1]):
                 table.add_row("", Text(f"  {kind}: {reason}", style="dim"), "", f"{sign}{count:,}")
+        for broken in entry.get("broken", ()):
+            read = f"{broken['bytes_read']:,} of {broken['size']:,} bytes read"
+            table.add_row("", Text(f"  broken: {broken['file']}, {read}", style="dim"))
         if entry["created"]:
             table.add_row("", Text("  created", style="dim"), "", f"+{entry['created']:,}")
     return table

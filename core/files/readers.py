@@ -2,198 +2,227 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from datachef.core.files.lines import MAX_ROW_BYTES, Line, lines
-from datachef.core.files.storage import BROKEN, is_url, opened
-from datachef.core.source import RawRow, SourceError, Unit, size_of
+from datachef.core.files.delimited import CsvOptions, rows_of_table
+from datachef.core.files.json_rows import is_lines, rows_of_json, rows_of_lines
+from datachef.core.files.storage import content_of, is_compressed, kind, opened
+from datachef.core.files.text import (
+    MAX_ROW_BYTES,
+    Text,
+    lines,
+    lines_between,
+    rest_of_line,
+    text_of,
+)
+from datachef.core.problems import did_you_mean
+from datachef.core.source import LOST, BrokenFileError, RawRow, SourceError, Unit, size_of
 
 if TYPE_CHECKING:
     import polars as pl
 
 Reader = Callable[[Unit], Iterator[RawRow]]
 
-_BOM = b"\xef\xbb\xbf"
 
+def _text_rows(read: Callable[[Text, Unit], Iterator[RawRow]]) -> Reader:
+    """A reader of whole text files, whatever their encoding and line ends."""
 
-def _bad(line: Line, number: int) -> RawRow:
-    return RawRow(line.offset, number, line.size, None, line.reason, line.detail)
+    def rows(unit: Unit) -> Iterator[RawRow]:
+        with opened(unit.place["path"], unit.size) as file:
+            yield from read(text_of(file, unit.place.get("encoding")), unit)
+
+    return rows
 
 
 def read_jsonl(unit: Unit) -> Iterator[RawRow]:
-    """One JSON object per line; blank lines are not rows."""
+    """One JSON object per line; a unit may be the lines that begin in a range of bytes."""
     start, stop = unit.place.get("start", 0), unit.place.get("stop")
-    with opened(unit.place["path"]) as stream:
-        for number, line in enumerate(lines(stream, start, stop), start=1):
-            if line.reason:
-                yield _bad(line, number)
-                continue
-            raw = line.raw.removeprefix(_BOM) if line.offset == 0 else line.raw
-            if not raw.strip():
-                yield RawRow(line.offset, number, line.size, None)
-                continue
-            try:
-                data = orjson.loads(raw)
-            except orjson.JSONDecodeError as error:
-                reason = "not_json" if _is_utf8(raw) else "not_utf8"
-                yield RawRow(line.offset, number, line.size, None, reason, str(error))
-                continue
-            if isinstance(data, dict):
-                yield RawRow(line.offset, number, line.size, data)
-            else:
-                kind = type(data).__name__
-                yield RawRow(
-                    line.offset, number, line.size, None, "not_an_object", f"a row is a {kind}"
-                )
+    if stop is None:
+        yield from _whole_jsonl(unit)
+        return
+    # a mark at the beginning of what is cut is UTF-8's, and no part of its first line
+    with opened(unit.place["path"]) as file:
+        stream, offset = file.stream(), start
+        if start:
+            stream.seek(start - 1)
+            offset += rest_of_line(stream) - 1
+        yield from rows_of_lines(lines_between(stream, offset, stop), "not_utf8")
 
 
-def read_csv(unit: Unit) -> Iterator[RawRow]:
-    """Comma- or tab-separated values under a header line."""
-    delimiter = "\t" if unit.place["kind"] == "tsv" else ","
-    broken: list[tuple[Line, int]] = []
-    csv.field_size_limit(MAX_ROW_BYTES)
-    with opened(unit.place["path"]) as stream:
-        rows = csv.reader(_decoded(stream, broken), delimiter=delimiter)
-        header: list[str] | None = None
-        position = 0
-        while True:
-            first = rows.line_num + 1
-            try:
-                row = next(rows, None)
-            except csv.Error as error:
-                yield RawRow(position, first, 0, None, "not_csv", str(error))
-                position += 1
-                continue
-            if row is None:
-                break
-            position += 1
-            if header is None:
-                header = _header(row)
-            elif row:
-                yield _csv_row(position, first, header, row)
-        for line, number in broken:
-            yield RawRow(-1 - number, number, line.size, None, line.reason, line.detail)
+_whole_jsonl = _text_rows(lambda text, _: rows_of_lines(lines(text), text.not_decodable))
+read_json = _text_rows(lambda text, _: rows_of_json(text))
+read_csv = _text_rows(
+    lambda text, unit: rows_of_table(text, unit.place.get("csv", {}), unit.place["kind"])
+)
 
 
-def _header(row: list[str]) -> list[str]:
-    names = [name.encode(errors="surrogateescape").decode(errors="replace") for name in row]
-    names[:1] = [name.removeprefix("\ufeff") for name in names[:1]]
-    names = [name or f"column_{number}" for number, name in enumerate(names, start=1)]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise SourceError(
-            "duplicate_column",
-            f"the header names the column {twice!r} twice",
-            "has the file no header? give it one",
-        )
-    return names
-
-
-def _decoded(stream: BinaryIO, broken: list[tuple[Line, int]]) -> Iterator[str]:
-    for number, line in enumerate(lines(stream), start=1):
-        if line.reason:
-            broken.append((line, number))
-            yield "\n"
-        else:
-            # a byte that is not UTF-8 becomes a lone surrogate, by which its row is known again
-            yield line.raw.decode("utf-8", "surrogateescape").replace("\0", "")
-
-
-def _csv_row(position: int, line: int, header: list[str], row: list[str]) -> RawRow:
-    size = sum(map(len, row))
-    if any(not cell.isascii() and not _is_clean(cell) for cell in row):
-        return RawRow(position, line, size, None, "not_utf8", "a byte that is not UTF-8")
-    if len(row) != len(header):
-        detail = f"{len(row)} values under {len(header)} columns"
-        return RawRow(position, line, size, None, "schema_mismatch", detail)
-    return RawRow(position, line, size, dict(zip(header, row, strict=True)))
-
-
-def read_text(unit: Unit) -> Iterator[RawRow]:
+def _rows_of_text(text: Text, unit: Unit) -> Iterator[RawRow]:
     """The whole file as one row, or each of its lines, with the text under `text`."""
-    with opened(unit.place["path"]) as stream:
-        if not unit.place["by_line"]:
-            yield _whole_file(stream, unit.size)
-            return
-        for number, line in enumerate(lines(stream), start=1):
-            if line.reason:
-                yield _bad(line, number)
-            elif line.raw.strip():
-                yield _text_row(line, number)
+    if not unit.place["by_line"]:
+        raw = text.stream.read(MAX_ROW_BYTES + 1)
+        if len(raw) > MAX_ROW_BYTES:
+            detail = f"a file of {unit.size:,} bytes"
+            yield RawRow(0, 1, unit.size, None, "row_too_large", detail)
+        else:
+            yield _text_row(0, 1, raw, text)
+        return
+    for number, line in enumerate(lines(text), start=1):
+        if line.reason:
+            yield RawRow(line.offset, number, line.size, None, line.reason, line.detail)
+        elif line.raw.isspace():
+            yield RawRow(line.offset, number, line.size, None)
+        else:
+            yield _text_row(line.offset, number, line.raw, text)
 
 
-def _whole_file(stream: BinaryIO, size: int) -> RawRow:
+def _text_row(offset: int, number: int, raw: bytes, text: Text) -> RawRow:
     try:
-        raw = stream.read(MAX_ROW_BYTES + 1)
-    except BROKEN as error:
-        return RawRow(0, 1, size, None, "broken_file", f"the file cannot be read: {error}")
-    if len(raw) > MAX_ROW_BYTES:
-        return RawRow(0, 1, size, None, "row_too_large", f"a file of {size:,} bytes")
-    return _text_row(Line(0, len(raw), raw), 1)
-
-
-def _text_row(line: Line, number: int) -> RawRow:
-    try:
-        text = line.raw.removeprefix(_BOM).decode()
+        content = raw.decode()
     except UnicodeDecodeError as error:
-        return RawRow(line.offset, number, line.size, None, "not_utf8", str(error))
-    return RawRow(line.offset, number, line.size, {"text": text.rstrip("\r\n")})
+        detail = f"{error}: name the file's encoding, as `encoding`"
+        return RawRow(offset, number, len(raw), None, text.not_decodable, detail)
+    content = content.removesuffix("\n").removesuffix("\r")
+    return RawRow(offset, number, len(raw), {"text": content})
+
+
+read_text = _text_rows(_rows_of_text)
 
 
 def read_parquet(unit: Unit) -> Iterator[RawRow]:
-    """Rows [start, stop) of a Parquet file; row groups outside are not read."""
+    """Rows [start, stop) of a Parquet file; row groups outside are not read.
+
+    Of a range that is damaged the rows before and after the damage are read, and the others fail.
+    """
     import polars as pl
 
-    start, stop = unit.place["start"], unit.place["stop"]
+    start, stop = unit.place.get("start", 0), unit.place.get("stop")
     try:
-        frame = scan_parquet(unit.place["path"]).slice(start, stop - start).collect()
-    except (pl.exceptions.PolarsError, *BROKEN) as error:
-        detail = f"the rows cannot be read: {str(error).splitlines()[0]}"
-        for number in range(stop - start):
-            yield RawRow(start + number, number + 1, 0, None, "broken_file", detail)
+        scan = scan_parquet(unit.place["path"])
+        stop = scan.select(pl.len()).collect().item() if stop is None else stop
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise BrokenFileError(_first_line(error), passing=_passing(error)) from error
+
+    def read(begin: int, end: int) -> pl.DataFrame:
+        frame = scan.slice(begin, end - begin).collect()
+        if frame.height < end - begin:
+            raise pl.exceptions.ComputeError(f"it holds {begin + frame.height:,} rows and had more")
+        return frame
+
+    rows = stop - start
+    try:
+        yield from _numbered(read(start, stop), start)
         return
-    for number, row in enumerate(frame.iter_rows(named=True)):
-        yield RawRow(start + number, number + 1, size_of(row), row)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        trouble = error
+    before = _most(lambda count: read(start, start + count), rows)
+    after = _most(lambda count: read(stop - count, stop), rows - before)
+    yield from _numbered(read(start, start + before), start)
+    for number in range(before, rows - after):
+        yield RawRow(start + number, number + 1, 0, None, LOST, _first_line(trouble))
+    yield from _numbered(read(stop - after, stop), start, rows - after)
+    raise BrokenFileError(
+        _first_line(trouble),
+        bytes_read=unit.size * (before + after) // max(rows, 1),
+        passing=_passing(trouble),
+    ) from trouble
+
+
+def _numbered(frame: pl.DataFrame, position: int, before: int = 0) -> Iterator[RawRow]:
+    for number, row in enumerate(frame.iter_rows(named=True), start=before):
+        yield RawRow(position + number, number + 1, size_of(row), row)
+
+
+def _most(read: Callable[[int], Any], limit: int) -> int:
+    """The largest number, up to a limit, of rows that can be read without an error."""
+    import polars as pl
+
+    low = 0
+    while low < limit:
+        middle = (low + limit + 1) // 2
+        try:
+            read(middle)
+            low = middle
+        except (pl.exceptions.PolarsError, OSError):
+            limit = middle - 1
+    return low
 
 
 def scan_parquet(path: str) -> pl.LazyFrame:
     """A Parquet file as a query; one behind a URL is fetched as a whole."""
     import polars as pl
 
-    if not is_url(path):
-        return pl.scan_parquet(path, glob=False)
-    with opened(path) as stream:
-        return pl.scan_parquet(io.BytesIO(stream.read()))
+    return pl.scan_parquet(content_of(path), glob=False)
 
 
-def _is_utf8(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+def _passing(error: Exception) -> bool:
+    return isinstance(error, OSError)
 
 
-def _is_clean(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 READERS: dict[str, Reader] = {
     "jsonl": read_jsonl,
     "ndjson": read_jsonl,
-    "json": read_jsonl,
+    "json": read_json,
     "csv": read_csv,
     "tsv": read_csv,
     "txt": read_text,
     "md": read_text,
     "parquet": read_parquet,
 }
+
+
+def form_of(path: str, csv: CsvOptions | None = None) -> str:
+    """The name of the reader for a file. Raises `SourceError` where there is none.
+
+    Where options for tables are given, text and files without a suffix of ours are tables too.
+    """
+    form = kind(path)
+    if csv is not None and (form not in READERS or READERS[form] is read_text):
+        return "csv"
+    if form not in READERS:
+        raise SourceError(
+            "unknown_file_format",
+            f"no reader for files that end in {form or 'no suffix'!r}",
+            did_you_mean(form, READERS),
+        )
+    return form
+
+
+def place_of(
+    path: str, form: str, encoding: str | None = None, csv: CsvOptions | None = None
+) -> dict[str, Any]:
+    """What a reader needs to know of a file, as plain data."""
+    place: dict[str, Any] = {"path": path, "kind": form}
+    if READERS[form] is read_csv:
+        options = csv or CsvOptions()
+        encoding = options.encoding or encoding
+        place["csv"] = options.model_dump(mode="json", exclude_defaults=True)
+    return place | ({"encoding": encoding} if encoding and form != "parquet" else {})
+
+
+def can_be_cut(place: Mapping[str, Any]) -> bool:
+    """Whether a file's lines can be read from any byte on: lines of JSON in UTF-8, not packed."""
+    path, form = place["path"], place["kind"]
+    if READERS[form] not in (read_jsonl, read_json) or is_compressed(path):
+        return False
+    with opened(path) as file:
+        text = text_of(file, place.get("encoding"))
+        by_line = READERS[form] is read_jsonl or is_lines(text.head)
+        return text.plain and text.newline == b"\n" and by_line
+
+
+def read_file(
+    path: str, encoding: str | None = None, csv: CsvOptions | None = None
+) -> Iterator[RawRow]:
+    """All rows of one local file, by its suffix; of plain text each line is one.
+
+    Raises `SourceError` for a format that has no reader, and `BrokenFileError` after the last row
+    that can be read, where that is not the end.
+    """
+    form = form_of(path, csv)
+    place = place_of(path, form, encoding, csv) | {"by_line": True}
+    return READERS[form](Unit(path, "", 0, place))

@@ -1,122 +1,43 @@
-"""Files by path or URL: finding them, telling one version from another, opening them."""
+"""Opening files by path or URL, unpacked, with what goes wrong while they are read."""
 
 from __future__ import annotations
 
-import glob
 import gzip
 import io
-import os
 import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import zstandard
 
-from datachef.core.source import SourceError
+from datachef.core.source import BrokenFileError
 
 COMPRESSED = (".gz", ".zst")
-# What a compressed file that is damaged raises; any other error is one of the disk or the network.
-BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
-
-
-@dataclass(frozen=True)
-class File:
-    """One file: its path or URL, a short name unique among its siblings, identity and size."""
-
-    path: str
-    name: str
-    identity: str
-    size: int
+# What a file that is cut off or damaged raises; any other error is one of the disk or the network.
+DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
+# The largest window that zstd can be told to use (`--long=31`); it is taken only where it is used.
+MAX_WINDOW = 2**31
 
 
 def is_url(path: str) -> bool:
     return "://" in path
 
 
-def find(patterns: Iterable[str]) -> list[File]:
-    """All files that the patterns match, sorted within each pattern, without repetition.
-
-    Raises `SourceError` for a pattern that matches no file.
-    """
-    found: dict[str, tuple[str, int]] = {}
-    for pattern in patterns:
-        matches = _remote(pattern) if is_url(pattern) else _local(pattern)
-        if not matches:
-            raise SourceError("no_file", f"no file matches {pattern!r}", _nearby(pattern))
-        for path, identity, size in matches:
-            found.setdefault(path, (identity, size))
-    names = _short_names(list(found))
-    return [File(path, names[path], identity, size) for path, (identity, size) in found.items()]
+def is_compressed(path: str) -> bool:
+    return own_part(path).lower().endswith(COMPRESSED)
 
 
-def _local(pattern: str) -> list[tuple[str, str, int]]:
-    plain = Path(pattern)
-    if plain.is_dir():
-        raise SourceError(
-            "is_folder",
-            f"{pattern!r} is a folder",
-            f"name its files, for example {pattern}/*.jsonl",
-        )
-    paths = [pattern] if plain.is_file() else glob.glob(pattern, recursive=True)  # noqa: PTH207
-    matches = []
-    for path in sorted(paths):
-        if Path(path).is_file():
-            status = os.stat(path)  # noqa: PTH116 - the paths are strings throughout
-            identity = f"{status.st_size}-{status.st_mtime_ns}"
-            # Not resolved: a link's own name has the suffix, what it points to need not.
-            matches.append((os.path.abspath(path), identity, status.st_size))  # noqa: PTH100
-    return matches
+def kind(path: str) -> str:
+    """The suffix that tells the format, without compression: `jsonl` for `a.jsonl.gz`."""
+    name = own_part(path).rsplit("/", 1)[-1].lower()
+    for suffix in COMPRESSED:
+        name = name.removesuffix(suffix)
+    return name.rsplit(".", 1)[-1] if "." in name else ""
 
 
-def _remote(pattern: str) -> list[tuple[str, str, int]]:
-    import fsspec
-
-    head, chained, outer = pattern.partition("::")
-    try:
-        filesystem, stripped = fsspec.core.url_to_fs(pattern)
-        magic = any(mark in stripped for mark in "*[")
-        paths = sorted(filesystem.glob(stripped)) if magic else [stripped]
-        matches = []
-        for path in paths:
-            info = filesystem.info(path)
-            if info.get("type") == "file":
-                url = str(filesystem.unstrip_protocol(path))
-                url = url + chained + outer if is_url(head) else head + chained + url
-                matches.append((url, str(filesystem.ukey(path)), int(info.get("size") or 0)))
-    except FileNotFoundError:
-        return []
-    except ImportError as error:
-        raise SourceError("missing_package", str(error), "install what it names") from error
-    except ValueError as error:
-        raise SourceError("bad_url", f"{pattern!r}: {error}") from error
-    except Exception as error:
-        raise SourceError("unreachable", f"{pattern!r}: {type(error).__name__}: {error}") from error
-    return matches
-
-
-def _nearby(pattern: str) -> str:
-    if is_url(pattern):
-        return "check the address and your access to it"
-    folder = Path(pattern.split("*", 1)[0])
-    while not folder.is_dir():
-        folder = folder.parent
-    names = sorted(entry.name for entry in folder.iterdir())[:5]
-    return f"{folder} holds {', '.join(names) or 'nothing'}"
-
-
-def _short_names(paths: Sequence[str]) -> dict[str, str]:
-    if len(paths) == 1:
-        return {paths[0]: _own(paths[0]).rsplit("/", 1)[-1]}
-    own = [_own(path) for path in paths]
-    if len(set(own)) < len(own):
-        own = list(paths)
-    common = os.path.commonprefix(own).rpartition("/")[0]  # noqa: RUF071 - cut at a slash
-    return {path: name[len(common) :].lstrip("/") for path, name in zip(paths, own, strict=True)}
-
-
-def _own(path: str) -> str:
+def own_part(path: str) -> str:
     """The part of a path or URL that ends in the file's name: no archive around it, no query."""
     if not is_url(path):
         return path
@@ -124,29 +45,65 @@ def _own(path: str) -> str:
     return (head if is_url(head) else outer).partition("?")[0]
 
 
-def opened(path: str) -> BinaryIO:
-    """The file as a stream of bytes, decompressed by its suffix; every call opens it anew."""
-    raw: Any = _Remote(path) if is_url(path) else open(path, "rb", 1 << 20)  # noqa: SIM115, PTH123
-    match Path(_own(path)).suffix.lower():
-        case ".gz":
-            unpacked: Any = _Gzip(raw)
-        case ".zst":
-            unpacked = _Zstd(raw)
-        case _:
-            return cast(BinaryIO, raw)
-    return cast(BinaryIO, io.BufferedReader(unpacked, 1 << 20))
+class OpenFile:
+    """A file that is read from its beginning: its content, and how far into it that is."""
+
+    def __init__(self, path: str) -> None:
+        self._packed: Any = _Remote(path) if is_url(path) else open(path, "rb", 1 << 20)  # noqa: SIM115, PTH123
+        try:
+            self.raw = self._unpacked(path)
+        except BaseException:
+            self.close()
+            raise
+
+    def _unpacked(self, path: str) -> Any:
+        if not is_compressed(path):
+            return self._packed
+        if not self._packed.peek(1):
+            raise EOFError("a compressed file is never empty, and this one holds no byte")
+        return (_Gzip if own_part(path).lower().endswith(".gz") else _Zstd)(self._packed)
+
+    @property
+    def bytes_read(self) -> int:
+        """How many bytes of the file, as it is stored, were taken; 0 where that is not known."""
+        try:
+            return int(self._packed.tell())
+        except (OSError, ValueError):
+            return 0
+
+    def stream(self) -> BinaryIO:
+        """The content, unpacked."""
+        if self.raw is self._packed:
+            return cast(BinaryIO, self._packed)
+        return cast(BinaryIO, io.BufferedReader(self.raw, 1 << 20))
+
+    def close(self) -> None:
+        self._packed.close()
 
 
-def is_compressed(path: str) -> bool:
-    return _own(path).lower().endswith(COMPRESSED)
+@contextmanager
+def opened(path: str, size: int = 0) -> Iterator[OpenFile]:
+    """The file, closed in the end. Whatever goes wrong while it is read is a `BrokenFileError`.
+
+    One that is read through and turns out shorter than `size` broke off as well.
+    """
+    file = None
+    try:
+        file = OpenFile(path)
+        yield file
+        if file.bytes_read < size and not file.raw.read(1):
+            raise EOFError(f"it ends there, and had {size:,} bytes")
+    except DAMAGED as error:
+        raise _broken(file, str(error), passing=False) from error
+    except OSError as error:
+        raise _broken(file, error.strerror or str(error), passing=True) from error
+    finally:
+        if file is not None:
+            file.close()
 
 
-def kind(path: str) -> str:
-    """The suffix that tells the format, without compression: `jsonl` for `a.jsonl.gz`."""
-    name = _own(path).rsplit("/", 1)[-1].lower()
-    for suffix in COMPRESSED:
-        name = name.removesuffix(suffix)
-    return name.rsplit(".", 1)[-1] if "." in name else ""
+def _broken(file: OpenFile | None, detail: str, *, passing: bool) -> BrokenFileError:
+    return BrokenFileError(detail, bytes_read=file.bytes_read if file else 0, passing=passing)
 
 
 class _Remote(io.BufferedReader):
@@ -160,20 +117,15 @@ class _Remote(io.BufferedReader):
 
 
 class _Gzip(gzip.GzipFile):
-    """A gzip stream that closes the file it reads, and gives all there is before a damage."""
+    """A gzip stream that gives all there is before a damage."""
 
-    def __init__(self, raw: BinaryIO) -> None:
-        super().__init__(fileobj=raw, mode="rb")
-        self._packed = raw
+    def __init__(self, packed: BinaryIO) -> None:
+        super().__init__(fileobj=packed, mode="rb")
 
     def readinto(self, buffer: Any) -> int:
         unpacked = self.read1(len(buffer))
         buffer[: len(unpacked)] = unpacked
         return len(unpacked)
-
-    def close(self) -> None:
-        super().close()
-        self._packed.close()
 
 
 class _Zstd(io.RawIOBase):
@@ -182,10 +134,10 @@ class _Zstd(io.RawIOBase):
     It is fed in pieces so small that what comes out of one stays small however it was compressed.
     """
 
-    def __init__(self, raw: BinaryIO) -> None:
-        self._raw = raw
+    def __init__(self, packed: BinaryIO) -> None:
+        self._packed = packed
         self._frame: Any = None
-        self._packed = b""
+        self._piece = b""
         self._unpacked = memoryview(b"")
 
     def readable(self) -> bool:
@@ -193,14 +145,16 @@ class _Zstd(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         while not self._unpacked:
-            packed = self._packed or self._raw.read(1024)
-            if not packed:
+            piece = self._piece or self._packed.read(1024)
+            if not piece:
                 if self._frame is not None:
                     raise EOFError("the compressed file breaks off")
                 return 0
-            self._frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
-            self._unpacked = memoryview(self._frame.decompress(packed))
-            self._packed = self._frame.unused_data
+            if self._frame is None:
+                whole = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
+                self._frame = whole.decompressobj()
+            self._unpacked = memoryview(self._frame.decompress(piece))
+            self._piece = self._frame.unused_data
             if self._frame.eof:
                 self._frame = None
         size = min(len(buffer), len(self._unpacked))
@@ -208,6 +162,10 @@ class _Zstd(io.RawIOBase):
         self._unpacked = self._unpacked[size:]
         return size
 
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
+
+def content_of(path: str) -> Path | io.BytesIO:
+    """What polars reads a binary file from: its path, or its bytes where it lies behind a URL."""
+    if not is_url(path):
+        return Path(path)
+    with opened(path) as file:
+        return io.BytesIO(file.stream().read())

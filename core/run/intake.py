@@ -15,7 +15,7 @@ import polars as pl
 from datachef.core.chat import TEMPLATE_COLUMNS, stored, with_reading
 from datachef.core.errors import RowError
 from datachef.core.formats import Format
-from datachef.core.source import RawRow, Source, Unit
+from datachef.core.source import RawRow, Source, Unit, first_rows
 
 RESERVED = ("id", "source", "text", "messages", "tokens", *TEMPLATE_COLUMNS)
 SAMPLE_ROWS = 200
@@ -51,7 +51,7 @@ def sample(source: Source, units: Sequence[Unit]) -> list[Mapping[str, Any]]:
     rows: list[Mapping[str, Any]] = []
     size = 0
     for unit in units:
-        for raw in islice(source.read(unit), SAMPLE_ROWS):
+        for raw in islice(first_rows(source, unit), SAMPLE_ROWS):
             if raw.data is not None:
                 rows.append(raw.data)
                 size += raw.size

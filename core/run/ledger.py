@@ -4,14 +4,38 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
 
+@dataclass(frozen=True)
+class BrokenFile:
+    """A file that could not be read to its end, and how much of it was: `bytes_read` of `size`.
+
+    `passing` says that another try may succeed.
+    """
+
+    file: str
+    size: int
+    bytes_read: int
+    rows_read: int
+    trouble: str
+    passing: bool = False
+
+    def __str__(self) -> str:
+        return (
+            f"{self.file}: {self.trouble} (after {self.bytes_read:,} of {self.size:,} bytes and "
+            f"{self.rows_read:,} rows)"
+        )
+
+
 @dataclass
 class Entry:
-    """What one step did with the rows that reached it; `tokens` counts what left it."""
+    """What one step did with the rows that reached it; `tokens` counts what left it.
+
+    `broken` are the files of a source that could not be read to their end, by their names.
+    """
 
     path: str
     op: str
@@ -22,12 +46,15 @@ class Entry:
     seconds: float = 0.0
     dropped: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
+    broken: dict[str, BrokenFile] = field(default_factory=dict)
 
     def add(self, other: Entry) -> None:
         for name in ("rows_in", "rows_out", "created", "tokens", "seconds"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.dropped.update(other.dropped)
         self.failed.update(other.failed)
+        for name, file in other.broken.items():
+            self.broken[name] = _together(self.broken.get(name), file)
 
     @property
     def missing(self) -> int:
@@ -46,6 +73,8 @@ class Entry:
             "created": self.created,
             "tokens": self.tokens,
         }
+        if self.broken:
+            data["broken"] = [asdict(file) for _, file in sorted(self.broken.items())]
         return data | ({"seconds": self.seconds} if timed else {})
 
     @classmethod
@@ -53,6 +82,8 @@ class Entry:
         fields = dict(data)
         fields["dropped"] = Counter(fields["dropped"])
         fields["failed"] = Counter(fields["failed"])
+        broken = (BrokenFile(**file) for file in fields.pop("broken", ()))
+        fields["broken"] = {file.file: file for file in broken}
         return cls(**fields)
 
 
@@ -104,6 +135,19 @@ class Ledger:
         if last != rows_written:
             found.append(f"{last} rows passed the last step, {rows_written} are in the files")
         return found
+
+
+def _together(known: BrokenFile | None, more: BrokenFile) -> BrokenFile:
+    """What two parts of a file add up to."""
+    if known is None:
+        return more
+    return replace(
+        known,
+        size=known.size + more.size,
+        bytes_read=known.bytes_read + more.bytes_read,
+        rows_read=known.rows_read + more.rows_read,
+        passing=known.passing or more.passing,
+    )
 
 
 def _chain(path: str) -> str:

@@ -17,13 +17,14 @@ from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.lock import locked
 from datachef.core.observer import RunObserver
-from datachef.core.run.ledger import Entry, Ledger
+from datachef.core.run.ledger import BrokenFile, Entry, Ledger
 from datachef.core.run.plan import Plan
 from datachef.core.run.publish import Corpus, refuse_foreign, verify
 from datachef.core.run.rejects import gather
 from datachef.core.run.report import Report
 from datachef.core.run.stage import DecisionTask, ShardTask, UnitTask
 from datachef.core.run.store import Store
+from datachef.core.source import LOST
 
 
 class Runner:
@@ -78,6 +79,7 @@ class Runner:
         """Does what is not done yet, and puts no corpus anywhere: its rows stay in the cache."""
         for number, wave in enumerate(self._plan.waves, start=1):
             self._perform(f"{number}/{len(self._plan.waves)}", wave.tasks)
+            self._bound_broken_files()
             self._perform("deciding", wave.decisions)
             self._bound_failures()
 
@@ -109,7 +111,40 @@ class Runner:
         for record in self._records.values():
             for data in record["ledger"]:
                 ledger.add(Entry.from_data(data))
+        self._complete_broken_files(ledger)
         return ledger
+
+    def _complete_broken_files(self, ledger: Ledger) -> None:
+        """Adds what was read of the other parts of files that broke in one part."""
+        for task in self._plan.waves[0].tasks:
+            source, record = task.stage.source, self._records.get(task.key)
+            if source is None or task.unit is None or record is None:
+                continue
+            entry = ledger[f"sources.{source.name}"]
+            own = next(Entry.from_data(e) for e in record["ledger"] if e["path"] == entry.path)
+            if task.unit.name in entry.broken and not own.broken:
+                size = task.unit.size
+                whole = BrokenFile(task.unit.name, size, size, own.rows_in, "")
+                entry.add(Entry(entry.path, entry.op, broken={task.unit.name: whole}))
+
+    def _bound_broken_files(self) -> None:
+        """Ends the run where more files could not be read to their end than a source allows."""
+        for task in self._plan.waves[0].tasks:
+            for data in self._records[task.key]["ledger"]:
+                if any(file.passing for file in Entry.from_data(data).broken.values()):
+                    self._store.forget(task.key)
+        ledger = self.ledger()
+        for name, source in self._loaded.sources.items():
+            broken = ledger[f"sources.{name}"].broken
+            if len(broken) > source.max_failed_files:
+                shown = [str(file) for _, file in sorted(broken.items())][:5]
+                more = f"; and {len(broken) - 5:,} more" if len(broken) > 5 else ""
+                files = "1 file" if len(broken) == 1 else f"{len(broken):,} files"
+                raise RunError(
+                    f"sources.{name}: {files} cannot be read to the end: {'; '.join(shown)}{more}",
+                    "replace what is damaged; to do without the rest of it, give the source "
+                    f"max_failed_files: {len(broken)}",
+                )
 
     def _bound_failures(self) -> None:
         """Ends the run where more rows failed at a step than the sources they came from allow."""
@@ -120,9 +155,10 @@ class Runner:
             names = [parts[1]] if parts[0] == "sources" else list(sources)
             rows = sum(ledger[f"sources.{name}"].rows_in for name in names)
             bound = max(sources[name].max_failed for name in names)
-            failed = entry.failed.total()
+            failed = entry.failed.total() - entry.failed[LOST]
             if failed > bound * rows:
-                reasons = ", ".join(f"{reason} {n:,}" for reason, n in entry.failed.most_common(5))
+                counts = [pair for pair in entry.failed.most_common(5) if pair[0] != LOST]
+                reasons = ", ".join(f"{reason} {n:,}" for reason, n in counts)
                 raise RunError(
                     f"{entry.path}: {failed:,} of {rows:,} rows failed ({reasons}), "
                     f"more than the {bound:.0%} that max_failed allows",

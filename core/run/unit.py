@@ -14,7 +14,7 @@ from datachef.core.errors import PluginError, RunError
 from datachef.core.run.chain import Chain, safely
 from datachef.core.run.conversations import described
 from datachef.core.run.intake import REJECT_CHARACTERS, REJECTS, Intake
-from datachef.core.run.ledger import Entry, Ledger
+from datachef.core.run.ledger import BrokenFile, Entry, Ledger
 from datachef.core.run.output import OUTPUT, finished_rows
 from datachef.core.run.signal_cache import SignalCache
 from datachef.core.run.stage import UnitTask
@@ -23,6 +23,7 @@ from datachef.core.run.summaries import summarized
 from datachef.core.run.text_memory import TextMemory
 from datachef.core.run.tokens import TokenCounter
 from datachef.core.run.workshop import BuiltStage
+from datachef.core.source import LOST, BrokenFileError, RawRow, Unit
 
 BATCH_BYTES = 8 * 2**20
 PART_BYTES = 32 * 2**20
@@ -53,6 +54,7 @@ class UnitRun:
         self._pending: list[pl.DataFrame] = []
         self._summaries: list[pl.DataFrame] = []
         self._extra: dict[str, Any] = {}
+        self._broken: BrokenFileError | None = None
         self._tokens = TokenCounter(task.stage.tokenizer)
 
     def run(self) -> dict[str, Any]:
@@ -93,7 +95,7 @@ class UnitRun:
         entry = self._ledger.entry(f"sources.{spec.name}", "read")
         seen = 0
         started = time.perf_counter()
-        for batch in intake.batches(self._stage.source.read(unit), batch_bytes):
+        for batch in intake.batches(self._until_broken(unit), batch_bytes):
             self._keep(intake.quarantine())
             entry.rows_out += batch.height
             entry.tokens += int(self._tokens.count(batch["text"]).sum())
@@ -104,7 +106,24 @@ class UnitRun:
             started = time.perf_counter()
         self._keep(intake.quarantine())
         entry.rows_in, entry.failed = intake.rows_in, intake.failed
+        if self._broken is not None:
+            entry.broken[unit.name] = BrokenFile(
+                unit.name,
+                unit.size,
+                self._broken.bytes_read,
+                intake.rows_in - intake.failed[LOST],
+                str(self._broken),
+                self._broken.passing,
+            )
         self._extra = {"lines": intake.lines, "ignored": dict(intake.ignored)}
+
+    def _until_broken(self, unit: Unit) -> Iterator[RawRow]:
+        """The rows of a unit, as far as its file can be read."""
+        assert self._stage.source is not None
+        try:
+            yield from self._stage.source.read(unit)
+        except BrokenFileError as error:
+            self._broken = error
 
     def _leave(self, rows: pl.DataFrame) -> None:
         if self._task.stage.output is not None:

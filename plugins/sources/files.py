@@ -1,18 +1,21 @@
-"""A source of files: JSON lines, Parquet, CSV or text, local or behind any fsspec URL."""
+"""A source of files: JSON, Parquet, tables in text, or text, local or behind any fsspec URL."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator
 
-from datachef.core.files.readers import READERS, scan_parquet
-from datachef.core.files.storage import File, find, is_compressed, is_url, kind
-from datachef.core.problems import did_you_mean
-from datachef.core.source import RawRow, Source, SourceError, Unit
+from datachef.core.files.delimited import DELIMITERS, CsvOptions
+from datachef.core.files.finding import File, find, identity_of
+from datachef.core.files.readers import READERS, can_be_cut, form_of, place_of, scan_parquet
+from datachef.core.files.storage import is_url
+from datachef.core.files.text import Encoding
+from datachef.core.paths import located
+from datachef.core.source import BrokenFileError, RawRow, Source, SourceError, Unit
 
 # A unit is small, so that workers end together, but a file is not cut into more than so many.
 UNIT_BYTES = 8 * 2**20
@@ -24,8 +27,8 @@ _Path = Annotated[str, Field(min_length=1, max_length=4096)]
 class FileSource(Source):
     """Files by path, pattern or URL.
 
-    `jsonl`, `ndjson`, `csv`, `tsv`, `txt`, `md` and `parquet` are told by their suffix, each also
-    with `.gz` or `.zst` where that makes sense.
+    `jsonl`, `ndjson`, `json`, `csv`, `tsv`, `txt`, `md` and `parquet` are told by their suffix,
+    each also with `.gz` or `.zst` where that makes sense.
     """
 
     key: ClassVar[str] = "path"
@@ -33,6 +36,10 @@ class FileSource(Source):
     path: _Path | tuple[_Path, ...] = Field(description="A path, pattern or URL, or several.")
     rows: Literal["file", "line"] = Field(
         "file", description="What is a row in plain text: the whole file or a line."
+    )
+    encoding: Encoding | None = None
+    csv: CsvOptions | None = Field(
+        None, description="How csv and tsv files are written; with it, txt files are tables too."
     )
 
     @field_validator("path")
@@ -44,53 +51,104 @@ class FileSource(Source):
         return value
 
     def located(self, folder: Path) -> Self:
-        paths = (self.path,) if isinstance(self.path, str) else self.path
-        placed = tuple(p if is_url(p) else str(folder / Path(p).expanduser()) for p in paths)
+        placed = tuple(p if is_url(p) else str(located(folder, p)) for p in self._paths)
         return self.model_copy(update={"path": placed})
 
+    @property
+    def _paths(self) -> tuple[str, ...]:
+        return (self.path,) if isinstance(self.path, str) else self.path
+
     def units(self) -> Sequence[Unit]:
-        paths = (self.path,) if isinstance(self.path, str) else self.path
-        units = [unit for file in find(paths) for unit in self._cut(file)]
+        files = find(self._paths)
+        lost: list[str] = []
+        units = [unit for file in files for unit in self._cut(file, lost)]
+        if len(lost) > self.max_failed_files:
+            raise SourceError(
+                "broken_file",
+                "; ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else ""),
+                f"mend the source, or allow it: max_failed_files: {len(lost)}",
+            )
         if not units:
-            raise SourceError("empty_source", f"{', '.join(paths)}: the files hold no rows")
+            names = ", ".join(self._paths)
+            raise SourceError("empty_source", f"{names}: the files hold no rows")
         return units
 
-    def _cut(self, file: File) -> Iterator[Unit]:
-        form = kind(file.path)
-        if form not in READERS:
-            raise SourceError(
-                "unknown_file_format",
-                f"{file.name}: no reader for files that end in {form or 'no suffix'!r}",
-                did_you_mean(form, READERS),
-            )
-        place: dict[str, Any] = {"path": file.path, "kind": form}
-        if form == "parquet":
-            yield from _row_ranges(file, place)
-        elif READERS[form] is READERS["jsonl"] and not is_compressed(file.path) and file.size:
+    def _cut(self, file: File, lost: list[str]) -> Iterator[Unit]:
+        """The units of a file; what keeps it from being read is noted in `lost`."""
+        form = form_of(file.path, self.csv)
+        place = place_of(file.path, form, self.encoding, self.csv)
+        if READERS[form] is READERS["txt"]:
+            place["by_line"] = self.rows == "line"
+        if file.trouble:
+            lost.append(f"{file.name}: {file.trouble}")
+            yield _unit(file, place, file.size)
+        elif form == "parquet":
+            yield from _row_ranges(file, place, lost)
+        elif file.size > UNIT_BYTES and can_be_cut(place):
             step = max(UNIT_BYTES, -(-file.size // MOST_UNITS))
             for start in range(0, file.size, step):
                 stop = min(start + step, file.size)
-                yield _unit(file, place | {"start": start, "stop": stop}, stop - start)
+                cut = {"kind": "jsonl", "start": start, "stop": stop}
+                yield _unit(file, place | cut, stop - start)
         else:
-            yield _unit(file, place | {"by_line": self.rows == "line"}, file.size)
+            yield _unit(file, place, file.size)
 
     def read(self, unit: Unit) -> Iterator[RawRow]:
-        return READERS[unit.place["kind"]](unit)
+        _verify(unit)
+        yield from READERS[unit.place["kind"]](unit)
+        _verify(unit)
+
+    def advice(self, columns: Iterable[str]) -> str:
+        names = list(columns)
+        tables = any(READERS.get(form) is READERS["csv"] for form in map(self._form, self._paths))
+        if not tables or len(names) != 1:
+            return ""
+        meant = next((mark for mark in DELIMITERS if mark in names[0]), None)
+        return (
+            ""
+            if meant is None
+            else (
+                f"the header is one column; is {meant!r} the delimiter? "
+                f"csv: {{delimiter: {json.dumps(meant)}}}"
+            )
+        )
+
+    def _form(self, path: str) -> str:
+        try:
+            return form_of(path, self.csv)
+        except SourceError:
+            return ""
 
 
-def _row_ranges(file: File, place: dict[str, Any]) -> Iterator[Unit]:
+def _verify(unit: Unit) -> None:
+    """Whether the file is the one that was planned. Raises `BrokenFileError`."""
+    path = unit.place["path"]
+    if is_url(path):
+        return
+    try:
+        same = identity_of(path) == json.loads(unit.identity)[0]
+    except OSError as error:
+        raise BrokenFileError(f"it is gone: {error.strerror}", passing=True) from error
+    if not same:
+        raise BrokenFileError(
+            "it changed after the run was planned", "run again when it is whole", passing=True
+        )
+
+
+def _row_ranges(file: File, place: dict[str, Any], lost: list[str]) -> Iterator[Unit]:
     import polars as pl
 
     try:
         rows = scan_parquet(file.path).select(pl.len()).collect().item()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise SourceError("broken_file", f"{file.name}: {str(error).splitlines()[0]}") from error
+    except (pl.exceptions.PolarsError, BrokenFileError, OSError) as error:
+        lost.append(f"{file.name}: {(str(error).splitlines() or [''])[0]}")
+        yield _unit(file, place, file.size)
+        return
     step = max(1, rows * UNIT_BYTES // max(file.size, 1), -(-rows // MOST_UNITS))
     for start in range(0, rows, step):
         stop = min(start + step, rows)
-        yield _unit(
-            file, place | {"start": start, "stop": stop}, file.size * (stop - start) // rows
-        )
+        part = place | {"start": start, "stop": stop}
+        yield _unit(file, part, file.size * (stop - start) // rows)
 
 
 def _unit(file: File, place: dict[str, Any], size: int) -> Unit:

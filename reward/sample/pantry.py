@@ -15,7 +15,7 @@ from datachef.core.atomic import write_atomically
 from datachef.core.errors import RowError
 from datachef.core.formats import Format
 from datachef.core.run.keys import key_of
-from datachef.core.source import RawRow, SourceError, Unit
+from datachef.core.source import BrokenFileError, RawRow, SourceError, Unit
 from datachef.core.survey import Survey
 
 LAYOUT = 1
@@ -69,8 +69,15 @@ class Pantry:
     def _draw(self, survey: Survey, path: Path) -> Stock:
         drawing = _Drawing(self._rows, self._seed, survey.format)
         chosen = self._chosen_units(survey)
+        broken: dict[str, BrokenFileError] = {}
         for place, unit in chosen:
-            drawing.see(place, unit, survey.source.read(unit))
+            try:
+                drawing.see(place, unit, survey.source.read(unit))
+            except BrokenFileError as error:
+                broken[unit.name] = error
+        if len(broken) > survey.source.max_failed_files:
+            name, first = next(iter(broken.items()))
+            raise SourceError(first.code, f"{name} cannot be read to its end: {first}", first.hint)
         if not drawing.fitting:
             raise SourceError("no_rows", "not one row fits the format", "look at its first rows")
         read = sum(unit.size for _, unit in chosen)

@@ -13,7 +13,6 @@ import pytest
 import zstandard
 
 from datachef.core.errors import RecipeError, RunError
-from datachef.core.files import lines
 from datachef.core.run import intake
 from datachef.plugins.sources import files
 
@@ -30,7 +29,6 @@ BAD: dict[str, tuple[bytes, str]] = {
     "string": (b'"text"', "not_an_object"),
     "null": (b"null", "not_an_object"),
     "number": (b"12", "not_an_object"),
-    "NaN": (b'{"text": "a", "n": NaN}', "not_json"),
     "raw NUL": (b'{"text": "a\0b", "n": 1}', "not_json"),
     "NUL padding": (b"\0" * 100, "not_json"),
     "lone surrogate": (b'{"text": "\\ud800", "n": 1}', "not_json"),
@@ -192,53 +190,6 @@ class TestOddButGood:
         rows = [{"text": "a"}] * 300 + [{"text": "a", "late": 1}] * 7
         (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
         assert cook("a.jsonl").report.ignored_fields == {"s": {"late": 7}}
-
-
-class TestBrokenFiles:
-    @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.csv.gz", "a.txt.zst"])
-    def test_a_file_that_breaks_off(self, cook: Cook, tmp_path: Path, name: str) -> None:
-        texts = [f"{i} {os.urandom(20).hex()}" for i in range(20_000)]
-        if ".jsonl" in name:
-            raw = "".join(json.dumps({"text": text}) + "\n" for text in texts).encode()
-        else:
-            raw = "\n".join(["text", *texts]).encode()
-        pack = gzip.compress if name.endswith("gz") else zstandard.ZstdCompressor().compress
-        packed = pack(raw)
-        (tmp_path / name).write_bytes(packed[: len(packed) * 2 // 3])
-        result = cook({"s": {"path": name, "rows": "line"}})
-        read = [text for text in result.rows["text"] if text != "text"]
-        assert 0 < len(read) < 20_000
-        assert read == texts[: len(read)]
-        entry = result.report.ledger["sources.s"]
-        assert entry.failed["broken_file"] == 1
-        row = result.rejects.filter(reason="broken_file").row(0, named=True)
-        assert row["file"] == name
-        assert abs(row["line"] - len(read)) <= 2
-
-    def test_a_text_file_that_breaks_off(self, cook: Cook, tmp_path: Path) -> None:
-        (tmp_path / "a.txt.gz").write_bytes(gzip.compress(os.urandom(1000).hex().encode())[:-100])
-        (tmp_path / "b.txt").write_text("whole")
-        result = cook({"s": {"path": "*.txt*", "max_failed": 0.5}})
-        assert result.rows["text"].to_list() == ["whole"]
-        assert result.rejects["reason"].to_list() == ["broken_file"]
-
-    @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst"])
-    def test_rubbish_after_the_end(self, cook: Cook, tmp_path: Path, name: str) -> None:
-        pack = gzip.compress if name.endswith("gz") else zstandard.ZstdCompressor().compress
-        (tmp_path / name).write_bytes(pack(b"\n".join(GOOD) + b"\n") + b"rubbish" * 9)
-        result = cook(name)
-        assert result.rows["text"].to_list() == TEXTS
-        assert result.rejects["reason"].to_list() == ["broken_file"]
-
-    def test_an_error_of_the_disk_is_no_broken_row(
-        self, cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        class Failing:
-            def readline(self, _: int) -> bytes:
-                raise OSError(5, "Input/output error")
-
-        with pytest.raises(OSError, match="Input/output"):
-            list(lines.lines(Failing()))  # type: ignore[arg-type]
 
 
 GIANT = r"""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from datachef.core.formats import TextFormat
 from datachef.core.host import Host
 from datachef.core.source import SourceError
 from datachef.core.survey import survey
@@ -76,6 +79,16 @@ def test_a_source_without_rows_is_an_error(tmp_path: Path, host: Host) -> None:
     file = tmp_path / "odd.jsonl"
     file.write_text('{"text": "x"}\n')
     found = survey(host.vocabulary.source("path", {"path": str(file)}))
-    file.write_text('{"other": 1}\n')
     with pytest.raises(SourceError, match="not one row fits"):
-        Pantry(tmp_path / "stocks", 100, 0).stock(found)
+        Pantry(tmp_path / "stocks", 100, 0).stock(replace(found, format=TextFormat(text="other")))
+
+
+def test_a_source_whose_file_breaks_off_is_sampled_where_it_may_be(
+    tmp_path: Path, host: Host
+) -> None:
+    raw = "".join(json.dumps({"text": f"{n} {n * 77777.7}"}) + "\n" for n in range(20_000))
+    file = tmp_path / "a.jsonl.gz"
+    file.write_bytes(gzip.compress(raw.encode())[:-5000])
+    with pytest.raises(SourceError, match="cannot be read to its end"):
+        stock_of(host, file)
+    assert 0 < stock_of(host, file, max_failed_files=1).available < 20_000

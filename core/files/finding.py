@@ -1,0 +1,216 @@
+"""Finding files by path, pattern or URL, and telling one version of a file from another."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+from datachef.core.files.storage import is_url, kind, own_part
+from datachef.core.paths import not_expanded
+from datachef.core.source import SourceError
+
+_MAGIC = re.compile(r"[*?\[{]")
+_BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
+
+
+@dataclass(frozen=True)
+class File:
+    """One file: its path or URL, a short name unique among its siblings, identity and size.
+
+    Where it is there but cannot be read, `trouble` says why.
+    """
+
+    path: str
+    name: str
+    identity: str
+    size: int
+    trouble: str = ""
+
+
+def find(patterns: Iterable[str]) -> list[File]:
+    """All files that the patterns match, sorted within each pattern, each once.
+
+    Links that lead to one file are one file. Raises `SourceError` for a pattern that matches none.
+    """
+    found: dict[str, _Match] = {}
+    for pattern in patterns:
+        matches = _remote(pattern) if is_url(pattern) else list(_local(pattern))
+        if not matches:
+            raise SourceError("no_file", f"no file matches {pattern!r}", _nearby(pattern))
+        for match in matches:
+            found.setdefault(match.real, match)
+    names = _short_names([match.path for match in found.values()])
+    return [
+        File(match.path, names[match.path], match.identity, match.size, match.trouble)
+        for match in found.values()
+    ]
+
+
+class _Match(NamedTuple):
+    """A file that a pattern matches; `real` is where links lead to."""
+
+    real: str
+    path: str
+    identity: str
+    size: int
+    trouble: str = ""
+
+
+def identity_of(path: str) -> str:
+    """What tells this version of a local file from another. Raises `OSError`."""
+    status = os.stat(path)  # noqa: PTH116 - the paths are strings throughout
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def _local(pattern: str) -> Iterator[_Match]:
+    """The files of a pattern in the order of their paths; of several links to one, one."""
+    # Not resolved: a link's own name has the suffix, what it points to need not.
+    chosen: dict[str, str] = {}
+    for path in map(os.path.abspath, _expanded(pattern)):
+        real = os.path.realpath(path)
+        if real not in chosen or (real == path) > (real == chosen[real]):
+            chosen[real] = path
+    for real, path in sorted(chosen.items(), key=lambda pair: pair[1]):
+        try:
+            status = os.stat(path)  # noqa: PTH116 - the paths are strings throughout
+            trouble = "" if stat.S_ISREG(status.st_mode) else "it is no regular file"
+            yield _Match(real, path, identity_of(path), status.st_size, trouble)
+        except FileNotFoundError:
+            yield _Match(real, path, "", 0, "a link to a file that is not there")
+        except OSError as error:
+            yield _Match(real, path, "", 0, error.strerror or str(error))
+
+
+def _expanded(pattern: str) -> Iterator[str]:
+    """The paths that a path or pattern stands for; folders are none of them."""
+    if os.path.isdir(pattern):  # noqa: PTH112
+        raise SourceError(
+            "is_folder",
+            f"{pattern!r} is a folder",
+            f"name its files, for example {pattern.rstrip('/')}/*.jsonl",
+        )
+    parts = [part for part in pattern.split("/") if part not in ("", ".")]
+    start = "/" if pattern.startswith("/") else "."
+    for path in _walked([start], parts):
+        if not os.path.isdir(path):  # noqa: PTH112
+            yield path
+        elif kind(path) and kind(parts[-1]) == kind(path):
+            raise SourceError(
+                "is_folder", f"{path!r} is a folder", f"name its files, for example {path}/*"
+            )
+
+
+def _walked(folders: Iterable[str], parts: Sequence[str]) -> Iterator[str]:
+    """What lies under the folders where each part is a name or a pattern for names.
+
+    What has a part as its very name is taken by it, whatever the part would match as a pattern.
+    """
+    if not parts:
+        yield from folders
+        return
+    part, *rest = parts
+    for folder in folders:
+        if part == "**":
+            yield from _walked(_tree(folder), rest or ["*"])
+        elif os.path.lexists(path := os.path.join(folder, part)) or not _MAGIC.search(part):  # noqa: PTH118
+            if os.path.lexists(path):
+                yield from _walked([path], rest)
+        else:
+            matches = _matcher(part)
+            names = sorted(name for name in _names(folder) if matches.fullmatch(name))
+            yield from _walked([os.path.join(folder, name) for name in names], rest)  # noqa: PTH118
+
+
+def _tree(folder: str) -> Iterator[str]:
+    """A folder and all below it, links to folders last; no folder is met twice."""
+    seen = {os.path.realpath(folder)}
+    waiting, links = [folder], list[str]()
+    while waiting or links:
+        here = waiting.pop() if waiting else links.pop()
+        yield here
+        for name in sorted(_names(here), reverse=True):
+            path = os.path.join(here, name)  # noqa: PTH118
+            if name.startswith(".") or not os.path.isdir(path):  # noqa: PTH112
+                continue
+            if os.path.islink(path):  # noqa: PTH114
+                links.append(path)
+            elif (real := os.path.realpath(path)) not in seen:
+                seen.add(real)
+                waiting.append(path)
+        if not waiting:
+            links = [path for path in links if os.path.realpath(path) not in seen]
+            seen |= {os.path.realpath(path) for path in links[-1:]}
+
+
+def _names(folder: str) -> list[str]:
+    if not os.path.isdir(folder):  # noqa: PTH112
+        return []
+    try:
+        return os.listdir(folder)  # noqa: PTH208
+    except OSError as error:
+        raise SourceError(
+            "unreadable_folder", f"the folder {folder!r} cannot be read: {error.strerror}"
+        ) from error
+
+
+def _matcher(part: str) -> re.Pattern[str]:
+    """The names that a pattern matches, as in a shell; hidden ones where the pattern is hidden."""
+    pieces = _BRACES.split(part)
+    choices = [piece.split(",") if index % 2 else [piece] for index, piece in enumerate(pieces)]
+    shapes = [fnmatch.translate("".join(choice)) for choice in product(*choices)]
+    hidden = "" if part.startswith(".") else r"(?!\.)"
+    return re.compile(f"{hidden}(?:{'|'.join(shapes)})")
+
+
+def _remote(pattern: str) -> list[_Match]:
+    import fsspec
+
+    head, chained, outer = pattern.partition("::")
+    try:
+        filesystem, stripped = fsspec.core.url_to_fs(pattern)
+        magic = any(mark in stripped for mark in "*[") and not filesystem.exists(stripped)
+        paths = sorted(filesystem.glob(stripped)) if magic else [stripped]
+        matches = []
+        for path in paths:
+            info = filesystem.info(path)
+            if info.get("type") == "file":
+                url = str(filesystem.unstrip_protocol(path))
+                url = url + chained + outer if is_url(head) else head + chained + url
+                identity = str(filesystem.ukey(path))
+                matches.append(_Match(url, url, identity, int(info.get("size") or 0)))
+    except FileNotFoundError:
+        return []
+    except ImportError as error:
+        raise SourceError("missing_package", str(error), "install what it names") from error
+    except ValueError as error:
+        raise SourceError("bad_url", f"{pattern!r}: {error}") from error
+    except Exception as error:
+        raise SourceError("unreachable", f"{pattern!r}: {type(error).__name__}: {error}") from error
+    return matches
+
+
+def _nearby(pattern: str) -> str:
+    if is_url(pattern):
+        return "check the address and your access to it"
+    folder = Path(pattern)
+    while not os.path.isdir(folder):  # noqa: PTH112 - a name that is too long is no folder either
+        folder = folder.parent
+    names = sorted(_names(str(folder)))[:5]
+    return f"{folder} holds {', '.join(names) or 'nothing'}" + not_expanded(pattern)
+
+
+def _short_names(paths: Sequence[str]) -> dict[str, str]:
+    if len(paths) == 1:
+        return {paths[0]: own_part(paths[0]).rsplit("/", 1)[-1]}
+    own = [own_part(path) for path in paths]
+    if len(set(own)) < len(own):
+        own = list(paths)
+    common = os.path.commonprefix(own).rpartition("/")[0]  # noqa: RUF071 - cut at a slash
+    return {path: name[len(common) :].lstrip("/") for path, name in zip(paths, own, strict=True)}

@@ -1,0 +1,63 @@
+"""JSON with every number as it was written, which the fast parser does not promise."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import orjson
+
+_BEYOND = 2**63
+
+
+def loads(raw: bytes) -> Any:
+    """The value of a JSON text; integers keep all their digits.
+
+    Also takes `NaN` and `Infinity`, which are no JSON but what Python and pandas write. Of a key
+    that is given twice the last value counts, as in most readers. Raises `orjson.JSONDecodeError`.
+    """
+    try:
+        data = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        try:
+            return _exactly(raw)
+        except (ValueError, RecursionError):
+            raise error from None
+    return _exactly(raw) if _may_be_rounded(data) else data
+
+
+def _may_be_rounded(value: Any) -> bool:
+    """Whether there is a number that may have been an integer too long for 64 bits."""
+    kind = type(value)
+    if kind is float:
+        return bool(value >= _BEYOND or value <= -_BEYOND)
+    if kind is dict:
+        for inner in value.values():
+            kind = type(inner)
+            if (kind is float or kind is list or kind is dict) and _may_be_rounded(inner):
+                return True
+    elif kind is list and value:
+        try:
+            # of a list of plain numbers, such as an embedding, the ends tell at the speed of C
+            largest, smallest = max(value), min(value)
+        except TypeError:
+            return any(map(_may_be_rounded, value))
+        if isinstance(largest, list | dict):
+            return any(map(_may_be_rounded, value))
+        return _may_be_rounded(largest) or _may_be_rounded(smallest)
+    return False
+
+
+def _exactly(raw: bytes) -> Any:
+    data = json.loads(raw.decode(), parse_float=_finite)
+    # half a surrogate pair is no text
+    json.dumps(data, ensure_ascii=False).encode()
+    return data
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(digits)
+    return value

@@ -1,0 +1,223 @@
+"""Text files: their encoding, their line ends, and their lines, bounded in size."""
+
+from __future__ import annotations
+
+import codecs
+import io
+from collections.abc import Iterator
+from typing import Annotated, Any, BinaryIO, NamedTuple
+
+from pydantic import AfterValidator, Field
+
+from datachef.core.files.storage import OpenFile
+from datachef.core.source import BrokenFileError
+
+MAX_ROW_BYTES = 64 * 2**20
+HEAD_BYTES = 1 << 16
+BOM = codecs.BOM_UTF8
+
+# UTF-32's mark begins with UTF-16's: it is looked for first.
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+_OTHER_THAN_TEXT = {
+    b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip", b"\xfd7zXZ\x00": "xz",
+    b"PAR1\x15": "Parquet",
+}  # fmt: skip
+_SWAP = bytes.maketrans(b"\r\n", b"\n\r")
+# Stands for bytes that are not text in their encoding; no UTF-8 holds it, so its row is not read.
+_UNDECODABLE = "\udcff"
+
+codecs.register_error("datachef.undecodable", lambda error: (_UNDECODABLE, error.end))  # type: ignore[attr-defined]
+
+
+def _known(name: str) -> str:
+    try:
+        info = codecs.lookup(name)
+    except LookupError:
+        raise ValueError(f"no encoding {name!r}; usual ones are utf-8, utf-16, cp1252") from None
+    if not info._is_text_encoding:
+        raise ValueError(f"{name!r} is no encoding of text")
+    return "utf-8" if info.name in ("utf-8-sig", "ascii") else info.name
+
+
+Encoding = Annotated[
+    str,
+    AfterValidator(_known),
+    Field(description="Encoding of text files; by default what their first bytes say, or UTF-8."),
+]
+
+
+class Line(NamedTuple):
+    """One line: the offset of its first byte, its size, and its bytes or what is wrong with it."""
+
+    offset: int
+    size: int
+    raw: bytes
+    reason: str = ""
+    detail: str = ""
+
+
+class Text(NamedTuple):
+    """A text file that is open: a stream of UTF-8 from its beginning, without a byte order mark.
+
+    `plain` says that the stream holds the very bytes of the file; `skipped` of them came before.
+    """
+
+    stream: io.BufferedReader
+    encoding: str
+    newline: bytes
+    head: bytes
+    plain: bool
+    skipped: int = 0
+
+    @property
+    def not_decodable(self) -> str:
+        """The reason for which a row fails that holds bytes which are not text."""
+        return f"not_{self.encoding.replace('-', '_')}" if self.encoding != "utf-8" else "not_utf8"
+
+
+def text_of(file: OpenFile, encoding: str | None) -> Text:
+    """A file as text. Raises `BrokenFileError` where its first bytes say that it is none."""
+    first = _Head(file.raw)
+    mark = next((mark for mark in _MARKS if first.head.startswith(mark)), b"")
+    for magic, name in _OTHER_THAN_TEXT.items():
+        if first.head.startswith(magic):
+            raise BrokenFileError(f"it is {name} data, which its name does not say", "rename it")
+    said = _MARKS.get(mark)
+    if said and encoding and encoding not in (said, said[:6]):
+        raise BrokenFileError(
+            f"it begins with the byte order mark of {said}, which is not {encoding}",
+            "leave `encoding` out to read it by its mark",
+        )
+    first.skip(len(mark))
+    used = said or encoding or "utf-8"
+    plain = used == "utf-8"
+    content = first if plain else _Head(_Transcoded(first, used))
+    head = content.head.removesuffix(b"\r")  # what follows it may be its LF
+    newline = b"\r" if b"\r" in head and b"\n" not in head else b"\n"
+    return Text(_buffered(content), used, newline, content.head, plain, len(mark) if plain else 0)
+
+
+def lines(text: Text, limit: int = MAX_ROW_BYTES) -> Iterator[Line]:
+    """All lines, with what ends them."""
+    if text.newline == b"\n":
+        return lines_between(text.stream, text.skipped, None, limit)
+    swapped = lines_between(_buffered(_Swapped(text.stream)), text.skipped, None, limit)
+    return (line._replace(raw=line.raw.translate(_SWAP)) for line in swapped)
+
+
+def lines_between(
+    stream: BinaryIO, offset: int, stop: int | None, limit: int = MAX_ROW_BYTES
+) -> Iterator[Line]:
+    """The lines whose first byte lies in [offset, stop) of a stream that stands at `offset`.
+
+    A line longer than `limit` bytes is passed over without being held in memory. Raises `EOFError`
+    where the stream ends before `stop`.
+    """
+    while stop is None or offset < stop:
+        raw = stream.readline(limit + 1)
+        if not raw:
+            if stop is not None:
+                raise EOFError(f"it ends at byte {offset:,} and had at least {stop:,}")
+            return
+        size = len(raw)
+        if size > limit and not raw.endswith(b"\n"):
+            size += rest_of_line(stream)
+            yield Line(offset, size, b"", "row_too_large", f"a row of {size:,} bytes")
+        else:
+            yield Line(offset, size, raw)
+        offset += size
+
+
+def rest_of_line(stream: BinaryIO) -> int:
+    """Reads to the end of the current line and tells how many bytes that was."""
+    size = 0
+    while chunk := stream.readline(1 << 20):
+        size += len(chunk)
+        if chunk.endswith(b"\n"):
+            break
+    return size
+
+
+def _buffered(raw: io.RawIOBase) -> io.BufferedReader:
+    return io.BufferedReader(raw, 1 << 20)
+
+
+class _Head(io.RawIOBase):
+    """A stream whose first bytes can be looked at; what fails while it looks fails in its place."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self._error: Exception | None = None
+        head = memoryview(bytearray(HEAD_BYTES))
+        size = 0
+        try:
+            while size < HEAD_BYTES and (read := raw.readinto(head[size:])):
+                size += read
+        except Exception as error:  # noqa: BLE001 - raised again where the bytes before it are read
+            self._error = error
+        self.head = bytes(head[:size])
+        self._left = memoryview(self.head)
+
+    def skip(self, size: int) -> None:
+        """Passes over so many of the first bytes."""
+        self.head = self.head[size:]
+        self._left = memoryview(self.head)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._left:
+            size = min(len(buffer), len(self._left))
+            buffer[:size] = self._left[:size]
+            self._left = self._left[size:]
+            return size
+        if self._error is not None:
+            raise self._error
+        read: int = self._raw.readinto(buffer)
+        return read
+
+
+class _Transcoded(io.RawIOBase):
+    """Text of any encoding as UTF-8; what cannot be decoded becomes bytes that are not UTF-8."""
+
+    def __init__(self, raw: Any, encoding: str) -> None:
+        self._raw = raw
+        self._decoder = codecs.getincrementaldecoder(encoding)("datachef.undecodable")
+        self._left = memoryview(b"")
+        self._ended = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left and not self._ended:
+            packed = self._raw.read(1 << 16)
+            self._ended = not packed
+            text = self._decoder.decode(packed, final=self._ended)
+            self._left = memoryview(text.encode(errors="surrogatepass"))
+        size = min(len(buffer), len(self._left))
+        buffer[:size] = self._left[:size]
+        self._left = self._left[size:]
+        return size
+
+
+class _Swapped(io.RawIOBase):
+    """A stream with CR and LF in each other's place: lines that end in CR are read like others."""
+
+    def __init__(self, raw: io.BufferedReader) -> None:
+        self._raw = raw
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        chunk = self._raw.read1(len(buffer)).translate(_SWAP)
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
