@@ -18,7 +18,7 @@ from datachef.core.run.keys import key_of
 from datachef.core.source import BrokenFileError, RawRow, SourceError, Unit
 from datachef.core.survey import Survey
 
-LAYOUT = 1
+LAYOUT = 2
 # A larger source is sampled from some of its units, so that drawing takes seconds at any size.
 READ_BYTES = 64 * 2**20
 
