@@ -53,13 +53,17 @@ class CorpusOperator(Operator):
     def apply(self, batch: pl.DataFrame, decision: pl.DataFrame) -> Outcome:
         """Carries the decision out on a batch.
 
-        As it stands: the decision lists the rows to drop, with columns `id` and `reason`.
+        As it stands: the decision lists the rows to drop, with columns `id` and `reason`, and may
+        say more of each in a column `detail`, which is kept with the rejected rows.
         """
         from datachef.core.accounting import rejected
 
         reason = _decided(batch, decision, "reason")
         keep = reason.is_null()
-        return Outcome(batch.filter(keep), rejected(batch, keep, reason))
+        kept = batch.filter(keep)
+        if "detail" in decision.columns:
+            batch = batch.with_columns(_decided(batch, decision, "detail"))
+        return Outcome(kept, rejected(batch, keep, reason))
 
 
 class MixOperator(CorpusOperator):

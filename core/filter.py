@@ -44,6 +44,11 @@ class Filter(Operator):
         """Named conditions on signals; the row is dropped where one is true."""
         raise NotImplementedError
 
+    def details(self, dropped: pl.DataFrame) -> pl.Series | None:
+        """A text for each dropped row beside its `reason`, kept with the rejected rows: what it was
+        taken for. None where there is nothing more to say."""
+        return None
+
     def reasons(self) -> tuple[str, ...]:
         return tuple(self.rules())
 

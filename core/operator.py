@@ -24,7 +24,8 @@ NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 class Outcome:
     """What became of a batch: every row of it is in exactly one of the three frames.
 
-    `dropped` and `failed` hold the rejected rows with one more column, `reason`. `created` counts
+    `dropped` and `failed` hold the rejected rows with one more column, `reason`, and may say more
+    in another, `detail`, which is kept with the rejected rows. `created` counts
     the rows of `rows` that are more than one for one.
     """
 

@@ -138,8 +138,11 @@ class Chain:
             if operator.keep_signals:
                 rows = judged
             if rejects.any():
-                dropped = rows.with_columns(reason).filter(rejects)
-                self._reject(step, "dropped", dropped.drop(ROW))
+                dropped = rows.with_columns(reason).filter(rejects).drop(ROW)
+                with step.located():
+                    details = operator.details(dropped)
+                detail = pl.lit("") if details is None else details
+                self._reject(step, "dropped", dropped.with_columns(detail.alias("detail")))
                 rows = rows.filter(~rejects)
                 shared.keep(~rejects)
             self._passed(step, height, rows.height, started)

@@ -26,11 +26,17 @@ Words = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Item:
-    """A test item: the words of its question, and of what else would come with a copy of it."""
+    """A test item: the words of its question, and of what else would come with a copy of it.
+
+    `row` is its number in the benchmark, from 1, and `prompt` what stands there. Without the
+    template of the prompts, nothing may be left of the question.
+    """
 
     question: Words
     options: Words = ()
     answer: Words = ()
+    row: int = 0
+    prompt: str = ""
 
 
 def read_items(benchmark: BenchmarkFile) -> list[Item]:
@@ -54,16 +60,15 @@ def items_of(prompts: list[str], answers: list[str]) -> list[Item]:
     names = sorted(_frequent([{m[1] for line in p if (m := _LABEL.match(line))} for p in cut]))
     counts = telling_words(pl.Series(names, dtype=pl.String)).list.len()
     labels = dict(zip(names, counts, strict=True))
-    found: dict[Item, None] = {}
-    for prompt, answer in zip(
-        known, telling_words(pl.Series(answers, dtype=pl.String)).to_list(), strict=True
-    ):
+    found: dict[tuple[Words | str, ...], Item] = {}
+    answered = telling_words(pl.Series(answers, dtype=pl.String)).to_list()
+    for row, (prompt, text, answer) in enumerate(zip(known, prompts, answered, strict=True), 1):
         question, options = _parted(prompt, template, labels)
         if len(question) < _FEWEST_QUESTION_WORDS:
             question, options = (*question, *options), ()
-        if question:
-            found[Item(question, options, tuple(answer))] = None
-    return list(found)
+        item = Item(question, options, tuple(answer), row, text)
+        found.setdefault((item.question or text, item.options, item.answer), item)
+    return list(found.values())
 
 
 def _parted(

@@ -17,7 +17,7 @@ def copies(summaries: pl.LazyFrame, reason: str) -> pl.DataFrame:
 
     `summaries` has an `id` and any number of key columns; keys are compared within their column,
     and a null key is shared with nobody. Two rows are in one cluster when a chain of shared keys
-    leads from one to the other.
+    leads from one to the other. The `detail` of a row is the id of the one that stays.
     """
     if summaries.select(pl.len()).collect().item() <= IN_MEMORY_ROWS:
         summaries = summaries.collect().lazy()
@@ -25,13 +25,16 @@ def copies(summaries: pl.LazyFrame, reason: str) -> pl.DataFrame:
     keys = [name for name in summaries.collect_schema().names() if name != "id"]
     linked = [_links(rows.select("row", pl.col(name).alias("key"))) for name in keys]
     links = pl.concat(linked).unique()
-    dropped = _later_members(links["first"].to_numpy(), links["row"].to_numpy())
-    ids = rows.select("row", "id").join(
-        pl.LazyFrame({"row": pl.Series(dropped, dtype=rows.collect_schema()["row"])}),
-        on="row",
-        how="semi",
+    dropped, first = _later_members(links["first"].to_numpy(), links["row"].to_numpy())
+    number = rows.collect_schema()["row"]
+    table = pl.LazyFrame(
+        {"row": pl.Series(dropped, dtype=number), "first": pl.Series(first, dtype=number)}
     )
-    decision = ids.sort("row").select("id", pl.lit(reason).alias("reason"))
+    ids = rows.select("row", "id")
+    members = ids.join(table, on="row").join(ids.rename({"row": "first", "id": "kept"}), on="first")
+    decision = members.sort("row").select(
+        "id", pl.lit(reason).alias("reason"), pl.format("a copy of {}", "kept").alias("detail")
+    )
     return decision.collect(engine="streaming")
 
 
@@ -52,8 +55,9 @@ def _links(keyed: pl.LazyFrame) -> pl.DataFrame:
     return links.select("first", "row").collect(engine="streaming")
 
 
-def _later_members(left: Rows, right: Rows) -> Rows:
-    """All rows of the clusters made by the links, but for the first row of each cluster."""
+def _later_members(left: Rows, right: Rows) -> tuple[Rows, Rows]:
+    """All rows of the clusters made by the links, but for the first row of each cluster; and these
+    first rows, for each of the others."""
     rows, ends = np.unique(np.concatenate([left, right]), return_inverse=True)
     a, b = ends[: len(left)], ends[len(left) :]
     parent = np.arange(len(rows))
@@ -68,5 +72,5 @@ def _later_members(left: Rows, right: Rows) -> Rows:
         np.minimum.at(parent, high, low)
         while not np.array_equal(parent, grand := parent[parent]):
             parent = grand
-    later: Rows = rows[parent != np.arange(len(rows))]
-    return later
+    later = np.flatnonzero(parent != np.arange(len(rows)))
+    return rows[later], rows[parent[later]]

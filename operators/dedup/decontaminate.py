@@ -14,12 +14,14 @@ from datachef.core.errors import DatachefError
 from datachef.core.filter import Filter
 from datachef.core.operator import Scene, threshold
 from datachef.core.task import BenchmarkFile, Task
-from datachef.operators.dedup.benchmark import read_items
+from datachef.operators.dedup.benchmark import Item, read_items
 from datachef.operators.dedup.overlap import BenchmarkIndex
-from datachef.operators.dedup.words import telling_words
 
 if TYPE_CHECKING:
     from datachef.core.filter import Signal
+
+
+_SHOWN = 200
 
 
 class Decontaminate(Filter):
@@ -27,10 +29,14 @@ class Decontaminate(Filter):
 
     An item counts as contained when n-grams that a row has in common with its question cover most
     of the question, as in the decontamination of Tulu 3 (Lambert et al. 2024,
-    https://arxiv.org/abs/2411.15124). Case, spacing, punctuation and Unicode form do not count, nor
-    do the lines of the prompt template that the items share. A question of fewer words than an
-    n-gram must be there as a whole, with words of its options or its answer close behind.
+    https://arxiv.org/abs/2411.15124). Case, spacing, punctuation, accents, the vowel marks of
+    Arabic and Hebrew and Unicode form do not count, nor do the lines of the prompt template that
+    the items share. A question of fewer words than an n-gram must be there as a whole, with words
+    of its options or its answer close behind; one of fewer than three words, or than `min_words`
+    with these, as a whole line. A rejected row says which item it holds.
     """
+
+    version: ClassVar[int] = 2
 
     guards_task: ClassVar[bool] = True
 
@@ -84,7 +90,22 @@ class Decontaminate(Filter):
         return _index_of(self.benchmark, changed, self.ngram, self.min_words)
 
     def _share(self, batch: pl.DataFrame) -> pl.Series:
-        return pl.Series(self._index.shares(telling_words(batch["text"])))
+        return pl.Series(self._index.best(batch["text"])[0])
+
+    def details(self, dropped: pl.DataFrame) -> pl.Series:
+        assert self.benchmark is not None
+        name = Path(self.benchmark.path).name
+        found = zip(*self._index.best(dropped["text"]), strict=True)
+        return pl.Series(
+            [f"{share:.0%} of {name}, {_named(self._index.item(item))}" for share, item in found],
+            dtype=pl.String,
+        )
+
+
+def _named(item: Item) -> str:
+    prompt = " ".join(item.prompt.split())
+    shown = prompt if len(prompt) <= _SHOWN else f"{prompt[:_SHOWN]}..."
+    return f"item {item.row}: {shown}"
 
 
 @lru_cache(maxsize=4)

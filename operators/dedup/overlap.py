@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -11,9 +11,20 @@ import polars as pl
 from numpy.typing import NDArray
 
 from datachef.operators.dedup.benchmark import TEMPLATE_SHARE, Item
+from datachef.operators.dedup.words import telling_keys, telling_words
+from datachef.operators.text.lines import FILLED, LINES
 from datachef.operators.text.ngrams import Hashes, Offsets, ngram_hashes, offsets_of, word_hashes
+from datachef.operators.text.ragged import document_of
 
 Shares = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+_Evidence = tuple[frozenset[int], ...]
+
+# What stands before a short item on its line: a bullet or number, and words with a colon.
+_LINE_LABEL = (
+    r"^\s*(?:[-*•>#]+\s+)?(?:[(\[]?\w{1,3}[).\]]\s+)?(?:\*{0,2}\pL+(?: \pL+){0,3}\s?:\*{0,2}\s+)?"
+)
 
 # How far behind a short question its options or answer may begin or end, in words.
 _REACH = 16
@@ -74,18 +85,18 @@ class LongItems:
         items, *whole = self._measured(places)
         self._whole[:, items] = whole
 
-    def shares(self, flat: Hashes, offsets: Offsets) -> Shares:
-        """For each document, the greatest share of an item that it has.
+    def best(self, flat: Hashes, offsets: Offsets) -> tuple[Shares, Indices]:
+        """For each document, the greatest share of an item that it has, and the item.
 
         Of a long item that is the share of its words that lie in a common n-gram. That would be
         lenient with a short one, where changing the word that matters leaves most words covered:
         there it is the share of the n-grams themselves.
         """
-        shares = np.zeros(len(offsets) - 1)
+        shares, best = np.zeros(len(offsets) - 1), np.zeros(len(offsets) - 1, np.int64)
         grams, starts = ngram_hashes(flat, offsets, self._n)
         found, members = self._sieve.find(grams)
         if not len(found):
-            return shares
+            return shares, best
         documents = np.searchsorted(starts, found, side="right") - 1
         count = len(self._sieve.members)
         documents, members = np.divmod(np.unique(documents * count + members), count)
@@ -100,8 +111,10 @@ class LongItems:
         all_words, all_grams = self._whole[:, items]
         long = all_words >= _LONG * self._n
         share = np.where(long, words / all_words, matched / all_grams)
-        np.maximum.at(shares, documents, share)
-        return shares
+        order = np.lexsort((items, -share, documents))
+        documents, first = np.unique(documents[order], return_index=True)
+        shares[documents], best[documents] = share[order][first], items[order][first]
+        return shares, best
 
     def _measured(self, places: Offsets) -> tuple[Offsets, Offsets, Offsets]:
         """The owners of sorted places, with the words that their n-grams cover and their number."""
@@ -119,24 +132,24 @@ class ShortItems:
 
     def __init__(self, items: Sequence[Item], fewest_words: int) -> None:
         self._fewest_words = fewest_words
-        self._by_anchor: dict[int, dict[int, dict[bytes, list[tuple[frozenset[int], ...]]]]]
+        self._by_anchor: dict[int, dict[int, dict[bytes, list[tuple[int, _Evidence]]]]]
         self._by_anchor = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
         parts = [part for item in items for part in (item.question, item.options, item.answer)]
         flat, ends = word_hashes(pl.Series(parts, dtype=pl.List(pl.String)))
         hashes = [flat[a:b] for a, b in pairwise(ends)]
-        for question, *evidence in zip(hashes[::3], hashes[1::3], hashes[2::3], strict=True):
-            if len(question) < _ANCHOR:
-                continue
+        parted = zip(hashes[::3], hashes[1::3], hashes[2::3], strict=True)
+        for item, (question, *evidence) in enumerate(parted):
             anchor, _ = ngram_hashes(question[:_ANCHOR], np.array([0, _ANCHOR]), _ANCHOR)
             words = tuple(frozenset(part.tolist()) for part in evidence if len(part))
             same_length = self._by_anchor[int(anchor[0])][len(question)]
-            same_length[question.tobytes()].append(words)
+            same_length[question.tobytes()].append((item, words))
         anchors = np.fromiter(self._by_anchor, np.uint64, len(self._by_anchor))
         self._sieve = Sieve(anchors)
 
-    def shares(self, flat: Hashes, offsets: Offsets) -> Shares:
-        """For each document, the greatest share of an item's words that it has in one place."""
-        shares = np.zeros(len(offsets) - 1)
+    def best(self, flat: Hashes, offsets: Offsets) -> tuple[Shares, Indices]:
+        """For each document, the greatest share of an item's words that it has in one place, and
+        the item."""
+        shares, best = np.zeros(len(offsets) - 1), np.zeros(len(offsets) - 1, np.int64)
         grams, starts = ngram_hashes(flat, offsets, _ANCHOR)
         positions, members = self._sieve.find(grams)
         documents = np.searchsorted(starts, positions, side="right") - 1
@@ -144,12 +157,13 @@ class ShortItems:
         for document, place, member in zip(documents, places, members, strict=True):
             text = flat[place : offsets[document + 1]]
             for length, questions in self._by_anchor[int(self._sieve.members[member])].items():
-                for evidence in questions.get(text[:length].tobytes(), ()):
+                for item, evidence in questions.get(text[:length].tobytes(), ()):
                     share = self._share(text, length, evidence)
-                    shares[document] = max(shares[document], share)
-        return shares
+                    if share > shares[document]:
+                        shares[document], best[document] = share, item
+        return shares, best
 
-    def _share(self, text: Hashes, length: int, evidence: tuple[frozenset[int], ...]) -> float:
+    def _share(self, text: Hashes, length: int, evidence: _Evidence) -> float:
         best = 0.0
         for words in evidence or (frozenset[int](),):
             window = text[length : 2 * length + 2 * len(words) + _REACH]
@@ -159,16 +173,90 @@ class ShortItems:
         return best
 
 
+class WholeItems:
+    """Items too short to be told amid other words, recognised where they are all that stands there.
+
+    That is a line, with or without a label before and the answer behind; for an item of one word,
+    and for one that is nothing but template, a line with its answer or the whole text.
+    """
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self._lines: dict[str, int] = {}
+        self._texts: dict[str, int] = {}
+        prompts = telling_keys(pl.Series([item.prompt for item in items], dtype=pl.String))
+        for index, (item, prompt) in enumerate(zip(items, prompts, strict=True)):
+            question = " ".join(item.question) or prompt
+            behind = (item.answer, item.options, (*item.options, *item.answer))
+            answered = [" ".join((question, *words)) for words in behind if words]
+            for key in (question, *answered, prompt, " ".join((prompt, *item.answer))):
+                self._texts.setdefault(key, index)
+            for key in answered if len(item.question) < 2 else (question, *answered):
+                self._lines.setdefault(key, index)
+        self._longest = 4 * max(map(len, self._texts), default=0) + 40
+
+    def best(self, text: pl.Series) -> tuple[Shares, Indices]:
+        """1 for each text that holds an item, and the item."""
+        shares, best = np.zeros(len(text)), np.zeros(len(text), np.int64)
+        if not self._texts:
+            return shares, best
+        lists = text.to_frame("text").select(LINES).to_series()
+        documents = document_of(offsets_of(lists.list.len()))
+        lines = lists.explode(empty_as_null=False, keep_nulls=False)
+        short = (lines.str.len_chars() <= self._longest) & lines.str.contains(FILLED)
+        lines, documents = lines.filter(short), documents[short.to_numpy()]
+        for found, places, known in (
+            (lines, documents, self._lines),
+            (lines.str.replace(_LINE_LABEL, ""), documents, self._lines),
+            *self._whole(text),
+        ):
+            keys = telling_keys(found)
+            hits = keys.is_in(list(known)).fill_null(False).arg_true()
+            for place, key in zip(places[hits.to_numpy()], keys.gather(hits), strict=True):
+                shares[place], best[place] = 1.0, known[key]
+        return shares, best
+
+    def _whole(self, text: pl.Series) -> Iterator[tuple[pl.Series, Indices, dict[str, int]]]:
+        short = (text.str.len_chars() <= self._longest).fill_null(False)
+        yield text.filter(short), np.flatnonzero(short.to_numpy()), self._texts
+
+
 class BenchmarkIndex:
     """All items of a benchmark, each recognised in the way that suits its length."""
 
     def __init__(self, items: Sequence[Item], n: int, fewest_words: int) -> None:
-        questions = {item.question for item in items if len(item.question) >= n}
-        self._long = LongItems(sorted(questions), n)
-        short = [item for item in items if len(item.question) < n]
+        longest = {item.question: item for item in reversed(items) if len(item.question) >= n}
+        long = [longest[question] for question in sorted(longest)]
+        rest = [item for item in items if len(item.question) < n]
+        short = [item for item in rest if _can_be_told(item, fewest_words)]
+        whole = [item for item in rest if not _can_be_told(item, fewest_words)]
+        self._items = [*long, *short, *whole]
+        self._long = LongItems([item.question for item in long], n)
         self._short = ShortItems(short, fewest_words)
+        self._whole = WholeItems(whole)
+        self._firsts = (0, len(long), len(long) + len(short))
 
-    def shares(self, words: pl.Series) -> Shares:
-        """For each list of words, the share of the item that it holds most of."""
-        flat, offsets = word_hashes(words)
-        return np.maximum(self._long.shares(flat, offsets), self._short.shares(flat, offsets))
+    def best(self, text: pl.Series) -> tuple[Shares, Indices]:
+        """For each text, the share of the item that it holds most of, and the item's index."""
+        flat, offsets = word_hashes(telling_words(text))
+        found = (
+            self._long.best(flat, offsets),
+            self._short.best(flat, offsets),
+            self._whole.best(text),
+        )
+        shares = np.stack([shares for shares, _ in found])
+        items = np.stack(
+            [best + first for (_, best), first in zip(found, self._firsts, strict=True)]
+        )
+        which = shares.argmax(axis=0)
+        rows = np.arange(len(text))
+        return shares[which, rows], items[which, rows]
+
+    def item(self, index: int) -> Item:
+        """The item of an index that `best` gave."""
+        return self._items[index]
+
+
+def _can_be_told(item: Item, fewest_words: int) -> bool:
+    """Whether the item has enough words to be told amid others."""
+    most = max(len(item.options), len(item.answer))
+    return len(item.question) >= _ANCHOR and len(item.question) + most >= fewest_words

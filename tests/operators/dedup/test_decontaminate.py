@@ -5,12 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 import pickle
+import unicodedata
 from pathlib import Path
+from typing import Any
 
 import orjson
 import polars as pl
 import pytest
 
+from datachef.core.benchmark import read_benchmark
 from datachef.core.errors import DatachefError
 from datachef.core.signals import decide, measure
 from datachef.core.task import BenchmarkFile, LMEvalBenchmark, Task
@@ -145,3 +148,151 @@ def test_an_unreadable_benchmark_is_named(tmp_path: Path) -> None:
     path.write_text('{"question": "?"}')
     with pytest.raises(DatachefError, match="has no 'prompt'"):
         reasons(operator, LONG)
+
+
+ARABIC = "كم عدد التفاحات التي بقيت مع أحمد بعد أن أعطى أخته ثلاث تفاحات من سلته؟"
+VOWELLED = "كَمْ عَدَدُ التُّفَّاحَاتِ الَّتِي بَقِيَتْ مَعَ أَحْمَدَ بَعْدَ أَنْ أَعْطَى أُخْتَهُ ثَلَاثَ تُفَّاحَاتٍ مِنْ سَلَّتِهِ؟"
+HEBREW = "כמה תפוחים נשארו לילד אחרי שנתן שלושה תפוחים לאחותו הקטנה בגנה של הסבתא?"
+POINTED = "כַּמָּה תַּפּוּחִים נִשְׁאֲרוּ לַיֶּלֶד אַחֲרֵי שֶׁנָּתַן שְׁלוֹשָׁה תַּפּוּחִים לַאֲחוֹתוֹ הַקְּטַנָּה בַּגִּנָּה שֶׁל הַסָּבְתָא?"
+FRENCH = (
+    "Combien de crêpes a-t-elle préparées à Noël pour l’école où étudie son frère aîné Étienne?"
+)
+THAI = "วันนี้แม่ซื้อส้มมาสิบผลแล้วให้น้องไปสามผลแม่เหลือส้มกี่ผล"
+JAPANESE = "太郎くんはリンゴを１２個持っていて、花子さんに５個あげました。残りはいくつですか？"
+CHINESE = "小明有12个苹果，他给了小红5个，请问小明现在还剩下几个苹果？"
+
+
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        (ARABIC, VOWELLED),
+        (VOWELLED, ARABIC),
+        (ARABIC, ARABIC.replace("كم", "كـــم").replace("التي", "الــتي")),
+        (HEBREW, POINTED),
+        (POINTED, HEBREW),
+        (FRENCH, unicodedata.normalize("NFD", FRENCH)),
+        (unicodedata.normalize("NFD", FRENCH), FRENCH),
+        (FRENCH, FRENCH.replace("’", "'")),
+        (FRENCH, FRENCH.replace("’", "´").upper()),
+        (FRENCH, unicodedata.normalize("NFD", FRENCH).encode("ascii", "ignore").decode()),
+        (FRENCH, FRENCH.replace("préparées", "prépa\u00adrées").replace("Noël", "\u2066Noël")),
+        (THAI, "\u200b".join(THAI)),
+        (THAI, f"ครูถามว่า {THAI} ใครตอบได้บ้าง"),
+        (JAPANESE, unicodedata.normalize("NFKC", JAPANESE)),
+        (JAPANESE, unicodedata.normalize("NFD", JAPANESE)),
+        (JAPANESE, f"問題：{JAPANESE}（答えは七個です。）"),
+        (CHINESE, " ".join(CHINESE)),
+        (CHINESE, CHINESE.translate({c: c + 0xFEE0 for c in range(0x30, 0x3A)})),
+        (CHINESE, f"请回答下面的问题。{CHINESE}谢谢！"),
+        ("Все ещё помнят, сколько ёлок стоит на каждой улице этого города?",
+         "Все еще помнят, сколько елок стоит на каждой улице этого города?"),
+    ],
+)  # fmt: skip
+def test_an_item_is_recognised_in_any_form_of_its_script(
+    tmp_path: Path, item: str, text: str
+) -> None:
+    path = tmp_path / "test.jsonl"
+    path.write_text(json.dumps({"prompt": item, "answer": ""}))
+    operator = Decontaminate(benchmark=BenchmarkFile(path=str(path)))
+    assert reasons(operator, text, "Something else that has nothing to do with any of it.") == [
+        "contaminated",
+        None,
+    ]
+
+
+TINY = [
+    ("Fido barks.", "yes"),
+    ("Protect you.", "no"),
+    ("Welcome!", "neutral"),
+    ("He left early.", ""),
+    ("🙂🙃", "good"),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "item"),
+    [
+        ("Fido barks.", 1),
+        ("fido BARKS", 1),
+        ("Sentence: Fido barks.\n\nyes", 1),
+        ("1. Fido barks.\n2. Nobody came to the party.", 1),
+        ("Is it right?\n\nProtect you. -> no", 2),
+        ("Welcome!", 3),
+        ("Text: Welcome! neutral", 3),
+        ("He left early.", 4),
+        ("And then:\nHe left early!", 4),
+        ("🙂🙃", 5),
+        ("🙂 🙃", 5),
+    ],
+)
+def test_items_of_few_words_are_found_where_they_stand_alone(
+    tmp_path: Path, text: str, item: int
+) -> None:
+    operator = Decontaminate(benchmark=written(tmp_path / "tiny.jsonl", TINY))
+    assert reasons(operator, text) == ["contaminated"]
+    [detail] = operator.details(pl.DataFrame({"text": [text]}))
+    assert detail == f"100% of tiny.jsonl, item {item}: {TINY[item - 1][0]}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My dog Fido barks at night, and nobody sleeps.",
+        "Welcome!\nThis is the page of our village.",
+        "Then he left early in the morning.",
+        "A smile 🙂 and another one 🙃",
+    ],
+)
+def test_items_of_few_words_are_not_found_amid_others(tmp_path: Path, text: str) -> None:
+    operator = Decontaminate(benchmark=written(tmp_path / "tiny.jsonl", TINY))
+    assert reasons(operator, text) == [None]
+
+
+def written(path: Path, items: list[tuple[str, str]]) -> BenchmarkFile:
+    lines = [json.dumps({"prompt": prompt, "answer": answer}) for prompt, answer in items]
+    path.write_text("\n".join(lines))
+    return BenchmarkFile(path=str(path))
+
+
+def test_items_that_are_all_template_are_found_whole(tmp_path: Path) -> None:
+    prompts = [
+        ("Is the following statement true or false?", "yes" if i % 2 else "no") for i in range(9)
+    ]
+    operator = Decontaminate(benchmark=written(tmp_path / "same.jsonl", prompts))
+    assert reasons(
+        operator,
+        "Is the following statement true or false?",
+        "Is the following statement true or false?\n\nWater boils at a hundred degrees.",
+    ) == ["contaminated", None]
+
+
+@pytest.mark.parametrize("name", ["cola", "fpb", "svamp", "xcopa"])
+def test_every_item_of_a_real_benchmark_is_found_in_itself(shared_data: Path, name: str) -> None:
+    [path] = (shared_data / "bench").glob(f"{name}.test.jsonl*")
+    benchmark = BenchmarkFile(path=str(path))
+    items = read_benchmark(benchmark)
+    operator = Decontaminate(benchmark=benchmark)
+    texts = [f"{item.prompt}\n\n{item.answer}" for item in items]
+    assert set(reasons(operator, *texts)) == {"contaminated"}
+
+
+def test_a_rejected_row_says_which_item_it_holds(cook: Any, tmp_path: Path) -> None:
+    benchmark = written(tmp_path / "test.jsonl", ITEMS)
+    rows = [
+        LONG,
+        "Nothing of the kind is in here.",
+        f"So: {MIDDLE} Carbon dioxide, oxygen, helium.",
+    ]
+    source = tmp_path / "rows.jsonl"
+    source.write_text("\n".join(json.dumps({"text": text, "detail": "mine"}) for text in rows))
+    plugin = tmp_path / "guards.py"
+    plugin.write_text(
+        "from datachef.core import hookimpl\n"
+        "from datachef.operators.dedup.decontaminate import Decontaminate\n"
+        "@hookimpl\ndef datachef_operators():\n    return [Decontaminate]\n"
+    )
+    step = {"op": "decontaminate", "benchmark": {"path": benchmark.path}}
+    cooked = cook(str(source), steps=[step], plugins=[plugin])
+    first, second = cooked.rejects["detail"].to_list()
+    assert first.startswith("100% of test.jsonl, item 1: Question: A baker fills 36 trays")
+    assert second.startswith("100% of test.jsonl, item 2: Question: Which gas do green plants")

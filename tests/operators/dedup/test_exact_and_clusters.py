@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from datachef.core.corpus import Context
 from datachef.operators.dedup.clusters import copies
 from datachef.operators.dedup.exact_dedup import ExactDedup
+from datachef.operators.dedup.minhash_dedup import MinHashDedup
 
 CONTEXT = Context(seed=0)
 KEYS = st.lists(st.tuples(*[st.one_of(st.none(), st.integers(0, 12))] * 3), max_size=40)
@@ -52,6 +53,22 @@ def test_the_first_of_each_cluster_stays(table: list[tuple[int | None, ...]]) ->
     later = [i for cluster in clusters_by_search(table) for i in sorted(cluster)[1:]]
     assert decision["id"].to_list() == [str(i) for i in sorted(later)]
     assert set(decision["reason"]) <= {"copy"}
+    first = {i: min(cluster) for cluster in clusters_by_search(table) for i in cluster}
+    assert decision["detail"].to_list() == [f"a copy of {first[i]}" for i in sorted(later)]
+
+
+@pytest.mark.parametrize("operator", [ExactDedup(), MinHashDedup()], ids=lambda one: one.op)
+def test_a_dropped_row_says_which_row_it_copies(operator: ExactDedup | MinHashDedup) -> None:
+    text = "The same text stands in this place three times over, word for word."
+    batch = rows("Another one, which is here once.", text, text, text)
+    batch = batch.with_columns(pl.lit("s").alias("source"), pl.lit("mine").alias("detail"))
+    outcome = operator.apply(batch, operator.resolve(operator.summarize(batch).lazy(), CONTEXT))
+    assert outcome.rows["detail"].to_list() == ["mine", "mine"]
+    assert outcome.dropped is not None
+    assert outcome.dropped.select("id", "detail").rows() == [
+        ("2", "a copy of 1"),
+        ("3", "a copy of 1"),
+    ]
 
 
 def test_a_long_chain_of_links_is_one_cluster() -> None:
