@@ -13,6 +13,7 @@ from pathlib import Path
 
 _LEFT = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.(?P<kind>partial|old)")
 _AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
 
 
@@ -22,6 +23,15 @@ def write_atomically(path: Path, raw: bytes) -> None:
     with scratch(path) as temporary:
         temporary.write_bytes(raw)
         temporary.replace(path)
+
+
+def write_once(path: Path, raw: bytes) -> None:
+    """Like `write_atomically`, but a file that is there stays: others may be reading it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with scratch(path) as temporary:
+        temporary.write_bytes(raw)
+        if not _renamed(temporary, path, _RENAME_NOREPLACE) and not path.exists():
+            temporary.replace(path)
 
 
 @contextmanager
@@ -92,8 +102,12 @@ def _put(staging: Path, folder: Path) -> None:
 
 def _exchanged(one: Path, other: Path) -> bool:
     """Swaps two folders in one step; False where system or file system cannot."""
+    return _renamed(one, other, _RENAME_EXCHANGE)
+
+
+def _renamed(one: Path, other: Path, flags: int) -> bool:
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
         return False
     places = (_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other))
-    return bool(renameat2(*places, _RENAME_EXCHANGE) == 0)
+    return bool(renameat2(*places, flags) == 0)

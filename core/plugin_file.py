@@ -5,20 +5,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import ModuleType
 
+from datachef.core.code_identity import PluginFileLoader, remember_code
 from datachef.core.errors import DatachefError
-
-
-class _FreshLoader(SourceFileLoader):
-    """Always reads the source: compiled code may be that of before an edit a moment ago."""
-
-    def get_code(self, fullname: str) -> CodeType:
-        path = self.get_filename(fullname)
-        return self.source_to_code(self.get_data(path), path)
 
 
 def plugin_file(name: str) -> str:
@@ -35,13 +27,14 @@ def module_of(path: Path, number: int) -> ModuleType:
     """The module in a file, the `number`th of those with its stem; it is as if imported."""
     name = f"datachef_plugin_{re.sub(r'[^0-9a-zA-Z_]', '_', path.stem)}"
     name += f"_{number}" if number > 1 else ""
-    spec = spec_from_loader(name, _FreshLoader(name, str(path)))
+    spec = spec_from_loader(name, PluginFileLoader(name, str(path)))
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
     before = sys.modules.get(name)
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
+        remember_code(module)
     except BaseException:
         del sys.modules[name]
         if before is not None:

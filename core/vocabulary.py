@@ -62,6 +62,10 @@ class Vocabulary:
         """The package that an operator came from; our own where no plugin has it (`take`)."""
         return self._operators[name].package if name in self._operators else NAME
 
+    def source_package(self, key: str) -> str:
+        """The package that a kind of source came from."""
+        return self._sources[key].package
+
     @property
     def source_keys(self) -> tuple[str, ...]:
         """The fields by which kinds of source are told apart."""

@@ -6,18 +6,27 @@ import fnmatch
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from datachef.core.files.identity import BLOCK, file_identity
 from datachef.core.files.storage import is_url, kind, own_part
 from datachef.core.paths import not_expanded
 from datachef.core.source import SourceError
 
 _MAGIC = re.compile(r"[*?\[{]")
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
+
+# What filesystems of fsspec call the version of a file, in lower case.
+_DATES = {"last-modified", "lastmodified", "last_modified", "mtime", "modified", "updated"}
+_VERSIONS = _DATES | {
+    "blob_id", "checksum", "content-md5", "crc", "created", "digest", "etag", "generation", "md5",
+    "md5hash", "oid", "sha", "sha1", "sha256", "versionid", "version_id",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,12 +72,6 @@ class _Match(NamedTuple):
     trouble: str = ""
 
 
-def identity_of(path: str) -> str:
-    """What tells this version of a local file from another. Raises `OSError`."""
-    status = os.stat(path)  # noqa: PTH116 - the paths are strings throughout
-    return f"{status.st_size}-{status.st_mtime_ns}"
-
-
 def _local(pattern: str) -> Iterator[_Match]:
     """The files of a pattern in the order of their paths; of several links to one, one."""
     # Not resolved: a link's own name has the suffix, what it points to need not.
@@ -80,8 +83,10 @@ def _local(pattern: str) -> Iterator[_Match]:
     for real, path in sorted(chosen.items(), key=lambda pair: pair[1]):
         try:
             status = os.stat(path)  # noqa: PTH116 - the paths are strings throughout
-            trouble = "" if stat.S_ISREG(status.st_mode) else "it is no regular file"
-            yield _Match(real, path, identity_of(path), status.st_size, trouble)
+            if stat.S_ISREG(status.st_mode):
+                yield _Match(real, path, file_identity(path), status.st_size)
+            else:
+                yield _Match(real, path, "", status.st_size, "it is no regular file")
         except FileNotFoundError:
             yield _Match(real, path, "", 0, "a link to a file that is not there")
         except OSError as error:
@@ -183,7 +188,7 @@ def _remote(pattern: str) -> list[_Match]:
             if info.get("type") == "file":
                 url = str(filesystem.unstrip_protocol(path))
                 url = url + chained + outer if is_url(head) else head + chained + url
-                identity = str(filesystem.ukey(path))
+                identity = _remote_identity(filesystem, path, info)
                 matches.append(_Match(url, url, identity, int(info.get("size") or 0)))
     except FileNotFoundError:
         return []
@@ -194,6 +199,17 @@ def _remote(pattern: str) -> list[_Match]:
     except Exception as error:
         raise SourceError("unreachable", f"{pattern!r}: {type(error).__name__}: {error}") from error
     return matches
+
+
+def _remote_identity(filesystem: Any, path: str, info: Mapping[str, Any]) -> str:
+    """What the storage says of the version of a file; where it says nothing or only a date, also
+    how the file begins. That of HTTP in fsspec takes a file for the same as long as its URL is."""
+    said = {k: str(v) for k, v in sorted(info.items()) if k.lower() in _VERSIONS}
+    identity = [str(filesystem.ukey(path)), str(info.get("size")), *map(" ".join, said.items())]
+    if not {name.lower() for name in said} - _DATES:
+        with filesystem.open(path, "rb") as stream:
+            identity.append(blake2b(stream.read(BLOCK), digest_size=16).hexdigest())
+    return " ".join(identity)
 
 
 def _nearby(pattern: str) -> str:

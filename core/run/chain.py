@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import polars as pl
 
@@ -27,12 +27,16 @@ from datachef.core.transform import Transform
 @dataclass(frozen=True)
 class Step:
     """An operator at its place in the recipe, with the decision that it applies, if any, and the
-    package that it came from."""
+    package that it came from.
+
+    `identity` is all that its result depends on, apart from the rows.
+    """
 
     path: str
     operator: Operator
     decision: pl.DataFrame | None = None
     package: str = ""
+    identity: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.path} ({self.operator.op}{f' of {self.package}' if self.package else ''})"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 import orjson
+from pydantic_core import to_jsonable_python
 
+from datachef.core.code_identity import code_of
+from datachef.core.files.identity import path_identity
 from datachef.core.operator import Operator
+from datachef.core.source import Source
 
 
 def key_of(*parts: Any) -> str:
@@ -24,14 +27,15 @@ def seed_of(seed: int, path: str) -> int:
 
 
 def operator_identity(operator: Operator) -> dict[str, Any]:
-    """An operator's identity with that of the files it reads."""
-    files = [[file, _file_identity(file)] for file in operator.files()]
-    return operator.identity() | ({"files": files} if files else {})
+    """An operator's identity with its code and the content of the files it reads."""
+    files = [path_identity(file) for file in operator.files()]
+    identity = operator.identity() | {"code": key_of(code_of(type(operator)))}
+    return identity | ({"files": files} if files else {})
 
 
-def _file_identity(file: str) -> list[int]:
-    try:
-        status = Path(file).stat()
-    except OSError:
-        return []
-    return [status.st_size, status.st_mtime_ns]
+def source_identity(source: Source) -> dict[str, Any]:
+    """What the rows of a source depend on besides the content of its units: its code, and the
+    parameters of its own kind."""
+    ignored = {*Source.model_fields, source.key}
+    own = {name: getattr(source, name) for name in type(source).model_fields if name not in ignored}
+    return {"parameters": to_jsonable_python(own), "code": key_of(code_of(type(source)))}

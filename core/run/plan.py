@@ -8,11 +8,13 @@ from typing import Any
 
 import polars as pl
 
+from datachef.core.code_identity import core_code, distribution_code
 from datachef.core.corpus import CorpusOperator
-from datachef.core.distribution import version
+from datachef.core.distribution import NAME, version
+from datachef.core.files.identity import path_identity
 from datachef.core.flow import PlacedStep, corpus_steps, makes_messages, source_steps
 from datachef.core.loading import Loaded
-from datachef.core.run.keys import key_of, operator_identity, seed_of
+from datachef.core.run.keys import key_of, operator_identity, seed_of, source_identity
 from datachef.core.run.output import OUTPUT
 from datachef.core.run.stage import (
     DecisionTask,
@@ -90,6 +92,8 @@ class Planner:
             "layout": LAYOUT,
             "polars": pl.__version__,
             "datachef": version(),
+            "core": core_code(),
+            "tokenizer": path_identity(self._tokenizer) if self._tokenizer else [],
         }
 
     def plan(self, *, layered: bool = False) -> Plan:
@@ -127,7 +131,12 @@ class Planner:
         source = found.source
         data = source.model_dump(mode="json", exclude={"steps", "format"}, exclude_unset=True)
         spec = SourceSpec(
-            name, source.key, data, found.format.model_dump(mode="json"), dict(found.kinds)
+            name,
+            source.key,
+            data,
+            found.format.model_dump(mode="json"),
+            dict(found.kinds),
+            source_identity(source) | self._package(self._vocabulary.source_package(source.key)),
         )
         inputs: list[tuple[Unit | None, str | None, str, int]] = [
             (unit, None, f"{name}/{unit.name}{_range(unit)}", unit.size) for unit in found.units
@@ -139,7 +148,9 @@ class Planner:
         """The streams after one more step; a corpus operator closes them and begins a new one."""
         operator = step.operator
         self._steps.append((step.path, operator.op))
-        spec = StepSpec(step.path, operator.model_dump(mode="json"), operator_identity(operator))
+        package = self._vocabulary.package(operator.op)
+        identity = operator_identity(operator) | self._package(package)
+        spec = StepSpec(step.path, operator.model_dump(mode="json"), identity)
         if not isinstance(operator, CorpusOperator):
             for stream in streams:
                 stream.steps.append(spec)
@@ -180,11 +191,22 @@ class Planner:
         fingerprint = key_of(self._environment, stage.identity())
         tasks = []
         for unit, parent, label, size in stream.inputs:
-            content: Any = parent if unit is None else [unit.name, unit.identity, unit.place]
+            content = parent or self._content(stream.source, unit)
             key = key_of("unit", fingerprint, content)
-            tasks.append(UnitTask(key, stage, label, size, unit, parent))
+            tasks.append(UnitTask(key, content, stage, label, size, unit, parent))
         self._waves.setdefault(stream.depth, Wave()).tasks += tasks
         return tasks
+
+    def _content(self, source: SourceSpec | None, unit: Unit | None) -> str:
+        """The rows of a unit as they are read."""
+        assert source is not None and unit is not None
+        place = [unit.name, unit.identity, unit.place]
+        return key_of(self._environment, replace(source, data={}), place)
+
+    def _package(self, package: str) -> dict[str, Any]:
+        """The distribution that an operator or kind of source came with; ours is in all keys."""
+        installed = {} if package == NAME else distribution_code(package)
+        return {"package": installed} if installed else {}
 
     def _schema(self) -> str:
         """The schema of the output: as written, or conversations where all sources are such."""

@@ -10,7 +10,7 @@ import polars as pl
 from datachef.core.errors import RunError
 from datachef.core.filter import Filter
 from datachef.core.run.chain import ROW, Step, groups
-from datachef.core.run.keys import key_of, operator_identity
+from datachef.core.run.keys import key_of
 from datachef.core.run.store import Store
 from datachef.core.run.text_memory import TextMemory
 
@@ -28,7 +28,7 @@ class SignalCache:
     def __init__(
         self,
         store: Store,
-        unit_input: Any,
+        unit_input: str,
         steps: Sequence[Step],
         texts: TextMemory | None = None,
     ) -> None:
@@ -44,11 +44,11 @@ class SignalCache:
             for place, step in enumerate(group):
                 operator = step.operator
                 if isinstance(operator, Filter) and operator.signal_names():
-                    identity = _identity(operator)
+                    identity = _identity(operator, step)
                     self._open((index, place), key_of("signals", before, identity))
                     if texts is not None and operator.reads() == {"text"}:
                         self._text_keys[index, place] = key_of("texts", identity)
-            before.extend([step.path, operator_identity(step.operator)] for step in group)
+            before.extend([step.path, step.identity] for step in group)
 
     def _open(self, place: Place, key: str) -> None:
         self._keys[place] = key
@@ -89,5 +89,5 @@ class SignalCache:
                 self._store.discard(key, old)
 
 
-def _identity(operator: Filter) -> dict[str, Any]:
-    return operator.signal_identity() | {"files": operator_identity(operator).get("files", [])}
+def _identity(operator: Filter, step: Step) -> dict[str, Any]:
+    return {**step.identity, **operator.signal_identity()}

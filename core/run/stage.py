@@ -21,13 +21,17 @@ class StepSpec:
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """What a worker needs to read a source: its kind and parameters, its format and columns."""
+    """What a worker needs to read a source: its kind and parameters, its format and columns.
+
+    `identity` is what its rows depend on besides format, columns and the content of its units.
+    """
 
     name: str
     key: str
     data: Mapping[str, Any]
     format: Mapping[str, Any]
     kinds: Mapping[str, str]
+    identity: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,13 @@ class StageSpec:
 
 @dataclass(frozen=True)
 class UnitTask:
-    """One unit of a stage: reads a unit of the source or the rows of `parent`, leaves its own."""
+    """One unit of a stage: reads a unit of the source or the rows of `parent`, leaves its own.
+
+    `input` tells one content of what comes in from another.
+    """
 
     key: str
+    input: str
     stage: StageSpec
     label: str
     size: int

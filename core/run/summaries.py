@@ -6,21 +6,21 @@ import polars as pl
 
 from datachef.core.accounting import frame_of
 from datachef.core.corpus import CorpusOperator
-from datachef.core.run.chain import ROW
-from datachef.core.run.keys import key_of, operator_identity
+from datachef.core.run.chain import ROW, Step
+from datachef.core.run.keys import key_of
 from datachef.core.run.text_memory import TextMemory
 
 
-def summarized(
-    operator: CorpusOperator, rows: pl.DataFrame, texts: TextMemory | None
-) -> pl.DataFrame:
-    """The operator's summary of the rows; of texts that are known, as it was.
+def summarized(step: Step, rows: pl.DataFrame, texts: TextMemory | None) -> pl.DataFrame:
+    """The summary of the rows by the operator of a step; of texts that are known, as it was.
 
     That is possible for an operator that reads nothing but `text` and gives a row for every row.
     """
+    operator = step.operator
+    assert isinstance(operator, CorpusOperator)
     if texts is None or operator.reads() != {"text"}:
         return _summarize(operator, rows)
-    key = key_of("summary", operator_identity(operator))
+    key = key_of("summary", step.identity)
     numbered = rows.with_row_index(ROW)
     known = texts.recall(key, numbered)
     missing = numbered if known is None else numbered.join(known, on=ROW, how="anti")

@@ -59,9 +59,7 @@ class UnitRun:
 
     def run(self) -> dict[str, Any]:
         """Leaves the unit's files and record in the store, and returns the record."""
-        unit = self._task.unit
-        unit_input = [unit.name, unit.identity, unit.place] if unit else self._task.parent
-        signals = SignalCache(self._store, unit_input, self._stage.steps, self._texts)
+        signals = SignalCache(self._store, self._task.input, self._stage.steps, self._texts)
         chain = Chain(self._stage.steps, signals, self._reject)
         for batch in self._batches(BATCH_BYTES):
             rows = chain.run(batch)
@@ -159,7 +157,7 @@ class UnitRun:
             needed = rows.with_columns(self._tokens.count(rows["text"]).alias("tokens"))
         started = time.perf_counter()
         with step.located():
-            summaries, broken = safely(needed, lambda part: summarized(operator, part, self._texts))
+            summaries, broken = safely(needed, lambda part: summarized(step, part, self._texts))
         self._summaries += summaries
         entry = self._ledger.entry(step.path, operator.op)
         entry.seconds += time.perf_counter() - started

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import polars as pl
 from pydantic import TypeAdapter
 
 from datachef.core.accounting import frame_of
+from datachef.core.code_identity import code_of
 from datachef.core.containment import ENDINGS, cause_of
 from datachef.core.corpus import Context, CorpusOperator
 from datachef.core.errors import DatachefError, PluginError, RunError
@@ -18,6 +19,8 @@ from datachef.core.formats import Format
 from datachef.core.host import Host
 from datachef.core.promises import ask
 from datachef.core.run.chain import Step
+from datachef.core.run.keys import key_of
+from datachef.core.run.merging import merged
 from datachef.core.run.stage import DecisionTask, ShardTask, StageSpec, StepSpec, Task, UnitTask
 from datachef.core.run.store import Store
 from datachef.core.run.text_memory import TextMemory
@@ -105,14 +108,12 @@ class Workshop:
                     f"the rows before {task.step.path} are gone from the cache", "run again"
                 )
             if record["summary"]:
-                tables.append(self.store.scan(key, record["summary"]))
+                tables.append((key, record["summary"]))
         decision = pl.DataFrame()
         if tables:
-            with step.located():
-                context = Context(task.seed, task.sources)
-                decision = frame_of(
-                    ask(operator, "resolve", pl.concat(tables), context), "resolve()"
-                )
+            context = Context(task.seed, task.sources)
+            with step.located(), merged(self.store, tables) as summaries:
+                decision = frame_of(ask(operator, "resolve", summaries, context), "resolve()")
         facts = self.store.write(task.key, "decision.parquet", decision)
         record = {"key": task.key, "files": [facts], "ledger": []}
         return dict(self.store.finish(task.key, record))
@@ -128,14 +129,19 @@ class Workshop:
         if name != "take" and name not in self._vocabulary:
             hint = self._host.missing(name, ())
             raise PluginError(f"{spec.path}: no operator {name!r} in this process", hint)
-        operator = ask(self._vocabulary.operator(spec.data), "connect", self._services)
-        return Step(spec.path, operator, decision, self._vocabulary.package(name))
+        operator = self._vocabulary.operator(spec.data)
+        _refuse_other_code(spec.path, type(operator), spec.identity)
+        operator = ask(operator, "connect", self._services)
+        identity = {**spec.identity, "decision": spec.decision}
+        return Step(spec.path, operator, decision, self._vocabulary.package(name), identity)
 
     def _built(self, spec: StageSpec) -> BuiltStage:
         if self._stage is None or self._stage[0] != spec:
             source = None
             if spec.source is not None:
                 source = self._vocabulary.source(spec.source.key, spec.source.data)
+                place = f"sources.{spec.source.name}"
+                _refuse_other_code(place, type(source), spec.source.identity)
             built = BuiltStage(
                 steps=tuple(self._step(step) for step in spec.steps),
                 source=source,
@@ -144,3 +150,13 @@ class Workshop:
             )
             self._stage = (spec, built)
         return self._stage[1]
+
+
+def _refuse_other_code(path: str, cls: type, identity: Mapping[str, Any]) -> None:
+    """Raises `RunError` where this process has other code than the one that planned: its results
+    would be kept as those of the other."""
+    if key_of(code_of(cls)) != identity["code"]:
+        raise RunError(
+            f"{path}: {cls.__name__} is not the code that the run was planned with",
+            "was it edited meanwhile? run again",
+        )

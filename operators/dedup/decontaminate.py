@@ -11,6 +11,7 @@ import polars as pl
 from pydantic import Field
 
 from datachef.core.errors import DatachefError
+from datachef.core.files.identity import path_identity
 from datachef.core.filter import Filter
 from datachef.core.operator import Scene, threshold
 from datachef.core.task import BenchmarkFile, Task
@@ -85,9 +86,8 @@ class Decontaminate(Filter):
                 "decontaminate has no benchmark",
                 hint="give the step a benchmark, or the recipe a task whose benchmark is a file",
             )
-        path = Path(self.benchmark.path)
-        changed = path.stat().st_mtime_ns if path.is_file() else 0
-        return _index_of(self.benchmark, changed, self.ngram, self.min_words)
+        content = str(path_identity(self.benchmark.path))
+        return _index_of(self.benchmark, content, self.ngram, self.min_words)
 
     def _share(self, batch: pl.DataFrame) -> pl.Series:
         return pl.Series(self._index.best(batch["text"])[0])
@@ -110,8 +110,8 @@ def _named(item: Item) -> str:
 
 @lru_cache(maxsize=4)
 def _index_of(
-    benchmark: BenchmarkFile, changed: int, ngram: int, fewest_words: int
+    benchmark: BenchmarkFile, content: str, ngram: int, fewest_words: int
 ) -> BenchmarkIndex:
-    """An operator is built anew for every recipe; what it looks for stays as it is until the file
-    is `changed`."""
+    """An operator is built anew for every recipe; what it looks for stays as it is until the
+    `content` of the file is another."""
     return BenchmarkIndex(read_items(benchmark), ngram, fewest_words)

@@ -10,7 +10,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator
 
 from datachef.core.files.delimited import DELIMITERS, CsvOptions
-from datachef.core.files.finding import File, find, identity_of
+from datachef.core.files.finding import File, find
+from datachef.core.files.identity import file_identity
 from datachef.core.files.readers import READERS, can_be_cut, form_of, place_of, scan_parquet
 from datachef.core.files.storage import is_url
 from datachef.core.files.text import Encoding
@@ -126,7 +127,7 @@ def _verify(unit: Unit) -> None:
     if is_url(path):
         return
     try:
-        same = identity_of(path) == json.loads(unit.identity)[0]
+        same = file_identity(path) == json.loads(unit.identity)[0]
     except OSError as error:
         raise BrokenFileError(f"it is gone: {error.strerror}", passing=True) from error
     if not same:

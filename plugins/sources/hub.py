@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 from pydantic import Field
 
 from datachef.core.distribution import extra
+from datachef.core.files.identity import path_identity
 from datachef.core.source import RawRow, Source, SourceError, Unit, size_of
 
 
@@ -64,8 +65,7 @@ class HubSource(Source):
     @cached_property
     def _commit(self) -> str:
         if not self._is_hub:
-            files = sorted(path for path in Path(self.hf).rglob("*") if path.is_file())
-            return json.dumps([[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files])
+            return json.dumps(path_identity(self.hf))
         from huggingface_hub import HfApi
 
         try:

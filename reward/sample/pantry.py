@@ -11,7 +11,8 @@ from typing import Any
 
 import orjson
 
-from datachef.core.atomic import write_atomically
+from datachef.core.atomic import write_atomically, write_once
+from datachef.core.code_identity import code_of, core_code
 from datachef.core.errors import RowError
 from datachef.core.formats import Format
 from datachef.core.run.keys import key_of
@@ -57,14 +58,18 @@ class Pantry:
         units = [[unit.name, unit.identity, unit.place] for unit in survey.units]
         own = source.model_dump(mode="json", exclude={"steps", "format", "description", "licence"})
         row_format = survey.format.model_dump(mode="json")
-        key = key_of("stock", LAYOUT, own, row_format, units, self._rows, self._seed)
-        record = self._folder / f"{key}.json"
+        code = [core_code(), code_of(type(source)), code_of(Pantry)]
+        key = key_of("stock", LAYOUT, own, row_format, units, self._rows, self._seed, code)
+        record, file = self._folder / f"{key}.json", self._folder / f"{key}.jsonl"
         try:
-            return Stock(**orjson.loads(record.read_bytes()))
+            known = Stock(**orjson.loads(record.read_bytes()) | {"path": str(file)})
+            if file.is_file():
+                return known
         except (OSError, orjson.JSONDecodeError, TypeError):
-            stock = self._draw(survey, self._folder / f"{key}.jsonl")
-            write_atomically(record, orjson.dumps(asdict(stock)))
-            return stock
+            pass
+        stock = self._draw(survey, file)
+        write_atomically(record, orjson.dumps(asdict(stock)))
+        return stock
 
     def _draw(self, survey: Survey, path: Path) -> Stock:
         drawing = _Drawing(self._rows, self._seed, survey.format)
@@ -84,7 +89,7 @@ class Pantry:
         available = drawing.fitting * (survey.size / read if read else 1.0)
         take = survey.source.take
         rows = drawing.rows()
-        write_atomically(path, b"".join(row + b"\n" for row in rows))
+        write_once(path, b"".join(row + b"\n" for row in rows))
         return Stock(
             path=str(path),
             rows=len(rows),

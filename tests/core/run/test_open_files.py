@@ -1,0 +1,122 @@
+"""Thousands of small files, and few that may be open at a time."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from datachef.core.run import merging
+from datachef.core.run.merging import merged
+from datachef.core.run.store import Store
+
+RECIPE = """
+name: many
+sources:
+  pages:
+    path: "part-*.jsonl"
+    steps: [{op: exact_dedup}]
+mix: {op: weighted_mix, weights: {pages: 1}, budget: {rows: 3000}}
+steps:
+  - {op: minhash_dedup, ngram: 3}
+  - {op: top_selection, by: number, rows: 100}
+output: {columns: [number]}
+"""
+
+SAMPLED = """
+import sys
+from pathlib import Path
+from datachef.core.host import Host
+from datachef.core.api import check_recipe
+from datachef.reward.sample.kitchen import SampleKitchen
+
+host, path = Host(), Path(sys.argv[1])
+checked = check_recipe(path, host)
+assert not checked.loaded.problems, checked.loaded.problems
+kitchen = SampleKitchen(host, path.parent / "cache")
+print(kitchen.cook(checked.loaded, checked.surveys).rows.height)
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def write_parts(folder: Path, number: int) -> None:
+    """Files of two rows, of which the second is also the first of the next file."""
+    for part in range(number):
+        rows = [
+            {"text": f"row {n} is about {n * 7919 % 10007} and {n * 31 % 997}", "number": n}
+            for n in (part, part + 1)
+        ]
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"part-{part:05d}.jsonl").write_text(lines)
+
+
+def limited(files: int, *command: str) -> subprocess.CompletedProcess[str]:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
+    return subprocess.run(
+        [sys.executable, *command],
+        preexec_fn=limit,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "files"), [(150, 48), pytest.param(2000, 256, marks=pytest.mark.slow)]
+)
+def test_every_file_of_many_is_read(tmp_path: Path, recipe: Path, parts: int, files: int) -> None:
+    write_parts(tmp_path, parts)
+    done = limited(
+        files, "-m", "datachef.core.cli", "run", str(recipe), "--output", str(tmp_path / "out"),
+        "--cache", str(tmp_path / "cache"), "--workers", "2", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    ledger = {entry["path"]: entry for entry in json.loads(done.stdout)["ledger"]}
+    assert ledger["sources.pages"]["rows_in"] == 2 * parts
+    assert ledger["sources.pages.steps[0]"]["rows_out"] == parts + 1
+    written = pl.concat(map(pl.read_parquet, (tmp_path / "out" / "data").iterdir()))
+    assert sorted(written["number"]) == list(range(parts - 99, parts + 1))
+
+
+@pytest.mark.parametrize(
+    ("parts", "files"), [(150, 48), pytest.param(2000, 256, marks=pytest.mark.slow)]
+)
+def test_many_files_are_sampled(tmp_path: Path, recipe: Path, parts: int, files: int) -> None:
+    write_parts(tmp_path, parts)
+    done = limited(files, "-c", SAMPLED, str(recipe))
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 0
+
+
+@pytest.mark.parametrize("number", [1, 3, 4, 10, 40])
+def test_what_is_merged_on_disk_is_what_is_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    store = Store(tmp_path)
+    tables = []
+    for index in range(number):
+        ids = pl.Series([f"{index}-{n}" for n in range(index % 4)], dtype=pl.String)
+        frame = pl.DataFrame({"id": ids}).with_columns(size=index)
+        key = f"{index:032x}"
+        tables.append((key, store.write(key, "summary.parquet", frame)))
+    with merged(store, tables) as at_once:
+        expected = at_once.collect()
+    monkeypatch.setattr(merging, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(merging, "MOST_FILES", 3)
+    with merged(store, tables) as query:
+        assert query.collect().equals(expected)
+    assert expected.height == sum(index % 4 for index in range(number))
+    assert not list(tmp_path.glob(".merging-*"))
