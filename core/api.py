@@ -44,7 +44,8 @@ def check_recipe(
 
     loaded = load(path, host, pool, overrides)
     surveys = check(loaded, host)
-    loaded.problems.sort(key=lambda problem: (problem.file, problem.line, problem.column))
+    for found in (loaded.problems, loaded.warnings):
+        found.sort(key=lambda problem: (problem.file, problem.line, problem.column))
     return Checked(loaded, surveys)
 
 

@@ -63,7 +63,8 @@ def _ask_the_house(loaded: Loaded, host: Host) -> None:
     assert loaded.recipe is not None
     before = set(host.broken)
     for problem in host.recipe_problems(loaded.recipe):
-        loaded.problems.append(loaded.document.locate(problem, parts(problem.path)))
+        found = loaded.problems if problem.severity == "error" else loaded.warnings
+        found.append(loaded.document.locate(problem, parts(problem.path)))
     for plugin in set(host.broken) - before:
         message = f"the rules of plugin {plugin.name} ({plugin.package}) broke: {plugin.error}"
         loaded.add("broken_rule", (), message)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from datachef.core.operator import Operator, Outcome
 
@@ -23,7 +23,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Size:
-    """How much a source holds."""
+    """How much a source holds, or is estimated to hold."""
 
     rows: float
     tokens: float
@@ -37,7 +37,7 @@ class CorpusOperator(Operator):
     """
 
     shape: ClassVar[str] = "corpus"
-    # Whether of rows with the same content one stays: repeating a row before it is in vain.
+    # Whether of rows with the same content one stays: copies made before it are removed again.
     removes_copies: ClassVar[bool] = False
 
     @abstractmethod
@@ -70,14 +70,52 @@ class MixOperator(CorpusOperator):
     """A corpus operator that stands in `mix:` and decides how often each row is taken.
 
     Its decision has columns `id` and `copies` (0 drops the row) and lists only the rows that are
-    not taken exactly once.
+    not taken exactly once. What it is asked for, and whether sources fall short of it, it tells of
+    whole sources, without looking at rows.
     """
 
     shape: ClassVar[str] = "mix"
+    selects: ClassVar[bool] = True
+
+    @property
+    def unit(self) -> Literal["tokens", "rows"]:
+        """What shares are shares of."""
+        return "tokens"
+
+    def reads(self) -> set[str]:
+        return {"tokens"} if self.unit == "tokens" else set()
+
+    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """`id`, `source` and `size`: the tokens of a row, or 1 where rows are counted."""
+        import polars as pl
+
+        size = pl.lit(1) if self.unit == "rows" else pl.col("tokens").fill_null(0)
+        return batch.select("id", "source", size.cast(pl.Int64).alias("size"))
+
+    def sizes(self, summaries: pl.LazyFrame, sources: Iterable[str] = ()) -> dict[str, Size]:
+        """How much of each source reaches the mix; nothing of those that are not in the summaries.
+
+        Tokens are 0 where rows are counted.
+        """
+        import polars as pl
+
+        counted = summaries.group_by("source").agg(pl.len(), pl.col("size").sum())
+        tokens = self.unit == "tokens"
+        found = {name: Size(0, 0) for name in sources}
+        for name, rows, size in counted.sort("source").collect().iter_rows():
+            found[name] = Size(rows, size if tokens else 0)
+        return found
 
     def shares(self) -> Mapping[str, float] | None:
         """The weight of each source, where the operator names them."""
         return None
+
+    def asked(self, sizes: Mapping[str, Size]) -> Mapping[str, float]:
+        """The share that each source is to have in the corpus, for sources of these sizes; by
+        default that which it has among them."""
+        amounts = {name: getattr(size, self.unit) for name, size in sizes.items()}
+        whole = sum(amounts.values())
+        return {name: amount / whole if whole else 0.0 for name, amount in amounts.items()}
 
     def epochs(self, sizes: Mapping[str, Size]) -> Mapping[str, float]:
         """How often a row of each source is taken on average, for sources of these sizes.
@@ -86,6 +124,11 @@ class MixOperator(CorpusOperator):
         does not say otherwise.
         """
         return dict.fromkeys(sizes, 1.0)
+
+    def shortages(self, sizes: Mapping[str, Size]) -> Iterable[tuple[str, str, str]]:
+        """Where sources of these sizes cannot give what is asked of them, and what is done about
+        it: (parameter, message, hint) each."""
+        return ()
 
     def reasons(self) -> tuple[str, ...]:
         return ("over_budget",)

@@ -16,7 +16,7 @@ from datachef.core.containment import ENDINGS, cause_of
 from datachef.core.document import Document, Location
 from datachef.core.errors import DatachefError
 from datachef.core.host import Host
-from datachef.core.problems import Problem, did_you_mean, dotted
+from datachef.core.problems import Problem, did_you_mean, dotted, warning
 from datachef.core.promises import ask
 from datachef.core.recipe import Recipe
 from datachef.core.salvage import salvage
@@ -34,8 +34,8 @@ class Loaded:
 
     `sources` are those of the recipe, taken from the pool where the recipe only names them, with
     paths resolved; `pool` are all those of the pool. `bound` says that the recipe may use nothing
-    but these. Where steps were too wrong to be understood, `kept_steps` tells which ones are left
-    of their list.
+    but these. `warnings` are what is worth knowing and no mistake. Where steps were too wrong to be
+    understood, `kept_steps` tells which ones are left of their list.
     """
 
     document: Document
@@ -46,6 +46,7 @@ class Loaded:
     pool: dict[str, Source] = field(default_factory=dict)
     bound: bool = False
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
     kept_steps: dict[Location, list[int]] = field(default_factory=dict)
 
     def place(self, steps: Location, index: int) -> Location:
@@ -61,6 +62,11 @@ class Loaded:
         """Notes a problem at a place of the recipe's document."""
         problem = Problem(code, message, dotted(location), hint)
         self.problems.append(self.document.locate(problem, location))
+
+    def warn(self, code: str, location: Location, message: str, hint: str = "") -> None:
+        """Notes a warning at a place of the recipe's document."""
+        found = warning(code, message, dotted(location), hint)
+        self.warnings.append(self.document.locate(found, location))
 
 
 def load(path: Path, host: Host, pool: Path | None = None, overrides: Sequence[str] = ()) -> Loaded:

@@ -59,6 +59,8 @@ class Operator(BaseModel):
     shape: ClassVar[str] = ""
     # A guard is run at the end of every recipe that has a task and does not write the step itself.
     guards_task: ClassVar[bool] = False
+    # A step that keeps so many rows because so many are asked for, whatever they are like.
+    selects: ClassVar[bool] = False
     # Reasons of failure that may pass (a server was down): the next run tries those rows again.
     transient: ClassVar[frozenset[str]] = frozenset()
 

@@ -6,13 +6,14 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 _PLAIN = re.compile(r"[\w-]{1,100}")
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake.
+    """One mistake, or a warning: what does not keep a recipe from running and should be known.
 
     `code` is stable and meant for machines, `path` is the dotted place in the document
     (`sources.web.steps[0].min_chars`), `line` and `column` count from 1 and are 0 when the recipe
@@ -26,6 +27,7 @@ class Problem:
     file: str = ""
     line: int = 0
     column: int = 0
+    severity: Literal["error", "warning"] = "error"
 
     def at(self, file: str, line: int, column: int) -> Problem:
         return replace(self, file=file, line=line, column=column)
@@ -35,7 +37,18 @@ class Problem:
         where = f"{place}: " if place else ""
         at = f" (at {self.path})" if self.path else ""
         hint = f"\n    hint: {self.hint}" if self.hint else ""
-        return _printable(f"{where}{self.message} [{self.code}]{at}{hint}")
+        kind = "warning: " if self.severity == "warning" else ""
+        return _printable(f"{where}{kind}{self.message} [{self.code}]{at}{hint}")
+
+    def to_data(self) -> dict[str, Any]:
+        """What does not depend on where the recipe lies, as JSON-ready data."""
+        names = ("severity", "code", "path", "message", "hint")
+        return {name: getattr(self, name) for name in names}
+
+
+def warning(code: str, message: str, path: str = "", hint: str = "") -> Problem:
+    """A problem that keeps nothing from running."""
+    return Problem(code, message, path, hint, severity="warning")
 
 
 def _printable(text: str) -> str:

@@ -40,6 +40,11 @@ class Output(BaseModel):
         description="With prompt_completion: two texts instead of turns, with this between turns.",
     )
     columns: tuple[str, ...] = Field((), description="More columns to keep, beside id and source.")
+    order: Literal["shuffled", "source"] | None = Field(
+        None,
+        description="Order of the rows: shuffled by the seed, or in blocks as the sources hold "
+        "them; shuffled by default where there is a mix.",
+    )
     shard_bytes: int = Field(
         200_000_000, ge=1_000, le=10_000_000_000, description="Text bytes per file, about."
     )

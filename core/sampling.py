@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,8 @@ def priority(ids: pl.Series, seed: int) -> pl.Series:
 
 class Take(CorpusOperator):
     """Keeps so many rows, drawn by the seed; what `take:` of a source stands for."""
+
+    selects: ClassVar[bool] = True
 
     op: str = "take"
     rows: int = Field(1, ge=1, description="Rows to keep.")

@@ -26,18 +26,21 @@ def register(app: typer.Typer) -> None:
 def check(
     recipe: RecipeFile, pool: PoolFile = None, overrides: Overrides = None, as_json: AsJson = False
 ) -> None:
-    """Report every problem of a recipe at once; exit code 2 when there is one."""
+    """Report every problem of a recipe at once; exit code 2 when there is one.
+
+    Warnings are printed too; they do not change the exit code.
+    """
     from datachef.core.api import check_recipe
 
-    problems = check_recipe(recipe, get_host(), pool, overrides or []).loaded.problems
+    loaded = check_recipe(recipe, get_host(), pool, overrides or []).loaded
     if as_json:
-        print_json([asdict(problem) for problem in problems])
+        print_json([asdict(problem) for problem in (*loaded.problems, *loaded.warnings)])
     else:
-        for problem in problems:
+        for problem in (*loaded.problems, *loaded.warnings):
             print(problem)
-        if not problems:
+        if not loaded.problems:
             print(f"{recipe}: no problems")
-    if problems:
+    if loaded.problems:
         raise typer.Exit(2)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,26 @@ def duration(seconds: float) -> str:
     return (
         f"{seconds:.1f} s" if seconds < 120 else f"{int(seconds) // 60} min {int(seconds) % 60} s"
     )
+
+
+def shares_table(shares: Sequence[Mapping[str, Any]]) -> Any:
+    """The sources of a corpus as a rich table, with what the mix was asked for beside them."""
+    from rich.table import Table
+
+    table = Table(header_style="bold")
+    table.add_column("source")
+    for name in ("asked", f"share of {shares[0]['unit']}", "rows", "tokens", "epochs"):
+        table.add_column(name, justify="right")
+    for share in shares:
+        table.add_row(
+            share["source"],
+            "" if share["asked"] is None else f"{share['asked']:.1%}",
+            f"{share['share']:.1%}",
+            f"{share['rows']:,}",
+            f"{share['tokens']:,}",
+            "" if share["epochs"] is None else f"{share['epochs']:.2f}",
+        )
+    return table
 
 
 def ledger_table(entries: list[Mapping[str, Any]]) -> Any:

@@ -32,7 +32,12 @@ def run(
     cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a recipe and print its ledger. What is done already is not done again."""
+    """Run a recipe and print its ledger. What is done already is not done again.
+
+    Exit codes: 0 done, 1 the command could not be carried out, 2 the recipe has problems or the
+    command line is wrong, 3 a plugin is broken, 4 the run could not finish or no row is left,
+    130 interrupted.
+    """
     from datachef.core.api import run_recipe
     from datachef.core.cli.progress import ProgressBar
 
@@ -62,7 +67,9 @@ def _show(result: Any) -> None:
     from datachef.core.cli.display import duration, ledger_table, place, size
 
     out = console()
-    out.print(ledger_table([entry.to_data() for entry in result.ledger]))
+    data = result.to_data()
+    out.print(ledger_table(data["ledger"]))
+    _show_shares(data["shares"], data["warnings"])
     speed = f" ({size(int(result.bytes_read / result.seconds))}/s)" if result.bytes_read else ""
     out.print(
         f"{result.rows:,} rows, {result.tokens:,} tokens in {duration(result.seconds)}{speed}; "
@@ -74,19 +81,32 @@ def _show(result: Any) -> None:
     out.print(place(result.folder), soft_wrap=True)
 
 
+def _show_shares(shares: list[dict[str, Any]], warnings: list[dict[str, Any]]) -> None:
+    """The sources where a mix weighed them, and what should be known of the corpus."""
+    from datachef.core.cli.display import shares_table
+    from datachef.core.problems import Problem
+
+    out = console()
+    if any(share["asked"] is not None for share in shares):
+        out.print(shares_table(shares))
+    for data in warnings:
+        out.print(str(Problem(**data)), soft_wrap=True)
+
+
 def report(
     corpus: Annotated[
         Path, typer.Argument(help="The folder of a finished run.", show_default=False)
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Print the ledger of a corpus that was made before."""
+    """Print the ledger of a corpus that was made before, its shares and its warnings."""
     import orjson
 
     from datachef.core.errors import DatachefError
 
     try:
         entries = orjson.loads((corpus / "ledger.json").read_bytes())
+        manifest = orjson.loads((corpus / "manifest.json").read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
         raise DatachefError(
             f"{corpus} holds no ledger: {error}", "name the folder of a run"
@@ -97,3 +117,4 @@ def report(
     from datachef.core.cli.display import ledger_table
 
     console().print(ledger_table(entries))
+    _show_shares(manifest.get("shares", []), manifest.get("warnings", []))

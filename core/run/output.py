@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -17,7 +18,8 @@ from datachef.core.run.conversations import (
     with_fields,
     write_parquet,
 )
-from datachef.core.run.stage import OutputSpec, ShardTask
+from datachef.core.run.order import joined
+from datachef.core.run.stage import Block, OutputSpec, ShardTask
 from datachef.core.run.store import Store, checksum
 
 OUTPUT = "write"
@@ -31,6 +33,9 @@ _CONTENT = {
 }
 _PLAIN = {"prompt": "String", "completion": "String"}
 _FEATURES = {"Boolean": "bool"}
+
+# A table of a finished unit: the unit's key, and what its record says of the table.
+Table = tuple[str, Mapping[str, Any]]
 
 
 def finished_rows(
@@ -144,18 +149,38 @@ def _widened(dtypes: set[str]) -> str:
     return "Float64" if dtypes and dtypes <= numeric else "String"
 
 
-def plan_shards(
-    parts: Sequence[tuple[str, Mapping[str, Any]]], shard_bytes: int
-) -> list[list[tuple[str, Mapping[str, Any]]]]:
-    """Consecutive parts gathered into files of about `shard_bytes` each; at least one file."""
-    shards: list[list[tuple[str, Mapping[str, Any]]]] = [[]]
+def plan_shards(tables: Sequence[Table], shard_bytes: int) -> list[list[Block]]:
+    """Tables in their order gathered into files of about `shard_bytes` each; at least one file."""
+    shards: list[list[Table]] = [[]]
     size = 0
-    for key, facts in parts:
+    for key, facts in tables:
         if shards[-1] and size + facts["memory"] > shard_bytes:
             shards.append([])
             size = 0
         shards[-1].append((key, facts))
         size += facts["memory"]
+    return [[Block(tuple(shard))] for shard in shards]
+
+
+def plan_shuffled_shards(tables: Sequence[Table], shard_bytes: int) -> list[list[Block]]:
+    """Files of as many rows each, of about `shard_bytes`, from tables that are cut into ranges."""
+    ranges = [
+        [(key, piece) for (key, _), piece in zip(tables, pieces, strict=True) if piece["rows"]]
+        for pieces in zip(*(facts["pieces"] for _, facts in tables), strict=True)
+    ]
+    total = sum(facts["rows"] for _, facts in tables)
+    size = sum(facts["memory"] for _, facts in tables)
+    count = max(1, min(total, -(-size // shard_bytes)))
+    bounds = [total * index // count for index in range(count + 1)]
+    shards: list[list[Block]] = [[] for _ in range(count)]
+    first = 0
+    for pieces in ranges:
+        last = first + sum(piece["rows"] for _, piece in pieces)
+        for shard, (begin, end) in zip(shards, pairwise(bounds), strict=True):
+            start, stop = max(begin, first), min(end, last)
+            if start < stop:
+                shard.append(Block(tuple(pieces), True, start - first, stop - first))
+        first = last
     return shards
 
 
@@ -165,10 +190,8 @@ def write_shard(task: ShardTask, store: Store) -> dict[str, Any]:
 
     path = Path(task.folder) / task.file
     path.parent.mkdir(parents=True, exist_ok=True)
-    frames = [store.read(key, facts) for key, facts in task.parts]
-    frame = (
-        pl.concat([_conformed(f, task.schema) for f in frames]) if frames else empty(task.schema)
-    )
+    frames = [frame for block in task.blocks for frame in _block_rows(block, task, store)]
+    frame = pl.concat(frames) if frames else empty(task.schema)
     if task.format == "parquet":
         write_parquet(frame, task.schema, path, ROW_GROUP_ROWS)
     else:
@@ -185,6 +208,15 @@ def write_shard(task: ShardTask, store: Store) -> dict[str, Any]:
         "bytes": path.stat().st_size,
         "checksum": checksum(path),
     }
+
+
+def _block_rows(block: Block, task: ShardTask, store: Store) -> list[pl.DataFrame]:
+    tables = [store.read(key, facts) for key, facts in block.tables]
+    rows = [_conformed(table, task.schema) for table in tables]
+    if not block.sorted:
+        return rows
+    numbers = [table.to_series(table.width - 1) for table in tables]
+    return [joined(list(zip(numbers, rows, strict=True)))[block.start : block.stop]]
 
 
 def empty(schema: Mapping[str, str]) -> pl.DataFrame:

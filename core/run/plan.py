@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from datachef.core.code_identity import core_code, distribution_code
-from datachef.core.corpus import CorpusOperator
+from datachef.core.corpus import CorpusOperator, MixOperator
 from datachef.core.distribution import NAME, version
 from datachef.core.files.identity import path_identity
 from datachef.core.flow import PlacedStep, corpus_steps, makes_messages, source_steps
 from datachef.core.loading import Loaded
 from datachef.core.run.keys import key_of, operator_identity, seed_of, source_identity
+from datachef.core.run.order import ranges_for
 from datachef.core.run.output import OUTPUT
 from datachef.core.run.stage import (
     DecisionTask,
+    OrderSpec,
     OutputSpec,
     SourceSpec,
     StageSpec,
@@ -45,17 +47,36 @@ class Plan:
     """Waves in the order in which they run.
 
     `steps` are the ledger's entries (path, operator) in the order of the recipe, `final` the units
-    whose rows are the corpus, in the order of the data. A layered plan names in `read` and
-    `prepared` the units that hold each source as it was read and after its own steps.
+    whose rows are the corpus, in the order of the data, `output` how they are written. `selecting`
+    are the paths of steps that keep so many rows because so many are asked for, `mix` is the key
+    of the mix's decision. A layered plan names in `read` and `prepared` the units that hold each
+    source as it was read and after its own steps.
     """
 
     waves: tuple[Wave, ...]
     final: tuple[UnitTask, ...]
     steps: tuple[tuple[str, str], ...]
-    schema: str
+    output: OutputSpec
     surveys: Mapping[str, Survey]
+    selecting: frozenset[str] = frozenset()
+    mix: str | None = None
     read: Mapping[str, tuple[UnitTask, ...]] = field(default_factory=dict)
     prepared: Mapping[str, tuple[UnitTask, ...]] = field(default_factory=dict)
+
+    @property
+    def schema(self) -> str:
+        """The schema of the rows that are written."""
+        return self.output.schema
+
+
+class _Input(NamedTuple):
+    """Rows of one source that a unit works on: a unit of it, or what an earlier unit left."""
+
+    source: str
+    unit: Unit | None
+    parent: str | None
+    label: str
+    size: int
 
 
 @dataclass
@@ -67,7 +88,7 @@ class _Stream:
     """
 
     depth: int
-    inputs: list[tuple[Unit | None, str | None, str, int]]
+    inputs: list[_Input]
     source: SourceSpec | None
     steps: list[StepSpec] = field(default_factory=list)
     settled: tuple[UnitTask, ...] = ()
@@ -86,6 +107,8 @@ class Planner:
         self._vocabulary = vocabulary
         self._waves: dict[int, Wave] = {}
         self._steps: list[tuple[str, str]] = []
+        self._selecting: set[str] = set()
+        self._mix: str | None = None
         tokenizer = self._recipe.tokenizer
         self._tokenizer = str(loaded.beside(tokenizer)) if tokenizer else None
         self._environment = {
@@ -115,16 +138,24 @@ class Planner:
             streams.append(stream)
         for step in corpus_steps(self._loaded, self._vocabulary):
             streams = self._advance(streams, step)
-        schema = self._schema()
+        written = self._recipe.output
+        output = OutputSpec(self._schema(), written.columns, written.separator, self._order())
         if layered:
             final = [task for stream in streams for task in self._settle(stream)[1]]
         else:
             self._steps.append(("output", OUTPUT))
-            output = self._recipe.output
-            spec = OutputSpec(schema, output.columns, output.separator)
-            final = [task for stream in streams for task in self._close(stream, output=spec)]
-        waves = tuple(self._waves[depth] for depth in sorted(self._waves))
-        return Plan(waves, tuple(final), tuple(self._steps), schema, self._surveys, read, prepared)
+            final = [task for stream in streams for task in self._close(stream, output=output)]
+        return Plan(
+            tuple(self._waves[depth] for depth in sorted(self._waves)),
+            tuple(final),
+            tuple(self._steps),
+            output,
+            self._surveys,
+            frozenset(self._selecting),
+            self._mix,
+            read,
+            prepared,
+        )
 
     def _read(self, name: str) -> _Stream:
         found = self._surveys[name]
@@ -138,8 +169,9 @@ class Planner:
             dict(found.kinds),
             source_identity(source) | self._package(self._vocabulary.source_package(source.key)),
         )
-        inputs: list[tuple[Unit | None, str | None, str, int]] = [
-            (unit, None, f"{name}/{unit.name}{_range(unit)}", unit.size) for unit in found.units
+        inputs = [
+            _Input(name, unit, None, f"{name}/{unit.name}{_range(unit)}", unit.size)
+            for unit in found.units
         ]
         self._steps.append((f"sources.{name}", "read"))
         return _Stream(0, inputs, spec)
@@ -148,6 +180,8 @@ class Planner:
         """The streams after one more step; a corpus operator closes them and begins a new one."""
         operator = step.operator
         self._steps.append((step.path, operator.op))
+        if operator.selects:
+            self._selecting.add(step.path)
         package = self._vocabulary.package(operator.op)
         identity = operator_identity(operator) | self._package(package)
         spec = StepSpec(step.path, operator.model_dump(mode="json"), identity)
@@ -166,20 +200,16 @@ class Planner:
         )  # fmt: skip
         depth = max(stream.depth for stream in streams)
         self._waves[depth].decisions.append(decision)
-        inputs: list[tuple[Unit | None, str | None, str, int]] = [
-            (None, task.key, task.label, task.size) for task in tasks
-        ]
-        return [_Stream(depth + 1, inputs, None, [replace(spec, decision=key)])]
+        if isinstance(operator, MixOperator):
+            self._mix = key
+        return [_Stream(depth + 1, _left_by(tasks), None, [replace(spec, decision=key)])]
 
     def _settle(self, stream: _Stream) -> tuple[_Stream, tuple[UnitTask, ...]]:
         """The stream with all its rows in units, and these."""
         if stream.source is None and not stream.steps:
             return stream, stream.settled
         tasks = tuple(self._close(stream))
-        inputs: list[tuple[Unit | None, str | None, str, int]] = [
-            (None, task.key, task.label, task.size) for task in tasks
-        ]
-        return _Stream(stream.depth + 1, inputs, None, settled=tasks), tasks
+        return _Stream(stream.depth + 1, _left_by(tasks), None, settled=tasks), tasks
 
     def _close(
         self, stream: _Stream, tail: StepSpec | None = None, output: OutputSpec | None = None
@@ -190,10 +220,10 @@ class Planner:
         stage = StageSpec(tuple(stream.steps), stream.source, tail, output, self._tokenizer, limit)
         fingerprint = key_of(self._environment, stage.identity())
         tasks = []
-        for unit, parent, label, size in stream.inputs:
+        for source, unit, parent, label, size in stream.inputs:
             content = parent or self._content(stream.source, unit)
             key = key_of("unit", fingerprint, content)
-            tasks.append(UnitTask(key, content, stage, label, size, unit, parent))
+            tasks.append(UnitTask(key, content, stage, source, label, size, unit, parent))
         self._waves.setdefault(stream.depth, Wave()).tasks += tasks
         return tasks
 
@@ -208,6 +238,14 @@ class Planner:
         installed = {} if package == NAME else distribution_code(package)
         return {"package": installed} if installed else {}
 
+    def _order(self) -> OrderSpec | None:
+        """The order of the output where the seed decides it: by default where there is a mix."""
+        default = "source" if self._recipe.mix is None else "shuffled"
+        if (self._recipe.output.order or default) == "source":
+            return None
+        ranges = ranges_for(self._surveys.values())
+        return OrderSpec(seed_of(self._recipe.seed, "output.order"), ranges, self._mix)
+
     def _schema(self) -> str:
         """The schema of the output: as written, or conversations where all sources are such."""
         written = self._recipe.output.schema_
@@ -218,6 +256,11 @@ class Planner:
             for name, found in self._surveys.items()
         )
         return "messages" if conversational else "text"
+
+
+def _left_by(tasks: Iterable[UnitTask]) -> list[_Input]:
+    """The rows that units leave, as what later ones work on."""
+    return [_Input(task.source, None, task.key, task.label, task.size) for task in tasks]
 
 
 def _range(unit: Unit) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,22 @@ from datachef.core.errors import RunError
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.recipe import Recipe
-from datachef.core.run.output import SUFFIX, common_schema, features, plan_shards
+from datachef.core.run.ledger import Ledger
+from datachef.core.run.output import (
+    SUFFIX,
+    common_schema,
+    features,
+    plan_shards,
+    plan_shuffled_shards,
+)
 from datachef.core.run.plan import Plan
 from datachef.core.run.report import Report, dataset_card, manifest
-from datachef.core.run.stage import OutputSpec, ShardTask
+from datachef.core.run.stage import ShardTask
 from datachef.core.run.store import checksum
 
 MANIFEST = "manifest.json"
+LEDGER = "ledger.json"
+REJECTED = "rejects.parquet"
 
 
 def refuse_foreign(folder: Path) -> None:
@@ -59,26 +69,49 @@ def _is(folder: Path, facts: Mapping[str, Any]) -> bool:
     return bool(path.stat().st_size == facts["bytes"] and checksum(path) == facts["checksum"])
 
 
+def keep_failed(folder: Path, ledger: Ledger, rejects: pl.DataFrame) -> Path:
+    """Leaves ledger and rejected rows of a run that came to nothing beside `folder`, to look at."""
+    kept = _failed(folder)
+    kept.mkdir(parents=True, exist_ok=True)
+    (kept / LEDGER).write_bytes(_pretty([entry.to_data(timed=False) for entry in ledger]))
+    rejects.write_parquet(kept / REJECTED)
+    return kept
+
+
+def forget_failed(folder: Path) -> None:
+    """Removes what `keep_failed` left, and nothing else."""
+    kept = _failed(folder)
+    with suppress(OSError):
+        for name in (LEDGER, REJECTED):
+            (kept / name).unlink(missing_ok=True)
+        kept.rmdir()
+
+
+def _failed(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.failed")
+
+
 class Corpus:
     """The corpus of a plan whose units are done."""
 
     def __init__(self, recipe: Recipe, plan: Plan, records: Mapping[str, Any]) -> None:
         self._output = recipe.output
+        self._shuffled = plan.output.order is not None
         self._parts = [(t.key, facts) for t in plan.final for facts in records[t.key]["parts"]]
-        spec = OutputSpec(plan.schema, recipe.output.columns, recipe.output.separator)
-        self._schema = common_schema([facts for _, facts in self._parts], spec)
+        self._schema = common_schema([facts for _, facts in self._parts], plan.output)
         self._suffix = SUFFIX[recipe.output.format]
 
     def shards(self, folder: Path) -> list[ShardTask]:
         """The tasks that write the files of the corpus."""
-        shards = plan_shards(self._parts, self._output.shard_bytes)
+        planned = plan_shuffled_shards if self._shuffled else plan_shards
+        shards = planned(self._parts, self._output.shard_bytes)
+        size = sum(facts["memory"] for _, facts in self._parts) // len(shards)
         tasks = []
-        for index, parts in enumerate(shards):
+        for index, blocks in enumerate(shards):
             file = f"data/train-{index:05d}-of-{len(shards):05d}.{self._suffix}"
-            size = sum(facts["memory"] for _, facts in parts)
             tasks.append(
                 ShardTask(
-                    file, str(folder), self._output.format, tuple(parts), self._schema, file, size
+                    file, str(folder), self._output.format, tuple(blocks), self._schema, file, size
                 )
             )
         return tasks
@@ -98,13 +131,16 @@ class Corpus:
     ) -> None:
         """Manifest, ledger, card and rejected rows, beside the data."""
         loaded, plan, host = context
-        (folder / MANIFEST).write_bytes(_pretty(manifest(loaded, plan, host, files)))
-        ledger = [entry.to_data(timed=False) for entry in report.ledger]
-        (folder / "ledger.json").write_bytes(_pretty(ledger))
+        stated = {
+            "shares": [share.to_data() for share in report.shares],
+            "warnings": [problem.to_data() for problem in report.warnings],
+        }
+        (folder / MANIFEST).write_bytes(_pretty(manifest(loaded, plan, host, files) | stated))
+        (folder / LEDGER).write_bytes(_pretty(report.ledger_data()))
         (folder / "README.md").write_text(self.card(loaded, plan, report), encoding="utf-8")
         if rejects.height:
             (folder / "rejects").mkdir()
-            rejects.write_parquet(folder / "rejects" / "rejects.parquet")
+            rejects.write_parquet(folder / "rejects" / REJECTED)
 
 
 def _pretty(data: Any) -> bytes:

@@ -13,8 +13,11 @@ import polars as pl
 from datachef.core.distribution import version
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
+from datachef.core.problems import Problem
+from datachef.core.run.accounts import Accounts
 from datachef.core.run.ledger import Ledger
 from datachef.core.run.plan import Plan
+from datachef.core.run.shares import SourceShare
 from datachef.core.source import Source
 
 MANIFEST_VERSION = 1
@@ -23,10 +26,14 @@ _MARKUP = re.compile(r"[\\`*_\[\]|#]")
 
 @dataclass(frozen=True)
 class Report:
-    """The result of a run; `units_cached` of `units` were there already."""
+    """The result of a run; `units_cached` of `units` were there already.
+
+    `shares` are the sources in the corpus, beside what the mix was asked for; `warnings` are what
+    whoever trains on the corpus should know.
+    """
 
     folder: Path
-    ledger: Ledger
+    accounts: Accounts
     rows: int
     tokens: int
     bytes_read: int
@@ -34,6 +41,27 @@ class Report:
     units: int
     units_cached: int
     ignored_fields: Mapping[str, Mapping[str, int]]
+    shares: tuple[SourceShare, ...]
+    warnings: tuple[Problem, ...]
+
+    @property
+    def ledger(self) -> Ledger:
+        """What every step did with the rows that reached it."""
+        return self.accounts.whole
+
+    def ledger_data(self, *, timed: bool = False) -> list[dict[str, Any]]:
+        """The ledger as JSON-ready data; steps on the corpus also tell the rows of each source, and
+        the output its share, beside what the mix was asked for."""
+        entries = [entry.to_data(timed=timed) for entry in self.ledger]
+        for entry in entries:
+            if not entry["path"].startswith("sources."):
+                entry["sources"] = {
+                    name: {k: getattr(ledger[entry["path"]], k) for k in ("rows_in", "rows_out")}
+                    for name, ledger in self.accounts.sources.items()
+                }
+        for share in self.shares:
+            entries[-1]["sources"][share.source] |= share.to_data()
+        return entries
 
     def to_data(self) -> dict[str, Any]:
         """The report as JSON-ready data."""
@@ -46,7 +74,9 @@ class Report:
             "units": self.units,
             "units_cached": self.units_cached,
             "ignored_fields": {k: dict(v) for k, v in self.ignored_fields.items()},
-            "ledger": [entry.to_data() for entry in self.ledger],
+            "shares": [share.to_data() for share in self.shares],
+            "warnings": [problem.to_data() for problem in self.warnings],
+            "ledger": self.ledger_data(timed=True),
         }
 
 
@@ -114,10 +144,17 @@ def dataset_card(
         *([_cell(recipe.description) + "\n"] if recipe.description else []),
         f"{report.rows:,} rows, {report.tokens:,} tokens, schema `{plan.schema}`. Made by datachef "
         f"{version()} from the recipe in `manifest.json`.\n",
+        "## Use\n",
+        "```python",
+        "from datasets import load_dataset\n",
+        'rows = load_dataset("PATH_OF_THIS_FOLDER", split="train")',
+        "```\n",
         "## Sources\n",
         "| source | licence | description |",
         "|---|---|---|",
         *(_source_line(name, found.source) for name, found in plan.surveys.items()),
+        *_share_lines(report),
+        *_warning_lines(report),
         "\n## Ledger\n",
         "| step | operator | rows in | rows out | dropped | failed | created |",
         "|---|---|--:|--:|---|---|--:|",
@@ -144,6 +181,28 @@ def _broken_files(ledger: Ledger) -> list[str]:
 def _source_line(name: str, source: Source) -> str:
     licence = _cell(source.licence) or "not stated"
     return f"| {name} | {licence} | {_cell(source.description)} |"
+
+
+def _share_lines(report: Report) -> list[str]:
+    unit = report.shares[0].unit
+    lines = [
+        f"| {s.source} | {'' if s.asked is None else f'{s.asked:.1%}'} | {s.share:.1%} | "
+        f"{s.rows:,} | {s.tokens:,} | {'' if s.epochs is None else f'{s.epochs:.2f}'} |"
+        for s in report.shares
+    ]
+    return [
+        "\n## Shares\n",
+        f"| source | asked share of {unit} | share | rows | tokens | epochs |",
+        "|---|--:|--:|--:|--:|--:|",
+        *lines,
+    ]
+
+
+def _warning_lines(report: Report) -> list[str]:
+    if not report.warnings:
+        return []
+    found = [f"- {_cell(w.message)} (`{w.code}` at `{w.path}`)" for w in report.warnings]
+    return ["\n## Warnings\n", *found]
 
 
 def _reasons(counts: Mapping[str, int]) -> str:

@@ -17,14 +17,18 @@ from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.lock import locked
 from datachef.core.observer import RunObserver
-from datachef.core.run.ledger import BrokenFile, Entry, Ledger
+from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.run.plan import Plan
-from datachef.core.run.publish import Corpus, refuse_foreign, verify
+from datachef.core.run.publish import Corpus, forget_failed, keep_failed, refuse_foreign, verify
 from datachef.core.run.rejects import gather
 from datachef.core.run.report import Report
 from datachef.core.run.stage import DecisionTask, ShardTask, UnitTask
 from datachef.core.run.store import Store
-from datachef.core.source import LOST
+from datachef.core.run.verdict import Verdict
+
+
+class UnfitError(RunError):
+    """The rows of a run are not fit to be a corpus: too many failed, or none is left."""
 
 
 class Runner:
@@ -54,9 +58,10 @@ class Runner:
     def run(self, folder: Path) -> Report:
         """Does what is not done yet and replaces `folder` by the corpus.
 
-        Raises `RunError` when another process is writing `folder`, too many rows failed, a unit
-        cannot be done, or the ledger does not balance. What was done until then is in the cache
-        and not done again.
+        Raises `RunError` when another process is writing `folder`, too many rows failed, none is
+        left, a unit cannot be done, or the ledger does not balance. What was done until then is in
+        the cache and not done again, and `folder` stays as it was; where rows are to blame, they
+        lie in `FOLDER.failed`.
         """
         started = time.monotonic()
         with locked(folder):
@@ -67,9 +72,15 @@ class Runner:
         self._tell("run_started", self._plan)
         try:
             self.cook()
+            self._refuse_empty()
             report = self._publish(folder, started)
+            forget_failed(folder)
             self._forget_transient_failures()
         except BaseException as error:
+            if isinstance(error, UnfitError):
+                kept = keep_failed(folder, self.ledger(), self._rejects())
+                error.hint = "\n".join(filter(None, (error.hint, f"rejected rows are in {kept}")))
+                self._forget_transient_failures()
             self._tell("run_failed", error)
             raise
         self._tell("run_finished", report)
@@ -107,25 +118,10 @@ class Runner:
 
     def ledger(self) -> Ledger:
         """All records of units added up, in the order of the recipe."""
-        ledger = Ledger(Entry(path, op) for path, op in self._plan.steps)
-        for record in self._records.values():
-            for data in record["ledger"]:
-                ledger.add(Entry.from_data(data))
-        self._complete_broken_files(ledger)
-        return ledger
+        return self._verdict().accounts.whole
 
-    def _complete_broken_files(self, ledger: Ledger) -> None:
-        """Adds what was read of the other parts of files that broke in one part."""
-        for task in self._plan.waves[0].tasks:
-            source, record = task.stage.source, self._records.get(task.key)
-            if source is None or task.unit is None or record is None:
-                continue
-            entry = ledger[f"sources.{source.name}"]
-            own = next(Entry.from_data(e) for e in record["ledger"] if e["path"] == entry.path)
-            if task.unit.name in entry.broken and not own.broken:
-                size = task.unit.size
-                whole = BrokenFile(task.unit.name, size, size, own.rows_in, "")
-                entry.add(Entry(entry.path, entry.op, broken={task.unit.name: whole}))
+    def _verdict(self) -> Verdict:
+        return Verdict(self._loaded, self._plan, self._records)
 
     def _bound_broken_files(self) -> None:
         """Ends the run where more files could not be read to their end than a source allows."""
@@ -148,22 +144,16 @@ class Runner:
 
     def _bound_failures(self) -> None:
         """Ends the run where more rows failed at a step than the sources they came from allow."""
-        ledger = self.ledger()
-        sources = self._loaded.sources
-        for entry in ledger:
-            parts = entry.path.split(".")
-            names = [parts[1]] if parts[0] == "sources" else list(sources)
-            rows = sum(ledger[f"sources.{name}"].rows_in for name in names)
-            bound = max(sources[name].max_failed for name in names)
-            failed = entry.failed.total() - entry.failed[LOST]
-            if failed > bound * rows:
-                counts = [pair for pair in entry.failed.most_common(5) if pair[0] != LOST]
-                reasons = ", ".join(f"{reason} {n:,}" for reason, n in counts)
-                raise RunError(
-                    f"{entry.path}: {failed:,} of {rows:,} rows failed ({reasons}), "
-                    f"more than the {bound:.0%} that max_failed allows",
-                    self._example_of_failure(entry.path),
-                )
+        found = self._verdict().failure()
+        if found is not None:
+            path, message = found
+            raise UnfitError(message, self._example_of_failure(path))
+
+    def _refuse_empty(self) -> None:
+        """Ends the run where no row is left."""
+        found = self._verdict().emptiness()
+        if found is not None:
+            raise UnfitError(*found)
 
     def _example_of_failure(self, path: str) -> str:
         rejects = self._rejects().filter(pl.col("step") == path, pl.col("outcome") == "failed")
@@ -180,7 +170,7 @@ class Runner:
         stale: set[str] = set()
         for wave in self._plan.waves:
             for task in wave.tasks:
-                entries = self._records[task.key]["ledger"]
+                entries = self._records.get(task.key, {}).get("ledger", ())
                 failed_for_now = any(
                     e["op"] in vocabulary
                     and not vocabulary[e["op"]].transient.isdisjoint(e["failed"])
@@ -200,14 +190,14 @@ class Runner:
         corpus = Corpus(self._recipe, self._plan, self._records)
         with replacing(folder) as staging:
             files = self._write(corpus.shards(staging))
-            ledger = self.ledger()
+            verdict = self._verdict()
+            ledger = verdict.accounts.whole
             rows = sum(facts["rows"] for facts in files)
             imbalances = ledger.imbalances(rows)
             if imbalances:
                 raise RunError("the ledger does not balance: " + "; ".join(imbalances))
             report = Report(
                 folder=folder,
-                ledger=ledger,
                 rows=rows,
                 tokens=ledger["output"].tokens,
                 bytes_read=self._bytes,
@@ -215,6 +205,9 @@ class Runner:
                 units=sum(len(wave.tasks) + len(wave.decisions) for wave in self._plan.waves),
                 units_cached=self._cached,
                 ignored_fields=self._ignored_fields(),
+                accounts=verdict.accounts,
+                shares=verdict.shares,
+                warnings=verdict.warnings(),
             )
             context = (self._loaded, self._plan, self._host)
             corpus.write_accounts(staging, context, files, report, self._rejects())

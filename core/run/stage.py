@@ -35,12 +35,23 @@ class SourceSpec:
 
 
 @dataclass(frozen=True)
+class OrderSpec:
+    """An order of all rows that the seed decides, cut into `ranges` (a power of two) of rows that
+    follow one another; `mix` is the key of the decision by which rows were repeated."""
+
+    seed: int
+    ranges: int
+    mix: str | None = None
+
+
+@dataclass(frozen=True)
 class OutputSpec:
-    """The last step: rows as they are written."""
+    """The last step: rows as they are written, in the order of the data where none is named."""
 
     schema: str
     columns: tuple[str, ...]
     separator: str | None = None
+    order: OrderSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -72,12 +83,13 @@ class StageSpec:
 class UnitTask:
     """One unit of a stage: reads a unit of the source or the rows of `parent`, leaves its own.
 
-    `input` tells one content of what comes in from another.
+    All its rows come from one `source`; `input` tells one content of what comes in from another.
     """
 
     key: str
     input: str
     stage: StageSpec
+    source: str
     label: str
     size: int
     unit: Unit | None = None
@@ -102,13 +114,27 @@ class DecisionTask:
 
 
 @dataclass(frozen=True)
+class Block:
+    """Rows that follow one another in the corpus: tables of finished units, by the unit's key.
+
+    They stay in the order of the tables, or are `sorted` by the order that the tables hold; of all
+    of them those from `start` to `stop` are meant.
+    """
+
+    tables: tuple[tuple[str, Mapping[str, Any]], ...]
+    sorted: bool = False
+    start: int = 0
+    stop: int | None = None
+
+
+@dataclass(frozen=True)
 class ShardTask:
-    """One file of the corpus, made of whole parts of finished units, in order."""
+    """One file of the corpus, block by block."""
 
     file: str
     folder: str
     format: str
-    parts: tuple[tuple[str, Mapping[str, Any]], ...]
+    blocks: tuple[Block, ...]
     schema: Mapping[str, str] = field(default_factory=dict)
     label: str = ""
     size: int = 0
@@ -136,7 +162,11 @@ def from_data(data: Mapping[str, Any]) -> Task:
     if kind == "decision":
         fields["step"] = StepSpec(**fields["step"])
         return DecisionTask(**fields | {k: tuple(fields[k]) for k in ("summaries", "sources")})
-    return ShardTask(**fields | {"parts": tuple((key, facts) for key, facts in fields["parts"])})
+    return ShardTask(**fields | {"blocks": tuple(_block(block) for block in fields["blocks"])})
+
+
+def _block(data: Mapping[str, Any]) -> Block:
+    return Block(**{**data, "tables": tuple((key, facts) for key, facts in data["tables"])})
 
 
 def _stage(data: Mapping[str, Any]) -> StageSpec:
@@ -145,7 +175,12 @@ def _stage(data: Mapping[str, Any]) -> StageSpec:
         steps=tuple(StepSpec(**step) for step in data["steps"]),
         source=SourceSpec(**data["source"]) if data["source"] else None,
         tail=StepSpec(**data["tail"]) if data["tail"] else None,
-        output=OutputSpec(**output | {"columns": tuple(output["columns"])}) if output else None,
+        output=_output(output) if output else None,
         tokenizer=data["tokenizer"],
         rejects=data["rejects"],
     )
+
+
+def _output(data: Mapping[str, Any]) -> OutputSpec:
+    order = OrderSpec(**data["order"]) if data["order"] else None
+    return OutputSpec(**{**data, "columns": tuple(data["columns"]), "order": order})

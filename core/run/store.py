@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import io
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ def checksum(path: Path) -> str:
     """The BLAKE2b-128 digest of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _digest(raw: bytes) -> str:
+    return hashlib.blake2b(raw, digest_size=16).hexdigest()
 
 
 class Store:
@@ -65,9 +70,45 @@ class Store:
             temporary.replace(folder / file)
         return {"file": file, "rows": frame.height, "bytes": size, "checksum": digest}
 
+    def write_pieces(self, key: str, suffix: str, frames: Sequence[pl.DataFrame]) -> dict[str, Any]:
+        """Keeps several tables in one file, as `write` does; `pieces` has the facts of each."""
+        folder = self.folder(key)
+        folder.mkdir(parents=True, exist_ok=True)
+        pieces = []
+        with scratch(folder / f"{key}.{suffix}") as temporary:
+            with temporary.open("wb") as stream:
+                for frame in frames:
+                    raw = io.BytesIO()
+                    frame.write_parquet(raw, compression="lz4", statistics=False)
+                    piece: dict[str, Any] = {
+                        "rows": frame.height,
+                        "offset": stream.tell(),
+                        "bytes": raw.getbuffer().nbytes,
+                        "checksum": _digest(raw.getvalue()),
+                    }
+                    pieces.append(piece)
+                    stream.write(raw.getbuffer())
+            digest = _digest("".join(str(piece["checksum"]) for piece in pieces).encode())
+            file, size = f"{key}.{digest[:8]}.{suffix}", temporary.stat().st_size
+            temporary.replace(folder / file)
+        rows = sum(frame.height for frame in frames)
+        pieces = [{"file": file, **piece} for piece in pieces]
+        return {"file": file, "rows": rows, "bytes": size, "pieces": pieces}
+
     def read(self, key: str, facts: Mapping[str, Any]) -> pl.DataFrame:
         """A table that a record names. Raises `RunError` where it is damaged."""
-        return pl.read_parquet(self._checked(key, facts))
+        if "offset" not in facts:
+            return pl.read_parquet(self._checked(key, facts))
+        path = self.folder(key) / str(facts["file"])
+        try:
+            with path.open("rb") as stream:
+                stream.seek(facts["offset"])
+                raw = stream.read(facts["bytes"])
+        except FileNotFoundError:
+            raise self._gone(path) from None
+        if _digest(raw) != facts["checksum"]:
+            raise self._damaged(key, path)
+        return pl.read_parquet(raw)
 
     def scan(self, key: str, facts: Mapping[str, Any]) -> pl.LazyFrame:
         """The same, without holding all of it."""
@@ -114,8 +155,14 @@ class Store:
         try:
             intact = checksum(path) == facts["checksum"]
         except FileNotFoundError:
-            raise RunError(f"the cached file {path} is gone", "run again") from None
+            raise self._gone(path) from None
         if not intact:
-            self.forget(key)
-            raise RunError(f"the cached file {path} is damaged", "run again: it will be made anew")
+            raise self._damaged(key, path)
         return path
+
+    def _damaged(self, key: str, path: Path) -> RunError:
+        self.forget(key)
+        return RunError(f"the cached file {path} is damaged", "run again: it will be made anew")
+
+    def _gone(self, path: Path) -> RunError:
+        return RunError(f"the cached file {path} is gone", "run again")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -15,6 +15,7 @@ from datachef.core.run.chain import Chain, safely
 from datachef.core.run.conversations import described
 from datachef.core.run.intake import REJECT_CHARACTERS, REJECTS, Intake
 from datachef.core.run.ledger import BrokenFile, Entry, Ledger
+from datachef.core.run.order import cut, numbers
 from datachef.core.run.output import OUTPUT, finished_rows
 from datachef.core.run.signal_cache import SignalCache
 from datachef.core.run.stage import UnitTask
@@ -61,13 +62,24 @@ class UnitRun:
         """Leaves the unit's files and record in the store, and returns the record."""
         signals = SignalCache(self._store, self._task.input, self._stage.steps, self._texts)
         chain = Chain(self._stage.steps, signals, self._reject)
-        for batch in self._batches(BATCH_BYTES):
+        for batch in self._batches(max(1, BATCH_BYTES // self._most_copies())):
             rows = chain.run(batch)
             self._leave(rows)
             self._progress(0, rows.height)
         self._flush()
         signals.finish()
         return self._finish(chain)
+
+    def _most_copies(self) -> int:
+        """How often the first step of the stage repeats a row of this source, at most."""
+        steps = self._task.stage.steps
+        return self._copies(steps[0].decision) if steps else 1
+
+    def _copies(self, mix: str | None) -> int:
+        """How often a mix takes a row of this source, at most; 1 where the decision is no mix's."""
+        record = self._store.record(mix) if mix is not None else None
+        copies: Mapping[str, int] = (record or {}).get("copies", {})
+        return copies.get(self._task.source, 1)
 
     def _batches(self, batch_bytes: int) -> Iterator[pl.DataFrame]:
         if self._stage.source is not None:
@@ -173,10 +185,19 @@ class UnitRun:
         self._pending = []
         if pending:
             frame = pl.concat(pending, how="diagonal_relaxed", rechunk=True)
-            facts = self._store.write(self._task.key, f"{len(self._parts)}.parquet", frame)
+            facts = self._written(f"{len(self._parts)}.parquet", frame)
             schema = described(frame)
             text_bytes = int(frame.estimated_size())
             self._parts.append(facts | {"schema": schema, "memory": text_bytes})
+
+    def _written(self, suffix: str, frame: pl.DataFrame) -> dict[str, Any]:
+        """What the record says of a table that is kept; one of the output is cut by its order."""
+        output = self._task.stage.output
+        if output is None or output.order is None:
+            return self._store.write(self._task.key, suffix, frame)
+        order = output.order
+        place = numbers(frame["id"], order.seed, self._copies(order.mix))
+        return self._store.write_pieces(self._task.key, suffix, cut(frame, place, order.ranges))
 
     def _finish(self, chain: Chain) -> dict[str, Any]:
         files = list(self._parts)

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from datachef.core.accounting import frame_of
 from datachef.core.code_identity import code_of
 from datachef.core.containment import ENDINGS, cause_of
-from datachef.core.corpus import Context, CorpusOperator
+from datachef.core.corpus import Context, CorpusOperator, MixOperator
 from datachef.core.errors import DatachefError, PluginError, RunError
 from datachef.core.formats import Format
 from datachef.core.host import Host
@@ -110,12 +110,15 @@ class Workshop:
             if record["summary"]:
                 tables.append((key, record["summary"]))
         decision = pl.DataFrame()
+        mixed: dict[str, Any] = {}
         if tables:
             context = Context(task.seed, task.sources)
             with step.located(), merged(self.store, tables) as summaries:
                 decision = frame_of(ask(operator, "resolve", summaries, context), "resolve()")
+                if isinstance(operator, MixOperator):
+                    mixed = _mixed(operator, summaries, decision, task.sources)
         facts = self.store.write(task.key, "decision.parquet", decision)
-        record = {"key": task.key, "files": [facts], "ledger": []}
+        record = {"key": task.key, "files": [facts], "ledger": [], **mixed}
         return dict(self.store.finish(task.key, record))
 
     def _step(self, spec: StepSpec) -> Step:
@@ -160,3 +163,23 @@ def _refuse_other_code(path: str, cls: type, identity: Mapping[str, Any]) -> Non
             f"{path}: {cls.__name__} is not the code that the run was planned with",
             "was it edited meanwhile? run again",
         )
+
+
+def _mixed(
+    mix: MixOperator, summaries: pl.LazyFrame, decision: pl.DataFrame, sources: tuple[str, ...]
+) -> dict[str, Any]:
+    """What the record of a mix tells besides: the sizes of the sources before it, and how often it
+    takes a row of each at most. Nothing of a mix that summarizes in a way of its own."""
+    if not {"source", "size"} <= set(summaries.collect_schema()):
+        return {}
+    sizes = ask(mix, "sizes", summaries, sources)
+    copies = dict.fromkeys(sizes, 1)
+    repeated = decision.filter(pl.col("copies") > 1)
+    if repeated.height:
+        owners = summaries.select("id", "source").join(repeated.lazy(), on="id")
+        most = owners.group_by("source").agg(pl.col("copies").max()).collect()
+        copies |= dict(most.select("source", "copies").iter_rows())
+    return {
+        "sizes": {name: [size.rows, size.tokens] for name, size in sizes.items()},
+        "copies": copies,
+    }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+from typing import Annotated, ClassVar, Literal
 
+import numpy as np
 import polars as pl
 from pydantic import Field
 
@@ -12,9 +14,11 @@ from datachef.core.corpus import Context, MixOperator, Size
 from datachef.core.operator import Scene
 from datachef.core.sampling import priority
 from datachef.core.task import Budget
-from datachef.operators.mixing.shares import amounts, proportions
+from datachef.operators.mixing.shares import Shortage, amounts, proportions
 
 _DECISION = {"id": pl.String, "copies": pl.UInt32}
+# A source that lacks no more than this of what is asked is not short.
+_TOLERANCE = Fraction(1, 100)
 
 
 class WeightedMix(MixOperator):
@@ -23,7 +27,13 @@ class WeightedMix(MixOperator):
     Weights are shares of tokens, or of rows where the budget is in rows. Each source is taken in
     whole epochs and a rest, whose rows a hash of seed and id decides. On repeating data:
     Muennighoff et al. 2023 (https://arxiv.org/abs/2305.16264) find little loss up to 4 epochs.
+
+    A source is short where `max_epochs` of it are less than its share of the budget. By default the
+    corpus then stops at the size that still honours the weights; it can give the lack to the other
+    sources instead, or repeat the short source further, beyond `max_epochs`.
     """
+
+    version: ClassVar[int] = 2
 
     op: Literal["weighted_mix"] = "weighted_mix"
     weights: dict[str, Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]] = Field(
@@ -38,56 +48,104 @@ class WeightedMix(MixOperator):
         None, description="The size of the corpus; without, as much as honours the weights."
     )
     max_epochs: int = Field(1, ge=1, le=100, description="How often a row may be taken.")
+    shortage: Shortage = Field(
+        "stop",
+        description="Where a source cannot fill its share of the budget: stop at the size that the "
+        "weights allow, redistribute its lack to the others, or repeat it beyond max_epochs.",
+    )
 
-    def reads(self) -> set[str]:
-        return set() if self._counts_rows else {"tokens"}
+    @property
+    def unit(self) -> Literal["tokens", "rows"]:
+        return "rows" if self.budget is not None and self.budget.rows is not None else "tokens"
 
     def shares(self) -> Mapping[str, float] | None:
         return self.weights or None
 
+    def asked(self, sizes: Mapping[str, Size]) -> Mapping[str, float]:
+        shares = self._shares(self._counted(sizes))
+        return {name: float(shares.get(name, 0)) for name in sizes}
+
     def objections(self, scene: Scene) -> Iterator[tuple[str, str, str]]:
         if self.weights and not any(self.weights.values()):
             yield "weights", "every weight is 0, so nothing is taken", "give a source some weight"
-        taken = [limit for name, limit in scene.sources.items() if self._takes(name)]
-        known = [limit for limit in taken if limit is not None]
-        wanted = self.budget.tokens if self.budget is not None else None
-        most = sum(known) * self.max_epochs
-        if wanted is not None and taken and len(known) == len(taken) and wanted > most:
-            message = f"{wanted:,} tokens are wanted, and the sources hold at most {most:,}"
-            yield "budget.tokens", message, "lower the budget, raise max_epochs or add sources"
 
-    def _takes(self, name: str) -> bool:
-        return not self.weights or self.weights.get(name, 0) > 0
+    def shortages(self, sizes: Mapping[str, Size]) -> Iterable[tuple[str, str, str]]:
+        counted = self._counted(sizes)
+        shares, taken = self._shares(counted), self._taken(counted)
+        if self._amount is None:
+            empty = [name for name in shares if not counted[name]]
+            if empty:
+                message = f"{', '.join(empty)} is weighed and holds nothing, so nothing is taken"
+                yield "weights", message, "leave it out of the weights"
+            return
+        lacking = [
+            self._lack(name, counted[name], share)
+            for name, share in shares.items()
+            if counted[name] * self.max_epochs < share * self._amount * (1 - _TOLERANCE)
+        ]
+        if not lacking:
+            return
+        total = sum(taken.values())
+        whole = f"{total:,} of {self._amount:,} {self.unit}"
+        if self.shortage == "redistribute":
+            real = ", ".join(
+                f"{name} {taken[name] / total if total else 0:.1%} instead of {float(share):.1%}"
+                for name, share in shares.items()
+            )
+            done = f"the others make up for it ({real}), the mix holds {whole}"
+            hint = "raise max_epochs, lower the budget or change the weights"
+        elif self.shortage == "repeat" and total:
+            epochs = ", ".join(
+                f"{name} {float(taken[name] / counted[name]):.1f} times"
+                for name in shares
+                if taken[name] > counted[name] * self.max_epochs
+            )
+            done = f"more is repeated than max_epochs says: {epochs}"
+            hint = "add data, lower the budget or change the weights"
+        else:
+            done = f"the mix stops at {whole}, as the weights allow"
+            hint = (
+                "raise max_epochs, lower the budget, change the weights, "
+                "or say shortage: redistribute or repeat"
+            )
+        yield "budget", f"{'; '.join(lacking)}: {done}", hint
 
-    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
-        size = pl.lit(1) if self._counts_rows else pl.col("tokens").fill_null(0)
-        return batch.select("id", "source", size.cast(pl.Int64).alias("size"))
+    def _lack(self, name: str, size: int, share: Fraction) -> str:
+        assert self._amount is not None
+        times = f" in {self.max_epochs} epochs" if self.max_epochs > 1 else ""
+        return (
+            f"{name} gives {size * self.max_epochs:,} {self.unit}{times} "
+            f"of the {round(share * self._amount):,} that its share of {float(share):.1%} asks for"
+        )
 
     def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
-        per_source = summaries.group_by("source").agg(pl.col("size").sum()).sort("source").collect()
-        sizes = dict(zip(per_source["source"], per_source["size"], strict=True))
-        taken = self._taken(sizes)
-        # Rows of no size are the only ones of a source of no size: they cost nothing.
-        free = {s for s in sizes if not sizes[s] and (not self.weights or self.weights.get(s))}
+        counted = self._counted(self.sizes(summaries, context.sources))
+        taken = self._taken(counted)
+        # Without weights, the rows of a source that holds no tokens are taken: they cost nothing.
+        once = {name for name, size in counted.items() if taken.get(name, 0) == size}
+        if self.weights:
+            once = {name for name in once if counted[name]}
         decisions = [
             _copies(summaries.filter(pl.col("source") == name), size, taken.get(name, 0), context)
-            for name, size in sizes.items()
-            if name not in free and taken.get(name) != size
+            for name, size in counted.items()
+            if name not in once
         ]
         return pl.concat([pl.DataFrame(schema=_DECISION), *decisions])
 
     def epochs(self, sizes: Mapping[str, Size]) -> Mapping[str, float]:
-        counted = {n: round(s.rows if self._counts_rows else s.tokens) for n, s in sizes.items()}
+        counted = self._counted(sizes)
         taken = self._taken(counted)
         return {name: taken.get(name, 0) / size if size else 0.0 for name, size in counted.items()}
 
-    def _taken(self, sizes: Mapping[str, int]) -> dict[str, int]:
-        shares = proportions(sizes, self.weights, self.temperature)
-        return amounts(sizes, shares, self.max_epochs, self._amount)
+    def _counted(self, sizes: Mapping[str, Size]) -> dict[str, int]:
+        return {name: round(getattr(size, self.unit)) for name, size in sizes.items()}
 
-    @property
-    def _counts_rows(self) -> bool:
-        return self.budget is not None and self.budget.rows is not None
+    def _shares(self, counted: Mapping[str, int]) -> dict[str, Fraction]:
+        return proportions(counted, self.weights, self.temperature)
+
+    def _taken(self, counted: Mapping[str, int]) -> dict[str, int]:
+        shares = self._shares(counted)
+        return amounts(counted, shares, self.max_epochs, self._amount, self.shortage)
 
     @property
     def _amount(self) -> int | None:
@@ -102,8 +160,26 @@ def _copies(rows: pl.LazyFrame, size: int, amount: int, context: Context) -> pl.
         drawn = known.with_columns(priority(known["id"], context.seed)).sort(
             "priority", maintain_order=True
         )
-        more = (pl.col("size").cum_sum() <= rest).cast(pl.UInt32)
-        counted = drawn.select("id", (more + epochs).cast(pl.UInt32).alias("copies")).lazy()
+        more = pl.Series(_filled(drawn["size"].to_numpy(), rest)).cast(pl.UInt32)
+        counted = drawn.select("id", (more + epochs).alias("copies")).lazy()
     else:
         counted = rows.select("id", pl.lit(epochs, pl.UInt32).alias("copies"))
     return counted.filter(pl.col("copies") != 1).collect()
+
+
+def _filled(sizes: np.ndarray[tuple[int], np.dtype[np.int64]], room: int) -> np.ndarray:
+    """Which rows fill the room: the first ones, and of the others in their order those that fit
+    into what is left, so that a long row does not leave a source short."""
+    total = sizes.cumsum()
+    taken = total <= room
+    left = room - (int(sizes[taken].sum()))
+    place = int(taken.sum())
+    while left > 0 and place < len(sizes):
+        fitting = np.flatnonzero((sizes[place:] <= left) & (sizes[place:] > 0))
+        if not len(fitting):
+            break
+        place += int(fitting[0])
+        taken[place] = True
+        left -= int(sizes[place])
+        place += 1
+    return taken

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import polars as pl
 from pydantic import Field
@@ -18,6 +18,8 @@ class Sample(CorpusOperator):
     The rows of the lowest priority stay, a hash of seed and id: the same ones for any number of
     workers, and a smaller sample is part of a larger one of the same seed.
     """
+
+    selects: ClassVar[bool] = True
 
     op: Literal["sample"] = "sample"
     share: float = Field(1.0, ge=0.001, le=1.0, description="Share of the rows to keep.")

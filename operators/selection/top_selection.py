@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import polars as pl
 from pydantic import Field
@@ -17,6 +17,8 @@ class TopSelection(CorpusOperator):
 
     Rows without a value come last; among equal values, the row that comes first in the data.
     """
+
+    selects: ClassVar[bool] = True
 
     op: Literal["top_selection"] = "top_selection"
     by: str = Field(

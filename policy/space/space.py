@@ -12,7 +12,6 @@ import orjson
 from pydantic import ValidationError
 
 from datachef.core.errors import DatachefError
-from datachef.core.operator import Scene
 from datachef.core.survey import Survey
 from datachef.core.task import Budget
 from datachef.core.vocabulary import Vocabulary
@@ -51,17 +50,14 @@ class RecipeSpace:
         return draft
 
     def recipe(self, draft: Mapping[str, Any], name: str) -> dict[str, Any]:
-        """The recipe that a draft stands for, without the reasons of its steps.
-
-        A budget that the draft's sources cannot fill is halved until they can.
-        """
+        """The recipe that a draft stands for, without the reasons of its steps."""
         drafted: Mapping[str, Any] = draft["sources"]
         sources = {key: _stepped(source.get("steps", ())) for key, source in drafted.items()}
         data: dict[str, Any] = {"name": name, "sources": sources}
         if "mix" in draft:
             weights = {key: source["weight"] for key, source in drafted.items()}
             mix = {"op": draft["mix"]["op"], WEIGHTS: weights, **_plain(draft["mix"])}
-            data["mix"] = self._within(mix, draft.get(BUDGET), tuple(drafted))
+            data["mix"] = self._within(mix, draft.get(BUDGET))
         return data | _stepped(draft.get("steps", ()))
 
     def draft(self, recipe: Mapping[str, Any], share: float | None = None) -> dict[str, Any]:
@@ -127,20 +123,12 @@ class RecipeSpace:
                 return part / whole
         return None
 
-    def _within(
-        self, mix: dict[str, Any], share: float | None, sources: tuple[str, ...]
-    ) -> dict[str, Any]:
+    def _within(self, mix: dict[str, Any], share: float | None) -> dict[str, Any]:
         if share is None or self.budget is None:
             return mix
         unit = "tokens" if self.budget.tokens is not None else "rows"
         amount = int(share * (self.budget.tokens or self.budget.rows or 0))
-        scene = Scene(frozenset(), {name: self.surveys[name].most_tokens for name in sources})
-        while amount:
-            budgeted = mix | {BUDGET: {unit: amount}}
-            if not list(self.vocabulary.operator(budgeted).objections(scene)):
-                return budgeted
-            amount //= 2
-        return mix
+        return mix | {BUDGET: {unit: amount}} if amount else mix
 
 
 def _stepped(steps: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -141,6 +141,6 @@ def test_fields_of_the_data_may_have_any_name(tmp_path: Path, host: Host) -> Non
     assert report.ledger["mix"].rows_out == 5
     assert report.ledger["steps[0]"].dropped == {"copy": 2}
     written = pl.read_parquet(tmp_path / "out" / "data" / "*.parquet")
-    assert written["text"].to_list() == ["a", "b", "c"]
+    assert sorted(written["text"]) == ["a", "b", "c"]
     for name in (*names[:-2], "original_tokens"):
         assert set(written[name]) == {"mine"}

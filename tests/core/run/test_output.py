@@ -110,25 +110,6 @@ class TestFiles:
         assert loaded.features["stars"].dtype == "float64"
         assert loaded["url"] == [None] * 50 + [f"u{n}" for n in range(50)] + [None] * 50
 
-    @pytest.mark.parametrize("format", FORMATS)
-    def test_an_empty_corpus(self, cook: Cook, tmp_path: Path, format: str) -> None:
-        """`datasets` refuses an empty split, but streams it."""
-        datasets = pytest.importorskip("datasets")
-        (tmp_path / "nothing.py").write_text(NOTHING)
-        (tmp_path / "a.jsonl").write_text('{"text": "a", "n": 1}')
-        result = cook(
-            "a.jsonl",
-            plugins=[tmp_path / "nothing.py"],
-            steps=[{"op": "nothing"}],
-            output={"format": format, "columns": ["n"]},
-        )
-        assert result.report.rows == 0
-        folder = result.report.folder
-        assert (folder / "data" / f"train-00000-of-00001.{format}").is_file()
-        assert list(datasets.load_dataset(str(folder), split="train", streaming=True)) == []
-        if format == "parquet":
-            assert result.rows.columns == ["id", "source", "text", "n"]
-
     def test_the_same_files_for_any_number_of_workers(
         self, cook: Cook, chats: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -136,27 +117,6 @@ class TestFiles:
         output = {"shard_bytes": 5000}
         inline = cook(chats, output=output).manifest
         assert cook(chats, output=output, engine="local").manifest == inline
-
-
-NOTHING = '''
-from typing import Literal
-import polars as pl
-from datachef.core import Filter, hookimpl
-
-class Nothing(Filter):
-    """Keeps nothing."""
-    op: Literal["nothing"] = "nothing"
-
-    def signals(self):
-        return {"one": pl.lit(1)}
-
-    def rules(self):
-        return {"nothing": pl.col("one") == 1}
-
-@hookimpl
-def datachef_operators():
-    return [Nothing]
-'''
 
 
 class TestColumns:

@@ -41,6 +41,12 @@ def mixed(corpus: Corpus, seed: int = 0, **parameters: Any) -> pl.DataFrame:
     return operator.apply(batch, decision).rows
 
 
+def shortages(corpus: Corpus, **parameters: Any) -> list[tuple[str, str, str]]:
+    operator = WeightedMix.model_validate({"op": "weighted_mix", **parameters})
+    sizes = {name: Size(len(rows), sum(rows)) for name, rows in corpus.items()}
+    return list(operator.shortages(sizes))
+
+
 def taken(corpus: Corpus, unit: str = "tokens", **parameters: Any) -> dict[str, int]:
     result = mixed(corpus, **parameters)
     size = pl.col("tokens").sum() if unit == "tokens" else pl.len()
@@ -94,24 +100,112 @@ def test_without_a_budget_the_mix_is_as_large_as_the_weights_allow() -> None:
     assert taken(corpus, weights={"a": 1, "b": 1}, max_epochs=4) == {"a": 400, "b": 400}
 
 
-def test_what_a_small_source_cannot_give_goes_to_the_others_by_weight() -> None:
+@pytest.mark.parametrize(
+    ("shortage", "expected"),
+    [
+        ("stop", {"a": 100, "b": 100, "c": 50}),
+        ("redistribute", {"a": 100, "b": 600, "c": 300}),
+        ("repeat", {"a": 400, "b": 400, "c": 200}),
+    ],
+)
+def test_what_becomes_of_a_share_that_a_small_source_cannot_give(
+    shortage: str, expected: dict[str, int]
+) -> None:
     corpus = {"a": [10] * 10, "b": [10] * 100, "c": [10] * 100}
     weights = {"a": 2, "b": 2, "c": 1}
-    assert taken(corpus, weights=weights, budget={"tokens": 1000}, max_epochs=1) == {
-        "a": 100,
-        "b": 600,
-        "c": 300,
-    }
+    parameters = {"weights": weights, "budget": {"tokens": 1000}, "shortage": shortage}
+    assert taken(corpus, **parameters) == expected
+    real = sum(expected.values())
+    ((place, message, hint),) = shortages(corpus, **parameters)
+    assert place == "budget"
+    assert message.startswith("a gives 100 tokens of the 400 that its share of 40.0% asks for: ")
+    assert {
+        "stop": f"the mix stops at {real} of 1,000 tokens, as the weights allow",
+        "redistribute": "a 10.0% instead of 40.0%, b 60.0% instead of 40.0%, c 30.0% instead of",
+        "repeat": "more is repeated than max_epochs says: a 4.0 times",
+    }[shortage] in message
+    assert ("redistribute or repeat" in hint) == (shortage == "stop")
 
 
-def test_a_budget_that_nobody_can_fill_stays_open() -> None:
-    assert taken({"a": [10] * 3}, budget={"tokens": 1000}, max_epochs=2) == {"a": 60}
+def test_nothing_is_said_of_sources_that_give_what_is_asked() -> None:
+    corpus = {"a": [10] * 40, "b": [10] * 100}
+    for shortage in ("stop", "redistribute", "repeat"):
+        parameters = {
+            "weights": {"a": 0.4, "b": 0.6}, "budget": {"tokens": 1000}, "shortage": shortage,
+        }  # fmt: skip
+        assert taken(corpus, **parameters) == {"a": 400, "b": 600}
+        assert not shortages(corpus, **parameters)
+
+
+@pytest.mark.parametrize(
+    ("shortage", "expected"),
+    [("stop", {"a": 60}), ("redistribute", {"a": 60}), ("repeat", {"a": 1000})],
+)
+def test_a_budget_beyond_all_sources(shortage: str, expected: dict[str, int]) -> None:
+    parameters = {"budget": {"tokens": 1000}, "max_epochs": 2, "shortage": shortage}
+    assert taken({"a": [10] * 3}, **parameters) == expected
+    assert len(shortages({"a": [10] * 3}, **parameters)) == 1
+
+
+@pytest.mark.parametrize("shortage", ["stop", "repeat"])
+def test_nothing_honours_the_weight_of_a_source_that_holds_nothing(shortage: str) -> None:
+    corpus = {"a": [1], "b": [0]}
+    for budget in (None, {"tokens": 1}, {"tokens": 100}):
+        parameters = {"weights": {"a": 1, "b": 1}, "budget": budget, "shortage": shortage}
+        assert taken(corpus, **parameters) == {}
+        assert "b" in shortages(corpus, **parameters)[0][1]
+    assert taken(corpus, weights={"a": 1, "b": 1}, budget={"tokens": 1}, shortage="redistribute")
+
+
+def test_a_source_of_which_no_row_arrives_is_as_one_that_holds_nothing() -> None:
+    operator = WeightedMix(weights={"a": 1, "gone": 1}, budget=Budget(rows=1))
+    batch = rows({"a": [1, 1]})
+    decision = operator.resolve(operator.summarize(batch).lazy(), Context(0, ("a", "gone")))
+    assert operator.apply(batch, decision).rows.height == 0
 
 
 def test_a_source_that_is_not_named_or_weighs_nothing_is_not_taken() -> None:
-    corpus = {"a": [1], "b": [1], "c": [0], "d": [0]}
+    corpus = {"a": [1], "b": [1], "c": [0], "d": [1]}
     result = mixed(corpus, weights={"a": 1, "b": 0, "d": 1})
     assert result["source"].to_list() == ["a", "d"]
+
+
+def test_a_long_row_leaves_no_source_short() -> None:
+    """Of what is left when a long row no longer fits, shorter ones take their place."""
+    corpus = {"a": [1000, *[7] * 300], "b": [10] * 300}
+    for seed in range(5):
+        result = mixed(corpus, seed, weights={"a": 1, "b": 1}, budget={"tokens": 1400})
+        told = dict(result.group_by("source").agg(pl.col("tokens").sum()).iter_rows())
+        assert told["a"] > 700 - 7
+        assert told["b"] == 700
+
+
+@given(
+    CORPORA.filter(len),
+    st.dictionaries(st.sampled_from("abcd"), st.sampled_from([0.1, 0.5, 0.7, 3])),
+    st.integers(1, 600),
+    st.integers(1, 4),
+    st.sampled_from(["stop", "redistribute", "repeat"]),
+)
+def test_shares_are_as_asked_or_the_lack_is_told(
+    corpus: Corpus, weights: dict[str, float], budget: int, epochs: int, shortage: str
+) -> None:
+    weights = {name: weights.get(name, 1) for name in corpus}
+    parameters = {
+        "weights": weights, "budget": {"tokens": budget}, "max_epochs": epochs,
+        "shortage": shortage,
+    }  # fmt: skip
+    told = list(shortages(corpus, **parameters))
+    real = taken(corpus, **parameters)
+    sizes = {name: Size(len(rows), sum(rows)) for name, rows in corpus.items()}
+    asked = WeightedMix.model_validate({"op": "weighted_mix", **parameters}).asked(sizes)
+    whole = sum(weights.values())
+    assert asked == pytest.approx({name: weight / whole for name, weight in weights.items()})
+    if not told:
+        for name in corpus:
+            exact = asked[name] * budget
+            least = min(exact, sizes[name].tokens * epochs) * 0.98 - max(corpus[name]) - 1
+            assert least <= real.get(name, 0) <= exact + 1
 
 
 def test_temperature_evens_sizes_out() -> None:

@@ -1,0 +1,151 @@
+"""What is to be said of a run whose rows are accounted for, and whether it may stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from datachef.core.loading import Loaded
+from datachef.core.problems import Problem, warning
+from datachef.core.run.accounts import Accounts
+from datachef.core.run.ledger import Entry
+from datachef.core.run.plan import Plan
+from datachef.core.run.shares import Mixed, SourceShare, shares_of, shifts
+from datachef.core.source import LOST
+
+# A source that keeps less than this at one step has most likely been misunderstood.
+LEAST_KEPT = 0.01
+# The code of warnings about what is estimated before a run, and known after it.
+EXPECTED = "shortage_expected"
+
+
+class Verdict:
+    """The accounts of the units that are done by now, the shares of the sources, and warnings."""
+
+    def __init__(self, loaded: Loaded, plan: Plan, records: Mapping[str, Any]) -> None:
+        assert loaded.recipe is not None
+        self._loaded = loaded
+        self._plan = plan
+        self.accounts = Accounts.of(plan, records)
+        self._mixed = Mixed.of(loaded.recipe.mix, plan, records)
+
+    @cached_property
+    def shares(self) -> tuple[SourceShare, ...]:
+        """The sources in the finished corpus."""
+        return shares_of(self.accounts, self._mixed)
+
+    def warnings(self) -> tuple[Problem, ...]:
+        """What the check warned of and still holds, and what the finished run shows."""
+        known = [w for w in self._loaded.warnings if w.code != EXPECTED]
+        return (
+            *known,
+            *broken_files(self.accounts),
+            *lost_sources(self.accounts, self._plan.selecting),
+            *self._shortages(),
+            *shifts(self.accounts, self.shares, self._mixed),
+        )
+
+    def failure(self) -> tuple[str, str] | None:
+        """Where more rows failed at a step than `max_failed` allows: its path and what to say."""
+        most = {name: source.max_failed for name, source in self._loaded.sources.items()}
+        return too_many_failed(self.accounts, most)
+
+    def emptiness(self) -> tuple[str, str] | None:
+        """Why no row is left of a finished run, and a hint; None where some are."""
+        message = emptied(self.accounts)
+        hint = "; ".join(f"{w.message} ({w.hint})" for w in self._shortages())
+        return None if message is None else (message, hint)
+
+    def _shortages(self) -> list[Problem]:
+        """What the mix could not take of the sources as they turned out to be."""
+        if self._mixed is None:
+            return []
+        return [
+            warning("shortage", message, f"mix.{parameter}", hint)
+            for parameter, message, hint in self._mixed.operator.shortages(self._mixed.sizes)
+        ]
+
+
+def too_many_failed(accounts: Accounts, most: Mapping[str, float]) -> tuple[str, str] | None:
+    """Where more rows failed at a step than `most` allows: its path, and what to say.
+
+    `most` is the share of the rows of each source that may fail at any one step.
+    """
+    allowed: dict[str, float] = {}
+    arrived: dict[str, int] = {}
+    for source in accounts.sources:
+        for entry, rows in accounts.arrivals(source):
+            allowed[entry.path] = allowed.get(entry.path, 0.0) + most[source] * rows
+            arrived[entry.path] = arrived.get(entry.path, 0) + rows
+    for entry in accounts.whole:
+        counts = {reason: number for reason, number in entry.failed.items() if reason != LOST}
+        failed = sum(counts.values())
+        if failed > allowed.get(entry.path, 0.0):
+            reasons = _reasons(counts)
+            share = allowed[entry.path] / arrived[entry.path] if arrived[entry.path] else 0.0
+            return entry.path, (
+                f"{entry.path} ({entry.op}): {failed:,} of {arrived[entry.path]:,} rows failed "
+                f"({reasons}), more than the {share:.0%} that max_failed allows"
+            )
+    return None
+
+
+def emptied(accounts: Accounts) -> str | None:
+    """Why nothing is left of all rows: which step let none of them through; None where some are."""
+    last = list(accounts.whole)[-1]
+    if last.rows_out and last.tokens:
+        return None
+    if last.rows_out:
+        return f"the corpus is empty: not one of its {last.rows_out:,} rows holds any text"
+    shared = [entry for entry in accounts.whole if not entry.path.startswith("sources.")]
+    causes = [entry for entry in shared if entry.rows_in and not entry.rows_out][:1]
+    if not causes:
+        found = (_first_empty(accounts, name) for name in accounts.sources)
+        causes = [entry for entry in found if entry is not None]
+    return "the corpus is empty: " + "; ".join(map(_let_nothing_through, causes))
+
+
+def broken_files(accounts: Accounts) -> Iterator[Problem]:
+    """A warning of each source that was used without the rest of files that broke off."""
+    for entry in accounts.whole:
+        if entry.broken:
+            files = "; ".join(str(file) for _, file in sorted(entry.broken.items())[:5])
+            message = f"{len(entry.broken):,} files were not read to the end: {files}"
+            yield warning("broken_files", message, entry.path, "replace what is damaged")
+
+
+def lost_sources(accounts: Accounts, selecting: frozenset[str]) -> Iterator[Problem]:
+    """Warnings about sources of which a step keeps next to nothing, or which hold nothing.
+
+    `selecting` are the paths of steps that keep so many rows because so many were asked for.
+    """
+    for source in accounts.sources:
+        for entry, rows in accounts.arrivals(source):
+            if entry.op == "read" and not rows:
+                yield warning("no_rows", f"source {source}: not one row was read", entry.path)
+                break
+            if entry.path not in selecting and entry.rows_out < LEAST_KEPT * rows:
+                lost = {**entry.dropped, **entry.failed}
+                message = (
+                    f"source {source} loses {rows - entry.rows_out:,} of its {rows:,} rows at "
+                    f"{entry.path} ({entry.op}): {_reasons(lost)}"
+                )
+                yield warning("source_lost", message, entry.path, "is this step meant for it?")
+                break
+
+
+def _first_empty(accounts: Accounts, source: str) -> Entry | None:
+    return next((entry for entry in accounts.sources[source] if not entry.rows_out), None)
+
+
+def _let_nothing_through(entry: Entry) -> str:
+    if entry.op == "read" and not entry.rows_in:
+        return f"{entry.path} holds no rows"
+    reasons = _reasons({**entry.dropped, **entry.failed})
+    return f"{entry.path} ({entry.op}) lets none of {entry.rows_in:,} rows through: {reasons}"
+
+
+def _reasons(counts: Mapping[str, Any]) -> str:
+    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:5]
+    return ", ".join(f"{reason} {count:,}" for reason, count in most)
