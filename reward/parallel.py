@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 from datachef.core.document import Document
+from datachef.core.process_pool import ProcessPool
 from datachef.core.reward import Reward, RewardSetting, Score
 
 _REWARD: list[Reward] = []
-_ONE_THREAD = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS")
 
 
 class ParallelReward(Reward):
@@ -23,12 +20,7 @@ class ParallelReward(Reward):
     def __init__(
         self, build: Callable[[RewardSetting], Reward], setting: RewardSetting, workers: int
     ) -> None:
-        self._pool = ProcessPoolExecutor(
-            workers,
-            mp_context=get_context("spawn"),
-            initializer=_begin,
-            initargs=(build, setting),
-        )
+        self._pool = ProcessPool(workers, _begin, build, setting)
 
     def score(self, recipe: Document) -> Score:
         return self._pool.submit(_score, recipe).result()
@@ -41,9 +33,6 @@ class ParallelReward(Reward):
 
 
 def _begin(build: Callable[[RewardSetting], Reward], setting: RewardSetting) -> None:
-    # Processes that each take all cores for a small sum only get in one another's way.
-    for name in _ONE_THREAD:
-        os.environ.setdefault(name, "1")
     _REWARD[:] = [build(setting)]
 
 

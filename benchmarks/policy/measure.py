@@ -10,9 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
@@ -23,6 +21,7 @@ import orjson
 from datachef.core import document
 from datachef.core.errors import DatachefError
 from datachef.core.host import Host
+from datachef.core.process_pool import ProcessPool
 from datachef.policy.objective import recipe_key
 from datachef.policy.search import SEARCHES, SourceBaselines
 from datachef.policy.space import recipe_space
@@ -90,7 +89,7 @@ def _reward(folder: Path, work: Path) -> RecipeReward:
 
 
 def _measured(
-    pool: ProcessPoolExecutor, work: Path, tokens: int, paths: Sequence[Path], seeds: Sequence[int]
+    pool: ProcessPool, work: Path, tokens: int, paths: Sequence[Path], seeds: Sequence[int]
 ) -> dict[Path, list[Measured]]:
     """Measures recipes with seeds, several at a time."""
     asked = [(p, pool.submit(measure, p, seed, work, tokens)) for p in paths for seed in seeds]
@@ -120,7 +119,7 @@ def main() -> None:
     options = parser.parse_args()
     work = options.work.absolute()
     work.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPool(options.jobs) as pool:
         for name in options.names:
             task = (options.tasks / name).absolute()
             kinds = candidates(

@@ -10,10 +10,8 @@ import argparse
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from datachef.core.document import Document
 from datachef.core.errors import DatachefError
 from datachef.core.host import Host
 from datachef.core.loading import understand
+from datachef.core.process_pool import ProcessPool
 from datachef.core.survey import Surveyor
 from datachef.policy.assignment import Assignment, policy_model
 from datachef.policy.decoding.local import LocalDecoder
@@ -109,7 +108,7 @@ def main() -> None:
     _parts(setting)  # made once, before several processes look for it
     started = time.monotonic()
     found: Counter[str] = Counter()
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPool(options.jobs) as pool:
         seeds = range(-(-options.recipes // PORTION))
         for one in pool.map(portion, [setting] * len(seeds), seeds):
             found += one

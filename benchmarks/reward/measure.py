@@ -16,13 +16,11 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, field
 from functools import cache
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Thread
 
 from jobs import Job, ordered_jobs
 from recipes import TOKENS, write_recipes
@@ -31,13 +29,13 @@ from tasks import TASK, write_task
 from datachef.core.errors import DatachefError
 from datachef.core.host import Host
 from datachef.core.loading import load
+from datachef.core.process_pool import ProcessPool
 from datachef.reward.base_model import TINY
 from datachef.reward.evaluation import Training
 from datachef.reward.history import History, Measured
 from datachef.reward.measuring import Evaluator, Protocol
 from datachef.reward.scorer import RecipeReward
 
-ONE_THREAD = ("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS")
 RUNNING = "running-"
 
 
@@ -102,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     for left in setting.work.glob(f"{RUNNING}*"):
         shutil.rmtree(left)
-    with _processes(options.jobs) as pool:
+    with ProcessPool(options.jobs) as pool:
         try:
             progress = _work(pool, todo, setting, lambda: history.export(options.output))
         except KeyboardInterrupt:
@@ -132,7 +130,7 @@ class Progress:
 
 
 def _work(
-    pool: ProcessPoolExecutor, jobs: Sequence[Job], setting: Setting, save: Callable[[], object]
+    pool: ProcessPool, jobs: Sequence[Job], setting: Setting, save: Callable[[], object]
 ) -> Progress:
     """Has all jobs done and saves after each; an error ends its own job alone."""
     firsts = {job.folder: job.recipe for job in jobs}.values()
@@ -144,26 +142,6 @@ def _work(
         progress.tell(running[future], future.exception() or future.result())
         save()
     return progress
-
-
-def _processes(count: int) -> ProcessPoolExecutor:
-    """Fresh processes, which read from the environment how many threads they may use."""
-    for name in ONE_THREAD:
-        os.environ[name] = "1"
-    context = get_context("spawn")
-    return ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent)
-
-
-def _end_with_parent() -> None:
-    """Without this a process waits for work forever when the one that gives it is killed."""
-    parent = parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    Thread(target=wait, daemon=True).start()
 
 
 def _text(recipe: Path) -> str:

@@ -6,7 +6,6 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -14,17 +13,23 @@ from typing import Any
 
 import orjson
 
+from datachef.core.child_process import machine_memory, start
 from datachef.core.engine import Engine, Progress, Setting
 from datachef.core.errors import RunError
 from datachef.core.run.stage import Task, to_data
 
 ATTEMPTS = 2
+_LAST_SECONDS = 10.0
 # Workers that are started before there is work: they load their plugins while the run is planned.
 EARLY = 4
 
 
 class WorkerDiedError(Exception):
-    """A worker process ended without an answer."""
+    """A worker process ended without an answer, with an exit status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(_cause(status))
+        self.status = status
 
 
 class _Worker:
@@ -33,12 +38,14 @@ class _Worker:
     def __init__(self, setting: Setting) -> None:
         # One thread per worker: the workers are the parallelism.
         environment = os.environ | {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "datachef.core.run.worker"],
+        self._child = start(
+            ["-m", "datachef.core.run.worker"],
+            memory=machine_memory(),
+            environment=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=environment,
         )
+        self._process = self._child.process
         self._send({"plugin_files": setting.plugin_files, "cache": str(setting.cache)})
 
     def perform(self, task: Task, events: queue.Queue[Any]) -> dict[str, Any]:
@@ -50,7 +57,9 @@ class _Worker:
                 events.put((task.label, answer["bytes"], answer["rows"]))
             else:
                 return answer
-        raise WorkerDiedError(_cause(self._process.wait()))
+        with suppress(subprocess.TimeoutExpired):  # what ended it, not how we make sure of it
+            self._process.wait(_LAST_SECONDS)
+        raise WorkerDiedError(self._child.end())
 
     def _send(self, data: dict[str, Any]) -> None:
         assert self._process.stdin is not None
@@ -59,22 +68,45 @@ class _Worker:
             self._process.stdin.flush()
 
     def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with suppress(BrokenPipeError):
-                    stream.close()
+        self._child.end()
 
 
-def _cause(code: int) -> str:
-    if code >= 0:
-        return f"it ended with exit code {code}"
-    with suppress(ValueError):
-        name = signal.Signals(-code).name
-        more = ", as the system does when memory runs out" if name == "SIGKILL" else ""
-        return f"it was ended by {name}{more}"
-    return f"it was ended by signal {-code}"
+_CRASHES = {"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGTRAP", "SIGSYS"}
+_MEMORY_HINT = "fewer workers leave each more memory (--workers); what is done stays done"
+
+
+def _signal_name(status: int) -> str:
+    """The signal that ended a process; empty where it ended by itself."""
+    try:
+        return signal.Signals(-status).name if status < 0 else ""
+    except ValueError:
+        return f"signal {-status}"
+
+
+def _cause(status: int) -> str:
+    name = _signal_name(status)
+    if not name:
+        return f"it ended with exit code {status}"
+    if name == "SIGKILL":
+        return "it was killed (SIGKILL), as the system does when memory runs out"
+    return f"it crashed ({name})" if name in _CRASHES else f"it was ended by {name}"
+
+
+def _hint(status: int) -> str:
+    """What to do about a worker that ended so; fewer of them help where memory may be the cause."""
+    name = _signal_name(status)
+    if name == "SIGKILL":
+        return _MEMORY_HINT
+    if name == "SIGABRT":
+        return f"its last words are above; where it says that memory ran out, {_MEMORY_HINT}"
+    if name in _CRASHES:
+        return (
+            "a library in native code that one of these steps uses has a bug; where, is printed "
+            "above; what is done stays done"
+        )
+    if name:
+        return "somebody ended it; run again, what is done stays done"
+    return "one of these steps ended the whole process (os._exit); its author has to mend it"
 
 
 class LocalEngine(Engine):
@@ -138,19 +170,19 @@ class LocalEngine(Engine):
             events.put(error)
 
     def _attempt(self, slot: int, task: Task, events: queue.Queue[Any]) -> dict[str, Any]:
-        causes = []
+        deaths: list[WorkerDiedError] = []
         for _ in range(ATTEMPTS):
             try:
                 return self._worker(slot).perform(task, events)
             except WorkerDiedError as death:
-                causes.append(str(death))
+                deaths.append(death)
                 with self._lock:
                     if self._closed:
                         return {"error": "the run was stopped", "hint": ""}
                     self._live.pop(slot).close()
         return {
-            "error": f"a worker died {ATTEMPTS} times on it: {'; then '.join(causes)}",
-            "hint": "fewer workers leave each more memory (--workers); what is done stays done",
+            "error": f"a worker died {ATTEMPTS} times on it: {'; then '.join(map(str, deaths))}",
+            "hint": _hint(deaths[-1].status),
         }
 
     def _worker(self, slot: int) -> _Worker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import queue
 import signal
@@ -17,6 +18,7 @@ from datachef.core.engine import Setting
 
 def main() -> None:
     """Serves until standard input ends; when it ends early, so does the process, at once."""
+    faulthandler.enable()
     # Blocked, not ignored: polars puts its own handler in place of one that ignores.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     answers = os.fdopen(os.dup(1), "wb")

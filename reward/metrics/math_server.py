@@ -10,13 +10,15 @@ import atexit
 import json
 import selectors
 import subprocess
-import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
 
+from datachef.core.child_process import Child, start
+
 _PROGRAM = Path(__file__).with_name("math_child.py")
 _START_SECONDS = 120.0
+_MEMORY = 4 << 30
 
 
 class MathServer:
@@ -25,7 +27,7 @@ class MathServer:
     The process starts at the first question and ends with the interpreter; all servers share it.
     """
 
-    _process: subprocess.Popen[str] | None = None
+    _child: Child | None = None
     _lock = threading.Lock()
 
     def __init__(self, seconds: float = 10.0) -> None:
@@ -37,56 +39,47 @@ class MathServer:
 
         What takes too long, too much memory or cannot be read as mathematics is not equal.
         """
-        question = json.dumps({"gold": gold, "given": given})
+        question = json.dumps({"gold": gold, "given": given, "seconds": self.seconds})
         with MathServer._lock:
-            process = _running()
-            reply = _ask(process, question, self.seconds)
+            reply = _ask(_running().process, question, self.seconds)
             if reply is None:
                 _end()
         return reply == "true"
 
 
-def _running() -> subprocess.Popen[str]:
-    process = MathServer._process
-    if process is not None and process.poll() is None:
-        return process
+def _running() -> Child:
+    child = MathServer._child
+    if child is not None and child.alive:
+        return child
     _end()
-    process = subprocess.Popen(
-        [sys.executable, "-P", str(_PROGRAM)],
+    child = start(
+        [str(_PROGRAM)],
+        memory=_MEMORY,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        text=True,
-        encoding="utf-8",
-        start_new_session=True,
     )
-    MathServer._process = process
+    MathServer._child = child
     atexit.register(_end)
-    _ask(process, None, _START_SECONDS)
-    return process
+    _ask(child.process, None, _START_SECONDS)
+    return child
 
 
-def _ask(process: subprocess.Popen[str], question: str | None, seconds: float) -> str | None:
+def _ask(process: subprocess.Popen[bytes], question: str | None, seconds: float) -> str | None:
     """The line that answers a question, or that tells readiness; None where none comes in time."""
     assert process.stdin is not None and process.stdout is not None
     with suppress(OSError), selectors.DefaultSelector() as ready:
         if question is not None:
-            process.stdin.write(question + "\n")
+            process.stdin.write(question.encode() + b"\n")
             process.stdin.flush()
         ready.register(process.stdout, selectors.EVENT_READ)
         if ready.select(seconds):
-            return process.stdout.readline().strip() or None
+            return process.stdout.readline().decode().strip() or None
     return None
 
 
 def _end() -> None:
     atexit.unregister(_end)
-    process, MathServer._process = MathServer._process, None
-    if process is None:
-        return
-    process.kill()
-    process.wait()
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            with suppress(OSError):
-                stream.close()
+    child, MathServer._child = MathServer._child, None
+    if child is not None:
+        child.end()

@@ -15,21 +15,20 @@ import os
 import secrets
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
+from datachef.core.child_process import start
 from datachef.core.errors import DatachefError
 
 _CHILD = Path(__file__).with_name("sandbox_child.py")
 # Not -I, which would ignore the hash seed: a test that depends on the order of a set has to end
 # the same way each time.
-_FLAGS = ("-P", "-s", "-B")
+_FLAGS = ("-s", "-B")
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
@@ -73,31 +72,29 @@ def run_program(program: str, limits: Limits | None = None) -> Outcome:
         tempfile.TemporaryFile() as verdict,
     ):
         job = {"program": program, "token": token, "verdict": verdict.fileno(), **asdict(limits)}
-        process = subprocess.Popen(
-            [sys.executable, *_FLAGS, str(_CHILD)],
+        child = start(
+            [str(_CHILD)],
+            flags=_FLAGS,
+            environment={**_ENVIRONMENT, "TMPDIR": folder},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd=folder,
-            env={**_ENVIRONMENT, "TMPDIR": folder},
             pass_fds=(verdict.fileno(),),
-            start_new_session=True,
         )
         try:
-            process.communicate(json.dumps(job).encode(), timeout=limits.clock_seconds)
+            child.process.communicate(json.dumps(job).encode(), timeout=limits.clock_seconds)
         except subprocess.TimeoutExpired:
             return Outcome(False, "too much time")
         finally:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            status = child.end()
         verdict.seek(0)
         said = verdict.read(200).decode(errors="replace")
     if said == token:
         return Outcome(True)
-    if process.returncode == -signal.SIGXCPU:
+    if status == -signal.SIGXCPU:
         return Outcome(False, "too much processor time")
-    return Outcome(False, said or f"ended early with status {process.returncode}")
+    return Outcome(False, said or f"ended early with status {status}")
 
 
 _ATTEMPTS = {

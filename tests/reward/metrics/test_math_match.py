@@ -73,7 +73,7 @@ def test_threads_may_ask_at_once() -> None:
 def test_the_process_ends_with_the_interpreter_and_silently() -> None:
     code = (
         "from datachef.reward.metrics.math_server import MathServer as S\n"
-        "assert S().equal('$2$', '$\\\\frac{4}{2}$')\nprint(S._process.pid)"
+        "assert S().equal('$2$', '$\\\\frac{4}{2}$')\nprint(S._child.process.pid)"
     )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
