@@ -163,7 +163,8 @@ def from_lasting_thread(function: Callable[[], T]) -> T:
 
 
 _GROUPS: set[int] = set()
-_REAPER: list[tuple[int, subprocess.Popen[bytes]]] = []
+# Who started the reaper, and the end of the pipe that it reads: the other end is ours alone.
+_REAPER: list[tuple[int, int]] = []
 
 
 def _watch(sign: str, group: int) -> None:
@@ -184,20 +185,21 @@ def _watch(sign: str, group: int) -> None:
 
 
 def _tell(text: str) -> None:
-    stream = _REAPER[0][1].stdin
-    assert stream is not None
-    stream.write(text.encode())
-    stream.flush()
+    os.write(_REAPER[0][1], text.encode())
 
 
 def _start_reaper() -> None:
     command = [sys.executable, "-I", "-S", __file__, _REAP]
     nothing = subprocess.DEVNULL
+    reading, writing = os.pipe()
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=nothing, stderr=nothing, start_new_session=True
+        command, stdin=reading, stdout=nothing, stderr=nothing, start_new_session=True
     )
+    os.close(reading)
     process.returncode = 0  # it outlives us, on purpose
-    _REAPER[:] = [(os.getpid(), process)]
+    if _REAPER and _REAPER[0][0] == os.getpid():
+        os.close(_REAPER[0][1])
+    _REAPER[:] = [(os.getpid(), writing)]
 
 
 def _reap() -> None:
