@@ -12,6 +12,7 @@ from datachef.core.engine import Setting
 from datachef.core.errors import DatachefError, RecipeError
 from datachef.core.host import Host
 from datachef.core.observer import RunObserver
+from datachef.core.paths import expanded
 
 if TYPE_CHECKING:
     from datachef.core.loading import Loaded
@@ -32,7 +33,7 @@ class Checked:
 
 def default_cache() -> Path:
     """The folder of `DATACHEF_CACHE`, or `.datachef` in the working folder."""
-    return Path(os.environ.get(CACHE) or ".datachef").absolute()
+    return expanded(os.environ.get(CACHE) or ".datachef").absolute()
 
 
 def check_recipe(

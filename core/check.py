@@ -16,6 +16,7 @@ from datachef.core.flow import PlacedStep, corpus_steps, makes_messages, source_
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.operator import Operator, Scene
+from datachef.core.paths import not_expanded
 from datachef.core.problems import did_you_mean, parts, shortened
 from datachef.core.promises import ask, broken_answers, broken_rules, missing_packages
 from datachef.core.source import Source, SourceError
@@ -170,7 +171,8 @@ def _check_files(loaded: Loaded, step: PlacedStep) -> bool:
                 f"{step.operator.op} would read {file!r}, and this recipe may read its pool alone",
             )
         elif not _is_file(file):
-            loaded.add("no_file", step.location, f"{step.operator.op}: no file {file!r}")
+            message = f"{step.operator.op}: no file {file!r}{not_expanded(file)}"
+            loaded.add("no_file", step.location, message)
     return len(loaded.problems) == before
 
 

@@ -16,6 +16,7 @@ from datachef.core.containment import ENDINGS, cause_of
 from datachef.core.document import Document, Location
 from datachef.core.errors import DatachefError
 from datachef.core.host import Host
+from datachef.core.paths import located, not_expanded
 from datachef.core.problems import Problem, did_you_mean, dotted, warning
 from datachef.core.promises import ask
 from datachef.core.recipe import Recipe
@@ -56,7 +57,7 @@ class Loaded:
 
     def beside(self, name: str) -> Path:
         """A path that the recipe names, relative to its own folder."""
-        return self.folder / os.path.expanduser(name)  # noqa: PTH111 - it lets `~nobody` be
+        return located(self.folder, name)
 
     def add(self, code: str, location: Location, message: str, hint: str = "") -> None:
         """Notes a problem at a place of the recipe's document."""
@@ -270,7 +271,8 @@ def _referred(loaded: Loaded, path: Path, field_name: str) -> Document | None:
         return None
     for problem in document.problems:
         if problem.code == "unreadable_file":
-            loaded.add("no_file", (field_name,), problem.message, "relative to the recipe's folder")
+            hint = f"relative to the recipe's folder{not_expanded(path)}"
+            loaded.add("no_file", (field_name,), problem.message, hint)
         else:
             loaded.problems.append(problem)
     return None if document.problems else document

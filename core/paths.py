@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import AfterValidator
 
 _VARIABLE = re.compile(r"\$(?:\w+|\{\w+\})")
+_PATH_ARGUMENT = re.compile(r"(-\w|--[\w-]+=)?(~.*)", re.DOTALL)
 
 
 def expanded(name: str | Path) -> Path:
@@ -25,11 +24,19 @@ def located(folder: Path, name: str | Path) -> Path:
     return folder / expanded(name)
 
 
+def located_or_named(folder: Path, name: str) -> str:
+    """What is either a folder, as `located` finds it, or a name on a hub, which stays as it is."""
+    path = located(folder, name)
+    return str(path) if name.startswith("~") or os.path.isdir(path) else name  # noqa: PTH112
+
+
+def with_homes(arguments: Iterable[str]) -> list[str]:
+    """Arguments of a command with `~` expanded where the shell does not: in `--output=~/corpus`."""
+    found = ((argument, _PATH_ARGUMENT.fullmatch(argument)) for argument in arguments)
+    return [f"{path[1] or ''}{expanded(path[2])}" if path else word for word, path in found]
+
+
 def not_expanded(name: str | Path) -> str:
     """What to say of a path that is not there and names a variable; nothing for others."""
     found = _VARIABLE.search(str(name))
     return f"; variables are not expanded: {found[0]} stands for itself" if found else ""
-
-
-# A path on the command line: the shell expands `~` in `--output ~/x`, but not in `--output=~/x`.
-UserPath = Annotated[Path, AfterValidator(expanded)]

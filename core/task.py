@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from datachef.core.files.delimited import CsvOptions
 from datachef.core.files.text import Encoding
+from datachef.core.paths import located, located_or_named
 
 # How an answer is scored by each metric, in words for models that write or judge training data.
 SCORED_BY = {
@@ -98,8 +99,10 @@ class Task(_Model):
     def located_in(self, folder: Path) -> Task:
         """This task with its relative paths resolved against the folder of its file."""
         updates: dict[str, Any] = {}
+        if self.base_model != "tiny":
+            updates["base_model"] = located_or_named(folder, self.base_model)
         for name in ("benchmark", "examples"):
             part = getattr(self, name)
             if part is not None and hasattr(part, "path"):
-                updates[name] = part.model_copy(update={"path": str(folder / part.path)})
+                updates[name] = part.model_copy(update={"path": str(located(folder, part.path))})
         return self.model_copy(update=updates)

@@ -21,7 +21,8 @@ def task_key(task: Task) -> str:
         content = blake2b(Path(benchmark.path).read_bytes(), digest_size=16).hexdigest()
     except OSError as error:
         raise DatachefError(f"cannot read the benchmark {benchmark.path}: {error}") from error
-    fields = benchmark.model_dump(exclude={"path"})
+    unsaid = {name for name in ("encoding", "csv") if getattr(benchmark, name) is None}
+    fields = benchmark.model_dump(exclude={"path"} | unsaid)
     return key_of("task", task.metric, content, fields)
 
 

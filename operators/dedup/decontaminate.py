@@ -14,6 +14,7 @@ from datachef.core.errors import DatachefError
 from datachef.core.files.identity import path_identity
 from datachef.core.filter import Filter
 from datachef.core.operator import Scene, threshold
+from datachef.core.paths import located
 from datachef.core.task import BenchmarkFile, Task
 from datachef.operators.dedup.benchmark import Item, read_items
 from datachef.operators.dedup.overlap import BenchmarkIndex
@@ -61,7 +62,7 @@ class Decontaminate(Filter):
     def located(self, folder: Path) -> Self:
         if self.benchmark is None:
             return self
-        path = str(folder / Path(self.benchmark.path).expanduser())
+        path = str(located(folder, self.benchmark.path))
         placed = self.benchmark.model_copy(update={"path": path})
         return self.model_copy(update={"benchmark": placed})
 

@@ -23,6 +23,7 @@ from datachef.core.languages import (
     py3langid_model,
 )
 from datachef.core.operator import Scene, threshold
+from datachef.core.paths import located
 
 if TYPE_CHECKING:
     from datachef.core.filter import Signal
@@ -68,7 +69,7 @@ class LanguageFilter(Filter):
     def located(self, folder: Path) -> Self:
         if self.model is None:
             return self
-        return self.model_copy(update={"model": str(folder / Path(self.model).expanduser())})
+        return self.model_copy(update={"model": str(located(folder, self.model))})
 
     def files(self) -> tuple[str, ...]:
         return () if self.model is None else (self.model,)

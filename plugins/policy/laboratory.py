@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from datachef.core.errors import DatachefError
 from datachef.core.host import Host
+from datachef.core.paths import located, located_or_named
 from datachef.core.reward import Reward
 from datachef.plugins.policy.building import reward_of
 from datachef.policy.evolve.laboratory import Laboratory
@@ -66,13 +67,13 @@ class RewardLaboratory(Laboratory):
         self._training = _understood("measuring.training", Training, self._measuring.training)
         taught = self._options.pop("history", None) if self._learns else None
         told = self._measuring.history
-        if taught is not None and told is not None and folder / taught != folder / told:
+        if len({located(folder, each) for each in (taught, told) if each is not None}) > 1:
             raise DatachefError(
                 f"the proxy learns from {taught}, and measurements go to {told}",
                 "name one history, for both",
             )
         kept = told or taught
-        self._file = settings.output / "history.sqlite" if kept is None else folder / kept
+        self._file = settings.output / "history.sqlite" if kept is None else located(folder, kept)
         for left in settings.output.glob(f"{SCRATCH}*"):
             shutil.rmtree(left, ignore_errors=True)
 
@@ -149,8 +150,8 @@ class RewardLaboratory(Laboratory):
 
         wanted = self._measuring
         model = wanted.base_model or self._ours.task.base_model
-        if wanted.base_model is not None and (self._folder / wanted.base_model).is_dir():
-            model = str(self._folder / wanted.base_model)
+        if wanted.base_model is not None:
+            model = located_or_named(self._folder, wanted.base_model)
         return Protocol(
             model=model,
             training=self._training,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, MissingPackageError
 from datachef.core.host import Host
+from datachef.core.paths import located
 from datachef.core.reward import Reward, RewardSetting
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class RewardOptions(BaseModel):
     def located_in(self, folder: Path) -> RewardOptions:
         """These options with relative paths resolved against a folder."""
         files = {"history": self.history, "proxy": self.proxy, "limits": self.limits}
-        found = {name: folder / path for name, path in files.items() if path is not None}
+        found = {name: located(folder, path) for name, path in files.items() if path is not None}
         return self.model_copy(update=found)
 
 

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from datachef.core.distribution import extra
 from datachef.core.files.identity import path_identity
+from datachef.core.paths import located
 from datachef.core.source import RawRow, Source, SourceError, Unit, size_of
 
 
@@ -31,7 +32,7 @@ class HubSource(Source):
         return {"datasets": extra("hf")}
 
     def located(self, folder: Path) -> Self:
-        local = folder / Path(self.hf).expanduser()
+        local = located(folder, self.hf)
         return self.model_copy(update={"hf": str(local)}) if local.is_dir() else self
 
     def units(self) -> Sequence[Unit]:

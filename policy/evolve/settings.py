@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from datachef.core.paths import located
 from datachef.policy.training.settings import TrainSettings
 
 POLICY = "policy"
@@ -118,12 +119,12 @@ class EvolveSettings(_Settings):
 
     def located_in(self, folder: Path) -> EvolveSettings:
         """These settings with relative paths resolved against the folder of their file."""
-        output = folder / self.output
+        output = located(folder, self.output)
         steps = self.rounds * self.steps_per_round
         train = self.train.located_in(folder)
         # A rate that fell to 0 would end what more rounds go on with.
         schedule = train.schedule if "schedule" in self.train.model_fields_set else "constant"
         filled = {"output": output / POLICY, "steps": steps, "schedule": schedule}
         train = train.model_copy(update=filled)
-        persons = tuple(folder / path for path in self.persons)
+        persons = tuple(located(folder, path) for path in self.persons)
         return self.model_copy(update={"train": train, "output": output, "persons": persons})

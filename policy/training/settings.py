@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from datachef.core.paths import located, located_or_named
 from datachef.policy.space import Limits
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -122,11 +123,14 @@ class TrainSettings(_Settings):
     def located_in(self, folder: Path) -> TrainSettings:
         """These settings with relative paths resolved against the folder of their file."""
         tasks = tuple(
-            TaskAndPool(task=folder / each.task, pool=folder / each.pool) for each in self.tasks
+            TaskAndPool(task=located(folder, each.task), pool=located(folder, each.pool))
+            for each in self.tasks
         )
         cold = self.cold_start
         if cold is not None:
-            cold = cold.model_copy(update={"recipes": tuple(folder / p for p in cold.recipes)})
-        model = str(folder / self.model) if (folder / self.model).is_dir() else self.model
-        changed = {"tasks": tasks, "output": folder / self.output, "cold_start": cold}
+            cold = cold.model_copy(
+                update={"recipes": tuple(located(folder, path) for path in cold.recipes)}
+            )
+        model = located_or_named(folder, self.model)
+        changed = {"tasks": tasks, "output": located(folder, self.output), "cold_start": cold}
         return self.model_copy(update=changed | {"model": model})

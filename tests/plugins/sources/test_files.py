@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import csv
 import gzip
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +55,9 @@ good_lines = st.text(max_size=30).map(lambda text: json.dumps({"text": text}).en
 lines = st.lists(
     good_lines | st.sampled_from([b"", b" \t", b"broken", b"[1]", b'{"text": "\xff"}']), max_size=12
 )
+
+
+cells = st.text(alphabet="ab ,;\t\"'é", max_size=6).filter(lambda text: text[:1] != " ")
 
 
 class TestByteRanges:
@@ -200,6 +205,68 @@ class TestCsv:
         with pytest.raises(RecipeError, match="names the column 'x' twice"):
             cook("a.csv")
 
+    @pytest.mark.parametrize(("delimiter", "suffix"), [(";", "csv"), ("\t", "csv"), (",", "tsv")])
+    def test_a_header_of_one_column_brings_a_hint(
+        self, cook: Cook, tmp_path: Path, delimiter: str, suffix: str
+    ) -> None:
+        (tmp_path / f"a.{suffix}").write_text(f"text{delimiter}n\nhello{delimiter}1\n")
+        for more in ({}, {"format": {"text": "text"}}):
+            with pytest.raises(RecipeError) as error:
+                cook({"s": {"path": f"a.{suffix}", **more}})
+            (problem,) = error.value.problems
+            assert f"is {delimiter!r} the delimiter?" in problem.hint
+        options = {"csv": {"delimiter": delimiter}}
+        assert cook({"s": {"path": f"a.{suffix}", **options}}).rows["text"].to_list() == ["hello"]
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"delimiter": ""},
+            {"delimiter": "\n"},
+            {"delimiter": '"'},
+            {"escape": '"'},
+            {"quote": "''"},
+            {"quoting": "some"},
+            {"encoding": "utf-9"},
+            {"encoding": "rot13"},
+            {"columns": ["a", "a"]},
+            {"columns": []},
+            {"max_lines": 0},
+            {"separator": ";"},
+        ],
+    )
+    def test_options_that_make_no_sense(
+        self, cook: Cook, tmp_path: Path, wrong: dict[str, Any]
+    ) -> None:
+        (tmp_path / "a.csv").write_text("text\nhello\n")
+        with pytest.raises(RecipeError, match=r"recipe\.yaml"):
+            cook({"s": {"path": "a.csv", "csv": wrong}})
+
+    def test_other_options_are_another_input(self, cook: Cook, tmp_path: Path) -> None:
+        (tmp_path / "a.csv").write_bytes('text,n\n"é",1\n'.encode())
+        plain = cook({"s": {"path": "a.csv"}}).rows["text"].to_list()
+        unquoted = cook({"s": {"path": "a.csv", "csv": {"quoting": "none"}}}).rows
+        latin = cook({"s": {"path": "a.csv", "encoding": "latin-1"}}).rows
+        assert plain == ["é"]
+        assert unquoted["text"].to_list() == ['"é"']
+        assert latin["text"].to_list() == ["Ã©"]
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @given(
+        st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=8),
+        st.sampled_from([",", ";", "\t"]),
+        st.sampled_from(["\n", "\r\n"]),
+    )
+    def test_what_the_standard_library_writes_is_read(
+        self, tmp_path: Path, rows: list[tuple[str, ...]], delimiter: str, end: str
+    ) -> None:
+        file = tmp_path / "a.csv"
+        with file.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream, delimiter=delimiter, lineterminator=end)
+            writer.writerows([("text", "b", "c"), *rows])
+        found = read(FileSource(path=str(file), csv={"delimiter": delimiter}))  # type: ignore[arg-type]
+        assert [tuple(raw.data.values()) for raw in found if raw.data] == rows
+
 
 class TestText:
     def test_a_row_is_a_file(self, cook: Cook, tmp_path: Path) -> None:
@@ -245,6 +312,101 @@ class TestFinding:
     def test_names_with_pattern_characters(self, tmp_path: Path) -> None:
         (tmp_path / "a[1]?.jsonl").write_bytes(LINES)
         assert texts(tmp_path / "a[1]?.jsonl") == TEXTS
+
+    @pytest.mark.parametrize(
+        "folder", ["data[1]", "what?", "{a,b}", "star*", "[ab]", "$HOME", "a b", "~", "#1"]
+    )
+    def test_folders_with_pattern_characters(self, tmp_path: Path, folder: str) -> None:
+        for name in (folder, "data1", "a", "b", "whats", "stars"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "x.jsonl").write_text(json.dumps({"text": name}))
+        source = FileSource(path=f"./{folder}/*.jsonl").located(tmp_path)
+        assert [raw.data for raw in read(source)] == [{"text": folder}]
+        (tmp_path / folder / "y[0].jsonl").write_text(json.dumps({"text": "y"}))
+        assert texts(tmp_path / folder / "y[0].jsonl") == ["y"]
+        assert texts(tmp_path / folder / "[xy]*") == [folder, "y"]
+
+    @pytest.mark.parametrize(
+        ("pattern", "found"),
+        [
+            ("[ab].jsonl", ["a", "b"]),
+            ("[!ab].jsonl", ["c"]),
+            ("{a,c}.jsonl", ["a", "c"]),
+            ("{a,b}.{jsonl,txt}", ["a", "b"]),
+            ("?.jsonl", ["a", "b", "c"]),
+            ("**/{c,d}.jsonl", ["c", "d"]),
+            (".*.jsonl", ["hidden"]),
+            (".store/*", ["stored"]),
+            ("f/../a.jsonl", ["a"]),
+            ("./a.jsonl", ["a"]),
+        ],
+    )
+    def test_patterns(self, tmp_path: Path, pattern: str, found: list[str]) -> None:
+        for name in ("a", "b", "c", "f/d", "f/.e", ".hidden", ".store/stored", "f/.git/g"):
+            file = tmp_path / f"{name}.jsonl"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps({"text": file.stem.removeprefix(".")}))
+        assert texts(f"{tmp_path}/{pattern}") == found
+
+    def test_a_loop_of_links_ends_and_each_file_is_read_once(self, tmp_path: Path) -> None:
+        data = tmp_path / "data"
+        (data / "deep").mkdir(parents=True)
+        for name in ("a", "deep/b"):
+            (data / f"{name}.jsonl").write_text(json.dumps({"text": name}))
+        (data / "deep" / "up").symlink_to(data)
+        (data / "self").symlink_to(data)
+        (data / "again").symlink_to(data / "deep")
+        (tmp_path / "ring").symlink_to(tmp_path / "ring2")
+        (tmp_path / "ring2").symlink_to(tmp_path / "ring")
+        for pattern in ("**/*.jsonl", "data/**", "data/**/**/*.jsonl", "*/**/*.jsonl"):
+            assert texts(tmp_path / pattern) == ["a", "deep/b"]
+        assert texts(data / "*" / "*.jsonl") == ["deep/b", "a"]
+        units = FileSource(path=str(tmp_path / "**" / "*.jsonl")).units()
+        assert [unit.name for unit in units] == ["a.jsonl", "deep/b.jsonl"]
+
+    def test_a_folder_that_is_linked_is_read(self, tmp_path: Path) -> None:
+        (tmp_path / "store").mkdir()
+        (tmp_path / "store" / "a.jsonl").write_bytes(LINES)
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "more").symlink_to(tmp_path / "store")
+        assert texts(tmp_path / "data" / "**" / "*.jsonl") == TEXTS
+
+    def test_a_file_that_is_named_twice_is_read_once(self, cook: Cook, tmp_path: Path) -> None:
+        (tmp_path / "a.jsonl").write_bytes(LINES)
+        (tmp_path / "b.jsonl").symlink_to(tmp_path / "a.jsonl")
+        (tmp_path / "sub").mkdir()
+        paths = ["b.jsonl", "a.jsonl", "*.jsonl", "./a.jsonl", "sub/../a.jsonl", f"{tmp_path}/a.*"]
+        assert cook({"s": {"path": paths}}).rows["text"].to_list() == TEXTS
+
+    def test_a_link_to_nothing_is_a_lost_file(self, cook: Cook, tmp_path: Path) -> None:
+        (tmp_path / "a.jsonl").write_bytes(LINES)
+        (tmp_path / "b.jsonl").symlink_to(tmp_path / "gone.jsonl")
+        with pytest.raises(RecipeError, match=r"b\.jsonl: a link to a file that is not there"):
+            cook("*.jsonl")
+        result = cook({"s": {"path": "*.jsonl", "max_failed_files": 1}})
+        assert result.rows["text"].to_list() == TEXTS
+        assert list(result.report.ledger["sources.s"].broken) == ["b.jsonl"]
+
+    def test_a_pipe_is_no_file_to_read(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "a.jsonl")
+        with pytest.raises(SourceError, match="no regular file"):
+            FileSource(path=str(tmp_path / "*.jsonl")).units()
+
+    def test_folders_named_like_files_are_not_passed_over(self, tmp_path: Path) -> None:
+        (tmp_path / "a.jsonl").write_bytes(LINES)
+        (tmp_path / "folder").mkdir()
+        assert texts(tmp_path / "*") == TEXTS
+        (tmp_path / "out.jsonl").mkdir()
+        (tmp_path / "out.jsonl" / "part-0.jsonl").write_bytes(LINES)
+        with pytest.raises(SourceError, match="is a folder"):
+            FileSource(path=str(tmp_path / "*.jsonl")).units()
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="everything can be read by root")
+    def test_a_folder_that_cannot_be_read_is_not_passed_over(self, tmp_path: Path) -> None:
+        (tmp_path / "a.jsonl").write_bytes(LINES)
+        (tmp_path / "shut").mkdir(mode=0)
+        with pytest.raises(SourceError, match="shut"):
+            FileSource(path=str(tmp_path / "**" / "*.jsonl")).units()
 
     @pytest.mark.parametrize(
         ("path", "code"),
