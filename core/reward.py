@@ -21,7 +21,8 @@ class Score:
     the further it came. `predicted` is the expected measured score in [0, 1], `interval` where that
     lies with the probability that the reward promises, and `parts` what it is made of, by name.
     `gate` names the gate that stopped the recipe, `reasons` say why in words, and `off_support`
-    tells that nothing like the recipe was measured.
+    tells that nothing like the recipe was measured. `schema` is the form of the rows that were
+    scored, empty where the recipe did not come so far.
     """
 
     value: float
@@ -32,6 +33,7 @@ class Score:
     gate: str = ""
     reasons: tuple[str, ...] = ()
     off_support: bool = False
+    schema: str = ""
 
 
 class Reward(ABC):

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from datachef.core.document import Document
+from datachef.core.errors import DatachefError
 from datachef.core.problems import dotted
 from datachef.core.reward import Reward, Score
+
+_SCHEMA = "output.schema"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A recipe without one of its parts: `path` is the place of the part, `what` the operator or
+    source; `data` is None where the recipe cannot be without it, and `reason` says why."""
+
+    path: str
+    what: str
+    data: Any
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -17,52 +31,116 @@ class Contribution:
     """What a part of a recipe adds to the score: negative for one that it would be better without.
 
     `path` is its place in the recipe, `what` the operator or source, `without` the score of the
-    recipe that lacks it.
+    recipe that lacks it. Where the one recipe or the other has no prediction, `effect` is None and
+    `reason` tells why; there is no `without` where the recipe cannot be without the part.
     """
 
     path: str
     what: str
-    effect: float
-    without: Score
+    effect: float | None
+    without: Score | None = None
+    reason: str = ""
 
 
 def leave_one_out(recipe: Document, reward: Reward, score: Score) -> list[Contribution]:
     """The contribution of every source and step, greatest effect first.
 
-    Effects are differences of predictions; where the recipe is stopped without the part, of values.
+    A variant lies where the recipe does, so that its paths lead to the same files, and its rows
+    keep the form that those of the recipe have, whatever would be the default without the part.
+    What the form itself adds is told apart: where all rows could be conversations but are written
+    as plain text, or could be once a source is gone.
     """
-    parts = list(without_each(recipe.data))
-    others = reward.score_all([Document(data) for _, _, data in parts])
+    variants = list(without_each(in_form(recipe.data, score.schema)))
     found = [
-        Contribution(path, what, _difference(score, other), other)
-        for (path, what, _), other in zip(parts, others, strict=True)
+        Contribution(part.path, part.what, None, reason=part.reason)
+        for part in variants
+        if part.data is None
     ]
-    return sorted(found, key=lambda part: -abs(part.effect))
+    whole = [part for part in variants if part.data is not None]
+    for part, other in zip(whole, _scores(whole, recipe, reward), strict=True):
+        found.append(_contribution(part, score, other))
+    if score.schema == "text":
+        talking = list(_as_conversations(recipe.data, variants))
+        scores = _scores(talking, recipe, reward)
+        if talking and scores[0].gate != "check":
+            talking, scores = talking[:1], scores[:1]
+        for part, other in zip(talking, scores, strict=True):
+            if other.gate != "check":
+                found.append(_contribution(part, score, other))
+    return sorted(found, key=lambda part: -abs(part.effect) if part.effect is not None else 1.0)
 
 
-def without_each(data: Any) -> Iterator[tuple[str, str, Any]]:
-    """Place, name and the recipe without it, of every source (but an only one) and every step."""
+def in_form(data: Any, schema: str) -> Any:
+    """The recipe with the schema of its output written down, if there is one."""
+    if not schema:
+        return data
+    output = data.get("output")
+    return {**data, "output": {**(output if isinstance(output, dict) else {}), "schema": schema}}
+
+
+def without_each(data: Any) -> Iterator[Variant]:
+    """The recipe without each of its sources and steps in turn."""
     sources = data.get("sources") or {}
     for name in sources:
-        if len(sources) > 1:
-            rest = copy.deepcopy(data)
-            del rest["sources"][name]
-            weights = (rest.get("mix") or {}).get("weights")
-            if isinstance(weights, dict):
-                weights.pop(name, None)
-            if not isinstance(weights, dict) or any(weights.values()):
-                yield dotted(("sources", name)), name, rest
+        place = dotted(("sources", name))
+        if len(sources) == 1:
+            yield Variant(place, name, None, "the only source")
+        elif (rest := _without_source(data, name)) is None:
+            yield Variant(place, name, None, "no other source has a weight")
+        else:
+            yield Variant(place, name, rest)
         for index, step in enumerate((sources[name] or {}).get("steps") or ()):
             rest = copy.deepcopy(data)
             del rest["sources"][name]["steps"][index]
-            yield dotted(("sources", name, "steps", index)), step["op"], rest
+            yield Variant(dotted(("sources", name, "steps", index)), step["op"], rest)
     for index, step in enumerate(data.get("steps") or ()):
         rest = copy.deepcopy(data)
         del rest["steps"][index]
-        yield dotted(("steps", index)), step["op"], rest
+        yield Variant(dotted(("steps", index)), step["op"], rest)
 
 
-def _difference(score: Score, other: Score) -> float:
-    if score.predicted is None or other.predicted is None:
-        return score.value - other.value
-    return score.predicted - other.predicted
+def _without_source(data: Any, name: str) -> Any:
+    rest = copy.deepcopy(data)
+    del rest["sources"][name]
+    weights = (rest.get("mix") or {}).get("weights")
+    if isinstance(weights, dict):
+        weights.pop(name, None)
+        if not any(weights.values()):
+            return None
+    return rest
+
+
+def _as_conversations(data: Any, variants: Sequence[Variant]) -> Iterator[Variant]:
+    """The recipe, and the recipe without each of its sources, with rows that are conversations."""
+    yield Variant(_SCHEMA, "text", in_form(data, "messages"))
+    for part in variants:
+        if part.data is not None and part.path == dotted(("sources", part.what)):
+            path = f"{part.path}, {_SCHEMA}"
+            yield Variant(path, f"{part.what}, text", in_form(part.data, "messages"))
+
+
+def _scores(variants: Sequence[Variant], recipe: Document, reward: Reward) -> list[Score]:
+    documents = [Document(part.data, recipe.file) for part in variants]
+    try:
+        return reward.score_all(documents)
+    except DatachefError:
+        return [_score(document, reward) for document in documents]
+
+
+def _score(document: Document, reward: Reward) -> Score:
+    """The score of a variant; one that ends with an error is stopped by it."""
+    try:
+        return reward.score(document)
+    except DatachefError as error:
+        return Score(value=-2.0, gate="runs", reasons=(error.message,))
+
+
+def _contribution(part: Variant, score: Score, other: Score) -> Contribution:
+    effect, reason = None, ""
+    if other.gate:
+        reason = f"stopped: {other.gate}: {other.reasons[0] if other.reasons else ''}"
+    elif score.gate or score.predicted is None or other.predicted is None:
+        reason = "the recipe itself is stopped" if score.gate else "nothing is predicted"
+    else:
+        effect = score.predicted - other.predicted
+    return Contribution(part.path, part.what, effect, other, reason)

@@ -92,10 +92,12 @@ class RecipeReward(Reward):
             broken = tuple(violation.message for violation in findings.violations)
             failure = Failure("guardrails", 1 / (1 + len(broken)), broken)
         if failure is not None:
-            return Assessment(_failed(failure), loaded, corpus, features, findings)
+            score = replace(_failed(failure), schema=corpus.schema)
+            return Assessment(score, loaded, corpus, features, findings)
         if self._verifier is not None:
             features |= _verified(self._verifier.verify(corpus.rows))
-        return Assessment(self._score(features), loaded, corpus, features, findings)
+        score = replace(self._score(features), schema=corpus.schema)
+        return Assessment(score, loaded, corpus, features, findings)
 
     def base_model(self, name: str, loaded: Loaded) -> str | Path:
         """The checkpoint to measure with; `tiny` is made of the pool's text, or of the recipe's

@@ -136,7 +136,10 @@ def _written(
     score, said = call.score, reasons_in(draft)
     document = Document(dict(call.recipe), str(assignment.pool.absolute()))
     parts = [] if score.gate else leave_one_out(document, reward, score)
-    comments = {part.path: f"adds {part.effect:+.4f}" for part in parts}
+    comments = {
+        part.path: part.reason if part.effect is None else f"adds {part.effect:+.4f}"
+        for part in parts
+    }
     for place, reason in said.items():
         comments[place] = "; ".join(filter(None, (comments.get(place), reason)))
     head = f"value {score.value:.4f}, predicted {score.predicted or 0:.4f}"

@@ -13,18 +13,19 @@ from datachef.core.errors import DatachefError
 from datachef.core.reward import RewardSetting
 
 if TYPE_CHECKING:
+    from datachef.core.document import Document
     from datachef.reward.scorer import RecipeReward
 
 
 def build_reward(
-    recipes: Sequence[Path],
+    recipes: Sequence[Document],
     task: Path | None,
     pool: Path | None,
     cache: Path | None,
     seed: int,
     options: Mapping[str, Any],
 ) -> RecipeReward:
-    """The reward for some recipe files, all for one task.
+    """The reward for some recipes read from files, all for one task.
 
     Raises `DatachefError` where it is not clear for which, or where an option makes no sense.
     """
@@ -46,13 +47,11 @@ def build_reward(
         raise DatachefError(f"options of the reward: {error}") from error
 
 
-def task_of(recipes: Sequence[Path]) -> Path:
-    """The task that recipe files name. Raises `DatachefError` where they name none, or several."""
-    from datachef.core.document import read
-
+def task_of(recipes: Sequence[Document]) -> Path:
+    """The task that recipes name. Raises `DatachefError` where they name none, or several."""
     found: dict[Path, Path] = {}
-    for path in recipes:
-        document = read(path)
+    for document in recipes:
+        path = Path(document.file)
         if document.data is None and document.problems:
             from datachef.core.errors import RecipeError
 

@@ -60,13 +60,14 @@ def evaluate(
     Always measures the bits per byte of the gold answers, which rank corpora even where a small
     model gets every answer wrong. What the history has already is not measured again.
     """
+    from datachef.core.document import read
     from datachef.core.typed import read_typed
     from datachef.plugins.reward.build import build_reward
     from datachef.reward.evaluation import Training
     from datachef.reward.history import History
     from datachef.reward.measuring import Evaluator, Protocol
 
-    reward = build_reward(recipes, task, pool, cache, 0, {})
+    reward = build_reward([read(path) for path in recipes], task, pool, cache, 0, {})
     protocol = Protocol(
         model=base_model or reward.task.base_model,
         training=read_typed(training, Training) if training is not None else Training(),

@@ -72,8 +72,8 @@ def score(
         "judges": [{"model": model, "backend": judge_backend} for model in judge or ()],
         "rows": rows,
     }
-    reward = build_reward(recipes, task, pool, cache, seed, given)
     documents = [read(path) for path in recipes]
+    reward = build_reward(documents, task, pool, cache, seed, given)
     assessed = [reward.assess(document) for document in documents]
     contributions = []
     if explain and len(recipes) == 1 and assessed[0].corpus is not None:
@@ -89,7 +89,14 @@ def score(
                     "features": dict(found.features),
                     "measures": dict(found.findings.measures) if found.findings else {},
                     "contributions": [
-                        {"path": c.path, "what": c.what, "effect": c.effect} for c in contributions
+                        {
+                            "path": part.path,
+                            "what": part.what,
+                            "effect": part.effect,
+                            "without": part.without.value if part.without else None,
+                            "reason": part.reason,
+                        }
+                        for part in contributions
                     ],
                 }
                 for path, found in zip(recipes, assessed, strict=True)
@@ -143,9 +150,10 @@ def _explain(path: Path, reward: RecipeReward, found: Assessment, contributions:
         for name in ("source or step", "what", "adds", "value without it"):
             added.add_column(name, justify="left" if name in _WORDS else "right")
         for part in contributions:
-            without = part.without
-            shown = f"stopped: {without.gate}" if without.gate else f"{without.value:.4f}"
-            added.add_row(part.path, part.what, f"{part.effect:+.4f}", shown)
+            adds = "" if part.effect is None else f"{part.effect:+.4f}"
+            stopped = part.without is None or part.without.gate
+            shown = part.reason if stopped else f"{part.without.value:.4f}"
+            added.add_row(part.path, part.what, adds, shown)
         out.print(added)
     table = Table(header_style="bold")
     for name in ("part", "value", "what it is"):

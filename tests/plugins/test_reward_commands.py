@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,6 +41,83 @@ def test_scores_rank_recipes_and_explain_one(pantry: Any) -> None:
     shown = pantry.chef("score", "mixed.yaml").stdout
     assert "target.bits_per_byte" in shown
     assert "nothing was measured for this task yet" in shown
+
+
+PROBLEMS = {"prompt": "question", "completion": "answer"}
+
+
+def own(*sources: str, **more: Any) -> dict[str, Any]:
+    """A recipe that names its files itself, with a step on each source."""
+    formats = {"good": PROBLEMS, "odd": {"text": "text"}, "few": PROBLEMS}
+    made = {
+        name: {"path": f"{name}.jsonl", "format": formats[name], "steps": [{"op": "exact_dedup"}]}
+        for name in sources
+    }
+    return {"name": "own", "task": "task.yaml", "sources": made, **more}
+
+
+def parts_of(scored: Any) -> dict[str, Any]:
+    return {part["path"]: part for part in scored[0]["contributions"]}
+
+
+def test_a_recipe_scores_the_same_from_any_folder(pantry: Any, tmp_path: Path) -> None:
+    pantry.write("own.yaml", own("good", "odd"))
+    here = pantry.json("score", "own.yaml")
+    elsewhere = type(pantry)(tmp_path)
+    for recipe in (
+        pantry.folder / "own.yaml",
+        os.path.relpath(pantry.folder / "own.yaml", tmp_path),
+    ):
+        cache = ("--cache", str(tmp_path / "cache"))
+        there = elsewhere.json("score", str(recipe), *cache)
+        assert {**there[0], "recipe": ""} == {**here[0], "recipe": ""}
+    parts = parts_of(here)
+    assert set(parts) >= {"sources.good", "sources.odd", "sources.good.steps[0]"}
+    assert all(abs(part["effect"]) < 1 and not part["reason"] for part in parts.values())
+
+
+def test_a_variant_that_is_stopped_has_a_reason_and_no_number(pantry: Any) -> None:
+    lines = (pantry.folder / "good.jsonl").read_text().splitlines()[:30]
+    (pantry.folder / "few.jsonl").write_text("\n".join(lines))
+    pantry.write("few.yaml", own("good", "few"))
+    part = parts_of(pantry.json("score", "few.yaml"))["sources.good"]
+    assert part["effect"] is None
+    assert part["reason"].startswith("stopped: enough_rows: about 30 different rows")
+    shown = pantry.chef("score", "few.yaml").stdout
+    (line,) = [line for line in shown.splitlines() if "│ sources.good  " in line]
+    assert "stopped: enough_rows" in line
+    assert not re.search(r"[+-][0-9]", line)
+
+
+def test_a_variant_that_does_not_resolve_has_a_reason_and_no_number(pantry: Any) -> None:
+    making = {"op": "length_filter", "min_chars": 1, "keep_signals": True}
+    taking = {"op": "top_selection", "by": "length_chars", "share": 0.9}
+    recipe = own("good")
+    recipe["sources"]["good"]["steps"] = [making, taking]
+    pantry.write("needs.yaml", recipe)
+    parts = parts_of(pantry.json("score", "needs.yaml"))
+    assert parts["sources.good.steps[0]"]["effect"] is None
+    assert "length_chars" in parts["sources.good.steps[0]"]["reason"]
+    assert parts["sources.good.steps[1]"]["effect"] is not None
+    assert parts["sources.good"]["reason"] == "the only source"
+    assert parts["sources.good"]["without"] is None
+
+
+@pytest.mark.parametrize("output", [{}, {"output": {"schema": "text"}}])
+def test_without_a_source_the_rest_keeps_its_form(pantry: Any, output: dict[str, Any]) -> None:
+    pantry.write("both.yaml", own("good", "odd", **output))
+    pantry.write("as_text.yaml", own("good", output={"schema": "text"}))
+    pantry.write("as_turns.yaml", own("good"))
+    both = pantry.json("score", "both.yaml")
+    text, turns = pantry.json("score", "as_text.yaml", "as_turns.yaml")
+    parts = parts_of(both)
+    found = (both[0]["schema"], text["schema"], turns["schema"])
+    assert found == ("text", "text", "messages")
+    assert parts["sources.odd"]["without"] == pytest.approx(text["value"])
+    assert parts["sources.odd, output.schema"]["without"] == pytest.approx(turns["value"])
+    assert "sources.good, output.schema" not in parts
+    alone = parts_of(pantry.json("score", "as_text.yaml"))
+    assert alone["output.schema"]["effect"] == pytest.approx(text["predicted"] - turns["predicted"])
 
 
 def test_limits_stop_a_recipe_outside_of_its_score(pantry: Any) -> None:

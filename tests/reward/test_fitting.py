@@ -106,8 +106,15 @@ def test_every_source_and_step_is_left_out_once() -> None:
         "mix": {"op": "weighted_mix", "weights": {"a": 1, "b": 0}},
         "steps": [{"op": "three"}],
     }
-    parts = {path: rest for path, _, rest in without_each(recipe)}
-    assert list(parts) == ["sources.a.steps[0]", "sources.a.steps[1]", "sources.b", "steps[0]"]
+    variants = {part.path: part for part in without_each(recipe)}
+    parts = {path: part.data for path, part in variants.items()}
+    assert list(parts) == [
+        "sources.a", "sources.a.steps[0]", "sources.a.steps[1]", "sources.b", "steps[0]"
+    ]  # fmt: skip
+    assert parts["sources.a"] is None
+    assert variants["sources.a"].reason == "no other source has a weight"
+    (only, _, _) = without_each({"sources": {"a": {"steps": [{"op": "one"}, {"op": "two"}]}}})
+    assert (only.path, only.data, only.reason) == ("sources.a", None, "the only source")
     assert parts["sources.b"]["mix"]["weights"] == {"a": 1}
     assert parts["sources.a.steps[0]"]["sources"]["a"]["steps"] == [{"op": "two"}]
     assert len(recipe["steps"]) == 1, "the recipe itself stays as it is"
