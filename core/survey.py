@@ -4,29 +4,44 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from datachef.core.chat import TEMPLATE_COLUMNS
+from datachef.core.chat import TEMPLATE_COLUMNS, stored
 from datachef.core.distribution import install_command
 from datachef.core.errors import MissingPackageError, RowError
-from datachef.core.formats import Format, recognise
+from datachef.core.formats import Conversation, Format, recognise
 from datachef.core.problems import did_you_mean
 from datachef.core.run.intake import column_kinds, sample, stored_name
+from datachef.core.run.output import unfit
 from datachef.core.run.tokens import BYTES_PER_TOKEN
 from datachef.core.source import Source, SourceError, Unit, first_rows
 
 # Text rarely compresses better than this, so that a budget beyond it is surely impossible.
 MOST_COMPRESSION = 100
+# What to do where rows do not fit a format, by reason.
+REMEDIES = {
+    "unknown_role": "name it in the format, as in roles: {student: user}",
+    "unsupported_content": "only text can be trained on: leave the source out, or its pictures",
+    "bad_tools": "if the field holds no tools, write tools: null into the format",
+}
 
 
 @dataclass(frozen=True)
 class Survey:
-    """A source as it was found."""
+    """A source as it was found.
+
+    Of its first `sampled` rows, `misfits` tells how many do not fit the format and why, by reason;
+    `unwritable` how many conversations each schema of the output could not hold as they are.
+    """
 
     source: Source
     units: Sequence[Unit]
     format: Format
     kinds: Mapping[str, str]
+    sampled: int = 0
+    misfits: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    unwritable: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -88,22 +103,44 @@ def survey(source: Source) -> Survey:
             or "say which hold the content, for example format: {text: FIELD} or "
             "format: {prompt: FIELD, completion: FIELD}",
         )
-    fits = 0
-    for row in rows:
-        try:
-            row_format.convert(row)
-            fits += 1
-        except RowError as error:
-            trouble = str(error)
-    if not fits:
+    fitting, misfits = _converted(row_format, rows)
+    if not fitting:
+        (reason, (_, trouble)), *_ = misfits.items()
         missing = row_format.fields() - names
-        hint = source.advice(names)
-        if not hint:
-            hint = did_you_mean(min(missing), names) if missing else "look at the first rows"
+        hint = source.advice(names) or REMEDIES.get(reason, "look at the first rows")
+        if missing and not source.advice(names):
+            hint = did_you_mean(min(missing), names)
         raise SourceError(
             "format_mismatch", f"the format fits none of the first rows: {trouble}", hint
         )
-    return Survey(source, units, row_format, column_kinds(rows, row_format.uses()))
+    kinds = column_kinds(rows, row_format.uses())
+    unwritable = _unwritable(fitting) if row_format.conversational else {}
+    return Survey(source, units, row_format, kinds, len(rows), misfits, unwritable)
+
+
+def _converted(
+    row_format: Format, rows: Sequence[Mapping[str, Any]]
+) -> tuple[list[str | Conversation], dict[str, tuple[int, str]]]:
+    """The content of rows, and of those without one how many there are and why, by reason."""
+    fitting: list[str | Conversation] = []
+    misfits: dict[str, tuple[int, str]] = {}
+    for row in rows:
+        try:
+            fitting.append(row_format.convert(row))
+        except RowError as error:
+            count, detail = misfits.get(error.reason, (0, str(error)))
+            misfits[error.reason] = (count + 1, detail)
+    return fitting, misfits
+
+
+def _unwritable(content: Sequence[str | Conversation]) -> dict[str, dict[str, int]]:
+    """For every schema of conversations, how many of them it cannot hold, by reason."""
+    turns = [row.turns for row in content if isinstance(row, Conversation)]
+    rows = stored(turns).to_frame()
+    return {
+        schema: dict(unfit(rows, schema).drop_nulls().value_counts(sort=True).iter_rows())
+        for schema in ("messages", "prompt_completion")
+    }
 
 
 def _no_row(source: Source, units: Sequence[Unit]) -> str:

@@ -442,3 +442,49 @@ class TestTransforms:
         assert [turn["role"] for turn in turns] == [turn["role"] for turn in self.TURNS]
         assert turns[1]["content"] is None
         assert turns[3]["weight"] == 1
+
+
+class TestDeduplicationAndDecontamination:
+    @pytest.fixture(autouse=True)
+    def _operators(self, cook: Cook, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("DATACHEF_PLUGINS", "engines,sources,dedup")
+
+    def test_rows_that_differ_in_a_call_alone_are_no_copies(
+        self, cook: Cook, tmp_path: Path
+    ) -> None:
+        bonn = {"type": "function", "function": {"name": "weather", "arguments": {"city": "Bonn"}}}
+        calls = [CALL, bonn, CALL]
+        rows = [{"messages": calling(tool_calls=[call])} for call in calls]
+        (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        result = cook("a.jsonl", steps=[{"op": "exact_dedup"}], output={"schema": "messages"})
+        assert result.rows.height == 2
+        assert dict(result.report.ledger["steps[0]"].dropped) == {"duplicate": 1}
+
+    ITEM = 'How many clips did Natalia sell altogether in April and\nMay to her "best" friends?'
+
+    @pytest.mark.parametrize(
+        "hidden",
+        [
+            {"content": ITEM},
+            {"content": "x", "reasoning_content": f"The question is: {ITEM}"},
+            {"content": "x", "thinking": ITEM},
+            {
+                "content": None,
+                "tool_calls": [
+                    {"type": "function", "function": {"name": "f", "arguments": {"q": [ITEM]}}}
+                ],
+            },
+        ],
+        ids=["content", "reasoning", "thinking", "arguments"],
+    )
+    def test_test_items_are_found_wherever_they_are_said(
+        self, cook: Cook, tmp_path: Path, hidden: Row
+    ) -> None:
+        chats = [[ASKED, {"role": "assistant"} | hidden, ANSWERED], [ASKED, ANSWERED]]
+        rows = [json.dumps({"messages": turns}) for turns in chats]
+        (tmp_path / "a.jsonl").write_text("\n".join(rows))
+        (tmp_path / "b.jsonl").write_text(json.dumps({"prompt": self.ITEM, "answer": "72"}))
+        step = {"op": "decontaminate", "benchmark": {"path": "b.jsonl"}}
+        result = cook("a.jsonl", steps=[step], output={"schema": "messages"})
+        assert result.rows.height == 1
+        assert dict(result.report.ledger["steps[0]"].dropped) == {"contaminated": 1}
