@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from datachef.core.files.delimited import CsvOptions, rows_of_table
+from datachef.core.files.json_columns import rows_of
 from datachef.core.files.json_rows import is_lines, rows_of_json, rows_of_lines
 from datachef.core.files.storage import content_of, is_compressed, kind, opened
 from datachef.core.files.text import (
@@ -129,7 +130,7 @@ def read_parquet(unit: Unit) -> Iterator[RawRow]:
 
 
 def _numbered(frame: pl.DataFrame, position: int, before: int = 0) -> Iterator[RawRow]:
-    for number, row in enumerate(frame.iter_rows(named=True), start=before):
+    for number, row in enumerate(rows_of(frame), start=before):
         yield RawRow(position + number, number + 1, size_of(row), row)
 
 

@@ -17,6 +17,7 @@ import polars as pl
 
 from datachef.core.chat import MESSAGES, TEMPLATE_COLUMNS, stored, turns
 from datachef.core.conversation import Turn, dumps
+from datachef.core.files.json_columns import decoder
 
 JSON = "Json"
 _TURNS = "Turns"
@@ -202,21 +203,7 @@ def read_back(frame: pl.DataFrame) -> pl.DataFrame:
         if isinstance(dtype, pl.BaseExtension):
             column = column.ext.storage()
         elif isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.Struct):
-            inner = {field.name: field.dtype for field in dtype.inner.fields}
-            if {"role", "content"} <= inner.keys():
-                json_fields = [n for n, d in inner.items() if isinstance(d, pl.BaseExtension)]
-                column = _stored_turns(column, json_fields)
+            decode = decoder(dtype) or (lambda turns: turns)
+            column = stored(map(decode, column.to_list())).rename(name)
         columns.append(column)
     return pl.DataFrame(columns)
-
-
-def _stored_turns(column: pl.Series, json_fields: Sequence[str]) -> pl.Series:
-    rows = [
-        None if row is None else [_parsed(turn, json_fields) for turn in row]
-        for row in column.to_list()
-    ]
-    return stored(rows).rename(column.name)
-
-
-def _parsed(turn: Turn, json_fields: Sequence[str]) -> Turn:
-    return turn | {name: json.loads(turn[name]) for name in json_fields if turn[name] is not None}

@@ -488,3 +488,21 @@ class TestDeduplicationAndDecontamination:
         result = cook("a.jsonl", steps=[step], output={"schema": "messages"})
         assert result.rows.height == 1
         assert dict(result.report.ledger["steps[0]"].dropped) == {"contaminated": 1}
+
+
+@pytest.mark.parametrize("schema", ["messages", "prompt_completion"])
+@pytest.mark.parametrize("format", ["parquet", "jsonl", "jsonl.zst"])
+def test_a_corpus_is_a_source(
+    cook: Cook, written: Callable[..., Any], tmp_path: Path, schema: str, format: str
+) -> None:
+    """Whatever the schema and the files, the same conversations come out again."""
+    turns = [ASKED | {"weight": 0, "mood": None}, CALLED, TOLD, ANSWERED | {"thinking": "0"}]
+    output = {"schema": schema, "format": format}
+    written({"messages": turns, "tools": [TOOL]}, {"messages": [ASKED, ANSWERED]}, output=output)
+    (tmp_path / "corpus").rename(tmp_path / "first")
+    again = cook(f"first/data/*.{format}", output={"format": "jsonl", "schema": "messages"})
+    (file,) = (again.report.folder / "data").iterdir()
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    del turns[0]["mood"]
+    assert [row["messages"] for row in rows] == [turns, [ASKED, ANSWERED]]
+    assert [row["tools"] for row in rows] == [[TOOL], None]
