@@ -15,6 +15,8 @@ from datachef.core.distribution import extra, install_command
 from datachef.core.errors import DatachefError, MissingPackageError
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
 from datachef.reward.evaluation import Training, bits_per_byte, fine_tune
+from datachef.reward.evaluation.corpus import read_corpus
+from datachef.reward.evaluation.selection import choose_rows
 from datachef.reward.evaluation.training import train
 
 Rows = list[dict[str, Any]]
@@ -195,3 +197,62 @@ def test_settings_are_checked_and_travel_as_data() -> None:
     settings = Training(lora_rank=8, max_tokens=None)
     assert Training.model_validate(json.loads(settings.model_dump_json())) == settings
     assert all(field.description for field in Training.model_fields.values())
+
+
+TOOL = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
+
+
+def calls(question: str, answer: str, **arguments: Any) -> Rows:
+    function = {"name": "look_up", "arguments": arguments}
+    call = {"type": "function", "function": function}
+    return [
+        {"role": "user", "content": question},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "content": answer, "name": "look_up"},
+        {"role": "assistant", "content": answer},
+    ]
+
+
+@pytest.mark.parametrize("schema", ["messages", "prompt_completion"])
+def test_what_is_trained_has_the_tools_of_the_corpus(
+    base: Path,
+    brief: Training,
+    cook: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    schema: str,
+) -> None:
+    """Of calls whose arguments have little in common, and of rows without any."""
+    import trl
+
+    chats = [
+        {"messages": calls("How hot?", "9", city="Köln", at=[1, 2]), "tools": [TOOL]},
+        {"messages": calls("How far?", "7", to={"city": "Bonn"}, at=3), "tools": [TOOL]},
+        {
+            "messages": [
+                {"role": "user", "content": "Hi"},
+                {"role": "assistant", "content": "Hello"},
+            ]
+        },
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, chats)))
+    corpus = cook("a.jsonl", output={"schema": schema}).report.folder
+    tokenizer = load_tokenizer(base)
+    tokenizer.chat_template = trl.chat_template_utils.qwen3_chat_template
+    seen: list[dict[str, list[int]]] = []
+    monkeypatch.setattr(trl.SFTTrainer, "train", lambda self: seen.extend(self.train_dataset))
+    settings = brief.model_copy(update={"epochs": 1, "max_length": 4_096})
+    with quiet(offline=True):
+        rows = choose_rows(read_corpus(corpus), tokenizer, None, 4_096, 0)
+        train(load_model(base), tokenizer, rows, settings, 0)
+    texts = sorted(tokenizer.decode(row["input_ids"]) for row in seen)
+    assert len(texts) == 3
+    assert json.dumps(TOOL) in texts[0]
+    assert '"arguments": {"to": {"city": "Bonn"}, "at": 3}}' in texts[0]
+    assert '"arguments": {"city": "Köln", "at": [1, 2]}}' in texts[1]
+    assert "<tools>" not in texts[2]
+    assert texts[2].startswith("<|im_start|>user\nHi<|im_end|>")
+    for row in seen:
+        learned = tokenizer.decode([token for token in row["labels"] if token != -100])
+        assert learned.rstrip().endswith(("9<|im_end|>", "7<|im_end|>", "Hello<|im_end|>"))
+        assert "How" not in learned

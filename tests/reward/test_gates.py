@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datachef.core import document
+from datachef.core.api import run_recipe
+from datachef.core.host import Host
+from datachef.reward.gates import malformed_share
+from datachef.reward.sample.kitchen import SampledCorpus
+
+ASKED = {"role": "user", "content": "q"}
+ANSWERED = {"role": "assistant", "content": "a"}
+CALL = {"type": "function", "function": {"name": "f", "arguments": {}}}
+CHATS = [
+    [ASKED, ANSWERED],
+    [ASKED, {"role": "assistant", "content": None, "tool_calls": [CALL]}],
+    [ASKED, {"role": "assistant", "content": "", "reasoning_content": "hm"}],
+    [ASKED, ANSWERED, ASKED],
+    [ASKED, ASKED],
+    [ASKED, {"role": "assistant", "content": " "}],
+    [{"role": "system", "content": "s"}],
+    [ANSWERED],
+]
+
+
+@pytest.mark.parametrize(
+    ("output", "kept"),
+    [
+        ({"schema": "text"}, 8),
+        ({"schema": "messages"}, 5),
+        ({"schema": "prompt_completion"}, 3),
+        ({"schema": "prompt_completion", "separator": "\n"}, 3),
+    ],
+)
+def test_what_is_malformed_is_what_a_run_does_not_write(
+    taste: Callable[..., SampledCorpus],
+    larder: Path,
+    host: Host,
+    output: dict[str, Any],
+    kept: int,
+) -> None:
+    rows = [json.dumps({"messages": turns}) for turns in CHATS]
+    (larder / "chats.jsonl").write_text("\n".join(rows))
+    source = {"path": "chats.jsonl", "max_failed": 1.0}
+    recipe = {"name": "chats", "sources": {"s": source}, "output": output}
+    (larder / "recipe.yaml").write_text(document.dump(recipe))
+    cache = larder / "cache"
+    report = run_recipe(
+        larder / "recipe.yaml", larder / "corpus", host=host, engine="inline", cache=cache
+    )
+    assert report.rows == kept
+    assert malformed_share(taste(recipe)) == pytest.approx(1 - kept / len(CHATS))
