@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -51,11 +52,15 @@ def plan(
     cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the stages of a recipe, their sizes, and what is in the cache already."""
+    """Show the stages of a recipe, their sizes, and what is in the cache already.
+
+    Of what is not, though the recipe was run before, say what changed since then.
+    """
     from datachef.core.api import default_cache, plan_recipe
+    from datachef.core.run.changes import changes
     from datachef.core.run.store import Store
 
-    _, planned = plan_recipe(recipe, get_host(), pool, overrides or [])
+    loaded, planned = plan_recipe(recipe, get_host(), pool, overrides or [])
     store = Store((cache or default_cache()).absolute())
     rows: list[dict[str, Any]] = []
     for number, wave in enumerate(planned.waves, start=1):
@@ -68,8 +73,13 @@ def plan(
             cached = int(store.record(decision.key) is not None)
             rows.append(
                 {"wave": number, "work": f"decide {decision.label}", "units": 1, "cached": cached,
-                 "bytes": 0}
+                 "bytes": 0, "places": [decision.step.path]}
             )  # fmt: skip
+    changed = changes(store.root, loaded, planned)
+    operators = dict(planned.steps)
+    for row in rows:
+        row["changed"] = list(_changed(row, changed or {}, operators))
+        del row["places"]
     if as_json:
         print_json(rows)
         return
@@ -83,6 +93,28 @@ def plan(
             *(str(row[k]) for k in ("wave", "work", "units", "cached")), size(row["bytes"])
         )
     console().print(table)
+    missing = any(row["cached"] < row["units"] for row in rows)
+    if changed is not None and missing:
+        lines = dict.fromkeys(line for row in rows for line in row["changed"])
+        lines |= {f"{place}: removed": None for place, s in changed.items() if s == ["removed"]}
+        unchanged = "nothing changed since the last run: it was removed from the cache, or rows of "
+        unchanged += "it failed for reasons that may pass"
+        for line in lines or [unchanged]:
+            console().print(line, soft_wrap=True)
+
+
+def _changed(
+    row: dict[str, Any], changed: dict[str, list[str]], operators: dict[str, str]
+) -> Iterator[str]:
+    """What changed in a stage of which something is not in the cache."""
+    if row["cached"] == row["units"]:
+        return
+    from datachef.core.run.changes import EVERYWHERE
+
+    yield from changed.get(EVERYWHERE, ())
+    for place in row["places"]:
+        for said in changed.get(place, ()):
+            yield f"{place} {operators[place]}: {said}"
 
 
 def _stage(number: int, tasks: list[UnitTask], store: Store) -> dict[str, Any]:
@@ -97,6 +129,11 @@ def _stage(number: int, tasks: list[UnitTask], store: Store) -> dict[str, Any]:
         "units": len(tasks),
         "cached": sum(store.record(task.key) is not None for task in tasks),
         "bytes": sum(task.size for task in tasks),
+        "places": [
+            *([f"sources.{stage.source.name}"] if stage.source else []),
+            *(step.path for step in (*stage.steps, *((stage.tail,) if stage.tail else ()))),
+            *(["output"] if stage.output else []),
+        ],
     }
 
 

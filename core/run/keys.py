@@ -29,7 +29,7 @@ def seed_of(seed: int, path: str) -> int:
 def operator_identity(operator: Operator) -> dict[str, Any]:
     """An operator's identity with its code and the content of the files it reads."""
     files = [path_identity(file) for file in operator.files()]
-    identity = operator.identity() | {"code": key_of(code_of(type(operator)))}
+    identity = operator.identity() | {"code": code_of(type(operator))}
     return identity | ({"files": files} if files else {})
 
 
@@ -38,4 +38,4 @@ def source_identity(source: Source) -> dict[str, Any]:
     parameters of its own kind."""
     ignored = {*Source.model_fields, source.key}
     own = {name: getattr(source, name) for name in type(source).model_fields if name not in ignored}
-    return {"parameters": to_jsonable_python(own), "code": key_of(code_of(type(source)))}
+    return {"parameters": to_jsonable_python(own), "code": code_of(type(source))}

@@ -50,7 +50,8 @@ class Plan:
     whose rows are the corpus, in the order of the data, `output` how they are written. `selecting`
     are the paths of steps that keep so many rows because so many are asked for, `mix` is the key
     of the mix's decision. A layered plan names in `read` and `prepared` the units that hold each
-    source as it was read and after its own steps.
+    source as it was read and after its own steps. `environment` is what all results
+    depend on.
     """
 
     waves: tuple[Wave, ...]
@@ -58,6 +59,7 @@ class Plan:
     steps: tuple[tuple[str, str], ...]
     output: OutputSpec
     surveys: Mapping[str, Survey]
+    environment: Mapping[str, Any]
     selecting: frozenset[str] = frozenset()
     mix: str | None = None
     read: Mapping[str, tuple[UnitTask, ...]] = field(default_factory=dict)
@@ -151,6 +153,7 @@ class Planner:
             tuple(self._steps),
             output,
             self._surveys,
+            self._environment,
             frozenset(self._selecting),
             self._mix,
             read,

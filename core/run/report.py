@@ -10,11 +10,13 @@ from typing import Any
 
 import polars as pl
 
+from datachef.core.code_identity import code_of, core_code
 from datachef.core.distribution import version
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.problems import Problem
 from datachef.core.run.accounts import Accounts
+from datachef.core.run.keys import key_of
 from datachef.core.run.ledger import Ledger
 from datachef.core.run.plan import Plan
 from datachef.core.run.shares import SourceShare
@@ -93,6 +95,7 @@ def manifest(loaded: Loaded, plan: Plan, host: Host, files: list[dict[str, Any]]
         "recipe": loaded.recipe.to_data(),
         "vocabulary": vocabulary.fingerprint,
         "operators": {op: vocabulary[op].version for op in used},
+        "code": {"datachef": core_code()} | {op: key_of(code_of(vocabulary[op])) for op in used},
         "plugins": [
             {"name": p.name, "package": p.package, "version": p.version}
             for p in host.plugins

@@ -17,6 +17,7 @@ from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.lock import locked
 from datachef.core.observer import RunObserver
+from datachef.core.run.changes import remember
 from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.run.plan import Plan
 from datachef.core.run.publish import Corpus, forget_failed, keep_failed, refuse_foreign, verify
@@ -72,6 +73,7 @@ class Runner:
         self._tell("run_started", self._plan)
         try:
             self.cook()
+            remember(self._store.root, self._loaded, self._plan)
             self._refuse_empty()
             report = self._publish(folder, started)
             forget_failed(folder)

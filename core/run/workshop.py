@@ -19,7 +19,6 @@ from datachef.core.formats import Format
 from datachef.core.host import Host
 from datachef.core.promises import ask
 from datachef.core.run.chain import Step
-from datachef.core.run.keys import key_of
 from datachef.core.run.merging import merged
 from datachef.core.run.stage import DecisionTask, ShardTask, StageSpec, StepSpec, Task, UnitTask
 from datachef.core.run.store import Store
@@ -158,7 +157,7 @@ class Workshop:
 def _refuse_other_code(path: str, cls: type, identity: Mapping[str, Any]) -> None:
     """Raises `RunError` where this process has other code than the one that planned: its results
     would be kept as those of the other."""
-    if key_of(code_of(cls)) != identity["code"]:
+    if code_of(cls) != identity["code"]:
         raise RunError(
             f"{path}: {cls.__name__} is not the code that the run was planned with",
             "was it edited meanwhile? run again",
