@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from datachef.core.sampling import priority
-from datachef.core.survey import Survey
+
+if TYPE_CHECKING:
+    from datachef.core.survey import Survey
 
 # Rows are sorted so many bytes at a time, by estimate.
 RANGE_BYTES = 16 * 2**20
