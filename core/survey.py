@@ -12,8 +12,8 @@ from datachef.core.distribution import install_command
 from datachef.core.errors import MissingPackageError, RowError
 from datachef.core.formats import Conversation, Format, recognise
 from datachef.core.problems import did_you_mean
+from datachef.core.run.conversations import unfit
 from datachef.core.run.intake import column_kinds, sample, stored_name
-from datachef.core.run.output import unfit
 from datachef.core.run.tokens import BYTES_PER_TOKEN
 from datachef.core.source import Source, SourceError, Unit, first_rows
 

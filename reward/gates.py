@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from datachef.core.problems import Problem
-from datachef.core.run.output import unfit
+from datachef.core.run.conversations import unfit
 from datachef.core.task import Budget
 from datachef.reward.features.content import unique_weight
 from datachef.reward.sample.kitchen import SampledCorpus

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import polars as pl
 
-from datachef.core.chat import MESSAGES, TEMPLATE_COLUMNS, stored, turns
+from datachef.core.chat import MESSAGES, TEMPLATE_COLUMNS, last_answers, stored, turns
 from datachef.core.conversation import Turn, dumps
 from datachef.core.files.json_columns import decoder
 
@@ -23,6 +23,30 @@ JSON = "Json"
 _TURNS = "Turns"
 # The order of the usual fields; others follow by name.
 _USUAL = ("reasoning_content", "reasoning", "thinking", "tool_calls", "tool_call_id", "name")
+
+
+def unfit(rows: pl.DataFrame, schema: str) -> pl.Series:
+    """Why the schema cannot hold a row; null where it can."""
+    none = pl.lit(None, pl.String).alias("reason")
+    if schema == "text":
+        return pl.select(none.repeat_by(rows.height).explode()).to_series()
+    if "messages" not in rows.columns:
+        return pl.repeat("no_messages", rows.height, dtype=pl.String, eager=True).alias("reason")
+    length, last = rows["messages"].list.len().cast(pl.Int64), last_answers(rows["messages"])
+    reason = (
+        pl.when(length.is_null())
+        .then(pl.lit("no_messages"))
+        .when(last.is_null())
+        .then(pl.lit("no_answer"))
+    )
+    if schema == "prompt_completion":
+        reason = (
+            reason.when(last < length - 1)
+            .then(pl.lit("answer_is_not_last"))
+            .when(length == 1)
+            .then(pl.lit("no_prompt"))
+        )
+    return pl.select(reason.otherwise(none).alias("reason")).to_series()
 
 
 def described(frame: pl.DataFrame) -> dict[str, str]:

@@ -8,12 +8,13 @@ from typing import Any
 
 import polars as pl
 
-from datachef.core.chat import MESSAGES, TEMPLATE_COLUMNS, as_text, last_answers
+from datachef.core.chat import MESSAGES, TEMPLATE_COLUMNS, as_text
 from datachef.core.run.conversations import (
     JSON,
     feature,
     fields_of,
     json_lines,
+    unfit,
     united,
     with_fields,
     write_parquet,
@@ -77,30 +78,6 @@ def _conversations(rows: pl.DataFrame, output: OutputSpec) -> list[pl.Series]:
     if output.separator is None:
         return [prompt, completion, *beside]
     return [as_text(prompt, output.separator) + output.separator, as_text(completion)]
-
-
-def unfit(rows: pl.DataFrame, schema: str) -> pl.Series:
-    """Why the schema cannot hold a row; null where it can."""
-    none = pl.lit(None, pl.String).alias("reason")
-    if schema == "text":
-        return pl.select(none.repeat_by(rows.height).explode()).to_series()
-    if "messages" not in rows.columns:
-        return pl.repeat("no_messages", rows.height, dtype=pl.String, eager=True).alias("reason")
-    length, last = rows["messages"].list.len().cast(pl.Int64), last_answers(rows["messages"])
-    reason = (
-        pl.when(length.is_null())
-        .then(pl.lit("no_messages"))
-        .when(last.is_null())
-        .then(pl.lit("no_answer"))
-    )
-    if schema == "prompt_completion":
-        reason = (
-            reason.when(last < length - 1)
-            .then(pl.lit("answer_is_not_last"))
-            .when(length == 1)
-            .then(pl.lit("no_prompt"))
-        )
-    return pl.select(reason.otherwise(none).alias("reason")).to_series()
 
 
 def common_schema(parts: Sequence[Mapping[str, Any]], output: OutputSpec) -> dict[str, str]:
