@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from datachef.core.system_errors import naming
+
 _LEFT = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.(?P<kind>partial|old)")
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
@@ -39,7 +41,8 @@ def scratch(path: Path) -> Iterator[Path]:
     """A file to write beside `path`, gone in the end unless it was renamed."""
     temporary = beside(path, "tmp")
     try:
-        yield temporary
+        with naming(path):
+            yield temporary
     finally:
         temporary.unlink(missing_ok=True)
 

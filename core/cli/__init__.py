@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -13,6 +15,7 @@ from datachef.core.distribution import NAME, version
 from datachef.core.errors import DatachefError, RecipeError
 from datachef.core.host import Host
 from datachef.core.paths import with_homes
+from datachef.core.system_errors import explained
 
 _HELP = """Turn raw sources into an LLM training corpus, with every document accounted for.
 
@@ -70,19 +73,35 @@ def main() -> None:
             build(host)(arguments)
         finally:
             _tell_broken(host, arguments)
+            sys.stdout.flush()
     except RecipeError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
-        sys.exit(error.exit_code)
-    except DatachefError as error:
-        print(f"error: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)
-        for note in getattr(error, "__notes__", []):
-            print(note, file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("interrupted: run the same command to go on from here", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
+        _drop_output()
         sys.exit(141)
+    except Exception as error:
+        told = error if isinstance(error, DatachefError) else explained(error)
+        if told is None:
+            raise
+        _drop_output()
+        print(f"error: {told.message}", file=sys.stderr)
+        if told.hint:
+            print(f"hint: {told.hint}", file=sys.stderr)
+        for note in getattr(error, "__notes__", []):
+            print(note, file=sys.stderr)
+        sys.exit(told.exit_code)
+
+
+def _drop_output() -> None:
+    """Flushes what was printed; where it cannot be, Python shall not try again, and fail, as it
+    ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

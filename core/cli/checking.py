@@ -149,6 +149,7 @@ def schema(
     from datachef.core.errors import DatachefError
     from datachef.core.problems import did_you_mean
     from datachef.core.schema import SCHEMAS
+    from datachef.core.system_errors import naming
 
     if kind not in SCHEMAS:
         raise DatachefError(f"no schema of a {kind!r}", did_you_mean(kind, SCHEMAS))
@@ -156,5 +157,6 @@ def schema(
     if output is None:
         sys.stdout.buffer.write(raw)
     else:
-        output.write_bytes(raw)
+        with naming(output):
+            output.write_bytes(raw)
         print(f"wrote {output}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -22,6 +23,7 @@ from datachef.core.run.conversations import (
 from datachef.core.run.order import joined
 from datachef.core.run.stage import Block, OutputSpec, ShardTask
 from datachef.core.run.store import Store, checksum
+from datachef.core.system_errors import naming
 
 OUTPUT = "write"
 SUFFIX = {"parquet": "parquet", "jsonl": "jsonl", "jsonl.zst": "jsonl.zst"}
@@ -163,22 +165,12 @@ def plan_shuffled_shards(tables: Sequence[Table], shard_bytes: int) -> list[list
 
 def write_shard(task: ShardTask, store: Store) -> dict[str, Any]:
     """Writes one file of the corpus and tells its name, rows, size and checksum."""
-    from pathlib import Path
-
     path = Path(task.folder) / task.file
     path.parent.mkdir(parents=True, exist_ok=True)
     frames = [frame for block in task.blocks for frame in _block_rows(block, task, store)]
     frame = pl.concat(frames) if frames else empty(task.schema)
-    if task.format == "parquet":
-        write_parquet(frame, task.schema, path, ROW_GROUP_ROWS)
-    else:
-        raw = json_lines(frame, task.schema)
-        if task.format == "jsonl.zst":
-            import zstandard
-
-            path.write_bytes(zstandard.ZstdCompressor().compress(raw.encode()))
-        else:
-            path.write_text(raw, encoding="utf-8")
+    with naming(path):
+        _write(frame, path, task)
     return {
         "file": task.file,
         "rows": frame.height,
@@ -194,6 +186,18 @@ def _block_rows(block: Block, task: ShardTask, store: Store) -> list[pl.DataFram
         return rows
     numbers = [table.to_series(table.width - 1) for table in tables]
     return [joined(list(zip(numbers, rows, strict=True)))[block.start : block.stop]]
+
+
+def _write(frame: pl.DataFrame, path: Path, task: ShardTask) -> None:
+    if task.format == "parquet":
+        write_parquet(frame, task.schema, path, ROW_GROUP_ROWS)
+        return
+    raw = json_lines(frame, task.schema).encode()
+    if task.format == "jsonl.zst":
+        import zstandard
+
+        raw = zstandard.ZstdCompressor().compress(raw)
+    path.write_bytes(raw)
 
 
 def empty(schema: Mapping[str, str]) -> pl.DataFrame:

@@ -26,6 +26,7 @@ from datachef.core.run.plan import Plan
 from datachef.core.run.report import Report, dataset_card, manifest
 from datachef.core.run.stage import ShardTask
 from datachef.core.run.store import checksum
+from datachef.core.system_errors import naming
 
 MANIFEST = "manifest.json"
 LEDGER = "ledger.json"
@@ -37,6 +38,17 @@ def refuse_foreign(folder: Path) -> None:
     if folder.exists() and not _is_ours(folder):
         raise RunError(
             f"{folder} exists and is not a corpus of datachef", "choose another --output"
+        )
+
+
+def refuse_overlap(folder: Path, cache: Path) -> None:
+    """Raises `RunError` where the corpus and the cache would lie one in the other: replacing the
+    corpus would delete the cache, and who clears the cache would delete the corpus."""
+    inner, outer = folder.resolve(), cache.resolve()
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+        raise RunError(
+            f"the corpus {folder} and the cache {cache} would lie one in the other",
+            "choose another --output or --cache",
         )
 
 
@@ -135,12 +147,13 @@ class Corpus:
             "shares": [share.to_data() for share in report.shares],
             "warnings": [problem.to_data() for problem in report.warnings],
         }
-        (folder / MANIFEST).write_bytes(_pretty(manifest(loaded, plan, host, files) | stated))
-        (folder / LEDGER).write_bytes(_pretty(report.ledger_data()))
-        (folder / "README.md").write_text(self.card(loaded, plan, report), encoding="utf-8")
-        if rejects.height:
-            (folder / "rejects").mkdir()
-            rejects.write_parquet(folder / "rejects" / REJECTED)
+        with naming(folder):
+            (folder / MANIFEST).write_bytes(_pretty(manifest(loaded, plan, host, files) | stated))
+            (folder / LEDGER).write_bytes(_pretty(report.ledger_data()))
+            (folder / "README.md").write_text(self.card(loaded, plan, report), encoding="utf-8")
+            if rejects.height:
+                (folder / "rejects").mkdir()
+                rejects.write_parquet(folder / "rejects" / REJECTED)
 
 
 def _pretty(data: Any) -> bytes:

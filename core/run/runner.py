@@ -20,12 +20,20 @@ from datachef.core.observer import RunObserver
 from datachef.core.run.changes import remember
 from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.run.plan import Plan
-from datachef.core.run.publish import Corpus, forget_failed, keep_failed, refuse_foreign, verify
+from datachef.core.run.publish import (
+    Corpus,
+    forget_failed,
+    keep_failed,
+    refuse_foreign,
+    refuse_overlap,
+    verify,
+)
 from datachef.core.run.rejects import gather
 from datachef.core.run.report import Report
 from datachef.core.run.stage import DecisionTask, ShardTask, UnitTask
 from datachef.core.run.store import Store
 from datachef.core.run.verdict import Verdict
+from datachef.core.system_errors import ending_runs
 
 
 class UnfitError(RunError):
@@ -65,9 +73,12 @@ class Runner:
         lie in `FOLDER.failed`.
         """
         started = time.monotonic()
-        with locked(folder):
-            refuse_foreign(folder)
-            return self._run(folder, started)
+        with ending_runs():
+            refuse_overlap(folder, self._store.root)
+            self._store.prepare()
+            with locked(folder):
+                refuse_foreign(folder)
+                return self._run(folder, started)
 
     def _run(self, folder: Path, started: float) -> Report:
         self._tell("run_started", self._plan)

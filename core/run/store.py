@@ -32,6 +32,13 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    def prepare(self) -> None:
+        """Makes the folder of the cache. Raises `OSError` where there can be none, or none that
+        can be written: better before the work than after it."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with scratch(self.root / "probe") as temporary:
+            temporary.touch()
+
     def folder(self, key: str) -> Path:
         return self.root / "units" / key[:2]
 

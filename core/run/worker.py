@@ -46,6 +46,7 @@ def _serve(setting: dict[str, Any], tasks: queue.Queue[dict[str, Any]], answers:
     from datachef.core.host import Host
     from datachef.core.run.stage import from_data
     from datachef.core.run.workshop import Workshop
+    from datachef.core.system_errors import explained
 
     place = Setting(tuple(setting["plugin_files"]), Path(setting["cache"]))
     workshop = Workshop(Host(place.plugin_files), place.cache)
@@ -56,6 +57,9 @@ def _serve(setting: dict[str, Any], tasks: queue.Queue[dict[str, Any]], answers:
         except DatachefError as error:
             say(error=error.message, hint=error.hint)
         except BaseException as error:  # noqa: BLE001 - reported to the run, which names the task
+            if (told := explained(error)) is not None:
+                say(error=told.message, hint=told.hint)
+                continue
             say(error=f"{type(error).__name__}: {error}", hint="", traceback=traceback.format_exc())
 
 
