@@ -61,7 +61,8 @@ def code_of(cls: type) -> Mapping[str, str]:
     """
     known = _KNOWN.get(cls)
     if known is None:
-        known = _KNOWN[cls] = dict(sorted(_code(cls).items()))
+        modules = [base.__module__ for base in cls.__mro__]
+        known = _KNOWN[cls] = dict(sorted(_code(modules).items()))
     return known
 
 
@@ -98,9 +99,14 @@ def distribution_code(name: str) -> Mapping[str, str]:
     return {name: f"{found.version}{digest}"}
 
 
-def _code(cls: type) -> dict[str, str]:
-    roots = [base.__module__ for base in cls.__mro__]
-    roots = [name for name in roots if _top(name) not in _IGNORED and not _is_core(name)]
+@lru_cache(maxsize=64)
+def module_code(name: str) -> Mapping[str, str]:
+    """Like `code_of`, for a module of functions."""
+    return dict(sorted(_code([name]).items()))
+
+
+def _code(modules: Iterable[str]) -> dict[str, str]:
+    roots = [name for name in modules if _top(name) not in _IGNORED and not _is_core(name)]
     followed = {_top(name) for name in roots}
     found: dict[str, str] = {}
     seen = set(roots)

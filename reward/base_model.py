@@ -10,7 +10,9 @@ import orjson
 import polars as pl
 
 from datachef.core.chat import SEPARATOR, reading
+from datachef.core.code_identity import core_code, module_code
 from datachef.core.formats import Conversation
+from datachef.core.run.keys import key_of
 from datachef.core.source import Source
 from datachef.reward.contamination import ContaminationAudit
 from datachef.reward.evaluation.tiny import make_tiny
@@ -40,7 +42,8 @@ def base_model(
     texts = [
         text for text, clean in zip(found, audit.clean(pl.Series(found)), strict=True) if clean
     ]
-    digest = blake2b(f"{seed}".encode(), digest_size=16)
+    code = key_of(core_code(), module_code(make_tiny.__module__))
+    digest = blake2b(f"{seed} {code}".encode(), digest_size=16)
     for text in texts:
         digest.update(text.encode() + b"\0")
     folder = cache / "tiny" / digest.hexdigest()

@@ -9,6 +9,7 @@ import orjson
 
 from datachef.core.errors import DatachefError
 from datachef.core.run.keys import key_of
+from datachef.core.run.store import checksum
 from datachef.core.task import BenchmarkFile, Task
 
 
@@ -24,6 +25,18 @@ def task_key(task: Task) -> str:
     unsaid = {name for name in ("encoding", "csv") if getattr(benchmark, name) is None}
     fields = benchmark.model_dump(exclude={"path"} | unsaid)
     return key_of("task", task.metric, content, fields)
+
+
+def weights_key(model: str) -> str | None:
+    """The content of a checkpoint's folder; None for the name of a model.
+
+    A folder keeps its path when it is trained further, and then it is another model.
+    """
+    folder = Path(model)
+    if not folder.is_dir():
+        return None
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return key_of("weights", [[path.name, checksum(path)] for path in files])
 
 
 def corpus_key(corpus: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import orjson
@@ -17,7 +18,7 @@ from datachef.core.lock import locked
 from datachef.reward.evaluation.evaluate import ITEMS, LIKELIHOOD, Measurement, evaluate
 from datachef.reward.evaluation.training import Training
 from datachef.reward.history import History, Measured
-from datachef.reward.identity import corpus_key, task_key
+from datachef.reward.identity import corpus_key, task_key, weights_key
 from datachef.reward.scorer import RecipeReward
 
 
@@ -97,10 +98,13 @@ class Evaluator:
             known[measurement.seed] = replace(measured, id=self._history.add(measured))
         return [known[seed] for seed in seeds]
 
-    @property
+    @cached_property
     def _training(self) -> dict[str, object]:
-        """Besides the settings of training, how many items were asked: fewer make other scores."""
-        return self._protocol.training.model_dump() | {"items": self._protocol.items}
+        """Besides the settings of training, how many items were asked: fewer make other scores.
+        And which weights a folder held: it may hold others tomorrow."""
+        weights = weights_key(self._protocol.model)
+        settings = self._protocol.training.model_dump() | {"items": self._protocol.items}
+        return settings if weights is None else settings | {"weights": weights}
 
     def _known(self, recipe: str, task: str) -> list[Measured]:
         found = self._history.measurements(

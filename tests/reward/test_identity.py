@@ -1,0 +1,52 @@
+"""What is measured is known by its content, and so is the model that it was measured with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from datachef.core.host import Host
+from datachef.reward.history import History, Measured
+from datachef.reward.identity import weights_key
+from datachef.reward.measuring import Evaluator, Protocol
+
+
+def checkpoint(folder: Path, weights: bytes) -> str:
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(weights)
+    return str(folder)
+
+
+def test_a_folder_is_known_by_what_it_holds(tmp_path: Path) -> None:
+    first = weights_key(checkpoint(tmp_path / "a", b"1" * 500_000 + b"2" + b"3" * 500_000))
+    assert first == weights_key(checkpoint(tmp_path / "b", b"1" * 500_000 + b"2" + b"3" * 500_000))
+    assert first != weights_key(checkpoint(tmp_path / "a", b"1" * 500_000 + b"4" + b"3" * 500_000))
+    assert weights_key("org/model") is None
+
+
+def test_a_measurement_of_other_weights_is_not_taken(tmp_path: Path) -> None:
+    history = History(tmp_path / "history.sqlite")
+    model = checkpoint(tmp_path / "base", b"old")
+    asked: dict[str, Any] = {
+        "recipe_name": "r", "recipe": "name: r", "task": "t", "seed": 0, "score": 0.5,
+        "scores": {"likelihood": 0.5}, "features": {}, "versions": {}, "seconds": 1.0,
+        "corpus": {}, "vocabulary": "",
+    }  # fmt: skip
+
+    def evaluator() -> Evaluator:
+        protocol = Protocol(model=model)
+        return Evaluator(cast(Any, None), cast(Host, None), history, protocol, tmp_path)
+
+    old = evaluator()
+    measured = Measured(
+        **asked, recipe_key="key", task_key="task", base_model=model, training=old._training
+    )
+    number = history.add(measured)
+    assert [m.id for m in evaluator()._known("key", "task")] == [number]
+    checkpoint(tmp_path / "base", b"new")
+    new = evaluator()
+    assert new._known("key", "task") == []
+    assert history.add(replace(measured, score=0.7, training=new._training)) != number
+    assert [m.score for m in evaluator()._known("key", "task")] == [0.7]
