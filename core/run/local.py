@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import queue
+import resource
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -22,6 +24,10 @@ ATTEMPTS = 2
 _LAST_SECONDS = 10.0
 # Workers that are started before there is work: they load their plugins while the run is planned.
 EARLY = 4
+# Of the files that this process may open: what it needs itself, and the pipes to a worker, with
+# those that are open only while it is started.
+RESERVED_FILES = 32
+FILES_PER_WORKER = 4
 
 
 class WorkerDiedError(Exception):
@@ -118,7 +124,7 @@ class LocalEngine(Engine):
 
     def __init__(self, setting: Setting, workers: int) -> None:
         self._setting = setting
-        self._workers = max(1, workers)
+        self._workers = min(max(1, workers), _most_workers())
         self._live: dict[int, _Worker] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -199,6 +205,14 @@ class LocalEngine(Engine):
             for worker in self._live.values():
                 worker.close()
             self._live.clear()
+
+
+def _most_workers() -> int:
+    """So many that the pipes to them leave room among the files that may be open."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return max(1, (allowed - RESERVED_FILES) // FILES_PER_WORKER)
 
 
 def _failure(task: Task, answer: dict[str, Any]) -> RunError:

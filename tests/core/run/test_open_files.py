@@ -91,6 +91,17 @@ def test_every_file_of_many_is_read(tmp_path: Path, recipe: Path, parts: int, fi
     assert sorted(written["number"]) == list(range(parts - 99, parts + 1))
 
 
+def test_more_workers_than_there_are_files_for_are_not_started(
+    tmp_path: Path, recipe: Path
+) -> None:
+    write_parts(tmp_path, 60)
+    done = limited(
+        40, "-m", "datachef.core.cli", "run", str(recipe), "--output", str(tmp_path / "out"),
+        "--cache", str(tmp_path / "cache"), "--workers", "50",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("parts", "files"), [(150, 48), pytest.param(2000, 256, marks=pytest.mark.slow)]
 )
