@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 from datachef.core.containment import ENDINGS, cause_of
 from datachef.core.distribution import extra, install_command
 from datachef.core.document import Location
-from datachef.core.errors import DatachefError
-from datachef.core.filter import Filter
-from datachef.core.flow import PlacedStep, corpus_steps, makes_messages, source_steps
+from datachef.core.errors import DatachefError, RunError
+from datachef.core.filter import DISPLACED, Filter
+from datachef.core.flow import (
+    PlacedStep,
+    corpus_steps,
+    makes_messages,
+    source_steps,
+)
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.operator import Operator, Scene
 from datachef.core.paths import not_expanded
 from datachef.core.problems import did_you_mean, parts, shortened
 from datachef.core.promises import ask, broken_answers, broken_rules, missing_packages
+from datachef.core.run.columns import common
 from datachef.core.source import Source, SourceError
 from datachef.core.survey import Survey, survey
 
@@ -41,22 +49,57 @@ def check(
         if found is not None:
             surveys[name] = found
     limits = {name: _most_tokens(loaded, surveys.get(name)) for name in loaded.recipe.sources}
+    corpus = list(corpus_steps(loaded, host.vocabulary))
+    steps = {name: list(source_steps(loaded, name)) for name in loaded.sources}
+    _look_for_late_columns(loaded, surveys, [*chain(*steps.values()), *corpus])
     ends = []
     for name in loaded.sources:
         known_columns = name in surveys and ("sources", name, "steps") not in loaded.kept_steps
         columns = surveys[name].columns if known_columns else None
-        ends.append(_follow(loaded, host, source_steps(loaded, name), columns, limits))
+        kinds = surveys[name].column_kinds if known_columns else {}
+        ends.append(_follow(loaded, host, steps[name], columns, limits, kinds))
     known = [columns for columns in ends if columns is not None]
     complete = len(known) == len(loaded.sources) and ("steps",) not in loaded.kept_steps
     shared = set.intersection(*known) if known and complete else None
-    corpus = list(corpus_steps(loaded, host.vocabulary))
-    final = _follow(loaded, host, iter(corpus), shared, limits)
+    kinds = _kinds(surveys.values(), written=_told(chain(*steps.values()), "writes"))
+    final = _follow(loaded, host, corpus, shared, limits, kinds)
     _check_tokenizer(loaded)
     _check_unused_sources(loaded)
     _check_output(loaded, surveys, final, set().union(*known) if known else None)
     if not loaded.problems:
         _ask_the_house(loaded, host)
     return surveys
+
+
+def _kinds(surveys: Iterable[Survey], written: set[str]) -> dict[str, str]:
+    """The types of columns over several sources, of those that no step wrote."""
+    met: dict[str, set[str]] = {}
+    for found in surveys:
+        for name, kind in found.column_kinds.items():
+            met.setdefault(name, set()).add(kind)
+    return {name: common(kinds) for name, kinds in met.items() if name not in written}
+
+
+def _told(steps: Iterable[PlacedStep], method: str) -> set[str]:
+    """What all steps read or write; one that cannot tell is a problem of its own."""
+    columns: set[str] = set()
+    for step in steps:
+        with suppress(*ENDINGS):
+            columns |= set(getattr(step.operator, method)())
+    return columns
+
+
+def _look_for_late_columns(
+    loaded: Loaded, surveys: dict[str, Survey], steps: list[PlacedStep]
+) -> None:
+    """Columns that are named, but that the first rows of no source show, may come later."""
+    assert loaded.recipe is not None
+    named = _told(steps, "reads") | set(loaded.recipe.output.columns)
+    known = {name for found in surveys.values() for name in found.columns} | DERIVED
+    late = named - known - _told(steps, "writes")
+    for name, found in surveys.items():
+        if late:
+            surveys[name] = found.with_late(late)
 
 
 def _ask_the_house(loaded: Loaded, host: Host) -> None:
@@ -82,7 +125,7 @@ def _survey(
         return look(source)
     except SourceError as error:
         loaded.add(error.code, inner, f"source {name}: {error}", error.hint)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RunError) as error:
         loaded.add("unreadable_source", inner, f"source {name}: {error}")
     except DatachefError:
         raise
@@ -95,9 +138,10 @@ def _survey(
 def _follow(
     loaded: Loaded,
     host: Host,
-    steps: Iterator[PlacedStep],
+    steps: Iterable[PlacedStep],
     columns: set[str] | None,
     limits: Mapping[str, int | None],
+    kinds: Mapping[str, str],
 ) -> set[str] | None:
     """Checks steps in order, with the columns that reach each; returns those after the last.
 
@@ -120,11 +164,15 @@ def _follow(
                 loaded.add(
                     "missing_column", place, f"{operator.op} needs the column {name!r}", hint
                 )
-            scene = Scene(frozenset(columns), limits)
+            scene = Scene(frozenset(columns), limits, kinds)
             for parameter, message, hint in ask(operator, "objections", scene):
                 at = (*place, *parameter.split(".")) if parameter else place
                 loaded.add("impossible", at, f"{operator.op}: {message}", hint)
-            columns = columns | set(operator.writes())
+            written = set(operator.writes())
+            if isinstance(operator, Filter):
+                columns |= {f"{DISPLACED}{name}" for name in columns & written}
+            columns = columns | written
+            kinds = {name: kind for name, kind in kinds.items() if name not in written}
         if ready and isinstance(operator, Filter) and not operator.keep_signals:
             for name in operator.signal_names():
                 offers[name] = (
@@ -230,6 +278,11 @@ def _check_unused_sources(loaded: Loaded) -> None:
             )
 
 
+def _unsupported(name: str, surveys: Mapping[str, Survey]) -> str:
+    found = (survey.unsupported.get(name) for survey in surveys.values())
+    return next((f"it holds {what}" for what in found if what), "")
+
+
 def _check_output(
     loaded: Loaded, surveys: Mapping[str, Survey], final: set[str] | None, some: set[str] | None
 ) -> None:
@@ -256,7 +309,7 @@ def _check_output(
         return
     for index, name in enumerate(recipe.output.columns):
         if name not in final | some | DERIVED:
-            hint = did_you_mean(name, final | some)
+            hint = _unsupported(name, surveys) or did_you_mean(name, final | some)
             loaded.add(
                 "missing_column", ("output", "columns", index), f"no column {shortened(name)}", hint
             )

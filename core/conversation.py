@@ -11,10 +11,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import orjson
-
 from datachef.core.errors import RowError
 from datachef.core.problems import did_you_mean, shortened
+from datachef.core.values import json_text
 
 Turn = dict[str, Any]
 
@@ -53,10 +52,7 @@ _OTHER_PARTS = {
 
 def dumps(value: Any) -> str:
     """Compact JSON text; integers keep their digits however many they have."""
-    try:
-        return orjson.dumps(value, default=str).decode()
-    except TypeError:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    return json_text(value)
 
 
 def turn(role: Any, content: Any, rest: Mapping[str, Any], roles: Mapping[str, str]) -> Turn:

@@ -64,3 +64,18 @@ class MissingPackageError(DatachefError):
             f"{needed_by} needs the package {module}, which is not installed",
             hint=install_command(requirement),
         )
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether compiled code of a library (polars, Arrow, tokenizers) gave up in the middle."""
+    return type(error).__name__ == "PanicException" and not isinstance(error, Exception)
+
+
+def panicked(error: BaseException) -> PluginError:
+    """A panic as an error for people."""
+    first = (str(error).splitlines() or [""])[0][:300]
+    return PluginError(
+        f"compiled code of a library panicked: {first}",
+        "a bug of that library, or a value that it cannot take; leave the step out, or give it "
+        "other rows (take:, another column) to see which",
+    )

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     Signal = pl.Expr | Callable[[pl.DataFrame], pl.Series]
 
+# A column of the source that has the name of a kept signal goes on under this and its name.
+DISPLACED = "original_"
+
 
 class Filter(Operator):
     """Keeps a row unless one of its rules rejects it; a rule's name is the reason of the drop.

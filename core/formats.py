@@ -8,11 +8,11 @@ evaluated.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-import orjson
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -25,6 +25,7 @@ from pydantic import (
 
 from datachef.core.conversation import Turn, dumps, tool_schemas, turn
 from datachef.core.errors import RowError
+from datachef.core.values import UnsupportedValueError, plain, text_of
 
 _SLOT = re.compile(r"\{([^{}]+)\}")
 # Fields of a turn that are read where those that the format names are not there.
@@ -61,13 +62,30 @@ def _reach(row: Mapping[str, Any], name: str) -> Any:
 
 
 def _string(value: Any, name: str) -> str:
+    """The text of a field: numbers, dates and the like as `text_of` writes them, bytes as UTF-8."""
     if isinstance(value, str):
-        return value
+        return str(value)
+    try:
+        if isinstance(value, bytes | bytearray | memoryview):
+            return bytes(value).decode()
+        value = plain(value)
+    except UnicodeDecodeError as error:
+        detail = f"the field {name!r} holds bytes that are no text: {error}"
+        raise RowError("not_utf8", detail) from error
+    except UnsupportedValueError as error:
+        raise RowError("unsupported_value", f"the field {name!r} holds {error}") from error
     if value is None:
         raise RowError("missing_field", f"the field {name!r} is null")
-    if isinstance(value, bool | int | float):
-        return orjson.dumps(value).decode()
-    raise RowError("schema_mismatch", f"the field {name!r} is not text")
+    if _is_nan(value):
+        raise RowError("missing_field", f"the field {name!r} is NaN")
+    if isinstance(value, list | dict):
+        raise RowError("schema_mismatch", f"the field {name!r} is not text")
+    return str(text_of(value))
+
+
+def _is_nan(value: Any) -> bool:
+    """How tables write that there is no value."""
+    return isinstance(value, float) and math.isnan(value)
 
 
 def fill(row: Mapping[str, Any], spec: str) -> str:
@@ -154,7 +172,8 @@ class _Conversational(_Format):
         name = getattr(self, parameter)
         if name is None or (name == type(self).model_fields[parameter].default and name not in row):
             return None
-        return _reach(row, name)
+        value = _reach(row, name)
+        return None if _is_nan(value) else value
 
     def _optional_text(self, row: Mapping[str, Any], parameter: str) -> str | None:
         name = getattr(self, parameter)
@@ -247,8 +266,9 @@ class AlpacaFormat(_Conversational):
     def _turns(self, row: Mapping[str, Any]) -> list[Turn]:
         prompt = fill(row, self.instruction)
         extra = row.get(self.input)
-        if isinstance(extra, str) and extra.strip():
-            prompt = f"{prompt}\n\n{extra}"
+        text = "" if extra is None or _is_nan(extra) else _string(extra, self.input)
+        if text.strip():
+            prompt = f"{prompt}\n\n{text}"
         return _pair(prompt, fill(row, self.output))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -37,11 +37,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a check knows about the place of a step: the columns that reach it, and of every source
-    the most tokens it can hold, where that can be told without reading it."""
+    """What a check knows about the place of a step: the columns that reach it, of every source the
+    most tokens it can hold, where that can be told without reading it, and the types of columns
+    ("bool", "int", "float", "text", "null") as far as the first rows of the sources show them."""
 
     columns: frozenset[str]
     sources: Mapping[str, int | None]
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
 
 class Operator(BaseModel):

@@ -64,6 +64,8 @@ class Source(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     key: ClassVar[str] = ""
+    # Whether the rows of all units have the same fields and types, so that one tells them.
+    uniform: ClassVar[bool] = False
 
     format: Format | None = Field(None, description="How fields map to text or messages.")
     description: str = Field("", description="What the source holds, for people and the policy.")

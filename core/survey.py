@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from datachef.core.chat import TEMPLATE_COLUMNS, stored
 from datachef.core.distribution import install_command
-from datachef.core.errors import MissingPackageError, RowError
+from datachef.core.errors import MissingPackageError, RowError, RunError
 from datachef.core.formats import Conversation, Format, recognise
 from datachef.core.problems import did_you_mean
+from datachef.core.run.columns import NULL, kind_of
 from datachef.core.run.conversations import unfit
-from datachef.core.run.intake import column_kinds, sample, stored_name
+from datachef.core.run.intake import fields_of, sample, stored_names
 from datachef.core.run.tokens import BYTES_PER_TOKEN
 from datachef.core.source import Source, SourceError, Unit, first_rows
+from datachef.core.values import plain
 
 # Text rarely compresses better than this, so that a budget beyond it is surely impossible.
 MOST_COMPRESSION = 100
+# How far a source is read for a column that is named and not in its first rows.
+LATE_BYTES = 32 * 2**20
 # What to do where rows do not fit a format, by reason.
 REMEDIES = {
     "unknown_role": "name it in the format, as in roles: {student: user}",
@@ -29,7 +35,7 @@ REMEDIES = {
 
 @dataclass(frozen=True)
 class Survey:
-    """A source as it was found.
+    """A source as it was found; `kinds`, `mostly` and `unsupported` as in `Fields`.
 
     Of its first `sampled` rows, `misfits` tells how many do not fit the format and why, by reason;
     `unwritable` how many conversations each schema of the output could not hold as they are.
@@ -39,6 +45,8 @@ class Survey:
     units: Sequence[Unit]
     format: Format
     kinds: Mapping[str, str]
+    mostly: Mapping[str, str] = field(default_factory=dict)
+    unsupported: Mapping[str, str] = field(default_factory=dict)
     sampled: int = 0
     misfits: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     unwritable: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -68,7 +76,30 @@ class Survey:
         content = (
             {"text", "messages", *TEMPLATE_COLUMNS} if self.format.conversational else {"text"}
         )
-        return {"id", "source"} | content | {stored_name(name, self.kinds) for name in self.kinds}
+        return {"id", "source"} | content | set(self.column_kinds)
+
+    @property
+    def column_kinds(self) -> dict[str, str]:
+        """The columns beside the content, with the types in which a step reads them."""
+        kinds = {**self.kinds, **self.mostly}
+        return {name: kinds[field] for field, name in stored_names(self.kinds).items()}
+
+    def with_late(self, names: set[str]) -> Survey:
+        """This survey with those of the named fields that come later than the first rows, if they
+        come soon enough to be found."""
+        late = names - self.format.uses() - self.kinds.keys() - self.unsupported.keys()
+        found: dict[str, str] = {}
+        left = LATE_BYTES
+        with suppress(SourceError, RunError, OSError, ValueError):
+            for raw in chain.from_iterable(first_rows(self.source, unit) for unit in self.units):
+                left -= raw.size
+                if left < 0 or late <= found.keys():
+                    break
+                for name in (late & (raw.data or {}).keys()) - found.keys():
+                    kind = kind_of(plain(raw.data[name])) if raw.data else NULL
+                    if kind != NULL:
+                        found[name] = kind
+        return replace(self, kinds={**self.kinds, **found})
 
 
 class Surveyor:
@@ -113,9 +144,9 @@ def survey(source: Source) -> Survey:
         raise SourceError(
             "format_mismatch", f"the format fits none of the first rows: {trouble}", hint
         )
-    kinds = column_kinds(rows, row_format.uses())
+    fields = fields_of(rows, row_format.uses())
     unwritable = _unwritable(fitting) if row_format.conversational else {}
-    return Survey(source, units, row_format, kinds, len(rows), misfits, unwritable)
+    return Survey(source, units, row_format, *fields, len(rows), misfits, unwritable)
 
 
 def _converted(

@@ -23,6 +23,7 @@ from datachef.core.corpus import Context, CorpusOperator, MixOperator, Size
 from datachef.core.filter import Filter
 from datachef.core.operator import Operator
 from datachef.core.run.chain import Chain, Step
+from datachef.core.run.columns import concat
 from datachef.core.run.ledger import Entry
 from datachef.core.run.tokens import TokenCounter
 from datachef.core.signals import measure
@@ -226,7 +227,7 @@ class OperatorContract:
         step = Step("step", self.operator, decision)
         chain = Chain([step], _NoMemory(), lambda path, outcome, rows: None)
         out = [chain.run(batch) for batch in batches]
-        return pl.concat(out, how="diagonal_relaxed"), chain.ledger["step"]
+        return concat(out), chain.ledger["step"]
 
     def _decision(self, batches: list[pl.DataFrame]) -> pl.DataFrame | None:
         operator = self.operator

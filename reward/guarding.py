@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from datachef.core.run.columns import concat
 from datachef.reward.features.bank import Bank
 from datachef.reward.features.measure import source_shares
 from datachef.reward.guardrails import Findings, Guardrails, Limits
@@ -30,7 +31,7 @@ class SampleGuard:
             for source in corpus.sources.values()
         ]
         return self._guardrails.inspect(
-            self._measured(pl.concat(before, how="diagonal_relaxed")),
+            self._measured(concat(before)),
             self._measured(corpus.rows),
             licences={name: source.licence for name, source in corpus.sources.items()},
             shares=source_shares(corpus),

@@ -77,7 +77,7 @@ def _show(result: Any) -> None:
     )
     for source, fields in result.ignored_fields.items():
         names = ", ".join(f"{name} ({count:,})" for name, count in sorted(fields.items()))
-        out.print(f"left out of {source}, not in its first rows: {names}")
+        out.print(f"left out of {source}, not in its first rows or not supported: {names}")
     out.print(place(result.folder), soft_wrap=True)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from datachef.core.files.json_values import loads
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,14 +29,8 @@ def decoder(dtype: pl.DataType) -> Decoder | None:
     return None
 
 
-def rows_of(frame: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    """The rows of a frame as dictionaries, JSON as what it says."""
-    decode = _fields({n: each for n, d in frame.schema.items() if (each := decoder(d))})
-    yield from map(decode, frame.iter_rows(named=True))
-
-
 def _loaded(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) else value
+    return loads(value.encode()) if isinstance(value, str) else value
 
 
 def _each(inner: Decoder) -> Decoder:

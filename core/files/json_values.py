@@ -8,11 +8,13 @@ from typing import Any
 
 import orjson
 
+from datachef.core.values import LARGEST, SMALLEST, NumberText
+
 _BEYOND = 2**63
 
 
 def loads(raw: bytes) -> Any:
-    """The value of a JSON text; integers keep all their digits.
+    """The value of a JSON text; numbers that neither 64 bits nor a double hold are `NumberText`.
 
     Also takes `NaN` and `Infinity`, which are no JSON but what Python and pandas write. Of a key
     that is given twice the last value counts, as in most readers. Raises `orjson.JSONDecodeError`.
@@ -24,7 +26,10 @@ def loads(raw: bytes) -> Any:
             return _exactly(raw)
         except (ValueError, RecursionError):
             raise error from None
-    return _exactly(raw) if _may_be_rounded(data) else data
+    try:
+        return _exactly(raw) if _may_be_rounded(data) else data
+    except RecursionError:  # what is nested that deep is no row's content
+        return data
 
 
 def _may_be_rounded(value: Any) -> bool:
@@ -50,14 +55,19 @@ def _may_be_rounded(value: Any) -> bool:
 
 
 def _exactly(raw: bytes) -> Any:
-    data = json.loads(raw.decode(), parse_float=_finite)
+    data = json.loads(raw.decode(), parse_int=_integer, parse_float=_fraction)
     # half a surrogate pair is no text
     json.dumps(data, ensure_ascii=False).encode()
     return data
 
 
-def _finite(digits: str) -> float:
+def _integer(digits: str) -> int | NumberText:
+    if len(digits) > len(str(SMALLEST)):
+        return NumberText(digits)
+    value = int(digits)
+    return value if SMALLEST <= value <= LARGEST else NumberText(digits)
+
+
+def _fraction(digits: str) -> float | NumberText:
     value = float(digits)
-    if math.isinf(value):
-        raise ValueError(digits)
-    return value
+    return value if math.isfinite(value) else NumberText(digits)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from datachef.core.files.delimited import CsvOptions, rows_of_table
-from datachef.core.files.json_columns import rows_of
 from datachef.core.files.json_rows import is_lines, rows_of_json, rows_of_lines
 from datachef.core.files.storage import content_of, is_compressed, kind, opened
+from datachef.core.files.tables import Features, features_in, rows_of
 from datachef.core.files.text import (
     MAX_ROW_BYTES,
     Text,
@@ -99,7 +99,9 @@ def read_parquet(unit: Unit) -> Iterator[RawRow]:
 
     start, stop = unit.place.get("start", 0), unit.place.get("stop")
     try:
-        scan = scan_parquet(unit.place["path"])
+        file = content_of(unit.place["path"])
+        scan = pl.scan_parquet(file, glob=False)
+        features = features_in(pl.read_parquet_metadata(file))
         stop = scan.select(pl.len()).collect().item() if stop is None else stop
     except (pl.exceptions.PolarsError, OSError) as error:
         raise BrokenFileError(_first_line(error), passing=_passing(error)) from error
@@ -112,16 +114,16 @@ def read_parquet(unit: Unit) -> Iterator[RawRow]:
 
     rows = stop - start
     try:
-        yield from _numbered(read(start, stop), start)
+        yield from _numbered(read(start, stop), features, start)
         return
     except (pl.exceptions.PolarsError, OSError) as error:
         trouble = error
     before = _most(lambda count: read(start, start + count), rows)
     after = _most(lambda count: read(stop - count, stop), rows - before)
-    yield from _numbered(read(start, start + before), start)
+    yield from _numbered(read(start, start + before), features, start)
     for number in range(before, rows - after):
         yield RawRow(start + number, number + 1, 0, None, LOST, _first_line(trouble))
-    yield from _numbered(read(stop - after, stop), start, rows - after)
+    yield from _numbered(read(stop - after, stop), features, start, rows - after)
     raise BrokenFileError(
         _first_line(trouble),
         bytes_read=unit.size * (before + after) // max(rows, 1),
@@ -129,8 +131,10 @@ def read_parquet(unit: Unit) -> Iterator[RawRow]:
     ) from trouble
 
 
-def _numbered(frame: pl.DataFrame, position: int, before: int = 0) -> Iterator[RawRow]:
-    for number, row in enumerate(rows_of(frame), start=before):
+def _numbered(
+    frame: pl.DataFrame, features: Features, position: int, before: int = 0
+) -> Iterator[RawRow]:
+    for number, row in enumerate(rows_of(frame, features), start=before):
         yield RawRow(position + number, number + 1, size_of(row), row)
 
 

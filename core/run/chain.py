@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import polars as pl
 
@@ -16,9 +15,10 @@ from datachef.core.accounting import outcome_of
 from datachef.core.chat import with_stored_turns
 from datachef.core.containment import ENDINGS
 from datachef.core.corpus import CorpusOperator
-from datachef.core.errors import DatachefError, PluginError
-from datachef.core.filter import Filter
+from datachef.core.errors import DatachefError, PluginError, is_panic, panicked
+from datachef.core.filter import DISPLACED, Filter
 from datachef.core.operator import Operator, Outcome
+from datachef.core.run.columns import concat
 from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.signals import Intermediates, decide, measure
 from datachef.core.transform import Transform
@@ -50,15 +50,17 @@ class Step:
             raise PluginError(f"{self}: {error.message}", error.hint) from error
 
 
-# The number of a row among those that reach a group of filters, over all batches of the unit.
-ROW = "\0row"
+# The number of a row among those that reach a group of filters, over all batches of the unit. It
+# stands in tables of our own alone, beside signals, whose names begin with no underscore.
+ROW = "_row"
 
 
 class SignalMemory(Protocol):
     """Remembers signals: of each filter, by its group and its place in it."""
 
     def recall(self, group: int, place: int, rows: pl.DataFrame) -> pl.DataFrame | None:
-        """What is known of these rows: `ROW` and the signals; None where that is nothing."""
+        """What is known of these rows (`ROW` and `text`): `ROW` and the signals; None where that is
+        nothing."""
 
     def remember(self, group: int, place: int, rows: pl.DataFrame, signals: pl.DataFrame) -> None:
         """Takes what was measured of some of the rows: `ROW` and the signals."""
@@ -92,6 +94,12 @@ class Chain:
         self.ledger = Ledger(Entry(step.path, step.operator.op) for step in steps)
         self._signals = signals
         self._on_rejected = on_rejected
+        # of each filter the names of kept signals that may stand for a column of the source
+        self._displaced: dict[str, set[str]] = {}
+        kept: set[str] = set()
+        for step in steps:
+            self._displaced[step.path] = set(step.operator.writes()) - kept
+            kept |= set(step.operator.writes())
         self._arrived = [0] * len(self.groups)
 
     def run(self, batch: pl.DataFrame) -> pl.DataFrame:
@@ -106,22 +114,23 @@ class Chain:
     def _step(self, step: Step, batch: pl.DataFrame) -> pl.DataFrame:
         started = time.perf_counter()
         with step.located():
-            outcomes, broken = safely(batch, lambda part: _process(step, part))
+            outcomes, broken = safely(batch, lambda part, _: _process(step, part))
         parts = [batch.clear()] if not outcomes else []
         for outcome in outcomes:
-            self._reject(step, "dropped", outcome.dropped)
-            self._reject(step, "failed", outcome.failed)
+            for kind, rows in (("dropped", outcome.dropped), ("failed", outcome.failed)):
+                self._reject(step, kind, _without_own_detail(rows, batch))
             self.ledger[step.path].created += outcome.created
             parts.append(with_stored_turns(outcome.rows))
-        self._reject(step, "failed", broken)
-        rows = pl.concat(parts, how="diagonal_relaxed") if len(parts) > 1 else parts[0]
+        self._reject(step, "failed", broken_rows(batch, broken))
+        rows = concat(parts)
         self._passed(step, batch.height, rows.height, started)
         return rows
 
-    def _filter(self, index: int, group: list[Step], batch: pl.DataFrame) -> pl.DataFrame:
+    def _filter(self, index: int, group: list[Step], rows: pl.DataFrame) -> pl.DataFrame:
         """Each filter measures what those before it let through, and shares what they computed."""
-        rows = batch.with_row_index(ROW, offset=self._arrived[index])
-        self._arrived[index] += batch.height
+        first = self._arrived[index]
+        numbers = pl.int_range(first, first + rows.height, dtype=pl.UInt32, eager=True).alias(ROW)
+        self._arrived[index] += rows.height
         shared = Intermediates()
         for place, step in enumerate(group):
             started = time.perf_counter()
@@ -129,56 +138,65 @@ class Chain:
             operator = step.operator
             assert isinstance(operator, Filter)
             with step.located():
-                signals, broken = self._signals_of((index, place), operator, rows, shared)
-            rows = self._without(step, rows, broken, shared)
-            judged = rows.with_columns(signals.drop(ROW))
+                signals, broken = self._signals_of((index, place), operator, rows, numbers, shared)
+            if broken:
+                fine = self._without(step, rows, broken, shared)
+                rows, numbers = rows.filter(fine), numbers.filter(fine)
             with step.located():
-                reasons, broken = safely(judged, partial(decide, operator))
-            if broken is not None:
-                judged = judged.filter(_others(judged, broken))
-                rows = self._without(step, rows, broken, shared)
+                reasons, broken = _decided(operator, rows.with_columns(signals))
+            if broken:
+                fine = self._without(step, rows, broken, shared)
+                rows, numbers = rows.filter(fine), numbers.filter(fine)
+                signals = signals.filter(fine)
             reason = pl.concat(reasons) if reasons else pl.Series("reason", [], pl.String)
             rejects = reason.is_not_null()
             if operator.keep_signals:
-                rows = judged
+                displaced = self._displaced[step.path] & set(rows.columns)
+                rows = rows.rename({name: f"{DISPLACED}{name}" for name in displaced})
+                rows = rows.with_columns(signals)
             if rejects.any():
-                dropped = rows.with_columns(reason).filter(rejects).drop(ROW)
+                dropped = rows.with_columns(reason).filter(rejects)
                 with step.located():
                     details = operator.details(dropped)
                 detail = pl.lit("") if details is None else details
                 self._reject(step, "dropped", dropped.with_columns(detail.alias("detail")))
-                rows = rows.filter(~rejects)
+                rows, numbers = rows.filter(~rejects), numbers.filter(~rejects)
                 shared.keep(~rejects)
             self._passed(step, height, rows.height, started)
-        return rows.drop(ROW)
+        return rows
 
     def _without(
-        self, step: Step, rows: pl.DataFrame, broken: pl.DataFrame | None, shared: Intermediates
-    ) -> pl.DataFrame:
-        """The rows that do not break the step; the others have failed."""
-        if broken is None:
-            return rows
-        self._reject(step, "failed", broken.select(*rows.columns, "reason", "detail").drop(ROW))
-        fine = _others(rows, broken)
+        self, step: Step, rows: pl.DataFrame, broken: Sequence[Broken], shared: Intermediates
+    ) -> pl.Series:
+        """Which rows do not break the step; the others have failed."""
+        fine = ~pl.int_range(rows.height, eager=True).is_in([at for at, _, _ in broken])
+        self._reject(step, "failed", broken_rows(rows, broken))
         shared.keep(fine)
-        return rows.filter(fine)
+        return fine
 
     def _signals_of(
-        self, key: tuple[int, int], operator: Filter, rows: pl.DataFrame, shared: Intermediates
-    ) -> tuple[pl.DataFrame, pl.DataFrame | None]:
-        """`ROW` and the signals of all rows that can be measured; and the rows that cannot be."""
-        known = self._signals.recall(*key, rows)
-        if known is not None:
-            missing = rows.join(known, on=ROW, how="anti", maintain_order="left")
-            if missing.height == 0:
-                return known, None
-            fresh, broken = _measured_safely(operator, missing, None)
-        elif rows.height == 0:
-            return _measured(operator, rows, None), None
+        self,
+        key: tuple[int, int],
+        operator: Filter,
+        rows: pl.DataFrame,
+        numbers: pl.Series,
+        shared: Intermediates,
+    ) -> tuple[pl.DataFrame, list[Broken]]:
+        """The signals of all rows that can be measured; and the rows that cannot be."""
+        index = pl.DataFrame([numbers, rows["text"]])
+        known = self._signals.recall(*key, index)
+        if known is None:
+            fresh, broken = _measured(operator, rows, numbers, shared)
         else:
-            fresh, broken = _measured_safely(operator, rows, shared)
-        self._signals.remember(*key, rows, fresh)
-        return fresh if known is None else pl.concat([known, fresh]).sort(ROW), broken
+            missing = ~numbers.is_in(known[ROW].implode())
+            if not missing.any():
+                return known.drop(ROW), []
+            fresh, broken = _measured(operator, rows.filter(missing), numbers.filter(missing), None)
+            places = missing.arg_true()
+            broken = [Broken(places[at], reason, detail) for at, reason, detail in broken]
+        self._signals.remember(*key, index, fresh)
+        table = fresh if known is None else pl.concat([known, fresh]).sort(ROW)
+        return table.drop(ROW), broken
 
     def _reject(self, step: Step, kind: str, rows: pl.DataFrame | None) -> None:
         if rows is None or rows.height == 0:
@@ -195,52 +213,80 @@ class Chain:
         entry.seconds += time.perf_counter() - started
 
 
-def _others(rows: pl.DataFrame, some: pl.DataFrame) -> pl.Series:
-    return ~rows[ROW].is_in(some[ROW].implode())
+def _measured(
+    operator: Filter, rows: pl.DataFrame, numbers: pl.Series, shared: Intermediates | None
+) -> tuple[pl.DataFrame, list[Broken]]:
+    """`ROW` and the signals of the rows that can be measured; and the rows that cannot be.
 
+    What is computed for the neighbours is shared only where it can be computed for all rows.
+    """
 
-def _measured(operator: Filter, rows: pl.DataFrame, shared: Intermediates | None) -> pl.DataFrame:
-    return rows.select(ROW).hstack(measure(operator, rows, shared))
-
-
-def _measured_safely(
-    operator: Filter, rows: pl.DataFrame, shared: Intermediates | None
-) -> tuple[pl.DataFrame, pl.DataFrame | None]:
-    """What is computed for the neighbours is shared only where it can be computed for all rows."""
-
-    def measured(part: pl.DataFrame) -> pl.DataFrame:
-        return _measured(operator, part, shared if part.height == rows.height else None)
+    def measured(part: pl.DataFrame, start: int) -> pl.DataFrame:
+        signals = measure(operator, part, shared if part.height == rows.height else None)
+        return numbers[start : start + part.height].to_frame().hstack(signals)
 
     tables, broken = safely(rows, measured)
-    return pl.concat(tables) if tables else _measured(operator, rows.clear(), None), broken
+    return pl.concat(tables) if tables else measured(rows.clear(), 0), broken
+
+
+def _decided(operator: Filter, rows: pl.DataFrame) -> tuple[list[pl.Series], list[Broken]]:
+    return safely(rows, lambda part, _: decide(operator, part))
+
+
+class Broken(NamedTuple):
+    """A row that breaks a function on its own: its place in the batch, the exception, its words."""
+
+    place: int
+    reason: str
+    detail: str
 
 
 T = TypeVar("T")
 
 
 def safely(
-    batch: pl.DataFrame, function: Callable[[pl.DataFrame], T]
-) -> tuple[list[T], pl.DataFrame | None]:
-    """Applies `function`, and where it raises, to ever smaller parts of the batch.
+    batch: pl.DataFrame, function: Callable[[pl.DataFrame, int], T], start: int = 0
+) -> tuple[list[T], list[Broken]]:
+    """Applies `function` to the batch, and where it raises, to ever smaller parts of it.
 
-    Returns the results in order, and the rows that break the function on their own, with the
-    exception as their `reason` and its words as `detail`.
+    The function is given a part and where that begins. Returns the results in order, and the rows
+    that break the function on their own. A panic, after which nothing is sure, is not tried again:
+    it is a `PluginError`.
     """
     if batch.height == 0:
-        return [], None
+        return [], []
     try:
-        return [function(batch)], None
+        return [function(batch, start)], []
     except DatachefError:
         raise
-    except (*ENDINGS, pl.exceptions.PanicException) as error:
+    except BaseException as error:
+        if is_panic(error):
+            raise panicked(error) from error
+        if not isinstance(error, ENDINGS):
+            raise
         if batch.height == 1:
-            reason = pl.lit(type(error).__name__).alias("reason")
-            return [], batch.with_columns(reason, pl.lit(str(error)[:500]).alias("detail"))
+            return [], [Broken(start, type(error).__name__, str(error)[:500])]
     half = batch.height // 2
-    first, broken_first = safely(batch[:half], function)
-    second, broken_second = safely(batch[half:], function)
-    broken = [part for part in (broken_first, broken_second) if part is not None]
-    return first + second, pl.concat(broken) if broken else None
+    first, broken_first = safely(batch[:half], function, start)
+    second, broken_second = safely(batch[half:], function, start + half)
+    return first + second, broken_first + broken_second
+
+
+def broken_rows(batch: pl.DataFrame, broken: Sequence[Broken]) -> pl.DataFrame:
+    """The rows of the batch that broke, with `reason` and `detail`."""
+    return batch[[at for at, _, _ in broken]].with_columns(
+        pl.Series("reason", [reason for _, reason, _ in broken], dtype=pl.String),
+        pl.Series("detail", [detail for _, _, detail in broken], dtype=pl.String),
+    )
+
+
+def _without_own_detail(rejects: pl.DataFrame | None, batch: pl.DataFrame) -> pl.DataFrame | None:
+    """Rejects without a `detail` that is nothing but a column of the batch."""
+    if rejects is None or "detail" not in batch.columns or "detail" not in rejects.columns:
+        return rejects
+    own = batch.select("id", pl.col("detail").alias("own"))
+    both = rejects.select("id", "detail").join(own, on="id", how="left", maintain_order="left")
+    return rejects.drop("detail") if both["detail"].equals(both["own"]) else rejects
 
 
 def _process(step: Step, batch: pl.DataFrame) -> Outcome:

@@ -9,35 +9,39 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any, NamedTuple
 
-import orjson
 import polars as pl
 
 from datachef.core.chat import TEMPLATE_COLUMNS, stored, with_reading
 from datachef.core.errors import RowError
+from datachef.core.filter import DISPLACED
 from datachef.core.formats import Format
+from datachef.core.problems import shortened
+from datachef.core.run.columns import (
+    BOOL,
+    FLOAT,
+    INT,
+    NULL,
+    NUMERIC,
+    TEXT,
+    WIDE,
+    common,
+    kind_of,
+    kinds_of,
+    series,
+)
 from datachef.core.source import RawRow, Source, Unit, first_rows
+from datachef.core.values import UnsupportedValueError, json_text, plain, text_of
 
 RESERVED = ("id", "source", "text", "messages", "tokens", *TEMPLATE_COLUMNS)
 SAMPLE_ROWS = 200
 SAMPLE_BYTES = 4_000_000
+SAMPLE_FILES = 5
 REJECT_CHARACTERS = 2_000
 # What a row costs as Python objects, beside its text.
 ROW_BYTES = 500
 
-_KINDS: dict[type, str] = {str: "string", bool: "bool", int: "int", float: "float"}
-_DTYPES = {
-    "string": pl.String(),
-    "bool": pl.Boolean(),
-    "int": pl.Int64(),
-    "float": pl.Float64(),
-    "json": pl.String(),
-}
-_FITS: dict[str, set[type]] = {
-    "string": {str},
-    "bool": {bool},
-    "int": {int},
-    "float": {float, int},
-}
+_SCALARS = {type(None), str, bool, int, float}
+_MEANING = {BOOL: "true and false", INT: "numbers", FLOAT: "numbers"}
 
 REJECTS = {
     "id": pl.String, "source": pl.String, "step": pl.String, "outcome": pl.String,
@@ -47,79 +51,149 @@ REJECTS = {
 
 
 def sample(source: Source, units: Sequence[Unit]) -> list[Mapping[str, Any]]:
-    """The first rows of a source: as little as tells its columns."""
+    """The first rows of a source, and a few of its other files: as little as tells its columns."""
     rows: list[Mapping[str, Any]] = []
     size = 0
-    for unit in units:
+    for number, unit in enumerate(units):
         for raw in islice(first_rows(source, unit), SAMPLE_ROWS):
             if raw.data is not None:
                 rows.append(raw.data)
                 size += raw.size
             if len(rows) >= SAMPLE_ROWS or size >= SAMPLE_BYTES:
-                return rows
+                break
         if rows:
-            return rows
+            return rows + _of_others(source, units[number:])
     return rows
 
 
-def column_kinds(rows: Iterable[Mapping[str, Any]], used: Iterable[str]) -> dict[str, str]:
-    """The kind of every column that is not used up by the format.
+def _of_others(source: Source, units: Sequence[Unit]) -> list[Mapping[str, Any]]:
+    """The first rows of some files after the first, spread over the source."""
+    if source.uniform:
+        return []
+    # of each file its first unit, the last file first
+    others = list({unit.name: unit for unit in reversed(units)}.values())[:-1]
+    chosen = others[:: -(-len(others) // SAMPLE_FILES) or 1]
+    return [
+        raw.data
+        for unit in reversed(chosen)
+        for raw in islice(first_rows(source, unit), SAMPLE_ROWS // 10)
+        if raw.data is not None
+    ]
 
-    Values of several kinds, lists and objects are kept as JSON text, in which nothing is lost.
+
+class Fields(NamedTuple):
+    """What some rows show of the fields of a source.
+
+    `kinds` are their types; of those that are text only because of a few rows, `mostly` has the
+    type of the others. `unsupported` are the fields that hold nothing but what is not supported
+    (images), with what that is.
     """
-    seen: dict[str, set[str]] = {}
-    for row in rows:
-        for name, value in row.items():
-            kinds = seen.setdefault(name, set())
-            if value is not None:
-                kinds.add("json" if _overflows(value) else _KINDS.get(type(value), "json"))
-    return {name: _common(kinds) for name, kinds in seen.items() if name not in set(used)}
+
+    kinds: dict[str, str]
+    mostly: dict[str, str]
+    unsupported: dict[str, str]
 
 
-def _common(kinds: set[str]) -> str:
-    if kinds == {"int", "float"}:
-        return "float"
-    return kinds.pop() if len(kinds) == 1 else "json"
+def fields_of(rows: Sequence[Mapping[str, Any]], used: Container[str]) -> Fields:
+    """The fields of the rows that are not used up by the format."""
+    found = Fields({}, {}, {})
+    for name in dict.fromkeys(name for row in rows for name in row if name not in used):
+        seen: Counter[str] = Counter()
+        problem = ""
+        for value in (row.get(name) for row in rows):
+            try:
+                seen[kind_of(plain(value))] += 1
+            except UnsupportedValueError as error:
+                problem = str(error)
+        if problem and set(seen) <= {NULL}:
+            found.unsupported[name] = problem
+            continue
+        found.kinds[name] = common(seen)
+        numbers = NUMERIC & set(seen)
+        if found.kinds[name] == TEXT and sum(seen[kind] for kind in numbers) > seen[TEXT]:
+            found.mostly[name] = FLOAT if FLOAT in numbers else INT
+    return found
 
 
-def stored_name(name: str, fields: Container[str]) -> str:
-    """The column in which one of several fields is kept: reserved names are taken."""
-    if name not in RESERVED:
-        return name
-    stored = f"original_{name}"
-    while stored in fields:
-        stored = f"original_{stored}"
+def stored_names(fields: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
+    """The column in which each field is kept.
+
+    Reserved names are taken, and a NUL in a name is written `\\0`, as Arrow breaks on it.
+    """
+    fields = list(fields)
+    occupied = {*taken, *RESERVED}
+    names = {name for name in fields if "\0" not in name} | occupied
+    stored = {}
+    for field in fields:
+        name = field.replace("\0", "\\0")
+        if name in occupied or name != field:
+            while name in names:
+                name = f"{DISPLACED}{name}"
+            names.add(name)
+        stored[field] = name
     return stored
 
 
+def _scalar(value: Any) -> Any:
+    value = plain(value)
+    return text_of(value) if kind_of(value) == TEXT else value
+
+
+def _unlike(values: list[Any], kind: str) -> list[int]:
+    """Where a column of numbers, or of true and false, holds something else."""
+    if common({kind, *kinds_of(values)}) in (kind, INT, FLOAT):
+        return []
+    allowed = {NULL, kind} if kind == BOOL else {NULL, INT, WIDE, FLOAT}
+    if kind == FLOAT or float in map(type, values):
+        allowed -= {WIDE}  # which would lose digits beside fractions
+    return [index for index, value in enumerate(values) if kind_of(value) not in allowed]
+
+
+# Of rows that cannot be kept, by their place in the batch: reason and detail.
+Misfits = dict[int, tuple[str, str]]
+
+
 class _Kept(NamedTuple):
-    """A row that fits the format: its content, and its nested fields as JSON text."""
+    """A row that fits the format, with its content."""
 
     raw: RawRow
     data: Mapping[str, Any]
     content: Any
-    nested: Mapping[str, str | None]
 
 
 class Intake:
     """Turns the raw rows of one unit into batches.
 
+    `kinds` are the columns of the source with the types that its first rows show; a column widens
+    where a batch holds more. `needs` are the columns that a step or the output names, each with
+    the step that reads it, or nothing. Only what is named can fail a row: a number that a step
+    reads cannot become text, and nothing named can be left out.
+
     After the last batch, `rows_in` counts the rows, `lines` the lines read, `failed` the rows in
-    quarantine by reason, and `ignored` the values of fields that the schema sample did not show.
+    quarantine by reason, and `ignored` the values that nobody asked for and that were left out: of
+    fields that the first rows did not show, or of types that are not supported.
     """
 
-    def __init__(self, name: str, unit: Unit, row_format: Format, kinds: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        unit: Unit,
+        row_format: Format,
+        kinds: Mapping[str, str],
+        needs: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
         self.unit = unit
         self.format = row_format
-        self.kinds = kinds
         self.rows_in = 0
         self.bytes_in = 0
         self.lines = 0
         self.failed: Counter[str] = Counter()
         self.ignored: Counter[str] = Counter()
+        self._needs = needs or {}
+        self._columns = stored_names(kinds)
+        self._kinds = kinds
         self._known = set(kinds) | row_format.uses()
-        self._nested = [name for name, kind in kinds.items() if kind == "json"]
         self._quarantine: list[dict[str, Any]] = []
 
     def batches(self, rows: Iterable[RawRow], batch_bytes: int) -> Iterator[pl.DataFrame]:
@@ -133,9 +207,13 @@ class Intake:
                 continue
             self.rows_in += 1
             try:
-                kept.append(self._converted(raw))
+                if raw.data is None:
+                    raise RowError(raw.reason, raw.detail)
+                kept.append(_Kept(raw, raw.data, self.format.convert(raw.data)))
             except RowError as error:
                 self._fail(raw, error.reason, str(error))
+            except UnsupportedValueError as error:
+                self._fail(raw, "unsupported_value", f"it holds {error}")
             size += raw.size + ROW_BYTES
             if size >= batch_bytes:
                 yield self._frame(kept)
@@ -148,15 +226,8 @@ class Intake:
         rows, self._quarantine = self._quarantine, []
         return pl.DataFrame(rows, schema=REJECTS)
 
-    def _converted(self, raw: RawRow) -> _Kept:
-        if raw.data is None:
-            raise RowError(raw.reason, raw.detail)
-        content = self.format.convert(raw.data)
-        nested = {name: _json(name, raw.data.get(name)) for name in self._nested}
-        return _Kept(raw, raw.data, content, nested)
-
     def _frame(self, kept: list[_Kept]) -> pl.DataFrame:
-        kept = self._fitting(kept)
+        kept, others = self._others(kept)
         content = [row.content for row in kept]
         if self.format.conversational:
             frame = with_reading(stored([row.turns for row in content]).to_frame())
@@ -173,36 +244,71 @@ class Intake:
         ]
         columns = [pl.Series("id", ids, dtype=pl.String)]
         columns.append(pl.repeat(self.name, len(kept), dtype=pl.String, eager=True).alias("source"))
-        columns += frame.get_columns()
-        for field, kind in self.kinds.items():
-            values = [(row.nested if kind == "json" else row.data).get(field) for row in kept]
-            name = stored_name(field, self.kinds)
-            columns.append(pl.Series(name, values, dtype=_DTYPES[kind], strict=False))
-        for row in kept:
-            self.ignored.update(row.data.keys() - self._known)
-        return pl.DataFrame(columns)
+        columns += frame.get_columns() + others
+        return pl.DataFrame({column.name: column for column in columns})  # a name may be empty
 
-    def _fitting(self, kept: list[_Kept]) -> list[_Kept]:
-        """The rows whose values have the type of their column; the others go to quarantine."""
-        misfits: dict[int, str] = {}
-        for field, kind in self.kinds.items():
-            if kind == "json":
-                continue
-            fits = _FITS[kind] | {type(None)}
-            for index, row in enumerate(kept):
-                value = row.data.get(field)
-                if type(value) not in fits or _overflows(value):
-                    misfits.setdefault(index, f"{field!r} is not {kind}, as it is elsewhere")
-        for index, detail in misfits.items():
-            self._fail(kept[index].raw, "schema_mismatch", detail)
-        return [row for index, row in enumerate(kept) if index not in misfits]
+    def _others(self, kept: list[_Kept]) -> tuple[list[_Kept], list[pl.Series]]:
+        """The rows that can be kept, and their columns beside the content."""
+        columns = self._columns | self._late(kept)
+        values: dict[str, list[Any]] = {}
+        misfits: Misfits = {}
+        for field, name in columns.items():
+            values[field] = self._values(field, name, kept, misfits)
+        for index, (reason, detail) in misfits.items():
+            self._fail(kept[index].raw, reason, detail)
+        if misfits:
+            fine = [index for index in range(len(kept)) if index not in misfits]
+            kept = [kept[index] for index in fine]
+            values = {field: [v[index] for index in fine] for field, v in values.items()}
+        return kept, [
+            series(
+                name,
+                values[field],
+                common({self._kinds.get(field, NULL), *kinds_of(values[field])}),
+            )
+            for field, name in columns.items()
+        ]
+
+    def _late(self, kept: list[_Kept]) -> dict[str, str]:
+        """Fields that the first rows did not show: those that are named are kept."""
+        late: Counter[str] = Counter()
+        for row in kept:
+            late.update(row.data.keys() - self._known)
+        names = stored_names(late, taken=self._columns.values())
+        wanted = {field: names[field] for field in sorted(late) if names[field] in self._needs}
+        self.ignored.update({field: n for field, n in late.items() if field not in wanted})
+        return wanted
+
+    def _values(self, field: str, name: str, kept: list[_Kept], misfits: Misfits) -> list[Any]:
+        """A field of all rows as numbers, text and nothing else; rows that cannot be kept with it
+        are told in `misfits`."""
+        values = [row.data.get(field) for row in kept]
+        if not set(map(type, values)) <= _SCALARS:
+            for index, value in enumerate(values):
+                try:
+                    values[index] = _scalar(value)
+                except UnsupportedValueError as error:
+                    values[index] = None
+                    if name in self._needs:
+                        misfits[index] = ("unsupported_value", f"{field!r} holds {error}")
+                    else:
+                        self.ignored[field] += 1
+        kind = self._kinds.get(field, NULL)
+        if self._needs.get(name) and kind in _MEANING:
+            for index in _unlike(values, kind):
+                detail = (
+                    f"{field!r} is {shortened(values[index])}, where {self._needs[name]} reads "
+                    f"{_MEANING[kind]}"
+                )
+                misfits.setdefault(index, ("schema_mismatch", detail))
+        return values
 
     def _fail(self, raw: RawRow, reason: str, detail: str) -> None:
         self.failed[reason] += 1
         shown = ""
         if raw.data is not None:
-            with suppress(RowError):
-                shown = _json("", raw.data) or ""
+            with suppress(UnsupportedValueError):
+                shown = json_text(raw.data)
         self._quarantine.append(
             {
                 "id": f"{self.name}/{self.unit.name}:{raw.position}",
@@ -216,16 +322,3 @@ class Intake:
                 "text": shown[:REJECT_CHARACTERS],
             }
         )
-
-
-def _overflows(value: Any) -> bool:
-    return type(value) is int and not -(2**63) <= value < 2**63
-
-
-def _json(name: str, value: Any) -> str | None:
-    if value is None:
-        return None
-    try:
-        return orjson.dumps(value, default=str).decode()
-    except TypeError as error:
-        raise RowError("schema_mismatch", f"{name!r} cannot be kept as JSON: {error}") from error

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from datachef.core.chat import MESSAGES, TEMPLATE_COLUMNS, as_text
+from datachef.core.run.columns import common_dtype, conformed
 from datachef.core.run.conversations import (
     JSON,
     feature,
@@ -83,8 +84,8 @@ def _conversations(rows: pl.DataFrame, output: OutputSpec) -> list[pl.Series]:
 
 
 def common_schema(parts: Sequence[Mapping[str, Any]], output: OutputSpec) -> dict[str, str]:
-    """One dtype per column over all parts: a column that some parts lack or hold as null takes the
-    dtype of the others, numbers widen to float, and anything else that differs becomes text."""
+    """One dtype per column over all parts, by the rule of `columns`: a column that some parts lack
+    or hold as null takes the dtype of the others, and where these differ they widen."""
     seen: dict[str, set[str]] = {name: {"String"} for name in ("id", "source")}
     content = _CONTENT[output.schema] if output.separator is None else _PLAIN
     seen |= {name: {dtype} for name, dtype in content.items()}
@@ -94,10 +95,21 @@ def common_schema(parts: Sequence[Mapping[str, Any]], output: OutputSpec) -> dic
             seen.setdefault(name, set()).add(dtype)
     asked = {"id", "source", *content, *output.columns}
     return {
-        name: _widened(dtypes - {"Null"})
+        name: _common(name, dtypes - {"Null"}, parts)
         for name, dtypes in seen.items()
         if name in asked or dtypes != {"Null"}
     }
+
+
+def _common(name: str, dtypes: set[str], parts: Sequence[Mapping[str, Any]]) -> str:
+    if not dtypes:
+        return "String"
+    if len(dtypes) == 1:
+        return next(iter(dtypes))
+    if all(fields_of(dtype) is not None for dtype in dtypes):
+        return united(dtypes)
+    kinds = {kind for part in parts for kind in part["kinds"].get(name, ())}
+    return str(common_dtype({_dtype(dtype) for dtype in dtypes}, kinds))
 
 
 def features(schema: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -117,15 +129,6 @@ def _feature(dtype: str) -> dict[str, Any]:
 def _inner(dtype: str) -> str:
     """What a list is of."""
     return dtype[5:-1] if dtype.startswith("List(") else ""
-
-
-def _widened(dtypes: set[str]) -> str:
-    if len(dtypes) == 1:
-        return next(iter(dtypes))
-    if all(fields_of(dtype) is not None for dtype in dtypes):
-        return united(dtypes)
-    numeric = {"Int64", "Float64", "UInt32", "UInt64", "Int32", "Float32"}
-    return "Float64" if dtypes and dtypes <= numeric else "String"
 
 
 def plan_shards(tables: Sequence[Table], shard_bytes: int) -> list[list[Block]]:
@@ -206,14 +209,10 @@ def empty(schema: Mapping[str, str]) -> pl.DataFrame:
 
 
 def _conformed(frame: pl.DataFrame, schema: Mapping[str, str]) -> pl.DataFrame:
-    columns = []
-    for name, wanted in schema.items():
-        column = pl.col(name) if name in frame.columns else pl.lit(None).alias(name)
-        have = frame.schema.get(name, pl.Null())
-        if name == "chat_template_kwargs":
-            column = column.fill_null("{}")
-        columns.append(column if have == _dtype(wanted) else column.cast(_dtype(wanted)))
-    return frame.select(columns)
+    rows = conformed(frame, {name: _dtype(dtype) for name, dtype in schema.items()})
+    if "chat_template_kwargs" in schema:
+        rows = rows.with_columns(pl.col("chat_template_kwargs").fill_null("{}"))
+    return rows
 
 
 def _dtype(name: str) -> Any:

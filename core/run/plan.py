@@ -14,6 +14,7 @@ from datachef.core.distribution import NAME, version
 from datachef.core.files.identity import path_identity
 from datachef.core.flow import PlacedStep, corpus_steps, makes_messages, source_steps
 from datachef.core.loading import Loaded
+from datachef.core.run.intake import RESERVED, stored_names
 from datachef.core.run.keys import key_of, operator_identity, seed_of, source_identity
 from datachef.core.run.order import ranges_for
 from datachef.core.run.output import OUTPUT
@@ -130,7 +131,7 @@ class Planner:
         streams = []
         read, prepared = {}, {}
         for name in self._loaded.sources:
-            stream = self._read(name)
+            stream = self._read(name, layered=layered)
             if layered:
                 stream, read[name] = self._settle(stream)
             for step in source_steps(self._loaded, name):
@@ -160,17 +161,36 @@ class Planner:
             prepared,
         )
 
-    def _read(self, name: str) -> _Stream:
+    def _needs(self, name: str, *, layered: bool) -> dict[str, str]:
+        """The columns of a source that are named later: the first step that reads each, or nothing
+        where only prompts and the output do, which take any value."""
+        needs: dict[str, str] = {}
+        steps = [*source_steps(self._loaded, name), *corpus_steps(self._loaded, self._vocabulary)]
+        for step in steps:
+            reader = (
+                "" if step.operator.shape == "synthesis" else f"{step.path} ({step.operator.op})"
+            )
+            for column in set(step.operator.reads()) - set(RESERVED):
+                needs[column] = needs.get(column) or reader
+        for column in () if layered else self._recipe.output.columns:
+            needs.setdefault(column, "")
+        return dict(sorted(needs.items()))
+
+    def _read(self, name: str, *, layered: bool) -> _Stream:
         found = self._surveys[name]
         source = found.source
         data = source.model_dump(mode="json", exclude={"steps", "format"}, exclude_unset=True)
+        needs = self._needs(name, layered=layered)
+        names = stored_names(found.kinds)
+        read = {field: found.mostly[field] for field in found.mostly if needs.get(names[field])}
         spec = SourceSpec(
             name,
             source.key,
             data,
             found.format.model_dump(mode="json"),
-            dict(found.kinds),
+            {**found.kinds, **read},
             source_identity(source) | self._package(self._vocabulary.source_package(source.key)),
+            needs,
         )
         inputs = [
             _Input(name, unit, None, f"{name}/{unit.name}{_range(unit)}", unit.size)

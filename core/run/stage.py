@@ -24,6 +24,7 @@ class SourceSpec:
     """What a worker needs to read a source: its kind and parameters, its format and columns.
 
     `identity` is what its rows depend on besides format, columns and the content of its units.
+    `needs` are the columns that are named later, each with the step that reads it or nothing.
     """
 
     name: str
@@ -32,6 +33,7 @@ class SourceSpec:
     format: Mapping[str, Any]
     kinds: Mapping[str, str]
     identity: Mapping[str, Any]
+    needs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

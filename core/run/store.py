@@ -14,6 +14,7 @@ import polars as pl
 
 from datachef.core.atomic import scratch, write_atomically
 from datachef.core.errors import RunError
+from datachef.core.run.columns import concat
 
 
 def checksum(path: Path) -> str:
@@ -127,7 +128,7 @@ class Store:
         if record is None:
             raise RunError(f"the rows of {key} are gone from the cache", "run again")
         frames = [self.read(key, facts) for facts in record["parts"]]
-        return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
+        return concat(frames) if frames else pl.DataFrame()
 
     def finish(
         self, key: str, record: Mapping[str, Any], *, anew: bool = False

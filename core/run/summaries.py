@@ -21,17 +21,18 @@ def summarized(step: Step, rows: pl.DataFrame, texts: TextMemory | None) -> pl.D
     if texts is None or operator.reads() != {"text"}:
         return _summarize(operator, rows)
     key = key_of("summary", step.identity)
-    numbered = rows.with_row_index(ROW)
-    known = texts.recall(key, numbered)
-    missing = numbered if known is None else numbered.join(known, on=ROW, how="anti")
-    if missing.height == 0 and known is not None:
+    numbers = pl.int_range(rows.height, dtype=pl.UInt32, eager=True).alias(ROW)
+    index = pl.DataFrame([numbers, rows["text"]])
+    known = texts.recall(key, index)
+    missing = numbers if known is None else numbers.filter(~numbers.is_in(known[ROW].implode()))
+    if len(missing) == 0 and known is not None:
         found = known
     else:
-        fresh = _summarize(operator, missing.drop(ROW))
-        if fresh.columns[:1] != ["id"] or not fresh["id"].equals(missing["id"]):
+        fresh = _summarize(operator, rows[missing])
+        if fresh.columns[:1] != ["id"] or not fresh["id"].equals(rows["id"][missing]):
             return _summarize(operator, rows)
-        fresh = missing.select(ROW).hstack(fresh.drop("id"))
-        texts.remember(key, missing, fresh)
+        fresh = missing.to_frame().hstack(fresh.drop("id"))
+        texts.remember(key, index, fresh)
         found = fresh if known is None else pl.concat([known, fresh])
     return rows.select("id").hstack(found.sort(ROW).drop(ROW))
 

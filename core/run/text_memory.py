@@ -6,7 +6,7 @@ import polars as pl
 
 from datachef.core.run.chain import ROW
 
-TEXT = "\0text"
+TEXT = "_text"
 
 
 class TextMemory:

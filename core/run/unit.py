@@ -11,7 +11,8 @@ import polars as pl
 
 from datachef.core.corpus import CorpusOperator
 from datachef.core.errors import PluginError, RunError
-from datachef.core.run.chain import Chain, safely
+from datachef.core.run.chain import Chain, broken_rows, safely
+from datachef.core.run.columns import concat, kinds_in
 from datachef.core.run.conversations import described
 from datachef.core.run.intake import REJECT_CHARACTERS, REJECTS, Intake
 from datachef.core.run.ledger import BrokenFile, Entry, Ledger
@@ -101,7 +102,7 @@ class UnitRun:
         spec, unit = self._task.stage.source, self._task.unit
         assert spec is not None and unit is not None and self._stage.source is not None
         assert self._stage.format is not None
-        intake = Intake(spec.name, unit, self._stage.format, spec.kinds)
+        intake = Intake(spec.name, unit, self._stage.format, spec.kinds, spec.needs)
         entry = self._ledger.entry(f"sources.{spec.name}", "read")
         seen = 0
         started = time.perf_counter()
@@ -169,26 +170,27 @@ class UnitRun:
             needed = rows.with_columns(self._tokens.count(rows["text"]).alias("tokens"))
         started = time.perf_counter()
         with step.located():
-            summaries, broken = safely(needed, lambda part: summarized(step, part, self._texts))
+            summaries, broken = safely(needed, lambda part, _: summarized(step, part, self._texts))
         self._summaries += summaries
         entry = self._ledger.entry(step.path, operator.op)
         entry.seconds += time.perf_counter() - started
-        if broken is None:
+        if not broken:
             return rows
-        entry.rows_in += broken.height
-        entry.failed.update(dict(broken["reason"].value_counts().iter_rows()))
-        self._reject(step.path, "failed", broken)
-        return rows.filter(~rows["id"].is_in(broken["id"].implode()))
+        entry.rows_in += len(broken)
+        entry.failed.update(reason for _, reason, _ in broken)
+        self._reject(step.path, "failed", broken_rows(rows, broken))
+        return rows.filter(~pl.int_range(rows.height, eager=True).is_in([b.place for b in broken]))
 
     def _flush(self) -> None:
         pending = [frame for frame in self._pending if frame.height]
         self._pending = []
         if pending:
-            frame = pl.concat(pending, how="diagonal_relaxed", rechunk=True)
+            frame = concat(pending).rechunk()
             facts = self._written(f"{len(self._parts)}.parquet", frame)
             schema = described(frame)
-            text_bytes = int(frame.estimated_size())
-            self._parts.append(facts | {"schema": schema, "memory": text_bytes})
+            kinds = {column.name: sorted(kinds_in(column)) for column in frame}
+            size = int(frame.estimated_size())
+            self._parts.append(facts | {"schema": schema, "kinds": kinds, "memory": size})
 
     def _written(self, suffix: str, frame: pl.DataFrame) -> dict[str, Any]:
         """What the record says of a table that is kept; one of the output is cut by its order."""
@@ -233,7 +235,8 @@ class UnitRun:
             raise PluginError(message, "the same columns and types for every batch") from error
 
     def _reject(self, path: str, outcome: str, rows: pl.DataFrame) -> None:
-        detail = pl.col("detail") if "detail" in rows.columns else pl.lit("")
+        has_detail = rows.schema.get("detail") == pl.String
+        detail = pl.col("detail") if has_detail else pl.lit("")
         self._keep(
             rows.select(
                 "id",

@@ -14,7 +14,7 @@ from datachef.core.accounting import frame_of
 from datachef.core.code_identity import code_of
 from datachef.core.containment import ENDINGS, cause_of
 from datachef.core.corpus import Context, CorpusOperator, MixOperator
-from datachef.core.errors import DatachefError, PluginError, RunError
+from datachef.core.errors import DatachefError, PluginError, RunError, is_panic, panicked
 from datachef.core.formats import Format
 from datachef.core.host import Host
 from datachef.core.promises import ask
@@ -71,7 +71,12 @@ class Workshop:
             return self._perform(task, progress)
         except DatachefError:
             raise
-        except (*ENDINGS, pl.exceptions.PanicException) as error:
+        except BaseException as error:
+            if is_panic(error):
+                panic = panicked(error)
+                raise PluginError(f"{task.label}: {panic.message}", panic.hint) from error
+            if not isinstance(error, ENDINGS):
+                raise
             origin = self._host.origin(error)
             if not origin:
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar, Literal, Self
 
 import polars as pl
@@ -9,7 +10,11 @@ from pydantic import Field
 
 from datachef.core.corpus import Context, CorpusOperator
 from datachef.core.errors import RunError
+from datachef.core.operator import Scene
+from datachef.core.problems import shortened
 from datachef.operators.selection.quota import quota, scaled_rows
+
+_HINT = "name a numeric column, or a signal that a filter keeps (keep_signals: true)"
 
 
 class TopSelection(CorpusOperator):
@@ -36,6 +41,10 @@ class TopSelection(CorpusOperator):
     def reads(self) -> set[str]:
         return {self.by}
 
+    def objections(self, scene: Scene) -> Iterable[tuple[str, str, str]]:
+        if scene.kinds.get(self.by) == "text":
+            yield "by", f"the column {shortened(self.by)} holds text, not numbers", _HINT
+
     def reasons(self) -> tuple[str, ...]:
         return ("not_in_top",)
 
@@ -47,7 +56,7 @@ class TopSelection(CorpusOperator):
         if not (dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)):
             raise RunError(
                 f"top_selection by {self.by}: the column holds {dtype}, not numbers",
-                hint="name a numeric column, or a signal that a filter keeps (keep_signals: true)",
+                hint=_HINT,
             )
         # NaN is what a broken measurement leaves behind: it is no value, and not the highest one.
         value = pl.col(self.by).cast(pl.Float64).fill_nan(None)

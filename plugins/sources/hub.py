@@ -6,20 +6,28 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field
 
 from datachef.core.distribution import extra
+from datachef.core.errors import RunError
 from datachef.core.files.identity import path_identity
+from datachef.core.files.tables import rows_of
 from datachef.core.paths import located
 from datachef.core.source import RawRow, Source, SourceError, Unit, size_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+BATCH_ROWS = 1_000
 
 
 class HubSource(Source):
     """A dataset for `datasets.load_dataset`; the manifest pins the revision that was read."""
 
     key: ClassVar[str] = "hf"
+    uniform: ClassVar[bool] = True
 
     hf: str = Field(min_length=1, max_length=4096, description="org/name, or a local folder.")
     config: str | None = Field(None, description="The configuration, where there are several.")
@@ -52,9 +60,28 @@ class HubSource(Source):
 
     def read(self, unit: Unit) -> Iterator[RawRow]:
         dataset = self._opened(unit.place["revision"])
+        features = {} if dataset.features is None else dataset.features.to_dict()
         shard = dataset.shard(num_shards=unit.place["shards"], index=unit.place["index"])
-        for position, row in enumerate(shard):
-            yield RawRow(position, position + 1, size_of(row), row)
+        # as tables, in which values still have their exact types
+        tables = shard.with_format("arrow").iter(batch_size=BATCH_ROWS)
+        position = 0
+        while (table := self._next(tables, unit)) is not None:
+            for row in rows_of(table, features):
+                yield RawRow(position, position + 1, size_of(row), row)
+                position += 1
+
+    def _next(self, tables: Iterator[Any], unit: Unit) -> pl.DataFrame | None:
+        import polars as pl
+
+        try:
+            table = next(tables, None)
+        except Exception as error:
+            first = (str(error).splitlines() or [""])[0]
+            raise RunError(
+                f"{unit.name} cannot be read: {type(error).__name__}: {first}",
+                "does datasets.load_dataset read it?",
+            ) from error
+        return None if table is None else pl.DataFrame(table)
 
     def provenance(self) -> Mapping[str, Any]:
         return {"hf": self.hf if self._is_hub else Path(self.hf).name, "revision": self._commit}

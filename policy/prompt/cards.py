@@ -16,6 +16,7 @@ from datachef.core.conversation import Turn
 from datachef.core.errors import DatachefError, RowError
 from datachef.core.filter import Filter
 from datachef.core.operator import Operator
+from datachef.core.run.columns import concat
 from datachef.core.run.intake import SAMPLE_BYTES, SAMPLE_ROWS, Intake, sample
 from datachef.core.run.tokens import TokenCounter
 from datachef.core.signals import measure
@@ -103,7 +104,7 @@ def _frame(name: str, survey: Survey, rows: Sequence[Mapping[str, Any]]) -> pl.D
     batches = list(intake.batches(raw, SAMPLE_BYTES))
     if not batches:
         raise DatachefError(f"the source {name} has no rows of its format any more")
-    return pl.concat(batches)
+    return concat(batches)
 
 
 def _rows(survey: Survey, rows: Sequence[Mapping[str, Any]]) -> tuple[int | None, bool]:

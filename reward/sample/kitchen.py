@@ -15,6 +15,7 @@ from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.operator import Operator
 from datachef.core.recipe import Recipe, Rejects
+from datachef.core.run.columns import concat
 from datachef.core.run.ledger import Ledger
 from datachef.core.run.memory import MemoryStore
 from datachef.core.run.plan import Plan, Planner
@@ -130,7 +131,7 @@ class SampleKitchen:
     def _together(self, tasks: Sequence[UnitTask]) -> pl.DataFrame:
         """All rows of the units, in the order of the data."""
         frames = [frame for task in tasks if (frame := self._store.rows(task.key)).width]
-        return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
+        return concat(frames) if frames else pl.DataFrame()
 
     def _sampled(self, found: Survey, stock: Stock) -> Source:
         """The file with the sample in the place of the source, its steps scaled to it."""

@@ -33,11 +33,6 @@ BAD: dict[str, tuple[bytes, str]] = {
     "NUL padding": (b"\0" * 100, "not_json"),
     "lone surrogate": (b'{"text": "\\ud800", "n": 1}', "not_json"),
     "too deep to read": (b'{"text": "a", "n": ' + b"[" * 2000 + b"]" * 2000 + b"}", "not_json"),
-    "type of a column": (b'{"text": "a", "n": "one"}', "schema_mismatch"),
-    "bool for int": (b'{"text": "a", "n": true}', "schema_mismatch"),
-    "object for int": (b'{"text": "a", "n": {"x": 1}}', "schema_mismatch"),
-    "beyond 64 bits": (b'{"text": "a", "n": 123456789012345678901234567890}', "schema_mismatch"),
-    "beyond signed 64 bits": (b'{"text": "a", "n": 18446744073709551615}', "schema_mismatch"),
     "missing field": (b'{"n": 1}', "missing_field"),
     "null text": (b'{"text": null, "n": 1}', "missing_field"),
     "list for text": (b'{"text": ["a"], "n": 1}', "schema_mismatch"),
@@ -145,29 +140,13 @@ class TestOddButGood:
         assert [int(value) for value in rows["hash"]] == numbers
 
     def test_nested_fields_are_kept_as_json(self, cook: Cook, tmp_path: Path) -> None:
+        """Text is text, also beside lists and objects."""
         metas: list[Any] = [{"a": [1, None, "ü"]}, [1], "plain", 1.5, None]
         (tmp_path / "a.jsonl").write_text(
             "\n".join(json.dumps({"text": "a", "meta": meta}) for meta in metas)
         )
         rows = cook("a.jsonl", output={"columns": ["meta"]}).rows
-        assert [json.loads(m) if m else m for m in rows["meta"]] == metas
-
-    def test_a_field_nested_too_deeply_to_be_kept(self, cook: Cook, tmp_path: Path) -> None:
-        deep = b'{"text": "deep", "meta": ' + b"[" * 400 + b"]" * 400 + b"}"
-        (tmp_path / "a.jsonl").write_bytes(
-            b'{"text": "flat", "meta": []}\n'
-            + deep
-            + b'\n{"meta": '
-            + b"[" * 400
-            + b"]" * 400
-            + b"}"
-        )
-        result = cook({"s": {"path": "a.jsonl", "max_failed": 0.9}})
-        assert result.rows["text"].to_list() == ["flat"]
-        assert result.rejects.select("line", "reason").rows() == [
-            (2, "schema_mismatch"),
-            (3, "missing_field"),
-        ]
+        assert rows["meta"].to_list() == ['{"a":[1,null,"ü"]}', "[1]", "plain", "1.5", None]
 
     def test_reserved_names_are_kept_under_another(self, cook: Cook, tmp_path: Path) -> None:
         row = {"id": "x1", "original_id": "o1", "source": "web", "body": "b", "text": "t"}

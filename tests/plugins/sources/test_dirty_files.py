@@ -206,7 +206,7 @@ JSONL: dict[str, Dirty] = {
     "NaN and Infinity": Dirty(jsonl(b'{"text": "a", "n": NaN}', b'{"text": "b", "n": -Infinity}'),
                               ["a", "b"]),
     "a number out of all range": Dirty(
-        jsonl(line("a", n=0.5), b'{"text": "b", "n": 1e999}'), ["a"], [(2, "not_json")]
+        jsonl(line("a", n=0.5), b'{"text": "b", "n": 1e999}'), ["a", "b"]
     ),
     "duplicate keys": Dirty(b'{"text": "first", "text": "last"}\n', ["last"]),
     "half a surrogate pair": Dirty(

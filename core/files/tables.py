@@ -1,0 +1,134 @@
+"""Rows of a table in plain values: what Python has no exact type for is converted in the table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from datachef.core.files.json_columns import Decoder, decoder
+from datachef.core.values import Unsupported
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# What `datasets` calls the columns that hold neither text nor numbers, and what they hold.
+_MEDIA = {"Image": "an image", "Audio": "a sound", "Video": "a video", "Pdf": "a PDF document"}
+_LISTS = ("List", "LargeList", "Sequence")
+
+Features = Mapping[str, Any]
+
+
+def features_in(metadata: Mapping[str, str]) -> Features:
+    """The types that `datasets` gave to the columns of a Parquet file, from the file's metadata."""
+    with suppress(ValueError, KeyError, TypeError):
+        features = json.loads(metadata["huggingface"])["info"]["features"]
+        return features if isinstance(features, dict) else {}
+    return {}
+
+
+def rows_of(frame: pl.DataFrame, features: Features) -> Iterator[dict[str, Any]]:
+    """The rows of a table; dates and times are ISO 8601 text, with all their digits, and columns of
+    JSON what it says.
+
+    `features` are types as `datasets` writes them in JSON: a class label becomes its name, and a
+    column that holds images and the like becomes `Unsupported`.
+    """
+    import polars as pl
+
+    media: dict[str, str] = {}
+    decoders: dict[str, Decoder] = {}
+    columns: list[pl.Expr] = []
+    for name, dtype in frame.schema.items():
+        column, feature = pl.col(name), features.get(name)
+        if what := _media(feature, dtype):
+            media[name] = what
+            column = column.is_not_null()
+        elif (converted := _converted(column, dtype, feature)) is not None:
+            column = converted.alias(name)
+        if name not in media and (decode := decoder(dtype)) is not None:
+            decoders[name] = decode
+        columns.append(column)
+    for row in frame.select(columns).iter_rows(named=True):
+        for name, what in media.items():
+            row[name] = Unsupported(what) if row[name] else None
+        for name, decode in decoders.items():
+            row[name] = decode(row[name])
+        yield row
+
+
+def _media(feature: Any, dtype: pl.DataType) -> str:
+    """What a column holds that is not supported, however deep inside; nothing where it is data."""
+    import polars as pl
+
+    if isinstance(feature, Mapping):
+        kind = feature.get("_type")
+        if isinstance(kind, str):
+            return _MEDIA.get(kind) or _media(feature.get("feature"), pl.Null())
+        return next((what for inner in feature.values() if (what := _media(inner, pl.Null()))), "")
+    if isinstance(feature, list) and feature:
+        return _media(feature[0], pl.Null())
+    # how `datasets` stores images and sounds, also where nothing says that they are such
+    if dtype == pl.Struct({"bytes": pl.Binary, "path": pl.String}):
+        return "an image or another file"
+    return ""
+
+
+def _converted(value: pl.Expr, dtype: pl.DataType, feature: Any) -> pl.Expr | None:
+    """The value in a type that Python holds exactly; None where it is in one already."""
+    import polars as pl
+
+    names = feature.get("names") if isinstance(feature, Mapping) else None
+    if dtype.is_integer() and names and feature.get("_type") == "ClassLabel":
+        numbers = list(range(len(names)))
+        return value.replace_strict(
+            numbers, names, default=value.cast(pl.String), return_dtype=pl.String
+        )
+    if dtype == pl.Date:
+        return value.dt.strftime("%Y-%m-%d")
+    if isinstance(dtype, pl.Datetime):
+        return value.dt.strftime("%Y-%m-%dT%H:%M:%S%.f" + ("%:z" if dtype.time_zone else ""))
+    if dtype == pl.Time:
+        return value.dt.strftime("%H:%M:%S%.f")
+    if isinstance(dtype, pl.Duration):
+        return value.dt.to_string("iso")
+    if isinstance(dtype, pl.List | pl.Array):
+        inner = _converted(pl.element(), dtype.inner, _inside(feature))  # type: ignore[arg-type]
+        if inner is None:
+            return None
+        return (value.arr.to_list() if isinstance(dtype, pl.Array) else value).list.eval(inner)
+    if isinstance(dtype, pl.Struct):
+        return _converted_struct(value, dtype, feature)
+    return None
+
+
+def _converted_struct(value: pl.Expr, dtype: pl.Struct, feature: Any) -> pl.Expr | None:
+    import polars as pl
+
+    fields = []
+    changed = False
+    for field in dtype.fields:
+        inner = value.struct.field(field.name)
+        converted = _converted(inner, field.dtype, _of_field(feature, field.name))  # type: ignore[arg-type]
+        changed |= converted is not None
+        fields.append((inner if converted is None else converted).alias(field.name))
+    if not changed:
+        return None
+    return pl.when(value.is_not_null()).then(pl.struct(fields))
+
+
+def _inside(feature: Any) -> Any:
+    """The feature of a list's elements."""
+    if isinstance(feature, list):
+        return feature[0] if feature else None
+    return feature.get("feature") if isinstance(feature, Mapping) else None
+
+
+def _of_field(feature: Any, name: str) -> Any:
+    """The feature of an object's field; a sequence of objects is stored as an object of lists."""
+    if not isinstance(feature, Mapping):
+        return None
+    if feature.get("_type") in _LISTS and isinstance(inner := feature.get("feature"), Mapping):
+        return {"_type": "List", "feature": inner.get(name)}
+    return feature.get(name)
