@@ -102,6 +102,45 @@ def test_it_works_in_worker_processes(chef: Chef, recipe: Path, tmp_path: Path) 
     ]
 
 
+def test_an_edit_of_an_installed_module_is_run(
+    chef: Chef, environment: Path, recipe: Path, tmp_path: Path
+) -> None:
+    def run() -> tuple[int, int]:
+        result = json.loads(chef("run", str(recipe), "--json").stdout)
+        return result["rows"], result["units_cached"]
+
+    (module,) = environment.glob("lib/python*/site-packages/datachef_sample/__init__.py")
+    original = module.read_text()
+    assert run() == (240, 0)
+    assert run() == (240, 3)
+    module.write_text(original.replace("> self.max_upper_share", "> self.max_upper_share + 1"))
+    try:
+        said = chef("plan", str(recipe)).stdout
+        assert run() == (360, 0)
+    finally:
+        module.write_text(original)
+    place = "sources.pages.steps[0] shouting_filter"
+    assert f"{place}: code changed (datachef_sample)" in said
+    assert run() == (240, 3)
+
+
+def test_an_upgrade_is_run(chef: Chef, environment: Path, recipe: Path, tmp_path: Path) -> None:
+    chef("run", str(recipe))
+    (record,) = environment.glob("lib/python*/site-packages/datachef_sample-*.dist-info/RECORD")
+    metadata = record.with_name("METADATA")
+    before = {path: path.read_text() for path in (record, metadata)}
+    metadata.write_text(before[metadata].replace("Version: 0.3.0", "Version: 0.4.0"))
+    record.write_text(before[record] + "datachef_sample/words.txt,sha256=abc,3\n")
+    try:
+        said = chef("plan", str(recipe)).stdout
+        again = json.loads(chef("run", str(recipe), "--json").stdout)
+    finally:
+        for path, text in before.items():
+            path.write_text(text)
+    assert "shouting_filter: datachef-sample 0.3.0 → 0.4.0" in said
+    assert again["units_cached"] == 0
+
+
 def test_its_rules_of_the_house_hold(chef: Chef, recipe: Path) -> None:
     recipe.write_text(recipe.read_text().replace("name: loud", "name: secret-plan"))
     checked = chef("check", str(recipe), "--json")
