@@ -54,12 +54,19 @@ def outcome_of(answer: Any, what: str, batch: pl.DataFrame) -> Outcome:
     return answer
 
 
-def rejected(batch: pl.DataFrame, keep: pl.Series, reason: pl.Series | str) -> pl.DataFrame | None:
-    """The rows of the batch where `keep` is false, with their reason; None where there is none."""
+def rejected(
+    batch: pl.DataFrame,
+    keep: pl.Series,
+    reason: pl.Series | str,
+    detail: pl.Series | None = None,
+) -> pl.DataFrame | None:
+    """The rows of the batch where `keep` is false, with their `reason` and `detail` in the place of
+    columns of such names; None where there is none."""
     if keep.all():
         return None
     column = pl.lit(reason) if isinstance(reason, str) else reason
-    return batch.with_columns(column.alias("reason")).filter(~keep)
+    more = pl.lit("") if detail is None else detail
+    return batch.with_columns(column.alias("reason"), more.alias("detail")).filter(~keep)
 
 
 def account(

@@ -58,14 +58,10 @@ class AnswerFailure(NamedTuple):
     detail: str
 
 
-FAILURES = (
-    "llm_error", "truncated_answer", "filtered_answer", "refused_answer", "empty_answer",
-    "unparsable_answer",
-)  # fmt: skip
-
-
 def answer_text(answer: Completion | LLMError, asked: str = "") -> str | AnswerFailure:
-    """The text of an answer without its reasoning, or why there is none (one of `FAILURES`).
+    """The text of an answer without its reasoning, or why there is none: a failure's reason is
+    `llm_error`, `truncated_answer`, `filtered_answer`, `refused_answer`, `empty_answer` or
+    `unparsable_answer`.
 
     What a content filter cut off, what ran out of tokens, calls of tools and refusals are no
     answers. A text that only sounds like a refusal is none where `asked` begins like one too: then
@@ -83,7 +79,7 @@ def answer_text(answer: Completion | LLMError, asked: str = "") -> str | AnswerF
     if finish in _TOOLS:
         return AnswerFailure("unparsable_answer", "it calls a tool")
     try:
-        text = without_reasoning(answer.text)
+        text = _without_reasoning_around(answer.text)
     except UnparsableAnswerError as error:
         return AnswerFailure("unparsable_answer", str(error))
     if not text:
@@ -126,6 +122,12 @@ def without_reasoning(text: str) -> str:
     return "".join([*kept, text[last:]]).strip()
 
 
+def _without_reasoning_around(text: str) -> str:
+    """The same; but a tag in a string of what is JSON as a whole is a word like others."""
+    plain = text.strip()
+    return plain if any(True for _ in _whole(plain)) else without_reasoning(plain)
+
+
 def unfenced(text: str) -> str:
     """The text without a code fence around the whole of it."""
     body = text.strip()
@@ -139,7 +141,7 @@ def json_answer(answer: str) -> Any:
     It may stand in a code fence, amid words or after reasoning, and have commas before its ends.
     Raises `UnparsableAnswerError` where there is none, or where there are several that differ.
     """
-    text = without_reasoning(answer)
+    text = _without_reasoning_around(answer)
     fences = [fence[2] for fence in _FENCE.finditer(text)]
     for bodies in ([text], fences):
         whole = [value for body in bodies for value in _whole(body)]

@@ -60,10 +60,8 @@ class CorpusOperator(Operator):
 
         reason = _decided(batch, decision, "reason")
         keep = reason.is_null()
-        kept = batch.filter(keep)
-        if "detail" in decision.columns:
-            batch = batch.with_columns(_decided(batch, decision, "detail"))
-        return Outcome(kept, rejected(batch, keep, reason))
+        detail = _decided(batch, decision, "detail") if "detail" in decision.columns else None
+        return Outcome(batch.filter(keep), rejected(batch, keep, reason, detail))
 
 
 class MixOperator(CorpusOperator):

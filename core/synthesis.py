@@ -172,7 +172,7 @@ class Synthesis(CorpusOperator):
         succeeded = reason.is_null()
         result = self._assemble(rows, made)
         outcome = account(self.op, rows.filter(succeeded), result, self.max_rows)
-        failed = rejected(rows.with_columns(detail), succeeded, reason)
+        failed = rejected(rows, succeeded, reason, detail)
         dropped = [part for part in (budgeted.dropped, outcome.dropped) if part is not None]
         return Outcome(
             outcome.rows,

@@ -186,6 +186,8 @@ class WholeItems:
         prompts = telling_keys(pl.Series([item.prompt for item in items], dtype=pl.String))
         for index, (item, prompt) in enumerate(zip(items, prompts, strict=True)):
             question = " ".join(item.question) or prompt
+            if not question:
+                continue
             behind = (item.answer, item.options, (*item.options, *item.answer))
             answered = [" ".join((question, *words)) for words in behind if words]
             for key in (question, *answered, prompt, " ".join((prompt, *item.answer))):

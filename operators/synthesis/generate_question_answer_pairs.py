@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from datachef.core.answers import UnparsableAnswerError, json_answer
+from datachef.core.answers import UnparsableAnswerError, json_answer, without_reasoning
 from datachef.core.prompts import PromptTemplate
 from datachef.core.synthesis import Synthesis
 
@@ -25,11 +25,15 @@ Document:
 """
 
 
+# Bound to write JSON, a model may think in its strings.
+_Said = Annotated[str, AfterValidator(without_reasoning), Field(min_length=1)]
+
+
 class _Pair(BaseModel):
     model_config = ConfigDict(str_strip_whitespace=True, strict=True)
 
-    question: str = Field(min_length=1)
-    answer: str = Field(min_length=1)
+    question: _Said
+    answer: _Said
 
 
 class _Answer(BaseModel):

@@ -140,6 +140,12 @@ def test_json_amid_words(answer):
     assert json_answer(answer) == VALUE
 
 
+def test_a_tag_in_a_string_of_json_is_a_word_like_others():
+    answer = '{"reasoning": "the row shows a <think> tag", "class": "format"}'
+    assert answer_text(Completion(answer)) == answer
+    assert json_answer(answer)["class"] == "format"
+
+
 def test_a_list_is_json_too():
     assert json_answer("Here:\n[1, 2, 3]\nDone.") == [1, 2, 3]
 

@@ -145,6 +145,19 @@ def test_answers_that_are_none_fail_with_a_reason(llm_server, services):
     }
 
 
+def test_reasoning_in_the_strings_of_pairs_goes(llm_server, services):
+    said = {
+        "closed": {"question": "q", "answer": "<think>2 + 2</think> 4"},
+        "open": {"question": "q", "answer": "<think>2 + 2"},
+        "alone": {"question": "<think>q</think>", "answer": "4"},
+    }
+    llm_server.answer = lambda prompt: json.dumps({"pairs": [said[prompt]]})
+    operator = GenerateQuestionAnswerPairs(model="tiny", prompt=ASK).connect(services)
+    outcome = operator.apply(batch(*said), NOTHING)
+    assert outcome.rows["text"].to_list() == ["q\n\n4"]
+    assert outcome.failed["reason"].to_list() == ["unparsable_answer"] * 2
+
+
 def test_what_a_filter_cut_off_is_not_kept(llm_server, services):
     llm_server.finish_reason = "content_filter"
     for operator in (RephraseText(model="tiny"), GenerateQuestionAnswerPairs(model="tiny")):
