@@ -27,8 +27,9 @@ from datachef.core.paths import not_expanded
 from datachef.core.problems import did_you_mean, parts, shortened
 from datachef.core.promises import ask, broken_answers, broken_rules, missing_packages
 from datachef.core.run.columns import common
+from datachef.core.run.conversations import UNWRITABLE
 from datachef.core.source import Source, SourceError
-from datachef.core.survey import Survey, survey
+from datachef.core.survey import REMEDIES, Survey, survey
 
 # Columns that the engine derives wherever an operator asks for them.
 DERIVED = {"tokens"}
@@ -66,6 +67,7 @@ def check(
     _check_tokenizer(loaded)
     _check_unused_sources(loaded)
     _check_output(loaded, surveys, final, set().union(*known) if known else None)
+    _warn_of_rows(loaded, surveys)
     if not loaded.problems:
         _ask_the_house(loaded, host)
     return surveys
@@ -312,4 +314,23 @@ def _check_output(
             hint = _unsupported(name, surveys) or did_you_mean(name, final | some)
             loaded.add(
                 "missing_column", ("output", "columns", index), f"no column {shortened(name)}", hint
+            )
+
+
+def _warn_of_rows(loaded: Loaded, surveys: Mapping[str, Survey]) -> None:
+    """Rows at the beginning of sources that will fail: when they are read, or at the output."""
+    assert loaded.recipe is not None
+    schema = loaded.recipe.output.schema_
+    if schema is None and all(found.format.conversational for found in surveys.values()):
+        schema = "messages"
+    for name, found in surveys.items():
+        first = f"of the first {found.sampled:,} rows of {name}"
+        for reason, (count, detail) in found.misfits.items():
+            hint = REMEDIES.get(reason, "")
+            loaded.warn(reason, ("sources", name), f"{count:,} {first} will fail: {detail}", hint)
+        for reason, count in found.unwritable.get(schema or "text", {}).items():
+            loaded.warn(
+                reason,
+                ("sources", name),
+                f"{count:,} {first} cannot be written as {schema}: {UNWRITABLE[reason]}",
             )

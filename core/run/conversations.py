@@ -21,17 +21,22 @@ from datachef.core.files.json_columns import decoder
 
 JSON = "Json"
 _TURNS = "Turns"
+# Why a schema cannot hold a row.
+UNWRITABLE = {
+    "no_messages": "it is no conversation",
+    "no_answer": "the assistant says nothing in it",
+    "answer_is_not_last": "turns follow its last answer",
+    "no_prompt": "nothing comes before its answer",
+}
 # The order of the usual fields; others follow by name.
 _USUAL = ("reasoning_content", "reasoning", "thinking", "tool_calls", "tool_call_id", "name")
 
 
 def unfit(rows: pl.DataFrame, schema: str) -> pl.Series:
     """Why the schema cannot hold a row; null where it can."""
-    none = pl.lit(None, pl.String).alias("reason")
-    if schema == "text":
-        return pl.select(none.repeat_by(rows.height).explode()).to_series()
-    if "messages" not in rows.columns:
-        return pl.repeat("no_messages", rows.height, dtype=pl.String, eager=True).alias("reason")
+    if schema == "text" or "messages" not in rows.columns:
+        same = None if schema == "text" else "no_messages"
+        return pl.Series("reason", [same] * rows.height, dtype=pl.String)
     length, last = rows["messages"].list.len().cast(pl.Int64), last_answers(rows["messages"])
     reason = (
         pl.when(length.is_null())
@@ -46,7 +51,7 @@ def unfit(rows: pl.DataFrame, schema: str) -> pl.Series:
             .when(length == 1)
             .then(pl.lit("no_prompt"))
         )
-    return pl.select(reason.otherwise(none).alias("reason")).to_series()
+    return pl.select(reason.otherwise(pl.lit(None, pl.String)).alias("reason")).to_series()
 
 
 def described(frame: pl.DataFrame) -> dict[str, str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from datachef.core.api import check_recipe
 from datachef.core.distribution import extra, install_command
 from datachef.core.host import Host
 from datachef.core.problems import Problem
@@ -330,3 +333,59 @@ def test_mistakes_of_task_and_pool_stand_in_their_own_files(problems: Check, pan
         ("task.yaml", 3, "unknown_field"),
     ]
     assert found[1].hint == "did you mean metric?"
+
+
+class TestRowsThatWillFail:
+    """What the first rows show is told before anything runs, and keeps nothing from running."""
+
+    @pytest.fixture
+    def warnings(self, pantry: Path, kitchen: Host) -> Callable[..., list[Problem]]:
+        def check(*chats: list[dict[str, Any]], output: str = "") -> list[Problem]:
+            rows = [json.dumps({"messages": turns}) for turns in chats]
+            (pantry / "chats.jsonl").write_text("\n".join(rows))
+            path = pantry / "recipe.yaml"
+            path.write_text(f"name: r\nsources:\n  chats: {{path: chats.jsonl}}\n{output}")
+            loaded = check_recipe(path, kitchen).loaded
+            assert not loaded.problems
+            return loaded.warnings
+
+        return check
+
+    def test_unknown_roles_are_counted(self, warnings: Callable[..., list[Problem]]) -> None:
+        good, bad = chat("user", "assistant"), chat("hummany", "assistant")
+        (found,) = warnings(good, bad, bad, good)
+        assert found.code == "unknown_role"
+        assert found.message.startswith("2 of the first 4 rows of chats will fail: 'hummany' is no")
+        assert "did you mean human" in found.message
+        assert "roles: {student: user}" in found.hint
+        assert (found.path, found.line) == ("sources.chats", 3)
+
+    def test_pictures_and_calls_too(self, warnings: Callable[..., list[Problem]]) -> None:
+        picture = [{"role": "user", "content": [{"type": "image"}]}]
+        call = [{"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}]
+        found = warnings(chat("user", "assistant"), picture, call)
+        assert [problem.code for problem in found] == ["unsupported_content", "bad_tool_call"]
+
+    @pytest.mark.parametrize(
+        ("output", "codes"),
+        [
+            ("output: {schema: text}", []),
+            ("output: {schema: messages}", ["no_answer"]),
+            ("", ["no_answer"]),
+            (
+                "output: {schema: prompt_completion}",
+                ["answer_is_not_last", "no_answer", "no_prompt"],
+            ),
+        ],
+    )
+    def test_what_the_schema_of_the_output_cannot_hold(
+        self, warnings: Callable[..., list[Problem]], output: str, codes: list[str]
+    ) -> None:
+        chats = [chat("user", "assistant"), chat("user"), chat("assistant")]
+        found = warnings(*chats, chat("user", "assistant", "user"), output=output)
+        assert sorted(problem.code for problem in found) == codes
+        assert all("1 of the first 4 rows of chats cannot" in problem.message for problem in found)
+
+
+def chat(*roles: str) -> list[dict[str, str]]:
+    return [{"role": role, "content": "x"} for role in roles]
