@@ -10,14 +10,17 @@ from itertools import chain
 from pathlib import Path
 
 from datachef.core.containment import ENDINGS, cause_of
+from datachef.core.corpus import Size
 from datachef.core.distribution import extra, install_command
 from datachef.core.document import Location
 from datachef.core.errors import DatachefError, RunError
+from datachef.core.estimate import estimated_size
 from datachef.core.filter import DISPLACED, Filter
 from datachef.core.flow import (
     PlacedStep,
     corpus_steps,
     makes_messages,
+    output_schema,
     source_steps,
 )
 from datachef.core.host import Host
@@ -28,6 +31,8 @@ from datachef.core.problems import did_you_mean, parts, shortened
 from datachef.core.promises import ask, broken_answers, broken_rules, missing_packages
 from datachef.core.run.columns import common
 from datachef.core.run.conversations import UNWRITABLE
+from datachef.core.run.shares import EXPECTED
+from datachef.core.run.tokens import TokenCounter, counting, find_tokenizer
 from datachef.core.source import Source, SourceError
 from datachef.core.survey import REMEDIES, Survey, survey
 
@@ -64,12 +69,13 @@ def check(
     shared = set.intersection(*known) if known and complete else None
     kinds = _kinds(surveys.values(), written=_told(chain(*steps.values()), "writes"))
     final = _follow(loaded, host, corpus, shared, limits, kinds)
-    _check_tokenizer(loaded)
+    _check_tokenizer(loaded, surveys)
     _check_unused_sources(loaded)
     _check_output(loaded, surveys, final, set().union(*known) if known else None)
     _warn_of_rows(loaded, surveys)
     if not loaded.problems:
         _ask_the_house(loaded, host)
+        _expect_shortage(loaded, surveys)
     return surveys
 
 
@@ -242,18 +248,54 @@ def _most_tokens(loaded: Loaded, found: Survey | None) -> int | None:
     return None if found is None or own else found.most_tokens
 
 
-def _check_tokenizer(loaded: Loaded) -> None:
+def _check_tokenizer(loaded: Loaded, surveys: Mapping[str, Survey]) -> None:
     recipe = loaded.recipe
     if recipe is None or recipe.tokenizer is None:
         return
     if loaded.bound:
         loaded.add("not_in_pool", ("tokenizer",), "this recipe may read its pool alone")
-    elif not _is_file(loaded.beside(recipe.tokenizer)):
-        loaded.add(
-            "no_file", ("tokenizer",), f"no file {shortened(recipe.tokenizer)}", "a tokenizer.json"
-        )
+        return
     if importlib.util.find_spec("tokenizers") is None:
         _need(loaded, ("tokenizer",), "a tokenizer", "tokenizers", extra("hf"))
+        return
+    try:
+        loaded.tokenizer = find_tokenizer(recipe.tokenizer, loaded.beside(recipe.tokenizer))
+    except DatachefError as error:
+        loaded.add("no_file", ("tokenizer",), error.message, error.hint)
+        return
+    schema = output_schema(loaded, surveys)
+    if counting(loaded, schema)[1] and importlib.util.find_spec("transformers") is None:
+        _need(loaded, ("tokenizer",), "a chat template", "transformers", extra("hf"))
+    talks = any(found.format.conversational for found in surveys.values())
+    if talks and not loaded.tokenizer.template and schema != "text":
+        loaded.warn(
+            "no_chat_template",
+            ("tokenizer",),
+            "the tokenizer has no chat template, so conversations are counted by their plain text",
+            "name the folder of a checkpoint whose tokenizer has one",
+        )
+
+
+def _expect_shortage(loaded: Loaded, surveys: Mapping[str, Survey]) -> None:
+    """Warns where the mix will fall short, by what the sources are estimated to hold."""
+    assert loaded.recipe is not None
+    mix = loaded.recipe.mix
+    if mix is None or len(surveys) < len(loaded.sources):
+        return
+    sizes = expected_sizes(loaded, surveys)
+    if sizes is None:
+        return
+    for parameter, message, hint in ask(mix, "shortages", sizes):
+        place: Location = ("mix", *parameter.split(".")) if parameter else ("mix",)
+        loaded.warn(EXPECTED, place, f"estimated before any step: {message}", hint)
+
+
+def expected_sizes(loaded: Loaded, surveys: Mapping[str, Survey]) -> dict[str, Size] | None:
+    """What reaches the mix where no step drops anything, estimated; None where that is unclear."""
+    counter = TokenCounter(*counting(loaded, output_schema(loaded, surveys)))
+    sizes = {name: estimated_size(found, counter) for name, found in surveys.items()}
+    known = {name: size for name, size in sizes.items() if size is not None}
+    return known if len(known) == len(sizes) else None
 
 
 def _check_unused_sources(loaded: Loaded) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from datachef.core.document import Location
 from datachef.core.loading import Loaded
@@ -12,6 +13,9 @@ from datachef.core.problems import dotted
 from datachef.core.promises import ask
 from datachef.core.sampling import Take
 from datachef.core.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from datachef.core.survey import Survey
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,19 @@ def makes_messages(loaded: Loaded, name: str) -> bool:
     """Whether a step turns the documents of a source into conversations."""
     corpus = loaded.recipe.steps if loaded.recipe is not None else ()
     return any("messages" in step.writes() for step in (*loaded.sources[name].steps, *corpus))
+
+
+def output_schema(loaded: Loaded, surveys: Mapping[str, Survey]) -> str:
+    """The schema of the output: as written, or conversations where all sources are such."""
+    assert loaded.recipe is not None
+    written = loaded.recipe.output.schema_
+    if written is not None:
+        return written
+    conversational = all(
+        found.format.conversational or makes_messages(loaded, name)
+        for name, found in surveys.items()
+    )
+    return "messages" if conversational else "text"
 
 
 def _ready(loaded: Loaded, operator: Operator) -> Operator:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -26,6 +26,9 @@ from datachef.core.structure import problems_of
 from datachef.core.task import Task
 from datachef.core.vocabulary import PooledSource, Vocabulary
 
+if TYPE_CHECKING:
+    from datachef.core.run.tokens import TokenizerFiles
+
 _INDEX = re.compile(r"[0-9]{1,9}")
 
 
@@ -35,8 +38,9 @@ class Loaded:
 
     `sources` are those of the recipe, taken from the pool where the recipe only names them, with
     paths resolved; `pool` are all those of the pool. `bound` says that the recipe may use nothing
-    but these. `warnings` are what is worth knowing and no mistake. Where steps were too wrong to be
-    understood, `kept_steps` tells which ones are left of their list.
+    but these. `warnings` are what is worth knowing and no mistake, `tokenizer` is what the check
+    found under its name. Where steps were too wrong to be understood, `kept_steps` tells which ones
+    are left of their list.
     """
 
     document: Document
@@ -48,6 +52,7 @@ class Loaded:
     bound: bool = False
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    tokenizer: TokenizerFiles | None = None
     kept_steps: dict[Location, list[int]] = field(default_factory=dict)
 
     def place(self, steps: Location, index: int) -> Location:

@@ -77,7 +77,9 @@ class Recipe(BaseModel):
     )
     seed: int = Field(0, ge=0, le=2**63 - 1)
     tokenizer: str | None = Field(
-        None, description="A tokenizer.json to count tokens; without it one per four bytes."
+        None,
+        description="What counts tokens: a tokenizer.json, a folder or an id on the Hugging Face "
+        "Hub; without it one per four bytes.",
     )
     sources: dict[Name, SerializeAsAny[Source]] = Field(min_length=1)
     mix: SerializeAsAny[MixOperator] | None = None

@@ -22,13 +22,14 @@ class Unit:
 
     `name` is the file as people know it, `identity` tells one version of its content from another,
     `place` is what the source needs to read it in another process (plain JSON), `size` its bytes on
-    disk.
+    disk, `rows` how many it holds, where that is known without reading them.
     """
 
     name: str
     identity: str
     size: int
     place: Mapping[str, Any] = field(default_factory=dict)
+    rows: int | None = None
 
 
 class RawRow(NamedTuple):

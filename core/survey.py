@@ -50,6 +50,8 @@ class Survey:
     sampled: int = 0
     misfits: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     unwritable: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    # What was estimated of it, by how tokens are counted: looked up once, whatever its steps.
+    estimates: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def size(self) -> int:

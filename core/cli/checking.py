@@ -14,6 +14,9 @@ from datachef.core.cli.options import AsJson, CacheFolder, Overrides, PoolFile, 
 from datachef.core.cli.state import console, get_host, print_json
 
 if TYPE_CHECKING:
+    from datachef.core.loading import Loaded
+    from datachef.core.problems import Problem
+    from datachef.core.run.plan import Plan
     from datachef.core.run.stage import UnitTask
     from datachef.core.run.store import Store
 
@@ -52,9 +55,9 @@ def plan(
     cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the stages of a recipe, their sizes, and what is in the cache already.
+    """Show the stages of a recipe, what is in the cache, and what the mix asks of the sources.
 
-    Of what is not, though the recipe was run before, say what changed since then.
+    Of what is not in the cache, though the recipe was run before, say what changed since then.
     """
     from datachef.core.api import default_cache, plan_recipe
     from datachef.core.run.changes import changes
@@ -80,8 +83,9 @@ def plan(
     for row in rows:
         row["changed"] = list(_changed(row, changed or {}, operators))
         del row["places"]
+    mixed, warnings = _mix(loaded, planned, store)
     if as_json:
-        print_json(rows)
+        print_json({"stages": rows, "mix": mixed, "warnings": [w.to_data() for w in warnings]})
         return
     from rich.table import Table
 
@@ -101,6 +105,10 @@ def plan(
         unchanged += "it failed for reasons that may pass"
         for line in lines or [unchanged]:
             console().print(line, soft_wrap=True)
+    if mixed:
+        _show_mix(mixed)
+    for problem in warnings:
+        console().print(str(problem), soft_wrap=True)
 
 
 def _changed(
@@ -115,6 +123,46 @@ def _changed(
     for place in row["places"]:
         for said in changed.get(place, ()):
             yield f"{place} {operators[place]}: {said}"
+
+
+def _mix(loaded: Loaded, planned: Plan, store: Store) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """What the mix asks of each source beside what it holds, and what to warn of: as an earlier run
+    of the same found it, or else by estimate."""
+    from datachef.core.check import expected_sizes
+    from datachef.core.run.shares import EXPECTED, Mixed
+
+    assert loaded.recipe is not None
+    operator, warnings = loaded.recipe.mix, list(loaded.warnings)
+    if operator is None:
+        return [], warnings
+    record = store.record(planned.mix or "")
+    known = Mixed.of(operator, planned, {planned.mix or "": record} if record else {})
+    sizes = known.sizes if known else expected_sizes(loaded, planned.surveys)
+    if sizes is None:
+        return [], warnings
+    if known:
+        warnings = [w for w in warnings if w.code != EXPECTED] + known.shortages()
+    asked, epochs = operator.asked(sizes), operator.epochs(sizes)
+    return [
+        {
+            "source": name, "asked": asked.get(name, 0.0), "unit": operator.unit,
+            "holds": round(getattr(size, operator.unit)), "estimated": known is None,
+            "epochs": epochs.get(name, 0.0),
+        }
+        for name, size in sizes.items()
+    ], warnings  # fmt: skip
+
+
+def _show_mix(mixed: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table("source", "asked", f"holds, in {mixed[0]['unit']}", "epochs")
+    for row in mixed:
+        about = "about " if row["estimated"] else ""
+        table.add_row(
+            row["source"], f"{row['asked']:.1%}", f"{about}{row['holds']:,}", f"{row['epochs']:.2f}"
+        )
+    console().print(table)
 
 
 def _stage(number: int, tasks: list[UnitTask], store: Store) -> dict[str, Any]:

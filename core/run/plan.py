@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -11,8 +12,8 @@ import polars as pl
 from datachef.core.code_identity import core_code, distribution_code
 from datachef.core.corpus import CorpusOperator, MixOperator
 from datachef.core.distribution import NAME, version
-from datachef.core.files.identity import path_identity
-from datachef.core.flow import PlacedStep, corpus_steps, makes_messages, source_steps
+from datachef.core.files.identity import file_identity
+from datachef.core.flow import PlacedStep, corpus_steps, output_schema, source_steps
 from datachef.core.loading import Loaded
 from datachef.core.run.intake import RESERVED, stored_names
 from datachef.core.run.keys import key_of, operator_identity, seed_of, source_identity
@@ -27,6 +28,7 @@ from datachef.core.run.stage import (
     StepSpec,
     UnitTask,
 )
+from datachef.core.run.tokens import counting
 from datachef.core.source import Unit
 from datachef.core.survey import Survey
 from datachef.core.vocabulary import Vocabulary
@@ -50,9 +52,9 @@ class Plan:
     `steps` are the ledger's entries (path, operator) in the order of the recipe, `final` the units
     whose rows are the corpus, in the order of the data, `output` how they are written. `selecting`
     are the paths of steps that keep so many rows because so many are asked for, `mix` is the key
-    of the mix's decision. A layered plan names in `read` and `prepared` the units that hold each
-    source as it was read and after its own steps. `environment` is what all results
-    depend on.
+    of the mix's decision, `counting` how tokens are counted. A layered plan names in `read` and
+    `prepared` the units that hold each source as it was read and after its own steps.
+    `environment` is what all results depend on.
     """
 
     waves: tuple[Wave, ...]
@@ -63,6 +65,7 @@ class Plan:
     environment: Mapping[str, Any]
     selecting: frozenset[str] = frozenset()
     mix: str | None = None
+    counting: tuple[str | None, bool] = (None, False)
     read: Mapping[str, tuple[UnitTask, ...]] = field(default_factory=dict)
     prepared: Mapping[str, tuple[UnitTask, ...]] = field(default_factory=dict)
 
@@ -112,14 +115,15 @@ class Planner:
         self._steps: list[tuple[str, str]] = []
         self._selecting: set[str] = set()
         self._mix: str | None = None
-        tokenizer = self._recipe.tokenizer
-        self._tokenizer = str(loaded.beside(tokenizer)) if tokenizer else None
+        self._schema = output_schema(loaded, surveys)
+        self._tokenizer, self._chat = counting(loaded, self._schema)
+        tokenizer = loaded.tokenizer.files() if loaded.tokenizer is not None else []
         self._environment = {
             "layout": LAYOUT,
             "polars": pl.__version__,
             "datachef": version(),
             "core": core_code(),
-            "tokenizer": path_identity(self._tokenizer) if self._tokenizer else [],
+            "tokenizer": [[Path(file).name, file_identity(file)] for file in tokenizer],
         }
 
     def plan(self, *, layered: bool = False) -> Plan:
@@ -142,7 +146,7 @@ class Planner:
         for step in corpus_steps(self._loaded, self._vocabulary):
             streams = self._advance(streams, step)
         written = self._recipe.output
-        output = OutputSpec(self._schema(), written.columns, written.separator, self._order())
+        output = OutputSpec(self._schema, written.columns, written.separator, self._order())
         if layered:
             final = [task for stream in streams for task in self._settle(stream)[1]]
         else:
@@ -157,6 +161,7 @@ class Planner:
             self._environment,
             frozenset(self._selecting),
             self._mix,
+            (self._tokenizer, self._chat),
             read,
             prepared,
         )
@@ -240,7 +245,9 @@ class Planner:
         """The units of the stage that a stream ends with here, put into its wave."""
         rejects = self._recipe.rejects
         limit = {"none": 0, "all": None, "sample": rejects.per_reason}[rejects.keep]
-        stage = StageSpec(tuple(stream.steps), stream.source, tail, output, self._tokenizer, limit)
+        stage = StageSpec(
+            tuple(stream.steps), stream.source, tail, output, self._tokenizer, self._chat, limit
+        )
         fingerprint = key_of(self._environment, stage.identity())
         tasks = []
         for source, unit, parent, label, size in stream.inputs:
@@ -268,17 +275,6 @@ class Planner:
             return None
         ranges = ranges_for(self._surveys.values())
         return OrderSpec(seed_of(self._recipe.seed, "output.order"), ranges, self._mix)
-
-    def _schema(self) -> str:
-        """The schema of the output: as written, or conversations where all sources are such."""
-        written = self._recipe.output.schema_
-        if written is not None:
-            return written
-        conversational = all(
-            found.format.conversational or makes_messages(self._loaded, name)
-            for name, found in self._surveys.items()
-        )
-        return "messages" if conversational else "text"
 
 
 def _left_by(tasks: Iterable[UnitTask]) -> list[_Input]:

@@ -13,6 +13,8 @@ from datachef.core.run.plan import Plan
 
 # By so much of itself a share may differ from the one it should be, without being told.
 TOLERANCE = 0.01
+# The code of warnings about what is estimated before a run, and known after it.
+EXPECTED = "shortage_expected"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,13 @@ class Mixed:
         if operator is None or sizes is None:
             return None
         return cls(operator, {name: Size(*size) for name, size in sizes.items()})
+
+    def shortages(self) -> list[Problem]:
+        """Warnings of what the mix could not take of the sources."""
+        return [
+            warning("shortage", message, f"mix.{parameter}", hint)
+            for parameter, message, hint in self.operator.shortages(self.sizes)
+        ]
 
     def shares(self) -> dict[str, float]:
         """The share of each source in what the mix takes."""

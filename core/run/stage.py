@@ -69,6 +69,7 @@ class StageSpec:
     tail: StepSpec | None = None
     output: OutputSpec | None = None
     tokenizer: str | None = None
+    chat: bool = False
     rejects: int | None = 0
 
     def identity(self) -> dict[str, Any]:
@@ -179,6 +180,7 @@ def _stage(data: Mapping[str, Any]) -> StageSpec:
         tail=StepSpec(**data["tail"]) if data["tail"] else None,
         output=_output(output) if output else None,
         tokenizer=data["tokenizer"],
+        chat=data["chat"],
         rejects=data["rejects"],
     )
 

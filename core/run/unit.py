@@ -57,7 +57,7 @@ class UnitRun:
         self._summaries: list[pl.DataFrame] = []
         self._extra: dict[str, Any] = {}
         self._broken: BrokenFileError | None = None
-        self._tokens = TokenCounter(task.stage.tokenizer)
+        self._tokens = TokenCounter(task.stage.tokenizer, task.stage.chat)
 
     def run(self) -> dict[str, Any]:
         """Leaves the unit's files and record in the store, and returns the record."""
@@ -109,7 +109,7 @@ class UnitRun:
         for batch in intake.batches(self._until_broken(unit), batch_bytes):
             self._keep(intake.quarantine())
             entry.rows_out += batch.height
-            entry.tokens += int(self._tokens.count(batch["text"]).sum())
+            entry.tokens += int(self._tokens.count_rows(batch).sum())
             self._progress(intake.bytes_in - seen, 0)
             seen = intake.bytes_in
             entry.seconds += time.perf_counter() - started
@@ -149,7 +149,7 @@ class UnitRun:
         assert self._task.stage.output is not None
         entry = self._ledger.entry("output", OUTPUT)
         entry.rows_in += rows.height
-        tokens = self._tokens.count(rows["text"])
+        tokens = self._tokens.count_rows(rows)
         written, failed = finished_rows(
             rows.with_columns(tokens.alias("tokens")), self._task.stage.output
         )
@@ -167,7 +167,7 @@ class UnitRun:
         operator = step.operator
         needed = rows
         if "tokens" in operator.reads() and "tokens" not in rows.columns:
-            needed = rows.with_columns(self._tokens.count(rows["text"]).alias("tokens"))
+            needed = rows.with_columns(self._tokens.count_rows(rows).alias("tokens"))
         started = time.perf_counter()
         with step.located():
             summaries, broken = safely(needed, lambda part, _: summarized(step, part, self._texts))

@@ -11,13 +11,11 @@ from datachef.core.problems import Problem, warning
 from datachef.core.run.accounts import Accounts
 from datachef.core.run.ledger import Entry
 from datachef.core.run.plan import Plan
-from datachef.core.run.shares import Mixed, SourceShare, shares_of, shifts
+from datachef.core.run.shares import EXPECTED, Mixed, SourceShare, shares_of, shifts
 from datachef.core.source import LOST
 
 # A source that keeps less than this at one step has most likely been misunderstood.
 LEAST_KEPT = 0.01
-# The code of warnings about what is estimated before a run, and known after it.
-EXPECTED = "shortage_expected"
 
 
 class Verdict:
@@ -59,12 +57,7 @@ class Verdict:
 
     def _shortages(self) -> list[Problem]:
         """What the mix could not take of the sources as they turned out to be."""
-        if self._mixed is None:
-            return []
-        return [
-            warning("shortage", message, f"mix.{parameter}", hint)
-            for parameter, message, hint in self._mixed.operator.shortages(self._mixed.sizes)
-        ]
+        return [] if self._mixed is None else self._mixed.shortages()
 
 
 def too_many_failed(accounts: Accounts, most: Mapping[str, float]) -> tuple[str, str] | None:

@@ -149,9 +149,9 @@ def _row_ranges(file: File, place: dict[str, Any], lost: list[str]) -> Iterator[
     for start in range(0, rows, step):
         stop = min(start + step, rows)
         part = place | {"start": start, "stop": stop}
-        yield _unit(file, part, file.size * (stop - start) // rows)
+        yield _unit(file, part, file.size * (stop - start) // rows, stop - start)
 
 
-def _unit(file: File, place: dict[str, Any], size: int) -> Unit:
+def _unit(file: File, place: dict[str, Any], size: int, rows: int | None = None) -> Unit:
     identity = json.dumps([file.identity, place.get("start", 0), place.get("stop")])
-    return Unit(file.name, identity, size, place)
+    return Unit(file.name, identity, size, place, rows)

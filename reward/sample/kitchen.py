@@ -124,7 +124,7 @@ class SampleKitchen:
         rows = self._together(plan.final)
         if rows.width:
             weight = pl.col("source").replace_strict(weights, return_dtype=pl.Float64)
-            tokens = _counter(loaded).count(rows["text"]).alias("tokens")
+            tokens = TokenCounter(*plan.counting).count_rows(rows).alias("tokens")
             rows = rows.with_columns(weight.alias("weight"), tokens).filter(pl.col("weight") > 0)
         return SampledCorpus(recipe, plan.schema, sources, rows, runner.ledger())
 
@@ -161,11 +161,11 @@ class SampleKitchen:
         self, plan: Plan, stocks: Mapping[str, Stock], recipe: Recipe
     ) -> tuple[dict[str, float], dict[str, Size]]:
         """How often the mix takes each source, and what each holds after its steps."""
-        counter = TokenCounter()
+        counter = TokenCounter(*plan.counting)
         sizes = {}
         for name, tasks in plan.prepared.items():
             rows = self._together(tasks)
-            tokens = int(counter.count(rows["text"]).sum()) if rows.width else 0
+            tokens = int(counter.count_rows(rows).sum()) if rows.width else 0
             rate = stocks[name].rate
             sizes[name] = Size(rows.height / rate, tokens / rate)
         mix = recipe.mix
@@ -176,11 +176,6 @@ def _unmixed(recipe: Recipe, steps: tuple[Operator, ...]) -> Recipe:
     """The recipe with other corpus steps, without its mix, and without rejected rows to look at."""
     changes = {"mix": None, "steps": steps, "rejects": Rejects(keep="none")}
     return recipe.model_copy(update=changes)
-
-
-def _counter(loaded: Loaded) -> TokenCounter:
-    tokenizer = loaded.recipe.tokenizer if loaded.recipe is not None else None
-    return TokenCounter(str(loaded.beside(tokenizer)) if tokenizer else None)
 
 
 def _removes_copies(operator: object) -> bool:
