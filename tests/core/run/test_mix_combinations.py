@@ -17,7 +17,7 @@ from datachef.core.cli.state import set_host
 from datachef.core.host import Host
 
 WEIGHTS = [{"a": 60, "b": 30, "c": 10}, {"a": 1, "b": 1, "c": 8}]
-BUDGETS = [({"tokens": 6_000}, 2), ({"tokens": 60_000}, 3)]
+BUDGETS = [({"tokens": 6_000}, 2), ({"tokens": 120_000}, 3)]
 SHORTAGES = ["stop", "redistribute", "repeat"]
 COMBINATIONS = list(itertools.product(WEIGHTS, BUDGETS, SHORTAGES))
 
@@ -66,7 +66,7 @@ def test_a_share_is_as_asked_or_its_lack_is_stated(
     lacking = wanted - report["tokens"] > 0.01 * wanted
     repeated = max(share["epochs"] for share in shares.values()) > budget[1]
     short = off > 0.01 or lacking or repeated
-    assert short == (wanted == 60_000)
+    assert short == (wanted == 120_000)
     assert (off > 0.01) == (short and shortage == "redistribute")
     assert repeated == (short and shortage == "repeat")
     if shortage == "stop":
