@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datachef.core.engine import Setting
-from datachef.core.errors import DatachefError, RecipeError
+from datachef.core.engine import Engine, Setting
+from datachef.core.errors import DatachefError, PluginError, RecipeError
 from datachef.core.host import Host
 from datachef.core.observer import RunObserver
 from datachef.core.paths import expanded
+from datachef.core.registration import described
 
 if TYPE_CHECKING:
     from datachef.core.loading import Loaded
@@ -84,7 +85,10 @@ def run_recipe(
         raise DatachefError(f"no engine {engine!r}", host.missing(engine, engines))
     cache = (cache or default_cache()).absolute()
     setting = Setting(host.files, cache)
-    with engines[engine](setting, workers or os.cpu_count() or 1) as running:
+    built = engines[engine](setting, workers or os.cpu_count() or 1)
+    if not isinstance(built, Engine):
+        raise PluginError(f"the engine {engine!r} is {described(built)}, not an Engine")
+    with built as running:
         # only now what is slow to import: the workers are importing meanwhile
         from datachef.core.run.runner import Runner
         from datachef.core.run.store import Store

@@ -150,6 +150,8 @@ class MixOperator(CorpusOperator):
 
 def _decided(batch: pl.DataFrame, decision: pl.DataFrame, column: str) -> pl.Series:
     """What was decided of each row, null where it is not mentioned."""
+    import polars as pl
+
     from datachef.core.accounting import frame_of
     from datachef.core.errors import PluginError
 

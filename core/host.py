@@ -97,6 +97,7 @@ class Host:
         """
         self.files = tuple(dict.fromkeys(plugin_file(file) for file in files))
         self._found: list[_Found] = []
+        self._observers: list[tuple[_Found, RunObserver]] = []
         self._manager = pluggy.PluginManager(hookspecs.NAME)
         self._manager.add_hookspecs(hookspecs)
         chosen = _restriction() if only is None else set(only)
@@ -222,7 +223,16 @@ class Host:
 
         problem_of = registration.instance_of(RunObserver)
         hook = "datachef_run_observers"
-        return [item for _, item in self._listed(hook, "RunObserver objects", problem_of)]
+        self._observers = self._listed(hook, "RunObserver objects", problem_of)
+        return [observer for _, observer in self._observers]
+
+    def observer_broke(self, observer: RunObserver, event: str, error: BaseException) -> bool:
+        """Blames the plugin that an observer is of; false where it is of none."""
+        for found, known in self._observers:
+            if known is observer:
+                found.blame([f"{event}: {cause_of(error, found.place)}; it was told no more"])
+                return True
+        return False
 
     def recipe_problems(self, recipe: Recipe) -> list[Problem]:
         """What the rules of plugins have against a recipe."""

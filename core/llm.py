@@ -16,7 +16,7 @@ import orjson
 
 from datachef.core import surrogates
 from datachef.core.atomic import write_atomically
-from datachef.core.errors import DatachefError, RunError
+from datachef.core.errors import DatachefError, PluginError, RunError
 
 # Part of every key: answers kept in an older form, which lacks something, are asked again.
 LAYOUT = 2
@@ -143,7 +143,7 @@ class LLMClient:
     def _ask(self, request: Request, key: str) -> Completion:
         with self._lock:
             if self._backend is None:
-                self._backend = self.build()
+                self._backend = _built(self.name, self.build)
             backend = self._backend
         # Spreads the waits of concurrent requests; taken from the key, so it is not random.
         jitter = 0.5 + int(key[:4], 16) / 0x20000
@@ -186,6 +186,14 @@ def _well_formed(answer: Completion) -> Completion:
         )
     except UnicodeError:
         raise LLMError("the answer holds half a surrogate pair, which is no character") from None
+
+
+def _built(name: str, build: Callable[[], LLMBackend]) -> LLMBackend:
+    backend = build()
+    if not callable(getattr(backend, "complete", None)):
+        kind = "None" if backend is None else f"a {type(backend).__name__}"
+        raise PluginError(f"the LLM backend {name} built {kind}, not an LLMBackend")
+    return backend
 
 
 def _read(path: Path) -> Completion | None:

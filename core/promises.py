@@ -29,7 +29,7 @@ def ask(operator: Operator, method: str, *arguments: Any) -> Any:
     except DatachefError:
         raise
     except ENDINGS as error:
-        raise PluginError(f"{operator.op}: {method}() raised {cause_of(error)}") from error
+        raise PluginError(f"{method}() of {operator.op} raised {cause_of(error)}") from error
 
 
 def broken_defaults(kind: type[Operator]) -> list[str]:

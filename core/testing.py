@@ -22,6 +22,8 @@ from datachef.core.conversation import PROSE, Turn
 from datachef.core.corpus import Context, CorpusOperator, MixOperator, Size
 from datachef.core.filter import Filter
 from datachef.core.operator import Operator
+from datachef.core.promises import broken_answers, broken_rules, missing_packages
+from datachef.core.registration import operator_problem
 from datachef.core.run.chain import Chain, Step
 from datachef.core.run.columns import concat
 from datachef.core.run.ledger import Entry
@@ -102,6 +104,15 @@ class OperatorContract:
             for index, text in enumerate(texts)
         ]
         return with_reading(frame.with_columns(stored(chats)))
+
+    def test_can_be_registered(self) -> None:
+        """A class that the host would refuse, or one that breaks a promise, says here why."""
+        problem = operator_problem(type(self.operator))
+        assert not problem, problem
+        broken = broken_answers(self.operator)
+        if not broken and not missing_packages(self.operator):
+            broken = broken_rules(self.operator)
+        assert not broken, "; ".join(broken)
 
     def test_is_described(self) -> None:
         kind = type(self.operator)

@@ -11,8 +11,9 @@ from typing import Any
 import polars as pl
 
 from datachef.core.atomic import replacing
+from datachef.core.distribution import NAME
 from datachef.core.engine import Engine
-from datachef.core.errors import RunError
+from datachef.core.errors import DatachefError, RunError
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.lock import locked
@@ -160,7 +161,7 @@ class Runner:
         found = self._verdict().failure()
         if found is not None:
             path, message = found
-            raise UnfitError(message, self._example_of_failure(path))
+            raise UnfitError(message, self._example_of_failure(path) + self._author_of(path))
 
     def _refuse_empty(self) -> None:
         """Ends the run where no row is left."""
@@ -176,6 +177,12 @@ class Runner:
         line = f" line {first['line']}" if first["line"] else ""
         where = f"{first['file']}{line}" if first["file"] else first["id"]
         return f"the first: {where}: {first['detail'] or first['reason']}"
+
+    def _author_of(self, path: str) -> str:
+        """Whose operator stands there, where it is not one of ours."""
+        op = dict(self._plan.steps).get(path, "")
+        package = self._host.vocabulary.package(op)
+        return "" if package == NAME else f"; {op} is of {package}"
 
     def _forget_transient_failures(self) -> None:
         """Forgets units in which rows failed for reasons that may pass, and all made from them."""
@@ -244,5 +251,12 @@ class Runner:
         return found
 
     def _tell(self, event: str, *arguments: Any) -> None:
-        for observer in self._observers:
-            getattr(observer, event)(*arguments)
+        for observer in list(self._observers):
+            try:
+                getattr(observer, event)(*arguments)
+            except DatachefError:
+                raise
+            except Exception as error:
+                if not self._host.observer_broke(observer, event, error):
+                    raise
+                self._observers.remove(observer)

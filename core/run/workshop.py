@@ -178,7 +178,7 @@ def _mixed(
         return {}
     sizes = ask(mix, "sizes", summaries, sources)
     copies = dict.fromkeys(sizes, 1)
-    repeated = decision.filter(pl.col("copies") > 1)
+    repeated = frame_of(decision, "resolve()", "id", "copies").filter(pl.col("copies") > 1)
     if repeated.height:
         owners = summaries.select("id", "source").join(repeated.lazy(), on="id")
         most = owners.group_by("source").agg(pl.col("copies").max()).collect()

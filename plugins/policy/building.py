@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from datachef.core.errors import DatachefError
+from datachef.core.errors import DatachefError, PluginError
 from datachef.core.host import Host
 from datachef.core.reward import Reward, RewardSetting
 
@@ -60,6 +60,9 @@ def reward_of(
         reward: Reward = rewards[choice.name](setting)
     except ValidationError as error:
         raise DatachefError(f"options of the reward {choice.name}: {error}") from error
+    if not isinstance(reward, Reward):
+        kind = "None" if reward is None else f"a {type(reward).__name__}"
+        raise PluginError(f"the reward {choice.name} built {kind}, not a Reward")
     return reward
 
 

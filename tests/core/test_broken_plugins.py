@@ -472,3 +472,31 @@ def test_a_validator_that_breaks_is_a_problem_of_the_recipe(
     assert problem.code == "broken_operator"
     assert f"plugin odd ({odd.package}), odd.py:" in problem.message
     assert "KeyError: 'surprise'" in problem.message
+
+
+def distribution(folder: Path, name: str, points: dict[str, str]) -> None:
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    lines = [f"{point} = {module}\n" for point, module in points.items()]
+    (info / "entry_points.txt").write_text("[datachef]\n" + "".join(lines))
+
+
+def test_one_module_under_two_entry_points_is_loaded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines = "@hookimpl\ndef datachef_engines():\n    return {'mine': dict}\n"
+    (tmp_path / "spicemod.py").write_text(HEAD + OPERATORS.format("") + engines)
+    distribution(tmp_path, "spicea", {"salt": "spicemod", "pepper": "spicemod"})
+    distribution(tmp_path, "spiceb", {"thyme": "spicemod"})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "spicemod", raising=False)
+    host = Host(only={"salt", "pepper", "thyme"})
+    told = {plugin.name: (plugin.error, plugin.note) for plugin in host.plugins}
+    assert told == {
+        "pepper": ("", ""),
+        "salt": ("", "the same module as pepper, loaded once"),
+        "thyme": ("", "the same module as pepper, loaded once"),
+    }
+    assert list(host.vocabulary) == ["good"]
+    assert host.named("datachef_engines") == {"mine": dict}

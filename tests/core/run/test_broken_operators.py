@@ -1,0 +1,237 @@
+"""An operator that breaks its contract while it runs is named with its step and its package."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from datachef.core.api import run_recipe
+from datachef.core.errors import PluginError, RunError
+from datachef.core.host import Host
+from datachef.core.run.report import Report
+
+HEAD = """
+from typing import Literal
+import polars as pl
+from datachef.core import CorpusOperator, Filter, MixOperator, Outcome, Transform, hookimpl
+from datachef.core.observer import RunObserver
+
+class Lengths(Filter):
+    def signals(self):
+        return {"size": pl.col("text").str.len_chars()}
+    def rules(self):
+        return {"small": pl.col("size") < 2}
+
+class Chooser(CorpusOperator):
+    def reasons(self):
+        return ("bad",)
+    def summarize(self, batch):
+        return batch.select("id")
+    def resolve(self, summaries, context):
+        return summaries.head(1).select("id", pl.lit("bad").alias("reason")).collect()
+
+def of(text):
+    return {"size": text}
+"""
+
+HOOK = """
+@hookimpl
+def datachef_operators():
+    return [X]
+"""
+
+Run = Callable[..., Report]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs one step made of a base class and a method on four rows, in this process."""
+    rows = [{"text": "a"}, {"text": "bb"}, {"text": "ccc"}, {"text": "7"}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def go(base: str, method: str, *, engine: str = "inline", more: str = "") -> Report:
+        body = method.replace("\n", "\n    ")
+        code = f'{HEAD}\nclass X({base}):\n    "X."\n    op: Literal["x"] = "x"\n    {body}\n'
+        (tmp_path / "odd.py").write_text(code + HOOK + more)
+        place = "mix: {op: x}" if base == "MixOperator" else "steps: [{op: x}]"
+        (tmp_path / "r.yaml").write_text(
+            f"name: r\nsources:\n  a: {{path: rows.jsonl, max_failed: 0.5}}\n{place}\n"
+        )
+        go.host = host = Host([str(tmp_path / "odd.py")], only={"sources", "engines"})  # type: ignore[attr-defined]
+        return run_recipe(
+            tmp_path / "r.yaml",
+            tmp_path / "out",
+            host=host,
+            engine=engine,
+            workers=1,
+            cache=tmp_path / "cache",
+        )
+
+    return go
+
+
+BROKEN = [
+    ("Lengths", "def signals(self): return {'size': lambda batch: [1] * batch.height}",
+     "the signal size of x gave a list, not a polars Series"),
+    ("Lengths", "def signals(self): return {'size': lambda batch: None}",
+     "the signal size of x gave None, not a polars Series"),
+    ("Lengths", "def signals(self):\n    return {'size': lambda b: b['text'][:1].str.len_chars()}",
+     "the signal size of x has 1 values, not 4"),
+    ("Lengths", "def signals(self):\n    return {'size': lambda b: pl.Series([dict] * b.height)}",
+     "the signal size of x gave Python objects"),
+    ("Lengths", "def signals(self): return {'size': lambda batch: batch['text']}",
+     "the rules of x (small) cannot be evaluated: ComputeError: cannot compare string"),
+    ("Lengths", "def rules(self): return {'small': pl.col('size') + 1}",
+     "the rules of x (small) cannot be evaluated: SchemaError: invalid series dtype"),
+    ("Lengths", "def rules(self): return {'small': pl.col('size', 'text').is_null()}",
+     "the rules of x (small) cannot be evaluated"),
+    ("Transform", "def transform(self, batch): return None", "transform() gave None, not a polars"),
+    ("Transform", "def transform(self, batch): return batch.lazy()",
+     "transform() gave a LazyFrame, not a polars DataFrame"),
+    ("Transform", "def transform(self, batch): return batch.drop('id')",
+     "transform() gave rows without 'id'"),
+    ("Transform", "def transform(self, batch): return batch.drop('text')",
+     "transform() gave rows without 'text'"),
+    ("Transform", "def transform(self, b):\n    return b.with_columns(pl.lit(3).alias('text'))",
+     "transform() gave 'text' as Int32, not as String"),
+    ("Transform", "def transform(self, b):\n    return b.with_columns(pl.lit('z').alias('id'))",
+     "x returned rows that it was not given (id 'z')"),
+    ("Transform", "def transform(self, batch): return pl.concat([batch, batch])",
+     "x made 2 rows of one and promises at most 1"),
+    ("Chooser", "def summarize(self, batch): return batch.lazy()",
+     "summarize() gave a LazyFrame, not a polars DataFrame"),
+    ("Chooser", "def summarize(self, batch): return {'id': 3}", "summarize() gave a dict"),
+    ("Chooser", "def resolve(self, summaries, context): return summaries",
+     "resolve() gave a LazyFrame, not a polars DataFrame"),
+    ("Chooser", "def resolve(self, summaries, context): return None", "resolve() gave None"),
+    ("Chooser", "def resolve(self, summaries, context): return {}['x']",
+     "resolve() of x raised KeyError: 'x'"),
+    ("Chooser", "def resolve(self, summaries, context): raise SystemExit(2)",
+     "resolve() of x raised SystemExit: 2"),
+    ("Chooser", "def resolve(self, summaries, context): return summaries.collect()",
+     "resolve() gave rows without 'reason'"),
+    ("Chooser", "def resolve(self, summaries, context):\n"
+                "    d = super().resolve(summaries, context)\n    return pl.concat([d, d])",
+     "resolve() decides on the row"),
+    ("MixOperator", "def summarize(self, batch):\n    return batch.select('id', 'source', size=1)\n"
+                    "def resolve(self, summaries, context): return summaries.collect()",
+     "resolve() gave rows without 'copies'"),
+    ("Chooser", "def apply(self, b, decision): return b", "apply() gave a DataFrame, not an"),
+    ("Chooser", "def apply(self, b, decision): return None", "apply() gave None, not an Outcome"),
+    ("Chooser", "def apply(self, batch, decision): return Outcome(batch[:1])",
+     "apply() took 4 rows and tells of 1"),
+    ("Chooser", "def apply(self, batch, decision): return Outcome(batch[:3], batch[3:])",
+     "apply() dropped gave rows without 'reason'"),
+    ("Chooser", "def connect(self, services): return 1 / 0", "connect() of x raised ZeroDiv"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("base", "method", "cause"), BROKEN)
+def test_a_broken_contract_is_located(
+    run: Run, tmp_path: Path, base: str, method: str, cause: str
+) -> None:
+    with pytest.raises(PluginError) as raised:
+        run(base, method)
+    place = "mix" if base == "MixOperator" else "steps[0]"
+    where = "" if "connect()" in cause else f"{place} (x of {tmp_path / 'odd.py'}): "
+    assert f"{where}{cause}" in raised.value.message
+    assert raised.value.message.count(place) == (1 if where else 0)
+    assert not (tmp_path / "out").exists()
+
+
+def test_from_a_worker_it_comes_without_a_traceback(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(RunError) as raised:
+        run("Transform", "def transform(self, batch): return None", engine="local")
+    message = f"a/rows.jsonl: steps[0] (x of {tmp_path / 'odd.py'}): transform() gave None"
+    assert message in raised.value.message
+    assert not getattr(raised.value, "__notes__", [])
+
+
+def test_rows_that_break_a_rule_cost_themselves_alone(run: Run, tmp_path: Path) -> None:
+    digits = "def rules(self): return {'small': pl.col('text').str.to_integer(strict=True) < 2}"
+    with pytest.raises(RunError, match=r"3 of 4 rows failed \(ComputeError 3\)") as raised:
+        run("Lengths", digits)
+    assert f"x is of {tmp_path / 'odd.py'}" in raised.value.hint
+    only_one = "def rules(self):\n    number = pl.col('text').str.replace('[bc]+', '5')\n"
+    only_one += "    return {'small': number.str.to_integer(strict=True) < 6}"
+    report = run("Lengths", only_one)
+    entry = report.ledger["steps[0]"]
+    assert (entry.failed, entry.dropped) == ({"ComputeError": 1}, {"small": 2})
+    assert pl.read_parquet(tmp_path / "out" / "data" / "*.parquet")["text"].to_list() == ["7"]
+
+
+def test_an_operator_that_ends_the_process_costs_the_rows_that_make_it(run: Run) -> None:
+    leaves = "def signals(self):\n    def size(batch):\n        if 'bb' in batch['text']:\n"
+    leaves += "            raise SystemExit\n        return batch['text'].str.len_chars()\n"
+    report = run("Lengths", leaves + "    return {'size': size}")
+    entry = report.ledger["steps[0]"]
+    assert (entry.failed, entry.dropped) == ({"SystemExit": 1}, {"small": 2})
+
+
+MUTATIONS = [
+    ("Lengths", "def signals(self):\n    def size(b):\n        n = b['text'].str.len_chars()\n"
+                "        b.drop_in_place('text')\n        return n\n"
+                "    return {'size': size, 'again': lambda batch: batch['text'].str.len_chars()}"),
+    ("Transform", "def transform(self, b):\n    kept = b.filter(pl.col('text') > 'a')\n"
+                  "    b.drop_in_place('source')\n    return kept"),
+    ("Chooser", "def summarize(self, batch):\n    return batch.select(batch.drop_in_place('id'))\n"
+                "def resolve(self, summaries, context):\n    return summaries.collect()[[0, 3]]"
+                ".with_columns(pl.lit('bad').alias('reason'))"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("base", "method"), MUTATIONS)
+def test_a_frame_that_is_changed_in_place_is_a_copy(
+    run: Run, tmp_path: Path, base: str, method: str
+) -> None:
+    assert run(base, method).rows == 2
+    rows = pl.read_parquet(tmp_path / "out" / "data" / "*.parquet")
+    assert sorted(rows["text"].to_list()) == ["bb", "ccc"]
+    assert rows["source"].to_list() == ["a", "a"]
+
+
+def test_a_text_that_is_null_is_dropped_as_emptied(run: Run) -> None:
+    pattern = "pl.col('text').str.extract('([bc]+)')"
+    report = run("Transform", f"def transform(self, batch): return batch.with_columns({pattern})")
+    assert report.ledger["steps[0]"].dropped == {"emptied": 2}
+
+
+def test_signals_of_one_filter_may_differ_in_type_between_rows(run: Run, tmp_path: Path) -> None:
+    """Such as all null in one batch: they come from the cache as they were."""
+    method = "def signals(self):\n    return {'size': lambda b: pl.Series([None] * b.height)}"
+    assert run("Lengths", method).rows == 4
+    assert run("Lengths", method).rows == 4
+
+
+OBSERVER = """
+class Watcher(RunObserver):
+    def unit_finished(self, label, size):
+        raise KeyError("lost")
+
+@hookimpl
+def datachef_run_observers():
+    return [Watcher()]
+"""
+
+
+def test_an_observer_that_breaks_is_told_no_more(run: Run) -> None:
+    report = run("Lengths", "pass", more=OBSERVER)
+    assert report.rows == 2
+    (broken,) = run.host.broken  # type: ignore[attr-defined]
+    assert broken.error.startswith("unit_finished: KeyError: 'lost' (odd.py:")
+
+
+ENGINE = """
+@hookimpl
+def datachef_engines():
+    return {"odd": lambda setting, workers: "engine"}
+"""
+
+
+def test_an_engine_that_is_none(run: Run) -> None:
+    with pytest.raises(PluginError, match="the engine 'odd' is the str 'engine', not an Engine"):
+        run("Lengths", "pass", more=ENGINE, engine="odd")
