@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from datachef.core.errors import DatachefError, RowError
 from datachef.core.files.readers import read_file
 from datachef.core.formats import fill
 from datachef.core.paths import not_expanded
+from datachef.core.problems import did_you_mean
 from datachef.core.source import SourceError
 from datachef.core.task import BenchmarkFile, Examples
+
+CHECKED_ITEMS = 20
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,36 @@ def read_benchmark(benchmark: BenchmarkFile | Examples) -> list[BenchmarkItem]:
         options = row.get(choices) if choices else None
         items.append(BenchmarkItem(prompt, answer, _options(options), row))
     return items
+
+
+def benchmark_problems(benchmark: BenchmarkFile | Examples) -> Iterator[tuple[str, str]]:
+    """What the first items of a file show to be wrong with it or with the fields that are named,
+    each with a hint."""
+    try:
+        rows = list(islice(_read_rows(benchmark), CHECKED_ITEMS))
+    except DatachefError as error:
+        yield error.message, error.hint
+        return
+    if not rows:
+        yield f"{benchmark.path} holds no items", "is it the right file?"
+        return
+    known = {name for row in rows for name in row}
+    for name in ("prompt", "answer", "reference", "choices"):
+        spec = getattr(benchmark, name, None)
+        if spec is None or (name != "prompt" and name not in benchmark.model_fields_set):
+            continue
+        found = [spec in row if name == "choices" else _has(row, spec) for row in rows]
+        if not all(found) if name == "prompt" else not any(found):
+            message = f"{benchmark.path} has no field {spec!r}, which `{name}` names"
+            yield message, did_you_mean(spec, known)
+
+
+def _has(row: Mapping[str, Any], spec: str) -> bool:
+    try:
+        _text(row, spec)
+    except RowError:
+        return False
+    return True
 
 
 def _text(row: Mapping[str, Any], spec: str) -> str:
