@@ -166,19 +166,9 @@ def dataset_card(
             f"{_reasons(e.failed)} | {e.created:,} |"
             for e in report.ledger
         ),
-        *_broken_files(report.ledger),
         "",
     ]
     return "\n".join(lines)
-
-
-def _broken_files(ledger: Ledger) -> list[str]:
-    files = [_cell(str(file)) for entry in ledger for _, file in sorted(entry.broken.items())]
-    return (
-        ["\n## Files that were not read to their end\n", *map("- {}".format, files)]
-        if files
-        else []
-    )
 
 
 def _source_line(name: str, source: Source) -> str:

@@ -103,8 +103,9 @@ def broken_files(accounts: Accounts) -> Iterator[Problem]:
     """A warning of each source that was used without the rest of files that broke off."""
     for entry in accounts.whole:
         if entry.broken:
-            files = "; ".join(str(file) for _, file in sorted(entry.broken.items())[:5])
-            message = f"{len(entry.broken):,} files were not read to the end: {files}"
+            files = [str(file) for _, file in sorted(entry.broken.items())]
+            number = "1 file was" if len(files) == 1 else f"{len(files):,} files were"
+            message = f"{number} not read to the end: {'; '.join(files[:5])}"
             yield warning("broken_files", message, entry.path, "replace what is damaged")
 
 
