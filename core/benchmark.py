@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 from datachef.core.errors import DatachefError, RowError
@@ -14,8 +13,6 @@ from datachef.core.paths import not_expanded
 from datachef.core.problems import did_you_mean
 from datachef.core.source import SourceError
 from datachef.core.task import BenchmarkFile, Examples
-
-CHECKED_ITEMS = 20
 
 
 @dataclass(frozen=True)
@@ -39,13 +36,14 @@ def read_benchmark(benchmark: BenchmarkFile | Examples) -> list[BenchmarkItem]:
     """
     choices = benchmark.choices if isinstance(benchmark, BenchmarkFile) else None
     items = []
-    for number, row in enumerate(_read_rows(benchmark), start=1):
+    for number, row in enumerate(read_rows(benchmark), start=1):
         try:
             prompt = _text(row, benchmark.prompt)
         except RowError:
             raise DatachefError(
                 f"row {number} of {benchmark.path} has no {benchmark.prompt!r}",
-                hint="name the field with the question as `prompt`",
+                hint="name the field with the question as `prompt`: "
+                + did_you_mean(benchmark.prompt, row),
             ) from None
         try:
             answer = _text(row, benchmark.answer)
@@ -54,36 +52,6 @@ def read_benchmark(benchmark: BenchmarkFile | Examples) -> list[BenchmarkItem]:
         options = row.get(choices) if choices else None
         items.append(BenchmarkItem(prompt, answer, _options(options), row))
     return items
-
-
-def benchmark_problems(benchmark: BenchmarkFile | Examples) -> Iterator[tuple[str, str]]:
-    """What the first items of a file show to be wrong with it or with the fields that are named,
-    each with a hint."""
-    try:
-        rows = list(islice(_read_rows(benchmark), CHECKED_ITEMS))
-    except DatachefError as error:
-        yield error.message, error.hint
-        return
-    if not rows:
-        yield f"{benchmark.path} holds no items", "is it the right file?"
-        return
-    known = {name for row in rows for name in row}
-    for name in ("prompt", "answer", "reference", "choices"):
-        spec = getattr(benchmark, name, None)
-        if spec is None or (name != "prompt" and name not in benchmark.model_fields_set):
-            continue
-        found = [spec in row if name == "choices" else _has(row, spec) for row in rows]
-        if not all(found) if name == "prompt" else not any(found):
-            message = f"{benchmark.path} has no field {spec!r}, which `{name}` names"
-            yield message, did_you_mean(spec, known)
-
-
-def _has(row: Mapping[str, Any], spec: str) -> bool:
-    try:
-        _text(row, spec)
-    except RowError:
-        return False
-    return True
 
 
 def _text(row: Mapping[str, Any], spec: str) -> str:
@@ -100,7 +68,8 @@ def _options(value: Any) -> tuple[str, ...]:
     return tuple(str(o.get("text", o)) if isinstance(o, Mapping) else str(o) for o in value)
 
 
-def _read_rows(benchmark: BenchmarkFile | Examples) -> Iterator[Mapping[str, Any]]:
+def read_rows(benchmark: BenchmarkFile | Examples) -> Iterator[Mapping[str, Any]]:
+    """The rows of a file, as they stand. Raises `DatachefError` where one cannot be read."""
     path = benchmark.path
     try:
         for raw in read_file(path, benchmark.encoding, benchmark.csv):

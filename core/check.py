@@ -9,7 +9,7 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
-from datachef.core.benchmark import benchmark_problems
+from datachef.core.check_items import check_step_items, check_task_items
 from datachef.core.containment import ENDINGS, cause_of
 from datachef.core.corpus import Size
 from datachef.core.distribution import extra, install_command
@@ -36,7 +36,6 @@ from datachef.core.run.shares import EXPECTED
 from datachef.core.run.tokens import TokenCounter, counting, find_tokenizer
 from datachef.core.source import Source, SourceError
 from datachef.core.survey import REMEDIES, Survey, survey
-from datachef.core.task import BenchmarkFile, Examples
 
 # Columns that the engine derives wherever an operator asks for them.
 DERIVED = {"tokens"}
@@ -72,7 +71,7 @@ def check(
     kinds = _kinds(surveys.values(), written=_told(chain(*steps.values()), "writes"))
     final = _follow(loaded, host, corpus, shared, limits, kinds)
     _check_tokenizer(loaded, surveys)
-    _check_task(loaded)
+    check_task_items(loaded)
     _check_unused_sources(loaded)
     _check_output(loaded, surveys, final, set().union(*known) if known else None)
     _warn_of_rows(loaded, surveys)
@@ -166,6 +165,8 @@ def _follow(
             continue
         ready = _check_requirements(loaded, place, operator.op, operator)
         ready &= _check_files(loaded, step)
+        if ready:
+            check_step_items(loaded, step)
         if ready and _broken(loaded, host, step, broken_rules(operator)):
             columns = None
             continue
@@ -244,17 +245,6 @@ def _files_of_task(loaded: Loaded) -> set[str]:
     if task is None:
         return set()
     return {part.path for part in (task.benchmark, task.examples) if hasattr(part, "path")}  # type: ignore[union-attr]
-
-
-def _check_task(loaded: Loaded) -> None:
-    """Whether the files of the task hold what it says; a step that reads one asks for it itself."""
-    if loaded.task is None:
-        return
-    for part in (loaded.task.benchmark, loaded.task.examples):
-        if not isinstance(part, BenchmarkFile | Examples) or not _is_file(part.path):
-            continue
-        for message, hint in benchmark_problems(part):
-            loaded.add("bad_benchmark", ("task",), message, hint)
 
 
 def _most_tokens(loaded: Loaded, found: Survey | None) -> int | None:

@@ -47,6 +47,7 @@ class Loaded:
     folder: Path
     recipe: Recipe | None = None
     task: Task | None = None
+    task_document: Document | None = None
     sources: dict[str, Source] = field(default_factory=dict)
     pool: dict[str, Source] = field(default_factory=dict)
     bound: bool = False
@@ -214,6 +215,7 @@ def _load_task(loaded: Loaded, path: Path, pool: Path | None) -> Task | None:
     document = _referred(loaded, path, "task")
     if document is None:
         return None
+    loaded.task_document = document
     try:
         return Task.model_validate(document.data).located_in(path.parent)
     except ValidationError as error:
