@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,8 @@ RESERVED = ALWAYS | {"messages"}
 def ask(operator: Operator, method: str, *arguments: Any) -> Any:
     """What a method of an operator answers; an exception of its author's is a `PluginError`."""
     try:
-        return getattr(operator, method)(*arguments)
+        answer = getattr(operator, method)(*arguments)
+        return list(answer) if isinstance(answer, Iterator) else answer  # a generator runs here
     except DatachefError:
         raise
     except ENDINGS as error:

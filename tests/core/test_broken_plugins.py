@@ -400,7 +400,7 @@ def test_what_a_plugin_prints_does_not_reach_json(write: Write, tmp_path: Path) 
     for call in (["check", "r.yaml"], ["plan", "r.yaml"], ["ops", "good"], ["plugins"]):
         done = chef(tmp_path, *call, "--json", "--plugin", "odd.py")
         assert done.returncode == 0, done.stderr
-        assert isinstance(json.loads(done.stdout), list)
+        assert isinstance(json.loads(done.stdout), list | dict)
     ran = chef(tmp_path, "run", "r.yaml", "--engine", "inline", "--json", "--plugin", "odd.py")
     assert json.loads(ran.stdout)["rows"] == 1
     assert "rewriting" in ran.stderr
@@ -500,3 +500,23 @@ def test_one_module_under_two_entry_points_is_loaded_once(
     }
     assert list(host.vocabulary) == ["good"]
     assert host.named("datachef_engines") == {"mine": dict}
+
+
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        ("yield 'at', 'bad', ''\n        raise KeyError('midway')", "raised KeyError: 'midway'"),
+        ("return 1 / 0", "raised ZeroDivisionError: division by zero"),
+    ],
+)
+def test_objections_that_break_are_the_operators(
+    write: Write, problems: Callable[..., list[Problem]], body: str, cause: str
+) -> None:
+    code = "class X(Good):\n    'X.'\n    op: Literal['x'] = 'x'\n"
+    code += f"    def objections(self, scene):\n        {body}\n"
+    host, _ = examined(write(code + OPERATORS.format("X")))
+    with pytest.raises(DatachefError, match=r"objections\(\) of x") as raised:
+        problems(
+            "name: r\nsources:\n  web:\n    path: web.jsonl\n    steps: [{op: x}]\n", host=host
+        )
+    assert cause in raised.value.message
