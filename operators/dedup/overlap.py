@@ -194,7 +194,9 @@ class WholeItems:
                 self._texts.setdefault(key, index)
             for key in answered if len(item.question) < 2 else (question, *answered):
                 self._lines.setdefault(key, index)
-        self._longest = 4 * max(map(len, self._texts), default=0) + 40
+        # Signs, spaces and a label come on top of the words.
+        self._longest_line = 2 * max(map(len, self._lines), default=0) + 40
+        self._longest_text = 2 * max(map(len, self._texts), default=0) + 40
 
     def best(self, text: pl.Series) -> tuple[Shares, Indices]:
         """1 for each text that holds an item, and the item."""
@@ -204,7 +206,7 @@ class WholeItems:
         lists = text.to_frame("text").select(LINES).to_series()
         documents = document_of(offsets_of(lists.list.len()))
         lines = lists.explode(empty_as_null=False, keep_nulls=False)
-        short = (lines.str.len_chars() <= self._longest) & lines.str.contains(FILLED)
+        short = (lines.str.len_chars() <= self._longest_line) & lines.str.contains(FILLED)
         lines, documents = lines.filter(short), documents[short.to_numpy()]
         for found, places, known in (
             (lines, documents, self._lines),
@@ -218,7 +220,7 @@ class WholeItems:
         return shares, best
 
     def _whole(self, text: pl.Series) -> Iterator[tuple[pl.Series, Indices, dict[str, int]]]:
-        short = (text.str.len_chars() <= self._longest).fill_null(False)
+        short = (text.str.len_chars() <= self._longest_text).fill_null(False)
         yield text.filter(short), np.flatnonzero(short.to_numpy()), self._texts
 
 

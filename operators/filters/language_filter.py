@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
@@ -94,6 +95,13 @@ class LanguageFilter(Filter):
 
     @cached_property
     def _identify(self) -> Identify:
+        """The model. A language that it does not know is told before anything is measured."""
+        labels = self._labels()
+        for language in self.languages:
+            try:
+                label_of(language, labels)
+            except UnknownLanguageError as error:
+                raise DatachefError(f"language_filter: {error}", error.hint) from error
         return py3langid_model() if self.model is None else fasttext_model(self.model)
 
     @cached_property
@@ -110,12 +118,17 @@ class LanguageFilter(Filter):
 
     @cached_property
     def _wanted(self) -> list[str]:
-        """The labels of the languages to keep."""
-        labels = self._labels()
+        """The labels of the languages to keep. What is wrong with them or with the model is for
+        `objections` to say, and for `_identify` where nobody asked."""
+        found: list[str] = []
         try:
-            return [label_of(language, labels) for language in self.languages]
-        except UnknownLanguageError as error:
-            raise DatachefError(f"language_filter: {error}", error.hint) from error
+            labels = self._labels()
+        except (OSError, ValueError):
+            return found
+        for language in self.languages:
+            with suppress(UnknownLanguageError):
+                found.append(label_of(language, labels))
+        return found
 
     def reasons(self) -> tuple[str, ...]:
         return ("other_language", "unsure_language")

@@ -88,3 +88,16 @@ def test_languages_are_checked_before_anything_runs(tmp_path: Path) -> None:
     assert "zh-cn" in first.message
     assert (second.code, second.line) == ("impossible", 7)
     assert "french" in second.hint
+
+
+def test_a_file_that_is_no_language_model_is_the_users_mistake(tmp_path: Path) -> None:
+    pytest.importorskip("fasttext")
+    (tmp_path / "notes.jsonl").write_text(json.dumps({"text": "a note"}) + "\n")
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "name: languages\nsources:\n  notes:\n    path: notes.jsonl\n    steps:\n"
+        "      - op: language_filter\n        model: notes.jsonl\n"
+    )
+    (problem,) = check_recipe(path, Host()).loaded.problems
+    assert (problem.code, problem.line) == ("impossible", 7)
+    assert "no fastText model" in problem.message
