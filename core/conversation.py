@@ -8,6 +8,7 @@ whatever else it carries. Roles have the names of chat templates; tool calls hav
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ from datachef.core.problems import did_you_mean, shortened
 from datachef.core.values import json_text
 
 Turn = dict[str, Any]
+# Digits that may be an integer beyond 64 bits.
+_LONG = re.compile(r"\d{19}")
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 # Other names of a role, in lower case.
@@ -50,9 +53,23 @@ _OTHER_PARTS = {
 }  # fmt: skip
 
 
-def dumps(value: Any) -> str:
-    """Compact JSON text; integers keep their digits however many they have."""
-    return json_text(value)
+def dumps(value: Any, *, wide: bool = False) -> str:
+    """Compact JSON text.
+
+    Readers of JSON columns break on integers beyond 64 bits: unless `wide` is said, these become
+    text, with all their digits.
+    """
+    text = json_text(value)
+    return text if wide or not _LONG.search(text) else json_text(_narrowed(value))
+
+
+def _narrowed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _narrowed(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_narrowed(part) for part in value]
+    wide = type(value) is int and not -(2**63) <= value < 2**64
+    return str(value) if wide else value
 
 
 def turn(role: Any, content: Any, rest: Mapping[str, Any], roles: Mapping[str, str]) -> Turn:
@@ -104,10 +121,10 @@ def _content(value: Any, *, tool: bool) -> str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool | int | float):
-        return dumps(value)
+        return dumps(value, wide=True)
     items = value if isinstance(value, list) else [value]
     if tool and not all(_is_part(item) for item in items):
-        return dumps(value)
+        return dumps(value, wide=True)
     texts = [_part(item) for item in items]
     return "\n".join(text for text in texts if text is not None)
 

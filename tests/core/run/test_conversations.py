@@ -68,6 +68,27 @@ TURNS: dict[str, tuple[Row, Any, list[Row]]] = {
             {"type": "function", "id": "c1", "function": {"name": "now", "arguments": {}}}
         ]),
     ),
+    "integers beyond 64 bits, which datasets cannot read": (
+        {"messages": [
+            say("user", 2**70),
+            say("assistant", None, tool_calls=[
+                {"function": {"name": "f", "arguments": {"n": 2**70, "m": [2**63, -(2**64)]}}}
+            ]),
+            say("tool", {"n": 2**70}),
+            ANSWERED,
+        ]},
+        None,
+        [
+            say("user", "1180591620717411303424"),
+            say("assistant", None, tool_calls=[
+                {"type": "function", "function": {"name": "f", "arguments": {
+                    "n": "1180591620717411303424", "m": [2**63, "-18446744073709551616"],
+                }}}
+            ]),
+            say("tool", '{"n":1180591620717411303424}'),
+            ANSWERED,
+        ],
+    ),
     "an empty list of calls": (
         {"messages": [ASKED, ANSWERED | {"tool_calls": []}]}, None, [ASKED, ANSWERED],
     ),
