@@ -167,6 +167,12 @@ def _follow(
         ready &= _check_files(loaded, step)
         if ready:
             check_step_items(loaded, step)
+        if columns is not None:
+            scene = Scene(frozenset(columns), limits, kinds)
+            for parameter, message, hint in ask(operator, "objections", scene):
+                at = (*place, *parameter.split(".")) if parameter else place
+                loaded.add("impossible", at, f"{operator.op}: {message}", hint)
+                ready = False  # what it cannot do as it is written, its rules cannot say
         if ready and _broken(loaded, host, step, broken_rules(operator)):
             columns = None
             continue
@@ -176,10 +182,6 @@ def _follow(
                 loaded.add(
                     "missing_column", place, f"{operator.op} needs the column {name!r}", hint
                 )
-            scene = Scene(frozenset(columns), limits, kinds)
-            for parameter, message, hint in ask(operator, "objections", scene):
-                at = (*place, *parameter.split(".")) if parameter else place
-                loaded.add("impossible", at, f"{operator.op}: {message}", hint)
             written = set(operator.writes())
             if isinstance(operator, Filter):
                 columns |= {f"{DISPLACED}{name}" for name in columns & written}
