@@ -103,6 +103,8 @@ def read_parquet(unit: Unit) -> Iterator[RawRow]:
         scan = pl.scan_parquet(file, glob=False)
         features = features_in(pl.read_parquet_metadata(file))
         stop = scan.select(pl.len()).collect().item() if stop is None else stop
+    except pl.exceptions.PanicException as error:
+        raise BrokenFileError(f"it holds a type that polars does not read ({error})") from error
     except (pl.exceptions.PolarsError, OSError) as error:
         raise BrokenFileError(_first_line(error), passing=_passing(error)) from error
 

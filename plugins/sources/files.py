@@ -141,6 +141,10 @@ def _row_ranges(file: File, place: dict[str, Any], lost: list[str]) -> Iterator[
 
     try:
         rows = scan_parquet(file.path).select(pl.len()).collect().item()
+    except pl.exceptions.PanicException as error:
+        lost.append(f"{file.name}: it holds a type that polars does not read ({error})")
+        yield _unit(file, place, file.size)
+        return
     except (pl.exceptions.PolarsError, BrokenFileError, OSError) as error:
         lost.append(f"{file.name}: {(str(error).splitlines() or [''])[0]}")
         yield _unit(file, place, file.size)

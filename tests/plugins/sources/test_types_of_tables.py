@@ -190,6 +190,23 @@ class TestParquet:
         assert result.rows["text"].to_list() == ["fine"] * 19
         assert result.rejects["reason"].to_list() == ["not_utf8"]
 
+    @pytest.mark.parametrize(
+        "column",
+        [
+            pa.array([[1]], pa.list_view(pa.int64())),
+            pa.array([D("1.5")], pa.decimal256(50, 2)),
+        ],
+        ids=["list view", "decimal256"],
+    )
+    def test_a_type_that_cannot_be_read_is_a_problem_of_the_file(
+        self, tmp_path: Path, column: Any
+    ) -> None:
+        write(tmp_path / "a.parquet", {"v": column, "text": ["a"]})
+        (tmp_path / "r.yaml").write_text("name: r\nsources: {s: {path: a.parquet}}\n")
+        (problem,) = check_recipe(tmp_path / "r.yaml", Host()).loaded.problems
+        assert problem.code == "broken_file"
+        assert "a.parquet" in problem.message
+
     def test_shards_of_different_types(self, cook: Cook, tmp_path: Path) -> None:
         shards = {
             "a": pa.array([1, 2]),
