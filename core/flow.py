@@ -6,11 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from datachef.core.corpus import CorpusOperator
 from datachef.core.document import Location
+from datachef.core.filter import Filter
 from datachef.core.loading import Loaded
 from datachef.core.operator import Operator
 from datachef.core.problems import dotted
 from datachef.core.promises import ask
+from datachef.core.recipe import Recipe
 from datachef.core.sampling import Take
 from datachef.core.vocabulary import Vocabulary
 
@@ -45,20 +48,38 @@ def source_steps(loaded: Loaded, name: str) -> Iterator[PlacedStep]:
 
 
 def corpus_steps(loaded: Loaded, vocabulary: Vocabulary) -> Iterator[PlacedStep]:
-    """The mix, the steps on the corpus, and the guards that a task turns on."""
+    """The mix, the steps on the corpus, and the guards that a task turns on.
+
+    Guards come last, or before the mix where the steps after it only leave rows out: so the mix
+    counts rows that stay, and its weights and budget are met.
+    """
     recipe = loaded.recipe
     assert recipe is not None
+    guards = list(_guards(loaded, recipe, vocabulary))
+    first = recipe.mix is not None and all(_only_drops_rows(step) for step in recipe.steps)
+    if first:
+        yield from guards
     if recipe.mix is not None:
         yield PlacedStep(("mix",), _ready(loaded, recipe.mix))
     for index, operator in enumerate(recipe.steps):
         yield PlacedStep(loaded.place(("steps",), index), _ready(loaded, operator))
-    if recipe.task is None:
-        return
+    if not first:
+        yield from guards
+
+
+def _guards(loaded: Loaded, recipe: Recipe, vocabulary: Vocabulary) -> Iterator[PlacedStep]:
+    """The guards that the recipe does not write itself, where it has a task."""
     written = {operator.op for operator in recipe.steps}
-    for name in vocabulary:
+    for name in vocabulary if recipe.task is not None else ():
         guard = vocabulary[name]
         if guard.guards_task and name not in written:
             yield PlacedStep(("task", name), _ready(loaded, guard(op=name)))
+
+
+def _only_drops_rows(operator: Operator) -> bool:
+    if isinstance(operator, CorpusOperator):
+        return type(operator).apply is CorpusOperator.apply
+    return isinstance(operator, Filter)
 
 
 def makes_messages(loaded: Loaded, name: str) -> bool:
