@@ -137,7 +137,7 @@ class History:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             # A reader too may have to roll back what a killed writer left.
             address = f"{self.path.absolute().as_uri()}?mode={'rwc' if write else 'rw'}"
-            connection = sqlite3.connect(address, PATIENCE, isolation_level=None, uri=True)
+            connection = sqlite3.connect(address, timeout=PATIENCE, isolation_level=None, uri=True)
             with closing(connection) as database:
                 database.execute("PRAGMA synchronous = FULL")
                 database.execute("BEGIN IMMEDIATE" if write else "BEGIN")
