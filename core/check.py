@@ -46,7 +46,8 @@ def check(
 ) -> dict[str, Survey]:
     """Adds to `loaded.problems` all that is wrong, and returns what the sources offer.
 
-    Reads no data beyond the first rows of each source; `look` may remember what it saw before.
+    Reads no data beyond the first rows of each source and, for a mix, a few more from which its
+    size is estimated; `look` may remember what it saw before.
     """
     surveys: dict[str, Survey] = {}
     if loaded.recipe is None:

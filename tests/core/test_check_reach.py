@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from datachef.core.api import check_recipe
+from datachef.core.estimate import PLACES, ROWS
 from datachef.core.host import Host
 from datachef.core.problems import Problem
 from datachef.core.run.intake import SAMPLE_ROWS
@@ -131,6 +132,11 @@ def test_no_data_is_read_beyond_a_sample(
             yield row
 
     monkeypatch.setattr(kind, "read", counting)
+    assert check_recipe(path, kitchen).loaded.problems == []
+    # the first rows for the columns, and some here and there for the size that the mix is told
+    assert all(0 < count <= SAMPLE_ROWS + PLACES * ROWS for count in read.values())
+    read.update(a=0, b=0)
+    path.write_text(f"name: long\nsources:\n{sources}")
     assert check_recipe(path, kitchen).loaded.problems == []
     assert all(0 < count <= SAMPLE_ROWS for count in read.values())
 
