@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 from datachef.core.errors import RowError
@@ -47,6 +48,14 @@ CALLING = {"function_call", "tool_call"}
 # Fields of a turn that hold prose of their own, beside `content`, in the order of their reading.
 PROSE = ("reasoning_content", "reasoning", "thinking", "tool_plan", "refusal")
 _TEXT_PARTS = {"text", "input_text", "output_text"}
+# Parts of content that are a field of the turn, with the key of their text.
+_FIELD_PARTS = {
+    "thinking": ("reasoning_content", "thinking"),
+    "reasoning": ("reasoning_content", "text"),
+    "refusal": ("refusal", "refusal"),
+}
+# What a result of a tool among the parts says otherwise than a turn, or is null beside it.
+_RESULT = {"type", "content", "tool_use_id", "text", "id", "input", "thinking", "cache_control"}
 _OTHER_PARTS = {
     "image", "image_url", "input_image", "video", "video_url", "audio", "audio_url", "input_audio",
     "file", "input_file",
@@ -72,6 +81,37 @@ def _narrowed(value: Any) -> Any:
     return str(value) if wide else value
 
 
+def split_turns(
+    role: Any, content: Any, rest: Mapping[str, Any], roles: Mapping[str, str]
+) -> list[Turn]:
+    """The turns in one turn of a source, as `turn` reads them: what tools returned, where it stands
+    among the parts of a content, is said by a turn of its own. Raises `RowError`."""
+    parts = content if isinstance(content, list) else [content]
+    groups = [(told, list(group)) for told, group in groupby(parts, _is_result)]
+    if not any(told for told, _ in groups):
+        return [turn(role, content, rest, roles)]
+    pieces = [piece for told, group in groups for piece in (group if told else [group])]
+    turns: list[Turn] = []
+    for place, piece in enumerate(pieces, 1):
+        more = rest if place == len(pieces) else {}
+        if isinstance(piece, Mapping):
+            turns.append(_result(piece, more))
+        else:
+            turns.append(turn(role, piece, more, roles))
+    return turns
+
+
+def _is_result(part: Any) -> bool:
+    return _kind(part) == "tool_result"
+
+
+def _result(part: Mapping[str, Any], more: Mapping[str, Any]) -> Turn:
+    """The turn of a tool; `more` are other fields of the turn in which its result stands."""
+    own = {key: value for key, value in part.items() if key not in _RESULT}
+    said = "" if part.get("content") is None else part["content"]
+    return turn("tool", said, {**more, **own, "tool_call_id": part.get("tool_use_id")}, {})
+
+
 def turn(role: Any, content: Any, rest: Mapping[str, Any], roles: Mapping[str, str]) -> Turn:
     """One turn from its role, its content and its other fields; `roles` names more roles.
 
@@ -83,6 +123,8 @@ def turn(role: Any, content: Any, rest: Mapping[str, Any], roles: Mapping[str, s
     for key in ("role", "content"):
         if key in others:
             others[f"original_{key}"] = others.pop(key)
+    if _role(name, roles) != "tool":
+        content, others = _unfolded(content, others)
     calls = tool_calls(others.pop("tool_calls", None))
     legacy = others.pop("function_call", None)
     if isinstance(legacy, Mapping):
@@ -98,6 +140,44 @@ def turn(role: Any, content: Any, rest: Mapping[str, Any], roles: Mapping[str, s
     if said is None and not calls and made.keys().isdisjoint(PROSE):
         raise RowError("missing_field", f"a turn of {name} has no content")
     return made
+
+
+def _unfolded(content: Any, others: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Content without the parts that are fields of a turn, and the fields with them: reasoning,
+    refusals and tool calls. What is encrypted of reasoning can be read by nobody and goes."""
+    parts = content if isinstance(content, list) else []
+    found: dict[str, list[Any]] = {}
+    left = []
+    for part in parts:
+        kind = _kind(part)
+        if kind in _FIELD_PARTS:
+            field, key = _FIELD_PARTS[kind]
+            said = _content(part.get(key, part.get(kind)), tool=False)
+            if said is None:
+                raise RowError("missing_field", f"a part of a turn is {kind} without its text")
+            found.setdefault(field, []).append(said)
+        elif kind == "tool_use":
+            call = {key: part.get(key) for key in ("id", "name")} | {"arguments": part.get("input")}
+            found.setdefault("tool_calls", []).append(call)
+        elif kind != "redacted_thinking":
+            left.append(part)
+    if len(left) == len(parts):
+        return content, others
+    for field, values in found.items():
+        own = others.get(field)
+        if field == "tool_calls":
+            others = others | {field: [*tool_calls(own), *values]}
+            continue
+        before = [own] if isinstance(own, str) and own not in values else []
+        if text := "\n".join(filter(None, [*before, *values])):
+            others = others | {field: text}
+    return left or None, others
+
+
+def _kind(part: Any) -> str | None:
+    """What a part of a content says that it is."""
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    return kind if isinstance(kind, str) else None
 
 
 def _role_name(role: Any) -> str:
@@ -130,7 +210,7 @@ def _content(value: Any, *, tool: bool) -> str | None:
 
 
 def _is_part(item: Any) -> bool:
-    return isinstance(item, Mapping) and item.get("type") in _TEXT_PARTS | _OTHER_PARTS
+    return _kind(item) in _TEXT_PARTS | _OTHER_PARTS
 
 
 def _part(item: Any) -> str | None:
@@ -138,9 +218,7 @@ def _part(item: Any) -> str | None:
         return item
     if not isinstance(item, Mapping):
         raise RowError("schema_mismatch", "the content of a turn is neither text nor parts of it")
-    kind = item.get("type") or next(
-        (key for key, value in item.items() if value is not None), "nothing"
-    )
+    kind = _kind(item) or next((key for key, value in item.items() if value is not None), "nothing")
     if kind not in _TEXT_PARTS:
         raise RowError(
             "unsupported_content",
@@ -202,7 +280,8 @@ def _parsed(value: Any, what: str) -> Any:
 def tool_schemas(value: Any, name: str) -> str | None:
     """The column `tools` as JSON text: a list of JSON schemas of functions, or None without any.
 
-    A function that is described without `{"type": "function", "function": ...}` around it gets it.
+    A function that is described without `{"type": "function", "function": ...}` around it gets it,
+    and an `input_schema` is named `parameters`.
     Raises `RowError`.
     """
     try:
@@ -220,9 +299,17 @@ def tool_schemas(value: Any, name: str) -> str | None:
 
 
 def _tool(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    if "function" not in item and isinstance(item.get("name"), str) and "type" not in item:
-        return {"type": "function", "function": item}
-    return item
+    described = isinstance(item.get("name"), str) and item.get("function") is None
+    known = item.get("type") in (None, "function") or "input_schema" in item
+    if not described or not known:
+        return item
+    names = {"input_schema": "parameters"}
+    function = {
+        names.get(key, key): value
+        for key, value in item.items()
+        if key not in ("type", "function") and not (key in names and value is None)
+    }
+    return {"type": "function", "function": function}
 
 
 def prose(turn: Mapping[str, Any]) -> Iterator[str]:

@@ -23,7 +23,7 @@ from pydantic import (
     model_serializer,
 )
 
-from datachef.core.conversation import Turn, dumps, tool_schemas, turn
+from datachef.core.conversation import Turn, dumps, split_turns, tool_schemas, turn
 from datachef.core.errors import RowError
 from datachef.core.values import UnsupportedValueError, plain, text_of
 
@@ -180,6 +180,8 @@ class _Conversational(_Format):
         if name is not None and "{" in name:
             return fill(row, name)
         value = self._optional(row, parameter)
+        if isinstance(value, list) and value:
+            value = turn(parameter, value, {}, {})["content"]
         text = None if value is None else _string(value, str(name))
         return text if text and text.strip() else None
 
@@ -197,7 +199,7 @@ class _Conversational(_Format):
         turns: list[Turn] = []
         for item in value:
             if isinstance(item, Mapping):
-                turns.append(_turn(item))
+                turns += _turns_in(item)
             elif isinstance(item, list | tuple) and len(item) == 2:
                 turns += _pair(*(_string(text, "history") for text in item))
             else:
@@ -303,12 +305,12 @@ def _list_of_turns(
     found = _unpacked(_reach(row, field))
     if not isinstance(found, list) or not found:
         raise RowError("schema_mismatch", f"{field!r} is not a list of turns")
-    return [_turn(item, role, content, roles) for item in found]
+    return [turn for item in found for turn in _turns_in(item, role, content, roles)]
 
 
-def _turn(
+def _turns_in(
     item: Any, role: str = "role", content: str = "content", roles: Mapping[str, str] | None = None
-) -> Turn:
+) -> list[Turn]:
     item = _unpacked(item)
     if not isinstance(item, Mapping):
         raise RowError("schema_mismatch", "a turn is not an object")
@@ -317,7 +319,7 @@ def _turn(
     said = _reach(item, content) if content in item or "." in content else None
     rest = {key: value for key, value in item.items() if key not in (role, content)}
     more = {name.strip().lower(): known for name, known in (roles or {}).items()}
-    return turn(_reach(item, role), said, rest, more)
+    return split_turns(_reach(item, role), said, rest, more)
 
 
 def _field_in(item: Mapping[str, Any], name: str, usual: Iterable[str]) -> str:

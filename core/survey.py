@@ -133,8 +133,8 @@ def survey(source: Source) -> Survey:
             "unclear_format",
             f"no usual format fits the fields {', '.join(sorted(names)[:12])}",
             source.advice(names)
-            or "say which hold the content, for example format: {text: FIELD} or "
-            "format: {prompt: FIELD, completion: FIELD}",
+            or "say which hold the content, for example format: {text: FIELD}, "
+            "format: {messages: FIELD} or format: {prompt: FIELD, completion: FIELD}",
         )
     fitting, misfits = _converted(row_format, rows)
     if not fitting:

@@ -59,6 +59,67 @@ TURNS: dict[str, tuple[Row, Any, list[Row]]] = {
         None,
         [ASKED, CALLED, TOLD | {"name": "weather"}, ANSWERED],
     ),
+    "the parts of Anthropic's content": (
+        {"messages": [
+            ASKED,
+            say("assistant", [
+                {"type": "thinking", "thinking": "hm", "signature": "x"},
+                {"type": "redacted_thinking", "data": "x"},
+                {"type": "text", "text": "I look."},
+                {"type": "tool_use", "id": "c1", "name": "weather",
+                 "input": {"city": "Köln", "n": 2}},
+            ]),
+            say("user", [
+                {"type": "tool_result", "tool_use_id": "c1", "content": "rain"},
+                {"type": "tool_result", "tool_use_id": "c2", "is_error": True,
+                 "content": [{"type": "text", "text": "no"}, {"type": "text", "text": "wind"}]},
+                {"type": "text", "text": "So?"},
+            ], weight=1),
+            ANSWERED,
+        ]},
+        None,
+        [
+            ASKED,
+            say("assistant", "I look.", reasoning_content="hm", tool_calls=[CALL | {"id": "c1"}]),
+            say("tool", "rain", tool_call_id="c1"),
+            say("tool", "no\nwind", is_error=True, tool_call_id="c2"),
+            say("user", "So?", weight=1),
+            ANSWERED,
+        ],
+    ),
+    "parts with the fields of all parts": (
+        {"messages": [
+            say("user", [{"type": "text", "text": "q", "thinking": None, "input": None}]),
+            say("assistant", [{"type": "tool_use", "text": None, "name": "weather",
+                               "input": {"city": "Köln", "n": 2}}]),
+            say("user", [{"type": "tool_result", "content": "rain", "text": None, "name": None}]),
+            say("assistant", [{"type": "text", "text": "a", "thinking": None, "input": None}]),
+        ]},
+        None,
+        USED,
+    ),
+    "thinking in parts of its own, and before": (
+        {"messages": [ASKED, say("assistant", [
+            {"type": "thinking", "thinking": [{"type": "text", "text": "so"}]},
+            {"type": "reasoning", "text": "or"},
+            {"type": "text", "text": "a"},
+        ], reasoning_content="hm")]},
+        None,
+        [ASKED, ANSWERED | {"reasoning_content": "hm\nso\nor"}],
+    ),
+    "a refusal among the parts": (
+        {"messages": [ASKED, say("assistant", [{"type": "refusal", "refusal": "no"}])]},
+        None,
+        [ASKED, say("assistant", None, refusal="no")],
+    ),
+    "a system message in parts": (
+        {"messages": [ASKED, ANSWERED], "system": [
+            {"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}},
+            {"type": "text", "text": "t"},
+        ]},
+        None,
+        [say("system", "s\nt"), ASKED, ANSWERED],
+    ),
     "no arguments": (
         {"messages": calling(tool_calls=[
             {"id": "c1", "function": {"name": "now", "arguments": ""}}
@@ -252,6 +313,26 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
         "unsupported_content",
         "'image_url': only text is supported",
     ),
+    "an image that a tool returned": (
+        [say("user", [{"type": "tool_result", "content": [{"type": "image", "source": "x"}]}])],
+        "unsupported_content",
+        "'image': only text",
+    ),
+    "thinking that none can read": (
+        [ASKED, say("assistant", [{"type": "redacted_thinking", "data": "x"}])],
+        "missing_field",
+        "a turn of assistant has no content",
+    ),
+    "reasoning under another key": (
+        [ASKED, say("assistant", [{"type": "reasoning", "summary": "x"}])],
+        "missing_field",
+        "a part of a turn is reasoning without its text",
+    ),
+    "a part whose type is no name": (
+        [say("user", [{"type": ["text"], "text": "q"}])],
+        "unsupported_content",
+        "a part of a turn is 'type'",
+    ),
     "sound": ([say("user", [{"audio": "u"}])], "unsupported_content", "'audio': only text"),
     "arguments that are no JSON": (
         calling(tool_calls=[{"function": {"name": "f", "arguments": "{city: 1"}}]),
@@ -299,6 +380,8 @@ class TestBeside:
             {"tools": [json.dumps(TOOL)]},
             {"tools": [TOOL["function"]]},
             {"functions": [TOOL["function"]]},
+            {"tools": [{"type": "function"} | TOOL["function"]]},
+            {"tools": [{"type": "custom", "name": "weather", "input_schema": {"type": "object"}}]},
         ],
     )
     def test_tools(self, written: Callable[..., Any], beside: Row) -> None:

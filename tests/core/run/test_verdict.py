@@ -253,3 +253,17 @@ class TestShares:
         assert s.rows < 20
         assert warned(result) == {"shares_shifted": "steps[1]"}
         assert f"s 50.0% to {s.rows / (s.rows + 20):.1%}" in result.report.warnings[0].message
+
+
+def test_what_the_check_expected_of_the_first_rows_is_told_by_the_ledger_alone(
+    cook: Cook, tmp_path: Path
+) -> None:
+    said = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    odd = [{"role": "hummany", "content": "q"}, said[1]]
+    rows = [said, odd, said[:1], said]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"messages": row}) for row in rows))
+    result = cook({"s": {"path": "a.jsonl", "max_failed": 0.5}}, output={"schema": "messages"})
+    assert dict(result.report.ledger["sources.s"].failed) == {"unknown_role": 1}
+    assert dict(result.report.ledger["output"].failed) == {"no_answer": 1}
+    assert result.report.warnings == ()
+    assert result.manifest["warnings"] == []
