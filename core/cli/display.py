@@ -73,7 +73,9 @@ def ledger_table(entries: list[Mapping[str, Any]]) -> Any:
             for reason, count in sorted(entry[kind].items(), key=lambda item: -item[1]):
                 table.add_row("", Text(f"  {kind}: {reason}", style="dim"), "", f"{sign}{count:,}")
         for broken in entry.get("broken", ()):
-            read = f"{broken['bytes_read']:,} of {broken['size']:,} bytes read"
+            read = f"{broken['rows_read']:,} rows read"
+            if broken["bytes_read"]:
+                read = f"{broken['bytes_read']:,} of {broken['size']:,} bytes and {read}"
             table.add_row("", Text(f"  broken: {broken['file']}, {read}", style="dim"))
         if entry["created"]:
             table.add_row("", Text("  created", style="dim"), "", f"+{entry['created']:,}")

@@ -28,6 +28,8 @@ _OTHER_THAN_TEXT = {
     b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip", b"\xfd7zXZ\x00": "xz",
     b"PAR1\x15": "Parquet",
 }  # fmt: skip
+# What git leaves in the place of a large file that was not fetched.
+_POINTER = b"version https://git-lfs.github.com/spec/"
 _SWAP = bytes.maketrans(b"\r\n", b"\n\r")
 # Stands for bytes that are not text in their encoding; no UTF-8 holds it, so its row is not read.
 _UNDECODABLE = "\udcff"
@@ -94,6 +96,8 @@ def text_of(file: OpenFile, encoding: str | None) -> Text:
             f"it begins with the byte order mark of {said}, which is not {encoding}",
             "leave `encoding` out to read it by its mark",
         )
+    if first.head.startswith(_POINTER):
+        raise BrokenFileError("it is a pointer of Git LFS, not the file itself", "git lfs pull")
     first.skip(len(mark))
     used = said or encoding or "utf-8"
     plain = used == "utf-8"

@@ -13,7 +13,7 @@ from typing import Any
 class BrokenFile:
     """A file that could not be read to its end, and how much of it was: `bytes_read` of `size`.
 
-    `passing` says that another try may succeed.
+    `bytes_read` is 0 where that is not known. `passing` says that another try may succeed.
     """
 
     file: str
@@ -24,10 +24,9 @@ class BrokenFile:
     passing: bool = False
 
     def __str__(self) -> str:
-        return (
-            f"{self.file}: {self.trouble} (after {self.bytes_read:,} of {self.size:,} bytes and "
-            f"{self.rows_read:,} rows)"
-        )
+        known = self.bytes_read > 0 or self.rows_read == 0
+        size = f"{self.bytes_read:,} of {self.size:,} bytes and " if known else ""
+        return f"{self.file}: {self.trouble} (after {size}{self.rows_read:,} rows)"
 
 
 @dataclass

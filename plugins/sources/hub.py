@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import Field
 
 from datachef.core.distribution import extra
-from datachef.core.errors import RunError
 from datachef.core.files.identity import path_identity
 from datachef.core.files.tables import rows_of
 from datachef.core.paths import located
-from datachef.core.source import RawRow, Source, SourceError, Unit, size_of
+from datachef.core.source import BrokenFileError, RawRow, Source, SourceError, Unit, size_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -65,21 +64,22 @@ class HubSource(Source):
         # as tables, in which values still have their exact types
         tables = shard.with_format("arrow").iter(batch_size=BATCH_ROWS)
         position = 0
-        while (table := self._next(tables, unit)) is not None:
+        while (table := self._next(tables)) is not None:
             for row in rows_of(table, features):
                 yield RawRow(position, position + 1, size_of(row), row)
                 position += 1
 
-    def _next(self, tables: Iterator[Any], unit: Unit) -> pl.DataFrame | None:
+    def _next(self, tables: Iterator[Any]) -> pl.DataFrame | None:
         import polars as pl
 
         try:
             table = next(tables, None)
         except Exception as error:
             first = (str(error).splitlines() or [""])[0]
-            raise RunError(
-                f"{unit.name} cannot be read: {type(error).__name__}: {first}",
+            raise BrokenFileError(
+                f"{type(error).__name__}: {first}",
                 "does datasets.load_dataset read it?",
+                passing=self._is_hub or isinstance(error, OSError),
             ) from error
         return None if table is None else pl.DataFrame(table)
 

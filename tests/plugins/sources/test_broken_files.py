@@ -132,6 +132,11 @@ WRONG = {
     "gz without its name": ("a.jsonl", gzip.compress(GOOD), "gzip data"),
     "zst without its name": ("a.csv", packed("a.zst", GOOD), "zstd data"),
     "a zip archive": ("a.txt", b"PK\x03\x04 and more", "zip data"),
+    "a pointer of Git LFS": (
+        "a.txt",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n",
+        "pointer of Git LFS",
+    ),
     "not gz": ("a.jsonl.gz", GOOD, "Not a gzipped file"),
     "not zst": ("a.jsonl.zst", GOOD, "a.jsonl.zst"),
     "an empty gz": ("a.jsonl.gz", b"", "holds no byte"),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core.errors import RecipeError
+from datachef.core.errors import RecipeError, RunError
 from datachef.plugins.sources.hub import HubSource
 
 pytest.importorskip("datasets")
@@ -89,3 +91,22 @@ def test_what_is_not_there_is_a_problem_of_the_recipe(
 
 def test_in_a_worker_process(cook: Cook, dataset: Path) -> None:
     assert cook({"s": {"hf": "org/chats"}}, engine="local").rows.height == 30
+
+
+def test_a_file_that_breaks_off_fails_the_run_unless_that_is_allowed(
+    cook: Cook, tmp_path: Path
+) -> None:
+    folder = tmp_path / "org" / "texts"
+    folder.mkdir(parents=True)
+    lines = [json.dumps({"text": f"{n} {os.urandom(20).hex()}"}) + "\n" for n in range(4_000)]
+    whole = gzip.compress("".join(lines).encode())
+    (folder / "train-0.jsonl.gz").write_bytes(gzip.compress(b'{"text": "whole"}\n' * 30))
+    (folder / "train-1.jsonl.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(RunError, match=r"texts/train-1: EOFError: .* [\d,]+ rows\)"):
+        cook({"s": {"hf": "org/texts"}})
+    result = cook({"s": {"hf": "org/texts", "max_failed_files": 1}})
+    entry = result.report.ledger["sources.s"]
+    assert list(entry.broken) == ["texts/train-1"]
+    read = entry.broken["texts/train-1"].rows_read
+    assert result.rows.height == entry.rows_in == 30 + read
+    assert result.rows["text"].to_list()[30:] == [json.loads(line)["text"] for line in lines[:read]]
