@@ -16,6 +16,7 @@ import pluggy
 
 from datachef.core import hookspecs, registration
 from datachef.core.containment import ENDINGS, cause_of, contained, innermost
+from datachef.core.distribution import NAME
 from datachef.core.errors import PluginError
 from datachef.core.plugin_file import module_of, plugin_file
 from datachef.core.problems import did_you_mean
@@ -278,9 +279,14 @@ class Host:
         self.observers()
         _ = self.vocabulary
 
-    def origin(self, error: BaseException) -> str:
-        """The plugin and the line of its code that an exception came out of; empty for none."""
+    def origin(self, error: BaseException, ours: bool = True) -> str:
+        """The plugin and the line of its code that an exception came out of; empty for none.
+
+        Without `ours` those of datachef itself are not looked at.
+        """
         for found in self._found:
+            if not ours and found.package == NAME:
+                continue
             if found.place and (line := innermost(error.__traceback__, found.place)):
                 return f"plugin {found.name} ({found.package}), {line}"
         return ""

@@ -21,16 +21,36 @@ from datachef.core.source import Source
 ALWAYS = frozenset({"id", "source", "text"})
 RESERVED = ALWAYS | {"messages"}
 
+# Methods that give the operator made ready for something.
+_REMADE = frozenset({"located", "for_task", "scaled", "connect"})
+# Methods that tell what is wrong: (parameter, message, hint) each.
+_TELLING = frozenset({"objections", "shortages"})
+
 
 def ask(operator: Operator, method: str, *arguments: Any) -> Any:
     """What a method of an operator answers; an exception of its author's is a `PluginError`."""
     try:
         answer = getattr(operator, method)(*arguments)
-        return list(answer) if isinstance(answer, Iterator) else answer  # a generator runs here
+        answer = list(answer) if isinstance(answer, Iterator) else answer  # a generator runs here
     except DatachefError:
         raise
     except ENDINGS as error:
         raise PluginError(f"{method}() of {operator.op} raised {cause_of(error)}") from error
+    if method in _REMADE and not isinstance(answer, Operator):
+        raise PluginError(f"{method}() of {operator.op} gave {described(answer)}, no operator")
+    if method in _TELLING and not _are_told(answer):
+        raise PluginError(
+            f"{method}() of {operator.op} gave {described(answer)}, "
+            "not a list of (parameter, message, hint)"
+        )
+    return answer
+
+
+def _are_told(answer: Any) -> bool:
+    return isinstance(answer, Collection) and all(
+        isinstance(told, tuple | list) and [type(part) for part in told] == [str, str, str]
+        for told in answer
+    )
 
 
 def broken_defaults(kind: type[Operator]) -> list[str]:
@@ -84,6 +104,10 @@ def broken_rules(operator: Operator) -> list[str]:
     if isinstance(operator, Filter):
         found += _broken("signals", operator.signals, partial(_named, "signals"))
         found += _broken("rules", operator.rules, partial(_named, "rules"))
+        found = found or _broken("signal_names", operator.signal_names, _names)
+    found = found or _broken("identity", operator.identity, identity_problem)
+    if isinstance(operator, Filter):
+        found = found or _broken("signal_identity", operator.signal_identity, identity_problem)
     found = found or _broken("reasons", operator.reasons, _names)
     return found if found or not isinstance(operator, Filter) else _broken_expressions(operator)
 
@@ -148,6 +172,19 @@ def _requirements(answer: Any) -> str:
     if not isinstance(answer, Mapping):
         return f"gave {described(answer)}, not a mapping of modules to what pip installs"
     return _names(answer) or _names(answer.values())
+
+
+def identity_problem(answer: Any) -> str:
+    """Why something is not what a result depends on, as plain data; empty where it is."""
+    import orjson
+
+    if not isinstance(answer, dict) or not isinstance(answer.get("parameters"), dict):
+        return f"gave {described(answer)}, not a dictionary with `parameters`"
+    try:
+        orjson.dumps(answer)
+    except (TypeError, ValueError, RecursionError) as error:
+        return f"gave what cannot be stored as JSON: {error}"
+    return ""
 
 
 _WANTED: dict[str, Callable[[Any], str]] = {

@@ -7,8 +7,10 @@ from typing import Any
 
 import polars as pl
 
+from datachef.core.containment import ENDINGS
 from datachef.core.errors import PluginError
 from datachef.core.filter import Filter
+from datachef.core.promises import ask
 
 
 class Intermediates:
@@ -29,7 +31,9 @@ class Intermediates:
             known.clear()
         for name, expression in wanted.items():
             if name not in known:
-                self._columns[name] = rows.select(expression.alias(name))[name]
+                values = rows.select(expression.alias(name))[name]
+                _refuse_other_height(operator, name, values, rows)
+                self._columns[name] = values
                 known[name] = expression
             rows = rows.with_columns(self._columns[name])
         return rows
@@ -55,12 +59,18 @@ def measure(
         if not isinstance(function, pl.Expr):
             columns[name] = _series(operator, name, function(view.clone()))
     for name, values in columns.items():
-        if len(values) != rows.height:
-            raise PluginError(
-                f"the signal {name} of {operator.op} has {len(values)} values, not {rows.height}",
-                hint="a signal gives one value per row, in the order of the batch",
-            )
+        _refuse_other_height(operator, name, values, rows)
     return pl.DataFrame([columns[name] for name in lasting])
+
+
+def _refuse_other_height(
+    operator: Filter, name: str, values: pl.Series, rows: pl.DataFrame
+) -> None:
+    if len(values) != rows.height:
+        raise PluginError(
+            f"the signal {name} of {operator.op} has {len(values)} values, not {rows.height}",
+            hint="a signal gives one value per row, in the order of the batch",
+        )
 
 
 def _series(operator: Filter, name: str, values: Any) -> pl.Series:
@@ -96,6 +106,61 @@ def decide(operator: Filter, signals: pl.DataFrame) -> pl.Series:
             f"the rules of {operator.op} ({rules}) cannot be evaluated: {words}",
             hint="a rule is a condition on the filter's signals",
         ) from error
+
+
+def details(operator: Filter, dropped: pl.DataFrame) -> pl.Series:
+    """What the filter says of each dropped row, as `detail`; empty where it says nothing."""
+    told = ask(operator, "details", dropped)
+    if told is None:
+        return pl.repeat("", dropped.height, dtype=pl.String, eager=True).alias("detail")
+    if not isinstance(told, pl.Series) or len(told) != dropped.height:
+        given = f"{len(told)} values" if isinstance(told, pl.Series) else f"a {type(told).__name__}"
+        raise PluginError(
+            f"details() of {operator.op} gave {given} for {dropped.height} dropped rows",
+            hint="details() gives a polars Series with one text per dropped row, or None",
+        )
+    return told.cast(pl.String).alias("detail")
+
+
+def refuse_neighbours(
+    operator: Filter, rows: pl.DataFrame, signals: pl.DataFrame, reasons: pl.Series
+) -> None:
+    """Raises `PluginError` where a row is measured or judged otherwise with fewer rows beside it.
+
+    `signals` and `reasons` are those of all rows; the first is tried again alone, and then a few.
+    What looks at other rows (a mean, a rank, the row before) would depend on where batches are cut.
+    """
+    step = max(2, rows.height // 4)
+    for places in ([0], list(range(step - 1, rows.height, step))):
+        some, known = rows[places], signals[places]
+        try:
+            again = measure(operator, some)
+            judged = decide(operator, some.with_columns(known))
+        except ENDINGS:
+            continue  # what breaks on these rows is met, and told, where it does
+        other = [
+            f"the signal {name}" for name in known.columns if _differ(again[name], known[name])
+        ]
+        if not judged.equals(reasons[places], null_equal=True):
+            other.append("one of the rules")
+        if other:
+            raise PluginError(
+                f"{other[0]} of {operator.op} gives a row another value when other rows are "
+                "beside it",
+                hint="a filter looks at each row by itself (no mean, rank or shift over the rows, "
+                "nothing random); what needs the whole corpus is a CorpusOperator",
+            )
+
+
+def _differ(first: pl.Series, second: pl.Series) -> bool:
+    """Whether values differ by more than how compiled code rounds in batches of other sizes."""
+    from polars.testing import assert_series_equal
+
+    try:
+        assert_series_equal(first, second, check_dtypes=False, rel_tol=1e-3, abs_tol=1e-6)
+    except AssertionError:
+        return True
+    return False
 
 
 def _reasons(operator: Filter, signals: pl.DataFrame) -> pl.Series:

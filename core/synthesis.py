@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, PrivateAttr
@@ -20,6 +20,7 @@ from datachef.core.prompts import (
     names_in,
     render,
 )
+from datachef.core.registration import described
 
 if TYPE_CHECKING:
     import polars as pl
@@ -221,9 +222,19 @@ class Synthesis(CorpusOperator):
         if isinstance(text, AnswerFailure):
             return text
         try:
-            return self.parse(text, row)
+            made: Any = self.parse(text, row)
+            made = list(made) if isinstance(made, Iterator) else made
         except UnparsableAnswerError as error:
             return AnswerFailure("unparsable_answer", str(error))
+        if not isinstance(made, list | tuple) or not all(isinstance(new, dict) for new in made):
+            raise PluginError(
+                f"parse() of {self.op} gave {described(made)}, not a list of dictionaries",
+                hint="parse returns dictionaries with either text or messages",
+            )
+        for new in made:
+            if not isinstance(new.get("text"), str | None):
+                raise PluginError(f"parse() of {self.op} made {described(new['text'])} as text")
+        return list(made)
 
     def _assemble(self, rows: pl.DataFrame, made: list[list[dict[str, Any]]]) -> pl.DataFrame:
         """One row per dictionary, with the other columns of the row that it was made from."""

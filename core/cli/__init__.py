@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from datachef.core.cli import catalogue, checking, doctor, running
-from datachef.core.cli.state import set_host, take_plugin_files
+from datachef.core.cli.state import get_host, set_host, take_plugin_files
 from datachef.core.distribution import NAME, version
-from datachef.core.errors import DatachefError, RecipeError
+from datachef.core.errors import DatachefError, PluginError, RecipeError
 from datachef.core.host import Host
 from datachef.core.paths import with_homes
 from datachef.core.system_errors import explained
@@ -85,7 +85,7 @@ def main() -> None:
         _drop_output()
         sys.exit(141)
     except Exception as error:
-        told = error if isinstance(error, DatachefError) else explained(error)
+        told = error if isinstance(error, DatachefError) else _told(error)
         if told is None:
             raise
         _drop_output()
@@ -95,6 +95,16 @@ def main() -> None:
         for note in getattr(error, "__notes__", []):
             print(note, file=sys.stderr)
         sys.exit(told.exit_code)
+
+
+def _told(error: Exception) -> DatachefError | None:
+    """What the system refuses, and what breaks in somebody else's plugin, as errors for people."""
+    told = explained(error)
+    if told is None and (origin := get_host().origin(error, ours=False)):
+        from datachef.core.containment import cause_of
+
+        told = PluginError(f"{origin}: {cause_of(error)}", "this is for its author to mend")
+    return told
 
 
 def _drop_output() -> None:

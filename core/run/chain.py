@@ -20,7 +20,7 @@ from datachef.core.filter import DISPLACED, Filter
 from datachef.core.operator import Operator, Outcome
 from datachef.core.run.columns import concat
 from datachef.core.run.ledger import Entry, Ledger
-from datachef.core.signals import Intermediates, decide, measure
+from datachef.core.signals import Intermediates, decide, details, measure, refuse_neighbours
 from datachef.core.transform import Transform
 
 
@@ -101,6 +101,8 @@ class Chain:
             self._displaced[step.path] = set(step.operator.writes()) - kept
             kept |= set(step.operator.writes())
         self._arrived = [0] * len(self.groups)
+        # filters that were seen to judge rows without looking at other rows
+        self._tried: set[str] = set()
 
     def run(self, batch: pl.DataFrame) -> pl.DataFrame:
         """The rows of the batch that pass all steps."""
@@ -149,6 +151,10 @@ class Chain:
                 rows, numbers = rows.filter(fine), numbers.filter(fine)
                 signals = signals.filter(fine)
             reason = pl.concat(reasons) if reasons else pl.Series("reason", [], pl.String)
+            if rows.height > 1 and step.path not in self._tried:
+                self._tried.add(step.path)
+                with step.located():
+                    refuse_neighbours(operator, rows, signals, reason)
             rejects = reason.is_not_null()
             if operator.keep_signals:
                 displaced = self._displaced[step.path] & set(rows.columns)
@@ -157,9 +163,8 @@ class Chain:
             if rejects.any():
                 dropped = rows.with_columns(reason).filter(rejects)
                 with step.located():
-                    details = operator.details(dropped)
-                detail = pl.lit("") if details is None else details
-                self._reject(step, "dropped", dropped.with_columns(detail.alias("detail")))
+                    detail = details(operator, dropped)
+                self._reject(step, "dropped", dropped.with_columns(detail))
                 rows, numbers = rows.filter(~rejects), numbers.filter(~rejects)
                 shared.keep(~rejects)
             self._passed(step, height, rows.height, started)

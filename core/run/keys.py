@@ -9,8 +9,10 @@ import orjson
 from pydantic_core import to_jsonable_python
 
 from datachef.core.code_identity import code_of
+from datachef.core.errors import PluginError
 from datachef.core.files.identity import path_identity
 from datachef.core.operator import Operator
+from datachef.core.promises import ask, identity_problem
 from datachef.core.source import Source
 
 
@@ -29,7 +31,10 @@ def seed_of(seed: int, path: str) -> int:
 def operator_identity(operator: Operator) -> dict[str, Any]:
     """An operator's identity with its code and the content of the files it reads."""
     files = [path_identity(file) for file in operator.files()]
-    identity = operator.identity() | {"code": code_of(type(operator))}
+    identity: dict[str, Any] = ask(operator, "identity")
+    if problem := identity_problem(identity):
+        raise PluginError(f"identity() of {operator.op} {problem}")
+    identity |= {"code": code_of(type(operator))}
     return identity | ({"files": files} if files else {})
 
 

@@ -154,6 +154,12 @@ PROMISES = [
     ("def requires(self): return ['torch']", "requires() gave the list"),
     ("def rules(self): return {}['x']", "rules() raised KeyError: 'x'"),
     ("def files(self): sys.exit()", "files() raised SystemExit"),
+    ("def identity(self): return {}['x']", "identity() raised KeyError: 'x'"),
+    ("def identity(self): return None", "identity() gave None, not a dictionary"),
+    ("def identity(self): return {'parameters': {'at': object()}}",
+     "identity() gave what cannot be stored as JSON: Type is not JSON serializable: object"),
+    ("def signal_names(self): return {}['x']", "signal_names() raised KeyError: 'x'"),
+    ("def signal_identity(self): return 3", "signal_identity() gave the int 3"),
 ]  # fmt: skip
 
 
@@ -363,6 +369,10 @@ def datachef_commands(app):
     @app.command("odd-broken")
     def broken(x: int | dict):
         "Has a parameter that no command line can give."
+    @app.command("odd-breaks")
+    def breaks():
+        "Breaks."
+        {}["x"]
     @app.callback()
     def callback():
         "Would replace ours."
@@ -381,6 +391,11 @@ def test_commands_that_collide_or_cannot_be_built(write: Write, tmp_path: Path) 
     fine = chef(tmp_path, "odd-fine", "--plugin", file)
     assert (fine.stdout, fine.returncode) == ("fine\n", 0)
     assert f"warning: plugin odd ({file}): " in fine.stderr
+    breaks = chef(tmp_path, "odd-breaks", "--plugin", file)
+    assert breaks.returncode == 3
+    assert f"error: plugin odd ({file}), odd.py:" in breaks.stderr
+    assert "KeyError: 'x'" in breaks.stderr
+    assert "Traceback" not in breaks.stderr
     shown = chef(tmp_path, "run", "--help", "--plugin", file)
     assert "Run a recipe and print its ledger" in shown.stdout
     assert chef(tmp_path, "doctor", "--plugin", file).returncode == 1
@@ -507,6 +522,9 @@ def test_one_module_under_two_entry_points_is_loaded_once(
     [
         ("yield 'at', 'bad', ''\n        raise KeyError('midway')", "raised KeyError: 'midway'"),
         ("return 1 / 0", "raised ZeroDivisionError: division by zero"),
+        ("return None", "gave None, not a list of (parameter, message, hint)"),
+        ("return 'bad'", "gave the str 'bad', not a list of"),
+        ("return [('at', 'bad')]", "gave the list [('at', 'bad')], not a list of"),
     ],
 )
 def test_objections_that_break_are_the_operators(

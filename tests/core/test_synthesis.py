@@ -177,6 +177,28 @@ def test_system_message(tmp_path):
     assert operator.messages(row) == (("system", "Be brief."), ("user", "hi"))
 
 
+WRONG = [
+    (lambda answer: answer, "gave the str 'A', not a list of dictionaries"),
+    (lambda answer: None, "gave None, not a list"),
+    (lambda answer: {"text": answer}, "gave the dict {'text': 'A'}, not a list"),
+    (lambda answer: [answer], "gave the list \\['A'\\], not a list of dictionaries"),
+    (lambda answer: [{"text": 3}], "made the int 3 as text"),
+]
+
+
+@pytest.mark.parametrize(("made", "cause"), WRONG)
+def test_what_is_no_list_of_rows_is_the_authors_mistake(tmp_path, made, cause):
+    class Wrong(SplitAnswer):
+        """Makes what it may not."""
+
+        def parse(self, answer, row):
+            return made(answer)
+
+    operator = Wrong(model="tiny", backend="upper").connect(Services({"upper": Upper}, tmp_path))
+    with pytest.raises(PluginError, match=rf"parse\(\) of split_answer {cause}"):
+        operator.apply(batch("a"), NOTHING)
+
+
 def test_other_columns_are_the_authors_mistake(tmp_path):
     class Wrong(SplitAnswer):
         """Makes what it may not."""

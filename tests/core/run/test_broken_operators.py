@@ -127,6 +127,14 @@ BROKEN = [
     ("Chooser", "def apply(self, batch, decision): return Outcome(batch[:3], batch[3:])",
      "apply() dropped gave rows without 'reason'"),
     ("Chooser", "def connect(self, services): return 1 / 0", "connect() of x raised ZeroDiv"),
+    ("Chooser", "def connect(self, services): return None", "connect() of x gave None, no oper"),
+    ("Lengths", "def signals(self):\n    longest = pl.col('text').str.len_chars().max()\n"
+                "    return {'_most': longest, 'size': pl.col('_most') + 1}",
+     "the signal _most of x has 1 values, not 4"),
+    ("Lengths", "def details(self, dropped): return ['short']", "details() of x gave a list for 2"),
+    ("Lengths", "def details(self, dropped): return dropped['text'].head(0)",
+     "details() of x gave 0 values for 2 dropped rows"),
+    ("Lengths", "def details(self, dropped): return {}['x']", "details() of x raised KeyError"),
 ]  # fmt: skip
 
 
@@ -141,6 +149,54 @@ def test_a_broken_contract_is_located(
     assert f"{where}{cause}" in raised.value.message
     assert raised.value.message.count(place) == (1 if where else 0)
     assert not (tmp_path / "out").exists()
+
+
+NEIGHBOURS = [
+    "{'size': pl.col('text').str.len_chars(), 'mean': pl.col('text').str.len_chars().mean()}",
+    "{'size': pl.col('text').str.len_chars() - pl.col('text').str.len_chars().mean()}",
+    "{'_more': pl.col('text').rank() + 1, 'size': pl.col('_more') + pl.lit(1)}",
+    "{'size': pl.col('text').rank()}",
+    "{'size': pl.col('text').shift(1).str.len_chars()}",
+    "{'size': pl.len().over(pl.col('text').is_null())}",
+    "{'size': lambda batch: pl.Series(range(batch.height))}",
+    "{'size': lambda batch: batch['text'].str.len_chars().sort(descending=True)}",
+]
+
+
+@pytest.mark.parametrize("signals", NEIGHBOURS)
+def test_a_signal_that_looks_at_other_rows_is_refused(run: Run, signals: str) -> None:
+    """It would depend on where batches are cut, and so would the corpus."""
+    with pytest.raises(PluginError, match="gives a row another value when other rows are beside"):
+        run("Lengths", f"def signals(self): return {signals}")
+
+
+RULES = [
+    "pl.col('size') < pl.col('size').mean()",
+    "pl.col('size') == pl.col('size').max()",
+    "pl.int_range(pl.len()) > 0",
+]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_that_looks_at_other_rows_is_refused(run: Run, rule: str) -> None:
+    with pytest.raises(PluginError, match="one of the rules of x gives a row another value"):
+        run("Lengths", f"def rules(self): return {{'small': {rule}}}")
+
+
+ALONE = [
+    "{'size': pl.col('text').str.len_chars() * pl.lit(1.5)}",
+    "{'size': pl.when(pl.col('text') == '7').then(None).otherwise(pl.lit(2))}",
+    "{'size': pl.col('text').is_in(pl.Series(['bb', 'ccc'])).cast(pl.Int8) + 1}",
+    "{'size': pl.fold(pl.lit(1), lambda a, b: a + b, [pl.col('text').str.len_chars()])}",
+    "{'size': pl.col('text').map_batches(lambda s: s.str.len_chars(), pl.UInt32)}",
+    "{'size': lambda batch: batch['text'].str.len_chars() / 0.0}",
+    "{'size': pl.col('text').str.len_chars(), 'words': pl.col('text').str.split(' ')}",
+]
+
+
+@pytest.mark.parametrize("signals", ALONE)
+def test_a_signal_that_looks_at_its_own_row_is_taken(run: Run, signals: str) -> None:
+    assert run("Lengths", f"def signals(self): return {signals}").rows >= 2
 
 
 def test_from_a_worker_it_comes_without_a_traceback(run: Run, tmp_path: Path) -> None:
