@@ -11,14 +11,24 @@ import orjson
 
 from datachef.core.llm import Completion, LLMError
 
-# `<think>` and its kin, with `[THINK]` of Mistral, `◁think▷` of Kimi and `<|begin_of_thought|>`.
+# `<think>` and its kin, with `[THINK]` of Mistral, `◁think▷` of Kimi, `<|begin_of_thought|>` and
+# `<|START_THINKING|>` of Cohere.
 _REASONING = re.compile(
     r"[<◁](?P<slash>/?)(?:[\w-]{1,20}:)?(?:think|thinking|thoughts?|reasoning)"
-    r"(?:\s[^<>]{0,100})?[>▷]|\[(?P<bracket>/?)THINK\]|<\|(?P<word>begin|end)_of_thought\|>",
+    r"(?:\s[^<>]{0,100})?[>▷]|\[(?P<bracket>/?)THINK\]"
+    r"|<\|(?P<word>begin|start|end)_(?:of_thought|thinking)\|>",
     re.IGNORECASE,
 )
 _FINAL_CHANNEL = "<|channel|>final<|message|>"
 _CHANNEL = re.compile(r"<\|channel\|>\s{0,9}(?:analysis|commentary)")
+# The same where the server drops the marks of the channels.
+_BARE_CHANNELS = re.compile(r"\s*(?:analysis|commentary).*assistantfinal", re.DOTALL)
+# What ends a turn, where the server does not drop it.
+_END_OF_TURN = re.compile(
+    r"(?:(?:<\|(?:im_end|eot_id|eom_id|end|return|endoftext|end_of_text)\|>|<end_of_turn>|<eos>)"
+    r"\s{0,9})+\Z"
+)
+_TOOL_CALL = re.compile(r"<tool_call>.*</tool_call>\Z|\[TOOL_CALLS\]|<\|python_tag\|>", re.DOTALL)
 _FENCE = re.compile(
     r"^[ \t]{0,9}(```+|~~~+)[^\n`]{0,100}\n(.*?)(?:^[ \t]{0,9}\1[ \t]*$|\Z)", re.M | re.S
 )
@@ -38,11 +48,33 @@ _REFUSAL_CHINESE = re.compile(
     r"\W{0,9}(?:很|非常)?(?:抱歉|对不起|對不起).{0,12}(?:无法|不能|無法).{0,12}"
     r"(?:帮助|协助|提供|满足|回答|处理|幫助|協助|滿足|處理)"
 )
+_REFUSAL_ELSEWHERE = re.compile(
+    r"\W{0,9}(?:(?:lo siento|lamento|je suis désolée?|désolée?|(?:es )?tut mir leid|desculpe|"
+    r"sinto muito|mi dispiace|извините|простите|к сожалению)\b.{0,40}"
+    r"(?:no puedo|ne peux pas|kann ich|ich kann|não posso|non posso|не могу).{0,40}"
+    r"(?:ayudar|asistir|cumplir|proporcionar|aider|répondre|fournir|helfen|unterstützen|ajudar|"
+    r"fornecer|aiutar|fornire|помочь|выполнить|предоставить)"
+    r"|申し訳.{0,30}(?:できません|致しかねます|いたしかねます)|죄송.{0,40}수 없)",
+    re.IGNORECASE,
+)
 # A refusal is short; an answer that begins like one and goes on is something else.
 _LONGEST_REFUSAL = 600
-_FILTERED = frozenset(("content_filter", "content_filtered", "safety", "blocked", "recitation"))
-_CUT = frozenset(("length", "max_tokens", "model_length", "max_output_tokens"))
-_TOOLS = frozenset(("tool_calls", "function_call", "tool_use"))
+_FILTERED = frozenset(
+    (
+        "content_filter", "content_filtered", "safety", "blocked", "recitation", "sensitive",
+        "prohibited_content", "blocklist", "spii", "guardrail_intervened",
+    )
+)  # fmt: skip
+_CUT = frozenset(
+    ("length", "max_tokens", "model_length", "max_output_tokens", "model_context_window_exceeded")
+)
+_TOOLS = frozenset(("tool_calls", "tool_call", "function_call", "tool_use"))
+_BROKEN = frozenset(
+    (
+        "abort", "aborted", "error", "cancelled", "incomplete", "insufficient_system_resource",
+        "malformed_function_call",
+    )
+)  # fmt: skip
 # Beginnings of values that are tried in a text that is not JSON as a whole.
 _MOST_STARTS = 200
 
@@ -69,21 +101,26 @@ def answer_text(answer: Completion | LLMError, asked: str = "") -> str | AnswerF
     """
     if isinstance(answer, LLMError):
         return AnswerFailure("llm_error", answer.message)
-    finish = answer.finish_reason.lower()
+    finish = answer.finish_reason.lower().replace("-", "_")
     if answer.truncated or finish in _CUT:
         return AnswerFailure("truncated_answer", "it was cut off: max_tokens were used up")
     if finish in _FILTERED:
         return AnswerFailure("filtered_answer", f"the server cut it off ({answer.finish_reason})")
-    if answer.refusal:
-        return AnswerFailure("refused_answer", answer.refusal)
+    if answer.refusal or finish == "refusal":
+        return AnswerFailure("refused_answer", answer.refusal or answer.text)
+    if finish in _BROKEN:
+        reason = f"the server broke it off ({answer.finish_reason})"
+        return AnswerFailure("unparsable_answer", reason)
     if finish in _TOOLS:
         return AnswerFailure("unparsable_answer", "it calls a tool")
     try:
         text = _without_reasoning_around(answer.text)
     except UnparsableAnswerError as error:
         return AnswerFailure("unparsable_answer", str(error))
-    if not text:
+    if not any(char.isprintable() and char != " " for char in text):
         return AnswerFailure("empty_answer", "there is no text in it")
+    if _TOOL_CALL.match(text):
+        return AnswerFailure("unparsable_answer", "it calls a tool")
     if _refuses(text) and not _refuses(asked[:_LONGEST_REFUSAL]):
         return AnswerFailure("refused_answer", text)
     return text
@@ -91,12 +128,12 @@ def answer_text(answer: Completion | LLMError, asked: str = "") -> str | AnswerF
 
 def _refuses(text: str) -> bool:
     return len(text) <= _LONGEST_REFUSAL and bool(
-        _REFUSAL.match(text) or _REFUSAL_CHINESE.match(text)
+        _REFUSAL.match(text) or _REFUSAL_CHINESE.match(text) or _REFUSAL_ELSEWHERE.match(text)
     )
 
 
 def without_reasoning(text: str) -> str:
-    """The text without blocks of reasoning, stripped.
+    """The text without blocks of reasoning and what marks the end of a turn, stripped.
 
     Blocks may lie in one another; one that was opened in the prompt ends with its closing tag.
     Raises `UnparsableAnswerError` where a block does not end: what belongs to it cannot be told.
@@ -105,9 +142,16 @@ def without_reasoning(text: str) -> str:
         text = re.sub(r"<\|(?:end|return)\|>.*", "", text.rpartition(_FINAL_CHANNEL)[2], flags=re.S)
     elif _CHANNEL.search(text):
         raise UnparsableAnswerError("its reasoning does not end")
+    elif bare := _BARE_CHANNELS.match(text):
+        text = text[bare.end() :]
+    text = _END_OF_TURN.sub("", text)
+    if text.rstrip().endswith("</s>") and "<s>" not in text:
+        text = text.rstrip().removesuffix("</s>")
     depth = last = 0
     kept: list[str] = []
     for tag in _REASONING.finditer(text):
+        if text[tag.start() - 1 : tag.start()] == "`" == text[tag.end() : tag.end() + 1]:
+            continue  # it is spoken of
         if not (tag["slash"] or tag["bracket"] or (tag["word"] or "").lower() == "end"):
             if depth == 0:
                 kept.append(text[last : tag.start()])
@@ -166,7 +210,8 @@ def _whole(text: str) -> Iterator[Any]:
 
 def _within(text: str) -> Iterator[Any]:
     """The objects and lists in a text that lie in no other."""
-    decoder = json.JSONDecoder(parse_constant=_refuse)
+    # Lines may end within strings, which models write where JSON wants \\n.
+    decoder = json.JSONDecoder(parse_constant=_refuse, strict=False)
     position = 0
     for _ in range(_MOST_STARTS):
         start = re.compile(r"[{\[]").search(text, position)

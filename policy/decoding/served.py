@@ -79,10 +79,14 @@ class ServedDecoder(AskingDecoder):
             ) from error
         except (openai.APIError, ValueError) as error:
             raise self._no_completion() from error
-        if not getattr(answer, "choices", None) or answer.choices[0].message is None:
+        try:
+            choice = answer.choices[0]
+            content, cut = choice.message.content, choice.finish_reason == "length"
+        except (AttributeError, IndexError, KeyError, TypeError):
+            raise self._no_completion() from None
+        if not isinstance(content, str | None):
             raise self._no_completion()
-        choice = answer.choices[0]
-        return Answer(choice.message.content or "", choice.finish_reason == "length")
+        return Answer(content or "", cut)
 
     def _arguments(self, question: Question) -> dict[str, Any]:
         schema = {"name": "draft", "schema": question.brief.space.schema(), "strict": True}

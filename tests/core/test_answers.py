@@ -37,6 +37,11 @@ from datachef.core.llm import Completion, LLMError
         "<|begin_of_thought|>x<|end_of_thought|>The answer.",
         "<|channel|>analysis<|message|>x<|end|><|start|>assistant<|channel|>final<|message|>"
         "The answer.<|return|>",
+        "analysisThe user wants one.assistantfinalThe answer.",
+        "<|START_THINKING|>x<|END_THINKING|>The answer.",
+        "The answer.<|im_end|>",
+        "<think>x</think>The answer.<|eot_id|>\n<|endoftext|>",
+        "The answer.</s>",
     ],
 )
 def test_reasoning_is_no_part_of_an_answer(answer):
@@ -61,7 +66,17 @@ def test_reasoning_that_does_not_end_leaves_no_answer(answer):
     assert found.reason == "unparsable_answer"
 
 
-@pytest.mark.parametrize("text", ["I think so.", "a < think > b?", "thinking> is", "<b>x</b>"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I think so.",
+        "a < think > b?",
+        "thinking> is",
+        "<b>x</b>",
+        "Write `<think>` before `</think>`.",
+        "an <s>old</s>",
+    ],
+)
 def test_words_about_thinking_stay(text):
     assert without_reasoning(text) == text
 
@@ -187,3 +202,44 @@ def test_any_answer_is_read_or_refused(answer):
 )
 def test_a_fence_around_the_whole_goes(text, plain):
     assert unfenced(text) == plain
+
+
+@pytest.mark.parametrize(
+    ("finish", "reason"),
+    [
+        ("prohibited_content", "filtered_answer"),
+        ("content-filter", "filtered_answer"),
+        ("sensitive", "filtered_answer"),
+        ("model_context_window_exceeded", "truncated_answer"),
+        ("refusal", "refused_answer"),
+        ("insufficient_system_resource", "unparsable_answer"),
+        ("end_turn", None),
+        ("eos", None),
+    ],
+)
+def test_how_an_answer_ends_decides_whether_it_is_one(finish, reason):
+    found = answer_text(Completion("The answer.", finish_reason=finish))
+    assert (found.reason if isinstance(found, AnswerFailure) else None) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("\u200b\u200b", "empty_answer"),
+        ("<|im_end|>", "empty_answer"),
+        ('<think>x</think><tool_call>{"name": "f"}</tool_call>', "unparsable_answer"),
+        ('[TOOL_CALLS][{"name": "f"}]', "unparsable_answer"),
+        ("Je suis désolé, mais je ne peux pas vous aider.", "refused_answer"),
+        ("Lo siento, pero no puedo ayudarte con eso.", "refused_answer"),
+        ("Es tut mir leid, aber dabei kann ich nicht helfen.", "refused_answer"),
+        ("申し訳ありませんが、お手伝いできません。", "refused_answer"),
+    ],
+)
+def test_text_that_is_no_answer(text, reason):
+    found = answer_text(Completion(text), asked="Some text.")
+    assert isinstance(found, AnswerFailure)
+    assert found.reason == reason
+
+
+def test_lines_may_end_within_strings_of_json():
+    assert json_answer('{"code": "a\nb\tc"}') == {"code": "a\nb\tc"}

@@ -115,6 +115,7 @@ def test_failures_that_pass_are_repeated(
         (500, "answered 500", "log"),
         (b"<html>hello</html>", "no chat completion", "/v1"),
         (b'{"object": "list"}', "no chat completion", "/v1"),
+        (b'{"choices": [null]}', "no chat completion", "/v1"),
     ],
 )
 def test_what_a_server_refuses_ends_it_all(
