@@ -50,13 +50,13 @@ def source_steps(loaded: Loaded, name: str) -> Iterator[PlacedStep]:
 def corpus_steps(loaded: Loaded, vocabulary: Vocabulary) -> Iterator[PlacedStep]:
     """The mix, the steps on the corpus, and the guards that a task turns on.
 
-    Guards come last, or before the mix where the steps after it only leave rows out: so the mix
-    counts rows that stay, and its weights and budget are met.
+    Guards come last, or first of all where the steps only leave rows out: so mix and steps count
+    rows that stay, and weights, budgets and numbers of rows are met.
     """
     recipe = loaded.recipe
     assert recipe is not None
     guards = list(_guards(loaded, recipe, vocabulary))
-    first = recipe.mix is not None and all(_only_drops_rows(step) for step in recipe.steps)
+    first = all(_only_drops_rows(step) for step in recipe.steps)
     if first:
         yield from guards
     if recipe.mix is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,7 +54,7 @@ class Plan:
     whose rows are the corpus, in the order of the data, `output` how they are written. `selecting`
     are the paths of steps that keep so many rows because so many are asked for, `mix` is the key
     of the mix's decision, `counting` how tokens are counted. A layered plan names in `read` and
-    `prepared` the units that hold each source as it was read and after its own steps.
+    `prepared` the units that hold each source as it was read and where the mix begins.
     `environment` is what all results depend on.
     """
 
@@ -129,21 +130,29 @@ class Planner:
     def plan(self, *, layered: bool = False) -> Plan:
         """The stages, as few as can be.
 
-        A layered plan has one more after reading and one after the steps of each source, whose
-        results recipes share that differ in what comes later, and leaves rows with all columns.
+        A layered plan has one more after reading and one where the mix begins, whose results
+        recipes share that differ in what comes later, and leaves rows with all columns.
         """
         streams = []
-        read, prepared = {}, {}
+        read: dict[str, tuple[UnitTask, ...]] = {}
+        prepared: dict[str, tuple[UnitTask, ...]] = {}
         for name in self._loaded.sources:
             stream = self._read(name, layered=layered)
             if layered:
                 stream, read[name] = self._settle(stream)
             for step in source_steps(self._loaded, name):
                 (stream,) = self._advance([stream], step)
-            if layered:
-                stream, prepared[name] = self._settle(stream)
             streams.append(stream)
-        for step in corpus_steps(self._loaded, self._vocabulary):
+        steps = list(corpus_steps(self._loaded, self._vocabulary))
+        guards = list(takewhile(lambda step: step.location[0] == "task", steps))
+        for guard in guards:
+            streams = self._advance(streams, guard)
+        if layered:
+            settled = [self._settle(stream) for stream in streams]
+            streams = [stream for stream, _ in settled]
+            units = [unit for _, tasks in settled for unit in tasks]
+            prepared = {name: tuple(u for u in units if u.source == name) for name in read}
+        for step in steps[len(guards) :]:
             streams = self._advance(streams, step)
         written = self._recipe.output
         output = OutputSpec(self._schema, written.columns, written.separator, self._order())

@@ -9,6 +9,8 @@ from typing import Any, Literal, Self
 from datachef.core.corpus import MixOperator, Size
 from datachef.core.problems import Problem, warning
 from datachef.core.run.accounts import Accounts
+from datachef.core.run.ledger import Entry
+from datachef.core.run.output import OUTPUT
 from datachef.core.run.plan import Plan
 
 # By so much of itself a share may differ from the one it should be, without being told.
@@ -96,7 +98,7 @@ def shifts(
     accounts: Accounts, shares: tuple[SourceShare, ...], mixed: Mixed | None
 ) -> Iterator[Problem]:
     """A warning where steps after the mix change what it made of the sources, with the step that
-    changes most."""
+    changes most; or where rows, which are taken whole, are too few for it."""
     if mixed is None:
         return
     made = mixed.shares()
@@ -108,10 +110,15 @@ def shifts(
     if not moved:
         return
     most = max(moved, key=lambda share: abs(share.share - made.get(share.source, 0.0)))
-    path, op = _mover(accounts, most.source)
     told = ", ".join(
         f"{share.source} {made.get(share.source, 0.0):.1%} to {share.share:.1%}" for share in moved
     )
+    after = _after_mix(accounts)
+    if [entry.op for entry in after] == [OUTPUT] and after[0].rows_in == after[0].rows_out:
+        message = f"rows are taken whole, too few of them for the shares of {mixed.operator.unit}"
+        yield warning("shares_shifted", f"{message}: {told}", "mix", "take a larger budget")
+        return
+    path, op = _mover(accounts, after, most.source)
     message = f"steps after the mix change the shares of {mixed.operator.unit}: {told}"
     yield warning(
         "shares_shifted", f"{message}; most by {path} ({op})", path,
@@ -130,14 +137,20 @@ def _epochs(accounts: Accounts, source: str) -> float:
     return entry.rows_out / entry.rows_in if entry.rows_in else 0.0
 
 
-def _mover(accounts: Accounts, source: str) -> tuple[str, str]:
+def _after_mix(accounts: Accounts) -> list[Entry]:
+    """What the rows of the mix meet, the output last."""
+    entries = list(accounts.whole)
+    place = [entry.path for entry in entries].index("mix")
+    return entries[place + 1 :]
+
+
+def _mover(accounts: Accounts, after: list[Entry], source: str) -> tuple[str, str]:
     """The step after the mix that changes most what the source is of all rows."""
-    steps = [entry for entry in accounts.whole if not entry.path.startswith("sources.")]
     own = accounts.sources[source]
 
-    def change(path: str) -> float:
-        before = own[path].rows_in / max(accounts.whole[path].rows_in, 1)
-        return abs(own[path].rows_out / max(accounts.whole[path].rows_out, 1) - before)
+    def change(entry: Entry) -> float:
+        before = own[entry.path].rows_in / max(entry.rows_in, 1)
+        return abs(own[entry.path].rows_out / max(entry.rows_out, 1) - before)
 
-    found = max(steps[1:], key=lambda entry: change(entry.path))
+    found = max(after, key=change)
     return found.path, found.op

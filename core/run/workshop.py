@@ -173,16 +173,18 @@ def _mixed(
     mix: MixOperator, summaries: pl.LazyFrame, decision: pl.DataFrame, sources: tuple[str, ...]
 ) -> dict[str, Any]:
     """What the record of a mix tells besides: the sizes of the sources before it, and how often it
-    takes a row of each at most. Nothing of a mix that summarizes in a way of its own."""
+    takes a row of each at most. Of a mix that summarizes in a way of its own the sizes are not
+    known, and the most copies of any row hold for all sources."""
+    repeated = frame_of(decision, "resolve()", "id", "copies").filter(pl.col("copies") > 1)
     if not {"source", "size"} <= set(summaries.collect_schema()):
-        return {}
+        most = int(repeated["copies"].max()) if repeated.height else 1  # type: ignore[arg-type]
+        return {"copies": dict.fromkeys(sources, most)}
     sizes = ask(mix, "sizes", summaries, sources)
     copies = dict.fromkeys(sizes, 1)
-    repeated = frame_of(decision, "resolve()", "id", "copies").filter(pl.col("copies") > 1)
     if repeated.height:
         owners = summaries.select("id", "source").join(repeated.lazy(), on="id")
-        most = owners.group_by("source").agg(pl.col("copies").max()).collect()
-        copies |= dict(most.select("source", "copies").iter_rows())
+        by_source = owners.group_by("source").agg(pl.col("copies").max()).collect()
+        copies |= dict(by_source.select("source", "copies").iter_rows())
     return {
         "sizes": {name: [size.rows, size.tokens] for name, size in sizes.items()},
         "copies": copies,

@@ -19,6 +19,8 @@ from datachef.operators.mixing.shares import Shortage, amounts, proportions
 _DECISION = {"id": pl.String, "copies": pl.UInt32}
 # A source that lacks no more than this of what is asked is not short.
 _TOLERANCE = Fraction(1, 100)
+# Weights that leave less than this of the sources, where no budget asks for so little, are told.
+_LITTLE = Fraction(1, 10)
 
 
 class WeightedMix(MixOperator):
@@ -77,6 +79,13 @@ class WeightedMix(MixOperator):
             if empty:
                 message = f"{', '.join(empty)} is weighed and holds nothing, so nothing is taken"
                 yield "weights", message, "leave it out of the weights"
+            elif (most := sum(counted[name] for name in shares)) * _LITTLE > sum(taken.values()):
+                least = min(shares, key=lambda name: counted[name] / shares[name])
+                message = (
+                    f"{least} holds {counted[least]:,} {self.unit}, so that by the weights "
+                    f"{sum(taken.values()):,} of {most:,} are taken"
+                )
+                yield "weights", message, f"raise max_epochs, or weigh {least} less"
             return
         lacking = [
             self._lack(name, counted[name], share)

@@ -35,7 +35,7 @@ class SampledSource:
     """One source of a recipe, seen through its sample.
 
     `read` are the rows of the sample, `rate` is the share of the source that it is, `size` what
-    the whole source holds after its steps, and `epochs` how often the mix takes each row of it.
+    the whole source holds where the mix begins, and `epochs` how often that takes each row of it.
     """
 
     stock: Stock
@@ -160,7 +160,7 @@ class SampleKitchen:
     def _mixed(
         self, plan: Plan, stocks: Mapping[str, Stock], recipe: Recipe
     ) -> tuple[dict[str, float], dict[str, Size]]:
-        """How often the mix takes each source, and what each holds after its steps."""
+        """How often the mix takes each source, and what each holds where the mix begins."""
         counter = TokenCounter(*plan.counting)
         sizes = {}
         for name, tasks in plan.prepared.items():

@@ -43,6 +43,40 @@ def mixed(cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
     return run
 
 
+THRICE = '''
+from typing import Literal
+import polars as pl
+from datachef.core import MixOperator, hookimpl
+
+class Thrice(MixOperator):
+    """Takes each row three times."""
+    op: Literal["thrice"] = "thrice"
+
+    def summarize(self, batch):
+        return batch.select("id")
+
+    def resolve(self, summaries, context):
+        return summaries.select("id", pl.lit(3, pl.UInt32).alias("copies")).collect()
+
+@hookimpl
+def datachef_operators():
+    return [Thrice]
+'''
+
+
+def test_copies_are_apart_for_a_mix_that_summarizes_in_its_own_way(
+    mixed: Callable[..., Any], cook: Cook, tmp_path: Path
+) -> None:
+    (tmp_path / "thrice.py").write_text(THRICE)
+    result = cook(SOURCES, mix={"op": "thrice"}, plugins=[tmp_path / "thrice.py"])
+    copies = result.rows.with_row_index().group_by("text")
+    times = copies.agg(pl.len(), pl.col("index").sort().diff().min().alias("apart"))
+    assert set(times["len"]) == {3}
+    assert times["apart"].min() > 7800 / 6 * 0.9
+    shares = [(share.asked, round(share.share, 2)) for share in result.report.shares]
+    assert shares == [(None, 0.22), (None, 0.78)]
+
+
 def test_each_file_is_a_fair_sample_and_copies_are_apart(mixed: Callable[..., Any]) -> None:
     result = mixed()
     assert dict(result.rows["source"].value_counts().iter_rows()) == {"a": 1500, "b": 500}

@@ -254,6 +254,16 @@ class TestShares:
         assert warned(result) == {"shares_shifted": "steps[1]"}
         assert f"s 50.0% to {s.rows / (s.rows + 20):.1%}" in result.report.warnings[0].message
 
+    def test_rows_too_few_for_the_shares_are_told_as_such(self, run: Callable[..., Any]) -> None:
+        mix = {"op": "weighted_mix", "weights": {"s": 9, "t": 1}, "budget": {"tokens": 250}}
+        result = run({"s": [LONG] * 50, "t": [LONG] * 50}, mix=mix)
+        assert [share.tokens for share in result.report.shares] == [225, 25]
+        assert warned(result) == {}
+        result = run({"s": [LONG] * 50, "t": [LONG] * 50}, mix=mix | {"budget": {"tokens": 60}})
+        assert [share.tokens for share in result.report.shares] == [50, 0]
+        assert warned(result) == {"shares_shifted": "mix"}
+        assert "t 10.0% to 0.0%" in result.report.warnings[0].message
+
 
 def test_what_the_check_expected_of_the_first_rows_is_told_by_the_ledger_alone(
     cook: Cook, tmp_path: Path

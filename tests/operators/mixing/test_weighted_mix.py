@@ -147,6 +147,17 @@ def test_a_budget_beyond_all_sources(shortage: str, expected: dict[str, int]) ->
     assert len(shortages({"a": [10] * 3}, **parameters)) == 1
 
 
+def test_a_source_that_leaves_little_of_the_others_is_told() -> None:
+    corpus = {"a": [10] * 100, "b": [5]}
+    assert taken(corpus, weights={"a": 4, "b": 1}) == {"a": 20, "b": 5}
+    ((place, message, _),) = shortages(corpus, weights={"a": 4, "b": 1})
+    assert place == "weights"
+    assert message == "b holds 5 tokens, so that by the weights 25 of 1,005 are taken"
+    assert not shortages(corpus, weights={"a": 200, "b": 1})
+    assert not shortages(corpus, weights={"a": 4, "b": 1}, budget={"tokens": 25})
+    assert not shortages(corpus)
+
+
 @pytest.mark.parametrize("shortage", ["stop", "repeat"])
 def test_nothing_honours_the_weight_of_a_source_that_holds_nothing(shortage: str) -> None:
     corpus = {"a": [1], "b": [0]}

@@ -74,6 +74,22 @@ def test_the_sample_weighs_what_the_corpus_holds(
         assert sampled[source] == pytest.approx(tokens, rel=0.15), source
 
 
+@pytest.mark.parametrize(
+    "more", [{"mix": {"budget": {"rows": 300}}}, {"steps": [{"op": "sample", "rows": 500}]}]
+)
+def test_what_the_guard_of_a_task_drops_is_not_counted(
+    more: dict[str, Any], taste: Taste, mixture: Mixture, larder: Path, host: Host
+) -> None:
+    with (larder / "good.jsonl").open("a") as good:
+        good.write((larder / "test.jsonl").read_text() * 20)
+    recipe = mixture({"good": 1, "prose": 1}, task="task.yaml", **more)
+    sampled = tokens_by_source(taste(recipe, rows=400).rows)
+    real = really_run(recipe, larder, host).with_columns(pl.lit(1.0).alias("weight"))
+    assert real.height == pytest.approx(500 if "steps" in more else 300, abs=1)
+    for source, tokens in tokens_by_source(real).items():
+        assert sampled[source] == pytest.approx(tokens, rel=0.15), source
+
+
 def test_a_whole_sample_weighs_exactly_what_the_corpus_holds(
     taste: Taste, mixture: Mixture, larder: Path, host: Host
 ) -> None:
