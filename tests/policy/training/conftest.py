@@ -144,7 +144,7 @@ def wide(small_pool: Path) -> Assignment:
     """A task over four sources and eight operators, of which two mix."""
     rows = small_pool.with_name("first.jsonl").read_text()
     names = ("first", "second", "third", "fourth")
-    for name in names:
+    for name in ("third", "fourth"):
         small_pool.with_name(f"{name}.jsonl").write_text(rows)
     pool, task = small_pool.with_name("wide_pool.yaml"), small_pool.with_name("wide_task.yaml")
     pool.write_text(document.dump({"sources": {name: {"path": f"{name}.jsonl"} for name in names}}))
