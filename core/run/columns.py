@@ -2,7 +2,8 @@
 
 Types widen: null to any, int to float, and whatever else meets to text. Integers become doubles
 only where each of them is one; otherwise the column is text, in which no digit is lost. Text is
-what `text_of` makes of a value, so it is the same for a value wherever it is met.
+what `text_of` makes of a value, but for whole doubles, which are written as the integers that they
+may have been: so it is the same for a value whatever it was beside when it was first met.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def series(name: str, values: Sequence[Any], kind: str) -> pl.Series:
     """Plain values as a column of a kind that all of them fit."""
     if kind != TEXT:
         return pl.Series(name, values, dtype=DTYPES[kind], strict=kind != FLOAT)
-    texts = [value if type(value) is str else text_of(value) for value in values]
+    texts = [value if type(value) is str else _text(value) for value in values]
     try:
         return pl.Series(name, texts, dtype=pl.String)
     except UnicodeEncodeError:  # half of a surrogate pair, which no file of ours can hold
@@ -133,4 +134,11 @@ def widened(column: pl.Series, dtype: Any) -> pl.Series:
         return column
     if dtype != pl.String or column.dtype.is_integer() or column.dtype in (pl.Null, pl.Boolean):
         return column.cast(dtype)
-    return pl.Series(column.name, map(text_of, column.to_list()), dtype=pl.String)
+    return pl.Series(column.name, map(_text, column.to_list()), dtype=pl.String)
+
+
+def _text(value: Any) -> str | None:
+    """A value of a column as text."""
+    if type(value) is float and value.is_integer() and abs(value) <= LARGEST_EXACT:
+        return "-0.0" if str(value) == "-0.0" else str(int(value))
+    return text_of(value)

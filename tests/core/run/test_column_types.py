@@ -13,7 +13,7 @@ import pytest
 from datachef.core.api import check_recipe, run_recipe
 from datachef.core.errors import RunError
 from datachef.core.host import Host
-from datachef.core.run import intake
+from datachef.core.run import intake, unit
 from datachef.plugins.sources import files
 
 Cook = Callable[..., Any]
@@ -162,6 +162,19 @@ class TestColumnsOfTheOutput:
             for path in (result.report.folder / "data").iterdir()
         }
         assert len(schemas) == 1
+
+    @pytest.mark.parametrize("batch_bytes", [1, 3000, 10**7])
+    def test_text_of_numbers_does_not_depend_on_what_is_read_with_them(
+        self, cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_bytes: int
+    ) -> None:
+        """Integers and fractions meet in some batches, and text in none of theirs."""
+        monkeypatch.setattr(unit, "BATCH_BYTES", batch_bytes)
+        values = ["3"] * 300 + ["2.5", "3", "-0.0"] + ["3"] * 300 + ['"x"']
+        write(tmp_path / "a.jsonl", "v", values)
+        write(tmp_path / "b.jsonl", "v", ["3", "2.5"], "other")
+        rows = cook("*.jsonl", output={"columns": ["v"], "order": "source"}).rows
+        expected = ["3"] * 300 + ["2.5", "3", "-0.0"] + ["3"] * 300 + ["x", "3", "2.5"]
+        assert rows["v"].to_list() == expected
 
     def test_sources_of_different_types(self, cook: Cook, tmp_path: Path) -> None:
         for name, values in {"a": ["1", "2"], "b": ['"x"'], "c": ["1.5"]}.items():
