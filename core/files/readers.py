@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from datachef.core.files.delimited import CsvOptions, rows_of_table
 from datachef.core.files.json_rows import is_lines, rows_of_json, rows_of_lines
-from datachef.core.files.storage import content_of, is_compressed, kind, opened
-from datachef.core.files.tables import Features, features_in, rows_of
+from datachef.core.files.parquet import ParquetFile
+from datachef.core.files.storage import is_compressed, kind, opened
+from datachef.core.files.tables import Features, rows_of
 from datachef.core.files.text import (
     MAX_ROW_BYTES,
     Text,
@@ -99,33 +100,24 @@ def read_parquet(unit: Unit) -> Iterator[RawRow]:
 
     start, stop = unit.place.get("start", 0), unit.place.get("stop")
     try:
-        file = content_of(unit.place["path"])
-        scan = pl.scan_parquet(file, glob=False)
-        features = features_in(pl.read_parquet_metadata(file))
-        stop = scan.select(pl.len()).collect().item() if stop is None else stop
-    except pl.exceptions.PanicException as error:
-        raise BrokenFileError(f"it holds a type that polars does not read ({error})") from error
+        file = ParquetFile(unit.place["path"])
+        features = file.features()
+        stop = file.count() if stop is None else stop
     except (pl.exceptions.PolarsError, OSError) as error:
         raise BrokenFileError(_first_line(error), passing=_passing(error)) from error
 
-    def read(begin: int, end: int) -> pl.DataFrame:
-        frame = scan.slice(begin, end - begin).collect()
-        if frame.height < end - begin:
-            raise pl.exceptions.ComputeError(f"it holds {begin + frame.height:,} rows and had more")
-        return frame
-
     rows = stop - start
     try:
-        yield from _numbered(read(start, stop), features, start)
+        yield from _numbered(file.read(start, stop), features, start)
         return
     except (pl.exceptions.PolarsError, OSError) as error:
         trouble = error
-    before = _most(lambda count: read(start, start + count), rows)
-    after = _most(lambda count: read(stop - count, stop), rows - before)
-    yield from _numbered(read(start, start + before), features, start)
+    before = _most(lambda count: file.read(start, start + count), rows)
+    after = _most(lambda count: file.read(stop - count, stop), rows - before)
+    yield from _numbered(file.read(start, start + before), features, start)
     for number in range(before, rows - after):
         yield RawRow(start + number, number + 1, 0, None, LOST, _first_line(trouble))
-    yield from _numbered(read(stop - after, stop), features, start, rows - after)
+    yield from _numbered(file.read(stop - after, stop), features, start, rows - after)
     raise BrokenFileError(
         _first_line(trouble),
         bytes_read=unit.size * (before + after) // max(rows, 1),
@@ -153,13 +145,6 @@ def _most(read: Callable[[int], Any], limit: int) -> int:
         except (pl.exceptions.PolarsError, OSError):
             limit = middle - 1
     return low
-
-
-def scan_parquet(path: str) -> pl.LazyFrame:
-    """A Parquet file as a query; one behind a URL is fetched as a whole."""
-    import polars as pl
-
-    return pl.scan_parquet(content_of(path), glob=False)
 
 
 def _passing(error: Exception) -> bool:

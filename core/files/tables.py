@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,43 @@ if TYPE_CHECKING:
 _MEDIA = {"Image": "an image", "Audio": "a sound", "Video": "a video", "Pdf": "a PDF document"}
 _LISTS = ("List", "LargeList", "Sequence")
 
+# Time zones that are no places, which polars does not know.
+_OFFSET = re.compile(r"[+-]\d\d:?\d\d")
+
 Features = Mapping[str, Any]
+
+
+def is_foreign(kind: Any) -> bool:
+    """Whether polars does not read a type of Arrow, or not as what it stands for, or breaks on it:
+    decimals of more than 38 digits, views of lists, offsets as time zones, UUIDs."""
+    import pyarrow as pa
+
+    if isinstance(kind, pa.BaseExtensionType):
+        return kind.extension_name in ("arrow.uuid", "arrow.bool8") or is_foreign(kind.storage_type)
+    if pa.types.is_timestamp(kind):
+        return bool(kind.tz and _OFFSET.fullmatch(kind.tz))
+    if pa.types.is_dictionary(kind):
+        return is_foreign(kind.value_type)
+    return (
+        pa.types.is_decimal256(kind)
+        or pa.types.is_list_view(kind)
+        or pa.types.is_large_list_view(kind)
+        or any(is_foreign(kind.field(place).type) for place in range(kind.num_fields))
+    )
+
+
+def frame_of(table: Any) -> pl.DataFrame:
+    """A table of Arrow as one of polars; columns of foreign types hold Python's objects."""
+    import polars as pl
+
+    columns = []
+    for field, column in zip(table.schema, table.columns, strict=True):
+        if is_foreign(field.type):
+            values = column.to_pylist(maps_as_pydicts="lossy")
+            columns.append(pl.Series(field.name, values, dtype=pl.Object))
+        else:
+            columns.append(pl.Series(field.name, column))
+    return pl.DataFrame(columns)
 
 
 def features_in(metadata: Mapping[str, str]) -> Features:

@@ -12,7 +12,8 @@ from pydantic import Field, field_validator
 from datachef.core.files.delimited import DELIMITERS, CsvOptions
 from datachef.core.files.finding import File, find
 from datachef.core.files.identity import file_identity
-from datachef.core.files.readers import READERS, can_be_cut, form_of, place_of, scan_parquet
+from datachef.core.files.parquet import ParquetFile
+from datachef.core.files.readers import READERS, can_be_cut, form_of, place_of
 from datachef.core.files.storage import is_url
 from datachef.core.files.text import Encoding
 from datachef.core.paths import located
@@ -140,11 +141,7 @@ def _row_ranges(file: File, place: dict[str, Any], lost: list[str]) -> Iterator[
     import polars as pl
 
     try:
-        rows = scan_parquet(file.path).select(pl.len()).collect().item()
-    except pl.exceptions.PanicException as error:
-        lost.append(f"{file.name}: it holds a type that polars does not read ({error})")
-        yield _unit(file, place, file.size)
-        return
+        rows = ParquetFile(file.path).count()
     except (pl.exceptions.PolarsError, BrokenFileError, OSError) as error:
         lost.append(f"{file.name}: {(str(error).splitlines() or [''])[0]}")
         yield _unit(file, place, file.size)

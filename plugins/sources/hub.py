@@ -12,7 +12,7 @@ from pydantic import Field
 
 from datachef.core.distribution import extra
 from datachef.core.files.identity import path_identity
-from datachef.core.files.tables import rows_of
+from datachef.core.files.tables import frame_of, rows_of
 from datachef.core.paths import located
 from datachef.core.source import BrokenFileError, RawRow, Source, SourceError, Unit, size_of
 
@@ -70,8 +70,6 @@ class HubSource(Source):
                 position += 1
 
     def _next(self, tables: Iterator[Any]) -> pl.DataFrame | None:
-        import polars as pl
-
         try:
             table = next(tables, None)
         except Exception as error:
@@ -81,7 +79,7 @@ class HubSource(Source):
                 "does datasets.load_dataset read it?",
                 passing=self._is_hub or isinstance(error, OSError),
             ) from error
-        return None if table is None else pl.DataFrame(table)
+        return None if table is None else frame_of(table)
 
     def provenance(self) -> Mapping[str, Any]:
         return {"hf": self.hf if self._is_hub else Path(self.hf).name, "revision": self._commit}

@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 from datachef.core.api import check_recipe
+from datachef.core.files import parquet
 from datachef.core.host import Host
 from datachef.core.values import NumberText, Unsupported, UnsupportedValueError, plain, text_of
+from datachef.plugins.sources import files
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -99,6 +101,12 @@ def table(*values: Any, type: Any = None) -> Any:
     return pa.array([*values, None], type)
 
 
+def extension(kind: Any, values: list[Any]) -> Any:
+    return pa.ExtensionArray.from_storage(kind, pa.array(values, kind.storage_type))
+
+
+LIST_VIEW = table([1, 2], type=pa.list_view(pa.int64()))
+UUID = uuid.UUID("12345678-1234-5678-1234-567812345678")
 MOMENT = 1_704_067_200
 # Of every type of Arrow: values and a null, and what they are in a column of the corpus.
 COLUMNS: dict[str, tuple[Any, list[Any]]] = {
@@ -149,6 +157,23 @@ COLUMNS: dict[str, tuple[Any, list[Any]]] = {
         ['[{"t":"1970-01-01T00:00:00.000000001"}]'],
     ),
     "empty structs": (table([], type=pa.list_(pa.struct([("x", pa.int8())]))), ["[]"]),
+    "list view": (LIST_VIEW, ["[1,2]"]),
+    "decimal of 50 digits": (
+        table(D("0.5"), D("1" * 48 + ".25"), type=pa.decimal256(50, 2)),
+        ["0.5", "1" * 48 + ".25"],
+    ),
+    "timestamp with an offset": (
+        table(MOMENT * 1000, type=pa.timestamp("ms", "+05:30")),
+        ["2024-01-01T05:30:00+05:30"],
+    ),
+    "UUID": (extension(pa.uuid(), [UUID.bytes, None]), [str(UUID)]),
+    "UUIDs inside": (
+        pa.StructArray.from_arrays(
+            [extension(pa.uuid(), [UUID.bytes, None])], ["u"], mask=pa.array([False, True])
+        ),
+        [f'{{"u":"{UUID}"}}'],
+    ),
+    "bool of 8 bits": (extension(pa.bool8(), [1, 0, None]), [True, False]),
     "JSON": (
         pa.ExtensionArray.from_storage(pa.json_(), pa.array(['{"a": [1]}', '"s"', "7", None])),
         ['{"a":[1]}', "s", "7"],
@@ -190,18 +215,24 @@ class TestParquet:
         assert result.rows["text"].to_list() == ["fine"] * 19
         assert result.rejects["reason"].to_list() == ["not_utf8"]
 
-    @pytest.mark.parametrize(
-        "column",
-        [
-            pa.array([[1]], pa.list_view(pa.int64())),
-            pa.array([D("1.5")], pa.decimal256(50, 2)),
-        ],
-        ids=["list view", "decimal256"],
-    )
-    def test_a_type_that_cannot_be_read_is_a_problem_of_the_file(
-        self, tmp_path: Path, column: Any
+    def test_row_groups_of_a_type_that_polars_does_not_read(
+        self, cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        write(tmp_path / "a.parquet", {"v": column, "text": ["a"]})
+        monkeypatch.setattr(files, "UNIT_BYTES", 500)
+        names = [str(uuid.UUID(int=n)) for n in range(100)]
+        column = extension(pa.uuid(), [uuid.UUID(name).bytes for name in names])
+        content = pa.table({"v": column, "text": texts(100), "n": range(100)})
+        pq.write_table(content, tmp_path / "a.parquet", row_group_size=7)
+        rows = cook("a.parquet", output={"columns": ["v", "n"], "order": "source"}).rows
+        assert rows["text"].to_list() == texts(100)
+        assert rows["v"].to_list() == names
+        assert rows["n"].to_list() == list(range(100))
+
+    def test_what_polars_breaks_on_is_a_problem_of_the_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(parquet, "is_foreign", lambda kind: False)
+        write(tmp_path / "a.parquet", {"v": LIST_VIEW, "text": ["a", "b"]})
         (tmp_path / "r.yaml").write_text("name: r\nsources: {s: {path: a.parquet}}\n")
         (problem,) = check_recipe(tmp_path / "r.yaml", Host()).loaded.problems
         assert problem.code == "broken_file"
