@@ -8,6 +8,7 @@ whatever else it carries. Roles have the names of chat templates; tool calls hav
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
@@ -15,7 +16,7 @@ from typing import Any
 
 from datachef.core.errors import RowError
 from datachef.core.problems import did_you_mean, shortened
-from datachef.core.values import json_text
+from datachef.core.values import json_text, plain
 
 Turn = dict[str, Any]
 # Digits that may be an integer beyond 64 bits.
@@ -116,7 +117,7 @@ def turn(role: Any, content: Any, rest: Mapping[str, Any], roles: Mapping[str, s
     """One turn from its role, its content and its other fields; `roles` names more roles.
 
     Raises `RowError` with the reason `unknown_role`, `unsupported_content`, `bad_tool_call`,
-    `missing_field` or `schema_mismatch`.
+    `missing_field` or `schema_mismatch`, and `UnsupportedValueError` for what is no data.
     """
     name = _role_name(role)
     others = {key: value for key, value in rest.items() if value is not None}
@@ -182,7 +183,7 @@ def _kind(part: Any) -> str | None:
 
 def _role_name(role: Any) -> str:
     if not isinstance(role, str):
-        raise RowError("schema_mismatch", f"the role {shortened(role)} is not a name")
+        raise RowError("schema_mismatch", f"the role {json_text(role)[:80]} is not a name")
     return role.strip().lower()
 
 
@@ -200,6 +201,8 @@ def _content(value: Any, *, tool: bool) -> str | None:
     """The text of a turn; what a tool returns may be any JSON."""
     if value is None or isinstance(value, str):
         return value
+    if isinstance(value, float) and math.isnan(value):  # how tables write that there is none
+        return None
     if isinstance(value, bool | int | float):
         return dumps(value, wide=True)
     items = value if isinstance(value, list) else [value]
@@ -267,6 +270,7 @@ def _call(value: Any) -> dict[str, Any]:
 
 def _parsed(value: Any, what: str) -> Any:
     """A value that may be written as JSON text, even twice."""
+    value = plain(value)
     for _ in range(2):
         if not isinstance(value, str):
             break

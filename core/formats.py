@@ -25,7 +25,7 @@ from pydantic import (
 
 from datachef.core.conversation import Turn, dumps, split_turns, tool_schemas, turn
 from datachef.core.errors import RowError
-from datachef.core.values import UnsupportedValueError, plain, text_of
+from datachef.core.values import UnsupportedValueError, json_text, plain, text_of
 
 _SLOT = re.compile(r"\{([^{}]+)\}")
 # Fields of a turn that are read where those that the format names are not there.
@@ -145,12 +145,21 @@ class _Conversational(_Format):
 
     def convert(self, row: Mapping[str, Any]) -> Conversation:
         """The conversation in a row. Raises `RowError`."""
+        try:
+            return self._conversation(row)
+        except UnsupportedValueError as error:
+            raise RowError("unsupported_value", f"it holds {error}") from error
+
+    def _conversation(self, row: Mapping[str, Any]) -> Conversation:
         turns = [*self._history(row), *self._turns(row)]
         if not turns:
             raise RowError("schema_mismatch", "there is no turn in it")
         if system := self._optional_text(row, "system"):
             turns = _with_system(system, turns)
         _refuse_media(row, turns)
+        for made in turns:
+            if len(made) > 2:  # more than role and content: is it data?
+                json_text(made)
         return Conversation(turns, self._tools(row), _template_arguments(row))
 
     def _turns(self, row: Mapping[str, Any]) -> list[Turn]:
@@ -329,7 +338,8 @@ def _field_in(item: Mapping[str, Any], name: str, usual: Iterable[str]) -> str:
 
 
 def _unpacked(value: Any) -> Any:
-    """A list or an object that is written as JSON text."""
+    """A list or an object, which may be written as JSON text."""
+    value = plain(value)
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         try:
             return json.loads(value)

@@ -212,8 +212,6 @@ class Intake:
                 kept.append(_Kept(raw, raw.data, self.format.convert(raw.data)))
             except RowError as error:
                 self._fail(raw, error.reason, str(error))
-            except UnsupportedValueError as error:
-                self._fail(raw, "unsupported_value", f"it holds {error}")
             size += raw.size + ROW_BYTES
             if size >= batch_bytes:
                 yield self._frame(kept)

@@ -308,6 +308,7 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
     "no role": ([{"content": "q"}], "missing_field", "no field 'role'"),
     "a role that is a number": ([say(1, "q")], "schema_mismatch", "the role 1 is not a name"),  # type: ignore[arg-type]
     "nothing said": ([say("user", None)], "missing_field", "a turn of user has no content"),
+    "NaN said": ([say("user", float("nan"))], "missing_field", "has no content"),  # type: ignore[arg-type]
     "an image": (
         [say("user", [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": "u"}])],
         "unsupported_content",
@@ -359,6 +360,56 @@ def test_what_cannot_be_kept_is_named(
     assert dict(result.report.ledger["sources.s"].failed) == {reason: 1}
     assert result.rejects["line"].to_list() == [2]
     assert detail in result.rejects["detail"][0]
+
+
+OBJECTS = """
+from typing import ClassVar
+import numpy
+from datachef.core import hookimpl
+from datachef.core.source import RawRow, Source, Unit
+
+class Objects(Source):
+    "Conversations that hold Python's objects."
+    key: ClassVar[str] = "objects"
+    objects: bool
+    def units(self): return [Unit("all", "", 10)]
+    def read(self, unit):
+        for n, value in enumerate([object(), numpy.array([1, 2]), {3}, 1j, None]):
+            call = {"function": {"name": "f", "arguments": {"x": [value]}}}
+            rows = [
+                {"meta": value}, {"meta": {"a": [value]}}, {"meta": {str(n): (value,)}},
+                {"tool_calls": [call]}, {"tool_calls": numpy.array([call])},
+            ]
+            for place, row in enumerate(rows):
+                turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+                turns[1] |= row
+                yield RawRow(10 * n + place, 0, 5, {"messages": numpy.array(turns)})
+            yield RawRow(10 * n + 9, 0, 5, {"messages": turns[:1] + [{"role": value}]})
+
+@hookimpl
+def datachef_sources(): return [Objects]
+"""
+
+
+def test_objects_inside_turns_cost_their_rows_alone(
+    cook: Callable[..., Any], tmp_path: Path
+) -> None:
+    pytest.importorskip("numpy")
+    plugin = tmp_path / "objects.py"
+    plugin.write_text(OBJECTS)
+    source = {"objects": True, "format": {"messages": "messages"}, "max_failed": 0.5}
+    output = {"schema": "messages", "order": "source"}
+    result = cook({"s": source}, plugins=[plugin], output=output)
+    failed = dict(result.report.ledger["sources.s"].failed)
+    assert failed == {"unsupported_value": 12, "schema_mismatch": 3}
+    assert not any("0x" in detail for detail in result.rejects["detail"])
+    answers = [row[1] for row in result.rows["messages"].to_list()]
+    metas = [answer["meta"] for answer in answers]
+    arrays, sets = ["[1,2]", '{"a":[[1,2]]}', '{"1":[[1,2]]}'], ["[3]", '{"a":[[3]]}']
+    assert metas[:8] == [*arrays, None, None, *sets, '{"2":[[3]]}']
+    for answer in answers[3:5]:
+        (call,) = json.loads(answer["tool_calls"])
+        assert call["function"] == {"name": "f", "arguments": {"x": [[1, 2]]}}
 
 
 def test_pictures_beside_turns_are_named(written: Callable[..., Any]) -> None:
