@@ -383,3 +383,10 @@ def _warn_of_rows(loaded: Loaded, surveys: Mapping[str, Survey]) -> None:
                 ("sources", name),
                 f"{count:,} {first} cannot be written as {schema}: {UNWRITABLE[reason]}",
             )
+        for field in found.unread:
+            loaded.warn(
+                "unread_field",
+                ("sources", name, "format"),
+                f"{name}: {field!r} becomes no part of the conversations",
+                f"if it is one, write the format, with {found.unread[field]}",
+            )

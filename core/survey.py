@@ -12,7 +12,7 @@ from typing import Any
 from datachef.core.chat import TEMPLATE_COLUMNS, stored
 from datachef.core.distribution import install_command
 from datachef.core.errors import MissingPackageError, RowError, RunError
-from datachef.core.formats import Conversation, Format, recognise
+from datachef.core.formats import Conversation, Format, PromptFormat, recognise
 from datachef.core.problems import did_you_mean
 from datachef.core.run.columns import NULL, kind_of
 from datachef.core.run.conversations import unfit
@@ -71,6 +71,17 @@ class Survey:
             return None
         unpacked = self.size * (MOST_COMPRESSION if self.packed else 1)
         return unpacked // BYTES_PER_TOKEN + len(self.units)
+
+    @property
+    def unread(self) -> dict[str, str]:
+        """Fields that mostly belong to conversations and that a format which was recognised, not
+        written, leaves out, with how a format names them."""
+        if self.source.format is not None or not self.format.conversational:
+            return {}
+        known = {name: f"system: {name}" for name in ("system_prompt", "system_message")}
+        if isinstance(self.format, PromptFormat):
+            known["context"] = 'prompt: "{context} {' + self.format.prompt + '}"'
+        return {name: how for name, how in known.items() if self.kinds.get(name, NULL) != NULL}
 
     @property
     def columns(self) -> set[str]:

@@ -389,3 +389,29 @@ class TestRowsThatWillFail:
 
 def chat(*roles: str) -> list[dict[str, str]]:
     return [{"role": role, "content": "x"} for role in roles]
+
+
+QUESTION = {"question": "q", "answer": "a"}
+
+
+@pytest.mark.parametrize(
+    ("row", "format", "expected"),
+    [
+        (QUESTION | {"context": "c"}, "", 'prompt: "{context} {question}"'),
+        (QUESTION | {"system_prompt": "s"}, "", "system: system_prompt"),
+        ({"messages": chat("user", "assistant"), "system_message": "s"}, "", "system_message"),
+        ({"messages": chat("user", "assistant"), "context": "c"}, "", None),
+        (QUESTION | {"context": None}, "", None),
+        (QUESTION | {"context": "c"}, ", format: {prompt: question, completion: answer}", None),
+    ],
+)
+def test_fields_that_mostly_belong_to_conversations_are_named(
+    pantry: Path, kitchen: Host, row: dict[str, Any], format: str, expected: str | None
+) -> None:
+    (pantry / "chats.jsonl").write_text(json.dumps(row))
+    path = pantry / "recipe.yaml"
+    path.write_text(f"name: r\nsources:\n  chats: {{path: chats.jsonl{format}}}\n")
+    loaded = check_recipe(path, kitchen).loaded
+    assert not loaded.problems
+    assert [found.code for found in loaded.warnings] == ["unread_field"] * bool(expected)
+    assert all(expected in found.hint for found in loaded.warnings if expected)
