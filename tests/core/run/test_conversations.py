@@ -346,6 +346,11 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
         "the arguments of 'f' are not an object",
     ),
     "a call of nothing": (calling(tool_calls=[{"id": "1"}]), "bad_tool_call", "names no function"),
+    "NaN for what is said": (
+        [ASKED, say("assistant", float("nan"))],
+        "missing_field",
+        "no content",
+    ),
     "no turns": ([], "schema_mismatch", "not a list of turns"),
 }
 
