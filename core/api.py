@@ -12,7 +12,7 @@ from datachef.core.engine import Engine, Setting
 from datachef.core.errors import DatachefError, PluginError, RecipeError
 from datachef.core.host import Host
 from datachef.core.observer import RunObserver
-from datachef.core.paths import expanded
+from datachef.core.paths import expanded, in_utf8
 from datachef.core.registration import described
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def plan_recipe(
     """The stages of a recipe file. Raises `RecipeError` with all problems where it has any."""
     from datachef.core.run.plan import Planner
 
+    in_utf8([str(path.absolute())])
     checked = check_recipe(path, host, pool, overrides)
     if checked.loaded.problems:
         raise RecipeError(checked.loaded.problems)
@@ -84,6 +85,7 @@ def run_recipe(
     if engine not in engines:
         raise DatachefError(f"no engine {engine!r}", host.missing(engine, engines))
     cache = (cache or default_cache()).absolute()
+    in_utf8([str(cache), *([str(output.absolute())] if output else [])])
     setting = Setting(host.files, cache)
     built = engines[engine](setting, workers or os.cpu_count() or 1)
     if not isinstance(built, Engine):

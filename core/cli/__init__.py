@@ -14,7 +14,7 @@ from datachef.core.cli.state import get_host, set_host, take_plugin_files
 from datachef.core.distribution import NAME, version
 from datachef.core.errors import DatachefError, PluginError, RecipeError
 from datachef.core.host import Host
-from datachef.core.paths import with_homes
+from datachef.core.paths import in_utf8, with_homes
 from datachef.core.system_errors import explained
 
 _HELP = """Turn raw sources into an LLM training corpus, with every document accounted for.
@@ -66,7 +66,7 @@ def _tell_broken(host: Host, arguments: list[str]) -> None:
 def main() -> None:
     """Entry point of `chef`: a user's mistake ends with a message and an exit code."""
     try:
-        arguments, files = take_plugin_files(with_homes(sys.argv[1:]))
+        arguments, files = take_plugin_files(with_homes(in_utf8(sys.argv[1:])))
         host = Host(files)
         set_host(host)
         try:

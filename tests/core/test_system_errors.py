@@ -232,3 +232,19 @@ def test_hidden_names_are_told_as_people_know_them(tmp_path: Path) -> None:
     locked = explained(OSError(errno.EROFS, "", str(tmp_path / ".out.lock")))
     assert locked is not None
     assert locked.message == f"cannot use {tmp_path}/out: the file system is read-only"
+
+
+@pytest.mark.parametrize("option", ["--output", "--cache", "--set"])
+def test_a_name_that_is_not_utf8(chef: Chef, recipe: Path, option: str) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    if option == "--set":
+        folder = recipe.parent / name
+        folder.mkdir()
+        (folder / "rows.jsonl").write_text('{"text": "words"}\n')
+        done = chef("check", str(recipe), "--set", "sources.latin.path='*/rows.jsonl'")
+    else:
+        done = chef("run", str(recipe), option, name)
+    assert "caf\ufffd" in done.stdout + done.stderr
+    assert "is not UTF-8" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (2 if option == "--set" else 1)
