@@ -24,21 +24,29 @@ _WORD = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 class Kind:
     """One kind of personal data: where to look, how to decide, and a neutral specimen of it.
 
-    `literal` is a string without which there is no candidate; empty where there is none.
+    `literal` is a string without which there is no candidate; empty where there is none. An
+    `indivisible` candidate is decided on as a whole: no other may begin inside of it.
     """
 
     pattern: str
     check: Check
     specimen: str
     literal: str = ""
+    indivisible: bool = False
 
 
 def _word_at(text: str, position: int) -> bool:
     return 0 <= position < len(text) and text[position] in _WORD
 
 
+# Scripts that set words, or what is joined to a word, without a space: their letters stand for a
+# whole name or label, since beside Latin letters they are the text around the address.
+_JOINED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_LETTER = rf"[[\p{{L}}\p{{M}}]--[{_JOINED}]]"
+_LABEL = rf"(?:[{_LETTER}0-9][{_LETTER}0-9\-]*|[{_JOINED}]+)"
 _EMAIL = (
-    r"[A-Za-z0-9][A-Za-z0-9._%+'\-]*@[A-Za-z0-9][A-Za-z0-9\-]*(?:\.[A-Za-z0-9\-]+)*\.[A-Za-z]{2,24}"
+    rf"(?:[{_LETTER}0-9][{_LETTER}0-9._%+'\-]*|[{_JOINED}]+)@{_LABEL}(?:\.{_LABEL})*"
+    rf"\.(?:{_LETTER}{{2,}}|中国|中國|公司|网络|香港|台湾|台灣|한국|みんな|ไทย)"
 )
 _FILE_ENDINGS = frozenset(
     (
@@ -55,7 +63,7 @@ def _email(text: str, start: int, end: int) -> int | None:
     labels = domain.split(".")
     version = labels[0].isdigit() and labels[1][:1].isdigit()
     wrong = local == "git" or ending in _FILE_ENDINGS or version or _word_at(text, end)
-    return None if wrong or "" in labels else end
+    return None if wrong or "" in labels or len(ending) > 24 else end
 
 
 _VERSION = re.compile(
@@ -105,6 +113,7 @@ _ISSUERS = re.compile(
     r"|(?:6011|64[4-9][0-9]|65[0-9]{2}|62[0-9]{2})[0-9]{12,15}"
     r"|35(?:2[89]|[3-8][0-9])[0-9]{12}"
 )
+_CARD_NUMBER = re.compile(_CARD)
 _MORE_DIGITS = re.compile(r" [0-9]{4}")
 
 
@@ -120,12 +129,16 @@ def _card(text: str, start: int, end: int) -> int | None:
         return None
     if after and after in ".,-/ " and text[end + 1 : end + 2].isdigit() and after != " ":
         return None
-    if text[start:end].count(" ") and _MORE_DIGITS.match(text, end):
-        return None
-    digits = text[start:end].replace(" ", "").replace("-", "")
-    if len(set(digits)) < 2 or not _ISSUERS.fullmatch(digits):
-        return None
-    return end if _luhn(digits) else None
+    if " " in text[start:end] and _MORE_DIGITS.match(text, end):
+        following = _CARD_NUMBER.match(text, end + 1)
+        if following is None or not _is_card(following[0]):
+            return None
+    return end if _is_card(text[start:end]) else None
+
+
+def _is_card(number: str) -> bool:
+    digits = number.replace(" ", "").replace("-", "")
+    return len(set(digits)) > 1 and _ISSUERS.fullmatch(digits) is not None and _luhn(digits)
 
 
 _IBAN_LENGTHS = {
@@ -178,6 +191,8 @@ def phone_number(region: str | None) -> Kind:
     def length(candidate: str) -> int | None:
         from phonenumbers import Leniency, PhoneNumberMatcher
 
+        if not 7 <= sum(c.isdigit() for c in candidate) <= 17:
+            return None
         # Grouping is a strong sign at home, where numbers of all kinds abound; "+" is one itself.
         leniency = Leniency.VALID if candidate[0] == "+" else Leniency.STRICT_GROUPING
         for match in PhoneNumberMatcher(candidate, region, leniency=leniency, max_tries=4):
@@ -190,12 +205,15 @@ def phone_number(region: str | None) -> Kind:
         unlikely = "+" if text[start] == "+" else "+.-/=$#"
         if before in _WORD or (before and before in unlikely) or _word_at(text, end):
             return None
-        if after and after in "-./,%" and text[end + 1 : end + 2].isdigit():
-            return None
         candidate = text[start:end]
-        if not 7 <= sum(c.isdigit() for c in candidate) <= 17:
-            return None
-        found = length(candidate)
+        cut_off = after and after in "-./,%" and text[end + 1 : end + 2].isdigit()
+        found = None if cut_off else length(candidate)
+        space = candidate.rfind(" ")
+        while found is None and space > 0:
+            # It swallowed what follows; without a + that must be another one, as any number may.
+            if candidate[0] == "+" or length(candidate[space + 1 :]) is not None:
+                found = length(candidate[:space])
+            space = candidate.rfind(" ", 0, space)
         return None if found is None else start + found
 
     pattern = f"{_INTERNATIONAL}|{home}" if home else _INTERNATIONAL
@@ -204,7 +222,7 @@ def phone_number(region: str | None) -> Kind:
 
 # In the order in which they are replaced: what is more specific first.
 KINDS: dict[str, tuple[Kind, ...]] = {
-    "email_address": (Kind(_EMAIL, _email, "email@example.com", "@"),),
+    "email_address": (Kind(_EMAIL, _email, "email@example.com", "@", indivisible=True),),
     "iban_code": (
         Kind(
             r"[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4}(?: ?[A-Z0-9]{4}){1,6}(?: ?[A-Z0-9]{1,3})?",

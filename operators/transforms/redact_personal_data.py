@@ -30,9 +30,12 @@ class RedactPersonalData(TextTransform):
     """Replaces e-mail addresses, IBANs, card numbers, public IP addresses and phone numbers.
 
     Card numbers and IBANs count only with a valid checksum, phone numbers only when they exist in
-    the numbering plan, IP addresses only when they are public. Names and postal addresses have no
-    recognisable form and stay.
+    the numbering plan, IP addresses only when they are public. Digits of any script, full-width
+    letters, spaces and hyphens at which no line breaks, and addresses in any script count too.
+    Names and postal addresses have no recognisable form and stay.
     """
+
+    version: ClassVar[int] = 2
 
     rewrites_arguments: ClassVar[bool] = True
 
@@ -73,10 +76,10 @@ class RedactPersonalData(TextTransform):
 
 def _replace(text: pl.Series, kind: Kind, replacement: str) -> pl.Series:
     changed: dict[int, str] = {}
-    for row, old, found in candidates(text, kind).iter_rows():
+    for row, old, plain, found in candidates(text, kind).iter_rows():
         parts: list[str] = []
         done = 0
-        for start, end in spans(old, found, kind):
+        for start, end in spans(plain, found, kind):
             parts += (old[done:start], replacement)
             done = end
         if parts:

@@ -43,6 +43,78 @@ def test_found(text, expected):
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("BE68 5390 0754 7034 AT61 1904 3002 3457 3201.", "<IBAN_CODE> <IBAN_CODE>."),
+        ("AT611904300234573201 LT12 1000 0111 0100 1000", "<IBAN_CODE> <IBAN_CODE>"),
+        ("BE68539007547034 BE68539007547034 DE89370400440532013000", " ".join(["<IBAN_CODE>"] * 3)),
+        ("XX12 3456 BE68 5390 0754 7034", "XX12 3456 <IBAN_CODE>"),
+        ("4111 1111 1111 1111 5500 0000 0000 0004", "<CREDIT_CARD> <CREDIT_CARD>"),
+        ("4111 1111 1111 1111 4012 8888 8888 1881 4111 1111 1111 1111.",
+         "<CREDIT_CARD> <CREDIT_CARD> <CREDIT_CARD>."),
+        ("3782 822463 10005 4111 1111 1111 1111", "<CREDIT_CARD> <CREDIT_CARD>"),
+        ("84.17.52.201 84.17.52.202", "<IP_ADDRESS> <IP_ADDRESS>"),
+    ],
+)  # fmt: skip
+def test_neighbours_are_all_found(text, expected):
+    assert redacted(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("region", "text", "expected"),
+    [
+        ("DE", "12.03.2024 030 12345678", "12.03.2024 <PHONE_NUMBER>"),
+        ("DE", "Nr. 4711 030 901820, 5", "Nr. 4711 <PHONE_NUMBER>, 5"),
+        ("FR", "2024 01 70 18 99 00", "2024 <PHONE_NUMBER>"),
+        ("GB", "12/03/2024 020 7946 0958", "12/03/2024 <PHONE_NUMBER>"),
+        ("DE", "030 901820 030 12345678", "<PHONE_NUMBER> <PHONE_NUMBER>"),
+        ("US", "+49 30 901820 (415) 863-2671", "<PHONE_NUMBER> <PHONE_NUMBER>"),
+        ("DE", "2021-10-05 12:30 05.10.2021 10/05/2021", "2021-10-05 12:30 05.10.2021 10/05/2021"),
+    ],
+)
+def test_a_phone_number_behind_other_numbers(region, text, expected):
+    assert redacted(text, phone_region=region) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ü DE89\u00a03704\u00a00044\u00a00532\u00a00130\u00a000 é", "ü <IBAN_CODE> é"),
+        ("card 4111\u20111111\u20111111\u20111111", "card <CREDIT_CARD>"),
+        ("card 4111\u202f1111\u20091111\u30001111", "card <CREDIT_CARD>"),
+        ("カード４１１１１１１１１１１１１１１１。", "カード<CREDIT_CARD>。"),
+        ("+49\u00a030\u00a0901820", "<PHONE_NUMBER>"),
+        ("(415)\u00a0863\u20112671", "<PHONE_NUMBER>"),
+        (
+            "jane＠example.org ﹫ ｊ．ｄｏｅ＠ｅｘａｍｐｌｅ．ｏｒｇ",
+            "<EMAIL_ADDRESS> ﹫ <EMAIL_ADDRESS>",
+        ),
+        ("\u06f8\u06f4.17.52.201", "<IP_ADDRESS>"),
+        ("4\u00a0000 e\u0301 \u2011 ＠", "4\u00a0000 e\u0301 \u2011 ＠"),
+    ],
+)
+def test_other_characters_hide_nothing_and_stay_elsewhere(text, expected):
+    assert redacted(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("an müller@firma.de.", "an <EMAIL_ADDRESS>."),
+        ("user@müller.de", "<EMAIL_ADDRESS>"),
+        ("mu\u0308ller@firma.de", "<EMAIL_ADDRESS>"),
+        ("почта: иван.петров@почта.рф, да", "почта: <EMAIL_ADDRESS>, да"),
+        ("张三@例子.公司 谢谢", "<EMAIL_ADDRESS> 谢谢"),
+        ("abc@例子.com谢谢", "<EMAIL_ADDRESS>谢谢"),
+        ("메일은 abc@naver.com으로", "메일은 <EMAIL_ADDRESS>으로"),
+        ("γιώργος@παράδειγμα.ελ", "<EMAIL_ADDRESS>"),
+    ],
+)
+def test_addresses_in_any_script(text, expected):
+    assert redacted(text) == expected
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "git clone git@github.com:org/repo.git",
@@ -140,7 +212,25 @@ def test_turns():
 
 
 @pytest.mark.parametrize(
-    "unit", ["a", "1", "1 ", "a@", "a.", "x@a.a", "+1", "AB12 ", "200-", "2001:", "(212 ", "1.2"]
+    "unit",
+    [
+        "a",
+        "1",
+        "1 ",
+        "a@",
+        "a.",
+        "x@a.a",
+        "+1",
+        "AB12 ",
+        "200-",
+        "2001:",
+        "(212 ",
+        "1.2",
+        "ü",
+        "ü@",
+        "DE89 ",
+        "4111 1111 1111 1111 ",
+    ],
 )
 def test_time_is_linear(unit):
     series = pl.Series("text", [(unit * 10**6)[: 10**6]])
