@@ -28,7 +28,7 @@ LIMITS = {
 }  # fmt: skip
 SETTINGS = {
     "train": {
-        "tasks": [{"task": "task.yaml", "pool": "pool.yaml"}],
+        "tasks": [{"task": "task.yaml", "pool": "pool.yaml"}], "seed": 2,
         "recipes_per_step": 4, "recipes_per_brief": 4, "batch": 4, "prompt_tokens": 64,
         "save_steps": 1, "limits": LIMITS, "reward": {"options": {"rows": 150}},
     },
