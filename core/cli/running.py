@@ -11,6 +11,9 @@ import typer
 from datachef.core.cli.options import AsJson, CacheFolder, Overrides, PoolFile, RecipeFile
 from datachef.core.cli.state import console, get_host, print_json
 
+# Of fields that were left out, so many are named where people look; --json names them all.
+_SHOWN_FIELDS = 20
+
 
 def register(app: typer.Typer) -> None:
     app.command("run")(run)
@@ -76,8 +79,10 @@ def _show(result: Any) -> None:
         f"{result.units_cached} of {result.units} units were in the cache"
     )
     for source, fields in result.ignored_fields.items():
-        names = ", ".join(f"{name} ({count:,})" for name, count in sorted(fields.items()))
-        out.print(f"left out of {source}, not in its first rows or not supported: {names}")
+        names = [f"{name} ({count:,})" for name, count in sorted(fields.items())]
+        more = f" and {len(names) - _SHOWN_FIELDS:,} more" if len(names) > _SHOWN_FIELDS else ""
+        named = ", ".join(names[:_SHOWN_FIELDS]) + more
+        out.print(f"left out of {source}, not in its first rows or not supported: {named}")
     out.print(place(result.folder), soft_wrap=True)
 
 
@@ -107,7 +112,9 @@ def report(
     try:
         entries = orjson.loads((corpus / "ledger.json").read_bytes())
         manifest = orjson.loads((corpus / "manifest.json").read_bytes())
-    except (OSError, orjson.JSONDecodeError) as error:
+        if not _is_ledger(entries) or not isinstance(manifest, dict):
+            raise ValueError("its files are not those of a run")
+    except (OSError, ValueError) as error:
         raise DatachefError(
             f"{corpus} holds no ledger: {error}", "name the folder of a run"
         ) from error
@@ -118,3 +125,7 @@ def report(
 
     console().print(ledger_table(entries))
     _show_shares(manifest.get("shares", []), manifest.get("warnings", []))
+
+
+def _is_ledger(data: Any) -> bool:
+    return isinstance(data, list) and all(isinstance(e, dict) and "rows_in" in e for e in data)

@@ -248,3 +248,17 @@ def test_a_name_that_is_not_utf8(chef: Chef, recipe: Path, option: str) -> None:
     assert "is not UTF-8" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert done.returncode == (2 if option == "--set" else 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("ledger.json", "[1]"), ("ledger.json", "{}"), ("manifest.json", "[]"), ("ledger.json", "")],
+)
+def test_a_report_of_what_is_no_corpus(
+    chef: Chef, recipe: Path, tmp_path: Path, name: str, content: str
+) -> None:
+    folder = tmp_path / "here" / "out"
+    assert chef("run", recipe, "--output", folder).returncode == 0
+    assert "rows" in chef("report", folder).stdout
+    (folder / name).write_text(content)
+    assert "out holds no ledger: " in told(chef("report", folder), 1)
