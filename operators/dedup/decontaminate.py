@@ -34,11 +34,11 @@ class Decontaminate(Filter):
     https://arxiv.org/abs/2411.15124). Case, spacing, punctuation, accents, the vowel marks of
     Arabic and Hebrew and Unicode form do not count, nor do the lines of the prompt template that
     the items share. A question of fewer words than an n-gram must be there as a whole, with words
-    of its options or its answer close behind; one of fewer than three words, or than `min_words`
-    with these, as a whole line. A rejected row says which item it holds.
+    of its options or its answer close behind, or alone on a line; one of fewer than three words, or
+    than `min_words` with these, only as a whole line. A rejected row says which item it holds.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     guards_task: ClassVar[bool] = True
 

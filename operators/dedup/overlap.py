@@ -174,7 +174,7 @@ class ShortItems:
 
 
 class WholeItems:
-    """Items too short to be told amid other words, recognised where they are all that stands there.
+    """Items too short for n-grams, recognised where they are all that stands there.
 
     That is a line, with or without a label before and the answer behind; for an item of one word,
     and for one that is nothing but template, a line with its answer or the whole text.
@@ -232,11 +232,10 @@ class BenchmarkIndex:
         long = [longest[question] for question in sorted(longest)]
         rest = [item for item in items if len(item.question) < n]
         short = [item for item in rest if _can_be_told(item, fewest_words)]
-        whole = [item for item in rest if not _can_be_told(item, fewest_words)]
-        self._items = [*long, *short, *whole]
+        self._items = [*long, *short, *rest]
         self._long = LongItems([item.question for item in long], n)
         self._short = ShortItems(short, fewest_words)
-        self._whole = WholeItems(whole)
+        self._whole = WholeItems(rest)
         self._firsts = (0, len(long), len(long) + len(short))
 
     def best(self, text: pl.Series) -> tuple[Shares, Indices]:

@@ -248,6 +248,23 @@ def test_items_of_few_words_are_not_found_amid_others(tmp_path: Path, text: str)
     assert reasons(operator, text) == [None]
 
 
+@pytest.mark.parametrize(
+    ("prompt", "answer"),
+    [
+        ("café au lait", "coffee with hot milk"),
+        ("Name the capital", "Wien"),
+        ("Who wrote Faust anyway?", "Johann Wolfgang von Goethe in Weimar"),
+        ("How many legs has a spider?", "eight of them, four on either side"),
+    ],
+)
+def test_a_short_item_stands_alone_without_its_answer(
+    tmp_path: Path, prompt: str, answer: str
+) -> None:
+    operator = Decontaminate(benchmark=written(tmp_path / "short.jsonl", [(prompt, answer)]))
+    texts = [prompt, f"An order:\n{prompt.upper()}\nThanks.", f"Q: {prompt}", f"So {prompt} is it."]
+    assert reasons(operator, *texts) == ["contaminated"] * 3 + [None]
+
+
 def written(path: Path, items: list[tuple[str, str]]) -> BenchmarkFile:
     lines = [json.dumps({"prompt": prompt, "answer": answer}) for prompt, answer in items]
     path.write_text("\n".join(lines))
