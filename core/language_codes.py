@@ -232,6 +232,8 @@ _PART_OF = {
     "bs": "sh", "hr": "sh", "sr": "sh",
 }  # fmt: skip
 _SEVERAL = {"sh": "bs, hr or sr", "hbs": "bs, hr or sr", "serbo-croatian": "bs, hr or sr"}
+# Codes of countries that are taken for those of their languages.
+_COUNTRIES = {"jp": "ja", "cz": "cs", "kr": "ko", "dk": "da", "gr": "el", "ua": "uk"}
 
 
 class UnknownLanguageError(ValueError):
@@ -267,7 +269,8 @@ def label_of(language: str, labels: Collection[str]) -> str:
         found = _labels_of(meant, known)
         if found:
             return _only(wanted, found)
-        raise UnknownLanguageError(f"this model has no label for {wanted}", _instead(meant, known))
+        hint = _of_country(name, known) or _instead(meant, known)
+        raise UnknownLanguageError(f"this model has no label for {wanted}", hint)
     if (meant := _by_name().get(base)) is not None and (found := _labels_of(meant, known)):
         if exact := [label for label in found if _plain(label).partition("-")[2] == rest]:
             return _only(wanted, exact)
@@ -275,7 +278,8 @@ def label_of(language: str, labels: Collection[str]) -> str:
             f"this model does not tell {wanted} from the rest of {base}",
             f"write {' or '.join(sorted(found))}",
         )
-    raise UnknownLanguageError(f"unknown language {wanted!r}", _alike(name, known))
+    hint = _of_country(name, known) or _alike(name, known)
+    raise UnknownLanguageError(f"unknown language {wanted!r}", hint)
 
 
 def _plain(text: str) -> str:
@@ -313,6 +317,12 @@ def _instead(codes: frozenset[str], labels: Collection[str]) -> str:
         if found := _labels_of(_by_name().get(name, frozenset({name})), labels):
             return f"the nearest label is {' or '.join(sorted(found))}"
     return did_you_mean(min(codes, key=len), labels)
+
+
+def _of_country(code: str, labels: Collection[str]) -> str:
+    """A hint to the language of a country whose code this is; empty where there is none."""
+    found = _labels_of(_by_name().get(_COUNTRIES.get(code, ""), frozenset()), labels)
+    return f"write {' or '.join(sorted(found))}" if found else ""
 
 
 def _alike(name: str, labels: Collection[str]) -> str:

@@ -43,3 +43,13 @@ def test_labels_with_a_script(language, label):
 def test_every_label_of_the_model_means_itself():
     for label in py3langid_labels():
         assert label_of(label.upper(), py3langid_labels()) == label
+
+
+@pytest.mark.parametrize(
+    ("country", "language"),
+    [("jp", "ja"), ("CZ", "cs"), ("kr", "ko"), ("dk", "da"), ("gr", "el"), ("ua", "uk")],
+)
+def test_the_code_of_a_country_hints_at_its_language(country, language):
+    with pytest.raises(UnknownLanguageError) as caught:
+        label_of(country, py3langid_labels())
+    assert caught.value.hint == f"write {language}"
