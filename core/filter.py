@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from datachef.core.operator import Operator, Scene
+from datachef.core.operator import Operator
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,15 +46,6 @@ class Filter(Operator):
     def rules(self) -> Mapping[str, pl.Expr]:
         """Named conditions on signals; the row is dropped where one is true."""
         raise NotImplementedError
-
-    def objections(self, scene: Scene) -> Iterable[tuple[str, str, str]]:
-        """Limits between which nothing lies: a `min_x` above its `max_x`, where 0 is no limit."""
-        for name in type(self).model_fields:
-            least, most = getattr(self, name), getattr(self, name.replace("min_", "max_", 1), None)
-            if name.startswith("min_") and most and least > most:
-                upper = name.replace("min_", "max_", 1)
-                message = f"{name} {least} is greater than {upper} {most}: every row is dropped"
-                yield name, message, f"write at most {most}, or a greater {upper}"
 
     def details(self, dropped: pl.DataFrame) -> pl.Series | None:
         """A text for each dropped row beside its `reason`, kept with the rejected rows: what it was
