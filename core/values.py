@@ -22,6 +22,8 @@ import orjson
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
 # Every integer up to here is a double as well.
 LARGEST_EXACT = 2**53
+# Lists and objects in each other; Pythons differ in how deep they go by themselves.
+DEEPEST = 400
 
 _JSON = (
     orjson.OPT_PASSTHROUGH_SUBCLASS
@@ -95,10 +97,7 @@ def json_text(value: Any) -> str:
     except (TypeError, ValueError, RecursionError) as error:
         if isinstance(error.__cause__, UnsupportedValueError):
             raise error.__cause__ from None
-    try:
-        return _written(value)
-    except RecursionError:
-        raise UnsupportedValueError("a value that is nested too deeply") from None
+    return _written(value)
 
 
 def _for_json(value: Any) -> Any:
@@ -107,14 +106,21 @@ def _for_json(value: Any) -> Any:
     return plain(value)
 
 
-def _written(value: Any) -> str:
+def _written(value: Any, depth: int = 0) -> str:
     """What orjson does not write: integers beyond 64 bits, deep nesting."""
+    if depth > DEEPEST:
+        raise UnsupportedValueError("a value that is nested too deeply")
     value = plain(value)
+    parts: list[str] = []
+    # loops, since every comprehension would be a frame more at each depth
     if isinstance(value, dict):
-        pairs = (f"{json_text(_key(key))}:{_written(inner)}" for key, inner in value.items())
-        return "{" + ",".join(pairs) + "}"
+        for key, inner in value.items():
+            parts.append(f"{json_text(_key(key))}:{_written(inner, depth + 1)}")
+        return "{" + ",".join(parts) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(map(_written, value)) + "]"
+        for inner in value:
+            parts.append(_written(inner, depth + 1))
+        return "[" + ",".join(parts) + "]"
     if isinstance(value, NumberText):
         return str(value)
     if type(value) is int:

@@ -22,6 +22,8 @@ def loads(raw: bytes) -> Any:
     try:
         data = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
+        if "depth limit" in str(error):  # Pythons differ in how deep they would go
+            raise
         try:
             return _exactly(raw)
         except (ValueError, RecursionError):
