@@ -87,7 +87,7 @@ def test_numbers_of_numpy_are_what_they_stand_for() -> None:
     assert plain(numpy.array([[1, 2], [3, 4]])) == [[1, 2], [3, 4]]
     moment = numpy.datetime64("2024-01-01T00:00:00.000000001")
     assert text_of(moment) == "2024-01-01T00:00:00.000000001"
-    assert plain(numpy.datetime64("NaT")) is None
+    assert plain(numpy.datetime64("NaT", "s")) is None
 
 
 @pytest.mark.parametrize("value", [object(), 1j, [object()], {"a": Unsupported("an image")}])
