@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from datachef.core.errors import DatachefError
+from datachef.core.surrogates import is_whole, shown
 
 _VARIABLE = re.compile(r"\$(?:\w+|\{\w+\})")
 _PATH_ARGUMENT = re.compile(r"(-\w|--[\w-]+=)?(~.*)", re.DOTALL)
@@ -38,24 +39,14 @@ def with_homes(arguments: Iterable[str]) -> list[str]:
     return [f"{path[1] or ''}{expanded(path[2])}" if path else word for word, path in found]
 
 
-def is_utf8(name: str) -> bool:
-    """Whether a name of the system is text, and not bytes in some older encoding."""
-    return not any("\ud800" <= character <= "\udfff" for character in name)
-
-
 def in_utf8(names: Iterable[str]) -> list[str]:
     """The names as they are. Raises `DatachefError` for one that is not UTF-8: results name files,
     and could not name it."""
     listed = list(names)
     for name in listed:
-        if not is_utf8(name):
+        if not is_whole(name):
             raise DatachefError(f"the name {shown(name)!r} is not UTF-8", "rename it")
     return listed
-
-
-def shown(name: str) -> str:
-    """A name of the system as it can be printed."""
-    return name.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def not_expanded(name: str | Path) -> str:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from datachef.core.files.text import MAX_ROW_BYTES, Encoding, Line, Text, lines
 from datachef.core.source import BrokenFileError, RawRow
+from datachef.core.surrogates import is_whole, shown
 
 # Delimiters that a header of one column may have been meant for.
 DELIMITERS = ("\t", ";", "|", ",")
@@ -152,7 +153,7 @@ class TableReader:
             line, number, size, fields, reason, detail = record
             if fields is None:
                 yield RawRow(line.offset, number, size, None, reason, detail)
-            elif not all(map(str.isascii, fields)) and not all(map(_is_clean, fields)):
+            elif not all(map(str.isascii, fields)) and not all(map(is_whole, fields)):
                 detail = "a byte that is no text in this encoding: name the file's, as `encoding`"
                 reason = self._text.not_decodable
                 yield RawRow(line.offset, number, size, None, reason, detail)
@@ -168,10 +169,8 @@ class TableReader:
             return []
         if first.fields is None:
             raise BrokenFileError(f"the header in line {first.number}: {first.detail}")
-        names = [
-            name.encode(errors="surrogateescape").decode(errors="replace") for name in first.fields
-        ]
-        names = [name or f"column_{number}" for number, name in enumerate(names, start=1)]
+        fields = enumerate(map(shown, first.fields), start=1)
+        names = [name or f"column_{number}" for number, name in fields]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise BrokenFileError(
@@ -323,14 +322,6 @@ class TableReader:
 def _decoded(raw: bytes) -> str:
     # a byte that is not UTF-8 becomes a lone surrogate, by which its row is known again
     return raw.decode("utf-8", "surrogateescape")
-
-
-def _is_clean(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def rows_of_table(text: Text, options: Mapping[str, Any], kind: str) -> Iterator[RawRow]:

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from datachef.core.files.identity import BLOCK, file_identity
 from datachef.core.files.storage import is_url, kind, own_part
-from datachef.core.paths import is_utf8, not_expanded, shown
+from datachef.core.paths import not_expanded
 from datachef.core.source import SourceError
+from datachef.core.surrogates import is_whole, shown
 
 _MAGIC = re.compile(r"[*?\[{]")
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
@@ -77,7 +78,7 @@ def _local(pattern: str) -> Iterator[_Match]:
     # Not resolved: a link's own name has the suffix, what it points to need not.
     chosen: dict[str, str] = {}
     for path in map(os.path.abspath, _expanded(pattern)):
-        if not is_utf8(path):
+        if not is_whole(path):
             raise SourceError("not_utf8", f"the name {shown(path)!r} is not UTF-8", "rename it")
         real = os.path.realpath(path)
         if real not in chosen or (real == path) > (real == chosen[real]):

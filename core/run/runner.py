@@ -104,7 +104,8 @@ class Runner:
         """Does what is not done yet, and puts no corpus anywhere: its rows stay in the cache."""
         for number, wave in enumerate(self._plan.waves, start=1):
             self._perform(f"{number}/{len(self._plan.waves)}", wave.tasks)
-            self._bound_broken_files()
+            if number == 1:  # all files are read in it
+                self._bound_broken_files()
             self._perform("deciding", wave.decisions)
             self._bound_failures()
 
