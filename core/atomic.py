@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from datachef.core.ownership import move_strangers, read_mark, strangers
 from datachef.core.system_errors import naming
 
 _LEFT = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.(?P<kind>partial|old)")
@@ -61,16 +62,21 @@ def replacing(folder: Path) -> Iterator[Path]:
 
     Who reads `folder` finds the old one or the new one, whole; where the system cannot swap two
     folders in one step, for a moment none. Processes that make the same folder at the same time do
-    not meet: the last one stays. Where `folder` is a link, what it points to is replaced.
+    not meet: the last one stays. Where `folder` is a link, what it points to is replaced. What lies
+    in it and is not ours, by its mark, is moved into the new one.
     """
     folder = folder.resolve()
     staging = beside(folder, "partial")
     staging.mkdir(parents=True)
     try:
         yield staging
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    try:
         _put(staging, folder)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        _discard(staging, folder)
 
 
 def clear_leftovers(folder: Path) -> None:
@@ -89,7 +95,17 @@ def clear_leftovers(folder: Path) -> None:
         if left["kind"] == "old" and not folder.exists():
             path.rename(folder)
         else:
-            shutil.rmtree(path, ignore_errors=True)
+            _discard(path, folder)
+
+
+def _discard(path: Path, folder: Path) -> None:
+    """Removes a folder that `folder` took the place of, or was to; what others keep in it moves."""
+    if read_mark(path) is not None and strangers(path):
+        if not folder.exists():
+            path.rename(folder)
+            return
+        move_strangers(path, folder)
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _put(staging: Path, folder: Path) -> None:
@@ -100,7 +116,7 @@ def _put(staging: Path, folder: Path) -> None:
         retired = beside(folder, "old")
         folder.rename(retired)
         staging.rename(folder)
-        shutil.rmtree(retired, ignore_errors=True)
+        _discard(retired, folder)
 
 
 def _exchanged(one: Path, other: Path) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import io
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,20 @@ import orjson
 import polars as pl
 
 from datachef.core.errors import RunError
+from datachef.core.files.storage import is_url
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
+from datachef.core.outputs import OutputFolder, lies_in, refuse_places, refuse_unmarked
+from datachef.core.ownership import (
+    CARD,
+    CORPUS,
+    LEDGER,
+    MANIFEST,
+    REJECTS,
+    facts_of,
+    read_mark,
+    strangers,
+)
 from datachef.core.recipe import Recipe
 from datachef.core.run.ledger import Ledger
 from datachef.core.run.output import (
@@ -28,37 +42,43 @@ from datachef.core.run.stage import ShardTask
 from datachef.core.run.store import checksum
 from datachef.core.system_errors import naming
 
-MANIFEST = "manifest.json"
-LEDGER = "ledger.json"
 REJECTED = "rejects.parquet"
+FAILED = "failed run"
 
 
-def refuse_foreign(folder: Path) -> None:
-    """Raises `RunError` where replacing the folder would delete something that is no corpus."""
-    if folder.exists() and not _is_ours(folder):
+def refuse_output(folder: Path, loaded: Loaded, plan: Plan, cache: Path) -> None:
+    """Raises `RunError` for a folder that a corpus cannot take the place of, or must not: one with
+    something else in it, an input or the cache."""
+    apart = [("the cache", cache), ("the recipe", Path(loaded.document.file))]
+    apart += [("the input", path) for path in _inputs_in(folder, plan)]
+    refuse_places(folder, apart, replaced=True)
+    refuse_unmarked(folder, CORPUS)
+    refuse_data(folder)
+
+
+def refuse_data(folder: Path) -> None:
+    """Raises `RunError` where somebody put files among those of a corpus: they would be read as a
+    part of the next one."""
+    if not (folder / "data").is_dir() or read_mark(folder) is None:
+        return
+    found = [name for name in strangers(folder) if name == "data" or name.startswith("data/")]
+    if found:
         raise RunError(
-            f"{folder} exists and is not a corpus of datachef", "choose another --output"
+            f"{folder / found[0]} is not of this corpus, and would seem to be of the next one",
+            "move it away, or choose another output",
         )
 
 
-def refuse_overlap(folder: Path, cache: Path) -> None:
-    """Raises `RunError` where the corpus and the cache would lie one in the other: replacing the
-    corpus would delete the cache, and who clears the cache would delete the corpus."""
-    inner, outer = folder.resolve(), cache.resolve()
-    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
-        raise RunError(
-            f"the corpus {folder} and the cache {cache} would lie one in the other",
-            "choose another --output or --cache",
-        )
-
-
-def _is_ours(folder: Path) -> bool:
-    if not folder.is_dir():
-        return False
-    try:
-        return "datachef" in orjson.loads((folder / MANIFEST).read_bytes())
-    except (OSError, orjson.JSONDecodeError, TypeError):
-        return not any(folder.iterdir())
+def _inputs_in(folder: Path, plan: Plan) -> Iterator[Path]:
+    """The local files of the sources that lie in a folder, one of each of its subfolders."""
+    seen: set[str] = set()
+    for survey in plan.surveys.values():
+        for path in dict.fromkeys(unit.place.get("path") for unit in survey.units):
+            if isinstance(path, str) and not is_url(path):
+                above = os.path.dirname(os.path.realpath(path))  # noqa: PTH120 - of many files
+                if above not in seen and lies_in(Path(above), folder):
+                    yield Path(path)
+                seen.add(above)
 
 
 def verify(folder: Path, files: Sequence[Mapping[str, Any]]) -> None:
@@ -82,21 +102,24 @@ def _is(folder: Path, facts: Mapping[str, Any]) -> bool:
 
 
 def keep_failed(folder: Path, ledger: Ledger, rejects: pl.DataFrame) -> Path:
-    """Leaves ledger and rejected rows of a run that came to nothing beside `folder`, to look at."""
-    kept = _failed(folder)
-    kept.mkdir(parents=True, exist_ok=True)
-    (kept / LEDGER).write_bytes(_pretty([entry.to_data(timed=False) for entry in ledger]))
-    rejects.write_parquet(kept / REJECTED)
-    return kept
+    """Leaves ledger and rejected rows of a run that came to nothing beside `folder`, to look at.
+
+    Raises `RunError` where somebody else has a folder of that name.
+    """
+    kept = OutputFolder.open(_failed(folder), FAILED)
+    raw = io.BytesIO()
+    rejects.write_parquet(raw)
+    kept.write(LEDGER, _pretty([entry.to_data(timed=False) for entry in ledger]))
+    kept.write(REJECTED, raw.getvalue())
+    return kept.path
 
 
 def forget_failed(folder: Path) -> None:
     """Removes what `keep_failed` left, and nothing else."""
-    kept = _failed(folder)
-    with suppress(OSError):
-        for name in (LEDGER, REJECTED):
-            (kept / name).unlink(missing_ok=True)
-        kept.rmdir()
+    with suppress(OSError, RunError):
+        kept = OutputFolder.existing(_failed(folder), FAILED)
+        if kept is not None:
+            kept.delete()
 
 
 def _failed(folder: Path) -> Path:
@@ -143,17 +166,18 @@ class Corpus:
     ) -> None:
         """Manifest, ledger, card and rejected rows, beside the data."""
         loaded, plan, host = context
-        stated = {
+        stated: dict[str, Any] = {
             "shares": [share.to_data() for share in report.shares],
             "warnings": [problem.to_data() for problem in report.warnings],
         }
         with naming(folder):
-            (folder / MANIFEST).write_bytes(_pretty(manifest(loaded, plan, host, files) | stated))
+            (folder / CARD).write_text(self.card(loaded, plan, report), encoding="utf-8")
             (folder / LEDGER).write_bytes(_pretty(report.ledger_data()))
-            (folder / "README.md").write_text(self.card(loaded, plan, report), encoding="utf-8")
+            stated["card"] = facts_of(folder / CARD)
+            (folder / MANIFEST).write_bytes(_pretty(manifest(loaded, plan, host, files) | stated))
             if rejects.height:
-                (folder / "rejects").mkdir()
-                rejects.write_parquet(folder / "rejects" / REJECTED)
+                (folder / REJECTS).parent.mkdir()
+                rejects.write_parquet(folder / REJECTS)
 
 
 def _pretty(data: Any) -> bytes:

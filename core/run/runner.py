@@ -18,6 +18,7 @@ from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.lock import locked
 from datachef.core.observer import RunObserver
+from datachef.core.outputs import resolved
 from datachef.core.run.changes import remember
 from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.run.plan import Plan
@@ -25,8 +26,8 @@ from datachef.core.run.publish import (
     Corpus,
     forget_failed,
     keep_failed,
-    refuse_foreign,
-    refuse_overlap,
+    refuse_data,
+    refuse_output,
     verify,
 )
 from datachef.core.run.rejects import gather
@@ -75,10 +76,11 @@ class Runner:
         """
         started = time.monotonic()
         with ending_runs():
-            refuse_overlap(folder, self._store.root)
+            folder = resolved(folder)
+            refuse_output(folder, self._loaded, self._plan, self._store.root)
             self._store.prepare()
             with locked(folder):
-                refuse_foreign(folder)
+                refuse_output(folder, self._loaded, self._plan, self._store.root)
                 return self._run(folder, started)
 
     def _run(self, folder: Path, started: float) -> Report:
@@ -92,8 +94,7 @@ class Runner:
             self._forget_transient_failures()
         except BaseException as error:
             if isinstance(error, UnfitError):
-                kept = keep_failed(folder, self.ledger(), self._rejects())
-                error.hint = "\n".join(filter(None, (error.hint, f"rejected rows are in {kept}")))
+                error.hint = "\n".join(filter(None, (error.hint, self._keep_failed(folder))))
                 self._forget_transient_failures()
             self._tell("run_failed", error)
             raise
@@ -233,7 +234,15 @@ class Runner:
             context = (self._loaded, self._plan, self._host)
             corpus.write_accounts(staging, context, files, report, self._rejects())
             verify(staging, files)
+            refuse_data(folder)
         return report
+
+    def _keep_failed(self, folder: Path) -> str:
+        """Where the rejected rows are, or why they are nowhere."""
+        try:
+            return f"rejected rows are in {keep_failed(folder, self.ledger(), self._rejects())}"
+        except RunError as error:
+            return f"rejected rows were not kept: {error.message}"
 
     def _write(self, tasks: Sequence[ShardTask]) -> list[dict[str, Any]]:
         self._tell("wave_started", "writing", sum(task.size for task in tasks))
