@@ -75,8 +75,12 @@ def run_recipe(
     workers: int | None = None,
     cache: Path | None = None,
     observers: Sequence[RunObserver] = (),
+    stall_limit: float | None = None,
 ) -> Report:
     """Runs a recipe file and puts the corpus into `output`, by default `corpus/<name>`.
+
+    A worker of the local engine that makes no progress for `stall_limit` seconds is ended, as if it
+    had died; by default it is waited for.
 
     Raises `RecipeError` for a recipe with problems and `RunError` for a run that cannot finish.
     """
@@ -86,7 +90,7 @@ def run_recipe(
         raise DatachefError(f"no engine {engine!r}", host.missing(engine, engines))
     cache = (cache or default_cache()).absolute()
     in_utf8([str(cache), *([str(output.absolute())] if output else [])])
-    setting = Setting(host.files, cache)
+    setting = Setting(host.files, cache, stall_limit)
     built = engines[engine](setting, workers or os.cpu_count() or 1)
     if not isinstance(built, Engine):
         raise PluginError(f"the engine {engine!r} is {described(built)}, not an Engine")

@@ -16,13 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a process needs to carry tasks out: the cache, and plugin files besides packages."""
+    """What a process needs to carry tasks out: the cache, and plugin files besides packages.
+
+    A worker that makes no progress for `stall_limit` seconds is ended; None waits for ever.
+    """
 
     plugin_files: tuple[str, ...]
     cache: Path
+    stall_limit: float | None = None
 
 
 Progress = Callable[[str, int, int], None]
+OnStall = Callable[[str, float, str], None]
 
 
 class Engine(ABC):
@@ -30,7 +35,11 @@ class Engine(ABC):
 
     A task is plain data (`stage.to_data`) for `Workshop.perform`, which leaves its result in the
     cache under the task's key. Order, barriers and accounts are not the engine's business.
+
+    An engine that notices a task without progress calls `on_stall(label, seconds, words)`.
     """
+
+    on_stall: OnStall | None = None
 
     @abstractmethod
     def __init__(self, setting: Setting, workers: int) -> None: ...

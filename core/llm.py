@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from datachef.core import surrogates
+from datachef.core.activity import ACTIVITY
 from datachef.core.atomic import write_atomically
 from datachef.core.errors import DatachefError, PluginError, RunError
 
@@ -150,6 +151,7 @@ class LLMClient:
         for attempt in range(1, self.attempts + 1):
             try:
                 answer = _well_formed(backend.complete(request))
+                ACTIVITY.goes_on()
             except TransientLLMError as error:
                 if attempt == self.attempts:
                     self._count_failure(error)

@@ -21,6 +21,10 @@ class RunObserver:
     def progressed(self, label: str, done_bytes: int, rows: int) -> None:
         """While a unit is worked on: bytes read and rows passed since the last call."""
 
+    def unit_stalled(self, label: str, seconds: float, where: str) -> None:
+        """While a unit makes no progress for so long, at ever longer intervals; `where` says in
+        which step, and what its process does."""
+
     def unit_finished(self, label: str, size: int) -> None:
         """After a unit, or at once where its result was in the cache."""
 

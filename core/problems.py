@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from datachef.core.escaping import escaped
+
 _PLAIN = re.compile(r"[\w-]{1,100}")
 
 
@@ -38,7 +40,7 @@ class Problem:
         at = f" (at {self.path})" if self.path else ""
         hint = f"\n    hint: {self.hint}" if self.hint else ""
         kind = "warning: " if self.severity == "warning" else ""
-        return _printable(f"{where}{kind}{self.message} [{self.code}]{at}{hint}")
+        return escaped(f"{where}{kind}{self.message} [{self.code}]{at}{hint}", keep="\n")
 
     def to_data(self) -> dict[str, Any]:
         """What does not depend on where the recipe lies, as JSON-ready data."""
@@ -49,11 +51,6 @@ class Problem:
 def warning(code: str, message: str, path: str = "", hint: str = "") -> Problem:
     """A problem that keeps nothing from running."""
     return Problem(code, message, path, hint, severity="warning")
-
-
-def _printable(text: str) -> str:
-    """Text that cannot play tricks on a terminal: control characters become their escapes."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def shortened(value: object, limit: int = 80) -> str:

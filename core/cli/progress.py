@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -14,11 +15,20 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from datachef.core.escaping import one_line
 from datachef.core.observer import RunObserver
 
 if TYPE_CHECKING:
     from datachef.core.run.plan import Plan
     from datachef.core.run.report import Report
+
+
+class Notices(RunObserver):
+    """Lines on standard error about what should not wait until the run is over."""
+
+    def unit_stalled(self, label: str, seconds: float, where: str) -> None:
+        told = f"{label}: no progress for {seconds:.0f} s, in {where}"
+        print(f"warning: {one_line(told)}", file=sys.stderr, flush=True)
 
 
 class ProgressBar(RunObserver):

@@ -33,6 +33,14 @@ def run(
         typer.Option("--workers", "-w", min=1, help="Processes; one per core by default."),
     ] = None,
     cache: CacheFolder = None,
+    stall_limit: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            metavar="SECONDS",
+            help="End a worker that makes no progress for so long; by default it is told of.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe and print its ledger. What is done already is not done again.
@@ -42,9 +50,9 @@ def run(
     130 interrupted.
     """
     from datachef.core.api import run_recipe
-    from datachef.core.cli.progress import ProgressBar
+    from datachef.core.cli.progress import Notices, ProgressBar
 
-    observers = [ProgressBar()] if sys.stderr.isatty() else []
+    bars = [ProgressBar()] if sys.stderr.isatty() else []
     try:
         result = run_recipe(
             recipe,
@@ -55,7 +63,8 @@ def run(
             engine=engine,
             workers=workers,
             cache=cache,
-            observers=observers,
+            observers=[*bars, Notices()],
+            stall_limit=stall_limit,
         )
     except KeyboardInterrupt:
         print("interrupted: run the same command to go on from here", file=sys.stderr)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import polars as pl
 
 from datachef.core.accounting import outcome_of
+from datachef.core.activity import ACTIVITY
 from datachef.core.chat import with_stored_turns
 from datachef.core.containment import ENDINGS
 from datachef.core.corpus import CorpusOperator
@@ -43,7 +44,9 @@ class Step:
 
     @contextmanager
     def located(self) -> Iterator[None]:
-        """A mistake of the operator's author says where in the recipe it was met."""
+        """A mistake of the operator's author says where in the recipe it was met; and so does who
+        watches the process, should the operator not come to an end."""
+        ACTIVITY.begin(str(self))
         try:
             yield
         except PluginError as error:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import resource
-import signal
-import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import Any
 
-import orjson
-
-from datachef.core.child_process import machine_memory, start
 from datachef.core.engine import Engine, Progress, Setting
 from datachef.core.errors import RunError
-from datachef.core.run.stage import Task, to_data
+from datachef.core.run.stage import Task
+from datachef.core.run.worker_process import Worker, WorkerDiedError
 
 ATTEMPTS = 2
-_LAST_SECONDS = 10.0
+# Seconds without a sign of life after which it is told, and then again after twice as many.
+NOTICE = 60.0
+_LOOK = 1.0  # how often is looked
 # Workers that are started before there is work: they load their plugins while the run is planned.
 EARLY = 4
 # Of the files that this process may open: what it needs itself, and the pipes to a worker, with
@@ -30,102 +27,21 @@ RESERVED_FILES = 32
 FILES_PER_WORKER = 4
 
 
-class WorkerDiedError(Exception):
-    """A worker process ended without an answer, with an exit status."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(_cause(status))
-        self.status = status
-
-
-class _Worker:
-    """One process and the conversation with it."""
-
-    def __init__(self, setting: Setting) -> None:
-        # One thread per worker: the workers are the parallelism.
-        environment = os.environ | {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        self._child = start(
-            ["-m", "datachef.core.run.worker"],
-            memory=machine_memory(),
-            environment=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        self._process = self._child.process
-        self._send({"plugin_files": setting.plugin_files, "cache": str(setting.cache)})
-
-    def perform(self, task: Task, events: queue.Queue[Any]) -> dict[str, Any]:
-        self._send(to_data(task))
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            answer: dict[str, Any] = orjson.loads(line)
-            if "rows" in answer and "bytes" in answer:
-                events.put((task.label, answer["bytes"], answer["rows"]))
-            else:
-                return answer
-        with suppress(subprocess.TimeoutExpired):  # what ended it, not how we make sure of it
-            self._process.wait(_LAST_SECONDS)
-        raise WorkerDiedError(self._child.end())
-
-    def _send(self, data: dict[str, Any]) -> None:
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):
-            self._process.stdin.write(orjson.dumps(data) + b"\n")
-            self._process.stdin.flush()
-
-    def close(self) -> None:
-        self._child.end()
-
-
-_CRASHES = {"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGTRAP", "SIGSYS"}
-_MEMORY_HINT = "fewer workers leave each more memory (--workers); what is done stays done"
-
-
-def _signal_name(status: int) -> str:
-    """The signal that ended a process; empty where it ended by itself."""
-    try:
-        return signal.Signals(-status).name if status < 0 else ""
-    except ValueError:
-        return f"signal {-status}"
-
-
-def _cause(status: int) -> str:
-    name = _signal_name(status)
-    if not name:
-        return f"it ended with exit code {status}"
-    if name == "SIGKILL":
-        return "it was killed (SIGKILL), as the system does when memory runs out"
-    return f"it crashed ({name})" if name in _CRASHES else f"it was ended by {name}"
-
-
-def _hint(status: int) -> str:
-    """What to do about a worker that ended so; fewer of them help where memory may be the cause."""
-    name = _signal_name(status)
-    if name == "SIGKILL":
-        return _MEMORY_HINT
-    if name == "SIGABRT":
-        return f"its last words are above; where it says that memory ran out, {_MEMORY_HINT}"
-    if name in _CRASHES:
-        return (
-            "a library in native code that one of these steps uses has a bug; where, is printed "
-            "above; what is done stays done"
-        )
-    if name:
-        return "somebody ended it; run again, what is done stays done"
-    return "one of these steps ended the whole process (os._exit); its author has to mend it"
-
-
 class LocalEngine(Engine):
     """Worker processes that take tasks from one queue.
 
     A worker that dies (killed, crashed, out of memory) costs its task a second attempt in a fresh
-    process; when that dies too, the run fails and names the task.
+    process; when that dies too, the run fails and names the task. A worker that gives no sign of
+    life for `stall_limit` seconds of the setting (stopped, in a deadlock or an endless loop) is
+    killed, and so has died; before that, and without a limit, it is told of.
     """
 
     def __init__(self, setting: Setting, workers: int) -> None:
         self._setting = setting
         self._workers = min(max(1, workers), _most_workers())
-        self._live: dict[int, _Worker] = {}
+        self._live: dict[int, Worker] = {}
+        self._told: dict[Worker, float] = {}
+        self._looked = time.monotonic()
         self._lock = threading.Lock()
         self._closed = False
         for slot in range(min(self._workers, EARLY)):
@@ -146,8 +62,15 @@ class LocalEngine(Engine):
         for thread in threads:
             thread.start()
         left = len(tasks)
+        self._looked = time.monotonic()
         while left:
-            event = events.get()
+            try:
+                event = events.get(timeout=_LOOK)
+            except queue.Empty:
+                event = None
+            self._look()
+            if event is None:
+                continue
             if isinstance(event, BaseException):
                 raise event
             if isinstance(event[0], str):
@@ -188,15 +111,41 @@ class LocalEngine(Engine):
                     self._live.pop(slot).close()
         return {
             "error": f"a worker died {ATTEMPTS} times on it: {'; then '.join(map(str, deaths))}",
-            "hint": _hint(deaths[-1].status),
+            "hint": deaths[-1].hint,
         }
 
-    def _worker(self, slot: int) -> _Worker:
+    def _look(self) -> None:
+        """Tells of workers that give no sign of life; ends those that give none for too long."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK:
+            return
+        asleep, self._looked = now - self._looked - _LOOK, now
+        with self._lock:
+            workers = list(self._live.values())
+        for worker in workers:
+            task = worker.task
+            if asleep > NOTICE / 4:  # it was us who were stopped, or busy
+                worker.heard = max(worker.heard, now)
+            silent = now - worker.heard
+            limit = self._setting.stall_limit
+            if limit is not None and worker.loading:  # which depends on the load of the machine
+                limit = max(limit, NOTICE)
+            if task is None or silent < min(NOTICE, limit or NOTICE):
+                self._told.pop(worker, None)
+            elif limit is not None and silent >= limit:
+                worker.end_for(f"it made no progress for {limit:.0f} s in {worker.doing}")
+            elif silent >= 2 * self._told.get(worker, 0.0):
+                self._told[worker] = silent
+                if self.on_stall is not None:
+                    where = f"{worker.doing}; its process {worker.pid} {worker.state()}"
+                    self.on_stall(task.label, silent, where)
+
+    def _worker(self, slot: int) -> Worker:
         with self._lock:
             if self._closed:
                 raise RunError("the run was stopped")
             if slot not in self._live:
-                self._live[slot] = _Worker(self._setting)
+                self._live[slot] = Worker(self._setting)
             return self._live[slot]
 
     def close(self) -> None:

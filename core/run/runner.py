@@ -60,6 +60,7 @@ class Runner:
         self._plan = plan
         self._host = host
         self._engine = engine
+        engine.on_stall = self._stalled
         self._store = store
         self._observers = [*observers, *host.observers()]
         self._records: dict[str, dict[str, Any]] = {}
@@ -131,6 +132,9 @@ class Runner:
 
     def _progressed(self, label: str, done_bytes: int, rows: int) -> None:
         self._tell("progressed", label, done_bytes, rows)
+
+    def _stalled(self, label: str, seconds: float, where: str) -> None:
+        self._tell("unit_stalled", label, seconds, where)
 
     def ledger(self) -> Ledger:
         """All records of units added up, in the order of the recipe."""

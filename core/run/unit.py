@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from datachef.core.activity import ACTIVITY
 from datachef.core.corpus import CorpusOperator
 from datachef.core.errors import PluginError, RunError
 from datachef.core.run.chain import Chain, broken_rows, safely
@@ -29,6 +30,7 @@ from datachef.core.source import LOST, BrokenFileError, RawRow, Unit
 
 BATCH_BYTES = 8 * 2**20
 PART_BYTES = 32 * 2**20
+_READING = "reading"
 
 Progress = Callable[[int, int], None]
 
@@ -63,10 +65,13 @@ class UnitRun:
         """Leaves the unit's files and record in the store, and returns the record."""
         signals = SignalCache(self._store, self._task.input, self._stage.steps, self._texts)
         chain = Chain(self._stage.steps, signals, self._reject)
+        ACTIVITY.begin(_READING)
         for batch in self._batches(max(1, BATCH_BYTES // self._most_copies())):
             rows = chain.run(batch)
             self._leave(rows)
             self._progress(0, rows.height)
+            ACTIVITY.begin(_READING)
+        ACTIVITY.begin("writing")
         self._flush()
         signals.finish()
         return self._finish(chain)

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from datachef.core.activity import ACTIVITY, LOADING
 from datachef.core.engine import Setting
 
 
@@ -36,9 +37,15 @@ def _listen(stream: BinaryIO, tasks: queue.Queue[dict[str, Any]]) -> None:
 
 
 def _serve(setting: dict[str, Any], tasks: queue.Queue[dict[str, Any]], answers: BinaryIO) -> None:
+    lock = threading.Lock()  # operators may work in threads
+
     def say(**answer: Any) -> None:
-        answers.write(orjson.dumps(answer) + b"\n")
-        answers.flush()
+        with lock:
+            answers.write(orjson.dumps(answer) + b"\n")
+            answers.flush()
+
+    ACTIVITY.listen(lambda what: say(doing=what))
+    ACTIVITY.begin(LOADING)
 
     from pathlib import Path
 
@@ -52,6 +59,7 @@ def _serve(setting: dict[str, Any], tasks: queue.Queue[dict[str, Any]], answers:
     workshop = Workshop(Host(place.plugin_files), place.cache)
     while True:
         task = from_data(tasks.get())
+        ACTIVITY.begin("starting")
         try:
             say(record=workshop.perform(task, lambda b, r: say(bytes=b, rows=r)))
         except DatachefError as error:
