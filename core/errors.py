@@ -48,6 +48,13 @@ class RunError(DatachefError):
     exit_code = 4
 
 
+class ChangedInputError(RunError):
+    """An input is not what it was when the run was planned; what was read of it is not kept."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "run again when nothing writes to it")
+
+
 class RowError(ValueError):
     """A row that does not fit its source's format; `reason` is its name in the ledger."""
 

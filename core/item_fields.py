@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from datachef.core.benchmark import read_rows
 from datachef.core.errors import DatachefError, RowError
+from datachef.core.files.identity import file_identity
 from datachef.core.formats import fill
 from datachef.core.problems import did_you_mean, shortened
 from datachef.core.task import BenchmarkFile, Examples
@@ -34,14 +34,11 @@ def misfits(part: BenchmarkFile | Examples, *, runs_code: bool = False) -> tuple
     Every item has a prompt; each other field that is named is in at least one of them. The fields
     of `program` count where the metric runs code.
     """
-    status = Path(part.path).stat()
-    return _misfits(part, runs_code, status.st_mtime_ns, status.st_size)
+    return _misfits(part, runs_code, file_identity(part.path))
 
 
 @lru_cache(maxsize=32)
-def _misfits(
-    part: BenchmarkFile | Examples, runs_code: bool, changed: int, size: int
-) -> tuple[Misfit, ...]:
+def _misfits(part: BenchmarkFile | Examples, runs_code: bool, content: str) -> tuple[Misfit, ...]:
     try:
         rows = list(read_rows(part))
     except DatachefError as error:

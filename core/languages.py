@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from datachef.core.files.identity import file_identity
 from datachef.core.language_codes import UNDETERMINED
 
 if TYPE_CHECKING:
@@ -64,14 +64,14 @@ def py3langid_labels() -> frozenset[str]:
 
 
 @lru_cache(maxsize=2)
-def _fasttext(path: str, changed: int) -> Any:
+def _fasttext(path: str, content: str) -> Any:
     import fasttext
 
     return fasttext.load_model(path)
 
 
 def _loaded(path: str) -> Any:
-    return _fasttext(path, Path(path).stat().st_mtime_ns)
+    return _fasttext(path, file_identity(path))
 
 
 def fasttext_model(path: str) -> Identify:

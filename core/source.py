@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from datachef.core.errors import ChangedInputError
 from datachef.core.formats import Format
 from datachef.core.operator import Operator
 
@@ -99,6 +100,13 @@ class Source(BaseModel):
         """
         raise NotImplementedError
 
+    def verify(self, unit: Unit) -> Any:
+        """Raises `ChangedInputError` where a unit holds something else than its identity says.
+
+        Called before and after a unit is read, and before a corpus is published. What it returns
+        (the times of a file) must be the same before and after.
+        """
+
     def advice(self, columns: Iterable[str]) -> str:
         """What may be wrong with how rows are read, given their columns; nothing by default."""
         return ""
@@ -138,13 +146,32 @@ class BrokenFileError(SourceError):
         self.passing = passing
 
 
+def read_unchanged(source: Source, unit: Unit) -> Iterator[RawRow]:
+    """What `Source.read` gives. Raises `ChangedInputError` where the unit is another than was
+    planned, or becomes another meanwhile: by then, rows of both may have been given."""
+    before = source.verify(unit)
+    try:
+        yield from source.read(unit)
+    except BrokenFileError:
+        _verify_again(source, unit, before)  # what is being rewritten looks damaged
+        raise
+    _verify_again(source, unit, before)
+
+
+def _verify_again(source: Source, unit: Unit, before: Any) -> None:
+    if source.verify(unit) != before:
+        raise ChangedInputError(f"{unit.name}: it changed while it was read")
+
+
 def first_rows(source: Source, unit: Unit) -> Iterator[RawRow]:
     """The rows of a unit, to look at some; ends where its file breaks off, if the source allows it.
 
     Raises `SourceError` where a run would fail of it.
     """
     try:
-        yield from source.read(unit)
+        yield from read_unchanged(source, unit)
+    except ChangedInputError as error:
+        raise SourceError("changed_input", error.message, error.hint) from error
     except BrokenFileError as error:
         if source.max_failed_files == 0:
             hint = error.hint or "replace it; to do without the rest of it: max_failed_files: 1"

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
+import time
+from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
+
+from datachef.core.errors import ChangedInputError
 
 BLOCK = 64 * 2**10
+# Two changes of a file within one tick of the system's clock have the same time.
+TICK_SECONDS = 0.02
+
+# Files that a result depends on, by path, each with its identity as `path_identity` told it.
+Files = Mapping[str, Any]
 
 
 def file_identity(path: str | Path) -> str:
@@ -16,10 +26,16 @@ def file_identity(path: str | Path) -> str:
     A file of up to two blocks is read as a whole, and nothing but its content counts. Of a larger
     one the size, the first and the last block, and the times count, with the time of the last
     change of its inode, which nothing sets back: a file that is rewritten in its middle and given
-    its old date is seen, and so is one that is only copied or renamed. Raises `OSError`.
+    its old date is seen, and so is one that is only copied or renamed. The number of the inode is
+    no part of it: some network file systems give a file another one on every machine. Raises
+    `OSError`.
     """
     with open(path, "rb") as stream:  # noqa: PTH123 - thousands at the start of a run
         status = os.fstat(stream.fileno())
+        if status.st_size > 2 * BLOCK and 0 <= time.time() - status.st_ctime < TICK_SECONDS:
+            # what changes it from now on shall have another time
+            time.sleep(TICK_SECONDS)
+            status = os.fstat(stream.fileno())
         digest = blake2b(stream.read(BLOCK), digest_size=16)
         if status.st_size > BLOCK:
             stream.seek(max(BLOCK, status.st_size - BLOCK))
@@ -41,3 +57,28 @@ def path_identity(path: str | Path) -> list[list[str]]:
         return [[str(inner.relative_to(place)), file_identity(inner)] for inner in files]
     except OSError:
         return []
+
+
+def verify_file(path: str | Path, identity: str) -> tuple[int, ...]:
+    """What `os.stat` tells of a file, for a comparison with an earlier answer of the same process:
+    so is noticed a file that changes and then changes back.
+
+    Raises `ChangedInputError` where its identity is another, or it cannot be read any more.
+    """
+    try:
+        same = file_identity(path) == identity
+        status = os.stat(path)  # noqa: PTH116 - thousands at the end of a run
+    except FileNotFoundError:
+        raise ChangedInputError(f"{path}: it is gone") from None
+    except OSError as error:
+        raise ChangedInputError(f"{path}: it cannot be read any more: {error.strerror}") from error
+    if not same:
+        raise ChangedInputError(f"{path}: it changed after the run was planned")
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def verify_files(files: Files) -> None:
+    """Raises `ChangedInputError` where one of the files or folders is another than was planned."""
+    for path, identity in files.items():
+        if path_identity(path) != identity:
+            raise ChangedInputError(f"{path}: it changed after the run was planned")

@@ -10,7 +10,7 @@ from pydantic_core import to_jsonable_python
 
 from datachef.core.code_identity import code_of
 from datachef.core.errors import PluginError
-from datachef.core.files.identity import path_identity
+from datachef.core.files.identity import Files, path_identity
 from datachef.core.operator import Operator
 from datachef.core.promises import ask, identity_problem
 from datachef.core.source import Source
@@ -28,14 +28,18 @@ def seed_of(seed: int, path: str) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def operator_identity(operator: Operator) -> dict[str, Any]:
+def files_of(operator: Operator) -> Files:
+    """The files that an operator reads besides the rows, as they are now."""
+    return {file: path_identity(file) for file in ask(operator, "files")}
+
+
+def operator_identity(operator: Operator, files: Files) -> dict[str, Any]:
     """An operator's identity with its code and the content of the files it reads."""
-    files = [path_identity(file) for file in operator.files()]
     identity: dict[str, Any] = ask(operator, "identity")
     if problem := identity_problem(identity):
         raise PluginError(f"identity() of {operator.op} {problem}")
     identity |= {"code": code_of(type(operator))}
-    return identity | ({"files": files} if files else {})
+    return identity | ({"files": list(files.values())} if files else {})
 
 
 def source_identity(source: Source) -> dict[str, Any]:

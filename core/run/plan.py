@@ -13,11 +13,11 @@ import polars as pl
 from datachef.core.code_identity import core_code, distribution_code
 from datachef.core.corpus import CorpusOperator, MixOperator
 from datachef.core.distribution import NAME, version
-from datachef.core.files.identity import file_identity
+from datachef.core.files.identity import path_identity, verify_files
 from datachef.core.flow import PlacedStep, corpus_steps, output_schema, source_steps
 from datachef.core.loading import Loaded
 from datachef.core.run.intake import RESERVED, stored_names
-from datachef.core.run.keys import key_of, operator_identity, seed_of, source_identity
+from datachef.core.run.keys import files_of, key_of, operator_identity, seed_of, source_identity
 from datachef.core.run.order import ranges_for
 from datachef.core.run.output import OUTPUT
 from datachef.core.run.stage import (
@@ -75,6 +75,15 @@ class Plan:
         """The schema of the rows that are written."""
         return self.output.schema
 
+    def verify_inputs(self) -> None:
+        """Raises `ChangedInputError` where what a result was made of is not as it was planned: the
+        data, the files that steps read, the tokenizer."""
+        for found in self.surveys.values():
+            for unit in {unit.name: unit for unit in found.units}.values():
+                found.source.verify(unit)
+        for stage in {id(task.stage): task.stage for w in self.waves for task in w.tasks}.values():
+            verify_files(stage.files)
+
 
 class _Input(NamedTuple):
     """Rows of one source that a unit works on: a unit of it, or what an earlier unit left."""
@@ -119,12 +128,13 @@ class Planner:
         self._schema = output_schema(loaded, surveys)
         self._tokenizer, self._chat = counting(loaded, self._schema)
         tokenizer = loaded.tokenizer.files() if loaded.tokenizer is not None else []
+        self._tokenizer_files = {file: path_identity(file) for file in tokenizer}
         self._environment = {
             "layout": LAYOUT,
             "polars": pl.__version__,
             "datachef": version(),
             "core": core_code(),
-            "tokenizer": [[Path(file).name, file_identity(file)] for file in tokenizer],
+            "tokenizer": [[Path(k).name, found] for k, found in self._tokenizer_files.items()],
         }
 
     def plan(self, *, layered: bool = False) -> Plan:
@@ -220,8 +230,9 @@ class Planner:
         if operator.selects:
             self._selecting.add(step.path)
         package = self._vocabulary.package(operator.op)
-        identity = operator_identity(operator) | self._package(package)
-        spec = StepSpec(step.path, operator.model_dump(mode="json"), identity)
+        files = files_of(operator)
+        identity = operator_identity(operator, files) | self._package(package)
+        spec = StepSpec(step.path, operator.model_dump(mode="json"), identity, files=files)
         if not isinstance(operator, CorpusOperator):
             for stream in streams:
                 stream.steps.append(spec)
@@ -255,8 +266,9 @@ class Planner:
         rejects = self._recipe.rejects
         limit = {"none": 0, "all": None, "sample": rejects.per_reason}[rejects.keep]
         stage = StageSpec(
-            tuple(stream.steps), stream.source, tail, output, self._tokenizer, self._chat, limit
-        )
+            tuple(stream.steps), stream.source, tail, output, self._tokenizer, self._chat, limit,
+            self._tokenizer_files,
+        )  # fmt: skip
         fingerprint = key_of(self._environment, stage.identity())
         tasks = []
         for source, unit, parent, label, size in stream.inputs:

@@ -238,6 +238,7 @@ class Runner:
             context = (self._loaded, self._plan, self._host)
             corpus.write_accounts(staging, context, files, report, self._rejects())
             verify(staging, files)
+            self._plan.verify_inputs()
             refuse_data(folder)
         return report
 

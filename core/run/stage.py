@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from datachef.core.files.identity import Files
 from datachef.core.source import Unit
 
 
 @dataclass(frozen=True)
 class StepSpec:
-    """A step as plain data; `decision` is the key of what a corpus operator decided."""
+    """A step as plain data; `decision` is the key of what a corpus operator decided, `files` are
+    those that it reads besides the rows."""
 
     path: str
     data: Mapping[str, Any]
     identity: Mapping[str, Any]
     decision: str | None = None
+    files: Files = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class StageSpec:
 
     It begins with the rows of a source, or with those of an earlier stage and a decision about
     them; it ends with summaries for a corpus operator (`tail`), or with rows to write (`output`).
+    `tokenizer_files` are what the tokenizer is made of.
     """
 
     steps: tuple[StepSpec, ...] = ()
@@ -71,12 +75,20 @@ class StageSpec:
     tokenizer: str | None = None
     chat: bool = False
     rejects: int | None = 0
+    tokenizer_files: Files = field(default_factory=dict)
+
+    @property
+    def files(self) -> Files:
+        """All local files that are read besides the rows."""
+        steps = (*self.steps, *((self.tail,) if self.tail else ()))
+        return {**self.tokenizer_files, **{k: v for step in steps for k, v in step.files.items()}}
 
     def identity(self) -> dict[str, Any]:
-        """All that the results of this stage depend on, apart from its input."""
+        """All that the results of this stage depend on, apart from its input and the tokenizer."""
         data = asdict(self)
+        del data["tokenizer_files"]
         for step in [*data["steps"], *([data["tail"]] if data["tail"] else [])]:
-            del step["data"]
+            del step["data"], step["files"]
         if data["source"]:
             del data["source"]["data"]
         return data
@@ -182,6 +194,7 @@ def _stage(data: Mapping[str, Any]) -> StageSpec:
         tokenizer=data["tokenizer"],
         chat=data["chat"],
         rejects=data["rejects"],
+        tokenizer_files=data["tokenizer_files"],
     )
 
 

@@ -12,6 +12,7 @@ import polars as pl
 from datachef.core.activity import ACTIVITY
 from datachef.core.corpus import CorpusOperator
 from datachef.core.errors import PluginError, RunError
+from datachef.core.files.identity import verify_files
 from datachef.core.run.chain import Chain, broken_rows, safely
 from datachef.core.run.columns import concat, kinds_in
 from datachef.core.run.conversations import described
@@ -26,7 +27,7 @@ from datachef.core.run.summaries import summarized
 from datachef.core.run.text_memory import TextMemory
 from datachef.core.run.tokens import TokenCounter
 from datachef.core.run.workshop import BuiltStage
-from datachef.core.source import LOST, BrokenFileError, RawRow, Unit
+from datachef.core.source import LOST, BrokenFileError, RawRow, Unit, read_unchanged
 
 BATCH_BYTES = 8 * 2**20
 PART_BYTES = 32 * 2**20
@@ -63,6 +64,7 @@ class UnitRun:
 
     def run(self) -> dict[str, Any]:
         """Leaves the unit's files and record in the store, and returns the record."""
+        verify_files(self._task.stage.files)
         signals = SignalCache(self._store, self._task.input, self._stage.steps, self._texts)
         chain = Chain(self._stage.steps, signals, self._reject)
         ACTIVITY.begin(_READING)
@@ -73,6 +75,7 @@ class UnitRun:
             ACTIVITY.begin(_READING)
         ACTIVITY.begin("writing")
         self._flush()
+        verify_files(self._task.stage.files)
         signals.finish()
         return self._finish(chain)
 
@@ -137,7 +140,7 @@ class UnitRun:
         """The rows of a unit, as far as its file can be read."""
         assert self._stage.source is not None
         try:
-            yield from self._stage.source.read(unit)
+            yield from read_unchanged(self._stage.source, unit)
         except BrokenFileError as error:
             self._broken = error
 

@@ -15,6 +15,7 @@ from datachef.core.code_identity import code_of
 from datachef.core.containment import ENDINGS, cause_of
 from datachef.core.corpus import Context, CorpusOperator, MixOperator
 from datachef.core.errors import DatachefError, PluginError, RunError, is_panic, panicked
+from datachef.core.files.identity import verify_files
 from datachef.core.formats import Format
 from datachef.core.host import Host
 from datachef.core.promises import ask
@@ -100,6 +101,7 @@ class Workshop:
         return UnitRun(task, self._built(task.stage), self.store, progress, self._texts).run()
 
     def _decide(self, task: DecisionTask) -> dict[str, Any]:
+        verify_files(task.step.files)
         step = self._step(task.step)
         operator = step.operator
         if not isinstance(operator, CorpusOperator):
@@ -121,6 +123,7 @@ class Workshop:
                 decision = frame_of(ask(operator, "resolve", summaries, context), "resolve()")
                 if isinstance(operator, MixOperator):
                     mixed = _mixed(operator, summaries, decision, task.sources)
+        verify_files(task.step.files)
         facts = self.store.write(task.key, "decision.parquet", decision)
         record = {"key": task.key, "files": [facts], "ledger": [], **mixed}
         return dict(self.store.finish(task.key, record))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -11,7 +13,7 @@ from pydantic import Field, field_validator
 
 from datachef.core.files.delimited import DELIMITERS, CsvOptions
 from datachef.core.files.finding import File, find
-from datachef.core.files.identity import file_identity
+from datachef.core.files.identity import verify_file
 from datachef.core.files.parquet import ParquetFile
 from datachef.core.files.readers import READERS, can_be_cut, form_of, place_of
 from datachef.core.files.storage import is_url
@@ -96,9 +98,13 @@ class FileSource(Source):
             yield _unit(file, place, file.size)
 
     def read(self, unit: Unit) -> Iterator[RawRow]:
-        _verify(unit)
+        if not _planned(unit):
+            raise BrokenFileError(_trouble(unit.place["path"]), passing=True)
         yield from READERS[unit.place["kind"]](unit)
-        _verify(unit)
+
+    def verify(self, unit: Unit) -> Any:
+        path, planned = unit.place["path"], _planned(unit)
+        return None if is_url(path) or not planned else verify_file(path, planned)
 
     def advice(self, columns: Iterable[str]) -> str:
         names = list(columns)
@@ -122,19 +128,20 @@ class FileSource(Source):
             return ""
 
 
-def _verify(unit: Unit) -> None:
-    """Whether the file is the one that was planned. Raises `BrokenFileError`."""
-    path = unit.place["path"]
-    if is_url(path):
-        return
+def _planned(unit: Unit) -> str:
+    """The identity of a unit's file; empty where it could not be read when the run was planned."""
+    return str(json.loads(unit.identity)[0])
+
+
+def _trouble(path: str) -> str:
+    """What keeps a file from being read."""
     try:
-        same = file_identity(path) == json.loads(unit.identity)[0]
+        regular = stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 - as in `finding`
+    except FileNotFoundError:
+        return "a link to a file that is not there"
     except OSError as error:
-        raise BrokenFileError(f"it is gone: {error.strerror}", passing=True) from error
-    if not same:
-        raise BrokenFileError(
-            "it changed after the run was planned", "run again when it is whole", passing=True
-        )
+        return error.strerror or str(error)
+    return "it could not be read when the run was planned" if regular else "it is no regular file"
 
 
 def _row_ranges(file: File, place: dict[str, Any], lost: list[str]) -> Iterator[Unit]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import Field
 
 from datachef.core.distribution import extra
+from datachef.core.errors import ChangedInputError
 from datachef.core.files.identity import path_identity
 from datachef.core.files.tables import frame_of, rows_of
 from datachef.core.paths import located
@@ -68,6 +69,11 @@ class HubSource(Source):
             for row in rows_of(table, features):
                 yield RawRow(position, position + 1, size_of(row), row)
                 position += 1
+
+    def verify(self, unit: Unit) -> None:
+        planned = str(unit.place["revision"])
+        if planned.startswith("[") and json.dumps(path_identity(self.hf)) != planned:
+            raise ChangedInputError(f"{self.hf}: it changed after the run was planned")
 
     def _next(self, tables: Iterator[Any]) -> pl.DataFrame | None:
         try:

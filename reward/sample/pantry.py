@@ -16,7 +16,7 @@ from datachef.core.code_identity import code_of, core_code
 from datachef.core.errors import RowError
 from datachef.core.formats import Format
 from datachef.core.run.keys import key_of
-from datachef.core.source import BrokenFileError, RawRow, SourceError, Unit
+from datachef.core.source import BrokenFileError, RawRow, SourceError, Unit, read_unchanged
 from datachef.core.survey import Survey
 
 LAYOUT = 2
@@ -77,7 +77,7 @@ class Pantry:
         broken: dict[str, BrokenFileError] = {}
         for place, unit in chosen:
             try:
-                drawing.see(place, unit, survey.source.read(unit))
+                drawing.see(place, unit, read_unchanged(survey.source, unit))
             except BrokenFileError as error:
                 broken[unit.name] = error
         if len(broken) > survey.source.max_failed_files:

@@ -1,0 +1,296 @@
+"""An input that changes while it is read ends the run, and leaves no trace in the cache."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from datachef.core.errors import RunError
+from datachef.core.run import unit
+
+Cook = Callable[..., Any]
+
+# Reads a file besides the rows, and does something to a file once the rows have begun to come.
+PLUGIN = """
+import os
+import shutil
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from datachef.core import TextTransform, hookimpl
+
+
+class Meddler(TextTransform):
+    '''Appends what its file holds to each text.'''
+
+    op: Literal["meddler"] = "meddler"
+    file: str = Field("", max_length=999, description="Read besides the rows.")
+    victim: str = Field("", max_length=999, description="What changes.")
+    way: str = Field("", max_length=999, description="How.")
+
+    def files(self):
+        return (self.file,) if self.file else ()
+
+    def identity(self):  # the victim is no parameter of what it does to rows
+        return {**super().identity(), "parameters": {}}
+
+    @cached_property
+    def _suffix(self):
+        return Path(self.file).read_text() if self.file else ""
+
+    def rewrite(self, text):
+        suffix = self._suffix
+        if self.victim and Path(self.victim + ".new").exists():
+            change(self.way, self.victim, self.victim + ".new")
+        return text + suffix
+
+
+def change(way, old, new):
+    if way == "replaced":
+        os.replace(new, old)
+        return
+    status = os.stat(old)
+    if way == "gone":
+        os.unlink(old)
+    elif way == "cut off":
+        os.truncate(old, status.st_size // 2)
+    elif way == "appended":
+        with open(old, "ab") as stream:
+            stream.write(Path(new).read_bytes())
+    else:
+        with open(old, "r+b") as stream:
+            stream.write(Path(new).read_bytes())
+        if way == "rewritten with its old date":
+            os.utime(old, ns=(status.st_atime_ns, status.st_mtime_ns))
+    os.unlink(new)
+
+
+@hookimpl
+def datachef_operators():
+    return [Meddler]
+"""
+
+WAYS = ["replaced", "gone", "cut off", "appended", "rewritten", "rewritten with its old date"]
+ROWS = 3_000
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    path = tmp_path / "meddler.py"
+    path.write_text(PLUGIN)
+    return path
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows reach the steps while the rest of their file is not read yet."""
+    monkeypatch.setattr(unit, "BATCH_BYTES", 20_000)
+
+
+def lines(word: str, rows: int = ROWS) -> bytes:
+    return b"".join(b'{"text": "%s %05d"}\n' % (word.encode(), number) for number in range(rows))
+
+
+def parquet(path: Path, word: str) -> None:
+    texts = [f"{word} {number:05d}" for number in range(ROWS)]
+    pl.DataFrame({"text": texts}).write_parquet(path, row_group_size=500, compression="lz4")
+
+
+def write(path: Path, word: str) -> Path:
+    if path.name.endswith(".gz"):
+        path.write_bytes(gzip.compress(lines(word), mtime=0))
+    elif path.name.endswith(".csv"):
+        path.write_text("text\n" + "".join(f"{word} {number:05d}\n" for number in range(ROWS)))
+    elif path.name.endswith(".parquet"):
+        parquet(path, word)
+    else:
+        path.write_bytes(lines(word))
+    return path
+
+
+def texts(cooked: Any) -> set[str]:
+    return {text.split()[0] for text in cooked.rows["text"]}
+
+
+def source(path: Path, way: str = "", **more: Any) -> dict[str, Any]:
+    step = {"op": "meddler", "victim": str(path) if way else "", "way": way}
+    return {"s": {"path": str(path), "max_failed_files": 9, "max_failed": 1, **more,
+                  "steps": [step]}}  # fmt: skip
+
+
+@pytest.mark.usefixtures("small_batches")
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        *(("a.jsonl", way) for way in WAYS),
+        *(("a.jsonl.gz", way) for way in ("cut off", "rewritten")),
+        *(("a.csv", way) for way in ("cut off", "rewritten with its old date")),
+        *(("a.parquet", way) for way in ("cut off", "replaced")),
+    ],
+)
+def test_data_that_changes_while_it_is_read(
+    cook: Cook, tmp_path: Path, plugin: Path, name: str, way: str
+) -> None:
+    path = write(tmp_path / name, "old")
+    content = path.read_bytes()
+    before = cook(source(path), plugins=[plugin], steps=[])
+    (tmp_path / "cache").rename(tmp_path / "cache.old")
+    write(tmp_path / f"{name}.tmp", "new").rename(tmp_path / f"{name}.new")
+    with pytest.raises(RunError, match=rf"{path}: it (changed|is gone)") as raised:
+        cook(source(path, way), plugins=[plugin])
+    assert "run again" in raised.value.hint
+    assert json.loads((tmp_path / "corpus" / "manifest.json").read_bytes()) == before.manifest
+
+    # the old content again, whose identity is that of the run that failed where it is small
+    path.write_bytes(content)
+    again = cook(source(path), plugins=[plugin])
+    assert again.rows.equals(before.rows)
+    write(path, "new")
+    new = cook(source(path), plugins=[plugin])
+    assert texts(new) == {"new"}
+    assert new.report.rows == ROWS
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_data_that_changes_after_it_was_read(
+    cook: Cook, tmp_path: Path, plugin: Path, way: str
+) -> None:
+    """Seen before the corpus is published: the manifest tells what the file held."""
+    path = write(tmp_path / "a.jsonl", "old")
+    before = cook(source(path), plugins=[plugin])
+    write(tmp_path / "a.jsonl.new", "new")
+    with pytest.raises(RunError, match=rf"{path}: it (changed|is gone)"):
+        cook(source(path, way), plugins=[plugin], rejects={"keep": "none"})
+    assert json.loads((tmp_path / "corpus" / "manifest.json").read_bytes()) == before.manifest
+
+
+def test_a_large_file_that_is_rewritten_in_its_middle_within_a_run(
+    cook: Cook, tmp_path: Path, plugin: Path
+) -> None:
+    """Neither its size, nor its ends, nor its date tell."""
+    path = tmp_path / "a.jsonl"
+    old, new = lines("old", 40_000), lines("new", 40_000)
+    path.write_bytes(old)
+    ends = 100_000
+    (tmp_path / "a.jsonl.new").write_bytes(old[:ends] + new[ends:-ends] + old[-ends:])
+    with pytest.raises(RunError, match=rf"{path}: it changed"):
+        cook(source(path, "rewritten with its old date"), plugins=[plugin])
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_only_the_mode_and_another_link_between_runs_refuse_nothing(
+    cook: Cook, tmp_path: Path, plugin: Path
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(lines("old", 40_000))
+    first = cook(source(path), plugins=[plugin])
+    path.chmod(0o600)
+    os.link(path, tmp_path / "other")
+    assert cook(source(path), plugins=[plugin]).rows.equals(first.rows)
+
+
+@pytest.mark.parametrize("way", ["replaced", "gone", "rewritten with its old date"])
+def test_a_file_that_an_operator_reads(cook: Cook, tmp_path: Path, plugin: Path, way: str) -> None:
+    path = write(tmp_path / "a.jsonl", "row")
+    read = tmp_path / "model"
+
+    def run(way: str = "") -> set[str]:
+        step = {"op": "meddler", "file": str(read), "victim": str(read) if way else "", "way": way}
+        cooked = cook({"s": {"path": str(path), "steps": [step]}}, plugins=[plugin])
+        return set(cooked.rows["text"].str.slice(-4))
+
+    read.write_text(" old")
+    Path(f"{read}.new").write_text(" new")
+    with pytest.raises(RunError, match=rf"{read}: it changed after the run was planned"):
+        run(way)
+    for suffix in (" old", " new"):
+        read.write_text(suffix)
+        assert run() == {suffix}
+
+
+def test_a_benchmark_that_changes_while_rows_are_compared_with_it(
+    cook: Cook, tmp_path: Path, plugin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATACHEF_PLUGINS", "engines,sources,dedup")
+    path = write(tmp_path / "a.jsonl", "row")
+    bench = tmp_path / "bench.jsonl"
+    item = '{"question": "one two three four five six seven eight nine %s", "answer": "1"}\n'
+    bench.write_text(item % "ten")
+    (tmp_path / "bench.jsonl.new").write_text(item % "six")
+    steps = [
+        {"op": "decontaminate",
+         "benchmark": {"path": str(bench), "prompt": "question", "answer": "answer"}},
+        {"op": "meddler", "victim": str(bench), "way": "replaced"},
+    ]  # fmt: skip
+    with pytest.raises(RunError, match=rf"{bench}: it changed after the run was planned"):
+        cook({"s": {"path": str(path), "steps": steps}}, plugins=[plugin])
+
+
+def test_a_tokenizer_that_changes_while_tokens_are_counted(
+    cook: Cook, tmp_path: Path, plugin: Path
+) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    model = tokenizers.models.WordLevel({"row": 0, "?": 1}, unk_token="?")  # noqa: S106 - a word
+    tokenizer = tokenizers.Tokenizer(model)
+    words = tmp_path / "tokenizer.json"
+    tokenizer.save(str(words))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer.save(str(words) + ".new")
+    path = write(tmp_path / "a.jsonl", "row")
+    content, other = words.read_bytes(), Path(f"{words}.new").read_bytes()
+    with pytest.raises(RunError, match=rf"{words}: it changed after the run was planned"):
+        cook(source(path) | {"t": source(words, "replaced")["s"] | {"path": str(path)}},
+             plugins=[plugin], tokenizer=str(words))  # fmt: skip
+    # one token a row, or two; neither is remembered as the other
+    for raw, each in ((content, 1), (other, 2), (content, 1)):
+        words.write_bytes(raw)
+        cooked = cook(source(path), plugins=[plugin], tokenizer=str(words))
+        assert cooked.report.tokens == each * ROWS
+
+
+def test_a_local_dataset_that_changes(cook: Cook, tmp_path: Path, plugin: Path) -> None:
+    pytest.importorskip("datasets")
+    folder = tmp_path / "set"
+    folder.mkdir()
+    write(folder / "train.jsonl", "old")
+    link = tmp_path / "train.jsonl"  # what is written into it does not lie in the folder
+    link.symlink_to(folder / "train.jsonl")
+    write(tmp_path / "train.jsonl.new", "new")
+    step = {"op": "meddler", "victim": str(link), "way": "rewritten"}
+    with pytest.raises(RunError, match=rf"{folder}: it changed after the run was planned"):
+        cook({"s": {"hf": str(folder), "steps": [step]}}, plugins=[plugin])
+    assert texts(cook({"s": {"hf": str(folder)}})) == {"new"}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_worker_notices(cook: Cook, tmp_path: Path, plugin: Path, way: str) -> None:
+    """Cut into units that several processes read."""
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(lines("old" * 50, 150_000))
+    (tmp_path / "a.jsonl.new").write_bytes(lines("new" * 50, 150_000))
+    with pytest.raises(RunError, match=rf"{path}: it (changed|is gone)"):
+        cook(source(path, way), plugins=[plugin], engine="local")
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_a_recipe_is_read_once(cook: Cook, tmp_path: Path, plugin: Path) -> None:
+    """Whoever edits it meanwhile, for the next run, changes nothing of this one."""
+    path = write(tmp_path / "a.jsonl", "row")
+    recipe = tmp_path / "recipe.yaml"
+    (tmp_path / "recipe.yaml.new").write_text("name: another\n")
+    sources = {"s": {"path": str(path), "steps": [
+        {"op": "meddler", "victim": str(recipe), "way": "replaced"}]}}  # fmt: skip
+    cooked = cook(sources, plugins=[plugin])
+    assert recipe.read_text() == "name: another\n"
+    assert cooked.manifest["recipe"]["name"] == "test"
+    assert cooked.report.rows == ROWS
