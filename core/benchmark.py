@@ -12,6 +12,7 @@ from datachef.core.formats import fill
 from datachef.core.paths import not_expanded
 from datachef.core.problems import did_you_mean
 from datachef.core.source import SourceError
+from datachef.core.system_errors import raise_environment_failure
 from datachef.core.task import BenchmarkFile, Examples
 
 
@@ -82,6 +83,7 @@ def read_rows(benchmark: BenchmarkFile | Examples) -> Iterator[Mapping[str, Any]
                     hint="a benchmark is read whole or not at all: mend the row or leave it out",
                 )
     except SourceError as error:
+        raise_environment_failure(error, path)
         raise DatachefError(
             f"cannot read the benchmark {path}: {error}{not_expanded(path)}",
             hint=error.hint or "a benchmark is a JSON, Parquet, CSV or text file, .gz or .zst too",

@@ -36,6 +36,7 @@ from datachef.core.run.shares import EXPECTED
 from datachef.core.run.tokens import TokenCounter, counting, find_tokenizer
 from datachef.core.source import Source, SourceError
 from datachef.core.survey import REMEDIES, Survey, survey
+from datachef.core.system_errors import raise_environment_failure
 
 # Columns that the engine derives wherever an operator asks for them.
 DERIVED = {"tokens"}
@@ -135,12 +136,15 @@ def _survey(
     try:
         return look(source)
     except SourceError as error:
+        raise_environment_failure(error)
         loaded.add(error.code, inner, f"source {name}: {error}", error.hint)
     except (OSError, ValueError, RunError) as error:
+        raise_environment_failure(error)
         loaded.add("unreadable_source", inner, f"source {name}: {error}")
     except DatachefError:
         raise
     except ENDINGS as error:
+        raise_environment_failure(error)
         message = f"source {name}: {source.key} broke: {cause_of(error)}"
         loaded.add("broken_source", inner, message, "this is for its author to mend")
     return None

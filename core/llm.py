@@ -18,6 +18,7 @@ from datachef.core import surrogates
 from datachef.core.activity import ACTIVITY
 from datachef.core.atomic import write_atomically
 from datachef.core.errors import DatachefError, PluginError, RunError
+from datachef.core.system_errors import raise_environment_failure
 
 # Part of every key: answers kept in an older form, which lacks something, are asked again.
 LAYOUT = 2
@@ -202,7 +203,8 @@ def _read(path: Path) -> Completion | None:
     """The remembered answer; None where there is none or the file is damaged."""
     try:
         return Completion(**orjson.loads(path.read_bytes())["completion"])
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise_environment_failure(error)  # what was paid for is not asked for again
         return None
 
 

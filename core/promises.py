@@ -16,6 +16,7 @@ from datachef.core.operator import Operator
 from datachef.core.problems import did_you_mean
 from datachef.core.registration import described
 from datachef.core.source import Source
+from datachef.core.system_errors import raise_environment_failure
 
 # Columns that every row has.
 ALWAYS = frozenset({"id", "source", "text"})
@@ -35,6 +36,7 @@ def ask(operator: Operator, method: str, *arguments: Any) -> Any:
     except DatachefError:
         raise
     except ENDINGS as error:
+        raise_environment_failure(error)
         raise PluginError(f"{method}() of {operator.op} raised {cause_of(error)}") from error
     if method in _REMADE and not isinstance(answer, Operator):
         raise PluginError(f"{method}() of {operator.op} gave {described(answer)}, no operator")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from datachef.core.errors import ChangedInputError
 from datachef.core.formats import Format
 from datachef.core.operator import Operator
+from datachef.core.system_errors import raise_environment_failure
 
 # The reason of rows that are known to have been in the part of a file that cannot be read.
 LOST = "broken_file"
@@ -173,6 +174,7 @@ def first_rows(source: Source, unit: Unit) -> Iterator[RawRow]:
     except ChangedInputError as error:
         raise SourceError("changed_input", error.message, error.hint) from error
     except BrokenFileError as error:
+        raise_environment_failure(error, unit.name)
         if source.max_failed_files == 0:
             hint = error.hint or "replace it; to do without the rest of it: max_failed_files: 1"
             raise SourceError(error.code, f"{unit.name}: {error}", hint) from error

@@ -21,6 +21,7 @@ from datachef.core.prompts import (
     render,
 )
 from datachef.core.registration import described
+from datachef.core.system_errors import raise_environment_failure
 
 if TYPE_CHECKING:
     import polars as pl
@@ -218,6 +219,8 @@ class Synthesis(CorpusOperator):
     def _read(
         self, answer: Completion | LLMError, row: dict[str, Any]
     ) -> list[dict[str, Any]] | AnswerFailure:
+        if isinstance(answer, LLMError):
+            raise_environment_failure(answer)
         text = answer_text(answer, row["text"] or "")
         if isinstance(text, AnswerFailure):
             return text

@@ -1,4 +1,5 @@
-"""What the operating system refuses, such as a full disk, in words for people."""
+"""What the machine refuses, such as room on a disk or memory: what is such a failure, and how it is
+told to people."""
 
 from __future__ import annotations
 
@@ -37,7 +38,43 @@ _WORDS = {
     errno.EMFILE: ("too many files are open", "raise the limit (ulimit -n), or use fewer workers"),
     errno.ENFILE: ("too many files are open on this machine", "close other programs"),
     errno.EIO: ("the disk reports an error", "look into the log of the system"),
+    errno.ENOMEM: (
+        "there is not enough memory",
+        "use fewer workers (--workers), end other programs, or raise the limit (ulimit -v), "
+        f"{_AGAIN}",
+    ),
+    errno.EAGAIN: (
+        "no more processes or threads may be started",
+        "raise the limit (ulimit -u), or use fewer workers",
+    ),
 }
+# Errors that tell of the machine as it is now, and never of a row or of the file that is read.
+_ENVIRONMENT = frozenset(
+    (
+        errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMFILE, errno.ENFILE,
+        errno.ENOMEM, errno.EIO, errno.EAGAIN, errno.ENOBUFS, errno.ENOLCK, errno.ESTALE,
+        errno.ENODEV, errno.ENXIO,
+    )
+)  # fmt: skip
+# How libraries tell of it without a number: by the module of the exception, the beginning of its
+# words. What follows may be content of rows, which must not decide.
+_TOLD = {
+    "zlib": ((r"Error -4 while", errno.ENOMEM),),
+    "zstandard": ((r"(?:zstd [\w ]+: )?Allocation error", errno.ENOMEM),),
+    "orjson": ((r"Not enough memory", errno.ENOMEM),),
+    "pyarrow": ((r"(?:malloc|realloc) of size|Out of memory", errno.ENOMEM),),
+    "polars": ((r"(?i:out of memory|memory allocation|cannot allocate memory)", errno.ENOMEM),),
+    "torch": ((r"(?:CUDA|XPU|MPS) (?:backend )?out of memory", errno.ENOMEM),),
+    "builtins": (
+        (r"can't start new thread$", errno.EAGAIN),
+        (r"std::bad_alloc$|bad allocation$", errno.ENOMEM),
+        (r"\[enforce fail at alloc_cpu", errno.ENOMEM),
+    ),
+}
+_SQLITE = {7: errno.ENOMEM, 10: errno.EIO, 13: errno.ENOSPC}
+# At the beginning of what a library in Rust says; its words are those of the system.
+_RUST = re.compile(r"(?:[\w ]{1,40}: )?(?P<words>[\w ,/'-]{1,80}) \(os error (?P<number>\d+)\)")
+_MOST_CAUSES = 16
 # Of `atomic` and `lock`.
 _HIDDEN = re.compile(r"^\.(?P<name>.+)\.([0-9a-f]{32}\.(tmp|partial|old)|lock)$")
 # How libraries in Rust tell of an error of the system: polars, safetensors, tokenizers.
@@ -50,21 +87,102 @@ def system_error(error: BaseException) -> OSError | None:
         return None  # told in words already, or nobody is listening
     if isinstance(error, OSError) and error.errno is not None:
         return error
+    if isinstance(error, MemoryError):
+        return OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
     if found := _IN_TEXT.search(str(error)):
         number = int(found[1])
         return OSError(number, os.strerror(number))
     return error if isinstance(error, OSError) else None
 
 
+def environment_failure(error: BaseException) -> OSError | None:
+    """The failure of the machine that an exception is, or was raised for: memory, disk space, open
+    files, processes, a disk that cannot be read; None for anything else.
+
+    Wherever an exception costs a row, a file or a plugin its good name, this is asked first: what
+    the machine lacks ends the unit of work, and says nothing of what was in it. Exceptions that are
+    raised for another are followed to it. Of the words of an exception only those count that its
+    library begins with, never what a row may have put there.
+    """
+    for cause in _causes(error):
+        found = _of_environment(cause)
+        if found is not None:
+            return found
+    return None
+
+
+def raise_environment_failure(error: BaseException, path: str | None = None) -> None:
+    """Raises the failure of the machine that an exception is or was raised for, where it is one, as
+    `OSError` with the path, if one is given and it names none."""
+    found = environment_failure(error)
+    if found is None:
+        return
+    if path is not None and found.filename is None:
+        found = OSError(found.errno, found.strerror, path)
+    raise found from error
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An exception, and those that it was raised for or holds, at most so many."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting and len(seen) < _MOST_CAUSES:
+        cause = waiting.pop(0)
+        if cause is None or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        waiting.append(
+            cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+        )
+        if isinstance(cause, BaseExceptionGroup):
+            waiting += cause.exceptions
+
+
+def _of_environment(error: BaseException) -> OSError | None:
+    number = None
+    if isinstance(error, MemoryError):
+        number = errno.ENOMEM
+    elif isinstance(error, OSError) and error.errno is not None:
+        return error if error.errno in _ENVIRONMENT else None
+    elif isinstance(error, Exception) and not isinstance(error, DatachefError):
+        number = _number_told(error)
+    return None if number is None else OSError(number, os.strerror(number))
+
+
+def _number_told(error: Exception) -> int | None:
+    """The number of an error of the machine that a library tells of in its own way."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if isinstance(code, int):
+        return _SQLITE.get(code & 0xFF)
+    module = type(error).__module__.partition(".")[0]
+    known = type(error) in (RuntimeError, Exception) if module == "builtins" else module in _TOLD
+    if not known and not isinstance(error, OSError):
+        return None
+    try:
+        words = str(error)[:200]
+    except Exception:  # noqa: BLE001 - one that cannot be printed tells nothing
+        return None
+    for pattern, number in _TOLD.get(module, ()):
+        if re.match(pattern, words):
+            return number
+    if (found := _RUST.match(words)) and found["words"] == os.strerror(int(found["number"])):
+        number = int(found["number"])
+        return number if number in _ENVIRONMENT else None
+    return None
+
+
 def explained(error: BaseException) -> DatachefError | None:
     """The same for people, in one line with a hint; None where it is no error of the system."""
-    cause = system_error(error)
+    cause = None if isinstance(error, DatachefError) else environment_failure(error)
+    cause = cause or system_error(error)
     if cause is None:
         return None
     words, hint = _WORDS.get(cause.errno or 0, ("", ""))
     words = words or (cause.strerror or (str(cause).splitlines() or [""])[0] or "it failed")
     if cause.filename is None or isinstance(cause.filename, int):
-        return DatachefError(f"cannot read or write: {words}", hint)
+        what = "" if cause.errno in (errno.ENOMEM, errno.EAGAIN) else "cannot read or write: "
+        return DatachefError(f"{what}{words}", hint)
     path = _shown(Path(os.fsdecode(cause.filename)))
     if cause.errno in (errno.ENOTDIR, errno.EEXIST) and (file := _file_in(path)):
         path, (words, hint) = file, _WORDS[errno.ENOTDIR]

@@ -18,6 +18,7 @@ from datachef.core.files.storage import is_url, kind, own_part
 from datachef.core.paths import not_expanded
 from datachef.core.source import SourceError
 from datachef.core.surrogates import is_whole, shown
+from datachef.core.system_errors import raise_environment_failure
 
 _MAGIC = re.compile(r"[*?\[{]")
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
@@ -93,6 +94,7 @@ def _local(pattern: str) -> Iterator[_Match]:
         except FileNotFoundError:
             yield _Match(real, path, "", 0, "a link to a file that is not there")
         except OSError as error:
+            raise_environment_failure(error, path)
             yield _Match(real, path, "", 0, error.strerror or str(error))
 
 
@@ -163,6 +165,7 @@ def _names(folder: str) -> list[str]:
     try:
         return os.listdir(folder)  # noqa: PTH208
     except OSError as error:
+        raise_environment_failure(error, folder)
         raise SourceError(
             "unreadable_folder", f"the folder {folder!r} cannot be read: {error.strerror}"
         ) from error

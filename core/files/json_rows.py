@@ -10,6 +10,7 @@ import orjson
 from datachef.core.files.json_values import loads
 from datachef.core.files.text import BOM, MAX_ROW_BYTES, Line, Text, lines
 from datachef.core.source import RawRow
+from datachef.core.system_errors import raise_environment_failure
 
 # By so many of its first lines a file shows whether each holds a value of its own.
 _LAYOUT_LINES = 20
@@ -36,6 +37,7 @@ def _row(line: Line, number: int, not_decodable: str) -> RawRow:
     try:
         data = loads(raw)
     except orjson.JSONDecodeError as error:
+        raise_environment_failure(error)
         if not reason and raw.isspace():
             return RawRow(offset, number, size, None)
         if not reason and raw.startswith(BOM):

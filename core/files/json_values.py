@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from datachef.core.system_errors import raise_environment_failure
 from datachef.core.values import LARGEST, SMALLEST, NumberText
 
 _BEYOND = 2**63
@@ -24,6 +25,7 @@ def loads(raw: bytes) -> Any:
     except orjson.JSONDecodeError as error:
         if "depth limit" in str(error):  # Pythons differ in how deep they would go
             raise
+        raise_environment_failure(error)
         try:
             return _exactly(raw)
         except (ValueError, RecursionError):

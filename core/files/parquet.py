@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from datachef.core.files.storage import content_of
 from datachef.core.files.tables import Features, features_in, frame_of, is_foreign
+from datachef.core.system_errors import raise_environment_failure
 
 if TYPE_CHECKING:
     import polars as pl
@@ -63,7 +64,8 @@ class ParquetFile:
 
         try:
             return any(is_foreign(field.type) for field in self._arrow().schema_arrow)
-        except (pa.ArrowException, OSError):  # polars tells what is wrong with it
+        except (pa.ArrowException, OSError) as error:  # polars tells what is wrong with it
+            raise_environment_failure(error)
             return False
 
     def _arrow(self) -> Any:
@@ -90,6 +92,7 @@ class ParquetFile:
             table = file.read_row_groups(groups)
             return frame_of(table.slice(start - skipped, stop - start))
         except (pa.ArrowException, OverflowError) as error:
+            raise_environment_failure(error)
             raise pl.exceptions.ComputeError(str(error)) from error
 
 

@@ -22,6 +22,7 @@ from datachef.core.operator import Operator, Outcome
 from datachef.core.run.columns import concat
 from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.signals import Intermediates, decide, details, measure, refuse_neighbours
+from datachef.core.system_errors import raise_environment_failure
 from datachef.core.transform import Transform
 
 
@@ -259,7 +260,7 @@ def safely(
 
     The function is given a part and where that begins. Returns the results in order, and the rows
     that break the function on their own. A panic, after which nothing is sure, is not tried again:
-    it is a `PluginError`.
+    it is a `PluginError`; and what the machine lacks, such as memory, is no row's fault.
     """
     if batch.height == 0:
         return [], []
@@ -272,6 +273,7 @@ def safely(
             raise panicked(error) from error
         if not isinstance(error, ENDINGS):
             raise
+        raise_environment_failure(error)
         if batch.height == 1:
             return [], [Broken(start, type(error).__name__, str(error)[:500])]
     half = batch.height // 2

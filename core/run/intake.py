@@ -30,6 +30,7 @@ from datachef.core.run.columns import (
     series,
 )
 from datachef.core.source import RawRow, Source, Unit, first_rows
+from datachef.core.system_errors import raise_environment_failure
 from datachef.core.values import UnsupportedValueError, json_text, plain, text_of
 
 RESERVED = ("id", "source", "text", "messages", "tokens", *TEMPLATE_COLUMNS)
@@ -211,6 +212,7 @@ class Intake:
                     raise RowError(raw.reason, raw.detail)
                 kept.append(_Kept(raw, raw.data, self.format.convert(raw.data)))
             except RowError as error:
+                raise_environment_failure(error)
                 self._fail(raw, error.reason, str(error))
             size += raw.size + ROW_BYTES
             if size >= batch_bytes:

@@ -16,6 +16,7 @@ import polars as pl
 from datachef.core.chat import TEMPLATE_COLUMNS, turns
 from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, MissingPackageError
+from datachef.core.system_errors import raise_environment_failure
 
 if TYPE_CHECKING:
     from datachef.core.loading import Loaded
@@ -143,7 +144,8 @@ class TokenCounter:
                     turns(row["messages"]), tools=tools, tokenize=False, **(options or {})
                 )
             )
-        except Exception:  # noqa: BLE001 - a template raises what its author likes
+        except Exception as error:  # noqa: BLE001 - a template raises what its author likes
+            raise_environment_failure(error)
             return str(row["text"])
 
     @cached_property

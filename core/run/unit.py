@@ -28,6 +28,7 @@ from datachef.core.run.text_memory import TextMemory
 from datachef.core.run.tokens import TokenCounter
 from datachef.core.run.workshop import BuiltStage
 from datachef.core.source import LOST, BrokenFileError, RawRow, Unit, read_unchanged
+from datachef.core.system_errors import raise_environment_failure
 
 BATCH_BYTES = 8 * 2**20
 PART_BYTES = 32 * 2**20
@@ -142,6 +143,7 @@ class UnitRun:
         try:
             yield from read_unchanged(self._stage.source, unit)
         except BrokenFileError as error:
+            raise_environment_failure(error, unit.name)
             self._broken = error
 
     def _leave(self, rows: pl.DataFrame) -> None:

@@ -26,6 +26,7 @@ from datachef.core.run.store import Store
 from datachef.core.run.text_memory import TextMemory
 from datachef.core.services import Services
 from datachef.core.source import Source
+from datachef.core.system_errors import environment_failure
 
 _FORMAT: TypeAdapter[Format] = TypeAdapter(Format)
 
@@ -76,7 +77,7 @@ class Workshop:
             if is_panic(error):
                 panic = panicked(error)
                 raise PluginError(f"{task.label}: {panic.message}", panic.hint) from error
-            if not isinstance(error, ENDINGS):
+            if not isinstance(error, ENDINGS) or environment_failure(error) is not None:
                 raise
             origin = self._host.origin(error)
             if not origin:

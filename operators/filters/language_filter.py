@@ -25,6 +25,7 @@ from datachef.core.languages import (
 )
 from datachef.core.operator import Scene, threshold
 from datachef.core.paths import located
+from datachef.core.system_errors import raise_environment_failure
 
 if TYPE_CHECKING:
     from datachef.core.filter import Signal
@@ -123,7 +124,8 @@ class LanguageFilter(Filter):
         found: list[str] = []
         try:
             labels = self._labels()
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            raise_environment_failure(error)
             return found
         for language in self.languages:
             with suppress(UnknownLanguageError):

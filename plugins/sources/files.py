@@ -20,6 +20,7 @@ from datachef.core.files.storage import is_url
 from datachef.core.files.text import Encoding
 from datachef.core.paths import located
 from datachef.core.source import BrokenFileError, RawRow, Source, SourceError, Unit
+from datachef.core.system_errors import raise_environment_failure
 
 # A unit is small, so that workers end together, but a file is not cut into more than so many.
 UNIT_BYTES = 8 * 2**20
@@ -140,6 +141,7 @@ def _trouble(path: str) -> str:
     except FileNotFoundError:
         return "a link to a file that is not there"
     except OSError as error:
+        raise_environment_failure(error, path)
         return error.strerror or str(error)
     return "it could not be read when the run was planned" if regular else "it is no regular file"
 
@@ -150,6 +152,7 @@ def _row_ranges(file: File, place: dict[str, Any], lost: list[str]) -> Iterator[
     try:
         rows = ParquetFile(file.path).count()
     except (pl.exceptions.PolarsError, BrokenFileError, OSError) as error:
+        raise_environment_failure(error, file.name)
         lost.append(f"{file.name}: {(str(error).splitlines() or [''])[0]}")
         yield _unit(file, place, file.size)
         return

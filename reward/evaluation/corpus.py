@@ -15,6 +15,7 @@ from datachef.core.chat import MESSAGES, TEMPLATE_COLUMNS, last_answers, stored,
 from datachef.core.conversation import dumps
 from datachef.core.errors import DatachefError
 from datachef.core.run.conversations import read_back
+from datachef.core.system_errors import raise_environment_failure
 
 BLOCK = 512
 
@@ -70,6 +71,7 @@ def _read(folder: Path) -> pl.DataFrame:
     try:
         frames = [_read_file(file) for file in files]
     except (OSError, pl.exceptions.PolarsError, zstandard.ZstdError) as error:
+        raise_environment_failure(error, str(folder))
         raise DatachefError(
             f"cannot read the corpus {folder}: {error}", hint="run its recipe again"
         ) from error

@@ -21,6 +21,7 @@ from datachef.core.benchmark import BenchmarkItem, read_benchmark
 from datachef.core.errors import DatachefError
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
 from datachef.core.problems import did_you_mean
+from datachef.core.system_errors import raise_environment_failure
 from datachef.core.task import BenchmarkFile, LMEvalBenchmark, Task
 from datachef.reward.evaluation.harness_task import LocalTask, harness_package
 from datachef.reward.metrics.unit_tests import require_permission
@@ -189,6 +190,7 @@ def _explained(name: str) -> Iterator[None]:
     except DatachefError:
         raise
     except Exception as error:
+        raise_environment_failure(error)
         raise DatachefError(
             f"lm-eval could not run its task {name}: {type(error).__name__}: {error}",
             hint="it may lack a package; its data set has to be in the cache of Hugging Face, "

@@ -10,6 +10,7 @@ import polars as pl
 
 from datachef.core.atomic import write_atomically
 from datachef.core.errors import DatachefError
+from datachef.core.system_errors import raise_environment_failure
 from datachef.reward.history.measured import Measured
 from datachef.reward.history.rows import COLUMNS, measured_of, row_of
 
@@ -29,6 +30,7 @@ def read_parquet(path: Path) -> list[Measured]:
     try:
         table = pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
+        raise_environment_failure(error, str(path))
         raise DatachefError(f"cannot read the history {path}: {error}") from error
     try:
         if dict(table.schema) == COLUMNS and not any(table.null_count().row(0)):

@@ -15,6 +15,7 @@ import polars as pl
 
 from datachef.core.errors import DatachefError
 from datachef.core.problems import did_you_mean
+from datachef.core.system_errors import raise_environment_failure
 from datachef.reward.history.exchange import read_parquet, write_parquet
 from datachef.reward.history.measured import Measured
 from datachef.reward.history.rows import COLUMNS, measured_of, row_of, table_of
@@ -144,6 +145,7 @@ class History:
                 yield database  # closing without a commit rolls back
                 database.execute("COMMIT")
         except (OSError, sqlite3.DatabaseError) as error:
+            raise_environment_failure(error, str(self.path))
             raise DatachefError(
                 f"cannot use the history {self.path}: {error}",
                 hint="a history is a file made by datachef; name another, or a new one",

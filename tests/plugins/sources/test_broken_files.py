@@ -282,7 +282,7 @@ class TestChanges:
 
         with broken as patch:
             after_planning(lambda: patch.setattr(storage, "open", opening, raising=False))
-            with pytest.raises(RunError, match="Input/output error"):
+            with pytest.raises(RunError, match="the disk reports an error"):
                 cook({"s": {"path": "a.jsonl"}})
         assert cook("a.jsonl").rows.height == 30_000
 
