@@ -36,6 +36,17 @@ _PLACEHOLDER = re.compile(r"<(image|video|audio)>")
 # Fields of every conversational format; none of them tells one from another.
 _BESIDE = ("system", "history", "tools")
 
+# What tells `apply_chat_template` what to do. Handed on by a row, it would choose the template that
+# is compiled for it, or end the training: rows bring variables for the template, and nothing else.
+_CHAT_TEMPLATE_ARGUMENTS = frozenset(
+    (
+        "self", "conversation", "messages", "tools", "chat_template", "add_generation_prompt",
+        "continue_final_message", "tokenize", "sanitize_control_tokens", "padding", "truncation",
+        "max_length", "return_tensors", "return_dict", "return_assistant_tokens_mask",
+        "tokenizer_kwargs", "processor_kwargs", "template_kwargs",
+    )
+)  # fmt: skip
+
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
 
@@ -375,6 +386,9 @@ def _template_arguments(row: Mapping[str, Any]) -> str | None:
         return None
     if not isinstance(value, Mapping):
         raise RowError("schema_mismatch", "'chat_template_kwargs' is not an object")
+    if refused := sorted(_CHAT_TEMPLATE_ARGUMENTS & set(value)):
+        detail = f"'chat_template_kwargs' may not set {refused[0]!r}: it has variables alone"
+        raise RowError("schema_mismatch", detail)
     return dumps(value)
 
 

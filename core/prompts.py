@@ -1,8 +1,9 @@
-"""Prompt templates: Jinja in a sandbox, cut down to what a prompt needs.
+"""Prompt templates: the part of Jinja's language that prompts need, read by Jinja and run by us.
 
-A template may come from a stranger or a model. Jinja's sandbox keeps it away from Python; what is
-left out here (calls, assignments, nested loops, loops over letters, multiplication, filters that
-pad) keeps it from using up time and memory.
+A template may come from a stranger or a model. Jinja parses it and nothing more: no Python code is
+made of it and no constant is folded. What stands in it is checked node by node against what is
+known here, and `core.prompt_rendering` interprets it, step by step, within limits. Rows are values
+alone: a template in a row is text.
 """
 
 from __future__ import annotations
@@ -14,12 +15,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, Field
 
 from datachef.core import surrogates
+from datachef.core.prompt_rendering import rendered
+from datachef.core.prompt_values import FILTERS, TESTS, PromptError, PromptTooLongError, fits
 
 if TYPE_CHECKING:
+    import jinja2
     import jinja2.nodes
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+__all__ = ["PromptError", "PromptTemplate", "PromptTooLongError", "names_in", "render"]
 
 MAX_TEMPLATE = 20_000
+MAX_NODES = 2_000
+MAX_DEPTH = 40
+_MOST = 2**63
 
 _NODES = frozenset(
     (
@@ -28,131 +36,133 @@ _NODES = frozenset(
         "Concat", "Filter", "Test", "List", "Tuple", "Keyword",
     )
 )  # fmt: skip
-_LOOPED = ("Name", "Getattr")
-_FILTERS = (
-    "capitalize", "default", "first", "join", "last", "length", "list", "lower", "round",
-    "striptags", "title", "trim", "truncate", "unique", "upper", "wordcount",
-)  # fmt: skip
-_TESTS = (
-    "defined", "undefined", "none", "string", "number", "sequence", "even", "odd", "in",
-    "divisibleby",
-)  # fmt: skip
-
-
-class PromptError(ValueError):
-    """A template that is not allowed, or that cannot be rendered for a row."""
-
-
-class PromptTooLongError(PromptError):
-    """A rendered prompt beyond the limit."""
-
-
-@lru_cache(maxsize=1)
-def _environment() -> ImmutableSandboxedEnvironment:
-    import jinja2
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    environment = ImmutableSandboxedEnvironment(
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,
-        keep_trailing_newline=True,
-        finalize=lambda value: "" if value is None else value,
-    )
-    environment.globals.clear()
-    environment.filters = {name: environment.filters[name] for name in _FILTERS}
-    environment.tests = {name: environment.tests[name] for name in _TESTS}
-    return environment
 
 
 def names_in(template: str) -> frozenset[str]:
     """The columns and parameters that a template names; a bad template is a `PromptError`."""
-    from jinja2 import meta
-
-    return frozenset(meta.find_undeclared_variables(_parse(template)))
+    return _parsed(template)[1]
 
 
 def render(template: str, values: Mapping[str, Any], limit: int) -> str:
     """The template filled in.
 
-    Raises `PromptError` where a value is missing or does not fit, `PromptTooLongError` past `limit`
-    characters.
+    Raises `PromptError` where a value is missing or does not fit, or where it takes too many steps,
+    and `PromptTooLongError` past `limit` characters.
     """
-    import jinja2
-
-    guarded = {name: _guard(value) for name, value in values.items()}
-    parts: list[str] = []
-    length = 0
+    text = rendered(_parsed(template)[0], values, limit)
     try:
-        for part in _compile(template).generate(guarded):
-            length += len(part)
-            if length > limit:
-                raise PromptTooLongError(f"the prompt is longer than {limit:,} characters")
-            parts.append(part)
-    except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError) as error:
-        raise PromptError(f"the prompt cannot be rendered: {error}") from error
-    try:
-        return surrogates.joined("".join(parts))
+        return surrogates.joined(text)
     except UnicodeError:
         raise PromptError("the prompt holds half a surrogate pair, which is no character") from None
 
 
-class _Text(str):
-    """A string that loops refuse."""
+@lru_cache(maxsize=1)
+def _language() -> jinja2.Environment:
+    import jinja2
 
-    __slots__ = ()
-    __iter__ = None  # type: ignore[assignment]
-
-
-def _guard(value: Any) -> Any:
-    if isinstance(value, str):
-        return _Text(value)
-    if isinstance(value, dict):
-        return {key: _guard(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_guard(item) for item in value]
-    return value
+    # It only parses. Whatever it offers beyond the grammar is refused below.
+    return jinja2.Environment(keep_trailing_newline=True, autoescape=False)  # noqa: S701 - no HTML
 
 
 @lru_cache(maxsize=64)
-def _compile(template: str) -> jinja2.Template:
-    _parse(template)
-    return _environment().from_string(template)
-
-
-def _parse(template: str) -> jinja2.nodes.Template:
+def _parsed(template: str) -> tuple[jinja2.nodes.Template, frozenset[str]]:
+    """The tree of an allowed template, and the names that it leaves open."""
     import jinja2
 
+    if len(template) > MAX_TEMPLATE:
+        raise PromptError(f"the template is longer than {MAX_TEMPLATE:,} characters")
     try:
-        tree = _environment().parse(template)
-        for node, loops in _walk(tree):
-            _refuse(node, loops)
-        _environment().compile(template)
+        tree = _language().parse(template)
     except jinja2.TemplateSyntaxError as error:
         raise PromptError(f"line {error.lineno} of the template: {error.message}") from error
-    except (RecursionError, SyntaxError, MemoryError) as error:
+    except RecursionError as error:
         raise PromptError("the template is nested too deeply") from error
-    return tree
+    except ValueError as error:  # a number of thousands of digits
+        raise PromptError(f"the template cannot be read: {error}") from error
+    for node in _nodes(tree):
+        refusal = _refusal(node)
+        if refusal:
+            raise PromptError(f"line {node.lineno} of the template: {refusal}")
+    return tree, frozenset(_open_names(tree, frozenset()))
 
 
-def _walk(node: jinja2.nodes.Node, loops: int = 0) -> Iterator[tuple[jinja2.nodes.Node, int]]:
-    """Every node with the number of loops around it."""
-    yield node, loops
-    for child in node.iter_child_nodes():
-        yield from _walk(child, loops + (type(node).__name__ == "For"))
+def _nodes(tree: jinja2.nodes.Node) -> Iterator[jinja2.nodes.Node]:
+    """Every node, as long as there are not too many, nor too many within each other."""
+    waiting, seen = [(tree, 0)], 0
+    while waiting:
+        node, depth = waiting.pop()
+        seen += 1
+        if depth > MAX_DEPTH:
+            raise PromptError("the template is nested too deeply")
+        if seen > MAX_NODES:
+            raise PromptError(f"the template has more than {MAX_NODES:,} parts")
+        yield node
+        waiting += [(child, depth + 1) for child in node.iter_child_nodes()]
 
 
-def _refuse(node: jinja2.nodes.Node, loops: int) -> None:
+def _refusal(node: Any) -> str:
+    """Why a node may not stand in a prompt; nothing where it may."""
     kind = type(node).__name__
-    where = f"line {node.lineno} of the template"
     if kind not in _NODES:
-        raise PromptError(f"{where}: {kind.lower()} is not available in prompts")
-    if kind == "For" and (loops or getattr(node, "recursive", False)):
-        raise PromptError(f"{where}: a loop inside of a loop is not available in prompts")
-    if kind == "For" and type(getattr(node, "iter", None)).__name__ not in _LOOPED:
-        raise PromptError(f"{where}: a loop takes a column as it is")
-    name = str(getattr(node, "attr", "")) if kind == "Getattr" else str(getattr(node, "name", ""))
+        return f"{kind.lower()} is not available in prompts"
+    name = node.attr if kind == "Getattr" else getattr(node, "name", "")
     if name.startswith("_"):
-        raise PromptError(f"{where}: {name} is not available in prompts")
+        return f"{name} is not available in prompts"
+    if kind == "For":
+        return _refusal_of_loop(node)
+    if kind in ("Filter", "Test"):
+        return _refusal_of_call(node, FILTERS if kind == "Filter" else TESTS)
+    if kind == "Tuple" and any(type(item).__name__ == "Slice" for item in node.items):
+        return "a slice stands alone"
+    if kind == "Const" and isinstance(node.value, int | float) and abs(node.value) >= _MOST:
+        return "the number is too large"
+    return ""
+
+
+def _refusal_of_loop(node: Any) -> str:
+    if node.recursive or any(type(inner).__name__ == "For" for inner in _within(node)):
+        return "a loop inside of a loop is not available in prompts"
+    if type(node.iter).__name__ not in ("Name", "Getattr"):
+        return "a loop takes a column as it is"
+    if type(node.target).__name__ != "Name" or node.target.name == "loop":
+        return "a loop gives its items one name, which is not loop"
+    return ""
+
+
+def _within(node: Any) -> Iterator[Any]:
+    children = _nodes(node)
+    next(children)
+    return children
+
+
+def _refusal_of_call(node: Any, known: Mapping[str, Any]) -> str:
+    what = type(node).__name__.lower()
+    if node.name not in known:
+        return f"no {what} {node.name!r} in prompts; there are {', '.join(known)}"
+    if node.dyn_args or node.dyn_kwargs or node.node is None:
+        return f"{what} {node.name} is written with its arguments one by one"
+    names = [keyword.key for keyword in node.kwargs]
+    if len(names) > len(set(names)) or not fits(known[node.name], len(node.args), names):
+        return f"{what} {node.name} does not take these arguments"
+    return ""
+
+
+def _open_names(node: Any, bound: frozenset[str]) -> Iterator[str]:
+    """The names that are not the variable of a loop around them."""
+    if type(node).__name__ == "Name":
+        yield from {node.name} - bound
+    elif type(node).__name__ == "For":
+        own = bound | {node.target.name}
+        yield from _open_names(node.iter, bound)
+        if node.test is not None:
+            yield from _open_names(node.test, own)
+        for part in node.body:
+            yield from _open_names(part, own | {"loop"})
+        for part in node.else_:
+            yield from _open_names(part, bound)
+    else:
+        for child in node.iter_child_nodes():
+            yield from _open_names(child, bound)
 
 
 def _allowed(template: str) -> str:

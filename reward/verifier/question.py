@@ -60,8 +60,8 @@ Answer with JSON and nothing else: \
 class Question:
     """Asks about rows for one task.
 
-    The row is plain text whose turns are set apart by a fence: a word made of the hash of the row,
-    which therefore cannot hold it.
+    The row is plain text whose turns are set apart by a fence: a word made of the hash of all that
+    the question says of row, task and examples, none of which can therefore hold it.
     """
 
     def __init__(self, task: Task, examples: Sequence[BenchmarkItem]) -> None:
@@ -80,7 +80,7 @@ class Question:
 
     def about(self, row: Row, longest: int) -> str:
         """The question about a row; of one that is longer than `longest` the middle is left out."""
-        fence = _fence(row)
+        fence = _fence((row.text, row.turns, self._values))
         reading = shortened(_reading(row, fence), longest, fence)
         return render(_PROMPT, {**self._values, "fence": fence, "row": reading}, sys.maxsize)
 
@@ -94,8 +94,8 @@ def shortened(text: str, longest: int, mark: str) -> str:
     return f"{text[:half]}\n{gap}\n{text[len(text) - half :]}"
 
 
-def _fence(row: Row) -> str:
-    content = repr((row.text, row.turns))
+def _fence(said: Any) -> str:
+    content = repr(said)
     fence = ""
     while not fence or fence in content:
         fence = f"[{blake2b((content + fence).encode(), digest_size=8).hexdigest()}]"
