@@ -17,6 +17,7 @@ import yaml
 from yaml.reader import ReaderError
 
 from datachef.core import surrogates
+from datachef.core.escaping import escaped
 from datachef.core.problems import Problem, dotted, shortened
 
 MAX_BYTES = 1_000_000
@@ -222,4 +223,10 @@ _Dumper.add_representer(str, _represent_string)
 
 def dump(data: Any) -> str:
     """Plain data as YAML that `parse` reads back as the same data."""
-    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
+    text = _dumped(data, readable=True)
+    return text if escaped(text) == text else _dumped(data, readable=False)
+
+
+def _dumped(data: Any, *, readable: bool) -> str:
+    """YAML in which letters stand as they are, or all that is not ASCII as an escape."""
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=readable, width=100))

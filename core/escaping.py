@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import html
 import re
+import sys
 from typing import Any
 
 # What no printed character is: controls (C0, DEL, C1), formats (zero width, bidirectional, tags),
 # separators of lines and paragraphs, lone surrogates, what is unassigned or private.
 _LAYOUT = "\n\t"
 _SPACES = "\u3000"  # the space of Chinese and Japanese text
-_MARKUP = re.compile(r"[\\`*_\[\]|#~!]")
-# Chat clients and forges make links of bare addresses.
-_ADDRESS = re.compile(r"(?<=[A-Za-z])://|\b(www)\.|@", re.ASCII)
+_MARKUP = re.compile(r"[\\`*_\[\]|#~]")
+# What would begin a list, a heading or a rule where a line begins with it.
+_BEGINNING = re.compile(r"^[-+=]")
 
 
 def escaped(text: str, keep: str = _LAYOUT) -> str:
@@ -57,14 +58,15 @@ def _json_escape(character: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Text that stays inside a table cell or a line of Markdown and is no markup, link or HTML."""
-    shown = html.escape(" ".join(one_line(" ".join(text.split())).split()), quote=False)
-    shown = _MARKUP.sub(r"\\\g<0>", shown)
-    return _ADDRESS.sub(_broken_address, shown)
+    """Text that stays on its line, or in its cell of a table, and is no markup and no HTML."""
+    shown = html.escape(one_line(" ".join(text.split())), quote=False)
+    return _BEGINNING.sub(r"\\\g<0>", _MARKUP.sub(r"\\\g<0>", shown))
 
 
-def _broken_address(found: re.Match[str]) -> str:
-    return {"://": "&#58;//", "@": "&#64;"}.get(found[0], f"{found[1]}&#46;")
+def markdown_code(text: str) -> str:
+    """Text as code within a line of Markdown or a cell of a table."""
+    shown = one_line(text).replace("`", "'").replace("|", "\\|")
+    return f"`{shown}`"
 
 
 class EscapingStream:
@@ -90,6 +92,14 @@ class EscapingStream:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.raw, name)
+
+
+def escape_output() -> None:
+    """Has all that this process prints from now on escaped, also by libraries and plugins."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and not isinstance(stream, EscapingStream):
+            setattr(sys, name, EscapingStream(stream))
 
 
 def raw_stream(stream: Any) -> Any:

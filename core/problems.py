@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from datachef.core.escaping import escaped
+from datachef.core.escaping import indented
 
 _PLAIN = re.compile(r"[\w-]{1,100}")
 
@@ -38,9 +38,9 @@ class Problem:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
         where = f"{place}: " if place else ""
         at = f" (at {self.path})" if self.path else ""
-        hint = f"\n    hint: {self.hint}" if self.hint else ""
+        hint = f"\nhint: {self.hint}" if self.hint else ""
         kind = "warning: " if self.severity == "warning" else ""
-        return escaped(f"{where}{kind}{self.message} [{self.code}]{at}{hint}", keep="\n")
+        return indented(f"{where}{kind}{self.message} [{self.code}]{at}{hint}")
 
     def to_data(self) -> dict[str, Any]:
         """What does not depend on where the recipe lies, as JSON-ready data."""

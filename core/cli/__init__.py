@@ -13,6 +13,7 @@ from datachef.core.cli import catalogue, checking, doctor, running
 from datachef.core.cli.state import get_host, set_host, take_plugin_files
 from datachef.core.distribution import NAME, version
 from datachef.core.errors import DatachefError, PluginError, RecipeError
+from datachef.core.escaping import escape_output, indented
 from datachef.core.host import Host
 from datachef.core.paths import in_utf8, with_homes
 from datachef.core.system_errors import explained
@@ -58,13 +59,13 @@ def _tell_broken(host: Host, arguments: list[str]) -> None:
     """What is wrong with plugins, to whoever did not ask: a recipe may lack what is in them."""
     if not {"plugins", "doctor"} & set(arguments):
         for plugin in host.broken:
-            print(
-                f"warning: plugin {plugin.name} ({plugin.package}): {plugin.error}", file=sys.stderr
-            )
+            told = f"warning: plugin {plugin.name} ({plugin.package}): {plugin.error}"
+            print(indented(told), file=sys.stderr)
 
 
 def main() -> None:
     """Entry point of `chef`: a user's mistake ends with a message and an exit code."""
+    escape_output()
     try:
         arguments, files = take_plugin_files(with_homes(in_utf8(sys.argv[1:])))
         host = Host(files)
@@ -89,9 +90,9 @@ def main() -> None:
         if told is None:
             raise
         _drop_output()
-        print(f"error: {told.message}", file=sys.stderr)
+        print(indented(f"error: {told.message}"), file=sys.stderr)
         if told.hint:
-            print(f"hint: {told.hint}", file=sys.stderr)
+            print(indented(f"hint: {told.hint}"), file=sys.stderr)
         for note in getattr(error, "__notes__", []):
             print(note, file=sys.stderr)
         sys.exit(told.exit_code)

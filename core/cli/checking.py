@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -195,16 +194,18 @@ def schema(
     import orjson
 
     from datachef.core.errors import DatachefError
+    from datachef.core.escaping import escaped_json
     from datachef.core.problems import did_you_mean
     from datachef.core.schema import SCHEMAS
     from datachef.core.system_errors import naming
 
     if kind not in SCHEMAS:
         raise DatachefError(f"no schema of a {kind!r}", did_you_mean(kind, SCHEMAS))
-    raw = orjson.dumps(SCHEMAS[kind](get_host().vocabulary), option=orjson.OPT_INDENT_2) + b"\n"
+    described = SCHEMAS[kind](get_host().vocabulary)
     if output is None:
-        sys.stdout.buffer.write(raw)
+        print_json(described)
     else:
+        raw = escaped_json(orjson.dumps(described, option=orjson.OPT_INDENT_2)) + b"\n"
         with naming(output):
             output.write_bytes(raw)
         print(f"wrote {output}")

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from datachef.core.escaping import one_line
+
 
 def size(count: int) -> str:
     """Bytes in the unit that fits."""
@@ -20,7 +22,7 @@ def size(count: int) -> str:
 def place(path: Path) -> str:
     """A path as one would type it here: relative where it is in the working directory."""
     here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    return one_line(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
 def duration(seconds: float) -> str:
@@ -71,12 +73,15 @@ def ledger_table(entries: list[Mapping[str, Any]]) -> Any:
         )
         for kind, sign in (("dropped", "-"), ("failed", "!")):
             for reason, count in sorted(entry[kind].items(), key=lambda item: -item[1]):
-                table.add_row("", Text(f"  {kind}: {reason}", style="dim"), "", f"{sign}{count:,}")
+                table.add_row(
+                    "", Text(f"  {kind}: {one_line(reason)}", style="dim"), "", f"{sign}{count:,}"
+                )
         for broken in entry.get("broken", ()):
             read = f"{broken['rows_read']:,} rows read"
             if broken["bytes_read"]:
                 read = f"{broken['bytes_read']:,} of {broken['size']:,} bytes and {read}"
-            table.add_row("", Text(f"  broken: {broken['file']}, {read}", style="dim"))
+            file = one_line(broken["file"])
+            table.add_row("", Text(f"  broken: {file}, {read}", style="dim"))
         if entry["created"]:
             table.add_row("", Text("  created", style="dim"), "", f"+{entry['created']:,}")
     return table

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -15,7 +14,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from datachef.core.escaping import one_line
+from datachef.core.cli.state import console
+from datachef.core.escaping import escape_output, one_line
 from datachef.core.observer import RunObserver
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class ProgressBar(RunObserver):
             TransferSpeedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[rows]:,} rows"),
-            console=Console(stderr=True),
+            console=console(errors=True),
             transient=True,
         )
         self._task = self._progress.add_task("", total=None, rows=0, visible=False)
@@ -52,6 +52,7 @@ class ProgressBar(RunObserver):
 
     def run_started(self, plan: Plan) -> None:
         self._progress.start()
+        escape_output()  # rich has put streams of its own in place of ours
 
     def wave_started(self, title: str, total_bytes: int) -> None:
         self._rows = self._finished = 0

@@ -10,6 +10,7 @@ import typer
 
 from datachef.core.cli.options import AsJson, CacheFolder, Overrides, PoolFile, RecipeFile
 from datachef.core.cli.state import console, get_host, print_json
+from datachef.core.escaping import raw_stream
 
 # Of fields that were left out, so many are named where people look; --json names them all.
 _SHOWN_FIELDS = 20
@@ -52,7 +53,7 @@ def run(
     from datachef.core.api import run_recipe
     from datachef.core.cli.progress import Notices, ProgressBar
 
-    bars = [ProgressBar()] if sys.stderr.isatty() else []
+    bars = [ProgressBar()] if raw_stream(sys.stderr).isatty() else []
     try:
         result = run_recipe(
             recipe,
@@ -77,6 +78,7 @@ def run(
 
 def _show(result: Any) -> None:
     from datachef.core.cli.display import duration, ledger_table, place, size
+    from datachef.core.escaping import one_line
 
     out = console()
     data = result.to_data()
@@ -88,7 +90,7 @@ def _show(result: Any) -> None:
         f"{result.units_cached} of {result.units} units were in the cache"
     )
     for source, fields in result.ignored_fields.items():
-        names = [f"{name} ({count:,})" for name, count in sorted(fields.items())]
+        names = [f"{one_line(name)} ({count:,})" for name, count in sorted(fields.items())]
         more = f" and {len(names) - _SHOWN_FIELDS:,} more" if len(names) > _SHOWN_FIELDS else ""
         named = ", ".join(names[:_SHOWN_FIELDS]) + more
         out.print(f"left out of {source}, not in its first rows or not supported: {named}")

@@ -10,6 +10,7 @@ import typer
 
 from datachef.core.containment import own_stdout, stdout_to_stderr
 from datachef.core.errors import DatachefError
+from datachef.core.escaping import escaped_json, raw_stream
 from datachef.core.host import Host
 
 _HOSTS: list[Host] = []
@@ -48,7 +49,7 @@ def print_json(data: Any) -> None:
     """Data as indented JSON on standard output, also where everything else goes to the error."""
     import orjson
 
-    raw = orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n"
+    raw = escaped_json(orjson.dumps(data, option=orjson.OPT_INDENT_2)) + b"\n"
     out = _OUTPUTS[-1] if _OUTPUTS else sys.stdout.buffer
     out.write(raw)
     out.flush()
@@ -68,10 +69,11 @@ def only_json(context: typer.Context, wanted: bool) -> bool:
 def console(*, errors: bool = False) -> Any:
     """A rich console; wide enough for tables where nobody is looking.
 
-    Text is printed as it is: `[hf]` and `:key:` come from files and packages, never from us.
+    Text is printed as it is: `[hf]` and `:key:` come from files and packages, never from us; what
+    is not printed in it is escaped.
     """
-    from rich.console import Console
+    from datachef.core.cli.console import TextConsole
 
-    stream = sys.stderr if errors else sys.stdout
+    stream = raw_stream(sys.stderr if errors else sys.stdout)
     width = None if stream.isatty() else 120
-    return Console(stderr=errors, width=width, highlight=False, markup=False, emoji=False)
+    return TextConsole(file=stream, width=width, highlight=False, markup=False, emoji=False)

@@ -13,6 +13,7 @@ import orjson
 import polars as pl
 
 from datachef.core.errors import RunError
+from datachef.core.escaping import escaped_json
 from datachef.core.files.storage import is_url
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
@@ -181,4 +182,4 @@ class Corpus:
 
 
 def _pretty(data: Any) -> bytes:
-    return orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n"
+    return escaped_json(orjson.dumps(data, option=orjson.OPT_INDENT_2)) + b"\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import polars as pl
 
 from datachef.core.code_identity import code_of, core_code
 from datachef.core.distribution import version
+from datachef.core.escaping import markdown, markdown_code
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.problems import Problem
@@ -23,7 +23,6 @@ from datachef.core.run.shares import SourceShare
 from datachef.core.source import Source
 
 MANIFEST_VERSION = 1
-_MARKUP = re.compile(r"[\\`*_\[\]|#]")
 
 
 @dataclass(frozen=True)
@@ -143,8 +142,8 @@ def dataset_card(
     )
     lines = [
         f"---\n{front}---\n",
-        f"# {recipe.name}\n",
-        *([_cell(recipe.description) + "\n"] if recipe.description else []),
+        f"# {markdown(recipe.name)}\n",
+        *([markdown(recipe.description) + "\n"] if recipe.description else []),
         f"{report.rows:,} rows, {report.tokens:,} tokens, schema `{plan.schema}`. Made by datachef "
         f"{version()} from the recipe in `manifest.json`.\n",
         "## Use\n",
@@ -172,8 +171,8 @@ def dataset_card(
 
 
 def _source_line(name: str, source: Source) -> str:
-    licence = _cell(source.licence) or "not stated"
-    return f"| {name} | {licence} | {_cell(source.description)} |"
+    licence = markdown(source.licence) or "not stated"
+    return f"| {name} | {licence} | {markdown(source.description)} |"
 
 
 def _share_lines(report: Report) -> list[str]:
@@ -194,15 +193,12 @@ def _share_lines(report: Report) -> list[str]:
 def _warning_lines(report: Report) -> list[str]:
     if not report.warnings:
         return []
-    found = [f"- {_cell(w.message)} (`{w.code}` at `{w.path}`)" for w in report.warnings]
+    found = [
+        f"- {markdown(w.message)} ({markdown_code(w.code)} at {markdown_code(w.path)})"
+        for w in report.warnings
+    ]
     return ["\n## Warnings\n", *found]
 
 
 def _reasons(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{reason} {count:,}" for reason, count in sorted(counts.items()))
-
-
-def _cell(text: str) -> str:
-    """Text that stays inside a table cell and is no markup."""
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return " ".join(_MARKUP.sub(r"\\\g<0>", escaped).split())
+    return ", ".join(f"{markdown(reason)} {count:,}" for reason, count in sorted(counts.items()))

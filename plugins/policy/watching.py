@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from datachef.core.cli.display import duration
 from datachef.core.cli.state import console
+from datachef.core.escaping import escape_output, raw_stream
 
 if TYPE_CHECKING:
     from datachef.policy.evolve.settings import EvolveSettings
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
 @contextmanager
 def watching(settings: EvolveSettings) -> Iterator[Told]:
     """Whom to tell how a run stands; everything goes to standard error."""
-    if not sys.stderr.isatty():
+    if not raw_stream(sys.stderr).isatty():
         yield lambda state: print(line(state), file=sys.stderr, flush=True)
         return
     from rich.live import Live
 
     with Live(console=console(errors=True), refresh_per_second=4, transient=True) as live:
+        escape_output()  # rich has put streams of its own in place of ours
         yield lambda state: live.update(view(state, settings))
 
 
