@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from datachef.core.errors import ChangedInputError
+from datachef.core.system_errors import raise_environment_failure
 
 BLOCK = 64 * 2**10
 # Two changes of a file within one tick of the system's clock have the same time.
@@ -55,7 +56,8 @@ def path_identity(path: str | Path) -> list[list[str]]:
             return [["", file_identity(place)]]
         files = sorted(inner for inner in place.rglob("*") if inner.is_file())
         return [[str(inner.relative_to(place)), file_identity(inner)] for inner in files]
-    except OSError:
+    except OSError as error:
+        raise_environment_failure(error, str(path))
         return []
 
 
@@ -71,6 +73,7 @@ def verify_file(path: str | Path, identity: str) -> tuple[int, ...]:
     except FileNotFoundError:
         raise ChangedInputError(f"{path}: it is gone") from None
     except OSError as error:
+        raise_environment_failure(error, str(path))
         raise ChangedInputError(f"{path}: it cannot be read any more: {error.strerror}") from error
     if not same:
         raise ChangedInputError(f"{path}: it changed after the run was planned")

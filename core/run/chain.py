@@ -21,6 +21,7 @@ from datachef.core.filter import DISPLACED, Filter
 from datachef.core.operator import Operator, Outcome
 from datachef.core.run.columns import concat
 from datachef.core.run.ledger import Entry, Ledger
+from datachef.core.run.time_limit import NO_LIMIT, TIME_LIMIT, Call, TimeLimit
 from datachef.core.signals import Intermediates, decide, details, measure, refuse_neighbours
 from datachef.core.system_errors import raise_environment_failure
 from datachef.core.transform import Transform
@@ -92,11 +93,16 @@ class Chain:
     """The row-wise steps of a stage; `ledger` tells what became of the rows."""
 
     def __init__(
-        self, steps: Sequence[Step], signals: SignalMemory, on_rejected: OnRejected
+        self,
+        steps: Sequence[Step],
+        signals: SignalMemory,
+        on_rejected: OnRejected,
+        limit: TimeLimit = NO_LIMIT,
     ) -> None:
         self.groups = groups(steps)
         self.ledger = Ledger(Entry(step.path, step.operator.op) for step in steps)
         self._signals = signals
+        self._limit = limit
         self._on_rejected = on_rejected
         # of each filter the names of kept signals that may stand for a column of the source
         self._displaced: dict[str, set[str]] = {}
@@ -120,7 +126,9 @@ class Chain:
     def _step(self, step: Step, batch: pl.DataFrame) -> pl.DataFrame:
         started = time.perf_counter()
         with step.located():
-            outcomes, broken = safely(batch, lambda part, _: _process(step, part))
+            outcomes, broken = safely(
+                batch, lambda part, _: _process(step, part), self._limit, step.path
+            )
         parts = [batch.clear()] if not outcomes else []
         for outcome in outcomes:
             for kind, rows in (("dropped", outcome.dropped), ("failed", outcome.failed)):
@@ -144,12 +152,12 @@ class Chain:
             operator = step.operator
             assert isinstance(operator, Filter)
             with step.located():
-                signals, broken = self._signals_of((index, place), operator, rows, numbers, shared)
+                signals, broken = self._signals_of((index, place), step, rows, numbers, shared)
             if broken:
                 fine = self._without(step, rows, broken, shared)
                 rows, numbers = rows.filter(fine), numbers.filter(fine)
             with step.located():
-                reasons, broken = _decided(operator, rows.with_columns(signals))
+                reasons, broken = self._decided(step, rows.with_columns(signals))
             if broken:
                 fine = self._without(step, rows, broken, shared)
                 rows, numbers = rows.filter(fine), numbers.filter(fine)
@@ -186,7 +194,7 @@ class Chain:
     def _signals_of(
         self,
         key: tuple[int, int],
-        operator: Filter,
+        step: Step,
         rows: pl.DataFrame,
         numbers: pl.Series,
         shared: Intermediates,
@@ -195,17 +203,41 @@ class Chain:
         index = pl.DataFrame([numbers, rows["text"]])
         known = self._signals.recall(*key, index)
         if known is None:
-            fresh, broken = _measured(operator, rows, numbers, shared)
+            fresh, broken = self._measured(step, rows, numbers, shared)
         else:
             missing = ~numbers.is_in(known[ROW].implode())
             if not missing.any():
                 return known.drop(ROW), []
-            fresh, broken = _measured(operator, rows.filter(missing), numbers.filter(missing), None)
+            fresh, broken = self._measured(
+                step, rows.filter(missing), numbers.filter(missing), None
+            )
             places = missing.arg_true()
             broken = [Broken(places[at], reason, detail) for at, reason, detail in broken]
         self._signals.remember(*key, index, fresh)
         table = fresh if known is None else pl.concat([known, fresh]).sort(ROW)
         return table.drop(ROW), broken
+
+    def _measured(
+        self, step: Step, rows: pl.DataFrame, numbers: pl.Series, shared: Intermediates | None
+    ) -> tuple[pl.DataFrame, list[Broken]]:
+        """`ROW` and the signals of the rows that can be measured; and the rows that cannot be.
+
+        What is computed for the neighbours is shared only where it can be computed for all rows.
+        """
+        operator = step.operator
+        assert isinstance(operator, Filter)
+
+        def measured(part: pl.DataFrame, start: int) -> pl.DataFrame:
+            signals = measure(operator, part, shared if part.height == rows.height else None)
+            return numbers[start : start + part.height].to_frame().hstack(signals)
+
+        tables, broken = safely(rows, measured, self._limit, step.path)
+        return pl.concat(tables) if tables else measured(rows.clear(), 0), broken
+
+    def _decided(self, step: Step, rows: pl.DataFrame) -> tuple[list[pl.Series], list[Broken]]:
+        operator = step.operator
+        assert isinstance(operator, Filter)
+        return safely(rows, lambda part, _: decide(operator, part), self._limit, step.path)
 
     def _reject(self, step: Step, kind: str, rows: pl.DataFrame | None) -> None:
         if rows is None or rows.height == 0:
@@ -222,26 +254,6 @@ class Chain:
         entry.seconds += time.perf_counter() - started
 
 
-def _measured(
-    operator: Filter, rows: pl.DataFrame, numbers: pl.Series, shared: Intermediates | None
-) -> tuple[pl.DataFrame, list[Broken]]:
-    """`ROW` and the signals of the rows that can be measured; and the rows that cannot be.
-
-    What is computed for the neighbours is shared only where it can be computed for all rows.
-    """
-
-    def measured(part: pl.DataFrame, start: int) -> pl.DataFrame:
-        signals = measure(operator, part, shared if part.height == rows.height else None)
-        return numbers[start : start + part.height].to_frame().hstack(signals)
-
-    tables, broken = safely(rows, measured)
-    return pl.concat(tables) if tables else measured(rows.clear(), 0), broken
-
-
-def _decided(operator: Filter, rows: pl.DataFrame) -> tuple[list[pl.Series], list[Broken]]:
-    return safely(rows, lambda part, _: decide(operator, part))
-
-
 class Broken(NamedTuple):
     """A row that breaks a function on its own: its place in the batch, the exception, its words."""
 
@@ -254,6 +266,36 @@ T = TypeVar("T")
 
 
 def safely(
+    batch: pl.DataFrame,
+    function: Callable[[pl.DataFrame, int], T],
+    limit: TimeLimit,
+    path: str,
+) -> tuple[list[T], list[Broken]]:
+    """Applies `function`, which is of the step at `path`, to the batch within a limit of time.
+
+    Results and rows that break it are as of `_divided`; a row that exceeds the limit is one of
+    them.
+    """
+    if batch.height == 0:
+        return [], []
+    ids = batch["id"]
+    if not limit.goes_row_by_row(path, ids[0]):
+        with limit.bounded(Call(path, ids[0], batch.height == 1)):
+            return _divided(batch, function)
+    results: list[T] = []
+    broken: list[Broken] = []
+    for place, row in enumerate(ids):
+        if limit.is_exceeded_by(path, row):
+            broken.append(Broken(place, TIME_LIMIT, limit.detail))
+            continue
+        with limit.bounded(Call(path, row, alone=True)):
+            found, bad = _divided(batch[place : place + 1], function, place)
+        results += found
+        broken += bad
+    return results, broken
+
+
+def _divided(
     batch: pl.DataFrame, function: Callable[[pl.DataFrame, int], T], start: int = 0
 ) -> tuple[list[T], list[Broken]]:
     """Applies `function` to the batch, and where it raises, to ever smaller parts of it.
@@ -262,8 +304,6 @@ def safely(
     that break the function on their own. A panic, after which nothing is sure, is not tried again:
     it is a `PluginError`; and what the machine lacks, such as memory, is no row's fault.
     """
-    if batch.height == 0:
-        return [], []
     try:
         return [function(batch, start)], []
     except DatachefError:
@@ -277,8 +317,8 @@ def safely(
         if batch.height == 1:
             return [], [Broken(start, type(error).__name__, str(error)[:500])]
     half = batch.height // 2
-    first, broken_first = safely(batch[:half], function, start)
-    second, broken_second = safely(batch[half:], function, start + half)
+    first, broken_first = _divided(batch[:half], function, start)
+    second, broken_second = _divided(batch[half:], function, start + half)
     return first + second, broken_first + broken_second
 
 

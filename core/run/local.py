@@ -13,9 +13,12 @@ from typing import Any
 from datachef.core.engine import Engine, Progress, Setting
 from datachef.core.errors import RunError
 from datachef.core.run.stage import Task
+from datachef.core.run.time_limit import VARIABLE, Call, Overdue, seconds_allowed
 from datachef.core.run.worker_process import Worker, WorkerDiedError
 
 ATTEMPTS = 2
+# Rows of one task that may use up the time for a call; each costs a worker and that time.
+MOST_OVERDUE = 20
 # Seconds without a sign of life after which it is told, and then again after twice as many.
 NOTICE = 60.0
 _LOOK = 1.0  # how often is looked
@@ -33,11 +36,14 @@ class LocalEngine(Engine):
     A worker that dies (killed, crashed, out of memory) costs its task a second attempt in a fresh
     process; when that dies too, the run fails and names the task. A worker that gives no sign of
     life for `stall_limit` seconds of the setting (stopped, in a deadlock or an endless loop) is
-    killed, and so has died; before that, and without a limit, it is told of.
+    killed, and so has died; before that, and without a limit, it is told of. One that uses up the
+    time that a call may take is replaced until the rows are found that do, at most so many.
     """
 
     def __init__(self, setting: Setting, workers: int) -> None:
         self._setting = setting
+        self._call_limit = seconds_allowed()
+        self._slow: set[str] = set()
         self._workers = min(max(1, workers), _most_workers())
         self._live: dict[int, Worker] = {}
         self._told: dict[Worker, float] = {}
@@ -100,18 +106,34 @@ class LocalEngine(Engine):
 
     def _attempt(self, slot: int, task: Task, events: queue.Queue[Any]) -> dict[str, Any]:
         deaths: list[WorkerDiedError] = []
-        for _ in range(ATTEMPTS):
+        overdue = Overdue(steps=set(self._slow))
+        while len(deaths) < ATTEMPTS:
             try:
-                return self._worker(slot).perform(task, events)
+                answer = self._worker(slot).perform(task, overdue, events)
+                self._slow |= overdue.slow()
+                return answer
             except WorkerDiedError as death:
-                deaths.append(death)
+                if death.late is None:
+                    deaths.append(death)
+                else:
+                    overdue.add(death.late)
                 with self._lock:
                     if self._closed:
                         return {"error": "the run was stopped", "hint": ""}
                     self._live.pop(slot).close()
+                if death.late is not None and len(overdue.rows) > MOST_OVERDUE:
+                    return self._too_late(death.late)
         return {
             "error": f"a worker died {ATTEMPTS} times on it: {'; then '.join(map(str, deaths))}",
             "hint": deaths[-1].hint,
+        }
+
+    def _too_late(self, call: Call) -> dict[str, Any]:
+        return {
+            "error": f"{call.path}: more than {MOST_OVERDUE} rows take more than "
+            f"{self._call_limit:g} seconds of processor time each, the last of them {call.row}",
+            "hint": "leave the step out, drop such rows before it (length_filter), or allow more "
+            f"({VARIABLE}=N)",
         }
 
     def _look(self) -> None:
@@ -145,7 +167,7 @@ class LocalEngine(Engine):
             if self._closed:
                 raise RunError("the run was stopped")
             if slot not in self._live:
-                self._live[slot] = Worker(self._setting)
+                self._live[slot] = Worker(self._setting, self._call_limit)
             return self._live[slot]
 
     def close(self) -> None:

@@ -34,6 +34,7 @@ from datachef.core.run.rejects import gather
 from datachef.core.run.report import Report
 from datachef.core.run.stage import DecisionTask, ShardTask, UnitTask
 from datachef.core.run.store import Store
+from datachef.core.run.time_limit import TIME_LIMIT
 from datachef.core.run.verdict import Verdict
 from datachef.core.system_errors import ending_runs
 
@@ -198,8 +199,11 @@ class Runner:
             for task in wave.tasks:
                 entries = self._records.get(task.key, {}).get("ledger", ())
                 failed_for_now = any(
-                    e["op"] in vocabulary
-                    and not vocabulary[e["op"]].transient.isdisjoint(e["failed"])
+                    TIME_LIMIT in e["failed"]
+                    or (
+                        e["op"] in vocabulary
+                        and not vocabulary[e["op"]].transient.isdisjoint(e["failed"])
+                    )
                     for e in entries
                 )
                 head = task.stage.steps[0].decision if task.stage.steps else None

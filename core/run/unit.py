@@ -25,6 +25,7 @@ from datachef.core.run.stage import UnitTask
 from datachef.core.run.store import Store
 from datachef.core.run.summaries import summarized
 from datachef.core.run.text_memory import TextMemory
+from datachef.core.run.time_limit import TimeLimit
 from datachef.core.run.tokens import TokenCounter
 from datachef.core.run.workshop import BuiltStage
 from datachef.core.source import LOST, BrokenFileError, RawRow, Unit, read_unchanged
@@ -46,9 +47,11 @@ class UnitRun:
         stage: BuiltStage,
         store: Store,
         progress: Progress,
-        texts: TextMemory | None = None,
+        texts: TextMemory | None,
+        limit: TimeLimit,
     ) -> None:
         self._texts = texts
+        self._limit = limit
         self._task = task
         self._stage = stage
         self._store = store
@@ -67,7 +70,7 @@ class UnitRun:
         """Leaves the unit's files and record in the store, and returns the record."""
         verify_files(self._task.stage.files)
         signals = SignalCache(self._store, self._task.input, self._stage.steps, self._texts)
-        chain = Chain(self._stage.steps, signals, self._reject)
+        chain = Chain(self._stage.steps, signals, self._reject, self._limit)
         ACTIVITY.begin(_READING)
         for batch in self._batches(max(1, BATCH_BYTES // self._most_copies())):
             rows = chain.run(batch)
@@ -180,7 +183,12 @@ class UnitRun:
             needed = rows.with_columns(self._tokens.count_rows(rows).alias("tokens"))
         started = time.perf_counter()
         with step.located():
-            summaries, broken = safely(needed, lambda part, _: summarized(step, part, self._texts))
+            summaries, broken = safely(
+                needed,
+                lambda part, _: summarized(step, part, self._texts),
+                self._limit,
+                step.path,
+            )
         self._summaries += summaries
         entry = self._ledger.entry(step.path, operator.op)
         entry.seconds += time.perf_counter() - started

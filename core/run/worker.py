@@ -52,13 +52,18 @@ def _serve(setting: dict[str, Any], tasks: queue.Queue[dict[str, Any]], answers:
     from datachef.core.errors import DatachefError
     from datachef.core.host import Host
     from datachef.core.run.stage import from_data
+    from datachef.core.run.time_limit import Overdue, TimeLimit
     from datachef.core.run.workshop import Workshop
     from datachef.core.system_errors import explained
 
     place = Setting(tuple(setting["plugin_files"]), Path(setting["cache"]))
     workshop = Workshop(Host(place.plugin_files), place.cache)
     while True:
-        task = from_data(tasks.get())
+        data = tasks.get()
+        overdue = Overdue.from_data(data.pop("overdue"))
+        limit = TimeLimit(setting["call_limit"], overdue, lambda call: say(call=list(call)))
+        workshop.limit = limit
+        task = from_data(data)
         ACTIVITY.begin("starting")
         try:
             say(record=workshop.perform(task, lambda b, r: say(bytes=b, rows=r)))

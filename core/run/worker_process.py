@@ -24,17 +24,22 @@ from datachef.core.child_process import machine_memory, start
 from datachef.core.engine import Setting
 from datachef.core.escaping import escaped
 from datachef.core.run.stage import Task, to_data
+from datachef.core.run.time_limit import SIGNAL, Call, Overdue
 
 _LAST_SECONDS = 10.0
 _LAST_LINES = 30
 
 
 class WorkerDiedError(Exception):
-    """A worker process ended without an answer: the cause in words, and what to do about it."""
+    """A worker process ended without an answer: the cause in words, and what to do about it.
 
-    def __init__(self, cause: str, hint: str) -> None:
+    `late` is the call that used up the time that a call may take, where that ended the process.
+    """
+
+    def __init__(self, cause: str, hint: str, late: Call | None = None) -> None:
         super().__init__(cause)
         self.hint = hint
+        self.late = late
 
 
 class Worker:
@@ -44,7 +49,7 @@ class Worker:
     `task` what it was asked for, None where it has nothing to do. First it is `loading` plugins.
     """
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, call_limit: float | None) -> None:
         # One thread per worker: the workers are the parallelism.
         environment = os.environ | {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self.task: Task | None = None
@@ -65,22 +70,24 @@ class Worker:
         self._last_words: deque[str] = deque(maxlen=_LAST_LINES)
         self._relay = threading.Thread(target=self._relayed, daemon=True)
         self._relay.start()
-        self._send({**asdict(setting), "cache": str(setting.cache)})
+        told = {**asdict(setting), "cache": str(setting.cache), "call_limit": call_limit}
+        self._send(told)
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def perform(self, task: Task, events: queue.Queue[Any]) -> dict[str, Any]:
+    def perform(self, task: Task, overdue: Overdue, events: queue.Queue[Any]) -> dict[str, Any]:
         """The answer to a task: its record, or an error. Raises `WorkerDiedError`."""
         self.heard, self.task = time.monotonic(), task
         try:
-            return self._answer(task, events)
+            return self._answer(task, overdue, events)
         finally:
             self.task = None
 
-    def _answer(self, task: Task, events: queue.Queue[Any]) -> dict[str, Any]:
-        self._send(to_data(task))
+    def _answer(self, task: Task, overdue: Overdue, events: queue.Queue[Any]) -> dict[str, Any]:
+        self._send({**to_data(task), "overdue": overdue.to_data()})
+        call = None
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self.heard = time.monotonic()
@@ -88,6 +95,8 @@ class Worker:
             if "doing" in answer:
                 self.doing = answer["doing"]
                 self.loading = self.doing == LOADING
+            elif "call" in answer:
+                call = Call(*answer["call"])
             elif "rows" in answer and "bytes" in answer:
                 events.put((task.label, answer["bytes"], answer["rows"]))
             else:
@@ -98,7 +107,8 @@ class Worker:
         self._relay.join(_LAST_SECONDS)
         words = "\n".join(self._last_words)
         for_memory = _kills_for_memory() > self._out_of_memory
-        raise WorkerDiedError(*(self._stalled or why_it_ended(status, words, for_memory)))
+        cause, hint = self._stalled or why_it_ended(status, words, for_memory)
+        raise WorkerDiedError(cause, hint, call if status == -SIGNAL else None)
 
     @property
     def _stalled(self) -> tuple[str, str] | None:

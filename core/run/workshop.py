@@ -24,6 +24,7 @@ from datachef.core.run.merging import merged
 from datachef.core.run.stage import DecisionTask, ShardTask, StageSpec, StepSpec, Task, UnitTask
 from datachef.core.run.store import Store
 from datachef.core.run.text_memory import TextMemory
+from datachef.core.run.time_limit import NO_LIMIT
 from datachef.core.services import Services
 from datachef.core.source import Source
 from datachef.core.system_errors import environment_failure
@@ -57,6 +58,8 @@ class Workshop:
         store: Store | None = None,
         texts: TextMemory | None = None,
     ) -> None:
+        # Of calls of steps with rows; an engine that can end this process may set one.
+        self.limit = NO_LIMIT
         self._texts = texts
         self._host = host
         self._vocabulary = host.vocabulary
@@ -99,7 +102,8 @@ class Workshop:
     def _run_unit(self, task: UnitTask, progress: Progress) -> dict[str, Any]:
         from datachef.core.run.unit import UnitRun
 
-        return UnitRun(task, self._built(task.stage), self.store, progress, self._texts).run()
+        stage = self._built(task.stage)
+        return UnitRun(task, stage, self.store, progress, self._texts, self.limit).run()
 
     def _decide(self, task: DecisionTask) -> dict[str, Any]:
         verify_files(task.step.files)
