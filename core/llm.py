@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -17,22 +16,39 @@ import orjson
 from datachef.core import surrogates
 from datachef.core.activity import ACTIVITY
 from datachef.core.atomic import write_atomically
+from datachef.core.containment import cause_of
 from datachef.core.errors import DatachefError, PluginError, RunError
+from datachef.core.lock import alone
+from datachef.core.registration import described
 from datachef.core.system_errors import raise_environment_failure
 
 # Part of every key: answers kept in an older form, which lacks something, are asked again.
-LAYOUT = 2
+LAYOUT = 3
 
 
 class LLMError(DatachefError):
-    """This one request cannot be answered; others may be. Any other error ends the run."""
+    """This one request cannot be answered; others may be. Any other error ends the run.
+
+    `status` is that of HTTP where a server answered.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, status: int | None = None) -> None:
+        super().__init__(message, hint)
+        self.status = status
 
 
 class TransientLLMError(LLMError):
     """The request may succeed when repeated, after `retry_after` seconds where they are named."""
 
-    def __init__(self, message: str, hint: str = "", retry_after: float | None = None) -> None:
-        super().__init__(message, hint)
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        retry_after: float | None = None,
+        *,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message, hint, status=status)
         self.retry_after = retry_after
 
 
@@ -79,37 +95,75 @@ class LLMBackend(ABC):
         """
 
 
+@dataclass(frozen=True)
+class Persistence:
+    """How often a request is repeated that fails for a reason that may pass, and the waits between
+    in seconds: each twice the one before, unless the server names one."""
+
+    attempts: int = 5
+    first_wait: float = 1.0
+    longest_wait: float = 60.0
+
+    def ask(
+        self, question: Callable[[], Completion], spread: float, stop: threading.Event
+    ) -> Completion:
+        """The first answer; raises the error of the last attempt, and what never passes at once.
+
+        `spread` (0 to 1) sets the waits of concurrent requests apart. Once `stop` is set, nothing
+        is asked any more.
+        """
+        for attempt in range(1, self.attempts + 1):
+            if stop.is_set():
+                raise LLMError("it was not asked: the run ends")
+            try:
+                return question()
+            except TransientLLMError as error:
+                if attempt == self.attempts:
+                    raise
+                wait = error.retry_after
+                if wait is None:
+                    wait = self.first_wait * 2 ** (attempt - 1) * (0.5 + spread)
+                stop.wait(min(wait, self.longest_wait))
+        raise LLMError("it was not asked")
+
+
 @dataclass
 class LLMClient:
     """Answers from the cache on disk, or from the backend with retries; then remembers the answer.
 
     The backend is built when the cache does not have an answer, so a run that repeats another needs
-    no connection. Every answer is a JSON file named by the hash of what was asked.
+    no connection. Every answer is a JSON file named by the hash of what was asked, written before
+    anybody sees the answer. Equal requests that several processes or threads have at the same time
+    are sent once: one asks while the others wait for its answer. What failed is not remembered.
     """
 
     name: str
     build: Callable[[], LLMBackend]
     cache: Path
-    attempts: int = 5
-    first_wait: float = 1.0
-    longest_wait: float = 60.0
+    persistence: Persistence = field(default_factory=Persistence)
     patience: int = 20
     _backend: LLMBackend | None = field(default=None, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
     _failures_in_a_row: int = field(default=0, init=False, repr=False)
 
-    def complete(self, request: Request) -> Completion:
+    def complete(self, request: Request, stop: threading.Event | None = None) -> Completion:
         """The answer to one request.
 
         Raises `LLMError` when there is none after all attempts, `RunError` when that has happened
-        to `patience` requests in a row, and what the backend raises otherwise.
+        to `patience` requests in a row, `PluginError` for an exception that no backend may raise,
+        and what the backend raises otherwise. Once `stop` is set, nothing is asked any more.
         """
+        stop = stop or threading.Event()
         key, canonical = self._canonical(request)
         path = self.cache / key[:2] / f"{key}.json"
-        known = _read(path)
-        if known is None:
-            known = self._ask(request, key)
-            _write(path, canonical, known)
+        known = _read(path, canonical)
+        if known is not None:
+            return known
+        with alone(path, stop):
+            known = _read(path, canonical)
+            if known is None:
+                known = self._ask(request, int(key[:4], 16) / 0x10000, stop)
+                _write(path, canonical, known)
         return known
 
     def complete_all(
@@ -119,19 +173,40 @@ class LLMClient:
 
         Equal requests are asked once. An error that is no `LLMError` ends the whole call.
         """
-        asked = [(self._canonical(request)[0], request) for request in requests]
-        unique = dict(asked)
-        with ThreadPoolExecutor(max_workers=max_concurrency) as pool:
-            futures = {key: pool.submit(self._settle, request) for key, request in unique.items()}
-            try:
-                return [futures[key].result() for key, _ in asked]
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        answers = dict(self.complete_each(requests, max_concurrency))
+        return [answers[place] for place in range(len(answers))]
 
-    def _settle(self, request: Request) -> Completion | LLMError:
+    def complete_each(
+        self, requests: Iterable[Request], max_concurrency: int
+    ) -> Iterator[tuple[int, Completion | LLMError]]:
+        """The same one by one, as the answers come, each with the place of its request.
+
+        When the iterator is closed, and after an error that is no `LLMError`, no more requests are
+        sent; answers that are on their way are waited for no longer, but kept when they come.
+        """
+        places: dict[str, list[int]] = {}
+        unique: dict[str, Request] = {}
+        for place, request in enumerate(requests):
+            key, _ = self._canonical(request)
+            places.setdefault(key, []).append(place)
+            unique.setdefault(key, request)
+        stop = threading.Event()
+        pool = ThreadPoolExecutor(max_workers=max_concurrency)
         try:
-            return self.complete(request)
+            futures = {
+                pool.submit(self._settle, request, stop): key for key, request in unique.items()
+            }
+            for future in as_completed(futures):
+                answer = future.result()
+                for place in places[futures[future]]:
+                    yield place, answer
+        finally:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _settle(self, request: Request, stop: threading.Event) -> Completion | LLMError:
+        try:
+            return self.complete(request, stop)
         except LLMError as error:
             return error
 
@@ -142,27 +217,19 @@ class LLMClient:
         )
         return blake2b(canonical, digest_size=20).hexdigest(), canonical
 
-    def _ask(self, request: Request, key: str) -> Completion:
+    def _ask(self, request: Request, spread: float, stop: threading.Event) -> Completion:
         with self._lock:
             if self._backend is None:
                 self._backend = _built(self.name, self.build)
             backend = self._backend
-        # Spreads the waits of concurrent requests; taken from the key, so it is not random.
-        jitter = 0.5 + int(key[:4], 16) / 0x20000
-        for attempt in range(1, self.attempts + 1):
-            try:
-                answer = _well_formed(backend.complete(request))
-                ACTIVITY.goes_on()
-            except TransientLLMError as error:
-                if attempt == self.attempts:
-                    self._count_failure(error)
-                    raise
-                wait = error.retry_after
-                if wait is None:
-                    wait = self.first_wait * 2 ** (attempt - 1) * jitter
-                time.sleep(min(wait, self.longest_wait))
-            else:
-                break
+        try:
+            answer = self.persistence.ask(
+                lambda: _well_formed(self.name, _asked(self.name, backend, request)), spread, stop
+            )
+        except TransientLLMError as error:
+            self._count_failure(error)
+            raise
+        ACTIVITY.goes_on()
         with self._lock:
             self._failures_in_a_row = 0
         return answer
@@ -179,16 +246,47 @@ class LLMClient:
             ) from error
 
 
-def _well_formed(answer: Completion) -> Completion:
-    """The answer in characters that can be written; half a surrogate pair is an `LLMError`."""
+def _asked(name: str, backend: LLMBackend, request: Request) -> Any:
+    try:
+        return backend.complete(request)
+    except (DatachefError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise PluginError(f"the LLM backend {name} raised {cause_of(error)}") from error
+
+
+def _well_formed(name: str, answer: Any) -> Completion:
+    """The answer in characters that can be written; half a surrogate pair is an `LLMError`, as is
+    a field of another type. Raises `PluginError` for what is no `Completion`."""
+    if not isinstance(answer, Completion):
+        raise PluginError(f"the LLM backend {name} gave {described(answer)}, not a Completion")
+    wrong = next((field for field, fits in _FIELDS.items() if not fits(getattr(answer, field))), "")
+    if wrong:
+        value = described(getattr(answer, wrong))
+        raise LLMError(f"the LLM backend {name} gave {value} as {wrong} of an answer")
     try:
         return replace(
             answer,
             text=surrogates.joined(answer.text),
+            finish_reason=surrogates.joined(answer.finish_reason),
             refusal=surrogates.joined(answer.refusal),
         )
     except UnicodeError:
         raise LLMError("the answer holds half a surrogate pair, which is no character") from None
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**53
+
+
+_FIELDS: Mapping[str, Callable[[Any], bool]] = {
+    "text": lambda value: type(value) is str,
+    "prompt_tokens": _is_count,
+    "completion_tokens": _is_count,
+    "truncated": lambda value: type(value) is bool,
+    "finish_reason": lambda value: type(value) is str,
+    "refusal": lambda value: type(value) is str,
+}
 
 
 def _built(name: str, build: Callable[[], LLMBackend]) -> LLMBackend:
@@ -199,18 +297,31 @@ def _built(name: str, build: Callable[[], LLMBackend]) -> LLMBackend:
     return backend
 
 
-def _read(path: Path) -> Completion | None:
-    """The remembered answer; None where there is none or the file is damaged."""
+def _read(path: Path, request: bytes) -> Completion | None:
+    """The remembered answer to a request; None where there is none, or a file that is not as it
+    was written."""
     try:
-        return Completion(**orjson.loads(path.read_bytes())["completion"])
+        content = orjson.loads(path.read_bytes())
+        completion = Completion(**content["completion"])
+        intact = content["checksum"] == _checksum(completion, request)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise_environment_failure(error)  # what was paid for is not asked for again
         return None
+    return completion if intact else None
 
 
 def _write(path: Path, request: bytes, completion: Completion) -> None:
-    content = {"completion": asdict(completion), "request": orjson.Fragment(request)}
+    content = {
+        "checksum": _checksum(completion, request),
+        "completion": asdict(completion),
+        "request": orjson.Fragment(request),
+    }
     write_atomically(path, orjson.dumps(content))
+
+
+def _checksum(completion: Completion, request: bytes) -> str:
+    raw = orjson.dumps(asdict(completion), option=orjson.OPT_SORT_KEYS)
+    return blake2b(raw + request, digest_size=16).hexdigest()
 
 
 def tokens_of(messages: Sequence[tuple[str, str]]) -> int:

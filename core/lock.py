@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -20,6 +21,7 @@ from datachef.core.errors import RunError
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 _SHOWN = 200
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
 
 _HELD: set[int] = set()
 
@@ -85,6 +87,44 @@ def locked(folder: Path) -> Iterator[None]:
             path.unlink()
         _HELD.discard(descriptor)
         os.close(descriptor)
+
+
+@contextmanager
+def alone(path: Path, stop: threading.Event) -> Iterator[None]:
+    """Lets one process and thread at a time make the file `path`; the others wait for it.
+
+    They look whether it is there when they get in. Once `stop` is set, nobody waits: they get in.
+    Where the file system has no locks, several may get in together.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    pause = _FIRST_PAUSE
+    while (descriptor := _tried(lock)) is None and not stop.wait(pause):
+        pause = min(2 * pause, _LONGEST_PAUSE)
+    if descriptor is None:
+        yield
+        return
+    _HELD.add(descriptor)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            lock.unlink()
+        _HELD.discard(descriptor)
+        os.close(descriptor)
+
+
+def _tried(lock: Path) -> int | None:
+    """The lock, open, where nobody else has it."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        if _try(descriptor)[0] and _is(lock, descriptor):
+            return descriptor
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
 
 
 def _acquired(path: Path, folder: Path) -> int:

@@ -7,29 +7,29 @@ was not named.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from datachef.core.errors import DatachefError, RunError
+from datachef.core.errors import DatachefError
 from datachef.core.hookspecs import hookimpl
-from datachef.core.llm import Completion, LLMBackend, LLMError, Request, TransientLLMError
-from datachef.core.openai_client import openai_client
-
-if TYPE_CHECKING:
-    import openai
+from datachef.core.llm import Completion, LLMBackend, Request
+from datachef.core.openai_client import TIMEOUT, OpenAIClient
 
 BASE_URL = "DATACHEF_LLM_BASE_URL"
 API_KEY = "DATACHEF_LLM_API_KEY"
+SECONDS = "DATACHEF_LLM_TIMEOUT"
+_HINT = f"check {BASE_URL}, {API_KEY} and the name of the model"
 
 
 class OpenAIBackend(LLMBackend):
     """Chat completions over HTTP."""
 
-    def __init__(self, base_url: str, api_key: str = "") -> None:
-        """Raises `MissingPackageError` without the package `openai`."""
-        # Whoever calls repeats what failed, and knows how often.
-        self._client = openai_client(base_url, api_key, "the backend openai", retries=0)
+    def __init__(self, base_url: str, api_key: str = "", timeout: float = TIMEOUT) -> None:
+        """`timeout` is in seconds, for all of an answer. Raises `DatachefError` for what is no
+        address or no key."""
+        self._client = OpenAIClient(base_url, api_key, timeout=timeout, hint=_HINT)
 
     @classmethod
     def from_environment(cls) -> OpenAIBackend:
@@ -41,19 +41,21 @@ class OpenAIBackend(LLMBackend):
                 hint=f"set {BASE_URL} (for example http://127.0.0.1:8000/v1) "
                 f"and {API_KEY} where the server wants a key",
             )
-        return cls(base_url, os.environ.get(API_KEY, ""))
+        return cls(base_url, os.environ.get(API_KEY, ""), _timeout())
 
     def complete(self, request: Request) -> Completion:
-        import openai
+        return self._client.complete(_arguments(request))
 
-        try:
-            return _completion(self._client.chat.completions.create(**_arguments(request)))
-        except openai.APIStatusError as error:
-            raise _by_status(error) from error
-        except openai.APIConnectionError as error:  # timeouts too
-            raise TransientLLMError(f"no answer from {self._client.base_url}: {error}") from error
-        except (openai.APIError, ValueError) as error:
-            raise TransientLLMError(f"an answer that is no chat completion: {error}") from error
+
+def _timeout() -> float:
+    named = os.environ.get(SECONDS) or str(TIMEOUT)
+    try:
+        seconds = float(named)
+    except ValueError:
+        seconds = 0
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise DatachefError(f"{SECONDS} is {named!r}, no number of seconds", "set it to 600")
+    return seconds
 
 
 def _arguments(request: Request) -> dict[str, Any]:
@@ -69,60 +71,6 @@ def _arguments(request: Request) -> dict[str, Any]:
         schema = {"name": "answer", "schema": dict(request.response_schema), "strict": True}
         arguments["response_format"] = {"type": "json_schema", "json_schema": schema}
     return arguments
-
-
-def _completion(answer: Any) -> Completion:
-    """The first choice of an answer. Raises `ValueError` for what is no chat completion."""
-    try:
-        choice = answer.choices[0]
-        message, finish = choice.message, choice.finish_reason or "stop"
-        text = _text(message.content)
-        if message.tool_calls or message.function_call:
-            finish = "tool_calls"
-        refusal = str(message.refusal or "")
-    except (AttributeError, IndexError, KeyError, TypeError):
-        raise ValueError("it has no choice with a message") from None
-    if finish in ("abort", "aborted", "error", "cancelled"):
-        raise ValueError(f"the server broke it off ({finish})")
-    usage = answer.usage
-    return Completion(
-        text,
-        usage.prompt_tokens if usage else 0,
-        usage.completion_tokens if usage else 0,
-        finish == "length",
-        finish,
-        refusal,
-    )
-
-
-def _text(content: Any) -> str:
-    """The text of a message, which some servers give in parts; nothing is empty text."""
-    if isinstance(content, list):
-        parts = [part["text"] if isinstance(part, dict) else part.text for part in content]
-        return "".join(map(str, parts))
-    if content is not None and not isinstance(content, str):
-        raise TypeError("content is text")
-    return content or ""
-
-
-def _by_status(error: openai.APIStatusError) -> DatachefError:
-    """What the status means to the caller: repeat, give up this request, or stop."""
-    status = error.status_code
-    message = f"the LLM server answered {status}: {error.message[:500]}"
-    if status in (401, 403, 404):
-        return RunError(message, hint=f"check {BASE_URL}, {API_KEY} and the name of the model")
-    if error.code == "insufficient_quota":
-        return RunError(message)
-    if status in (408, 409, 425, 429) or status >= 500:
-        return TransientLLMError(message, retry_after=_seconds(error))
-    return LLMError(message)
-
-
-def _seconds(error: openai.APIStatusError) -> float | None:
-    try:
-        return max(0.0, float(error.response.headers["retry-after"]))
-    except (KeyError, ValueError):
-        return None
 
 
 @hookimpl

@@ -13,7 +13,6 @@ EXTRAS = {
     "hf": "datasets",
     "datatrove": "datatrove",
     "fasttext": "fasttext",
-    "llm": "openai",
     "train": "trl",
     "vllm": "vllm",
     "ray": "ray",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from threading import Event
+from typing import Any
 
 from datachef.core.errors import DatachefError
-from datachef.core.openai_client import TIMEOUT, openai_client
+from datachef.core.llm import LLMError, Persistence
+from datachef.core.openai_client import TIMEOUT, OpenAIClient
 from datachef.policy.decoding.asking import (
     ATTEMPTS,
     MAX_TOKENS,
@@ -15,9 +17,6 @@ from datachef.policy.decoding.asking import (
     AskingDecoder,
     Question,
 )
-
-if TYPE_CHECKING:
-    import openai
 
 # Models that could think aloud before they answer are told not to, as by the other decoders.
 EXTRA: Mapping[str, Any] = {"chat_template_kwargs": {"enable_thinking": False}}
@@ -43,50 +42,35 @@ class ServedDecoder(AskingDecoder):
 
         A request that fails for a reason that may pass, or has no answer after `timeout` seconds,
         is repeated up to `retries` times. `extra` is what requests have beyond the protocol; give
-        an empty mapping for a server that refuses vLLM's `chat_template_kwargs`. Raises
-        `MissingPackageError` without the package `openai`.
+        an empty mapping for a server that refuses vLLM's `chat_template_kwargs`.
         """
         super().__init__(model, max_tokens=max_tokens, attempts=attempts)
-        self._url = base_url
         self._at_once = at_once
         self._extra = dict(extra)
-        self._client = openai_client(
-            base_url, api_key, "a policy behind a server", retries=retries, timeout=timeout
-        )
+        self._client = OpenAIClient(base_url, api_key, timeout=timeout)
+        self._persistence = Persistence(retries + 1, first_wait=0.5, longest_wait=8.0)
 
     def ask(self, questions: Sequence[Question], temperature: float) -> list[Answer]:
+        stop = Event()
         with ThreadPoolExecutor(self._at_once) as pool:
-            futures = [pool.submit(self._answer, question, temperature) for question in questions]
+            futures = [
+                pool.submit(self._answer, question, temperature, stop) for question in questions
+            ]
             try:
                 return [future.result() for future in futures]
             except BaseException:
+                stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _answer(self, question: Question, temperature: float) -> Answer:
-        import openai
-
+    def _answer(self, question: Question, temperature: float, stop: Event) -> Answer:
+        arguments = {**self._arguments(question), "temperature": temperature, **self._extra}
+        spread = question.seed % 100 / 100
         try:
-            answer = self._client.chat.completions.create(
-                **self._arguments(question), temperature=temperature, extra_body=self._extra
-            )
-        except openai.APIStatusError as error:
-            raise self._by_status(error) from error
-        except openai.APIConnectionError as error:  # timeouts too
-            raise DatachefError(
-                f"no answer from {self._url}: {error}",
-                hint="start the server, for example by `vllm serve`, and check its address",
-            ) from error
-        except (openai.APIError, ValueError) as error:
-            raise self._no_completion() from error
-        try:
-            choice = answer.choices[0]
-            content, cut = choice.message.content, choice.finish_reason == "length"
-        except (AttributeError, IndexError, KeyError, TypeError):
-            raise self._no_completion() from None
-        if not isinstance(content, str | None):
-            raise self._no_completion()
-        return Answer(content or "", cut)
+            answer = self._persistence.ask(lambda: self._client.complete(arguments), spread, stop)
+        except LLMError as error:
+            raise DatachefError(error.message, self._hint(error.status)) from error
+        return Answer(answer.text, answer.truncated)
 
     def _arguments(self, question: Question) -> dict[str, Any]:
         schema = {"name": "draft", "schema": question.brief.space.schema(), "strict": True}
@@ -98,21 +82,15 @@ class ServedDecoder(AskingDecoder):
             "response_format": {"type": "json_schema", "json_schema": schema},
         }
 
-    def _no_completion(self) -> DatachefError:
-        return DatachefError(
-            f"{self._url} answered with something that is no chat completion",
-            hint="check the address: it ends with /v1",
-        )
-
-    def _by_status(self, error: openai.APIStatusError) -> DatachefError:
-        if error.status_code in (401, 403, 404):
-            hint = "check the address, which ends with /v1, the key and the name of the model"
-        elif error.status_code in (400, 413, 422):
-            hint = (
+    def _hint(self, status: int | None) -> str:
+        """What to do where the server answered with this status, or not at all."""
+        if status is None:
+            return "start the server, for example by `vllm serve`, and check its address"
+        if 200 <= status < 300:
+            return "check the address: it ends with /v1"
+        if status < 500:
+            return (
                 f"check that the prompt and max_tokens={self._max_tokens} fit the model's context, "
                 "and that the server knows a response_format of json_schema"
             )
-        else:
-            hint = "the server's log tells why"
-        message = f"{self._url} answered {error.status_code}: {error.message[:500]}"
-        return DatachefError(message, hint)
+        return "the server's log tells why"

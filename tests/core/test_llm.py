@@ -10,6 +10,7 @@ from datachef.core.llm import (
     LLMBackend,
     LLMClient,
     LLMError,
+    Persistence,
     Request,
     TransientLLMError,
 )
@@ -56,7 +57,7 @@ def test_transient_errors_are_repeated(llm_server, tmp_path, status):
 )
 def test_broken_bodies_are_repeated(llm_server, tmp_path, body):
     llm_server.script.append(body)
-    client = client_of(llm_server, tmp_path, first_wait=0.0)
+    client = client_of(llm_server, tmp_path, persistence=Persistence(first_wait=0.0))
     assert client.complete(asking("a")).text == "answer to a"
     assert len(llm_server.calls) == 2
 
@@ -64,7 +65,7 @@ def test_broken_bodies_are_repeated(llm_server, tmp_path, body):
 def test_gives_up_after_all_attempts(llm_server, tmp_path):
     llm_server.script.extend([500] * 10)
     with pytest.raises(TransientLLMError, match="500"):
-        client_of(llm_server, tmp_path, attempts=3).complete(asking("a"))
+        client_of(llm_server, tmp_path, persistence=Persistence(3)).complete(asking("a"))
     assert len(llm_server.calls) == 3
     assert not list(tmp_path.rglob("*.json"))
 
@@ -88,7 +89,9 @@ CALL = {"id": "1", "type": "function", "function": {"name": "look", "arguments":
 @pytest.mark.parametrize(
     ("body", "completion"),
     [
-        (body_of(content=None), Completion("")),
+        (body_of(content=""), Completion("")),
+        (body_of(content=None, reasoning_content="So."), Completion("")),
+        (body_of(content=None, finish_reason="length"), Completion("", 0, 0, True, "length")),
         (
             body_of(content="half of", finish_reason="length"),
             Completion("half of", 0, 0, True, "length"),
@@ -136,7 +139,7 @@ def test_wrong_key_or_model_stops_everything(llm_server, tmp_path, status):
 
 def test_server_that_stays_away_stops_everything(tmp_path):
     backend = OpenAIBackend("http://127.0.0.1:9/v1")
-    client = LLMClient("openai", lambda: backend, tmp_path, attempts=2, first_wait=0, patience=3)
+    client = LLMClient("openai", lambda: backend, tmp_path, Persistence(2, 0), patience=3)
     with pytest.raises(RunError, match="3 requests in a row"):
         client.complete_all([asking(str(i)) for i in range(50)], 2)
 
@@ -233,7 +236,7 @@ def test_backend_is_built_once(tmp_path):
 
 def test_waits_grow_and_respect_the_server(tmp_path, monkeypatch):
     waits = []
-    monkeypatch.setattr("datachef.core.llm.time.sleep", waits.append)
+    monkeypatch.setattr(threading.Event, "wait", lambda _, seconds: waits.append(seconds))
     errors = [TransientLLMError("x"), TransientLLMError("x"), TransientLLMError("x", "", 500.0)]
 
     class Flaky(LLMBackend):
