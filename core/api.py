@@ -102,4 +102,5 @@ def run_recipe(
         loaded, plan = plan_recipe(path, host, pool, overrides)
         assert loaded.recipe is not None
         folder = (output or Path("corpus") / loaded.recipe.name).absolute()
-        return Runner(loaded, plan, host, running, Store(cache), observers).run(folder)
+        store = Store(cache, setting.run)
+        return Runner(loaded, plan, host, running, store, observers).run(folder)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -19,11 +20,13 @@ class Setting:
     """What a process needs to carry tasks out: the cache, and plugin files besides packages.
 
     A worker that makes no progress for `stall_limit` seconds is ended; None waits for ever.
+    `run` names the run, for what holds for it alone.
     """
 
     plugin_files: tuple[str, ...]
     cache: Path
     stall_limit: float | None = None
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 Progress = Callable[[str, int, int], None]
@@ -73,10 +76,12 @@ class InlineEngine(Engine):
 
     def __init__(self, setting: Setting, workers: int = 1, *, store: Store | None = None) -> None:
         from datachef.core.host import Host
+        from datachef.core.run.store import Store
         from datachef.core.run.text_memory import TextMemory
         from datachef.core.run.workshop import Workshop
 
         texts = TextMemory() if store is not None else None
+        store = store or Store(setting.cache, setting.run)
         self._workshop = Workshop(Host(setting.plugin_files), setting.cache, store, texts)
 
     def map(

@@ -56,6 +56,9 @@ class MemoryStore(Store):
         return self.read(key, facts).lazy()
 
     def trim(self, most_bytes: int) -> None:
-        """Keeps at most so many bytes of tables; not while a run is on its way."""
+        """Keeps at most so many bytes of tables, and nothing that failed in passing; not while a
+        run is on its way."""
+        for key in [key for key, record in self._records.items() if record.get("passing")]:
+            self.forget(key)
         while sum(self._bytes.values()) > most_bytes:
             self.forget(next(iter(self._records)))

@@ -20,7 +20,7 @@ from datachef.core.lock import locked
 from datachef.core.observer import RunObserver
 from datachef.core.outputs import resolved
 from datachef.core.run.changes import remember
-from datachef.core.run.ledger import Entry, Ledger
+from datachef.core.run.ledger import Ledger
 from datachef.core.run.plan import Plan
 from datachef.core.run.publish import (
     Corpus,
@@ -34,7 +34,6 @@ from datachef.core.run.rejects import gather
 from datachef.core.run.report import Report
 from datachef.core.run.stage import DecisionTask, ShardTask, UnitTask
 from datachef.core.run.store import Store
-from datachef.core.run.time_limit import TIME_LIMIT
 from datachef.core.run.verdict import Verdict
 from datachef.core.system_errors import ending_runs
 
@@ -93,13 +92,15 @@ class Runner:
             self._refuse_empty()
             report = self._publish(folder, started)
             forget_failed(folder)
-            self._forget_transient_failures()
         except BaseException as error:
             if isinstance(error, UnfitError):
                 error.hint = "\n".join(filter(None, (error.hint, self._keep_failed(folder))))
-                self._forget_transient_failures()
             self._tell("run_failed", error)
             raise
+        finally:
+            for key, record in self._records.items():
+                if record.get("passing"):
+                    self._store.forget_passing(key)
         self._tell("run_finished", report)
         return report
 
@@ -146,10 +147,6 @@ class Runner:
 
     def _bound_broken_files(self) -> None:
         """Ends the run where more files could not be read to their end than a source allows."""
-        for task in self._plan.waves[0].tasks:
-            for data in self._records[task.key]["ledger"]:
-                if any(file.passing for file in Entry.from_data(data).broken.values()):
-                    self._store.forget(task.key)
         ledger = self.ledger()
         for name, source in self._loaded.sources.items():
             broken = ledger[f"sources.{name}"].broken
@@ -190,28 +187,6 @@ class Runner:
         op = dict(self._plan.steps).get(path, "")
         package = self._host.vocabulary.package(op)
         return "" if package == NAME else f"; {op} is of {package}"
-
-    def _forget_transient_failures(self) -> None:
-        """Forgets units in which rows failed for reasons that may pass, and all made from them."""
-        vocabulary = self._host.vocabulary
-        stale: set[str] = set()
-        for wave in self._plan.waves:
-            for task in wave.tasks:
-                entries = self._records.get(task.key, {}).get("ledger", ())
-                failed_for_now = any(
-                    TIME_LIMIT in e["failed"]
-                    or (
-                        e["op"] in vocabulary
-                        and not vocabulary[e["op"]].transient.isdisjoint(e["failed"])
-                    )
-                    for e in entries
-                )
-                head = task.stage.steps[0].decision if task.stage.steps else None
-                if failed_for_now or task.parent in stale or head in stale:
-                    stale.add(task.key)
-            stale |= {d.key for d in wave.decisions if not stale.isdisjoint(d.summaries)}
-        for key in stale:
-            self._store.forget(key)
 
     def _rejects(self) -> pl.DataFrame:
         return gather(self._plan, self._records, self._store, self._recipe.rejects)

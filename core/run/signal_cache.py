@@ -22,13 +22,15 @@ class SignalCache:
 
     A filter's key is the unit's input, all steps before its group of consecutive filters, and what
     its signals depend on: no threshold of the group. It holds the rows that were ever measured.
-    What `texts` remembers besides need not be of this unit.
+    Rows are known by their number, so that nothing is kept of rows that may be others in the next
+    run: where `unit_input` is None, and after a step whose failures may pass. What `texts`
+    remembers besides need not be of this unit.
     """
 
     def __init__(
         self,
         store: Store,
-        unit_input: str,
+        unit_input: str | None,
         steps: Sequence[Step],
         texts: TextMemory | None = None,
     ) -> None:
@@ -40,15 +42,18 @@ class SignalCache:
         self._known: dict[Place, pl.DataFrame] = {}
         self._new: dict[Place, list[pl.DataFrame]] = {}
         before: list[Any] = [unit_input]
+        lasting = unit_input is not None
         for index, group in enumerate(groups(steps)):
             for place, step in enumerate(group):
                 operator = step.operator
                 if isinstance(operator, Filter) and operator.signal_names():
                     identity = _identity(operator, step)
-                    self._open((index, place), key_of("signals", before, identity))
+                    if lasting:
+                        self._open((index, place), key_of("signals", before, identity))
                     if texts is not None and operator.reads() == {"text"}:
                         self._text_keys[index, place] = key_of("texts", identity)
             before.extend([step.path, step.identity] for step in group)
+            lasting = lasting and not any(step.operator.transient for step in group)
 
     def _open(self, place: Place, key: str) -> None:
         self._keys[place] = key
@@ -72,10 +77,12 @@ class SignalCache:
         return None
 
     def remember(self, group: int, place: int, rows: pl.DataFrame, signals: pl.DataFrame) -> None:
-        if (group, place) in self._keys and signals.height:
+        if not signals.height:
+            return
+        if (group, place) in self._keys:
             self._new.setdefault((group, place), []).append(signals)
-            if self._texts is not None and (group, place) in self._text_keys:
-                self._texts.remember(self._text_keys[group, place], rows, signals)
+        if self._texts is not None and (group, place) in self._text_keys:
+            self._texts.remember(self._text_keys[group, place], rows, signals)
 
     def finish(self) -> None:
         """Writes what was measured, once the whole unit has passed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -28,10 +29,15 @@ def _digest(raw: bytes) -> str:
 
 
 class Store:
-    """The cache of one project: records (JSON) and the files that they name, by key."""
+    """The cache of one project: records (JSON) and the files that they name, by key.
 
-    def __init__(self, root: Path) -> None:
+    A record that is `passing` tells of what failed for a reason that may pass, or was made from
+    such a result. It holds for one `run` alone, in all of whose processes it is found.
+    """
+
+    def __init__(self, root: Path, run: str = "") -> None:
         self.root = root
+        self.run = run or uuid.uuid4().hex
 
     def prepare(self) -> None:
         """Makes the folder of the cache. Raises `OSError` where there can be none, or none that
@@ -48,8 +54,11 @@ class Store:
 
     def record(self, key: str) -> dict[str, Any] | None:
         """What is known of a finished result; None where it, or one of its files, is missing."""
+        return self._record(key, self._passing(key)) or self._record(key, self.path(key, "json"))
+
+    def _record(self, key: str, path: Path) -> dict[str, Any] | None:
         try:
-            record: dict[str, Any] = orjson.loads(self.path(key, "json").read_bytes())
+            record: dict[str, Any] = orjson.loads(path.read_bytes())
         except (OSError, orjson.JSONDecodeError):
             return None
         for facts in record["files"]:
@@ -140,8 +149,17 @@ class Store:
         """
         known = None if anew else self.record(key)
         if known is None:
-            write_atomically(self.path(key, "json"), orjson.dumps(record))
+            path = self._passing(key) if record.get("passing") else self.path(key, "json")
+            write_atomically(path, orjson.dumps(record))
         return known or record
+
+    def _passing(self, key: str) -> Path:
+        return self.path(key, f"{self.run}.passing.json")
+
+    def forget_passing(self, key: str) -> None:
+        """Forgets what holds for this run alone, at its end."""
+        with suppress(OSError):
+            self._passing(key).unlink()
 
     def forget(self, key: str) -> None:
         """Makes a result be done again by the next run that needs it."""

@@ -25,7 +25,7 @@ from datachef.core.run.stage import UnitTask
 from datachef.core.run.store import Store
 from datachef.core.run.summaries import summarized
 from datachef.core.run.text_memory import TextMemory
-from datachef.core.run.time_limit import TimeLimit
+from datachef.core.run.time_limit import TIME_LIMIT, TimeLimit
 from datachef.core.run.tokens import TokenCounter
 from datachef.core.run.workshop import BuiltStage
 from datachef.core.source import LOST, BrokenFileError, RawRow, Unit, read_unchanged
@@ -69,7 +69,8 @@ class UnitRun:
     def run(self) -> dict[str, Any]:
         """Leaves the unit's files and record in the store, and returns the record."""
         verify_files(self._task.stage.files)
-        signals = SignalCache(self._store, self._task.input, self._stage.steps, self._texts)
+        kept = None if self._is_passing(self._task.parent) else self._task.input
+        signals = SignalCache(self._store, kept, self._stage.steps, self._texts)
         chain = Chain(self._stage.steps, signals, self._reject, self._limit)
         ACTIVITY.begin(_READING)
         for batch in self._batches(max(1, BATCH_BYTES // self._most_copies())):
@@ -80,7 +81,8 @@ class UnitRun:
         ACTIVITY.begin("writing")
         self._flush()
         verify_files(self._task.stage.files)
-        signals.finish()
+        if not self._failed_in_passing([*self._ledger, *chain.ledger]):
+            signals.finish()
         return self._finish(chain)
 
     def _most_copies(self) -> int:
@@ -240,9 +242,25 @@ class UnitRun:
             "summary": summary,
             "rejects": rejects,
             "ledger": [entry.to_data() for entry in _ordered(entries)],
+            "passing": self._failed_in_passing(entries),
             **self._extra,
         }
         return dict(self._store.finish(self._task.key, record))
+
+    def _failed_in_passing(self, entries: list[Entry]) -> bool:
+        """Whether another try may have another result: here, or of what this was made from."""
+        steps = [*self._stage.steps, *([self._stage.tail] if self._stage.tail else [])]
+        passing = {step.path: step.operator.transient for step in steps}
+        return (
+            any(TIME_LIMIT in e.failed for e in entries)
+            or any(not passing.get(e.path, frozenset()).isdisjoint(e.failed) for e in entries)
+            or any(file.passing for entry in entries for file in entry.broken.values())
+            or self._is_passing(self._task.parent)
+            or any(self._is_passing(step.decision) for step in self._task.stage.steps)
+        )
+
+    def _is_passing(self, key: str | None) -> bool:
+        return key is not None and bool((self._store.record(key) or {}).get("passing"))
 
     def _joined_summaries(self) -> pl.DataFrame:
         assert self._stage.tail is not None

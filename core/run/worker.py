@@ -52,12 +52,13 @@ def _serve(setting: dict[str, Any], tasks: queue.Queue[dict[str, Any]], answers:
     from datachef.core.errors import DatachefError
     from datachef.core.host import Host
     from datachef.core.run.stage import from_data
+    from datachef.core.run.store import Store
     from datachef.core.run.time_limit import Overdue, TimeLimit
     from datachef.core.run.workshop import Workshop
     from datachef.core.system_errors import explained
 
-    place = Setting(tuple(setting["plugin_files"]), Path(setting["cache"]))
-    workshop = Workshop(Host(place.plugin_files), place.cache)
+    place = Setting(tuple(setting["plugin_files"]), Path(setting["cache"]), setting["run"])
+    workshop = Workshop(Host(place.plugin_files), place.cache, Store(place.cache, place.run))
     while True:
         data = tasks.get()
         overdue = Overdue.from_data(data.pop("overdue"))

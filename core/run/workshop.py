@@ -112,12 +112,14 @@ class Workshop:
         if not isinstance(operator, CorpusOperator):
             raise PluginError(f"{step} is not a corpus operator")
         tables = []
+        passing = False
         for key in task.summaries:
             record = self.store.record(key)
             if record is None:
                 raise RunError(
                     f"the rows before {task.step.path} are gone from the cache", "run again"
                 )
+            passing = passing or bool(record.get("passing"))
             if record["summary"]:
                 tables.append((key, record["summary"]))
         decision = pl.DataFrame()
@@ -130,7 +132,7 @@ class Workshop:
                     mixed = _mixed(operator, summaries, decision, task.sources)
         verify_files(task.step.files)
         facts = self.store.write(task.key, "decision.parquet", decision)
-        record = {"key": task.key, "files": [facts], "ledger": [], **mixed}
+        record = {"key": task.key, "files": [facts], "ledger": [], "passing": passing, **mixed}
         return dict(self.store.finish(task.key, record))
 
     def _step(self, spec: StepSpec) -> Step:
