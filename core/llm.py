@@ -155,7 +155,7 @@ class LLMClient:
         """
         stop = stop or threading.Event()
         key, canonical = self._canonical(request)
-        path = self.cache / key[:2] / f"{key}.json"
+        path = self._path(key)
         known = _read(path, canonical)
         if known is not None:
             return known
@@ -203,6 +203,14 @@ class LLMClient:
         finally:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def remembers(self, request: Request) -> bool:
+        """Whether the answer to a request is kept, so that nothing is sent for it."""
+        key, canonical = self._canonical(request)
+        return _read(self._path(key), canonical) is not None
+
+    def _path(self, key: str) -> Path:
+        return self.cache / key[:2] / f"{key}.json"
 
     def _settle(self, request: Request, stop: threading.Event) -> Completion | LLMError:
         try:
