@@ -62,7 +62,8 @@ def post(
             connection.connect()
             connection.sock.settimeout(_left(deadline))
             connection.request("POST", target, body, sent)
-            return _read(connection.getresponse(), longest)
+            with connection.getresponse() as response:
+                return _read(response, longest)
         finally:
             connection.close()
     except TimeoutError:

@@ -191,12 +191,24 @@ class LLMClient:
             places.setdefault(key, []).append(place)
             unique.setdefault(key, request)
         stop = threading.Event()
+        fatal: list[BaseException] = []
+
+        def settle(request: Request) -> Completion | LLMError:
+            try:
+                return self.complete(request, stop)
+            except LLMError as error:
+                return error
+            except BaseException as error:
+                fatal.append(error)
+                stop.set()
+                raise
+
         pool = ThreadPoolExecutor(max_workers=max_concurrency)
         try:
-            futures = {
-                pool.submit(self._settle, request, stop): key for key, request in unique.items()
-            }
+            futures = {pool.submit(settle, request): key for key, request in unique.items()}
             for future in as_completed(futures):
+                if fatal:
+                    raise fatal[0]
                 answer = future.result()
                 for place in places[futures[future]]:
                     yield place, answer
@@ -211,12 +223,6 @@ class LLMClient:
 
     def _path(self, key: str) -> Path:
         return self.cache / key[:2] / f"{key}.json"
-
-    def _settle(self, request: Request, stop: threading.Event) -> Completion | LLMError:
-        try:
-            return self.complete(request, stop)
-        except LLMError as error:
-            return error
 
     def _canonical(self, request: Request) -> tuple[str, bytes]:
         """The key of a request and the JSON that it is the hash of."""
