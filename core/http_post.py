@@ -1,6 +1,6 @@
 """One POST to a server that is not trusted: bounded in time and in size, and never sent on.
 
-The standard library alone: what bounds the reply has to lie below whatever parses it.
+What bounds the reply has to lie below whatever parses it, so that no HTTP package is used.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
+
+from datachef.core.system_errors import raise_environment_failure
 
 LONGEST_REFUSAL = 64 * 2**10
 _FRAMING = 256 * 2**10
@@ -52,7 +54,8 @@ def post(
     sends a byte now and then gains nothing. Of a reply with a status other than 2xx the beginning
     is kept; any other reply that is longer than `longest` bytes, compressed or not, is a
     `LongReplyError`. Redirects are not followed. Proxies are those of the environment
-    (`HTTPS_PROXY`, `NO_PROXY`). Raises `NoReplyError` where there is no whole reply.
+    (`HTTPS_PROXY`, `NO_PROXY`). Raises `NoReplyError` where there is no whole reply, and `OSError`
+    for what this machine lacks.
     """
     deadline = time.monotonic() + seconds
     try:
@@ -71,6 +74,7 @@ def post(
     except http.client.IncompleteRead:
         raise NoReplyError("the answer breaks off") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
+        raise_environment_failure(error)
         raise NoReplyError(str(error) or type(error).__name__) from error
 
 

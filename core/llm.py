@@ -266,6 +266,7 @@ def _asked(name: str, backend: LLMBackend, request: Request) -> Any:
     except (DatachefError, OSError, MemoryError):
         raise
     except Exception as error:
+        raise_environment_failure(error)
         raise PluginError(f"the LLM backend {name} raised {cause_of(error)}") from error
 
 

@@ -296,7 +296,7 @@ def judged(services: Services) -> Any:
 
 
 def kept(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+    return list(folder.rglob("*.json"))
 
 
 def is_clean(text: str) -> bool:
@@ -532,7 +532,8 @@ def test_equal_requests_of_several_clients_are_sent_once(
         thread.join()
     assert [answer.text for answer in answers] == ["SAME"] * 6
     assert server.asked == {"same": 1}
-    assert len(kept(tmp_path)) == 1, "no lock is left"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == kept(tmp_path)
+    assert len(kept(tmp_path)) == 1
 
 
 def test_who_waited_for_a_failure_asks_itself(server: HostileServer, tmp_path: Path) -> None:
