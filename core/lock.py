@@ -22,6 +22,7 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 _SHOWN = 200
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
+_BEGINNING = b'{"pid":'
 
 _HELD: set[int] = set()
 
@@ -129,10 +130,12 @@ def _tried(lock: Path) -> int | None:
 
 def _acquired(path: Path, folder: Path) -> int:
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        if path.is_symlink():
+            raise _no_lock(path)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         try:
             free, sure = _try(descriptor)
-            holder = _read(descriptor)
+            holder = _read(descriptor, path)
             if not free or (holder is not None and not _is_gone(holder, sure)):
                 raise _refusal(folder, path, holder)
             if _is(path, descriptor):
@@ -165,11 +168,19 @@ def _is_gone(holder: Holder, sure: bool) -> bool:
     return holder.is_here and (sure or not holder.is_alive)
 
 
-def _read(descriptor: int) -> Holder | None:
+def _read(descriptor: int, path: Path) -> Holder | None:
+    """Whom the file names; None for a new one. Raises `RunError` for a file of somebody else."""
+    raw = os.pread(descriptor, 4096, 0)
+    if raw[: len(_BEGINNING)] != _BEGINNING[: len(raw)]:
+        raise _no_lock(path)
     try:
-        return Holder(**orjson.loads(os.pread(descriptor, 4096, 0)))
+        return Holder(**orjson.loads(raw))
     except (orjson.JSONDecodeError, TypeError):
-        return None  # new, or its holder died while writing it
+        return None  # its holder died while writing it
+
+
+def _no_lock(path: Path) -> RunError:
+    return RunError(f"{path} is not a lock of datachef", "move it away, or choose another output")
 
 
 def _is(path: Path, descriptor: int) -> bool:

@@ -159,10 +159,8 @@ class OutputFolder:
         is kept beside the new one, with a number behind its name."""
         self.claim(name)
         place = self.path / name
-        facts = self._mark.files.get(name)
-        if edited and facts is not None and place.exists() and facts != facts_of(place):
-            place.rename(free_name(place))
-        if facts is not None:
+        if edited:
+            self._keep_edited(name)
             self._record({name: None})
         write_atomically(place, raw)
         if edited:
@@ -208,12 +206,15 @@ class OutputFolder:
                 return file
         return "" if within else name
 
-    def remove(self, name: str) -> None:
-        """Removes what is ours of a file or subfolder; a subfolder that holds more stays."""
+    def remove(self, name: str, *, edited: bool = False) -> None:
+        """Removes what is ours of a file or subfolder; a subfolder that holds more stays. With
+        `edited` a file stays that somebody changed, with a number behind its name."""
         self._refresh()
         ours = [file for file in self._mark.files if file == name or _is_in(file, name)]
         for file in ours:
             if self._in_the_way(file) is None:
+                if edited:
+                    self._keep_edited(file)
                 with suppress(FileNotFoundError, IsADirectoryError):
                     (self.path / file).unlink()
         folders = {parent for file in ours for parent in Path(file).parents}
@@ -232,6 +233,12 @@ class OutputFolder:
         (self.path / MARK).unlink()
         with suppress(OSError):
             self.path.rmdir()
+
+    def _keep_edited(self, name: str) -> None:
+        """Puts a file aside that is not as we wrote it."""
+        place, facts = self.path / name, self._mark.files.get(name)
+        if facts is not None and place.exists() and facts != facts_of(place):
+            place.rename(free_name(place))
 
     def _in_the_way(self, name: str) -> str | None:
         """The first of the subfolders of a name that is a link, or no folder."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -195,9 +197,9 @@ def schema(
 
     from datachef.core.errors import DatachefError
     from datachef.core.escaping import escaped_json
+    from datachef.core.outputs import write_file
     from datachef.core.problems import did_you_mean
     from datachef.core.schema import SCHEMAS
-    from datachef.core.system_errors import naming
 
     if kind not in SCHEMAS:
         raise DatachefError(f"no schema of a {kind!r}", did_you_mean(kind, SCHEMAS))
@@ -205,7 +207,14 @@ def schema(
     if output is None:
         print_json(described)
     else:
+        if not output.absolute().parent.exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(output))
         raw = escaped_json(orjson.dumps(described, option=orjson.OPT_INDENT_2)) + b"\n"
-        with naming(output):
-            output.write_bytes(raw)
+        write_file(output, raw, "schema", _is_schema)
         print(f"wrote {output}")
+
+
+def _is_schema(raw: bytes) -> bool:
+    import orjson
+
+    return str(orjson.loads(raw)["title"]).startswith("datachef ")

@@ -37,22 +37,27 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
     _require_packages(wanted)
     from datachef.core.api import default_cache
     from datachef.core.lock import locked
+    from datachef.core.outputs import OutputFolder, refuse_places, refuse_unmarked
     from datachef.plugins.policy.building import assign
     from datachef.plugins.policy.laboratory import RewardLaboratory
     from datachef.plugins.policy.watching import watching
+    from datachef.policy.evolve.settings import EVOLUTION, PLOT
 
     host, kept = get_host(), (cache or default_cache()).absolute()
+    refuse_places(wanted.output, [("the cache", kept)])
     with locked(wanted.output):
+        refuse_unmarked(wanted.output, EVOLUTION)
         laboratory = RewardLaboratory(host, wanted, settings.absolute().parent, kept)
         (assignment,) = assign(host, wanted.train.tasks, wanted.train.limits)
         # These take seconds to import, and a mistake in the settings is told before.
         from datachef.policy.assignment import policy_model
         from datachef.policy.evolve.loop import evolve as run
-        from datachef.policy.evolve.plot import PLOT, draw
+        from datachef.policy.evolve.plot import draw
         from datachef.policy.evolve.report import write_report
         from datachef.policy.training.log import read_log
 
         model = policy_model(wanted.train.model, [assignment], kept, wanted.train.seed)
+        OutputFolder.open(wanted.output, EVOLUTION).claim(PLOT)
         try:
             with locked(wanted.train.output), watching(wanted) as told:
                 result = run(wanted, assignment, laboratory, model, told)

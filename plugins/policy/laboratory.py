@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from datachef.core.atomic import beside, clear_leftovers
 from datachef.core.errors import DatachefError
 from datachef.core.host import Host
 from datachef.core.paths import located, located_or_named
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # The reward that learns from measurements.
 LEARNS = "proxy"
-SCRATCH = "measuring-"
+SCRATCH = "measuring"
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -74,8 +74,7 @@ class RewardLaboratory(Laboratory):
             )
         kept = told or taught
         self._file = settings.output / "history.sqlite" if kept is None else located(folder, kept)
-        for left in settings.output.glob(f"{SCRATCH}*"):
-            shutil.rmtree(left, ignore_errors=True)
+        clear_leftovers(settings.output / SCRATCH)
 
     def reward(self, proxy: Path | None) -> Reward:
         options = dict(self._options)
@@ -88,11 +87,13 @@ class RewardLaboratory(Laboratory):
 
         output = self._settings.output
         output.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=output, prefix=SCRATCH) as scratch:
-            evaluator = Evaluator(
-                self._ours, self._host, self._history, self._protocol, Path(scratch)
-            )
+        scratch = beside(output / SCRATCH, "partial")
+        scratch.mkdir()
+        try:
+            evaluator = Evaluator(self._ours, self._host, self._history, self._protocol, scratch)
             return evaluator.measure(recipe, seeds)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
     def refit(self, target: Path) -> bool:
         import orjson

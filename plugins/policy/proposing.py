@@ -13,10 +13,14 @@ from datachef.core.cli.options import AsJson, CacheFolder
 from datachef.core.cli.state import console, get_host, print_json
 
 if TYPE_CHECKING:
+    from datachef.core.outputs import OutputFolder
     from datachef.core.reward import Reward
     from datachef.policy.assignment import Assignment
     from datachef.policy.decoding import Decoder, Draft
     from datachef.policy.objective import Call
+
+
+PROPOSALS = "set of proposed recipes"
 
 
 def register(app: typer.Typer) -> None:
@@ -61,6 +65,8 @@ def propose(
     Every recipe passes chef check: the policy can write nothing else.
     """
     from datachef.core.api import default_cache
+    from datachef.core.lock import locked
+    from datachef.core.outputs import OutputFolder, refuse_places, refuse_unmarked
     from datachef.core.typed import read_typed
     from datachef.plugins.policy.building import reward_of
     from datachef.policy.assignment import Assignment
@@ -70,6 +76,8 @@ def propose(
     from datachef.policy.training.settings import RewardChoice
 
     host, kept = get_host(), (cache or default_cache()).absolute()
+    refuse_places(output, [("the cache", kept)])
+    refuse_unmarked(output, PROPOSALS)
     space_limits = read_typed(limits, Limits) if limits is not None else Limits()
     choice = read_typed(reward, RewardChoice) if reward is not None else RewardChoice()
     folder = reward.absolute().parent if reward is not None else Path.cwd()
@@ -83,10 +91,12 @@ def propose(
     objective = Objective(scorer, pool.absolute().parent)
     objective.score_all(recipes)
     drafted = {id(call): draft for call, draft in zip(objective.calls, drafts, strict=True)}
-    found = [
-        _written(rank, call, drafted[id(call)], assignment, scorer, output)
-        for rank, call in enumerate(best_different(objective.calls, number), start=1)
-    ]
+    with locked(output):
+        written = OutputFolder.open(output, PROPOSALS)
+        found = [
+            _written(rank, call, drafted[id(call)], assignment, scorer, written, output)
+            for rank, call in enumerate(best_different(objective.calls, number), start=1)
+        ]
     scorer.close()
     if as_json:
         print_json(found)
@@ -124,10 +134,16 @@ def _decoder(
 
 
 def _written(
-    rank: int, call: Call, draft: Draft, assignment: Assignment, reward: Reward, folder: Path
+    rank: int,
+    call: Call,
+    draft: Draft,
+    assignment: Assignment,
+    reward: Reward,
+    output: OutputFolder,
+    folder: Path,
 ) -> dict[str, Any]:
-    """Writes a recipe with its rationale, and returns what there is to tell of it."""
-    from datachef.core.atomic import write_atomically
+    """Writes a recipe with its rationale, and returns what there is to tell of it; `folder` is
+    the output as it was named."""
     from datachef.core.document import Document
     from datachef.policy.rationale import reasons_in, with_comments
     from datachef.reward.explain import leave_one_out
@@ -145,11 +161,11 @@ def _written(
     head = f"value {score.value:.4f}, predicted {score.predicted or 0:.4f}"
     if score.gate:
         head = f"value {score.value:.4f}, stopped at the gate {score.gate}: {score.reasons[0]}"
-    path = folder / f"{name}.yaml"
-    recipe = assignment.bound(call.recipe, name, folder)
-    write_atomically(path, with_comments(recipe, comments, head).encode())
+    file = f"{name}.yaml"
+    recipe = assignment.bound(call.recipe, name, output.path)
+    output.write(file, with_comments(recipe, comments, head).encode(), edited=True)
     return {
-        "path": str(path),
+        "path": str(folder / file),
         "value": score.value,
         "predicted": score.predicted,
         "interval": score.interval,

@@ -55,12 +55,15 @@ def train(
         return
     from datachef.core.language_models.packages import training_package
     from datachef.core.lock import locked
+    from datachef.core.outputs import OutputFolder, refuse_places
     from datachef.policy.objective import Objective
 
     training_package("trl")
+    refuse_places(wanted.output, [("the cache", kept)])
     from datachef.policy.assignment import policy_model
     from datachef.policy.training import cold_start
     from datachef.policy.training.log import read_log
+    from datachef.policy.training.train import TRAINING
     from datachef.policy.training.train import train as learn
 
     objectives = [
@@ -77,6 +80,8 @@ def train(
     first = os.environ.get("RANK", "0") == "0"
     try:
         with locked(wanted.output) if first else nullcontext():
+            if first:
+                OutputFolder.open(wanted.output, TRAINING)
             model = policy_model(wanted.model, assignments, kept, wanted.seed)
             model = cold_start.cold_start(wanted, assignments, objectives, model)
             checkpoint = learn(wanted, assignments, objectives, model, steps=steps, told=_tell)

@@ -50,10 +50,11 @@ def fit(
     if output is not None and chosen is not None:
         import orjson
 
-        from datachef.core.atomic import write_atomically
+        from datachef.core.outputs import write_file
+        from datachef.reward.proxy import Proxy
 
-        proxy = fit_proxy(store, chosen, seed)
-        write_atomically(output, orjson.dumps(proxy.to_data()))
+        raw = orjson.dumps(fit_proxy(store, chosen, seed).to_data())
+        write_file(output, raw, "proxy", lambda known: bool(Proxy.from_data(orjson.loads(known))))
     if as_json:
         print_json(report.to_data())
         return

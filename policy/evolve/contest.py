@@ -18,7 +18,7 @@ from datachef.policy.evolve.journal import Journal
 from datachef.policy.evolve.laboratory import Laboratory
 from datachef.policy.evolve.measuring import trial, trials
 from datachef.policy.evolve.records import Contender, Round, Trial
-from datachef.policy.evolve.settings import PERSON, POLICY, EvolveSettings
+from datachef.policy.evolve.settings import PERSON, POLICY, RECIPES, EvolveSettings
 from datachef.policy.evolve.state import Teller
 from datachef.policy.objective import Call, Objective, Recipe, plain_recipe, recipe_key
 from datachef.policy.search import SEARCHES, Search, run_search
@@ -109,7 +109,7 @@ class Contest:
     def _choose(self, calls: Sequence[Call], prefix: str) -> list[Trial]:
         """Several recipes of a baseline, measured as those of the policy were."""
         count, seeds = self._settings.measured_per_baseline, range(self._settings.seeds)
-        folder, candidates = self._settings.output / "recipes", worth_measuring(calls, (), count)
+        folder, candidates = self._settings.output / RECIPES, worth_measuring(calls, (), count)
         found = trials(
             self._laboratory, candidates, folder, f"{prefix}-try", count=count, seeds=seeds
         )
@@ -117,7 +117,7 @@ class Contest:
 
     def _final(self, calls: Sequence[Call], tried: Sequence[Trial], prefix: str) -> Trial | None:
         """The best of what was tried, or else of what the proxy thinks, with fresh seeds."""
-        folder = self._settings.output / "recipes"
+        folder = self._settings.output / RECIPES
         if tried:
             best = max(tried, key=lambda trial: trial.score)
             values = {recipe_key(call.recipe): call.score.value for call in calls}

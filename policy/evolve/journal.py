@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from datachef.core.atomic import write_atomically
 from datachef.core.errors import DatachefError
@@ -44,7 +44,7 @@ class Journal:
         chosen["space"] = space
         path = self._folder / "settings.json"
         if path.exists():
-            known = orjson.loads(path.read_bytes())
+            known = _loaded(path)
             other = sorted(_differing(known, chosen))
             if other:
                 raise DatachefError(
@@ -92,7 +92,8 @@ class Journal:
 
     def _kept_seconds(self) -> float:
         path = self._folder / "clock.json"
-        return float(orjson.loads(path.read_bytes())["seconds"]) if path.exists() else 0.0
+        found = _loaded(path).get("seconds", 0.0) if path.exists() else 0.0
+        return float(found) if isinstance(found, int | float) else 0.0
 
 
 def _differing(known: dict[str, Any], chosen: dict[str, Any], within: str = "") -> list[str]:
@@ -112,11 +113,29 @@ def _write(path: Path, data: Any) -> None:
     write_atomically(path, raw + b"\n")
 
 
+def _loaded(path: Path) -> dict[str, Any]:
+    """Raises `DatachefError` for a file that does not hold an object of JSON."""
+    raw = path.read_bytes()
+    try:
+        data = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise _no_record(path, str(error)) from error
+    if not isinstance(data, dict):
+        raise _no_record(path, "it is no object")
+    return data
+
+
 def _read(path: Path, record: type[R]) -> R:
     """Raises `DatachefError` for a file that is no such record."""
     try:
-        return record.model_validate_json(path.read_bytes())
-    except ValueError as error:
-        raise DatachefError(
-            f"{path} is no record of a run: {error}", "remove it, and what it told is done again"
-        ) from error
+        return record.model_validate(_loaded(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise _no_record(path, f"{where}: {first['msg']}") from error
+
+
+def _no_record(path: Path, why: str) -> DatachefError:
+    return DatachefError(
+        f"{path} is no record of a run: {why}", "remove it, and what it told is done again"
+    )

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from datachef.core.outputs import OutputFolder, refuse_unmarked
 from datachef.policy.assignment import Assignment
 from datachef.policy.evolve.contest import Contest
 from datachef.policy.evolve.journal import Journal
 from datachef.policy.evolve.laboratory import Laboratory
 from datachef.policy.evolve.records import Contender, Fidelity, Round, Trust
 from datachef.policy.evolve.rounds import Rounds
-from datachef.policy.evolve.settings import EvolveSettings
+from datachef.policy.evolve.settings import EVOLUTION, JOURNAL, PROXIES, RECIPES, EvolveSettings
 from datachef.policy.evolve.spending import Spending, evaluations
 from datachef.policy.evolve.state import Teller, Told
+from datachef.policy.training.train import TRAINING
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,13 @@ def evolve(
 
     `settings` are located; `model` is where the policy begins, a folder or a name of the hub.
     Killed at any moment and called again with the same arguments it goes on, and ends as if it had
-    never been killed. Raises `DatachefError` where the output holds a run with other settings, and
-    where nothing of a round can be measured.
+    never been killed. Raises `DatachefError` where the output holds a run with other settings, or
+    what is not of a run, and where nothing of a round can be measured.
     """
-    journal = Journal(settings.output / "journal")
+    output = OutputFolder.open(settings.output, EVOLUTION)
+    output.claim(*(f"{name}/" for name in (JOURNAL, RECIPES, PROXIES)))
+    refuse_unmarked(settings.train.output, TRAINING)
+    journal = Journal(settings.output / JOURNAL)
     journal.open(settings, assignment.space.fingerprint)
     teller, spending = Teller(journal, told), Spending(settings, journal)
     making = Rounds(settings, assignment, laboratory, model, spending, teller)

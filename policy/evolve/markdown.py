@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from datachef.policy.evolve.plot import PLOT
+from datachef.policy.evolve.settings import PLOT
 
 
 def to_markdown(data: dict[str, Any]) -> str:

@@ -19,7 +19,6 @@ from datachef.policy.training.log import Logged
 if TYPE_CHECKING:
     from datachef.policy.evolve.loop import Result
 
-PLOT = "progress.png"
 INK = ("#1f4e79", "#c55a11", "#7f7f7f")
 STYLES = ("--", ":", "-.", (0, (1, 1)), (0, (5, 1)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,13 @@ from typing import Any
 import orjson
 
 from datachef.core import document
-from datachef.core.atomic import write_atomically
 from datachef.core.interval import mean_interval
+from datachef.core.outputs import OutputFolder
 from datachef.policy.assignment import Assignment
 from datachef.policy.evolve.loop import Result
 from datachef.policy.evolve.markdown import to_markdown
 from datachef.policy.evolve.records import Contender, Fidelity, Trial
+from datachef.policy.evolve.settings import EVOLUTION
 from datachef.policy.evolve.spending import evaluations
 
 BEST = 5
@@ -24,7 +24,8 @@ BEST = 5
 def write_report(result: Result, assignment: Assignment, output: Path) -> dict[str, Any]:
     """Writes `report.md`, `report.json` and the best recipes into a folder, and returns what
     `report.json` holds."""
-    shutil.rmtree(output / "best", ignore_errors=True)
+    folder = OutputFolder.open(output, EVOLUTION)
+    folder.remove("best", edited=True)
     data: dict[str, Any] = {
         "task": assignment.name,
         "ended": result.ended,
@@ -35,7 +36,7 @@ def write_report(result: Result, assignment: Assignment, output: Path) -> dict[s
         "seconds": result.seconds,
         "methods": [_method(contender) for contender in result.contenders],
         "best": [
-            _measured(trial) | {"file": _kept(rank, trial, assignment, output)}
+            _measured(trial) | {"file": _kept(rank, trial, assignment, folder)}
             for rank, trial in enumerate(best_measured(result)[:BEST], start=1)
         ],
         "fidelity": {
@@ -45,8 +46,8 @@ def write_report(result: Result, assignment: Assignment, output: Path) -> dict[s
         },
     }
     raw = orjson.dumps(data, option=orjson.OPT_INDENT_2)
-    write_atomically(output / "report.json", raw + b"\n")
-    write_atomically(output / "report.md", to_markdown(data).encode())
+    folder.write("report.json", raw + b"\n")
+    folder.write("report.md", to_markdown(data).encode(), edited=True)
     return data
 
 
@@ -79,12 +80,12 @@ def _measured(trial: Trial) -> dict[str, Any]:
     }
 
 
-def _kept(rank: int, trial: Trial, assignment: Assignment, output: Path) -> str:
+def _kept(rank: int, trial: Trial, assignment: Assignment, output: OutputFolder) -> str:
     """Writes a recipe so that `chef run` takes it as it is; its path in the output."""
-    file = output / "best" / f"{rank}-{trial.name}.yaml"
-    data = assignment.bound(trial.recipe, trial.name, file.parent)
-    write_atomically(file, document.dump(data).encode())
-    return str(file.relative_to(output))
+    file = f"best/{rank}-{trial.name}.yaml"
+    data = assignment.bound(trial.recipe, trial.name, output.path / "best")
+    output.write(file, document.dump(data).encode(), edited=True)
+    return file
 
 
 def _evaluations(result: Result) -> int:

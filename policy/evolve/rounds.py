@@ -12,7 +12,7 @@ from datachef.policy.evolve.candidates import drawn, logged, passing, sampled, w
 from datachef.policy.evolve.laboratory import Laboratory
 from datachef.policy.evolve.measuring import trials
 from datachef.policy.evolve.records import Candidate, Round, Trial
-from datachef.policy.evolve.settings import DRAWN, EvolveSettings
+from datachef.policy.evolve.settings import DRAWN, PROXIES, RECIPES, EvolveSettings
 from datachef.policy.evolve.spending import Spending, evaluations
 from datachef.policy.evolve.state import Teller
 from datachef.policy.objective import Call, Objective, recipe_key
@@ -99,7 +99,7 @@ class Rounds:
         found = trials(
             self._laboratory,
             calls,
-            self._settings.output / "recipes",
+            self._settings.output / RECIPES,
             f"round-{number}",
             count=count,
             seeds=range(self._settings.seeds),
@@ -123,7 +123,7 @@ class Rounds:
         found: Sequence[Trial],
     ) -> Round:
         self._teller.tell("fitting the proxy")
-        fitted = f"proxies/round-{number:04d}.json"
+        fitted = f"{PROXIES}/round-{number:04d}.json"
         learned = self._laboratory.refit(self._settings.output / fitted)
         return Round(
             number=number,

@@ -12,6 +12,10 @@ from datachef.policy.training.settings import TrainSettings
 
 POLICY = "policy"
 PERSON = "person"
+# What the folder of a run is marked as, and what of it is the run's alone.
+EVOLUTION = "evolution"
+JOURNAL, RECIPES, PROXIES = "journal", "recipes", "proxies"
+PLOT = "progress.png"
 # Of so many random recipes one is measured first, since many do not pass the gates.
 DRAWN = 4
 

@@ -8,7 +8,9 @@ from such pairs that what it writes is named in its brief, which no reward needs
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +21,6 @@ from torch.cuda import is_available as gpu
 from transformers import PrinterCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
-from datachef.core.atomic import clear_leftovers, replacing
 from datachef.core.errors import DatachefError
 from datachef.core.language_models.checkpoint import (
     is_local,
@@ -27,6 +28,7 @@ from datachef.core.language_models.checkpoint import (
     load_tokenizer,
     quiet,
 )
+from datachef.core.outputs import OutputFolder
 from datachef.policy.assignment import Assignment
 from datachef.policy.brief import Brief
 from datachef.policy.decoding.base import Draft
@@ -37,7 +39,9 @@ from datachef.policy.search import SEARCHES, run_search
 from datachef.policy.training.adapters import adapters
 from datachef.policy.training.episodes import part_of
 from datachef.policy.training.log import RecipeLog
+from datachef.policy.training.ranks import is_first, wait_for_all
 from datachef.policy.training.settings import ColdStart, TrainSettings
+from datachef.policy.training.train import TRAINING
 
 FOLDER = "cold-start"
 
@@ -54,10 +58,9 @@ def cold_start(
     Recipes that were scored for it are logged in the folder of the model that it returns.
     """
     cold, folder = settings.cold_start, settings.output / FOLDER
-    if cold is None or folder.is_dir():
+    if cold is None or _is_done(settings.output):
         return model if cold is None else folder
-    clear_leftovers(folder)
-    with quiet(offline=is_local(model)), replacing(folder) as staging:
+    with quiet(offline=is_local(model)), _staging(settings.output) as staging:
         tokenizer = load_tokenizer(model)
         grammars = Grammars(tokenizer)
         log = RecipeLog(staging, 0)
@@ -76,6 +79,29 @@ def cold_start(
         trained.save_pretrained(staging)
         tokenizer.save_pretrained(staging)
     return folder
+
+
+def _is_done(output: Path) -> bool:
+    """Whether the folder holds the model whole; where it is damaged it is made again."""
+    known = OutputFolder.existing(output, TRAINING)
+    if known is None or not known.owns(FOLDER):
+        return False
+    damaged = known.damage(FOLDER)
+    if damaged and is_first():
+        print(f"{output / damaged} is damaged: the cold start is done again", file=sys.stderr)
+    return not damaged
+
+
+@contextmanager
+def _staging(output: Path) -> Iterator[Path]:
+    """Where the model is saved: the first of several processes puts it in its place."""
+    if is_first():
+        with OutputFolder.open(output, TRAINING).making(FOLDER) as staging:
+            yield staging
+    else:
+        with TemporaryDirectory() as scratch:
+            yield Path(scratch)
+    wait_for_all()
 
 
 def _drafts(

@@ -10,10 +10,12 @@ from typing import Any
 import orjson
 
 from datachef.core.atomic import write_atomically
+from datachef.core.errors import DatachefError
 from datachef.core.reward import Score
 from datachef.policy.objective import Recipe
 
 FILE = "recipes.jsonl"
+_FIELDS = {"step", "task", "recipe", "value", "gate"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class RecipeLog:
 
     def __init__(self, folder: Path, step: int) -> None:
         self._path = folder / FILE
-        kept = [line for line in _lines(self._path) if orjson.loads(line)["step"] < step]
+        kept = [line for line, row in _rows(self._path) if row["step"] < step]
         write_atomically(self._path, b"".join(line + b"\n" for line in kept))
 
     def add(self, step: int, task: str, recipes: Sequence[Recipe], scores: Sequence[Score]) -> None:
@@ -45,12 +47,27 @@ class RecipeLog:
 
 def read_log(folder: Path) -> list[Logged]:
     """What training scored so far, in order."""
-    rows = [orjson.loads(line) for line in _lines(folder / FILE)]
+    rows = [row for _, row in _rows(folder / FILE)]
     return [Logged(r["step"], r["task"], r["recipe"], r["value"], r["gate"]) for r in rows]
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    """The whole lines of a file; a kill may have left the last one half."""
-    if path.exists():
-        whole, _, _ = path.read_bytes().rpartition(b"\n")
-        yield from whole.splitlines()
+def _rows(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """The whole lines of a file with what they hold; a kill may have left the last one half.
+
+    Raises `DatachefError` for a line that we did not write.
+    """
+    if not path.exists():
+        return
+    whole, _, _ = path.read_bytes().rpartition(b"\n")
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            row = orjson.loads(line)
+            known = isinstance(row, dict) and row.keys() >= _FIELDS and type(row["step"]) is int
+        except orjson.JSONDecodeError:
+            known = False
+        if not known:
+            raise DatachefError(
+                f"{path}:{number} is no line of the log of a training",
+                "somebody changed it: put it back, or choose another output",
+            )
+        yield line, row

@@ -107,6 +107,8 @@ class TrainSettings(_Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> TrainSettings:
+        if "output_dir" in self.trainer:
+            raise ValueError("trainer.output_dir is not for this file: write output beside trainer")
         if self.recipes_per_step % self.recipes_per_brief:
             raise ValueError("recipes_per_step must be a multiple of recipes_per_brief")
         if self.recipes_per_step % min(self.batch, self.recipes_per_step):

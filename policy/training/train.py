@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,19 +14,30 @@ from datasets import Dataset
 from torch.cuda import is_available
 from transformers import PrinterCallback, TrainerCallback
 
+from datachef.core.errors import RunError
 from datachef.core.language_models.checkpoint import is_local, load_tokenizer, quiet
+from datachef.core.outputs import OutputFolder
 from datachef.policy.assignment import Assignment
 from datachef.policy.objective import Objective
 from datachef.policy.training.adapters import adapters
 from datachef.policy.training.book import Book
 from datachef.policy.training.card import PolicyCard, is_whole
 from datachef.policy.training.episodes import Episode, episodes
+from datachef.policy.training.log import FILE as LOG
 from datachef.policy.training.log import RecipeLog
+from datachef.policy.training.ranks import is_first, wait_for_all
 from datachef.policy.training.scoring import RecipeScores
 from datachef.policy.training.settings import TrainSettings
 from datachef.policy.training.trainers import ALGORITHMS
 
 Told = Callable[[int, float], None]
+
+# What the folder of a training is marked as.
+TRAINING = "training"
+# Where TRL's trainer writes: checkpoints until they are whole, its card, and its logs.
+SCRATCH = "trainer"
+KEPT = 2
+_CHECKPOINT = re.compile(r"checkpoint-[0-9]+")
 
 
 def train(
@@ -41,9 +54,11 @@ def train(
     Goes on from the last whole checkpoint in `settings.output`, and from there as if it had never
     stopped. `model` is where the first step begins: a checkpoint's folder or a name of the hub.
     There is one objective per assignment. `told` hears of every step and the mean value of
-    its recipes.
+    its recipes. Raises `RunError` where the output holds what is not of a training of ours.
     """
     steps = steps or settings.steps
+    if is_first():
+        _prepare(settings.output)
     last = last_checkpoint(settings.output)
     if last is not None and step_of(last) >= steps:
         return last
@@ -65,27 +80,49 @@ def train(
             ),
             processing_class=tokenizer,
             peft_config=adapters(settings),
-            callbacks=[_Watch(PolicyCard.of(assignments), told)],
+            callbacks=[_Watch(settings, PolicyCard.of(assignments), told)],
         )
         trainer.book, trainer.total_steps = book, settings.steps
         if settings.algorithm == "ppo":
             trainer.add_critic(settings.critic_learning_rate)
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
-    found = last_checkpoint(settings.output)
-    assert found is not None
-    return found
+    return _checkpoints(OutputFolder.open(settings.output, TRAINING))[-1]
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The last checkpoint that was saved whole; what a kill left half is removed."""
-    found = None
-    for path in sorted(folder.glob("checkpoint-*"), key=step_of):
-        if is_whole(path):
-            found = path
-        else:
-            shutil.rmtree(path)
-    return found
+    """The last checkpoint of ours that is as it was saved; of damaged ones it is told."""
+    output = OutputFolder.existing(folder, TRAINING)
+    if output is None:
+        return None
+    for path in reversed(_checkpoints(output)):
+        damaged = output.damage(path.name)
+        if not damaged and is_whole(path):
+            return path
+        if is_first():
+            said = f"{path} is damaged ({damaged or 'its card'}): going on from an earlier one"
+            print(said, file=sys.stderr, flush=True)
+    return None
+
+
+def _checkpoints(output: OutputFolder) -> list[Path]:
+    """Those that were put there by us, in the order of their steps."""
+    found = [path for path in output.path.iterdir() if _CHECKPOINT.fullmatch(path.name)]
+    return sorted((path for path in found if output.owns(path.name)), key=step_of)
+
+
+def _prepare(folder: Path) -> None:
+    """Marks the folder, and clears what a kill left half. Raises `RunError` where something in it
+    has a name that training is going to write."""
+    output = OutputFolder.open(folder, TRAINING)
+    output.claim(LOG, f"{SCRATCH}/")
+    for path in output.path.iterdir():
+        if _CHECKPOINT.fullmatch(path.name) and not output.owns(path.name):
+            raise RunError(
+                f"{path} was not written by this training", "move it away, or choose another output"
+            )
+    for path in output.path.glob(f"{SCRATCH}/checkpoint-*"):
+        shutil.rmtree(path)
 
 
 def step_of(checkpoint: Path) -> int:
@@ -96,13 +133,23 @@ def step_of(checkpoint: Path) -> int:
 class _Watch(TrainerCallback):
     """Completes checkpoints, and tells of steps."""
 
-    def __init__(self, card: PolicyCard, told: Told | None) -> None:
+    def __init__(self, settings: TrainSettings, card: PolicyCard, told: Told | None) -> None:
+        self._folder = settings.output
+        self._kept = settings.trainer.get("save_total_limit", KEPT)
         self._card = card
         self._told = told
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        wait_for_all()
         if state.is_world_process_zero:
-            self._card.write(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            output = OutputFolder.open(self._folder, TRAINING)
+            name = f"checkpoint-{state.global_step}"
+            saved = Path(args.output_dir) / name
+            self._card.write(saved)
+            output.put(saved, name)
+            for path in _checkpoints(output)[: -self._kept] if self._kept else []:
+                output.remove(path.name)
+        wait_for_all()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         if self._told is not None and state.is_world_process_zero and "value" in (logs or {}):
@@ -142,7 +189,6 @@ def configuration(settings: TrainSettings, steps: int) -> Any:
     batch = min(settings.batch, share)
     coarse = on_gpu and settings.lora is not None  # adapters learn beside frozen weights
     arguments: dict[str, Any] = {
-        "output_dir": str(settings.output),
         "max_steps": steps,
         "per_device_train_batch_size": batch,
         "gradient_accumulation_steps": share // batch,
@@ -163,7 +209,6 @@ def configuration(settings: TrainSettings, steps: int) -> Any:
         "gradient_checkpointing": on_gpu,
         "use_vllm": settings.vllm is not None,
         "save_steps": settings.save_steps,
-        "save_total_limit": 2,
         "logging_steps": 1,
         "report_to": settings.report_to,
         "disable_tqdm": True,
@@ -175,4 +220,6 @@ def configuration(settings: TrainSettings, steps: int) -> Any:
         arguments["entropy_coef"] = settings.entropy
     _, config = ALGORITHMS[settings.algorithm]
     with quiet(offline=False):
-        return config(**arguments | settings.trainer)
+        # Checkpoints are put in their place, and old ones removed, by `_Watch`.
+        ours = {"output_dir": str(settings.output / SCRATCH), "save_total_limit": None}
+        return config(**arguments | settings.trainer | ours)

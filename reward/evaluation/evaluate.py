@@ -15,6 +15,7 @@ from datachef.core.distribution import NAME
 from datachef.core.errors import DatachefError, RowError
 from datachef.core.formats import fill
 from datachef.core.interval import mean_interval
+from datachef.core.outputs import OutputFolder
 from datachef.core.task import BenchmarkFile, Task
 from datachef.reward.evaluation.bits import BitsPerByte, bits_per_byte
 from datachef.reward.evaluation.training import Training, fine_tune
@@ -75,11 +76,14 @@ def evaluate(
     unit tests runs programs that the model wrote and needs `allow_code`. Where the benchmark names
     a `reference`, its bits are measured in place of the gold answer's. Checkpoints go to
     `folder/seed-N` and are deleted after measuring unless `keep`. Raises `DatachefError` for a
-    corpus that nothing can be learned from, and for a benchmark without answers.
+    corpus that nothing can be learned from, for a benchmark without answers, and where others keep
+    something in `folder`.
     """
     asked = gold_items(task)
     measurements = []
+    output = OutputFolder.open(folder, "measurement")
     for seed in seeds:
+        output.claim(f"seed-{seed}/", f"harness-{seed}/")
         started = time.monotonic()
         checkpoint = fine_tune(corpus, base_model, training, seed, folder / f"seed-{seed}")
         try:

@@ -8,21 +8,25 @@ from pathlib import Path
 
 import polars as pl
 
-from datachef.core.atomic import write_atomically
 from datachef.core.errors import DatachefError
+from datachef.core.outputs import write_file
 from datachef.core.system_errors import raise_environment_failure
 from datachef.reward.history.measured import Measured
 from datachef.reward.history.rows import COLUMNS, measured_of, row_of
 
 
 def write_parquet(measurements: Iterable[Measured], path: Path) -> None:
-    """Writes measurements in their order: the file holds all of them or what it held before."""
+    """Writes measurements in their order: the file holds all of them or what it held before.
+
+    Raises `DatachefError` for a file that is there and was written by something else.
+    """
     raw = io.BytesIO()
     pl.DataFrame(list(map(row_of, measurements)), schema=COLUMNS).write_parquet(raw)
-    try:
-        write_atomically(path, raw.getvalue())
-    except OSError as error:
-        raise DatachefError(f"cannot write the history to {path}: {error}") from error
+    write_file(path, raw.getvalue(), "table of measurements", _is_ours)
+
+
+def _is_ours(raw: bytes) -> bool:
+    return dict(pl.read_parquet_schema(io.BytesIO(raw))) == COLUMNS
 
 
 def read_parquet(path: Path) -> list[Measured]:

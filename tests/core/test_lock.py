@@ -136,3 +136,14 @@ def test_a_file_that_says_nothing_keeps_nobody_out(folder: Path, content: str) -
     lock_file(folder).write_text(content)
     with locked(folder):
         pass
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_file_of_somebody_else_is_left_alone(folder: Path, tmp_path: Path, link: bool) -> None:
+    precious = tmp_path / "precious" if link else lock_file(folder)
+    precious.write_text("my notes")
+    if link:
+        lock_file(folder).symlink_to(precious)
+    with pytest.raises(RunError, match="is not a lock of datachef"), locked(folder):
+        pass
+    assert precious.read_text() == "my notes"

@@ -172,6 +172,14 @@ def test_foreign_parquet_files(history, tmp_path):
     with pytest.raises(DatachefError, match="something else"):
         history.import_(path)
     history.add(measured())
+    before = path.read_bytes()
+    with pytest.raises(DatachefError, match="is not a table of measurements of datachef"):
+        history.export(path)
+    with pytest.raises(DatachefError, match="is not a table of measurements of datachef"):
+        history.export(history.path)
+    assert path.read_bytes() == before
+    path.unlink()
+    history.export(path)
     history.export(path)
     good = pl.read_parquet(path)
     for column in (pl.lit("{").alias("features"), pl.lit("[1]").alias("features")):

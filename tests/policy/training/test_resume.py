@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from datachef.core.document import Document
+from datachef.core.errors import DatachefError, RunError
 from datachef.core.reward import Reward, Score
 from datachef.policy.assignment import Assignment
 from datachef.policy.objective import Objective
@@ -147,4 +148,73 @@ def test_only_whole_checkpoints_count(trained: Callable[..., Path], tmp_path: Pa
     ]
     (folder / "checkpoint-10").mkdir()
     assert last_checkpoint(folder) == folder / "checkpoint-3"
-    assert not (folder / "checkpoint-10").exists()
+    (folder / "checkpoint-3" / "config.json").unlink()
+    assert last_checkpoint(folder) == folder / "checkpoint-2"
+
+
+@pytest.mark.parametrize("damage", ["cut off", "one byte", "gone", "no card"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
+    trained: Callable[..., Path],
+    tmp_path: Path,
+    damage: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    last = trained("run", 3, save_steps=1)
+    weights, raw = last / "model.safetensors", (last / "model.safetensors").read_bytes()
+    before = saved(last)
+    if damage == "no card":
+        (last / CARD).write_text("{")
+    else:
+        weights.unlink()  # what was loaded is a view of the file, which is gone by its name alone
+    if damage == "cut off":
+        weights.write_bytes(raw[:-10])
+    elif damage == "one byte":
+        weights.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
+    assert trained("run", 3, save_steps=1) == last
+    assert "checkpoint-3 is damaged (checkpoint-3/" in capfd.readouterr().err
+    after = saved(last)
+    assert all(torch.equal(part, after[name]) for name, part in before.items())
+    assert len(read_log(tmp_path / "run")) == 24
+
+
+def test_what_others_keep_in_the_output_survives(
+    trained: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    trained("run", 1, save_steps=1)
+    theirs = [folder / "README.md", folder / "notes" / "a.md", folder / "checkpoint-1" / "why.md"]
+    for path in theirs:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    trained("run", 4, save_steps=1)
+    assert [path.read_text() for path in theirs] == ["mine"] * 3
+    assert [path.name for path in (folder / "checkpoint-1").iterdir()] == ["why.md"]
+    assert not list((folder / "trainer").glob("checkpoint-*"))
+    (folder / "checkpoint-500").mkdir()
+    (folder / "checkpoint-500" / "weights").write_text("mine")
+    with pytest.raises(RunError, match="checkpoint-500 was not written by this training"):
+        trained("run", 5)
+    assert (folder / "checkpoint-500" / "weights").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "name", ["checkpoint-500/model.safetensors", "README.md", "recipes.jsonl", "cold-start/a", ".x"]
+)
+def test_a_folder_of_somebody_else_is_refused(
+    trained: Callable[..., Path], tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "run" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    with pytest.raises(RunError, match="run exists and is not a training of datachef: it holds"):
+        trained("run", 1)
+    assert [p for p in (tmp_path / "run").rglob("*") if p.is_file()] == [path]
+    assert path.read_text() == "mine"
+
+
+def test_a_changed_log_is_named_with_its_line(trained: Callable[..., Path], tmp_path: Path) -> None:
+    trained("run", 1)
+    with (tmp_path / "run" / LOG).open("ab") as stream:
+        stream.write(b'{"step": "two"}\n')
+    with pytest.raises(DatachefError, match=r"recipes\.jsonl:9 is no line of the log"):
+        trained("run", 2)

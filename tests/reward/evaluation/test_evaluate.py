@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from datachef.core.errors import DatachefError
+from datachef.core.ownership import MARK
 from datachef.core.task import BenchmarkFile, LMEvalBenchmark, Task
 from datachef.reward.evaluation import Measurement, Training, evaluate, summary
 from datachef.reward.evaluation.evaluate import gold_items
@@ -52,7 +53,7 @@ def test_the_better_corpus_measures_better_and_the_same_again(
     assert (first.seed, other.seed, first.items, first.checkpoint) == (0, 1, 5, None)
     assert first.seconds > 0
     assert {"datachef-core", "torch", "transformers", "trl"} <= set(first.versions)
-    assert not list((tmp_path / "work").iterdir())
+    assert [path.name for path in (tmp_path / "work").iterdir()] == [MARK]
 
 
 def test_checkpoints_stay_when_asked(
