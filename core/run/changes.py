@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from datachef.core.atomic import write_atomically
+from datachef.core.cached import read_record, write_record
 from datachef.core.loading import Loaded
 from datachef.core.run.keys import key_of
 from datachef.core.run.plan import Plan
@@ -52,7 +52,8 @@ def parts_of(plan: Plan) -> dict[str, Parts]:
 
 def remember(root: Path, loaded: Loaded, plan: Plan) -> None:
     """Keeps the parts of a plan in the cache, once all of it is done."""
-    write_atomically(_file(root, loaded), orjson.dumps(parts_of(plan)))
+    path = _file(root, loaded)
+    write_record(path, root, path.name, parts_of(plan))
 
 
 def changes(root: Path, loaded: Loaded, plan: Plan) -> dict[str, list[str]] | None:
@@ -60,9 +61,9 @@ def changes(root: Path, loaded: Loaded, plan: Plan) -> dict[str, list[str]] | No
 
     A place is that of a source, a step or the output, or `EVERYWHERE`.
     """
-    try:
-        before: dict[str, Parts] = orjson.loads(_file(root, loaded).read_bytes())
-    except (OSError, orjson.JSONDecodeError):
+    path = _file(root, loaded)
+    before: dict[str, Parts] | None = read_record(path, path.name)
+    if before is None:
         return None
     now = parts_of(plan)
     found = {place: list(_differences(before.get(place), parts)) for place, parts in now.items()}

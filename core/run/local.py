@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from datachef.core.engine import Engine, Progress, Setting
@@ -49,6 +50,7 @@ class LocalEngine(Engine):
         self._told: dict[Worker, float] = {}
         self._looked = time.monotonic()
         self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
         self._closed = False
         for slot in range(min(self._workers, EARLY)):
             self._worker(slot)
@@ -56,18 +58,29 @@ class LocalEngine(Engine):
     def map(
         self, tasks: Sequence[Task], progress: Progress
     ) -> Iterator[tuple[int, dict[str, Any]]]:
+        for thread in self._threads:  # of a call that failed; they end with what they have begun
+            thread.join()
         waiting: queue.Queue[int] = queue.Queue()
         events: queue.Queue[Any] = queue.Queue()
         for index in range(len(tasks)):
             waiting.put(index)
         count = min(self._workers, len(tasks))
-        threads = [
+        self._threads = [
             threading.Thread(target=self._drive, args=(slot, tasks, waiting, events), daemon=True)
             for slot in range(count)
         ]
-        for thread in threads:
+        for thread in self._threads:
             thread.start()
-        left = len(tasks)
+        try:
+            yield from self._results(len(tasks), events, progress)
+        finally:
+            with suppress(queue.Empty):
+                while True:
+                    waiting.get_nowait()
+
+    def _results(
+        self, left: int, events: queue.Queue[Any], progress: Progress
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         self._looked = time.monotonic()
         while left:
             try:
@@ -84,8 +97,6 @@ class LocalEngine(Engine):
             else:
                 yield event
                 left -= 1
-        for thread in threads:
-            thread.join()
 
     def _drive(
         self, slot: int, tasks: Sequence[Task], waiting: queue.Queue[int], events: queue.Queue[Any]

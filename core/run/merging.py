@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -30,11 +29,11 @@ def merged(store: Store, tables: Sequence[tuple[str, Mapping[str, Any]]]) -> Ite
     if sum(facts.get("bytes", 0) for _, facts in tables) <= IN_MEMORY_BYTES:
         yield pl.concat([store.read(key, facts) for key, facts in tables]).lazy()
         return
-    with TemporaryDirectory(dir=store.root, prefix=".merging-") as folder:
+    with store.scratch_folder() as folder:
         scans: list[Scan] = [partial(store.scan, key, facts) for key, facts in tables]
         level = 0
         while len(scans) > MOST_FILES:
-            scans = _fewer(scans, Path(folder) / str(level))
+            scans = _fewer(scans, folder / str(level))
             level += 1
         yield pl.concat([scan() for scan in scans])
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from datachef.core.atomic import flush
 from datachef.core.chat import MESSAGES, TEMPLATE_COLUMNS, as_text
 from datachef.core.run.columns import common_dtype, conformed
 from datachef.core.run.conversations import (
@@ -174,6 +175,7 @@ def write_shard(task: ShardTask, store: Store) -> dict[str, Any]:
     frame = pl.concat(frames) if frames else empty(task.schema)
     with naming(path):
         _write(frame, path, task)
+        flush(path)  # here, where several are at it
     return {
         "file": task.file,
         "rows": frame.height,

@@ -37,6 +37,9 @@ from datachef.core.run.store import Store
 from datachef.core.run.verdict import Verdict
 from datachef.core.system_errors import ending_runs
 
+# How often what was damaged in the cache is made anew before the run fails of it.
+MOST_REPAIRS = 3
+
 
 class UnfitError(RunError):
     """The rows of a run are not fit to be a corpus: too many failed, or none is left."""
@@ -87,10 +90,7 @@ class Runner:
     def _run(self, folder: Path, started: float) -> Report:
         self._tell("run_started", self._plan)
         try:
-            self.cook()
-            remember(self._store.root, self._loaded, self._plan)
-            self._refuse_empty()
-            report = self._publish(folder, started)
+            report = self._made(folder, started)
             forget_failed(folder)
         except BaseException as error:
             if isinstance(error, UnfitError):
@@ -104,8 +104,24 @@ class Runner:
         self._tell("run_finished", report)
         return report
 
+    def _made(self, folder: Path, started: float) -> Report:
+        """The corpus put in place. What turns out damaged in the cache is made anew."""
+        for repairs_left in reversed(range(MOST_REPAIRS + 1)):
+            try:
+                self.cook()
+                remember(self._store.root, self._loaded, self._plan)
+                self._refuse_empty()
+                return self._publish(folder, started)
+            except UnfitError:
+                raise
+            except RunError:
+                if not repairs_left or all(map(self._store.record, self._records)):
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
     def cook(self) -> None:
         """Does what is not done yet, and puts no corpus anywhere: its rows stay in the cache."""
+        self._records, self._cached, self._bytes = {}, 0, 0
         for number, wave in enumerate(self._plan.waves, start=1):
             self._perform(f"{number}/{len(self._plan.waves)}", wave.tasks)
             if number == 1:  # all files are read in it

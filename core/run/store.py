@@ -6,14 +6,21 @@ import hashlib
 import io
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
-import orjson
 import polars as pl
 
-from datachef.core.atomic import scratch, write_atomically
+from datachef.core.cached import (
+    clear_scratch,
+    is_file,
+    put,
+    read_record,
+    scratch,
+    scratch_folder,
+    write_record,
+)
 from datachef.core.errors import RunError
 from datachef.core.run.columns import concat
 
@@ -40,11 +47,14 @@ class Store:
         self.run = run or uuid.uuid4().hex
 
     def prepare(self) -> None:
-        """Makes the folder of the cache. Raises `OSError` where there can be none, or none that
-        can be written: better before the work than after it."""
+        """Makes the folder of the cache, and removes what dead processes left half written.
+
+        Raises `OSError` where there can be none, or none that can be written: better before the
+        work than after it."""
         self.root.mkdir(parents=True, exist_ok=True)
-        with scratch(self.root / "probe") as temporary:
-            temporary.touch()
+        clear_scratch(self.root)
+        with scratch(self.root, self.root / "probe"):
+            pass
 
     def folder(self, key: str) -> Path:
         return self.root / "units" / key[:2]
@@ -53,21 +63,17 @@ class Store:
         return self.folder(key) / f"{key}.{suffix}"
 
     def record(self, key: str) -> dict[str, Any] | None:
-        """What is known of a finished result; None where it, or one of its files, is missing."""
+        """What is known of a finished result; None where it, or one of its files, is missing, or
+        is not as it was written. The content of its files is verified when it is read."""
         return self._record(key, self._passing(key)) or self._record(key, self.path(key, "json"))
 
     def _record(self, key: str, path: Path) -> dict[str, Any] | None:
-        try:
-            record: dict[str, Any] = orjson.loads(path.read_bytes())
-        except (OSError, orjson.JSONDecodeError):
+        record: dict[str, Any] | None = read_record(path, key)
+        if record is None:
             return None
-        for facts in record["files"]:
-            try:
-                size = (self.folder(key) / facts["file"]).stat().st_size
-            except OSError:
-                return None
-            if size != facts["bytes"]:
-                return None
+        folder = self.folder(key)
+        if not all(is_file(folder / facts["file"], facts["bytes"]) for facts in record["files"]):
+            return None
         return record
 
     def write(
@@ -78,21 +84,17 @@ class Store:
         The content is part of the name: two runs that make the same result at the same time, and
         not the same bytes of it (a language model was asked), do not overwrite each other's.
         """
-        folder = self.folder(key)
-        folder.mkdir(parents=True, exist_ok=True)
-        with scratch(folder / f"{key}.{suffix}") as temporary:
+        with scratch(self.root, self.path(key, suffix)) as temporary:
             frame.write_parquet(temporary, compression=compression, statistics=False)
             digest = checksum(temporary)
             file, size = f"{key}.{digest[:8]}.{suffix}", temporary.stat().st_size
-            temporary.replace(folder / file)
+            put(temporary, self.folder(key) / file, self.root)
         return {"file": file, "rows": frame.height, "bytes": size, "checksum": digest}
 
     def write_pieces(self, key: str, suffix: str, frames: Sequence[pl.DataFrame]) -> dict[str, Any]:
         """Keeps several tables in one file, as `write` does; `pieces` has the facts of each."""
-        folder = self.folder(key)
-        folder.mkdir(parents=True, exist_ok=True)
         pieces = []
-        with scratch(folder / f"{key}.{suffix}") as temporary:
+        with scratch(self.root, self.path(key, suffix)) as temporary:
             with temporary.open("wb") as stream:
                 for frame in frames:
                     raw = io.BytesIO()
@@ -107,7 +109,7 @@ class Store:
                     stream.write(raw.getbuffer())
             digest = _digest("".join(str(piece["checksum"]) for piece in pieces).encode())
             file, size = f"{key}.{digest[:8]}.{suffix}", temporary.stat().st_size
-            temporary.replace(folder / file)
+            put(temporary, self.folder(key) / file, self.root)
         rows = sum(frame.height for frame in frames)
         pieces = [{"file": file, **piece} for piece in pieces]
         return {"file": file, "rows": rows, "bytes": size, "pieces": pieces}
@@ -131,6 +133,10 @@ class Store:
         """The same, without holding all of it."""
         return pl.scan_parquet(self._checked(key, facts))
 
+    def scratch_folder(self) -> AbstractContextManager[Path]:
+        """A folder for what is too large for memory, gone in the end."""
+        return scratch_folder(self.root, "merging")
+
     def rows(self, key: str) -> pl.DataFrame:
         """The rows of a finished unit. Raises `RunError` where they are gone or damaged."""
         record = self.record(key)
@@ -150,7 +156,7 @@ class Store:
         known = None if anew else self.record(key)
         if known is None:
             path = self._passing(key) if record.get("passing") else self.path(key, "json")
-            write_atomically(path, orjson.dumps(record))
+            write_record(path, self.root, key, record)
         return known or record
 
     def _passing(self, key: str) -> Path:
@@ -163,8 +169,9 @@ class Store:
 
     def forget(self, key: str) -> None:
         """Makes a result be done again by the next run that needs it."""
-        with suppress(OSError):
-            self.path(key, "json").unlink()
+        for path in (self.path(key, "json"), self._passing(key)):
+            with suppress(OSError):
+                path.unlink()
 
     def discard(self, key: str, file: str) -> None:
         """Removes a file that no record names any more."""

@@ -11,11 +11,13 @@ from typing import Any
 
 import orjson
 
-from datachef.core.atomic import write_atomically, write_once
+from datachef.core.atomic import remove, write_once
+from datachef.core.cached import read_record, write_record
 from datachef.core.code_identity import code_of, core_code
 from datachef.core.errors import RowError
 from datachef.core.formats import Format
 from datachef.core.run.keys import key_of
+from datachef.core.run.store import checksum
 from datachef.core.source import BrokenFileError, RawRow, SourceError, Unit, read_unchanged
 from datachef.core.survey import Survey
 
@@ -51,6 +53,7 @@ class Pantry:
         self._folder = folder
         self._rows = rows
         self._seed = seed
+        self._known: dict[str, Stock] = {}
 
     def stock(self, survey: Survey) -> Stock:
         """The sample of a source. Raises `SourceError` where it holds no row that fits."""
@@ -61,17 +64,17 @@ class Pantry:
         code = [core_code(), code_of(type(source)), code_of(Pantry)]
         key = key_of("stock", LAYOUT, own, row_format, units, self._rows, self._seed, code)
         record, file = self._folder / f"{key}.json", self._folder / f"{key}.jsonl"
-        try:
-            known = Stock(**orjson.loads(record.read_bytes()) | {"path": str(file)})
-            if file.is_file():
-                return known
-        except (OSError, orjson.JSONDecodeError, TypeError):
-            pass
-        stock = self._draw(survey, file)
-        write_atomically(record, orjson.dumps(asdict(stock)))
-        return stock
+        known = self._known.get(key)
+        if known is None or not file.is_file():
+            kept = read_record(record, key)
+            if kept is None or not _is_intact(file, kept["checksum"]):
+                stock, digest = self._draw(survey, file)
+                kept = {"stock": asdict(stock), "checksum": digest}
+                write_record(record, self._folder, key, kept)
+            known = self._known[key] = Stock(**kept["stock"] | {"path": str(file)})
+        return known
 
-    def _draw(self, survey: Survey, path: Path) -> Stock:
+    def _draw(self, survey: Survey, path: Path) -> tuple[Stock, str]:
         drawing = _Drawing(self._rows, self._seed, survey.format)
         chosen = self._chosen_units(survey)
         broken: dict[str, BrokenFileError] = {}
@@ -89,13 +92,18 @@ class Pantry:
         available = drawing.fitting * (survey.size / read if read else 1.0)
         take = survey.source.take
         rows = drawing.rows()
-        write_once(path, b"".join(row + b"\n" for row in rows))
-        return Stock(
+        raw = b"".join(row + b"\n" for row in rows)
+        digest = blake2b(raw, digest_size=16).hexdigest()
+        if not _is_intact(path, digest):
+            remove(path)
+            write_once(path, raw)
+        stock = Stock(
             path=str(path),
             rows=len(rows),
             available=min(available, take) if take is not None else available,
             failed=drawing.failed / (drawing.failed + drawing.fitting),
         )
+        return stock, digest
 
     def _chosen_units(self, survey: Survey) -> list[tuple[int, Unit]]:
         """All units, or some by the seed, in the order of the data."""
@@ -144,6 +152,11 @@ class _Drawing:
     def rows(self) -> list[bytes]:
         """The rows kept, in the order of the data."""
         return [line for _, _, line in sorted(self._heap, key=lambda entry: entry[1])]
+
+
+def _is_intact(path: Path, digest: str) -> bool:
+    """Whether a file holds what it held when it was written."""
+    return path.is_file() and checksum(path) == digest
 
 
 def _line(data: Any) -> bytes:

@@ -158,11 +158,7 @@ def test_a_damaged_shard_is_noticed_and_made_anew(
     raw = bytearray(shard.read_bytes())
     raw[len(raw) // 2] ^= 0xFF
     shard.write_bytes(raw)
-    for _ in range(2):
-        try:
-            again = run_recipe(recipe, tmp_path / "again", host=host, engine="inline", cache=cache)
-        except RunError as error:
-            assert "damaged" in error.message  # noqa: PT017 - the second attempt must not raise
+    again = run_recipe(recipe, tmp_path / "again", host=host, engine="inline", cache=cache)
     assert corpus_bytes(again.folder) == corpus_bytes(first.folder)
 
 
