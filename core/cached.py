@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import orjson
 
-from datachef.core.atomic import claimed, remove, remove_abandoned
-from datachef.core.system_errors import naming
+from datachef.core.atomic import claimed, flush, remove, remove_abandoned
+from datachef.core.system_errors import naming, raise_environment_failure
 
 _BEFORE, _BETWEEN, _AFTER = b'{"checksum":"', b'","content":', b"}"
 _DIGEST_BYTES = 16
@@ -22,21 +22,27 @@ _DIGEST_BYTES = 16
 T = TypeVar("T")
 
 
-def write_record(path: Path, root: Path, name: str, data: Any) -> None:
+def write_record(path: Path, root: Path, name: str, data: Any, *, durable: bool = False) -> None:
     """Keeps plain data as JSON, with a checksum over it and the `name` that it goes by.
 
-    The file holds all of it or what it held before. It may be lost in a crash of the machine, and
-    then is not there; what must not be lost is written with `write_atomically`.
+    The file holds all of it or what it held before. Unless it is `durable`, it may be lost in a
+    crash of the machine, and then is not there.
     """
     raw = orjson.dumps(data)
     sealed = _BEFORE + _checksum(name, raw) + _BETWEEN + raw + _AFTER
     with scratch(root, path) as temporary:
         temporary.write_bytes(sealed)
+        if durable:
+            flush(temporary)
         put(temporary, path, root)
 
 
 def read_record(path: Path, name: str) -> Any:
-    """What `write_record` kept under that name; None where there is nothing, or anything else."""
+    """What `write_record` kept under that name; None where there is nothing, or anything else.
+
+    Raises `OSError` for a failure of the machine, such as too many open files, which says nothing
+    about what is there.
+    """
     sealed = _content(path)
     start = len(_BEFORE) + 2 * _DIGEST_BYTES + len(_BETWEEN)
     raw = sealed[start : -len(_AFTER)]
@@ -84,17 +90,23 @@ def put(temporary: Path, path: Path, root: Path) -> None:
     _with_room(path, root, lambda: temporary.replace(path))
 
 
-def _with_room(path: Path, root: Path, action: Callable[[], T]) -> T:
-    try:
-        return action()
-    except (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError):
+def make_room(path: Path, root: Path) -> None:
+    """Makes the folder for a file of a cache, and removes what stands in the way of both."""
+    if not path.parent.is_dir():
         for folder in [*reversed(path.relative_to(root).parents)][1:]:
             place = root / folder
             if os.path.lexists(place) and not place.is_dir():
                 remove(place)
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir() and not path.is_symlink():
-            remove(path)
+    if path.is_dir() and not path.is_symlink():
+        remove(path)
+
+
+def _with_room(path: Path, root: Path, action: Callable[[], T]) -> T:
+    try:
+        return action()
+    except (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError):
+        make_room(path, root)
         return action()
 
 
@@ -124,14 +136,16 @@ def _content(path: Path) -> bytes:
     try:
         # a pipe in its place would be waited for
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+    except OSError as error:
+        raise_environment_failure(error)
         return b""
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return b""
         with os.fdopen(descriptor, "rb", closefd=False) as stream:
             return stream.read()
-    except OSError:
+    except OSError as error:
+        raise_environment_failure(error)
         return b""
     finally:
         os.close(descriptor)

@@ -15,7 +15,7 @@ import orjson
 
 from datachef.core import surrogates
 from datachef.core.activity import ACTIVITY
-from datachef.core.atomic import write_atomically
+from datachef.core.cached import clear_scratch, make_room, read_record, write_record
 from datachef.core.containment import cause_of
 from datachef.core.errors import DatachefError, PluginError, RunError
 from datachef.core.lock import alone
@@ -23,7 +23,7 @@ from datachef.core.registration import described
 from datachef.core.system_errors import raise_environment_failure
 
 # Part of every key: answers kept in an older form, which lacks something, are asked again.
-LAYOUT = 3
+LAYOUT = 4
 
 
 class LLMError(DatachefError):
@@ -156,14 +156,15 @@ class LLMClient:
         stop = stop or threading.Event()
         key, canonical = self._canonical(request)
         path = self._path(key)
-        known = _read(path, canonical)
+        known = _read(path)
         if known is not None:
             return known
+        make_room(path, self.cache)
         with alone(path, stop):
-            known = _read(path, canonical)
+            known = _read(path)
             if known is None:
                 known = self._ask(request, int(key[:4], 16) / 0x10000, stop)
-                _write(path, canonical, known)
+                _write(path, self.cache, canonical, known)
         return known
 
     def complete_all(
@@ -218,8 +219,7 @@ class LLMClient:
 
     def remembers(self, request: Request) -> bool:
         """Whether the answer to a request is kept, so that nothing is sent for it."""
-        key, canonical = self._canonical(request)
-        return _read(self._path(key), canonical) is not None
+        return _read(self._path(self._canonical(request)[0])) is not None
 
     def _path(self, key: str) -> Path:
         return self.cache / key[:2] / f"{key}.json"
@@ -234,6 +234,7 @@ class LLMClient:
     def _ask(self, request: Request, spread: float, stop: threading.Event) -> Completion:
         with self._lock:
             if self._backend is None:
+                clear_scratch(self.cache)
                 self._backend = _built(self.name, self.build)
             backend = self._backend
         try:
@@ -312,31 +313,15 @@ def _built(name: str, build: Callable[[], LLMBackend]) -> LLMBackend:
     return backend
 
 
-def _read(path: Path, request: bytes) -> Completion | None:
-    """The remembered answer to a request; None where there is none, or a file that is not as it
-    was written."""
-    try:
-        content = orjson.loads(path.read_bytes())
-        completion = Completion(**content["completion"])
-        intact = content["checksum"] == _checksum(completion, request)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise_environment_failure(error)  # what was paid for is not asked for again
-        return None
-    return completion if intact else None
+def _read(path: Path) -> Completion | None:
+    """The remembered answer; None where there is none, or a file that is not as it was written."""
+    content = read_record(path, path.name)
+    return None if content is None else Completion(**content["completion"])
 
 
-def _write(path: Path, request: bytes, completion: Completion) -> None:
-    content = {
-        "checksum": _checksum(completion, request),
-        "completion": asdict(completion),
-        "request": orjson.Fragment(request),
-    }
-    write_atomically(path, orjson.dumps(content))
-
-
-def _checksum(completion: Completion, request: bytes) -> str:
-    raw = orjson.dumps(asdict(completion), option=orjson.OPT_SORT_KEYS)
-    return blake2b(raw + request, digest_size=16).hexdigest()
+def _write(path: Path, cache: Path, request: bytes, completion: Completion) -> None:
+    content = {"completion": asdict(completion), "request": orjson.Fragment(request)}
+    write_record(path, cache, path.name, content, durable=True)
 
 
 def tokens_of(messages: Sequence[tuple[str, str]]) -> int:

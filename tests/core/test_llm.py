@@ -160,7 +160,7 @@ def test_cache_is_json_in_subfolders(llm_server, tmp_path):
     client_of(llm_server, tmp_path).complete(asking("é"))
     (path,) = (p for p in tmp_path.rglob("*") if p.is_file())
     assert path.parent.name == path.name[:2]
-    content = json.loads(path.read_text("utf-8"))
+    content = json.loads(path.read_text("utf-8"))["content"]
     assert content["completion"]["text"] == "answer to é"
     assert content["request"]["messages"] == [["user", "é"]]
 
@@ -172,7 +172,7 @@ def test_damaged_cache_file_is_asked_again(llm_server, tmp_path):
     path.write_bytes(path.read_bytes()[:20])
     assert client.complete(asking("a")).text == "answer to a"
     assert len(llm_server.calls) == 2
-    assert json.loads(path.read_text())["completion"]["text"] == "answer to a"
+    assert json.loads(path.read_text())["content"]["completion"]["text"] == "answer to a"
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from datachef.core.api import plan_recipe
 from datachef.core.atomic import beside, write_atomically
 from datachef.core.cached import read_record, write_record
 from datachef.core.host import Host
+from datachef.core.llm import Completion, LLMBackend, LLMClient, Request
 from datachef.core.run.changes import changes
 
 Cook = Callable[..., Any]
@@ -165,6 +166,26 @@ def test_what_changed_is_told_without_the_record_of_before(
         assert changes(cache, *plan_recipe(tmp_path / "recipe.yaml", Host())) is None
         run()
         assert changes(cache, *plan_recipe(tmp_path / "recipe.yaml", Host())) == {}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_answer_is_asked_for_again(tmp_path: Path, damage: Callable[[Path], Any]) -> None:
+    asked = []
+
+    class Backend(LLMBackend):
+        def complete(self, request: Request) -> Completion:
+            asked.append(request)
+            return Completion(f"answer to {request.messages[0][1]}")
+
+    client = LLMClient("b", Backend, tmp_path / "llm")
+    one, other = (Request("m", (("user", text),), 9) for text in ("one", "other"))
+    for request in (one, other):
+        client.complete(request)
+    (path,) = (p for p in tmp_path.rglob("*.json") if b"answer to one" in p.read_bytes())
+    damage(path)
+    for _ in range(2):
+        assert client.complete(one).text == "answer to one"
+    assert asked == [one, other, one]
 
 
 def test_a_record_is_that_of_its_name(tmp_path: Path) -> None:
