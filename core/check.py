@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from datachef.core.check_items import check_step_items, check_task_items
+from datachef.core.check_language_models import check_language_models
 from datachef.core.containment import ENDINGS, cause_of
 from datachef.core.corpus import Size
 from datachef.core.distribution import extra, install_command
@@ -73,6 +74,7 @@ def check(
     kinds = _kinds(surveys.values(), written=_told(chain(*steps.values()), "writes"))
     final = _follow(loaded, host, corpus, shared, limits, kinds)
     _check_tokenizer(loaded, surveys)
+    check_language_models(loaded, [*chain(*steps.values()), *corpus])
     check_task_items(loaded)
     _check_unused_sources(loaded)
     _check_output(loaded, surveys, final, set().union(*known) if known else None)
@@ -169,10 +171,11 @@ def _follow(
             columns = None
             continue
         ready = _check_requirements(loaded, place, operator.op, operator)
-        ready &= _check_files(loaded, step)
+        reachable = _check_reach(loaded, step)
+        ready &= reachable and _check_files(loaded, step)
         if ready:
             check_step_items(loaded, step)
-        if columns is not None:
+        if columns is not None and reachable:
             scene = Scene(frozenset(columns), limits, kinds)
             for parameter, message, hint in ask(operator, "objections", scene):
                 at = (*place, *parameter.split(".")) if parameter else place
@@ -224,23 +227,26 @@ def _need(loaded: Loaded, place: Location, who: str, module: str, needed: str) -
     )
 
 
-def _check_files(loaded: Loaded, step: PlacedStep) -> bool:
-    """Whether the files of a step are there; those that may not be read are problems too."""
-    if "pool" in step.location:
+def _check_reach(loaded: Loaded, step: PlacedStep) -> bool:
+    """Whether a step reads no file that it may not read; nobody opens one before this is asked."""
+    if step.from_pool or not loaded.bound:
         return True  # whoever wrote the pool may read what it names
-    from_task = _files_of_task(loaded)
-    before = len(loaded.problems)
-    for file in step.operator.files():
-        if loaded.bound and file not in from_task:
-            loaded.add(
-                "not_in_pool",
-                step.location,
-                f"{step.operator.op} would read {file!r}, and this recipe may read its pool alone",
-            )
-        elif not _is_file(file):
-            message = f"{step.operator.op}: no file {file!r}{not_expanded(file)}"
-            loaded.add("no_file", step.location, message)
-    return len(loaded.problems) == before
+    beyond = [file for file in step.operator.files() if file not in _files_of_task(loaded)]
+    for file in beyond:
+        message = f"{step.operator.op} would read {file!r}, and this recipe may read its pool alone"
+        loaded.add("not_in_pool", step.location, message)
+    return not beyond
+
+
+def _check_files(loaded: Loaded, step: PlacedStep) -> bool:
+    """Whether the files of a step are there."""
+    if step.from_pool:
+        return True
+    missing = [file for file in step.operator.files() if not _is_file(file)]
+    for file in missing:
+        message = f"{step.operator.op}: no file {file!r}{not_expanded(file)}"
+        loaded.add("no_file", step.location, message)
+    return not missing
 
 
 def _is_file(path: str | Path) -> bool:

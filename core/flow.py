@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlacedStep:
-    """An operator, ready for its task, at its place in the recipe."""
+    """An operator, ready for its task, at its place in the recipe; `from_pool` are those that a
+    source of the pool brings along."""
 
     location: Location
     operator: Operator
+    from_pool: bool = False
 
     @property
     def path(self) -> str:
@@ -44,7 +46,7 @@ def source_steps(loaded: Loaded, name: str) -> Iterator[PlacedStep]:
         place: Location = ("sources", name, "pool", index)
         if index >= pooled:
             place = loaded.place(("sources", name, "steps"), index - pooled)
-        yield PlacedStep(place, _ready(loaded, operator))
+        yield PlacedStep(place, _ready(loaded, operator), from_pool=index < pooled)
 
 
 def corpus_steps(loaded: Loaded, vocabulary: Vocabulary) -> Iterator[PlacedStep]:

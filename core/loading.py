@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from datachef.core import binding
 from datachef.core import document as documents
 from datachef.core.containment import ENDINGS, cause_of
 from datachef.core.document import Document, Location
 from datachef.core.errors import DatachefError
 from datachef.core.host import Host
+from datachef.core.language_model_caps import PoolCaps
 from datachef.core.paths import located, not_expanded
 from datachef.core.problems import Problem, did_you_mean, dotted, warning
 from datachef.core.promises import ask
@@ -37,10 +38,10 @@ class Loaded:
     """A recipe and everything it refers to; `recipe` is None where it could not be understood.
 
     `sources` are those of the recipe, taken from the pool where the recipe only names them, with
-    paths resolved; `pool` are all those of the pool. `bound` says that the recipe may use nothing
-    but these. `warnings` are what is worth knowing and no mistake, `tokenizer` is what the check
-    found under its name. Where steps were too wrong to be understood, `kept_steps` tells which ones
-    are left of their list.
+    paths resolved; `pool` are all those of the pool, and `pool_caps` what it allows of language
+    models. `bound` says that the recipe may use nothing but these. `warnings` are what is worth
+    knowing and no mistake, `tokenizer` is what the check found under its name. Where steps were too
+    wrong to be understood, `kept_steps` tells which ones are left of their list.
     """
 
     document: Document
@@ -50,6 +51,7 @@ class Loaded:
     task_document: Document | None = None
     sources: dict[str, Source] = field(default_factory=dict)
     pool: dict[str, Source] = field(default_factory=dict)
+    pool_caps: PoolCaps | None = None
     bound: bool = False
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
@@ -208,7 +210,9 @@ def _located(
 
 
 def _load_task(loaded: Loaded, path: Path, pool: Path | None) -> Task | None:
-    if pool is not None and not _within(path, (loaded.folder, pool.parent)):
+    """The task in a file; `pool` where the recipe is bound to it and chose the task itself."""
+    folders = [loaded.folder, pool.parent] if pool is not None else []
+    if folders and not binding.within(path, folders):
         message = "a recipe bound to a pool finds its task beside itself or beside the pool"
         loaded.add("not_in_pool", ("task",), message)
         return None
@@ -217,10 +221,19 @@ def _load_task(loaded: Loaded, path: Path, pool: Path | None) -> Task | None:
         return None
     loaded.task_document = document
     try:
-        return Task.model_validate(document.data).located_in(path.parent)
+        task = Task.model_validate(document.data).located_in(path.parent)
     except ValidationError as error:
         loaded.problems += problems_of(error, document, Task, Vocabulary(), []).values()
         return None
+    # Whoever wrote the pool also wrote what lies beside it; any other task came with the recipe.
+    if pool is None or binding.within(path, [pool.parent]):
+        return task
+    outside = list(binding.files_outside(task, folders))
+    for part in outside:
+        message = "the task of a recipe bound to a pool reads files beside the recipe or the pool"
+        problem = Problem("not_in_pool", message, f"{part}.path")
+        loaded.problems.append(document.locate(problem, (part, "path")))
+    return None if outside else task
 
 
 def _load_pool(
@@ -240,6 +253,7 @@ def _load_pool(
     loaded.problems += mistakes.values()
     if pool is None:
         return {}
+    loaded.pool_caps = pool.language_models
     pooled = {}
     for name, source in pool.sources.items():
         place: Location = ("sources", name)
@@ -260,14 +274,13 @@ def _take_from_pool(
         loaded.add("unknown_source", ("sources", name), f"the pool has no source {name!r}", hint)
         return
     own = {key: getattr(source, key) for key in source.model_fields_set - {"steps"}}
+    if loaded.bound:
+        for key, message, hint in binding.refused(name, own, pooled[name]):
+            loaded.add("not_in_pool", ("sources", name, key), message, hint)
+        takes = [take for take in (own.get("take"), pooled[name].take) if take is not None]
+        own = {"take": min(takes, default=None)}
     steps = (*pooled[name].steps, *source.steps)
     loaded.sources[name] = pooled[name].model_copy(update={**own, "steps": steps})
-
-
-def _within(path: Path, folders: Sequence[Path]) -> bool:
-    """Whether a path lies in one of the folders, `..` resolved."""
-    plain = Path(os.path.abspath(path))  # noqa: PTH100 - pathlib keeps `..`
-    return any(plain.is_relative_to(folder.absolute()) for folder in folders)
 
 
 def _referred(loaded: Loaded, path: Path, field_name: str) -> Document | None:

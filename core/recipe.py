@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAn
 
 from datachef.core import document
 from datachef.core.corpus import MixOperator
+from datachef.core.language_model_caps import PoolCaps
 from datachef.core.operator import Operator
 from datachef.core.source import Source
 
@@ -98,8 +99,14 @@ class Recipe(BaseModel):
 
 
 class Pool(BaseModel):
-    """The contents of a `pool.yaml`: the sources a recipe may use by name."""
+    """The contents of a `pool.yaml`: the sources a recipe may use by name, and what it may ask of
+    language models."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sources: dict[Name, SerializeAsAny[Source]] = Field(min_length=1)
+    language_models: PoolCaps | None = Field(
+        None,
+        description="What recipes may ask of language models; where it is left out, a recipe that "
+        "is bound to the pool may ask none.",
+    )

@@ -11,10 +11,12 @@ from datachef.core.check import check
 from datachef.core.corpus import MixOperator
 from datachef.core.errors import DatachefError, RecipeError
 from datachef.core.host import Host
+from datachef.core.language_model_caps import LanguageModelCaps, caps_of_environment
 from datachef.core.loading import Loaded, understand
 from datachef.core.problems import did_you_mean
 from datachef.core.survey import Survey, Surveyor
 from datachef.core.typed import read_task
+from datachef.policy.space.caps import within_caps
 from datachef.policy.space.limits import Limits
 from datachef.policy.space.nodes import Choice, Node, OneOf, Record, Selection, Sequence, Shared
 from datachef.policy.space.space import BUDGET, WEIGHTS, RecipeSpace
@@ -34,7 +36,8 @@ def recipe_space(
     trial = _Trial(host, pool)
     sources = _named(limits.sources, trial.sources, "source of the pool")
     surveys = trial.surveys(sources)
-    steps, mixes, left_out = _operators(host, limits)
+    places = len(sources) * limits.source_steps + limits.corpus_steps
+    steps, mixes, left_out = _operators(host, limits, trial.caps, places)
     of_sources: dict[str, list[Record]] = {}
     alike: dict[frozenset[str], list[Record]] = {}
     for name in sources:
@@ -63,8 +66,10 @@ def recipe_space(
     return RecipeSpace(Record(required, {}), names, left_out, surveys, budget, host.vocabulary)
 
 
-def _operators(host: Host, limits: Limits) -> tuple[list[Record], list[Record], dict[str, str]]:
-    """Steps, mixes, and why other operators are neither."""
+def _operators(
+    host: Host, limits: Limits, caps: LanguageModelCaps, places: int
+) -> tuple[list[Record], list[Record], dict[str, str]]:
+    """Steps, mixes, and why other operators are neither; a draft has steps at so many places."""
     vocabulary = host.vocabulary
     names = _named(limits.operators, list(vocabulary), "operator")
     for key in limits.parameters:
@@ -81,7 +86,8 @@ def _operators(host: Host, limits: Limits) -> tuple[list[Record], list[Record], 
             elif kind.guards_task:
                 left_out[name] = "stands at the end of every recipe anyway"
             elif not issubclass(kind, MixOperator):
-                steps.append(step(kind, limits))
+                own, always = within_caps(kind, limits, caps, places)
+                steps.append(step(kind, own, always=always))
             elif WEIGHTS in kind.model_fields:
                 mixes.append(step(kind, limits, without=frozenset({WEIGHTS, BUDGET})))
             else:
@@ -118,6 +124,8 @@ class _Trial:
         self._host = host
         self._pool = pool
         self._surveyor = Surveyor()
+        # Of language models, until `surveys` has read what the pool allows.
+        self.caps = LanguageModelCaps()
         read = document.read(pool)
         if read.problems:
             raise RecipeError(read.problems)
@@ -132,6 +140,7 @@ class _Trial:
         loaded, found = self._check({name: [] for name in sources}, [])
         if loaded.problems:
             raise RecipeError(loaded.problems)
+        self.caps = caps_of_environment().with_those_of(loaded.pool_caps or LanguageModelCaps())
         return found
 
     def passes(self, sources: Mapping[str, list[Any]], steps: list[Any] | None = None) -> bool:

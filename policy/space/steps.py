@@ -19,12 +19,17 @@ class NotOfferedError(Exception):
     """Why no step can be written with an operator."""
 
 
-def step(kind: type[Operator], limits: Limits, without: frozenset[str] = frozenset()) -> Record:
+def step(
+    kind: type[Operator],
+    limits: Limits,
+    without: frozenset[str] = frozenset(),
+    always: frozenset[str] = frozenset(),
+) -> Record:
     """The steps of an operator: parameters that may be left out stand only where they differ from
     their default. Raises `NotOfferedError` where a required one has no values to choose from.
 
     Every value is valid, and any two of different parameters are valid together. `without` names
-    parameters that are filled in elsewhere.
+    parameters that are filled in elsewhere, `always` those that may not be left out here.
     """
     required: dict[str, Node] = {"op": Choice((kind.name(),))}
     if limits.reason_characters:
@@ -32,7 +37,7 @@ def step(kind: type[Operator], limits: Limits, without: frozenset[str] = frozens
     optional: dict[str, Node] = {}
     for name, values in _values(kind, limits, without).items():
         field = kind.model_fields[name]
-        if field.is_required() or len(values) == 1:
+        if field.is_required() or name in always or len(values) == 1:
             required[name] = Choice(values)
         elif others := tuple(value for value in values if not same(value, field.get_default())):
             optional[name] = Choice(others)
