@@ -15,6 +15,9 @@ from datachef.core.source import SourceError
 from datachef.core.system_errors import raise_environment_failure
 from datachef.core.task import BenchmarkFile, Examples
 
+# Of all items together, unpacked: they are held in memory, by every worker.
+MOST_BYTES = 256 * 2**20
+
 
 @dataclass(frozen=True)
 class BenchmarkItem:
@@ -37,6 +40,7 @@ def read_benchmark(benchmark: BenchmarkFile | Examples) -> list[BenchmarkItem]:
     """
     choices = benchmark.choices if isinstance(benchmark, BenchmarkFile) else None
     items = []
+    size = 0
     for number, row in enumerate(read_rows(benchmark), start=1):
         try:
             prompt = _text(row, benchmark.prompt)
@@ -50,6 +54,9 @@ def read_benchmark(benchmark: BenchmarkFile | Examples) -> list[BenchmarkItem]:
             answer = _text(row, benchmark.answer)
         except RowError:
             answer = ""
+        size += len(prompt) + len(answer)
+        if size > MOST_BYTES:
+            raise _too_large(benchmark.path)
         options = row.get(choices) if choices else None
         items.append(BenchmarkItem(prompt, answer, _options(options), row))
     return items
@@ -58,6 +65,13 @@ def read_benchmark(benchmark: BenchmarkFile | Examples) -> list[BenchmarkItem]:
 def _text(row: Mapping[str, Any], spec: str) -> str:
     value = row.get(spec)
     return "\n".join(map(str, value)) if isinstance(value, list) else fill(row, spec)
+
+
+def _too_large(path: str) -> DatachefError:
+    return DatachefError(
+        f"{path} holds more than {MOST_BYTES:,} bytes of items, unpacked",
+        hint="items are held in memory: take fewer of them, or leave out fields that nobody reads",
+    )
 
 
 def _options(value: Any) -> tuple[str, ...]:
@@ -72,8 +86,12 @@ def _options(value: Any) -> tuple[str, ...]:
 def read_rows(benchmark: BenchmarkFile | Examples) -> Iterator[Mapping[str, Any]]:
     """The rows of a file, as they stand. Raises `DatachefError` where one cannot be read."""
     path = benchmark.path
+    size = 0
     try:
         for raw in read_file(path, benchmark.encoding, benchmark.csv):
+            size += raw.size
+            if size > MOST_BYTES:
+                raise _too_large(path)
             if raw.data is not None:
                 yield raw.data
             elif raw.reason:

@@ -55,6 +55,11 @@ class ChangedInputError(RunError):
         super().__init__(message, "run again when nothing writes to it")
 
 
+# The largest row that is read or made, and the reason for which a larger one fails.
+MAX_ROW_BYTES = 64 * 2**20
+ROW_TOO_LARGE = "row_too_large"
+
+
 class RowError(ValueError):
     """A row that does not fit its source's format; `reason` is its name in the ledger."""
 

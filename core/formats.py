@@ -20,14 +20,17 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    field_validator,
     model_serializer,
 )
 
 from datachef.core.conversation import Turn, dumps, split_turns, tool_schemas, turn
-from datachef.core.errors import RowError
+from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE, RowError
 from datachef.core.values import UnsupportedValueError, json_text, plain, text_of
 
 _SLOT = re.compile(r"\{([^{}]+)\}")
+# Fields that one composition may name: more of them would make gigabytes of small rows.
+MOST_SLOTS = 100
 # Fields of a turn that are read where those that the format names are not there.
 _ROLE_FIELDS, _CONTENT_FIELDS = ("role", "from"), ("content", "value")
 _MEDIA = ("image", "images", "video", "videos", "audio", "audios")
@@ -103,12 +106,29 @@ def fill(row: Mapping[str, Any], spec: str) -> str:
     """The text that a field, or a composition of fields, has in a row. Raises `RowError`."""
     if "{" not in spec:
         return _string(_reach(row, spec), spec)
-    return _SLOT.sub(lambda slot: _string(_reach(row, slot[1]), slot[1]), spec)
+    left = MAX_ROW_BYTES
+
+    def filled(slot: re.Match[str]) -> str:
+        nonlocal left
+        text = _string(_reach(row, slot[1]), slot[1])
+        left -= len(text)
+        if left < 0:
+            raise RowError(ROW_TOO_LARGE, f"its fields make more than {MAX_ROW_BYTES:,} characters")
+        return text
+
+    return _SLOT.sub(filled, spec)
 
 
 class _Format(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     conversational: ClassVar[bool] = False
+
+    @field_validator("*")
+    @classmethod
+    def _bounded(cls, value: Any) -> Any:
+        if isinstance(value, str) and len(_SLOT.findall(value)) > MOST_SLOTS:
+            raise ValueError(f"a composition names at most {MOST_SLOTS} fields")
+        return value
 
     def fields(self) -> set[str]:
         """The fields that every row must have."""

@@ -11,12 +11,12 @@ from typing import Any
 
 from datachef.core.chat import TEMPLATE_COLUMNS, stored
 from datachef.core.distribution import install_command
-from datachef.core.errors import MissingPackageError, RowError, RunError
+from datachef.core.errors import MAX_ROW_BYTES, MissingPackageError, RowError, RunError
 from datachef.core.formats import Conversation, Format, PromptFormat, recognise
 from datachef.core.problems import did_you_mean
 from datachef.core.run.columns import NULL, kind_of
 from datachef.core.run.conversations import unfit
-from datachef.core.run.intake import fields_of, sample, stored_names
+from datachef.core.run.intake import fields_of, length, sample, stored_names
 from datachef.core.run.tokens import BYTES_PER_TOKEN
 from datachef.core.source import Source, SourceError, Unit, first_rows
 from datachef.core.values import plain
@@ -168,9 +168,14 @@ def _converted(
     """The content of rows, and of those without one how many there are and why, by reason."""
     fitting: list[str | Conversation] = []
     misfits: dict[str, tuple[int, str]] = {}
+    made = 0
     for row in rows:
+        if made > MAX_ROW_BYTES:
+            break  # fields that are composed may come to far more than was read
         try:
-            fitting.append(row_format.convert(row))
+            content = row_format.convert(row)
+            made += length(content)
+            fitting.append(content)
         except RowError as error:
             count, detail = misfits.get(error.reason, (0, str(error)))
             misfits[error.reason] = (count + 1, detail)

@@ -11,7 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from datachef.core.files.text import MAX_ROW_BYTES, Encoding, Line, Text, lines
+from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE
+from datachef.core.files.text import Encoding, Line, Text, lines
 from datachef.core.source import BrokenFileError, RawRow
 from datachef.core.surrogates import is_whole, shown
 
@@ -221,7 +222,7 @@ class TableReader:
         size = line.size + sum(more.size for more in taken)
         if len(taken) >= self._dialect.max_lines:
             detail = f"a row over {len(taken) + 1:,} lines (csv: {{max_lines: ...}} allows more)"
-            return _Record(line, number, size, None, "row_too_large", detail)
+            return _Record(line, number, size, None, ROW_TOO_LARGE, detail)
         return _Record(line, number, size, fields)
 
     def _rows_between_returns(self, line: Line, body: str) -> Iterator[_Record]:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 
 import orjson
 
+from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE
 from datachef.core.files.json_values import loads
-from datachef.core.files.text import BOM, MAX_ROW_BYTES, Line, Text, lines
+from datachef.core.files.text import BOM, Line, Text, lines
 from datachef.core.source import RawRow
 from datachef.core.system_errors import raise_environment_failure
 
@@ -168,7 +169,7 @@ class _Values:
             if size <= MAX_ROW_BYTES:
                 pieces.append(piece)
         if size > MAX_ROW_BYTES:
-            return Line(offset, size, b"", "row_too_large", f"a row of {size:,} bytes")
+            return Line(offset, size, b"", ROW_TOO_LARGE, f"a row of {size:,} bytes")
         return Line(offset, size, b"".join(pieces))
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE
 from datachef.core.files.delimited import CsvOptions, rows_of_table
 from datachef.core.files.json_rows import is_lines, rows_of_json, rows_of_lines
 from datachef.core.files.parquet import ParquetFile
 from datachef.core.files.storage import is_compressed, kind, opened
 from datachef.core.files.tables import Features, rows_of
 from datachef.core.files.text import (
-    MAX_ROW_BYTES,
     Text,
     lines,
     lines_between,
@@ -65,7 +65,7 @@ def _rows_of_text(text: Text, unit: Unit) -> Iterator[RawRow]:
         raw = text.stream.read(MAX_ROW_BYTES + 1)
         if len(raw) > MAX_ROW_BYTES:
             detail = f"a file of {unit.size:,} bytes"
-            yield RawRow(0, 1, unit.size, None, "row_too_large", detail)
+            yield RawRow(0, 1, unit.size, None, ROW_TOO_LARGE, detail)
         else:
             yield _text_row(0, 1, raw, text)
         return
@@ -106,18 +106,27 @@ def read_parquet(unit: Unit) -> Iterator[RawRow]:
     except (pl.exceptions.PolarsError, OSError) as error:
         raise BrokenFileError(_first_line(error), passing=_passing(error)) from error
 
-    rows = stop - start
+    rows, done = stop - start, 0
     try:
-        yield from _numbered(file.read(start, stop), features, start)
+        for frame in file.pieces(start, stop):
+            yield from _numbered(frame, features, start, done)
+            done += frame.height
         return
     except (pl.exceptions.PolarsError, OSError) as error:
         trouble = error
-    before = _most(lambda count: file.read(start, start + count), rows)
-    after = _most(lambda count: file.read(stop - count, stop), rows - before)
-    yield from _numbered(file.read(start, start + before), features, start)
+    before = done + _most(
+        lambda count: _read(file, start + done, start + done + count), rows - done
+    )
+    after = _most(lambda count: _read(file, stop - count, stop), rows - before)
+    for frame in file.pieces(start + done, start + before):
+        yield from _numbered(frame, features, start, done)
+        done += frame.height
     for number in range(before, rows - after):
         yield RawRow(start + number, number + 1, 0, None, LOST, _first_line(trouble))
-    yield from _numbered(file.read(stop - after, stop), features, start, rows - after)
+    done = rows - after
+    for frame in file.pieces(stop - after, stop):
+        yield from _numbered(frame, features, start, done)
+        done += frame.height
     raise BrokenFileError(
         _first_line(trouble),
         bytes_read=unit.size * (before + after) // max(rows, 1),
@@ -125,8 +134,14 @@ def read_parquet(unit: Unit) -> Iterator[RawRow]:
     ) from trouble
 
 
+def _read(file: ParquetFile, start: int, stop: int) -> None:
+    """Reads rows to see whether they can be read."""
+    for _ in file.pieces(start, stop):
+        pass
+
+
 def _numbered(
-    frame: pl.DataFrame, features: Features, position: int, before: int = 0
+    frame: pl.DataFrame, features: Features, position: int, before: int
 ) -> Iterator[RawRow]:
     for number, row in enumerate(rows_of(frame, features), start=before):
         yield RawRow(position + number, number + 1, size_of(row), row)

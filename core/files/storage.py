@@ -19,6 +19,10 @@ COMPRESSED = (".gz", ".zst")
 DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
 # The largest window that zstd can be told to use (`--long=31`); it is taken only where it is used.
 MAX_WINDOW = 2**31
+# What comes out of a compressed file may be so much, and then so many times what went in. Text is
+# rarely 20 times smaller when it is packed.
+MOST_UNPACKED = 2**30
+MOST_EXPANSION = 200
 
 
 def is_url(path: str) -> bool:
@@ -116,14 +120,37 @@ class _Remote(io.BufferedReader):
         super().__init__(self._origin.open(), 1 << 20)
 
 
+class _Expansion:
+    """Counts what comes out of a compressed file, and refuses one that is made to fill a disk."""
+
+    def __init__(self, packed: BinaryIO) -> None:
+        self._packed = packed
+        self._unpacked = 0
+
+    def add(self, size: int) -> None:
+        """Counts so many bytes. Raises `BrokenFileError` where they are too many for the file."""
+        self._unpacked += size
+        if self._unpacked > MOST_UNPACKED:
+            packed = self._packed.tell()
+            if self._unpacked > MOST_EXPANSION * packed:
+                raise BrokenFileError(
+                    f"{packed:,} bytes of it unpack to more than {self._unpacked:,}",
+                    "no text is so much larger than it is packed; if it is meant so, unpack it "
+                    "and name the unpacked file",
+                    bytes_read=packed,
+                )
+
+
 class _Gzip(gzip.GzipFile):
     """A gzip stream that gives all there is before a damage."""
 
     def __init__(self, packed: BinaryIO) -> None:
         super().__init__(fileobj=packed, mode="rb")
+        self._expansion = _Expansion(packed)
 
     def readinto(self, buffer: Any) -> int:
         unpacked = self.read1(len(buffer))
+        self._expansion.add(len(unpacked))
         buffer[: len(unpacked)] = unpacked
         return len(unpacked)
 
@@ -136,6 +163,7 @@ class _Zstd(io.RawIOBase):
 
     def __init__(self, packed: BinaryIO) -> None:
         self._packed = packed
+        self._expansion = _Expansion(packed)
         self._frame: Any = None
         self._piece = b""
         self._unpacked = memoryview(b"")
@@ -154,6 +182,7 @@ class _Zstd(io.RawIOBase):
                 whole = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
                 self._frame = whole.decompressobj()
             self._unpacked = memoryview(self._frame.decompress(piece))
+            self._expansion.add(len(self._unpacked))
             self._piece = self._frame.unused_data
             if self._frame.eof:
                 self._frame = None

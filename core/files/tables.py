@@ -21,6 +21,10 @@ _LISTS = ("List", "LargeList", "Sequence")
 # Time zones that are no places, which polars does not know.
 _OFFSET = re.compile(r"[+-]\d\d:?\d\d")
 
+# What of a table is made into Python's values at once: so many rows, with so much text.
+_PART_ROWS = 512
+_PART_BYTES = 16 * 2**20
+
 Features = Mapping[str, Any]
 
 
@@ -87,12 +91,38 @@ def rows_of(frame: pl.DataFrame, features: Features) -> Iterator[dict[str, Any]]
         if name not in media and (decode := decoder(dtype)) is not None:
             decoders[name] = decode
         columns.append(column)
-    for row in frame.select(columns).iter_rows(named=True):
-        for name, what in media.items():
-            row[name] = Unsupported(what) if row[name] else None
-        for name, decode in decoders.items():
-            row[name] = decode(row[name])
-        yield row
+    for part in _bounded(frame):
+        for row in part.select(columns).iter_rows(named=True, buffer_size=max(1, part.height)):
+            for name, what in media.items():
+                row[name] = Unsupported(what) if row[name] else None
+            for name, decode in decoders.items():
+                row[name] = decode(row[name])
+            yield row
+
+
+def _bounded(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The frame in parts of which the texts are not large: in the table equal ones are one, and as
+    Python's they are many."""
+    import polars as pl
+
+    sizes = [
+        (pl.col(name).str.len_bytes() if dtype == pl.String else pl.col(name).bin.size())
+        .fill_null(0)
+        .cast(pl.Int64)
+        for name, dtype in frame.schema.items()
+        if dtype in (pl.String, pl.Binary)
+    ]
+    if not sizes or frame.height == 0:
+        ends = pl.Series([0] * frame.height, dtype=pl.Int64)
+    else:
+        ends = frame.select(pl.sum_horizontal(sizes).cum_sum().alias("size"))["size"]
+    start, before = 0, 0
+    while start < frame.height:
+        stop = int(ends.search_sorted(before + _PART_BYTES, side="right"))
+        stop = min(max(stop, start + 1), start + _PART_ROWS)
+        yield frame[start:stop]
+        before = int(ends[stop - 1])
+        start = stop
 
 
 def _media(feature: Any, dtype: pl.DataType) -> str:

@@ -9,10 +9,10 @@ from typing import Annotated, Any, BinaryIO, NamedTuple
 
 from pydantic import AfterValidator, Field
 
+from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE
 from datachef.core.files.storage import OpenFile
 from datachef.core.source import BrokenFileError
 
-MAX_ROW_BYTES = 64 * 2**20
 HEAD_BYTES = 1 << 16
 BOM = codecs.BOM_UTF8
 
@@ -132,7 +132,7 @@ def lines_between(
         size = len(raw)
         if size > limit and not raw.endswith(b"\n"):
             size += rest_of_line(stream)
-            yield Line(offset, size, b"", "row_too_large", f"a row of {size:,} bytes")
+            yield Line(offset, size, b"", ROW_TOO_LARGE, f"a row of {size:,} bytes")
         else:
             yield Line(offset, size, raw)
         offset += size

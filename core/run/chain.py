@@ -16,7 +16,14 @@ from datachef.core.activity import ACTIVITY
 from datachef.core.chat import with_stored_turns
 from datachef.core.containment import ENDINGS
 from datachef.core.corpus import CorpusOperator
-from datachef.core.errors import DatachefError, PluginError, is_panic, panicked
+from datachef.core.errors import (
+    MAX_ROW_BYTES,
+    ROW_TOO_LARGE,
+    DatachefError,
+    PluginError,
+    is_panic,
+    panicked,
+)
 from datachef.core.filter import DISPLACED, Filter
 from datachef.core.operator import Operator, Outcome
 from datachef.core.run.columns import concat
@@ -134,7 +141,13 @@ class Chain:
             for kind, rows in (("dropped", outcome.dropped), ("failed", outcome.failed)):
                 self._reject(step, kind, _without_own_detail(rows, batch))
             self.ledger[step.path].created += outcome.created
-            parts.append(with_stored_turns(outcome.rows))
+            rows = with_stored_turns(outcome.rows)
+            large = rows["text"].str.len_bytes().fill_null(0) > MAX_ROW_BYTES
+            if large.any():
+                reason = pl.lit(ROW_TOO_LARGE).alias("reason")
+                self._reject(step, "failed", rows.filter(large).with_columns(reason))
+                rows = rows.filter(~large)
+            parts.append(rows)
         self._reject(step, "failed", broken_rows(batch, broken))
         rows = concat(parts)
         self._passed(step, batch.height, rows.height, started)

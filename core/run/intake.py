@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from datachef.core.chat import TEMPLATE_COLUMNS, stored, with_reading
-from datachef.core.errors import RowError
+from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE, RowError
 from datachef.core.filter import DISPLACED
-from datachef.core.formats import Format
+from datachef.core.formats import Conversation, Format
 from datachef.core.problems import shortened
 from datachef.core.run.columns import (
     BOOL,
@@ -162,6 +162,13 @@ class _Kept(NamedTuple):
     content: Any
 
 
+def length(content: str | Conversation) -> int:
+    """About how much text there is in the content of a row, which may be more than was read."""
+    if isinstance(content, str):
+        return len(content)
+    return sum(len(turn["content"] or "") for turn in content.turns)
+
+
 class Intake:
     """Turns the raw rows of one unit into batches.
 
@@ -210,11 +217,16 @@ class Intake:
             try:
                 if raw.data is None:
                     raise RowError(raw.reason, raw.detail)
-                kept.append(_Kept(raw, raw.data, self.format.convert(raw.data)))
+                content = self.format.convert(raw.data)
+                made = max(raw.size, length(content))
+                if made > MAX_ROW_BYTES:
+                    raise RowError(ROW_TOO_LARGE, f"a row of {made:,} bytes")
+                kept.append(_Kept(raw, raw.data, content))
+                size += made + ROW_BYTES
             except RowError as error:
                 raise_environment_failure(error)
                 self._fail(raw, error.reason, str(error))
-            size += raw.size + ROW_BYTES
+                size += min(raw.size, MAX_ROW_BYTES) + ROW_BYTES
             if size >= batch_bytes:
                 yield self._frame(kept)
                 kept, size = [], 0

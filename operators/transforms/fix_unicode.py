@@ -22,6 +22,11 @@ _SPECIAL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u0132\u0133\u0149\u01c4-\u01cc\u01f1-\u01f3\u2028\u2029"
     r"\u206a-\u206f\ufb00-\ufb06\ufeff\ufff9-\ufffc]|&[#A-Za-z]"
 )
+# Entities within entities: of a deeper line all are decoded so often, which ftfy would do without
+# end in sight, each time in the whole line and with all its other steps.
+_DEEP = 4
+_DEEPEST = 16
+_NESTED_AMPERSANDS = re.compile(r"&(?:(?:amp|AMP|#0{0,9}38|#[xX]0{0,9}26);)+")
 _UNESCAPE: dict[str, str | bool] = {"auto": "auto", "always": True, "never": False}
 
 
@@ -34,6 +39,8 @@ class FixUnicode(TextTransform):
     """
 
     rewrites_arguments: ClassVar[bool] = True
+
+    version: ClassVar[int] = 2
 
     op: Literal["fix_unicode"] = "fix_unicode"
 
@@ -91,6 +98,8 @@ class FixUnicode(TextTransform):
         config = self._config
         if html and config.unescape_html == "auto":
             config = config._replace(unescape_html=False)
+        if config.unescape_html and (flat := _flattened(line)) is not None:
+            line, config = flat, config._replace(unescape_html=False)
         return str(ftfy.fix_text(line, config))
 
     def _sound(self, line: str) -> bool:
@@ -101,3 +110,23 @@ class FixUnicode(TextTransform):
             return False
         normal = self.normalization
         return (normal == "none" or unicodedata.is_normalized(normal, line)) and not is_bad(line)
+
+
+def _flattened(line: str) -> str | None:
+    """A line whose entities lie deep within one another, with all of them decoded; None for any
+    other line."""
+    from ftfy.fixes import unescape_html
+
+    text = line
+    for _ in range(_DEEP):
+        decoded = unescape_html(text)
+        if decoded == text:
+            return None
+        text = decoded
+    text = _NESTED_AMPERSANDS.sub("&", text)
+    for _ in range(_DEEPEST):
+        decoded = unescape_html(text)
+        if decoded == text:
+            break
+        text = decoded
+    return text

@@ -25,6 +25,8 @@ from datachef.core.system_errors import raise_environment_failure
 # A unit is small, so that workers end together, but a file is not cut into more than so many.
 UNIT_BYTES = 8 * 2**20
 MOST_UNITS = 256
+# As well as this text is packed, at most, where it is not made to be large.
+MOST_COMPRESSION = 20
 
 _Path = Annotated[str, Field(min_length=1, max_length=4096)]
 
@@ -150,13 +152,16 @@ def _row_ranges(file: File, place: dict[str, Any], lost: list[str]) -> Iterator[
     import polars as pl
 
     try:
-        rows = ParquetFile(file.path).count()
+        content = ParquetFile(file.path)
+        rows = content.count()
+        # of a file that is packed well, by what comes out of it
+        size = max(file.size, content.unpacked() // MOST_COMPRESSION)
     except (pl.exceptions.PolarsError, BrokenFileError, OSError) as error:
         raise_environment_failure(error, file.name)
         lost.append(f"{file.name}: {(str(error).splitlines() or [''])[0]}")
         yield _unit(file, place, file.size)
         return
-    step = max(1, rows * UNIT_BYTES // max(file.size, 1), -(-rows // MOST_UNITS))
+    step = max(1, rows * UNIT_BYTES // max(size, 1), -(-rows // MOST_UNITS))
     for start in range(0, rows, step):
         stop = min(start + step, rows)
         part = place | {"start": start, "stop": stop}
