@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
@@ -179,7 +179,7 @@ class LLMClient:
 
     def complete_each(
         self, requests: Iterable[Request], max_concurrency: int
-    ) -> Iterator[tuple[int, Completion | LLMError]]:
+    ) -> Generator[tuple[int, Completion | LLMError], None, None]:
         """The same one by one, as the answers come, each with the place of its request.
 
         When the iterator is closed, and after an error that is no `LLMError`, no more requests are

@@ -65,6 +65,9 @@ class Operator(BaseModel):
     selects: ClassVar[bool] = False
     # Reasons of failure that may pass (a server was down): the next run tries those rows again.
     transient: ClassVar[frozenset[str]] = frozenset()
+    # Whether applying it costs money: then a batch that breaks it is not tried again in parts, and
+    # it stops where `Services.failures` says that the run will fail anyway.
+    paid: ClassVar[bool] = False
 
     op: str
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, PrivateAttr
 
 from datachef.core.answers import AnswerFailure, UnparsableAnswerError, answer_text
 from datachef.core.corpus import Context, CorpusOperator
-from datachef.core.errors import PluginError, RunError
+from datachef.core.errors import DatachefError, PluginError, RunError
 from datachef.core.llm import Completion, LLMClient, LLMError, Request, tokens_of
 from datachef.core.operator import Outcome
 from datachef.core.prompts import (
@@ -21,6 +22,7 @@ from datachef.core.prompts import (
     render,
 )
 from datachef.core.registration import described
+from datachef.core.services import FailureLimit
 from datachef.core.system_errors import raise_environment_failure
 
 if TYPE_CHECKING:
@@ -39,13 +41,14 @@ class Synthesis(CorpusOperator):
 
     Rows are dropped as `over_budget` before any call, and as `emptied` when `parse` returns none.
     Rows fail as `prompt_error`, `prompt_too_long`, `llm_error`, `truncated_answer`,
-    `filtered_answer` (by a content filter), `refused_answer`, `empty_answer` or
-    `unparsable_answer`, with the particulars in a column `detail`. `parse` is given what is left of
-    an answer without its reasoning (`<think>...</think>`).
+    `filtered_answer` (by a content filter), `refused_answer`, `empty_answer`,
+    `unparsable_answer` or an exception of `parse`, with the particulars in a column `detail`.
+    `parse` is given what is left of an answer without its reasoning (`<think>...</think>`).
     """
 
     shape: ClassVar[str] = "synthesis"
     max_rows: ClassVar[int | None] = None
+    paid: ClassVar[bool] = True
     transient: ClassVar[frozenset[str]] = frozenset({"llm_error"})
 
     backend: str = Field(
@@ -73,6 +76,7 @@ class Synthesis(CorpusOperator):
     max_concurrency: int = Field(8, ge=1, le=1000, description="Requests at a time per worker.")
 
     _client: LLMClient | None = PrivateAttr(default=None)
+    _failures: FailureLimit = PrivateAttr(default_factory=FailureLimit)
 
     @abstractmethod
     def parse(self, answer: str, row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -123,6 +127,7 @@ class Synthesis(CorpusOperator):
     def connect(self, services: Services) -> Self:
         connected = self.model_copy()
         connected._client = services.llm(self.backend)
+        connected._failures = services.failures
         return connected
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
@@ -196,15 +201,21 @@ class Synthesis(CorpusOperator):
             except PromptError as error:
                 too_long = isinstance(error, PromptTooLongError)
                 reason = "prompt_too_long" if too_long else "prompt_error"
-                failures[index] = AnswerFailure(reason, str(error))
-        answers = client.complete_all(requests.values(), self.max_concurrency)
-        for index, answer in zip(requests, answers, strict=True):
-            result = self._read(answer, rows[index])
-            if isinstance(result, AnswerFailure):
-                failures[index] = result
-            else:
-                made[index] = result
+                failures[index] = self._failed(reason, str(error))
+        places = list(requests)
+        with closing(client.complete_each(requests.values(), self.max_concurrency)) as answers:
+            for place, answer in answers:
+                index = places[place]
+                result = self._read(answer, rows[index])
+                if isinstance(result, AnswerFailure):
+                    failures[index] = self._failed(*result)
+                else:
+                    made[index] = result
         return made, failures
+
+    def _failed(self, reason: str, detail: str) -> AnswerFailure:
+        self._failures.add(reason, detail)
+        return AnswerFailure(reason, detail)
 
     def _request(self, row: dict[str, Any]) -> Request:
         return Request(
@@ -229,6 +240,11 @@ class Synthesis(CorpusOperator):
             made = list(made) if isinstance(made, Iterator) else made
         except UnparsableAnswerError as error:
             return AnswerFailure("unparsable_answer", str(error))
+        except DatachefError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it costs this row alone, and is not paid again
+            raise_environment_failure(error)
+            return AnswerFailure(type(error).__name__, str(error)[:500])
         if not isinstance(made, list | tuple) or not all(isinstance(new, dict) for new in made):
             raise PluginError(
                 f"parse() of {self.op} gave {described(made)}, not a list of dictionaries",
@@ -271,4 +287,5 @@ class Synthesis(CorpusOperator):
         return with_reading(result)
 
     def __getstate__(self) -> dict[Any, Any]:
-        return super().__getstate__() | {"__pydantic_private__": {"_client": None}}
+        private = {"_client": None, "_failures": FailureLimit()}
+        return super().__getstate__() | {"__pydantic_private__": private}

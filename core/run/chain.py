@@ -133,9 +133,12 @@ class Chain:
     def _step(self, step: Step, batch: pl.DataFrame) -> pl.DataFrame:
         started = time.perf_counter()
         with step.located():
-            outcomes, broken = safely(
-                batch, lambda part, _: _process(step, part), self._limit, step.path
-            )
+            if step.operator.paid and batch.height:
+                outcomes, broken = [_process(step, batch)], list[Broken]()
+            else:
+                outcomes, broken = safely(
+                    batch, lambda part, _: _process(step, part), self._limit, step.path
+                )
         parts = [batch.clear()] if not outcomes else []
         for outcome in outcomes:
             for kind, rows in (("dropped", outcome.dropped), ("failed", outcome.failed)):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,10 @@ from datachef.core.system_errors import ending_runs
 
 # How often what was damaged in the cache is made anew before the run fails of it.
 MOST_REPAIRS = 3
+
+
+def _failed(record: Mapping[str, Any]) -> bool:
+    return any(entry["failed"] for entry in record["ledger"])
 
 
 class UnfitError(RunError):
@@ -141,12 +146,32 @@ class Runner:
         if not todo:
             return
         self._tell("wave_started", title, sum(task.size for task in todo))
+        todo = self._bounded(todo)
         for index, record in self._engine.map(todo, self._progressed):
             task = todo[index]
             self._records[task.key] = record
+            if isinstance(task, UnitTask) and task.may_fail is not None and _failed(record):
+                self._bound_failures()
             if isinstance(task, UnitTask) and task.unit is not None:
                 self._bytes += task.size
             self._tell("unit_finished", task.label, task.size)
+
+    def _bounded(self, tasks: list[Any]) -> list[Any]:
+        """The tasks, those whose first step is paid for with the number of rows that may fail."""
+        known: dict[str, int] = {}
+
+        def bounded(task: Any) -> Any:
+            step = task.stage.steps[0] if isinstance(task, UnitTask) and task.stage.steps else None
+            name = step.data["op"] if step is not None else ""
+            if step is None or name not in self._host.vocabulary:
+                return task
+            if not self._host.vocabulary[name].paid:
+                return task
+            if step.path not in known:
+                known[step.path] = self._verdict().may_fail(step.path)
+            return replace(task, may_fail=known[step.path])
+
+        return [bounded(task) for task in tasks]
 
     def _progressed(self, label: str, done_bytes: int, rows: int) -> None:
         self._tell("progressed", label, done_bytes, rows)

@@ -99,6 +99,7 @@ class UnitTask:
     """One unit of a stage: reads a unit of the source or the rows of `parent`, leaves its own.
 
     All its rows come from one `source`; `input` tells one content of what comes in from another.
+    Where the first step is paid for, it stops when more than `may_fail` rows have failed there.
     """
 
     key: str
@@ -109,6 +110,7 @@ class UnitTask:
     size: int
     unit: Unit | None = None
     parent: str | None = None
+    may_fail: int | None = None
 
     kind = "unit"
 

@@ -53,6 +53,15 @@ class Verdict:
         most = {name: source.max_failed for name, source in self._loaded.sources.items()}
         return too_many_failed(self.accounts, most)
 
+    def may_fail(self, path: str) -> int:
+        """How many more rows may fail at a step that all rows before it have reached."""
+        allowed = 0.0
+        for name, source in self._loaded.sources.items():
+            for entry, rows in self.accounts.arrivals(name):
+                allowed += source.max_failed * rows if entry.path == path else 0.0
+        failed = self.accounts.whole[path].failed
+        return max(0, int(allowed) - failed.total() + failed[LOST])
+
     def emptiness(self) -> tuple[str, str] | None:
         """Why no row is left of a finished run, and a hint; None where some are."""
         message = emptied(self.accounts)

@@ -103,6 +103,9 @@ class Workshop:
         from datachef.core.run.unit import UnitRun
 
         stage = self._built(task.stage)
+        if stage.steps:
+            first = stage.steps[0]
+            self._services.failures.begin(f"{first.path} ({first.operator.op})", task.may_fail)
         return UnitRun(task, stage, self.store, progress, self._texts, self.limit).run()
 
     def _decide(self, task: DecisionTask) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -12,8 +13,14 @@ from datachef.core.answers import (
     answer_text,
     json_answer,
 )
-from datachef.core.llm import Completion, LLMClient, LLMError, Request
+from datachef.core.errors import RunError
+from datachef.core.llm import Completion, LLMClient, LLMError, Request, TransientLLMError
 from datachef.reward.verifier.verdict import KLASSES, Failure, Klass, Verdict
+
+# Of the questions to a judge, the share that may be left without an answer for a reason that may
+# pass, and for any reason: the value of the others would say nothing of all.
+MOST_PASSING = 0.1
+MOST_UNANSWERED = 0.5
 
 # The reasoning comes first, so that the class follows from it.
 SCHEMA = {
@@ -51,8 +58,9 @@ class Judge(BaseModel):
     def verdicts(self, client: LLMClient, questions: Sequence[str]) -> list[Verdict | Failure]:
         """What the judge says to each question.
 
-        An answer that is refused, cut off, no JSON or of no known class is a `Failure`. Raises what
-        the client raises when no request can succeed.
+        An answer that is refused, cut off, no JSON or of no known class is a `Failure`, and so is a
+        question that got no answer. Raises `RunError` where too many got none (`MOST_PASSING`,
+        `MOST_UNANSWERED`), and what the client raises when no request can succeed.
         """
         requests = [
             Request(
@@ -65,7 +73,24 @@ class Judge(BaseModel):
             )
             for question in questions
         ]
-        return [read(answer) for answer in client.complete_all(requests, self.max_concurrency)]
+        verdicts: dict[int, Verdict | Failure] = {}
+        passing = unanswered = 0
+        with closing(client.complete_each(requests, self.max_concurrency)) as answers:
+            for place, answer in answers:
+                verdicts[place] = read(answer)
+                if not isinstance(answer, LLMError):
+                    continue
+                unanswered += 1
+                passing += isinstance(answer, TransientLLMError)
+                if passing > MOST_PASSING * len(requests) or unanswered > MOST_UNANSWERED * len(
+                    requests
+                ):
+                    raise RunError(
+                        f"the judge {self.model} left {unanswered:,} of {len(requests):,} "
+                        f"questions unanswered, the last with: {answer.message}",
+                        answer.hint or "try again when it answers; what was answered is kept",
+                    )
+        return [verdicts[place] for place in range(len(requests))]
 
 
 class _Answer(BaseModel):

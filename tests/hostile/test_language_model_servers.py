@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from datachef.core.api import run_recipe
 from datachef.core.errors import DatachefError, PluginError, RunError
 from datachef.core.llm import (
     Completion,
@@ -31,7 +32,7 @@ from datachef.core.task import Task
 from datachef.operators.synthesis.rephrase_text import RephraseText
 from datachef.plugins.openai_backend import OpenAIBackend
 from datachef.policy.decoding.served import ServedDecoder
-from datachef.reward.verifier import Failure, Judge, Verdict, Verifier
+from datachef.reward.verifier import Judge, Verdict, Verifier
 
 KEY = "sk-secret-0123456789"
 NOTHING = pl.DataFrame(schema={"id": pl.String, "reason": pl.String})
@@ -326,11 +327,13 @@ def test_what_fails_in_passing_is_never_kept(
     ["500", "resets", "drips the body", "a body for ever", "HTML of a proxy", "content of 0",
      "finish_reason is a list", "gzip bomb"],
 )  # fmt: skip
-def test_a_judge_keeps_nothing_either(server: HostileServer, tmp_path: Path, name: str) -> None:
+def test_a_judge_without_answers_gives_no_value_and_keeps_nothing(
+    server: HostileServer, tmp_path: Path, name: str
+) -> None:
     server.play = PASSING[name]
-    failed = judged(services_of(server, tmp_path))
-    assert isinstance(failed, Failure)
-    assert is_clean(failed.reason)
+    with pytest.raises(RunError, match="left 1 of 1 questions unanswered") as failed:
+        judged(services_of(server, tmp_path))
+    assert is_clean(failed.value.message)
     assert kept(tmp_path) == []
     grade = json.dumps({"reasoning": "it is", "class": "pass"})
     server.play = says(body_of(grade))
@@ -573,3 +576,125 @@ def test_nothing_more_is_sent_once_nobody_listens(server: HostileServer, tmp_pat
     answers.close()
     time.sleep(0.2)
     assert server.asked.total() < 100
+
+
+RECIPE = """
+name: synthesis
+sources:
+  one: {path: one.jsonl, max_failed: 0.05}
+  two: {path: two.jsonl, max_failed: 0.05}
+steps:
+  - {op: rephrase_text, model: tiny, prompt: "{{ text }}", max_concurrency: 2}
+  - {op: length_filter, min_chars: 1}
+  - op: exact_dedup
+"""
+ROWS = 100  # of each source: 10 may fail
+
+
+@pytest.fixture
+def run(
+    server: HostileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
+    """Runs a recipe over two files of rows through the scripted server; gives the texts."""
+    monkeypatch.setenv("DATACHEF_LLM_BASE_URL", server.url)
+    monkeypatch.setenv("DATACHEF_LLM_API_KEY", KEY)
+    monkeypatch.setattr(Persistence, "__init__", _hasty)
+    for name in ("one", "two"):
+        rows = [{"text": f"{name} {number}"} for number in range(ROWS)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+
+    def run(engine: str = "inline") -> list[str]:
+        report = run_recipe(
+            tmp_path / "recipe.yaml", tmp_path / "out", engine=engine, workers=2,
+            cache=tmp_path / "cache",
+        )  # fmt: skip
+        files = sorted((report.folder / "data").iterdir())
+        return sorted(pl.concat(map(pl.read_parquet, files))["text"])
+
+    return run
+
+
+def _hasty(self: Persistence, *_: Any) -> None:
+    """Two attempts without a pause between."""
+    vars(self).update(attempts=2, first_wait=0.0, longest_wait=0.0)
+
+
+UPPER = sorted(f"{name} {number}".upper() for name in ("one", "two") for number in range(ROWS))
+
+
+def failing(share: int, play: Play) -> Play:
+    """A server that fails for one of so many rows."""
+
+    def answer(connection: Connection) -> None:
+        failed = int(connection.prompt.split()[1]) % share == 0
+        (play if failed else honest)(connection)
+
+    return answer
+
+
+@pytest.mark.parametrize("engine", ["inline", "local"])
+def test_failures_above_max_failed_do_not_stick(
+    server: HostileServer, run: Callable[..., Any], engine: str
+) -> None:
+    server.play = failing(2, PASSING["429"])
+    with pytest.raises(RunError, match=r"more than max_failed|more than the 5%"):
+        run(engine)
+    answered = {prompt for prompt in server.asked if int(prompt.split()[1]) % 2}
+    server.play = honest
+    server.asked.clear()
+    assert run(engine) == UPPER
+    assert not answered & set(server.asked), "what was answered is not asked again"
+
+
+def test_failures_below_max_failed_are_asked_again(
+    server: HostileServer, run: Callable[..., Any]
+) -> None:
+    server.play = failing(25, PASSING["500"])
+    assert len(run()) == 2 * ROWS - 8
+    server.play = honest
+    server.asked.clear()
+    assert run() == UPPER
+    assert sorted(server.asked) == sorted(
+        f"{name} {number}" for name in ("one", "two") for number in (0, 25, 50, 75)
+    )
+    server.asked.clear()
+    assert run() == UPPER
+    assert server.asked == {}
+
+
+@pytest.mark.parametrize("name", ["400", "refusals", "500", "truncated"])
+def test_a_run_that_fails_anyway_stops_paying(
+    server: HostileServer, run: Callable[..., Any], name: str
+) -> None:
+    server.play = {
+        "400": says(b'{"error": {"message": "no"}}', 400),
+        "refusals": says(body_of(None, refusal="I won't.")),
+        "500": failing(2, says(b"", 500)),
+        "truncated": says(body_of("half", "length")),
+    }[name]
+    with pytest.raises(RunError, match="more than max_failed allows") as caught:
+        run()
+    assert is_clean(caught.value.message)
+    assert "the first: " in caught.value.hint
+    assert len(server.asked) < 60, "11 failures are too many, of 200 rows"
+
+
+def test_a_parser_that_breaks_costs_its_row_and_no_second_call(
+    server: HostileServer, tmp_path: Path
+) -> None:
+    class Brittle(RephraseText):
+        """Breaks on one answer."""
+
+        def parse(self, answer: str, row: dict[str, Any]) -> list[dict[str, Any]]:
+            if answer == "B":
+                raise ZeroDivisionError("a bug")
+            return [{"text": answer}]
+
+    operator = Brittle(model="tiny", prompt="{{ text }}").connect(services_of(server, tmp_path, 30))
+    outcome = operator.apply(batch("a", "b", "c"), NOTHING)
+    assert outcome.rows["text"].to_list() == ["A", "C"]
+    assert outcome.failed.select("text", "reason", "detail").rows() == [
+        ("b", "ZeroDivisionError", "a bug")
+    ]
+    assert server.asked == {"a": 1, "b": 1, "c": 1}
