@@ -23,6 +23,7 @@ _REWRITES = (
     (re.compile(r"\^\{?\\circ\}?|\\degree|\\?%|\\?\$"), ""),
     (re.compile(r"\s+|\.\s*$"), ""),
 )
+_OPENING = re.compile(r"^(?:\\[(\[]|\$|\s)+")
 
 
 def same_latex(one: str, other: str) -> bool:
@@ -69,5 +70,15 @@ class MathMatch(Checker):
 
 def _displayed(latex: str) -> str:
     r"""As math-verify finds it best: `5.`, `$5$` and `\(5\)` become `$\boxed{5}$`."""
-    bare = re.sub(r"^(?:\\[(\[]|\$+|\s)+|(?:\\[)\]]|\$+|\s|(?<!\\)\.)+$", "", latex)
-    return rf"$\boxed{{{bare}}}$"
+    bare = _OPENING.sub("", latex)
+    end = len(bare)
+    while end:
+        last = bare[end - 1]
+        escaped = bare[end - 2 : end - 1] == "\\"
+        if last in ")]" and escaped:
+            end -= 2
+        elif last == "$" or last.isspace() or (last == "." and not escaped):
+            end -= 1
+        else:
+            break
+    return rf"$\boxed{{{bare[:end]}}}$"

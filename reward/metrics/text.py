@@ -17,8 +17,8 @@ _CUE = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_MARKS = r"""[\s"'`“”‘’«»„*_.,;:!?¡¿()\[\]{}<>。，、；：！？（）「」]"""
-_EDGES = re.compile(rf"^(?:(?!\.\d){_MARKS})+|{_MARKS}+$")
+_MARKS = """ "'`“”‘’«»„*_.,;:!?¡¿()[]{}<>。，、；：！？（）「」"""
+_EDGE = re.compile(rf"^(?:(?!\.\d)[{re.escape(_MARKS)}])+")
 
 
 def after_thinking(response: str) -> str:
@@ -31,7 +31,7 @@ def after_thinking(response: str) -> str:
 def normalised(text: str) -> str:
     """Without case, width, markup and punctuation at the edges, and runs of white space."""
     folded = " ".join(unicodedata.normalize("NFKC", text).replace("−", "-").casefold().split())
-    return _EDGES.sub("", folded) or folded
+    return _EDGE.sub("", folded).rstrip(_MARKS) or folded
 
 
 def boxed(text: str) -> str | None:

@@ -249,7 +249,7 @@ def test_the_arithmetic_of_a_question_ends_by_itself(tmp_path: Path) -> None:
     child = start([program], stdin=pipe, stdout=pipe, stderr=nothing)
     question = b'{"gold": "$9^{9^{9^9}}$", "given": "$1$", "seconds": 1}\n'
     child.process.communicate(question, timeout=PATIENCE)
-    assert child.end() == -signal.SIGXCPU
+    assert child.end() == -signal.SIGPROF
 
 
 def test_files_of_the_working_folder_are_not_taken_for_modules(
