@@ -15,10 +15,17 @@ from datachef.core.errors import DatachefError, RecipeError
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.lock import locked
-from datachef.reward.evaluation.evaluate import ITEMS, LIKELIHOOD, Measurement, evaluate
+from datachef.reward.evaluation.evaluate import (
+    ITEMS,
+    LIKELIHOOD,
+    Measurement,
+    evaluate,
+    require_checker,
+)
 from datachef.reward.evaluation.training import Training
 from datachef.reward.history import History, Measured
 from datachef.reward.identity import corpus_key, task_key, weights_key
+from datachef.reward.metrics import AllowCode
 from datachef.reward.scorer import RecipeReward
 
 
@@ -35,7 +42,7 @@ class Protocol:
     training: Training = field(default_factory=Training)
     items: int | None = ITEMS
     accuracy: bool = True
-    allow_code: bool = False
+    allow_code: AllowCode = False
 
 
 class Evaluator:
@@ -44,7 +51,10 @@ class Evaluator:
     def __init__(
         self, reward: RecipeReward, host: Host, history: History, protocol: Protocol, folder: Path
     ) -> None:
-        """Corpora and checkpoints are made in `folder`."""
+        """Corpora and checkpoints are made in `folder`. Raises `DatachefError` where the protocol
+        lacks what the metric needs: a package, or leave to run code."""
+        if protocol.accuracy:
+            require_checker(reward.task, protocol.allow_code)
         self._reward = reward
         self._host = host
         self._history = history

@@ -27,7 +27,8 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Look at versions, plugins, extras, cores, memory and the cache; exit code 1 on trouble."""
+    """Look at versions, plugins, extras, cores, the cache, and the walls around code that is run;
+    exit code 1 on trouble."""
     findings = _findings()
     if as_json:
         print_json(findings)
@@ -51,6 +52,7 @@ def _findings() -> list[dict[str, str]]:
 
     from datachef.core.api import default_cache
     from datachef.core.cli.display import size
+    from datachef.core.walls import ALL, NEEDED, walls_here
 
     found: list[dict[str, str]] = []
 
@@ -70,6 +72,10 @@ def _findings() -> list[dict[str, str]]:
         text = f"{module} is there" if there else install_command(extra(name))
         note("ok" if there else "absent", f"extra {name}", text)
     note("ok", "cores", str(os.cpu_count()))
+    here = walls_here()
+    for wall, what in ALL.items():
+        text = what if wall in here else "none here" + " (--allow-code needs it)" * (wall in NEEDED)
+        note("ok" if wall in here else "absent", f"wall: {wall}", text)
     cache = default_cache()
     parent = next(folder for folder in (cache, *cache.parents) if folder.exists())
     writable = os.access(parent, os.W_OK)

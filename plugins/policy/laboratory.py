@@ -19,6 +19,7 @@ from datachef.plugins.policy.building import reward_of
 from datachef.policy.evolve.laboratory import Laboratory
 from datachef.policy.evolve.records import Fidelity
 from datachef.reward.evaluation import Training
+from datachef.reward.metrics.unit_tests import AllowCode
 
 if TYPE_CHECKING:
     from datachef.policy.evolve.settings import EvolveSettings
@@ -45,7 +46,11 @@ class Measuring(BaseModel):
     training: dict[str, Any] = Field(default_factory=dict, description="Settings of training.")
     items: int = Field(200, ge=0, description="Questions of the benchmark to ask; 0 asks all.")
     accuracy: bool = Field(False, description="Score answers too, besides their bits.")
-    allow_code: bool = Field(False, description="Let unit tests run what the model wrote.")
+    allow_code: AllowCode = Field(
+        False,
+        description="Let unit tests run what the model wrote: true, where this system can confine "
+        "it; unconfined, everywhere.",
+    )
 
 
 class RewardLaboratory(Laboratory):

@@ -44,7 +44,19 @@ def evaluate(
         bool, typer.Option(help="Score answers with lm-evaluation-harness, besides their bits.")
     ] = True,
     allow_code: Annotated[
-        bool, typer.Option("--allow-code", help="Let unit tests run what the model wrote.")
+        bool,
+        typer.Option(
+            "--allow-code",
+            help="Let unit tests run what the model wrote, where this system can confine it.",
+        ),
+    ] = False,
+    allow_unconfined: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unconfined",
+            help="Let it run even where this system cannot confine it (see chef doctor): it can do "
+            "all that you can.",
+        ),
     ] = False,
     history: Annotated[Path, typer.Option("--history", help="Where measurements are kept.")] = Path(
         "history.sqlite"
@@ -73,7 +85,7 @@ def evaluate(
         training=read_typed(training, Training) if training is not None else Training(),
         items=items or None,
         accuracy=accuracy,
-        allow_code=allow_code,
+        allow_code="unconfined" if allow_unconfined else allow_code,
     )
     with tempfile.TemporaryDirectory() as scratch:
         evaluator = Evaluator(reward, get_host(), History(history), protocol, work or Path(scratch))

@@ -19,6 +19,7 @@ from datachef.core.outputs import OutputFolder
 from datachef.core.task import BenchmarkFile, Task
 from datachef.reward.evaluation.bits import BitsPerByte, bits_per_byte
 from datachef.reward.evaluation.training import Training, fine_tune
+from datachef.reward.metrics import AllowCode, checker
 
 ITEMS = 200
 # Draws the items that are asked: the same whatever seed the model was trained with.
@@ -66,7 +67,7 @@ def evaluate(
     folder: Path,
     items: int | None = ITEMS,
     accuracy: bool = False,
-    allow_code: bool = False,
+    allow_code: AllowCode = False,
     keep: bool = False,
 ) -> list[Measurement]:
     """Trains `base_model` on a corpus once per seed and measures each model on the task.
@@ -80,6 +81,8 @@ def evaluate(
     something in `folder`.
     """
     asked = gold_items(task)
+    if accuracy:
+        require_checker(task, allow_code)
     measurements = []
     output = OutputFolder.open(folder, "measurement")
     for seed in seeds:
@@ -107,6 +110,13 @@ def evaluate(
         kept = checkpoint if keep else None
         measurements.append(Measurement(scores, seed, bits.items, seconds, versions(), kept))
     return measurements
+
+
+def require_checker(task: Task, allow_code: AllowCode) -> None:
+    """Raises now what would be raised after training: a metric that lacks its package, code that is
+    not allowed or cannot be confined."""
+    if isinstance(task.benchmark, BenchmarkFile):
+        checker(task.metric, allow_code=allow_code)
 
 
 def summary(

@@ -24,6 +24,7 @@ from datachef.core.problems import did_you_mean
 from datachef.core.system_errors import raise_environment_failure
 from datachef.core.task import BenchmarkFile, LMEvalBenchmark, Task
 from datachef.reward.evaluation.harness_task import LocalTask, harness_package
+from datachef.reward.metrics import AllowCode
 from datachef.reward.metrics.unit_tests import require_permission
 
 MOST_AT_ONCE = 32
@@ -35,7 +36,7 @@ ANSWERS = "answers.jsonl"
 
 
 def run_harness(
-    model: Path, task: Task, *, limit: int | None, seed: int, folder: Path, allow_code: bool
+    model: Path, task: Task, *, limit: int | None, seed: int, folder: Path, allow_code: AllowCode
 ) -> dict[str, float]:
     """Measures a checkpoint on at most `limit` items of a task, drawn by `seed`.
 
@@ -68,7 +69,7 @@ def score(
     limit: int | None = None,
     seed: int = 0,
     folder: Path,
-    allow_code: bool = False,
+    allow_code: AllowCode = False,
     chat: bool = True,
 ) -> dict[str, float]:
     """Measures any `lm_eval.api.model.LM`, asked in its chat template where `chat`.
@@ -116,7 +117,7 @@ def _places(count: int, limit: int | None, seed: int) -> list[int]:
 
 
 def _named(
-    lm: Any, name: str, limit: int | None, seed: int, allow_code: bool, chat: bool
+    lm: Any, name: str, limit: int | None, seed: int, allow_code: AllowCode, chat: bool
 ) -> dict[str, float]:
     with _silent():
         manager = harness_package("lm_eval.tasks").TaskManager()
@@ -127,7 +128,7 @@ def _named(
         with _explained(name):
             loaded = manager.load([name])
             if any(getattr(built, "UNSAFE_CODE", False) for built in loaded["tasks"].values()):
-                require_permission(f"the task {name} of lm-eval", allow_code)
+                _require_unconfined(name, allow_code)
             drawn = {
                 each: _places(len(built.eval_docs), limit, seed)
                 for each, built in loaded["tasks"].items()
@@ -142,13 +143,25 @@ def _named(
     }
 
 
+def _require_unconfined(name: str, allow_code: AllowCode) -> None:
+    """What lm-eval runs for a task of its own, it runs in this process and its children."""
+    require_permission(f"the task {name} of lm-eval", allow_code)
+    if allow_code != "unconfined":
+        raise DatachefError(
+            f"the task {name} of lm-eval runs code that a model wrote, which lm-eval does not "
+            "confine",
+            hint="give the task a benchmark file and the metric unit_tests, or allow it with "
+            "--allow-unconfined",
+        )
+
+
 def _evaluate(
     lm: Any,
     tasks: Mapping[str, Any],
     drawn: Mapping[str, list[int]],
     seed: int,
     chat: bool,
-    allow_code: bool,
+    allow_code: AllowCode,
 ) -> dict[str, dict[str, Any]]:
     """The figures by task. The state of chance is `seed` for every task."""
     harness_package("transformers").set_seed(seed)
@@ -164,7 +177,7 @@ def _evaluate(
         log_samples=False,
         apply_chat_template=chat,
         fewshot_as_multiturn=chat,
-        confirm_run_unsafe_code=allow_code,
+        confirm_run_unsafe_code=bool(allow_code),
     )
     results: dict[str, dict[str, Any]] = found["results"]
     return results

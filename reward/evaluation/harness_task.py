@@ -15,7 +15,7 @@ from datachef.core.benchmark import BenchmarkItem
 from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, MissingPackageError
 from datachef.core.task import BenchmarkFile, Task
-from datachef.reward.metrics import Checker, checker
+from datachef.reward.metrics import AllowCode, Checker, checker
 from datachef.reward.metrics.multiple_choice import LETTERS, gold_place, option_texts
 from datachef.reward.metrics.text import normalised
 from datachef.reward.metrics.yes_no import gold_is_yes
@@ -66,7 +66,7 @@ class LocalTask:
     answers: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, task: Task, items: Sequence[BenchmarkItem], *, allow_code: bool) -> LocalTask:
+    def of(cls, task: Task, items: Sequence[BenchmarkItem], *, allow_code: AllowCode) -> LocalTask:
         """Raises `DatachefError` where code is not allowed and where gold answers do not fit."""
         assert isinstance(task.benchmark, BenchmarkFile)
         judge = checker(task.metric, allow_code=allow_code, program=task.benchmark.program)

@@ -15,10 +15,10 @@ from datachef.reward.metrics.math_match import MathMatch
 from datachef.reward.metrics.multiple_choice import MultipleChoice
 from datachef.reward.metrics.number_match import NumberMatch
 from datachef.reward.metrics.number_tolerance import NumberTolerance
-from datachef.reward.metrics.unit_tests import UnitTests
+from datachef.reward.metrics.unit_tests import AllowCode, UnitTests
 from datachef.reward.metrics.yes_no import YesNo
 
-__all__ = ["METRICS", "Checker", "checker"]
+__all__ = ["METRICS", "AllowCode", "Checker", "checker"]
 
 METRICS: tuple[str, ...] = get_args(Task.model_fields["metric"].annotation)
 _PROGRAM: str = BenchmarkFile.model_fields["program"].default
@@ -34,13 +34,14 @@ _CHECKERS: dict[str, Callable[[], Checker]] = {
 }
 
 
-def checker(metric: str, *, allow_code: bool = False, program: str = _PROGRAM) -> Checker:
+def checker(metric: str, *, allow_code: AllowCode = False, program: str = _PROGRAM) -> Checker:
     """The checker of a metric of `Task`.
 
-    `unit_tests` runs what a model wrote, and so needs `allow_code`; `program` tells how an answer
-    becomes a program, as `Task.benchmark.program` does.
-    Raises `DatachefError` for an unknown metric and for code that is not allowed, and
-    `MissingPackageError` where the metric needs a package that is not there.
+    `unit_tests` runs what a model wrote, and so needs `allow_code`: True runs it behind walls
+    alone, "unconfined" even where this system has none. `program` tells how an answer becomes a
+    program, as `Task.benchmark.program` does.
+    Raises `DatachefError` for an unknown metric and for code that is not allowed or cannot be
+    confined, and `MissingPackageError` where the metric needs a package that is not there.
     """
     if metric == "unit_tests":
         return UnitTests(program, allow_code=allow_code)

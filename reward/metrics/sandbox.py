@@ -1,41 +1,47 @@
-"""Runs a stranger's program in a process of its own, held back as far as the system allows.
+"""Runs a stranger's program behind walls, and tests it from outside.
 
-Everywhere: a new session in an empty folder that is deleted afterwards, no environment, no input or
-output, limits on time, memory and the size of files. On Linux also: no network and no sockets, no
-other process started, signalled or looked into, no writing outside of the folder, no reading but of
-Python and the system's libraries (seccomp on x86-64 and ARM, Landlock from kernel 5.13).
-`confinement` tries out what holds here. It is a wall against accidents and mischief of generated
-code, no virtual machine: whoever must expect attacks runs the whole evaluation in one.
+A program is run in one process, its tests in another, which asks the first for values: what the
+answer prints, reads, patches or exits does not reach the verdict. Both are behind the walls of
+`core.walls`, in a session of their own, in an empty folder that is deleted afterwards, with no
+environment, no input or output and limits on time, memory, threads and disk. Where walls that are
+needed cannot be put up, nothing is run unless the caller insists. It is no virtual machine: a fault
+of the kernel is a way out.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import secrets
+import selectors
 import signal
 import subprocess
-import tempfile
-from collections.abc import Mapping
+import time
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
+from typing import Any
 
-from datachef.core.child_process import start
+from datachef.core import walls
+from datachef.core.child_process import Child, start
 from datachef.core.errors import DatachefError
+from datachef.reward.metrics import packing, remote, wire
+from datachef.reward.metrics.scratch import scratch_folder, within
 
 _CHILD = Path(__file__).with_name("sandbox_child.py")
 # Not -I, which would ignore the hash seed: a test that depends on the order of a set has to end
 # the same way each time.
 _FLAGS = ("-s", "-B")
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "OPENBLAS_NUM_THREADS": "1"}
+# What the processes load by path, in this order.
+_MODULES = (walls, remote, packing, wire)
+_LOOK_EVERY = 0.05
+_MOST_PARTS = 16
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a program may use: seconds of processor time and of the clock, bytes of memory and of
-    each file.
+    """What a program may use: seconds of processor time and of the clock, bytes of memory, of each
+    file and of all, numbers of files and of threads.
 
     Processor time is what decides; the clock, which a busy machine distorts, stops what sleeps.
     """
@@ -44,6 +50,22 @@ class Limits:
     clock_seconds: float = 120.0
     memory: int = 2 << 30
     file_bytes: int = 16 << 20
+    disk_bytes: int = 64 << 20
+    files: int = 1000
+    threads: int = 256
+
+
+@dataclass(frozen=True)
+class Program:
+    """An answer, what stands before it and what comes after: the tests."""
+
+    before: str
+    answer: str
+    after: str
+
+    @property
+    def text(self) -> str:
+        return self.before + self.answer + self.after
 
 
 @dataclass(frozen=True)
@@ -54,71 +76,203 @@ class Outcome:
     reason: str = ""
 
 
-def run_program(program: str, limits: Limits | None = None) -> Outcome:
-    """Runs Python source as `__main__`; it passes when it runs to its end.
+class UnconfinedError(DatachefError):
+    """This system does not offer the walls without which nothing is run."""
+
+    def __init__(self, missing: str) -> None:
+        super().__init__(
+            f"code of strangers cannot be confined here: no wall around {missing}",
+            hint="evaluate on Linux 5.13 or later, outside of containers that forbid seccomp and "
+            "Landlock; --allow-unconfined runs it all the same",
+        )
+
+
+def run_program(program: str, limits: Limits | None = None, *, unconfined: bool = False) -> Outcome:
+    """Runs Python source as `__main__`; it passes when, by its own account, it runs to its end.
 
     An exception, an exit before the end (with whatever status) and a limit are failures.
-    Raises `DatachefError` on a system that cannot limit processes.
+    `unconfined` runs it without walls where there are none. Raises `UnconfinedError` otherwise, and
+    `DatachefError` on a system that cannot limit processes.
+    """
+    return run_tests(Program("", program, ""), limits, unconfined=unconfined)
+
+
+def run_tests(
+    program: Program, limits: Limits | None = None, *, gold: str = "", unconfined: bool = False
+) -> Outcome:
+    """Runs what stands before an answer and the answer in one process, and the tests in another.
+
+    The tests see the names that stand before the answer as they are there, and the others that the
+    answer binds: values as copies, functions and objects as `remote.Remote`. Python's own names are
+    the answer's only where the code `gold` binds them too, and what `gold` imports is imported for
+    the tests. It passes when the tests run to their end. Raises what `run_program` raises, and
+    `DatachefError` where what stands before or after the answer is no Python by itself.
     """
     if os.name != "posix":
         raise DatachefError(
             "running code needs limits on processes, which this system does not have",
             hint="evaluate on Linux or macOS",
         )
-    limits = limits or Limits()
-    token = secrets.token_hex(16)
-    with (
-        tempfile.TemporaryDirectory(prefix="datachef-", ignore_cleanup_errors=True) as folder,
-        tempfile.TemporaryFile() as verdict,
-    ):
-        job = {"program": program, "token": token, "verdict": verdict.fileno(), **asdict(limits)}
+    with ExitStack() as stack:
+        return _Run(limits or Limits(), unconfined, stack).of(program, gold)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One of the two processes: in its folder, with what it is told first."""
+
+    child: Child
+    folder: Path
+    job: dict[str, object]
+
+    def tell(self, more: dict[str, object]) -> None:
+        stream = self.child.process.stdin
+        assert stream is not None
+        with suppress(BrokenPipeError):
+            stream.write(json.dumps({**self.job, **more}).encode())
+            stream.close()
+
+    def walls(self, end: float) -> set[str] | None:
+        """The walls that it has put up; None where it has ended before."""
+        stream = self.child.process.stdout
+        assert stream is not None
+        told = _read(stream.fileno(), end)
+        return set(json.loads(told)) if told else None
+
+
+class _Run:
+    """One run of both processes; what they need is given back with the stack."""
+
+    def __init__(self, limits: Limits, unconfined: bool, stack: ExitStack) -> None:
+        self._limits = limits
+        self._unconfined = unconfined
+        self._stack = stack
+        self._end = time.monotonic() + limits.clock_seconds
+        self._open: set[int] = set()
+        self._bounded_disk = False
+
+    def of(self, program: Program, gold: str) -> Outcome:
+        asked, asking = self._pipe()
+        replied, replying = self._pipe()
+        verdict, judging = self._pipe()
+        tests = self._start(reading=replied, writing=asking, verdict=judging)
+        answer = self._start(reading=asked, writing=replying)
+        # Only the children hold their ends now, so that the end of one is seen by the other.
+        for end in (asked, asking, replied, replying, judging):
+            self._close(end)
+        try:
+            tests.tell({"part": "tests", **asdict(program), "gold": gold})
+            answer.tell({"part": "answer"})
+            for part in (tests, answer):
+                self._check(part.walls(self._end))
+            said = self._wait_for(verdict, (answer, tests))
+        except _OverLimitError as error:
+            return Outcome(False, str(error))
+        return _outcome(said, answer.child, tests.child)
+
+    def _pipe(self) -> tuple[int, int]:
+        ends = os.pipe()
+        self._open.update(ends)
+        for end in ends:
+            self._stack.callback(self._close, end)
+        return ends
+
+    def _close(self, end: int) -> None:
+        if end in self._open:
+            self._open.remove(end)
+            os.close(end)
+
+    def _start(self, **pipes: int) -> _Part:
+        folder = self._stack.enter_context(scratch_folder())
         child = start(
             [str(_CHILD)],
             flags=_FLAGS,
-            environment={**_ENVIRONMENT, "TMPDIR": folder},
+            environment={**_ENVIRONMENT, "TMPDIR": str(folder)},
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=folder,
-            pass_fds=(verdict.fileno(),),
+            pass_fds=tuple(pipes.values()),
         )
-        try:
-            child.process.communicate(json.dumps(job).encode(), timeout=limits.clock_seconds)
-        except subprocess.TimeoutExpired:
-            return Outcome(False, "too much time")
-        finally:
-            status = child.end()
-        verdict.seek(0)
-        said = verdict.read(200).decode(errors="replace")
-    if said == token:
+        self._stack.callback(child.end)
+        job = {
+            **pipes,
+            **asdict(self._limits),
+            "folder": str(folder),
+            "unconfined": self._unconfined,
+            "modules": {module.__name__: module.__file__ for module in _MODULES},
+        }
+        return _Part(child, folder, job)
+
+    def _check(self, standing: set[str] | None) -> None:
+        """A process that has ended before it told of its walls has run nothing."""
+        if standing is None:
+            return
+        self._bounded_disk = walls.DISK in standing
+        if not self._unconfined and any(wall not in standing for wall in walls.NEEDED):
+            raise UnconfinedError(" and ".join(w for w in walls.NEEDED if w not in standing))
+
+    def _wait_for(self, verdict: int, parts: tuple[_Part, ...]) -> bytes:
+        """What the tests say in the end; nothing where they end without a word."""
+        with selectors.DefaultSelector() as ready:
+            ready.register(verdict, selectors.EVENT_READ)
+            while not ready.select(_LOOK_EVERY):
+                if time.monotonic() > self._end:
+                    raise _OverLimitError("too much time")
+                for part in parts:
+                    self._look_at(part.child.process.pid, part.folder)
+        return _read(verdict, self._end)
+
+    def _look_at(self, process: int, folder: Path) -> None:
+        with suppress(OSError):
+            if len(os.listdir(f"/proc/{process}/task")) > self._limits.threads:  # noqa: PTH208
+                raise _OverLimitError("too many threads")
+        limits = self._limits
+        # A disk in memory has bounds of its own.
+        if not self._bounded_disk and not within(folder, process, limits.disk_bytes, limits.files):
+            raise _OverLimitError("too much on the disk")
+
+
+class _OverLimitError(Exception):
+    """A process is to be ended."""
+
+
+def _outcome(said: bytes, answer: Child, tests: Child) -> Outcome:
+    """The verdict, or what ended the process that is to blame for there being none."""
+    verdict: dict[str, Any] = {"passed": False, "reason": "", "fault": "", "broken": False}
+    with suppress(ValueError):  # of a verdict that is cut short
+        verdict |= json.loads(said)
+    if verdict["fault"]:
+        raise DatachefError(
+            f"an item cannot be made into a program: {verdict['fault']}",
+            hint="its answer has to be whole statements, before which and after which stand others",
+        )
+    if verdict["passed"]:
         return Outcome(True)
+    if verdict["reason"] and not verdict["broken"]:
+        return Outcome(False, verdict["reason"])
+    child = answer if said else tests
+    with suppress(subprocess.TimeoutExpired):
+        child.process.wait(1)
+    status = child.end()
     if status == -signal.SIGXCPU:
         return Outcome(False, "too much processor time")
-    return Outcome(False, said or f"ended early with status {status}")
+    return Outcome(False, f"ended early with status {status}")
 
 
-_ATTEMPTS = {
-    "network": "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
-    "processes": "import os; os.fork() or os._exit(0)",
-    "signals": "import os; os.kill(os.getppid(), 0)",
-    "files": "open({outside!r}, 'w')",
-    "reading": "import os; os.listdir({home!r})",
-}
+def _read(descriptor: int, end: float) -> bytes:
+    """What comes until the other end is closed, or is there when time is up; the first of much."""
+    parts: list[bytes] = []
+    with selectors.DefaultSelector() as ready:
+        ready.register(descriptor, selectors.EVENT_READ)
+        while ready.select(max(0.0, end - time.monotonic())):
+            part = os.read(descriptor, 1 << 16)
+            if not part or len(parts) == _MOST_PARTS:
+                break
+            parts.append(part)
+    return b"".join(parts)
 
 
-@lru_cache(maxsize=1)
-def confinement() -> Mapping[str, bool]:
-    """What a program is kept from here, found out by trying once.
-
-    The names are network, processes (starting any), signals (to others), files (written outside of
-    its folder) and reading (of the home folder). Raises `DatachefError` where nothing can be run.
-    """
-    if not (trial := run_program("pass")).passed:
-        raise DatachefError(f"a program that does nothing cannot be run here: {trial.reason}")
-    with tempfile.TemporaryDirectory(prefix="datachef-") as folder:
-        places = {"outside": f"{folder}/file", "home": str(Path.home())}
-        held = {
-            name: not run_program(attempt.format(**places)).passed
-            for name, attempt in _ATTEMPTS.items()
-        }
-    return MappingProxyType(held)
+def missing_walls() -> str:
+    """The walls without which nothing is run and which this system does not offer, in words."""
+    return " and ".join(wall for wall in walls.NEEDED if wall not in walls.walls_here())

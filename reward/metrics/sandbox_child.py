@@ -1,169 +1,214 @@
-"""The process behind `run_program`: puts up its walls, then runs the program inside of them.
+"""The two processes behind `run_tests`: one has the answer, the other asks it and holds the tests.
 
-Run as a script, so that nothing but the standard library is loaded. A wall that the system does not
-offer is left out; `sandbox.confinement` tells.
+Run as a script, so that nothing but the standard library is loaded. Each puts up its walls and
+tells which stand; without those that are needed it does nothing more, unless told otherwise.
 """
 
 from __future__ import annotations
+import __future__
 
-import ctypes
+import ast
+import builtins
+import importlib.util
 import json
 import os
-import platform
 import resource
-import struct
 import sys
 import types
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-EPERM, ENOSYS = 1, 38
-
-# Numbers from the kernel's asm/unistd_64.h and asm-generic/unistd.h.
-_COMMON = {
-    "pidfd_send_signal": 424, "io_uring_setup": 425, "pidfd_open": 434, "pidfd_getfd": 438,
-    "fchmodat2": 452,
-}  # fmt: skip
-_REFUSED: dict[str, dict[str, int]] = {
-    "x86_64": _COMMON | {
-        "socket": 41, "fork": 57, "vfork": 58, "execve": 59, "execveat": 322, "kill": 62,
-        "tkill": 200, "tgkill": 234, "rt_sigqueueinfo": 129, "rt_tgsigqueueinfo": 297,
-        "ptrace": 101, "process_vm_readv": 310, "process_vm_writev": 311, "setrlimit": 160,
-        "prlimit64": 302, "unshare": 272, "setns": 308, "shmget": 29, "semget": 64, "msgget": 68,
-        "mq_open": 240, "add_key": 248, "request_key": 249, "keyctl": 250, "chmod": 90,
-        "fchmod": 91, "fchmodat": 268, "chown": 92, "fchown": 93, "lchown": 94, "fchownat": 260,
-    },
-    "aarch64": _COMMON | {
-        "socket": 198, "execve": 221, "execveat": 281, "kill": 129, "tkill": 130, "tgkill": 131,
-        "rt_sigqueueinfo": 138, "rt_tgsigqueueinfo": 240, "ptrace": 117, "process_vm_readv": 270,
-        "process_vm_writev": 271, "setrlimit": 164, "prlimit64": 261, "unshare": 97, "setns": 268,
-        "shmget": 194, "semget": 190, "msgget": 186, "mq_open": 180, "add_key": 217,
-        "request_key": 218, "keyctl": 219, "fchmod": 52, "fchmodat": 53, "fchown": 55,
-        "fchownat": 54,
-    },
-}  # fmt: skip
-_ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-_CLONE = {"x86_64": 56, "aarch64": 220}
-_CLONE3, _CLONE_THREAD, _X32 = 435, 0x00010000, 0x40000000
-_READ_ONLY = (
-    "/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", "/dev/urandom",
-)  # fmt: skip
+_FUTURE = sum({getattr(__future__, n).compiler_flag for n in __future__.all_feature_names} - {0x10})
 
 
 def main(job: dict[str, Any]) -> None:
-    """Runs the program of a job and writes the token, or what went wrong, to the verdict's file."""
-    verdict, token = job["verdict"], job["token"]
-    limit(job["cpu_seconds"], job["memory"], job["file_bytes"])
-    confine()
-    write, leave = os.write, os._exit
-    module = types.ModuleType("__main__")
-    sys.modules["__main__"] = module
-    sys.argv = ["program.py"]
-    try:
-        code = compile(job.pop("program"), "program.py", "exec", dont_inherit=True)
-        exec(code, module.__dict__)  # noqa: S102 - this is what the walls are for
-        said = token
-    except BaseException as error:  # noqa: BLE001 - an exit is no pass
-        said = type(error).__name__
-    write(verdict, said.encode()[:100])
-    leave(0)
+    """Does the part of a job, "answer" or "tests"."""
+    walls, remote, _, wire = _modules(job["modules"])
+    _limit(job)
+    folder = job["folder"]
+    standing = walls.confine(folder, disk_bytes=job["disk_bytes"], files=job["files"])
+    confined = set(walls.NEEDED) <= set(standing)
+    print(json.dumps(standing), flush=True)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in range(3):
+        os.dup2(nothing, stream)
+    if confined or job["unconfined"]:
+        if not confined:
+            os.chdir(folder)
+            with suppress(ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+        module = types.ModuleType("__main__")
+        sys.modules["__main__"] = module
+        sys.argv = ["program.py"]
+        (_have_the_answer if job["part"] == "answer" else _test)(
+            job, (remote, wire), module.__dict__
+        )
+    os._exit(0)
 
 
-def limit(cpu_seconds: int, memory: int, file_bytes: int) -> None:
-    """Sets limits on processor time, memory, files and, where no wall does it, processes."""
+def _modules(paths: dict[str, str]) -> list[Any]:
+    """Modules of ours by their files, in an order in which each finds those that it imports: their
+    packages, which load more than is needed, are not imported, and need not be importable here."""
+    for name, path in paths.items():
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return [sys.modules.pop(name) for name in paths]
+
+
+def _limit(job: dict[str, Any]) -> None:
+    """Sets limits on processor time, memory and files."""
+    cpu = job["cpu_seconds"]
     limits = {
-        resource.RLIMIT_CPU: cpu_seconds,
-        resource.RLIMIT_AS: memory,
-        resource.RLIMIT_FSIZE: file_bytes,
-        resource.RLIMIT_NOFILE: 64,
-        resource.RLIMIT_CORE: 0,
+        "CPU": (cpu, cpu + 1),
+        "AS": (job["memory"],) * 2,
+        "FSIZE": (job["file_bytes"],) * 2,
+        "NOFILE": (64, 64),
+        "CORE": (0, 0),
+        "MEMLOCK": (0, 0),
     }
-    if not _can_refuse_calls():
-        limits[resource.RLIMIT_NPROC] = 0
-    for kind, most in limits.items():
-        with suppress(ValueError, OSError):
-            resource.setrlimit(kind, (most, most + (kind == resource.RLIMIT_CPU)))
+    for name, limit in limits.items():
+        with suppress(ValueError, OSError, AttributeError):
+            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), limit)
 
 
-def confine() -> None:
-    """Gives up the rights of root, and whatever the kernel lets a process give up."""
-    if not sys.platform.startswith("linux"):
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    no_new_privileges = 38
-    libc.prctl(no_new_privileges, 1, 0, 0, 0)
-    capabilities = struct.pack("II", 0x20080522, 0)
-    libc.capset(capabilities, bytes(24))
-    read_only = [*_READ_ONLY, sys.prefix, sys.base_prefix]
-    _confine_files(libc, read_only, [os.getcwd()])  # noqa: PTH109 - pathlib is slow to load
-    _refuse_calls(libc)
+def _have_the_answer(job: dict[str, Any], modules: Any, names: dict[str, Any]) -> None:
+    """Runs what it is told, and then does with it what the tests ask."""
+    remote, wire = modules
+    flags = 0
+    shared: list[str] = []
+
+    def prepare(before: str) -> None:
+        nonlocal flags
+        code = _compiled(before)
+        flags = code.co_flags & _FUTURE
+        exec(code, names)  # noqa: S102 - this is what the walls are for
+
+    def run(answer: str, used: list[str], classes: list[str]) -> dict[str, Any]:
+        shared.extend(classes)
+        exec(_compiled(answer, flags), names)  # noqa: S102
+        return {name: names[name] for name in used if name in names}
+
+    def classes() -> dict[str, type]:
+        found = {name: names.get(name) for name in shared}
+        return {name: each for name, each in found.items() if isinstance(each, type)}
+
+    operations = {**remote.OPERATIONS, "prepare": prepare, "run": run}
+    wire.Wire(job["reading"], job["writing"], classes, operations).serve()
 
 
-def _confine_files(libc: ctypes.CDLL, read_only: Iterable[str], writable: Iterable[str]) -> None:
-    """Landlock: files can be read under some folders, written under others, and nothing else."""
-    create_ruleset, add_rule, restrict_self = 444, 445, 446
-    version = libc.syscall(create_ruleset, None, 0, 1)
-    if version < 1:
-        return
-    every = (1 << (13 if version == 1 else 14 if version == 2 else 15)) - 1
-    read = 1 << 0 | 1 << 2 | 1 << 3
-    of_files = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14
-    attributes = struct.pack("Q", every)
-    ruleset = libc.syscall(create_ruleset, attributes, len(attributes), 0)
-    if ruleset < 0:
-        return
-    rules = [(path, read) for path in read_only] + [(path, every) for path in writable]
-    for path, access in [*rules, ("/dev/null", every)]:
-        with suppress(OSError):
-            place = os.open(path, os.O_PATH | os.O_CLOEXEC)
-            if not os.path.isdir(path):  # noqa: PTH112 - pathlib is slow to load
-                access &= of_files & every  # noqa: PLW2901
-            libc.syscall(add_rule, ruleset, 1, struct.pack("=QI", access, place), 0)
-            os.close(place)
-    libc.syscall(restrict_self, ruleset, 0)
-    os.close(ruleset)
+def _test(job: dict[str, Any], modules: Any, names: dict[str, Any]) -> None:
+    """Runs the tests, against names that stand for objects of the other process.
+
+    No line of the answer is read here, and the verdict goes to the parent alone.
+    """
+    remote, wires = modules
+    verdict = {"passed": False, "reason": "", "fault": ""}
+    shared: dict[str, type] = {}
+    operations = {**remote.HARMLESS, "get": _attribute}
+    wire = wires.Wire(job["reading"], job["writing"], lambda: shared, operations)
+    try:
+        before, stub = _statements(job["before"])
+        tests = ast.parse(job["after"]).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        verdict["fault"] = f"what stands around the answer is no Python by itself: {error}"
+    else:
+        try:
+            _ask(job, wire, names, shared, (before, stub, tests))
+            verdict["passed"] = not wire.broken
+        except wires.BrokenWireError:
+            pass
+        except BaseException as error:  # noqa: BLE001 - an exit is no pass
+            name = type(error).__name__  # an exception of the answer may have any
+            verdict["reason"] = name[:100] if name.isidentifier() else "Exception"
+    verdict["broken"] = wire.broken
+    os.write(job["verdict"], json.dumps(verdict).encode())
 
 
-def _can_refuse_calls() -> bool:
-    return sys.platform.startswith("linux") and platform.machine() in _REFUSED
+def _ask(
+    job: dict[str, Any],
+    wire: Any,
+    names: dict[str, Any],
+    shared: dict[str, type],
+    parts: tuple[list[ast.stmt], str, list[ast.stmt]],
+) -> None:
+    before, stub, tests = parts
+    # What the answer completes is the answer's: nothing is prepared then, and all is run at once.
+    gold = _parsed(job["gold"])
+    wire.ask("prepare", "" if stub else job["before"])
+    for imported in (part for part in gold if isinstance(part, ast.Import | ast.ImportFrom)):
+        with suppress(ImportError, SyntaxError):
+            exec(_compiled(ast.Module([imported], [])), names)  # noqa: S102 - this and the next are of the benchmark
+    exec(_compiled(ast.Module(before, [])), names)  # noqa: S102
+    names.pop(stub, None)
+    ours = {name for name in names if name != "__builtins__"}
+    for name in ours:
+        if isinstance(found := names[name], type) and found.__module__ == "__main__":
+            shared[name] = found
+    known = ours | set(vars(builtins)) - set(_names_of(gold))
+    used = {n.id for part in (*before, *tests) for n in ast.walk(part) if isinstance(n, ast.Name)}
+    answer = job["before"] * bool(stub) + job["answer"]
+    found = wire.ask("run", answer, sorted(used - known), sorted(shared))
+    names.update({name: value for name, value in found.items() if name in used - known})
+    future = [part for part in before if _is_future(part)]
+    exec(_compiled(ast.Module([*future, *tests], [])), names)  # noqa: S102
 
 
-def _refuse_calls(libc: ctypes.CDLL) -> None:
-    """seccomp: refuses sockets, processes, signals and the like; threads of its own stay."""
-    if not _can_refuse_calls():
-        return
-    machine = platform.machine()
-    load, jump_equal, jump_at_least, jump_any, answer = 0x20, 0x15, 0x35, 0x45, 0x06
-    allow, kill, fail = 0x7FFF0000, 0x80000000, 0x00050000
-    program = [
-        (load, 0, 0, 4),
-        (jump_equal, 1, 0, _ARCHITECTURE[machine]),
-        (answer, 0, 0, kill),
-        (load, 0, 0, 0),
-    ]
-    for number in sorted(_REFUSED[machine].values()):
-        program += [(jump_equal, 0, 1, number), (answer, 0, 0, fail | EPERM)]
-    program += [
-        (jump_at_least, 0, 1, _X32),
-        (answer, 0, 0, fail | EPERM),
-        # Its flags are behind a pointer that a filter cannot follow; libraries fall back to clone.
-        (jump_equal, 0, 1, _CLONE3),
-        (answer, 0, 0, fail | ENOSYS),
-        (jump_equal, 0, 3, _CLONE[machine]),
-        (load, 0, 0, 16),
-        (jump_any, 1, 0, _CLONE_THREAD),
-        (answer, 0, 0, fail | EPERM),
-        (answer, 0, 0, allow),
-    ]
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
-    filters = struct.pack("HxxxxxxP", len(program), ctypes.addressof(code))
-    set_seccomp, filter_mode = 22, 2
-    libc.prctl(set_seccomp, filter_mode, filters, 0, 0)
+def _attribute(value: Any, name: str) -> Any:
+    """Of the objects that tests hand over, those of their own classes show their attributes."""
+    if name.startswith("_") or type(value).__module__ != "__main__":
+        raise AttributeError(name)
+    return getattr(value, name)
+
+
+def _statements(before: str) -> tuple[list[ast.stmt], str]:
+    """What stands before the answer, and the name of the function or class that the answer
+    completes: the last, where it has imports and a docstring at most."""
+    for end in ("", " pass", "\n    pass", "\n        pass", "\n\tpass"):
+        with suppress(SyntaxError):
+            body = ast.parse(before.rstrip() + end if end else before).body
+            break
+    else:
+        body = ast.parse(before).body
+    last = body[-1] if body else None
+    if isinstance(last, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and all(
+        isinstance(part, ast.Pass | ast.Import | ast.ImportFrom)
+        or (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
+        for part in last.body
+    ):
+        return body, last.name
+    return body, ""
+
+
+def _parsed(code: str) -> list[ast.stmt]:
+    """The statements of a gold answer; none where it is the body of a function alone."""
+    try:
+        return ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+
+
+def _names_of(body: Iterable[ast.stmt]) -> Iterable[str]:
+    """The names that statements bind, but for those in blocks and by imports."""
+    for part in body:
+        if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield part.name
+        elif isinstance(part, ast.Assign):
+            yield from (n.id for target in part.targets for n in ast.walk(target)
+                        if isinstance(n, ast.Name))  # fmt: skip
+
+
+def _is_future(part: ast.stmt) -> bool:
+    return isinstance(part, ast.ImportFrom) and part.module == "__future__"
+
+
+def _compiled(source: Any, flags: int = 0) -> types.CodeType:
+    code = compile(source, "program.py", "exec", flags=flags, dont_inherit=True)
+    assert isinstance(code, types.CodeType)
+    return code
 
 
 if __name__ == "__main__":
-    received = json.load(sys.stdin)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    main(received)
+    main(json.load(sys.stdin))

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import ast
 import re
+import secrets
 import warnings
-from typing import Any
+from typing import Any, Literal
 
 from datachef.core.benchmark import BenchmarkItem
 from datachef.core.errors import DatachefError, RowError
 from datachef.core.formats import fill
 from datachef.reward.metrics.base import Checker
-from datachef.reward.metrics.sandbox import Limits, Outcome, run_program
+from datachef.reward.metrics.sandbox import (
+    Limits,
+    Outcome,
+    Program,
+    UnconfinedError,
+    missing_walls,
+    run_tests,
+)
+
+# Whether a model's code may be run: never, behind walls, or even where this system has none.
+AllowCode = bool | Literal["unconfined"]
 
 _FENCE = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)(?:^[ \t]*```|\Z)", re.MULTILINE | re.DOTALL)
 _MARKER = re.compile(r"^[ \t]*#SOLUTION#[ \t]*$", re.MULTILINE)
@@ -36,50 +47,70 @@ def _parses(code: str) -> bool:
     return True
 
 
-def assembled(program: str, code: str, item: BenchmarkItem) -> str:
+def assembled(program: str, code: str, item: BenchmarkItem) -> Program:
     """The program to run: the fields in braces filled in, {answer} being `code`.
 
     A line `#SOLUTION#`, in `program` or in a field, stands for the code as well.
-    Raises `DatachefError` where the item lacks a field.
+    Raises `DatachefError` where the item lacks a field, and where the answer has no place.
     """
+    answer = secrets.token_hex(16)
     values: dict[str, Any] = {"prompt": item.prompt, **item.row}
     values = {
-        name: _MARKER.sub(lambda _: code, value) if isinstance(value, str) else value
+        name: _MARKER.sub(answer, value) if isinstance(value, str) else value
         for name, value in values.items()
     }
     try:
-        return fill({**values, "answer": code}, _MARKER.sub("{answer}", program))
+        text = fill({**values, "answer": answer}, _MARKER.sub("{answer}", program))
     except RowError as error:
         raise DatachefError(
             f"an item cannot be made into a program: {error}",
-            hint="name the fields of the benchmark in `program`, such as '{answer}\\n{tests}'",
+            hint="name the fields of the benchmark in `program`, such as '{answer}\n{tests}'",
         ) from error
+    if answer not in text:
+        raise DatachefError(
+            f"the program {program!r} has no place for the answer",
+            hint="write {answer} where it belongs, or a line #SOLUTION#",
+        )
+    before, *between, after = text.split(answer)
+    return Program(before, code.join(["", *between, ""]) if between else code, after)
 
 
-def require_permission(what: str, allow_code: bool) -> None:
-    """Raises `DatachefError` unless running a model's code was allowed."""
+def require_permission(what: str, allow_code: AllowCode) -> None:
+    """Raises `DatachefError` unless running a model's code was allowed, and `UnconfinedError` where
+    it was allowed behind walls alone and this system has none."""
     if not allow_code:
         raise DatachefError(
             f"{what} runs code that a model wrote, which was not allowed",
             hint="allow it with allow_code=True, or --allow-code on the command line",
         )
+    if allow_code != "unconfined" and (missing := missing_walls()):
+        raise UnconfinedError(missing)
 
 
 class UnitTests(Checker):
-    """Right where the program runs to its end within its limits; leaving it early is a failure.
+    """Right where the tests run to their end within the limits; leaving early is a failure.
 
-    See `sandbox` for what holds the program back.
+    See `sandbox` for what holds the answer back, and what of it the tests see.
     """
 
-    def __init__(self, program: str, *, allow_code: bool, limits: Limits | None = None) -> None:
-        """Raises `DatachefError` unless running code is allowed."""
+    def __init__(
+        self, program: str, *, allow_code: AllowCode, limits: Limits | None = None
+    ) -> None:
+        """Raises what `require_permission` raises."""
         require_permission("the metric unit_tests", allow_code)
         self.program = program
         self.limits = limits or Limits()
+        self._unconfined = allow_code == "unconfined"
 
     def run(self, response: str, item: BenchmarkItem) -> Outcome:
-        """How the program of a response ended."""
-        return run_program(assembled(self.program, code_of(response), item), self.limits)
+        """How the tests of a response ended. Raises `DatachefError` where nothing tests it."""
+        program = assembled(self.program, code_of(response), item)
+        if not program.after.strip():
+            raise DatachefError(
+                "nothing follows the answer in the program, so nothing tests it",
+                hint="put the tests after the answer, such as '{answer}\n{tests}'",
+            )
+        return run_tests(program, self.limits, gold=item.answer, unconfined=self._unconfined)
 
     def _accepts(self, response: str, item: BenchmarkItem) -> bool:
         return self.run(response, item).passed

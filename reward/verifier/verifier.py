@@ -12,6 +12,7 @@ from datachef.core.errors import DatachefError
 from datachef.core.sampling import priority
 from datachef.core.services import Services
 from datachef.core.task import Task
+from datachef.reward.metrics.unit_tests import AllowCode
 from datachef.reward.verifier.agreement import agreement, kappa
 from datachef.reward.verifier.checkers import exact_checkers
 from datachef.reward.verifier.judge import Judge
@@ -42,7 +43,7 @@ class Verifier:
         rows: int = ROWS,
         seed: int = 0,
         checkers: Sequence[RowChecker] | None = None,
-        allow_code: bool = False,
+        allow_code: AllowCode = False,
     ) -> None:
         """One judge, or two that differ. `rows` are sampled, drawn by `seed`.
 

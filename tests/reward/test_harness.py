@@ -387,7 +387,10 @@ def test_what_is_wrong_with_a_task_of_the_harness_is_told(
     assert "did you mean say?" in unknown.value.hint
     with pytest.raises(DatachefError, match="not allowed"):
         score(lm, named("dangerous"), folder=tmp_path)
-    assert score(lm, named("dangerous"), folder=tmp_path, allow_code=True)["exact_match"] == 1.0
+    with pytest.raises(DatachefError, match="which lm-eval does not confine"):
+        score(lm, named("dangerous"), folder=tmp_path, allow_code=True)
+    allowed = score(lm, named("dangerous"), folder=tmp_path, allow_code="unconfined")
+    assert allowed["exact_match"] == 1.0
     with pytest.raises(DatachefError, match="could not run its task broken"):
         score(lm, named("broken"), folder=tmp_path)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from datachef.core.benchmark import BenchmarkItem
 from datachef.core.task import Task
+from datachef.reward.metrics.unit_tests import AllowCode
 from datachef.reward.verifier.checkers.arithmetic import ArithmeticChecker
 from datachef.reward.verifier.checkers.conversation import ConversationChecker
 from datachef.reward.verifier.checkers.gold import gold_checker
@@ -15,7 +16,7 @@ from datachef.reward.verifier.row import RowChecker
 
 
 def exact_checkers(
-    task: Task, examples: Sequence[BenchmarkItem], *, allow_code: bool = False
+    task: Task, examples: Sequence[BenchmarkItem], *, allow_code: AllowCode = False
 ) -> tuple[RowChecker, ...]:
     """The checkers that fit a task with these examples, in the order in which they are asked.
 

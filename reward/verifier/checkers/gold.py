@@ -12,11 +12,11 @@ from datachef.reward.verifier.row import Row
 from datachef.reward.verifier.verdict import Verdict
 
 if TYPE_CHECKING:
-    from datachef.reward.metrics import Checker
+    from datachef.reward.metrics import AllowCode, Checker
 
 
 def gold_checker(
-    task: Task, examples: Sequence[BenchmarkItem], *, allow_code: bool = False
+    task: Task, examples: Sequence[BenchmarkItem], *, allow_code: AllowCode = False
 ) -> GoldChecker | None:
     """The checker of a task with these examples; None where there are none.
 
@@ -30,7 +30,7 @@ def gold_checker(
         return GoldChecker(examples, checker(task.metric))
     if not allow_code or not isinstance(task.benchmark, BenchmarkFile):
         return None
-    runner = checker(task.metric, allow_code=True, program=task.benchmark.program)
+    runner = checker(task.metric, allow_code=allow_code, program=task.benchmark.program)
     return GoldChecker(examples, runner)
 
 

@@ -101,6 +101,18 @@ def test_accuracy_comes_from_the_harness(
     assert [(a["limit"], a["seed"], a["allow_code"]) for a in asked] == [(3, 0, True)]
 
 
+def test_code_that_is_not_allowed_is_refused_before_training(
+    task: Task, colour_rows: Rows, write_corpus: WriteCorpus, brief: Training, tmp_path: Path
+) -> None:
+    tested = task.model_copy(update={"metric": "unit_tests"})
+    with pytest.raises(DatachefError, match="which was not allowed"):
+        evaluate(
+            write_corpus(colour_rows), tested, tmp_path / "no model",
+            training=brief, seeds=[0], accuracy=True, folder=tmp_path / "work",
+        )  # fmt: skip
+    assert not (tmp_path / "work").exists()
+
+
 def test_a_failure_leaves_no_checkpoint(
     base: Path,
     task: Task,

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,16 +8,19 @@ import pytest
 from datachef.core.benchmark import BenchmarkItem
 from datachef.core.errors import DatachefError
 from datachef.reward.metrics import checker, sandbox
-from datachef.reward.metrics.sandbox import Limits, Outcome, confinement, run_program
+from datachef.reward.metrics.sandbox import (
+    Limits,
+    Outcome,
+    Program,
+    missing_walls,
+    run_program,
+)
 from datachef.reward.metrics.unit_tests import assembled, code_of
 
 SHORT = Limits(cpu_seconds=1, memory=1 << 30, file_bytes=1 << 20)
 
 
-def needs(wall: str) -> pytest.MarkDecorator:
-    """Skips where the system does not offer a wall."""
-    offered = sys.platform.startswith("linux") and confinement()[wall]
-    return pytest.mark.skipif(not offered, reason=f"no wall around {wall} here")
+walled = pytest.mark.skipif(bool(missing_walls()), reason=f"no wall around {missing_walls()}")
 
 
 @pytest.mark.parametrize(
@@ -82,14 +84,14 @@ def test_nothing_of_a_program_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not list(tmp_path.iterdir())
 
 
-@needs("network")
+@walled
 def test_there_is_no_network() -> None:
     for kind in ("AF_INET", "AF_INET6", "AF_UNIX"):
         outcome = run_program(f"import socket; socket.socket(socket.{kind})")
         assert outcome == Outcome(False, "PermissionError")
 
 
-@needs("processes")
+@walled
 @pytest.mark.parametrize(
     "program",
     [
@@ -103,13 +105,13 @@ def test_no_process_is_started(program: str) -> None:
     assert run_program(program, SHORT) == Outcome(False, "PermissionError")
 
 
-@needs("signals")
+@walled
 def test_no_process_is_signalled() -> None:
     for target in ("os.getppid()", "0", "-1", str(os.getpid())):
         assert not run_program(f"import os, signal; os.kill({target}, signal.SIGKILL)").passed
 
 
-@needs("files")
+@walled
 def test_nothing_outside_is_written(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("mine")
@@ -129,7 +131,7 @@ def test_nothing_outside_is_written(tmp_path: Path) -> None:
     assert file.read_text() == "mine" and file.stat().st_mode == mode
 
 
-@needs("reading")
+@walled
 def test_nothing_of_the_user_is_read(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("secret")
@@ -149,12 +151,6 @@ def test_a_system_without_limits_on_processes_is_refused(monkeypatch: pytest.Mon
         run_program("pass")
 
 
-def test_confinement_is_not_claimed_where_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "run_program", lambda program: Outcome(False, "broken"))
-    with pytest.raises(DatachefError, match="cannot be run here: broken"):
-        confinement.__wrapped__()
-
-
 def test_the_longest_block_of_python_is_the_code() -> None:
     assert code_of("x = 1") == "x = 1"
     assert code_of("Run:\n```bash\npip install a-very-long-name-of-a-package\n```\n"
@@ -170,13 +166,30 @@ def item(answer: str = "", **row: str) -> BenchmarkItem:
 
 def test_programs_are_assembled_from_fields() -> None:
     row = item(tests="f()", setup="import os")
-    assert assembled("{answer}\n{tests}", "x = '{tests}'", row) == "x = '{tests}'\nf()"
-    assert assembled("{prompt}{answer}\n", "    pass", row) == "def f():\n    pass\n"
+    made = assembled("{answer}\n{tests}", "x = '{tests}'", row)
+    assert made == Program("", "x = '{tests}'", "\nf()")
+    assert assembled("{prompt}{answer}\n", "    pass", row).text == "def f():\n    pass\n"
     marked = item(tests="a = 1\n  #SOLUTION#\nb = 2 #SOLUTION#")
-    assert assembled("{tests}", "x = r'\\1'", marked) == "a = 1\nx = r'\\1'\nb = 2 #SOLUTION#"
-    assert assembled("#SOLUTION#\n{setup}", "y", row) == "y\nimport os"
+    made = assembled("{tests}", "x = r'\\1'", marked)
+    assert made == Program("a = 1\n", "x = r'\\1'", "\nb = 2 #SOLUTION#")
+    assert assembled("#SOLUTION#\n{setup}", "y", row).text == "y\nimport os"
+    assert assembled("{answer}\nx\n{answer}\nz", "y", row) == Program("", "y\nx\ny", "\nz")
     with pytest.raises(DatachefError, match="no field 'check'"):
         assembled("{answer}\n{check}", "x", row)
+    with pytest.raises(DatachefError, match="no place for the answer"):
+        assembled("{tests}", "x", row)
+
+
+def test_what_is_not_tested_has_no_verdict() -> None:
+    judge = checker("unit_tests", allow_code=True, program="{tests}\n{answer}")
+    with pytest.raises(DatachefError, match="nothing tests it"):
+        judge.correct("x = 1", item(tests="y = 1"))
+
+
+def test_tests_that_the_answer_would_have_to_complete_are_told() -> None:
+    judge = checker("unit_tests", allow_code=True, program="f(\n{answer}\n{tests}")
+    with pytest.raises(DatachefError, match="no Python by itself"):
+        judge.correct("1", item(tests=") == 2"))
 
 
 def test_answers_are_tested() -> None:

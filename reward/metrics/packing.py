@@ -1,0 +1,360 @@
+"""Python values as JSON and back, between processes that need not trust each other.
+
+Numbers, texts, containers and the like become copies, everything else a reference to an object
+that stays where it is. Nothing that is read is ever run: what can be made is listed here. Needs the
+standard library alone, so that a script can load it by path.
+"""
+
+from __future__ import annotations
+
+import base64
+import builtins
+import collections
+import datetime
+import decimal
+import enum
+import fractions
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from datachef.reward.metrics.remote import Asks, Remote
+
+
+class RemoteError(Exception):
+    """An exception of the other side whose class is not known here."""
+
+
+class End(Asks, Protocol):
+    """What packing has to know of an end of the wire.
+
+    `shared` gives the classes of which both sides have a definition of their own, by name: their
+    instances cross as copies. `errors` are the classes made here for exceptions of the other side.
+    """
+
+    shared: Callable[[], Mapping[str, type]]
+    errors: dict[int, type[BaseException]]
+
+    def hand_over(self, value: object) -> int: ...
+
+    def handed(self, number: int) -> object: ...
+
+
+_PLAIN = (type(None), bool, float, str)
+_SMALL = 1 << 53
+_SEQUENCES: dict[type, str] = {
+    list: "list", tuple: "tuple", set: "set", frozenset: "frozenset",
+}  # fmt: skip
+_MAPPINGS: dict[type, str] = {
+    dict: "dict", collections.OrderedDict: "OrderedDict", collections.Counter: "Counter",
+    collections.defaultdict: "defaultdict",
+}  # fmt: skip
+_MAKE: dict[str, Callable[[], Any]] = {
+    "list": list, "set": set, "deque": collections.deque, "bytearray": bytearray,
+    **{name: made for made, name in _MAPPINGS.items()},
+}  # fmt: skip
+_TIMES: dict[type, str] = {
+    datetime.date: "date", datetime.time: "time", datetime.datetime: "datetime",
+}  # fmt: skip
+# Subclasses of an answer's own cross as what they are made of.
+_BASES = (int, float, complex, str, bytes, tuple, list, dict, set, frozenset)
+# Kinds of nodes whose objects can be changed in place.
+CHANGING = {*_MAKE, "object", "array"}
+_ARRAY = re.compile(r"[<>|=][biufcSU]\d{1,6}")
+QUIET = (StopIteration, StopAsyncIteration, GeneratorExit)
+_MISSING, _UNFINISHED = object(), object()
+
+
+class Packing:
+    """Values as a list of nodes, which refer to one another by place: `[3]`, and by `[-1]`, `[-2]`,
+    ... to what the other side has sent in the same exchange."""
+
+    def __init__(self, wire: End, known: Sequence[Any]) -> None:
+        self._wire = wire
+        self.nodes: list[Any] = []
+        self.kept: list[Any] = []
+        self._places = {id(value): -1 - place for place, value in enumerate(known)}
+        self._left: list[int] = []
+
+    def reference(self, value: Any) -> Any:
+        if type(value) in _PLAIN or (type(value) is int and -_SMALL < value < _SMALL):
+            return value
+        if id(value) not in self._places:
+            self._places[id(value)] = len(self.nodes)
+            self._left.append(len(self.nodes))
+            self.nodes.append(None)
+            self.kept.append(value)
+        return [self._places[id(value)]]
+
+    def finish(self) -> None:
+        while self._left:
+            place = self._left.pop()
+            self.nodes[place] = self.node(self.kept[place])
+
+    def node(self, value: Any) -> list[Any]:  # noqa: PLR0912 - a list of kinds
+        kind, ref = type(value), self.reference
+        if kind in _SEQUENCES:
+            return [_SEQUENCES[kind], [ref(item) for item in value]]
+        if kind in _MAPPINGS:
+            return [_MAPPINGS[kind], [ref(part) for item in value.items() for part in item]]
+        if kind is int:
+            return ["int", hex(value)]
+        if kind in {bytes, bytearray}:
+            return [kind.__name__, base64.b64encode(value).decode()]
+        if kind is collections.deque:
+            return ["deque", [ref(item) for item in value], value.maxlen]
+        if kind is complex:
+            return ["complex", value.real, value.imag]
+        if kind is range:
+            return ["range", ref(value.start), ref(value.stop), ref(value.step)]
+        if kind is slice:
+            return ["slice", ref(value.start), ref(value.stop), ref(value.step)]
+        if kind is decimal.Decimal:
+            return ["Decimal", str(value)]
+        if kind is fractions.Fraction:
+            return ["Fraction", ref(value.numerator), ref(value.denominator)]
+        if kind in _TIMES:
+            return [_TIMES[kind], value.isoformat()]
+        if kind is datetime.timedelta:
+            return ["timedelta", value.days, value.seconds, value.microseconds]
+        if value is Ellipsis or value is NotImplemented:
+            return ["constant", "Ellipsis" if value is Ellipsis else "NotImplemented"]
+        if isinstance(value, Remote):
+            return ["yours", value._number]
+        if isinstance(value, BaseException):
+            return ["error", self._error_class(kind), [ref(part) for part in value.args]]
+        if isinstance(value, type):
+            return self._type(value)
+        if kind is type(sys) and _known_module(value.__name__):
+            return ["module", value.__name__]
+        if kind.__module__ == "numpy" and (array := self._array(value)) is not None:
+            return array
+        return self._instance(value)
+
+    def _instance(self, value: Any) -> list[Any]:
+        kind = type(value)
+        if self._wire.shared().get(kind.__name__) is kind:
+            if isinstance(value, enum.Enum):
+                return ["member", kind.__name__, value.name]
+            if not isinstance(value, _BASES):
+                state = _state(value)
+                return ["object", kind.__name__, {n: self.reference(v) for n, v in state.items()}]
+        for base in _BASES:
+            if isinstance(value, base):
+                plain: Any = base(value)  # type: ignore[arg-type]
+                if type(plain) is base:
+                    return [base.__name__, plain] if base in _PLAIN else self.node(plain)
+        if hasattr(kind, "__await__"):
+            return ["awaitable", self._wire.hand_over(value)]
+        return ["mine", self._wire.hand_over(value)]
+
+    def _type(self, value: type) -> list[Any]:
+        if getattr(builtins, value.__name__, None) is value:
+            return ["type", value.__name__]
+        if self._wire.shared().get(value.__name__) is value:
+            return ["shared", value.__name__]
+        if issubclass(value, BaseException):
+            return ["errors", self._error_class(value)]
+        return ["mine", self._wire.hand_over(value)]
+
+    def _error_class(self, kind: type) -> list[Any]:
+        """The name of a class of exceptions and, where it is no one's but ours, its number and the
+        nearest that Python has."""
+        if getattr(builtins, kind.__name__, None) is kind:
+            return [kind.__name__]
+        base = next(each for each in kind.__mro__ if each.__module__ == "builtins")
+        return [kind.__name__, self._wire.hand_over(kind), base.__name__]
+
+    @staticmethod
+    def _array(value: Any) -> list[Any] | None:
+        import numpy as np
+
+        if not isinstance(value, np.ndarray | np.generic) or value.dtype.hasobject:
+            return None
+        if _ARRAY.fullmatch(value.dtype.str) is None:
+            return None
+        data = base64.b64encode(value.tobytes()).decode()
+        shape = list(value.shape) if isinstance(value, np.ndarray) else None
+        return ["array", value.dtype.str, shape, data]
+
+
+class Unpacking:
+    """Makes values of nodes. What is made of others is made at once, what can be changed later is
+    filled later, so that cycles are possible."""
+
+    def __init__(self, wire: End, nodes: list[Any], known: Sequence[Any]) -> None:
+        self._wire = wire
+        self._nodes = nodes
+        self._known = known
+        self.made: list[Any] = [_MISSING] * len(nodes)
+        self.found: list[Any] = []
+        self._first: list[tuple[Any, list[Any]]] = []
+        self._last: list[tuple[Any, list[Any]]] = []
+
+    def value(self, reference: Any) -> Any:
+        if not isinstance(reference, list):
+            if type(reference) is int or type(reference) in _PLAIN:
+                return reference
+            raise TypeError
+        (place,) = reference
+        if place < 0:
+            return self._known[-1 - place]
+        if self.made[place] is _MISSING:
+            self.made[place] = _UNFINISHED
+            node = self._nodes[place]
+            made = self._make(node)
+            self.made[place] = made
+        if self.made[place] is _UNFINISHED:
+            raise ValueError
+        return self.made[place]
+
+    def finish(self) -> None:
+        """Fills what is empty; what hashes its parts comes after those are filled."""
+        while self._first or self._last:
+            value, node = self._first.pop() if self._first else self._last.pop(0)
+            self._fill(value, node)
+
+    def change(self, value: Any, node: list[Any]) -> None:
+        """Makes a value of ours the same as it has become on the other side."""
+        kind = node[0]
+        if kind == "array":
+            value[...] = self._array(node)
+        elif kind == "object" and type(value) is self._wire.shared().get(node[1]):
+            for name in set(_state(value)) - set(node[2]):
+                object.__delattr__(value, name)
+            self._first.append((value, node))
+        elif type(value) is type(_MAKE[kind]()):
+            parts = [self.value(part) for part in node[1]] if kind != "bytearray" else node[1]
+            value.clear()
+            self._put(value, kind, parts)
+        else:
+            raise TypeError
+
+    def _fill(self, value: Any, node: list[Any]) -> None:
+        if node[0] == "object":
+            for name, part in node[2].items():
+                if name.startswith("__") or callable(getattr(type(value), name, None)):
+                    raise TypeError  # the class, all attributes at once, a method of the tests
+                object.__setattr__(value, name, self.value(part))
+            return
+        self._put(value, node[0], [self.value(part) for part in node[1]])
+
+    @staticmethod
+    def _put(value: Any, kind: str, parts: Any) -> None:
+        if kind in {"list", "deque"}:
+            value.extend(parts)
+        elif kind == "set":
+            value.update(parts)
+        elif kind == "bytearray":
+            value[:] = base64.b64decode(parts)
+        else:
+            dict.update(value, zip(parts[::2], parts[1::2], strict=True))
+
+    def _make(self, node: list[Any]) -> Any:  # noqa: PLR0912 - a list of kinds
+        kind, *rest = node
+        value = self.value
+        if kind == "deque":
+            made: Any = collections.deque(maxlen=rest[1])
+            self._first.append((made, node))
+            return made
+        if kind in {"bytearray", "bytes"}:
+            data = base64.b64decode(rest[0])
+            return data if kind == "bytes" else bytearray(data)
+        if kind in _MAKE:
+            made = _MAKE[kind]()
+            (self._first if kind == "list" else self._last).append((made, node))
+            return made
+        if kind in {"tuple", "frozenset"}:
+            return (tuple if kind == "tuple" else frozenset)(value(part) for part in rest[0])
+        if kind == "object":
+            made = object.__new__(self._wire.shared()[rest[0]])
+            self._first.append((made, node))
+            return made
+        if kind == "int":
+            return int(rest[0], 16)
+        if kind in {"float", "str"}:
+            return {"float": float, "str": str}[kind](rest[0])
+        if kind == "complex":
+            return complex(rest[0], rest[1])
+        if kind in {"range", "slice", "Fraction"}:
+            makers = {"range": range, "slice": slice, "Fraction": fractions.Fraction}
+            return makers[kind](*map(value, rest))
+        if kind == "Decimal":
+            return decimal.Decimal(rest[0])
+        if kind in _TIMES.values():
+            return getattr(datetime, kind).fromisoformat(rest[0])
+        if kind == "timedelta":
+            return datetime.timedelta(*rest)
+        if kind == "constant":
+            return {"Ellipsis": Ellipsis, "NotImplemented": NotImplemented}[rest[0]]
+        if kind == "array":
+            return self._array(node)
+        return self._make_reference(kind, rest)
+
+    def _make_reference(self, kind: str, rest: list[Any]) -> Any:
+        wire = self._wire
+        if kind == "mine":
+            return Remote(wire, int(rest[0]))
+        if kind == "yours":
+            return wire.handed(int(rest[0]))
+        if kind == "awaitable":
+            return _waiting(Remote(wire, int(rest[0])))
+        if kind == "errors":
+            return self._error_class(rest[0])
+        if kind == "error":
+            return self._error_class(rest[0])(*map(self.value, rest[1]))
+        if kind == "member":
+            return wire.shared()[rest[0]][rest[1]]  # type: ignore[index]
+        if kind == "shared":
+            return wire.shared()[rest[0]]
+        if kind == "type" and isinstance(found := getattr(builtins, rest[0]), type):
+            return found
+        if kind == "module" and _known_module(rest[0]):
+            import importlib
+
+            return importlib.import_module(rest[0])
+        raise ValueError
+
+    def _error_class(self, names: list[Any]) -> type[BaseException]:
+        """A class with the name and the nearest of Python's bases of one that is not ours."""
+        known = self._wire.shared().get(names[0])
+        if len(names) == 1:
+            found = getattr(builtins, names[0])
+        elif isinstance(known, type) and issubclass(known, BaseException):
+            found = known
+        else:
+            classes = self._wire.errors
+            if names[1] not in classes:
+                base = getattr(builtins, names[2])
+                if not issubclass(base, Exception) or issubclass(base, QUIET):
+                    base = RemoteError
+                classes[names[1]] = type(str(names[0]), (base,), {})
+            found = classes[names[1]]
+        if not issubclass(found, BaseException) or issubclass(found, QUIET):
+            return RemoteError
+        return found  # type: ignore[no-any-return]
+
+    @staticmethod
+    def _array(node: list[Any]) -> Any:
+        import numpy as np
+
+        _, kind, shape, data = node
+        if _ARRAY.fullmatch(kind) is None:
+            raise ValueError
+        flat = np.frombuffer(base64.b64decode(data), dtype=np.dtype(kind))
+        return flat[0] if shape is None else flat.reshape([int(size) for size in shape]).copy()
+
+
+def _state(value: Any) -> dict[str, Any]:
+    slots = [name for cls in type(value).__mro__ for name in getattr(cls, "__slots__", ())]
+    found = {n: getattr(value, n) for n in slots if n[:2] != "__" and hasattr(value, n)}
+    return {**found, **getattr(value, "__dict__", {})}
+
+
+def _known_module(name: str) -> bool:
+    return name.partition(".")[0] in {*sys.stdlib_module_names, "numpy"} - {"__main__", "this"}
+
+
+async def _waiting(remote: Remote) -> Any:
+    return remote._wire.ask("wait", remote)

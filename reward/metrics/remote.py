@@ -1,0 +1,155 @@
+"""Objects of another process, which need not be trusted.
+
+Their operations are carried out where they live. Needs the standard library alone, so that a script
+can load it by path.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+Operation = Callable[..., Any]
+
+
+class Asks(Protocol):
+    """What carries a question to the other process and brings what it gives or raises there."""
+
+    def ask(self, what: str, *args: object, **kwargs: object) -> Any: ...
+
+
+class Remote:
+    """An object of the other process. Asked about something of this process it is never equal to
+    it, and has no operator for it: its answer could not be trusted."""
+
+    def __init__(self, wire: Asks, number: int) -> None:
+        object.__setattr__(self, "_wire", wire)
+        object.__setattr__(self, "_number", number)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._wire.ask("get", self, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        self._wire.ask("set", self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self._wire.ask("delete", self, name)
+
+    def __call__(self, *args: object, **kwargs: object) -> Any:
+        return self._wire.ask("call", self, *args, **kwargs)
+
+    def __next__(self) -> Any:
+        found = self._wire.ask("next", self)
+        if not found:
+            raise StopIteration
+        return found[0]
+
+    def __instancecheck__(self, instance: object) -> bool:
+        return isinstance(instance, Remote) and bool(self._wire.ask("instance", self, instance))
+
+    def __enter__(self) -> Any:
+        return self._wire.ask("enter", self)
+
+    def __exit__(self, *_: object) -> Literal[False]:
+        self._wire.ask("exit", self)
+        return False
+
+    def __str__(self) -> str:
+        return str(self._wire.ask("str", self))
+
+    def __repr__(self) -> str:
+        return str(self._wire.ask("repr", self))
+
+    def __hash__(self) -> int:
+        return int(self._wire.ask("hash", self))
+
+    def __bool__(self) -> bool:
+        return self._wire.ask("bool", self) is True
+
+    def __getitem__(self, key: object) -> Any:
+        return self._wire.ask("getitem", self, key)
+
+    def __setitem__(self, key: object, value: object) -> None:
+        self._wire.ask("setitem", self, key, value)
+
+    def __delitem__(self, key: object) -> None:
+        self._wire.ask("delitem", self, key)
+
+
+# What says something of an object alone.
+_UNARY: dict[str, Callable[[Any], Any]] = {
+    "iter": iter, "len": len, "reversed": reversed, "int": int, "float": float, "complex": complex,
+    "index": operator.index, "neg": operator.neg, "pos": operator.pos, "abs": abs,
+    "invert": operator.invert,
+}  # fmt: skip
+# What compares or combines two: asked only where both are of the other process.
+_BINARY: dict[str, Callable[[Any, Any], Any]] = {
+    name: getattr(operator, f"__{name}__")
+    for name in (
+        "eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod",
+        "pow", "matmul", "and", "or", "xor", "lshift", "rshift",
+    )
+}  # fmt: skip
+
+
+def _unary(name: str) -> Callable[[Remote], Any]:
+    return lambda self: self._wire.ask(name, self)
+
+
+def _binary(name: str) -> Callable[[Remote, object], Any]:
+    def ask(self: Remote, other: object) -> Any:
+        if not isinstance(other, Remote):
+            return NotImplemented
+        return self._wire.ask(name, self, other)
+
+    return ask
+
+
+for _name in _UNARY:
+    setattr(Remote, f"__{_name}__", _unary(_name))
+for _name in _BINARY:
+    setattr(Remote, f"__{_name}__", _binary(_name))
+
+
+def _next(iterator: Any) -> list[Any]:
+    try:
+        return [next(iterator)]
+    except StopIteration:
+        return []
+
+
+def _wait_for(awaitable: Any) -> Any:
+    import asyncio
+
+    async def wait() -> Any:
+        return await awaitable
+
+    return asyncio.run(wait())
+
+
+OPERATIONS: dict[str, Operation] = {
+    **_UNARY,
+    **_BINARY,
+    "get": getattr,
+    "set": setattr,
+    "delete": delattr,
+    "call": lambda function, *args, **kwargs: function(*args, **kwargs),
+    "next": _next,
+    "instance": lambda cls, instance: isinstance(instance, cls),
+    "enter": lambda manager: manager.__enter__(),
+    "exit": lambda manager: manager.__exit__(None, None, None),
+    "str": str,
+    "repr": repr,
+    "hash": hash,
+    "bool": bool,
+    "getitem": operator.getitem,
+    "setitem": operator.setitem,
+    "delitem": operator.delitem,
+    "wait": _wait_for,
+}
+# What may be asked of the functions, iterators and objects that tests hand over.
+HARMLESS = {
+    name: OPERATIONS[name]
+    for name in (*_BINARY, "call", "next", "iter", "len", "getitem", "bool", "hash", "str", "repr")
+}
