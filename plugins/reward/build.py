@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
+from datachef.core import binding
 from datachef.core.cli.state import get_host
 from datachef.core.errors import DatachefError
 from datachef.core.reward import RewardSetting
+from datachef.core.task import LMEvalBenchmark
+from datachef.core.typed import read_task
 
 if TYPE_CHECKING:
     from datachef.core.document import Document
@@ -33,7 +36,7 @@ def build_reward(
     from datachef.plugins.reward.factory import proxy_reward
 
     setting = RewardSetting(
-        task=(task or task_of(recipes)).absolute(),
+        task=(task or task_of(recipes, pool)).absolute(),
         pool=pool.absolute() if pool is not None else None,
         folder=Path.cwd(),
         cache=(cache or default_cache()).absolute(),
@@ -47,8 +50,9 @@ def build_reward(
         raise DatachefError(f"options of the reward: {error}") from error
 
 
-def task_of(recipes: Sequence[Document]) -> Path:
-    """The task that recipes name. Raises `DatachefError` where they name none, or several."""
+def task_of(recipes: Sequence[Document], pool: Path | None = None) -> Path:
+    """The task that recipes name. Raises `DatachefError` where they name none, or several, or one
+    that a recipe bound to this pool may not bring along."""
     found: dict[Path, Path] = {}
     for document in recipes:
         path = Path(document.file)
@@ -67,4 +71,33 @@ def task_of(recipes: Sequence[Document]) -> Path:
         raise DatachefError(
             f"these recipes are for different tasks: {named_by}", "score them one task at a time"
         )
-    return next(iter(found))
+    ((task, recipe),) = found.items()
+    if pool is not None:
+        _refuse_beyond(pool, task, recipe)
+    return task
+
+
+def _refuse_beyond(pool: Path, task: Path, recipe: Path) -> None:
+    """Nobody but whoever asks, or wrote the pool, chooses what is read elsewhere or which model."""
+    if binding.within(task, [pool.parent]):
+        return
+    folders = [recipe.parent, pool.parent]
+    hint = "if you want it, choose it yourself: --task"
+    if not binding.within(task, folders):
+        raise DatachefError(
+            f"{recipe} is bound to a pool and names a task that is neither beside it nor beside the"
+            " pool",
+            hint,
+        )
+    read = read_task(task)
+    outside = list(binding.files_outside(read, folders))
+    if isinstance(read.benchmark, LMEvalBenchmark):
+        outside.append("benchmark")
+    if read.base_model != "tiny" and not binding.within(Path(read.base_model), folders):
+        outside.append("base_model")
+    if outside:
+        raise DatachefError(
+            f"{recipe} is bound to a pool, and {outside[0]} of its task is neither beside it nor"
+            " beside the pool",
+            hint,
+        )

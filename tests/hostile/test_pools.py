@@ -15,6 +15,7 @@ from datachef.core.errors import DatachefError
 from datachef.core.host import Host
 from datachef.core.language_model_caps import VARIABLES
 from datachef.core.loading import Loaded
+from datachef.plugins.reward.build import task_of
 from datachef.policy.space import Limits, RandomChooser, RecipeSpace, recipe_space
 
 POOL: dict[str, Any] = {
@@ -128,7 +129,7 @@ REFUSED = [
     ("max_failed", 0.0),
     ("max_failed_files", 9),
     ("format", {"text": "secret"}),
-    ("format", {"text": "{text}" * 1_000}),
+    ("format", {"text": "{text}{secret}"}),
     ("format", None),
     ("take", 21),
 ]
@@ -260,6 +261,39 @@ def test_a_link_to_a_task_elsewhere_is_elsewhere(bound: Bound, place: Path) -> N
     (place / "recipes" / "task.yaml").symlink_to(place / "task.yaml")
     loaded = bound({"sources": {"web": {}}, "task": "task.yaml"})
     assert ("not_in_pool", "task") in told(loaded)
+
+
+STRANGE: list[tuple[str, dict[str, Any]]] = [
+    ("../secret.jsonl", {}),
+    ("/etc/passwd", {}),
+    ("link.yaml", {}),
+    ("task.yaml", {"benchmark": {"path": "../secret.jsonl"}}),
+    ("task.yaml", {"examples": {"path": "/etc/passwd"}}),
+    ("task.yaml", {"base_model": "stranger/model"}),
+    ("task.yaml", {"base_model": "../secret"}),
+    ("task.yaml", {"benchmark": {"lm_eval": "../secret.yaml"}}),
+]
+
+
+@pytest.mark.parametrize(("name", "more"), STRANGE)
+def test_no_recipe_chooses_what_it_is_scored_by(
+    place: Path, name: str, more: dict[str, Any]
+) -> None:
+    """`chef score` and `chef evaluate` take the task of the recipe as if they were asked to."""
+    folder, pool = place / "recipes", place / "pool" / "pool.yaml"
+    (folder / "link.yaml").symlink_to(place / "secret.jsonl")
+    (place / "secret").mkdir()
+    task = {"name": "t", "benchmark": {"path": "bench.jsonl"}}
+    (folder / "task.yaml").write_text(document.dump({**task, **more}))
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(document.dump({"name": "x", "sources": {"web": {}}, "task": name}))
+    with pytest.raises(DatachefError, match="bound to a pool") as caught:
+        task_of([document.read(recipe)], pool)
+    assert "my key" not in str(caught.value) + caught.value.hint
+    assert task_of([document.read(recipe)]) == (folder / name).resolve()  # where nothing binds it
+    (folder / "task.yaml").write_text(document.dump(task))
+    recipe.write_text(document.dump({"name": "x", "sources": {"web": {}}, "task": "task.yaml"}))
+    assert task_of([document.read(recipe)], pool) == folder / "task.yaml"
 
 
 def rephrase(**parameters: Any) -> dict[str, Any]:
