@@ -12,9 +12,11 @@ import orjson
 from datachef.core.api import run_recipe
 from datachef.core.document import read
 from datachef.core.errors import DatachefError, RecipeError
+from datachef.core.files.identity import Files, path_identity, verify_files
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.lock import locked
+from datachef.core.task import Task
 from datachef.reward.evaluation.evaluate import (
     ITEMS,
     LIKELIHOOD,
@@ -65,8 +67,9 @@ class Evaluator:
         """The measurements of a recipe, one per seed; those that the history has are not repeated.
 
         Raises `RecipeError` for a recipe with problems, and `DatachefError` where it cannot be run,
-        nothing can be learned from its corpus, or another process measures a recipe of this file
-        name in the same folder.
+        nothing can be learned from its corpus, another process measures a recipe of this file
+        name in the same folder, or the task's files or the model change meanwhile: what was
+        measured then is not remembered.
         """
         with locked(self._folder / recipe.stem):
             return self._measure(recipe, seeds)
@@ -80,6 +83,7 @@ class Evaluator:
         size = _size(corpus)
         if not size["rows"]:
             raise DatachefError(f"{recipe} leaves no row to train on", "chef report tells why")
+        files = _files_of(self._reward.task)
         key, asked = corpus_key(corpus), task_key(self._reward.task)
         known = {m.seed: m for m in self._known(key, asked)}
         missing = [seed for seed in seeds if seed not in known]
@@ -105,6 +109,7 @@ class Evaluator:
                 training=self._training,
                 vocabulary=self._host.vocabulary.fingerprint,
             )
+            verify_files({**files, **self._weights})
             known[measurement.seed] = replace(measured, id=self._history.add(measured))
         return [known[seed] for seed in seeds]
 
@@ -112,9 +117,15 @@ class Evaluator:
     def _training(self) -> dict[str, object]:
         """Besides the settings of training, how many items were asked: fewer make other scores.
         And which weights a folder held: it may hold others tomorrow."""
-        weights = weights_key(self._protocol.model)
+        weights = weights_key(self._protocol.model) if self._weights else None
         settings = self._protocol.training.model_dump() | {"items": self._protocol.items}
         return settings if weights is None else settings | {"weights": weights}
+
+    @cached_property
+    def _weights(self) -> Files:
+        """The folder of the model, where it is one, as it was when it was first looked into."""
+        model = self._protocol.model
+        return {model: path_identity(model)} if Path(model).is_dir() else {}
 
     def _known(self, recipe: str, task: str) -> list[Measured]:
         found = self._history.measurements(
@@ -154,6 +165,12 @@ class Evaluator:
             cache=self._reward.cache,
         )
         return folder
+
+
+def _files_of(task: Task) -> Files:
+    """The files with the questions and the examples of a task, as they are now."""
+    paths = [getattr(part, "path", None) for part in (task.benchmark, task.examples)]
+    return {path: path_identity(path) for path in paths if path is not None}
 
 
 def _size(corpus: Path) -> dict[str, int]:

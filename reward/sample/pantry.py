@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from datachef.core.atomic import remove, write_once
-from datachef.core.cached import read_record, write_record
+from datachef.core.cached import clear_scratch, read_record, write_record
 from datachef.core.code_identity import code_of, core_code
 from datachef.core.errors import RowError
 from datachef.core.formats import Format
@@ -75,6 +75,7 @@ class Pantry:
         return known
 
     def _draw(self, survey: Survey, path: Path) -> tuple[Stock, str]:
+        clear_scratch(self._folder)
         drawing = _Drawing(self._rows, self._seed, survey.format)
         chosen = self._chosen_units(survey)
         broken: dict[str, BrokenFileError] = {}

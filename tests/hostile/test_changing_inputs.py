@@ -7,13 +7,19 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 import pytest
 
 from datachef.core.errors import RunError
+from datachef.core.recipe import Recipe
 from datachef.core.run import unit
+from datachef.core.task import Task
+from datachef.reward import measuring
+from datachef.reward.history import History
+from datachef.reward.measuring import Protocol
 
 Cook = Callable[..., Any]
 
@@ -294,3 +300,47 @@ def test_a_recipe_is_read_once(cook: Cook, tmp_path: Path, plugin: Path) -> None
     assert recipe.read_text() == "name: another\n"
     assert cooked.manifest["recipe"]["name"] == "test"
     assert cooked.report.rows == ROWS
+
+
+@pytest.mark.parametrize("changed", ["benchmark", "examples", "model"])
+def test_what_was_measured_with_changing_files_is_not_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    task = {}
+    for name in ("benchmark", "examples"):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text('{"question": "one?", "answer": "1"}\n')
+        task[name] = {"path": str(path), "prompt": "question", "answer": "answer"}
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "model.safetensors").write_text("weights")
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "manifest.json").write_text('{"outputs": [{"rows": 1, "checksum": "c"}]}')
+    (corpus / "ledger.json").write_text('[{"rows_out": 1, "tokens": 1}]')
+    (tmp_path / "recipe.yaml").write_text("name: r\n")
+    loaded = SimpleNamespace(problems=[], recipe=Recipe(name="r", sources={"s": {}}))
+    reward: Any = SimpleNamespace(
+        task=Task(name="t", **task),  # type: ignore[arg-type]
+        assess=lambda document: SimpleNamespace(loaded=loaded, features={}),
+        base_model=lambda name, loaded: name,
+    )
+    host: Any = SimpleNamespace(vocabulary=SimpleNamespace(fingerprint="v"))
+    history = History(tmp_path / "history.sqlite")
+    protocol = Protocol(model=str(model))
+    evaluator = measuring.Evaluator(reward, host, history, protocol, tmp_path / "work")
+    monkeypatch.setattr(evaluator, "_cook", lambda recipe: corpus)
+    victims = {"model": model / "model.safetensors"}
+    victim = victims.get(changed, tmp_path / f"{changed}.jsonl")
+
+    def evaluate(*_: Any, seeds: Any, **__: Any) -> Any:
+        if seeds == [1]:
+            victim.write_text(victim.read_text() + " ")
+        scores = {"likelihood": 0.5}
+        yield SimpleNamespace(seed=seeds[0], scores=scores, versions={}, seconds=1.0)
+
+    monkeypatch.setattr(measuring, "evaluate", evaluate)
+    named = model if changed == "model" else victim
+    with pytest.raises(RunError, match=rf"{named}: it changed"):
+        evaluator.measure(tmp_path / "recipe.yaml", [0, 1])
+    assert [measured.seed for measured in history.measurements()] == [0]
