@@ -36,7 +36,7 @@ def test_a_measurement_of_other_weights_is_not_taken(tmp_path: Path) -> None:
     }  # fmt: skip
 
     def evaluator() -> Evaluator:
-        protocol = Protocol(model=model)
+        protocol = Protocol(model=model, accuracy=False)
         return Evaluator(cast(Any, None), cast(Host, None), history, protocol, tmp_path)
 
     old = evaluator()
