@@ -197,7 +197,8 @@ def _shown(path: Path) -> Path:
 def _file_in(path: Path) -> Path | None:
     """The file that stands where a path wants a folder."""
     for part in (*reversed(path.parents), path):
-        if os.path.isfile(part):  # noqa: PTH113 - a name that is too long is no file either
+        # os.path, since for pathlib a name that is too long is an error.
+        if os.path.lexists(part) and not os.path.isdir(part):  # noqa: PTH112
             return part
     return None
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from datachef.core.cli import catalogue, checking, doctor, running
-from datachef.core.cli.state import get_host, set_host, take_plugin_files
+from datachef.core.cli.failures import hidden_cause, open_streams, take_debug, tell
+from datachef.core.cli.state import set_host, take_plugin_files
 from datachef.core.distribution import NAME, version
-from datachef.core.errors import DatachefError, PluginError, RecipeError
 from datachef.core.escaping import escape_output, indented
 from datachef.core.host import Host
 from datachef.core.paths import in_utf8, with_homes
-from datachef.core.system_errors import explained
 
 _HELP = """Turn raw sources into an LLM training corpus, with every document accounted for.
 
---plugin FILE.py, anywhere on the line, loads operators from a file beside the installed plugins.
+--plugin FILE.py, anywhere on the line, loads operators from a file beside the installed plugins;
+--debug shows where in the code an error came from.
 """
 
 
@@ -64,10 +62,11 @@ def _tell_broken(host: Host, arguments: list[str]) -> None:
 
 
 def main() -> None:
-    """Entry point of `chef`: a user's mistake ends with a message and an exit code."""
+    """Entry point of `chef`: whatever ends a command early ends with a message and an exit code."""
+    open_streams()
     escape_output()
     try:
-        arguments, files = take_plugin_files(with_homes(in_utf8(sys.argv[1:])))
+        arguments, files = take_plugin_files(take_debug(with_homes(in_utf8(sys.argv[1:]))))
         host = Host(files)
         set_host(host)
         try:
@@ -75,44 +74,9 @@ def main() -> None:
         finally:
             _tell_broken(host, arguments)
             sys.stdout.flush()
-    except RecipeError as error:
-        for problem in error.problems:
-            print(problem, file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted: run the same command to go on from here", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        _drop_output()
-        sys.exit(141)
-    except Exception as error:
-        told = error if isinstance(error, DatachefError) else _told(error)
-        if told is None:
+    except SystemExit as ending:
+        if (cause := hidden_cause(ending)) is None:
             raise
-        _drop_output()
-        print(indented(f"error: {told.message}"), file=sys.stderr)
-        if told.hint:
-            print(indented(f"hint: {told.hint}"), file=sys.stderr)
-        for note in getattr(error, "__notes__", []):
-            print(note, file=sys.stderr)
-        sys.exit(told.exit_code)
-
-
-def _told(error: Exception) -> DatachefError | None:
-    """What the system refuses, and what breaks in somebody else's plugin, as errors for people."""
-    told = explained(error)
-    if told is None and (origin := get_host().origin(error, ours=False)):
-        from datachef.core.containment import cause_of
-
-        told = PluginError(f"{origin}: {cause_of(error)}", "this is for its author to mend")
-    return told
-
-
-def _drop_output() -> None:
-    """Flushes what was printed; where it cannot be, Python shall not try again, and fail, as it
-    ends."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(tell(cause))
+    except BaseException as error:  # noqa: BLE001 - told, with its trace for who asks
+        sys.exit(tell(error))

@@ -78,11 +78,11 @@ def _findings() -> list[dict[str, str]]:
         note("ok" if wall in here else "absent", f"wall: {wall}", text)
     cache = default_cache()
     parent = next(folder for folder in (cache, *cache.parents) if folder.exists())
-    writable = os.access(parent, os.W_OK)
+    writable = parent.is_dir() and os.access(parent, os.W_OK)
     free = size(shutil.disk_usage(parent).free)
     note(
         "ok" if writable else "bad",
         "cache",
-        f"{cache}, {free} free" if writable else f"{cache} is not writable",
+        f"{cache}, {free} free" if writable else f"{cache} cannot be written",
     )
     return found
