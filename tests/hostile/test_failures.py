@@ -108,7 +108,7 @@ def test_a_mistake_of_the_user_has_no_trace_until_it_is_asked_for(folder: Path) 
 def test_closed_streams_take_nothing_along(folder: Path, closed: str) -> None:
     line = f"{' '.join(CHEF)} run recipe.yaml --output out --cache cache --workers 1 {closed}"
     done = subprocess.run(
-        ["bash", "-c", line],
+        ["/bin/sh", "-c", line],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -131,7 +131,7 @@ def test_who_stops_reading_ends_the_command_in_silence(folder: Path) -> None:
 def test_a_working_folder_that_is_gone_is_told(folder: Path) -> None:
     (folder / "gone").mkdir()
     line = f"rmdir ../gone; {' '.join(CHEF)} run {folder}/recipe.yaml"
-    done = run(folder / "gone", ["bash", "-c", line])
+    done = run(folder / "gone", ["/bin/sh", "-c", line])
     assert done.stderr.startswith("error: the working folder is not there any more\nhint: ")
     assert done.returncode in (1, 4)
 
