@@ -27,6 +27,7 @@ from datachef.core.flow import (
 )
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
+from datachef.core.network import NotAllowedError
 from datachef.core.operator import Operator, Scene
 from datachef.core.paths import not_expanded
 from datachef.core.problems import did_you_mean, parts, shortened
@@ -140,6 +141,8 @@ def _survey(
     except SourceError as error:
         raise_environment_failure(error)
         loaded.add(error.code, inner, f"source {name}: {error}", error.hint)
+    except NotAllowedError as error:
+        loaded.add("not_allowed", inner, f"source {name}: {error}", error.hint)
     except (OSError, ValueError, RunError) as error:
         raise_environment_failure(error)
         loaded.add("unreadable_source", inner, f"source {name}: {error}")

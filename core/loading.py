@@ -262,7 +262,8 @@ def _load_pool(
             problem = Problem("source_kind", f"a source of a pool names one of: {kinds}")
             loaded.problems.append(document.locate(problem, place))
         elif located := _located(source, path.parent, loaded.problems, document, place):
-            pooled[name] = located
+            # what a recipe names itself grants it nothing: whoever wrote one may have written both
+            pooled[name] = located.reaching(pool.allow_network) if loaded.bound else located
     return pooled
 
 

@@ -9,7 +9,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAn
 
 from datachef.core import document
 from datachef.core.corpus import MixOperator
+from datachef.core.errors import DatachefError
 from datachef.core.language_model_caps import PoolCaps
+from datachef.core.network import places
 from datachef.core.operator import Operator
 from datachef.core.source import Source
 
@@ -20,6 +22,13 @@ def _named(value: str) -> str:
     if not _NAME.fullmatch(value):
         raise ValueError("a name is made of letters, digits, '_' and '-'")
     return value
+
+
+def _reachable(value: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return places(value)
+    except DatachefError as error:
+        raise ValueError(f"{error}: {error.hint}") from error
 
 
 Name = Annotated[str, AfterValidator(_named)]
@@ -109,4 +118,9 @@ class Pool(BaseModel):
         None,
         description="What recipes may ask of language models; where it is left out, a recipe that "
         "is bound to the pool may ask none.",
+    )
+    allow_network: Annotated[tuple[str, ...], AfterValidator(_reachable)] = Field(
+        (),
+        description="Hosts and buckets that the sources may reach, where a recipe is bound to this "
+        "pool by --pool.",
     )

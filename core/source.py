@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from datachef.core.errors import ChangedInputError
 from datachef.core.formats import Format
+from datachef.core.network import Network
 from datachef.core.operator import Operator
 from datachef.core.system_errors import raise_environment_failure
 
@@ -81,6 +82,23 @@ class Source(BaseModel):
         0, ge=0, description="Files that may turn out damaged or unreadable before the run fails."
     )
     steps: tuple[Operator, ...] = ()
+    _granted: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def network(self) -> Network:
+        """What this source may reach: what the user allowed, and the pool that it is of."""
+        return Network.of_environment().and_also(self._granted)
+
+    @property
+    def granted(self) -> tuple[str, ...]:
+        """The places that the pool lets its sources reach, whatever the environment says."""
+        return self._granted
+
+    def reaching(self, places: Iterable[str]) -> Self:
+        """This source, which may also reach some places on the network (see `network.places`)."""
+        copy = self.model_copy()
+        copy._granted = tuple(places)
+        return copy
 
     def located(self, folder: Path) -> Self:
         """This source with relative paths resolved against the folder of the file that names it."""

@@ -9,7 +9,7 @@ import typer
 
 from datachef.core.cli import catalogue, checking, doctor, running
 from datachef.core.cli.failures import hidden_cause, open_streams, take_debug, tell
-from datachef.core.cli.state import set_host, take_plugin_files
+from datachef.core.cli.state import set_host, take_network, take_plugin_files
 from datachef.core.distribution import NAME, version
 from datachef.core.escaping import escape_output, indented
 from datachef.core.host import Host
@@ -19,6 +19,9 @@ _HELP = """Turn raw sources into an LLM training corpus, with every document acc
 
 --plugin FILE.py, anywhere on the line, loads operators from a file beside the installed plugins;
 --debug shows where in the code an error came from.
+
+--allow-network=HOST,..., anywhere on the line, lets sources and models be fetched from these hosts;
+--allow-network alone from all that are public. DATACHEF_ALLOW_NETWORK does so for all commands.
 """
 
 
@@ -67,6 +70,7 @@ def main() -> None:
     escape_output()
     try:
         arguments, files = take_plugin_files(take_debug(with_homes(in_utf8(sys.argv[1:]))))
+        arguments = take_network(arguments)
         host = Host(files)
         set_host(host)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack
 from typing import Any, BinaryIO
@@ -12,6 +13,7 @@ from datachef.core.containment import own_stdout, stdout_to_stderr
 from datachef.core.errors import DatachefError
 from datachef.core.escaping import escaped_json, raw_stream
 from datachef.core.host import Host
+from datachef.core.network import ALLOWED, EVERYTHING, Network, places
 
 _HOSTS: list[Host] = []
 _OUTPUTS: list[BinaryIO] = []
@@ -43,6 +45,18 @@ def take_plugin_files(arguments: list[str]) -> tuple[list[str], list[str]]:
         else:
             rest.append(argument)
     return rest, files
+
+
+def take_network(arguments: list[str]) -> list[str]:
+    """The arguments without `--allow-network`, which this process and those that it starts find in
+    the environment. Raises `DatachefError` for what names no place on the network."""
+    option = "--allow-network"
+    named = [word for word in arguments if word.partition("=")[0] == option]
+    asked = [word.partition("=")[2] if "=" in word else EVERYTHING for word in named]
+    allowed = Network.of_environment().and_also(places(",".join(asked).split(",") if asked else ()))
+    if asked:
+        os.environ[ALLOWED] = ",".join(allowed.places)
+    return [word for word in arguments if word not in named]
 
 
 def print_json(data: Any) -> None:

@@ -6,15 +6,17 @@ import fnmatch
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from datachef.core.files.identity import BLOCK, file_identity
-from datachef.core.files.storage import is_url, kind, own_part
+from datachef.core.files.identity import file_identity
+from datachef.core.files.remote import remote_files
+from datachef.core.files.storage import kind, own_part
+from datachef.core.files.urls import as_path, is_url
+from datachef.core.network import NOWHERE, Network
 from datachef.core.paths import not_expanded
 from datachef.core.source import SourceError
 from datachef.core.surrogates import is_whole, shown
@@ -22,13 +24,6 @@ from datachef.core.system_errors import raise_environment_failure
 
 _MAGIC = re.compile(r"[*?\[{]")
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
-
-# What filesystems of fsspec call the version of a file, in lower case.
-_DATES = {"last-modified", "lastmodified", "last_modified", "mtime", "modified", "updated"}
-_VERSIONS = _DATES | {
-    "blob_id", "checksum", "content-md5", "crc", "created", "digest", "etag", "generation", "md5",
-    "md5hash", "oid", "sha", "sha1", "sha256", "versionid", "version_id",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,14 +40,15 @@ class File:
     trouble: str = ""
 
 
-def find(patterns: Iterable[str]) -> list[File]:
+def find(patterns: Iterable[str], network: Network = NOWHERE) -> list[File]:
     """All files that the patterns match, sorted within each pattern, each once.
 
-    Links that lead to one file are one file. Raises `SourceError` for a pattern that matches none.
+    Links that lead to one file are one file. Raises `SourceError` for a pattern that matches none,
+    and for a URL that leads where `network` does not.
     """
     found: dict[str, _Match] = {}
-    for pattern in patterns:
-        matches = _remote(pattern) if is_url(pattern) else list(_local(pattern))
+    for pattern in map(as_path, patterns):
+        matches = list(_remote(pattern, network) if is_url(pattern) else _local(pattern))
         if not matches:
             raise SourceError("no_file", f"no file matches {pattern!r}", _nearby(pattern))
         for match in matches:
@@ -72,6 +68,11 @@ class _Match(NamedTuple):
     identity: str
     size: int
     trouble: str = ""
+
+
+def _remote(pattern: str, network: Network) -> Iterator[_Match]:
+    for file in remote_files(pattern, network):
+        yield _Match(file.url, file.url, file.identity, file.size)
 
 
 def _local(pattern: str) -> Iterator[_Match]:
@@ -178,44 +179,6 @@ def _matcher(part: str) -> re.Pattern[str]:
     shapes = [fnmatch.translate("".join(choice)) for choice in product(*choices)]
     hidden = "" if part.startswith(".") else r"(?!\.)"
     return re.compile(f"{hidden}(?:{'|'.join(shapes)})")
-
-
-def _remote(pattern: str) -> list[_Match]:
-    import fsspec
-
-    head, chained, outer = pattern.partition("::")
-    try:
-        filesystem, stripped = fsspec.core.url_to_fs(pattern)
-        magic = any(mark in stripped for mark in "*[") and not filesystem.exists(stripped)
-        paths = sorted(filesystem.glob(stripped)) if magic else [stripped]
-        matches = []
-        for path in paths:
-            info = filesystem.info(path)
-            if info.get("type") == "file":
-                url = str(filesystem.unstrip_protocol(path))
-                url = url + chained + outer if is_url(head) else head + chained + url
-                identity = _remote_identity(filesystem, path, info)
-                matches.append(_Match(url, url, identity, int(info.get("size") or 0)))
-    except FileNotFoundError:
-        return []
-    except ImportError as error:
-        raise SourceError("missing_package", str(error), "install what it names") from error
-    except ValueError as error:
-        raise SourceError("bad_url", f"{pattern!r}: {error}") from error
-    except Exception as error:
-        raise SourceError("unreachable", f"{pattern!r}: {type(error).__name__}: {error}") from error
-    return matches
-
-
-def _remote_identity(filesystem: Any, path: str, info: Mapping[str, Any]) -> str:
-    """What the storage says of the version of a file; where it says nothing or only a date, also
-    how the file begins. That of HTTP in fsspec takes a file for the same as long as its URL is."""
-    said = {k: str(v) for k, v in sorted(info.items()) if k.lower() in _VERSIONS}
-    identity = [str(filesystem.ukey(path)), str(info.get("size")), *map(" ".join, said.items())]
-    if not {name.lower() for name in said} - _DATES:
-        with filesystem.open(path, "rb") as stream:
-            identity.append(blake2b(stream.read(BLOCK), digest_size=16).hexdigest())
-    return " ".join(identity)
 
 
 def _nearby(pattern: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from datachef.core.files.storage import content_of
 from datachef.core.files.tables import Features, features_in, frame_of, is_foreign
+from datachef.core.network import NOWHERE, Network
 from datachef.core.system_errors import raise_environment_failure
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ class ParquetFile:
     far more memory than it has bytes.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, network: Network = NOWHERE) -> None:
         import polars as pl
 
-        self._content = content_of(path)
+        self._content = content_of(path, network)
         self._foreign = self._has_foreign_types()
         self._scan = None if self._foreign else pl.scan_parquet(self._content, glob=False)
 

@@ -18,6 +18,7 @@ from datachef.core.files.text import (
     rest_of_line,
     text_of,
 )
+from datachef.core.network import Network
 from datachef.core.problems import did_you_mean
 from datachef.core.source import LOST, BrokenFileError, RawRow, SourceError, Unit, size_of
 
@@ -31,7 +32,7 @@ def _text_rows(read: Callable[[Text, Unit], Iterator[RawRow]]) -> Reader:
     """A reader of whole text files, whatever their encoding and line ends."""
 
     def rows(unit: Unit) -> Iterator[RawRow]:
-        with opened(unit.place["path"], unit.size) as file:
+        with opened(unit.place["path"], unit.size, _network(unit.place)) as file:
             yield from read(text_of(file, unit.place.get("encoding")), unit)
 
     return rows
@@ -44,7 +45,7 @@ def read_jsonl(unit: Unit) -> Iterator[RawRow]:
         yield from _whole_jsonl(unit)
         return
     # a mark at the beginning of what is cut is UTF-8's, and no part of its first line
-    with opened(unit.place["path"]) as file:
+    with opened(unit.place["path"], network=_network(unit.place)) as file:
         stream, offset = file.stream(), start
         if start:
             stream.seek(start - 1)
@@ -100,7 +101,7 @@ def read_parquet(unit: Unit) -> Iterator[RawRow]:
 
     start, stop = unit.place.get("start", 0), unit.place.get("stop")
     try:
-        file = ParquetFile(unit.place["path"])
+        file = ParquetFile(unit.place["path"], _network(unit.place))
         features = file.features()
         stop = file.count() if stop is None else stop
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -138,6 +139,11 @@ def _read(file: ParquetFile, start: int, stop: int) -> None:
     """Reads rows to see whether they can be read."""
     for _ in file.pieces(start, stop):
         pass
+
+
+def _network(place: Mapping[str, Any]) -> Network:
+    """Where a URL may lead: nowhere, unless whoever reads says more."""
+    return Network(tuple(place.get("network", ())))
 
 
 def _numbered(
@@ -216,7 +222,7 @@ def can_be_cut(place: Mapping[str, Any]) -> bool:
     path, form = place["path"], place["kind"]
     if READERS[form] not in (read_jsonl, read_json) or is_compressed(path):
         return False
-    with opened(path) as file:
+    with opened(path, network=_network(place)) as file:
         text = text_of(file, place.get("encoding"))
         by_line = READERS[form] is read_jsonl or is_lines(text.head)
         return text.plain and text.newline == b"\n" and by_line

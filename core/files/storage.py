@@ -12,6 +12,8 @@ from typing import Any, BinaryIO, cast
 
 import zstandard
 
+from datachef.core.files.urls import Place, is_url
+from datachef.core.network import NOWHERE, Network, NotAllowedError, refusal_in
 from datachef.core.source import BrokenFileError
 
 COMPRESSED = (".gz", ".zst")
@@ -23,10 +25,6 @@ MAX_WINDOW = 2**31
 # rarely 20 times smaller when it is packed.
 MOST_UNPACKED = 2**30
 MOST_EXPANSION = 200
-
-
-def is_url(path: str) -> bool:
-    return "://" in path
 
 
 def is_compressed(path: str) -> bool:
@@ -52,8 +50,10 @@ def own_part(path: str) -> str:
 class OpenFile:
     """A file that is read from its beginning: its content, and how far into it that is."""
 
-    def __init__(self, path: str) -> None:
-        self._packed: Any = _Remote(path) if is_url(path) else open(path, "rb", 1 << 20)  # noqa: SIM115, PTH123
+    def __init__(self, path: str, network: Network) -> None:
+        self._packed: Any = (
+            _Remote(path, network) if is_url(path) else open(path, "rb", 1 << 20)  # noqa: SIM115, PTH123
+        )
         try:
             self.raw = self._unpacked(path)
         except BaseException:
@@ -86,21 +86,23 @@ class OpenFile:
 
 
 @contextmanager
-def opened(path: str, size: int = 0) -> Iterator[OpenFile]:
+def opened(path: str, size: int = 0, network: Network = NOWHERE) -> Iterator[OpenFile]:
     """The file, closed in the end. Whatever goes wrong while it is read is a `BrokenFileError`.
 
-    One that is read through and turns out shorter than `size` broke off as well.
+    One that is read through and turns out shorter than `size` broke off as well. What a URL may
+    lead to, `network` says.
     """
     file = None
     try:
-        file = OpenFile(path)
+        file = OpenFile(path, network)
         yield file
         if file.bytes_read < size and not file.raw.read(1):
             raise EOFError(f"it ends there, and had {size:,} bytes")
     except DAMAGED as error:
         raise _broken(file, str(error), passing=False) from error
-    except OSError as error:
-        raise _broken(file, error.strerror or str(error), passing=True) from error
+    except (OSError, NotAllowedError) as error:
+        detail = str(refusal_in(error) or getattr(error, "strerror", None) or error)
+        raise _broken(file, detail, passing=True) from error
     finally:
         if file is not None:
             file.close()
@@ -113,11 +115,9 @@ def _broken(file: OpenFile | None, detail: str, *, passing: bool) -> BrokenFileE
 class _Remote(io.BufferedReader):
     """A file behind a URL: holds on to its filesystem, and bounds `readline`, as not all can."""
 
-    def __init__(self, url: str) -> None:
-        import fsspec
-
-        self._origin = fsspec.open(url, "rb")
-        super().__init__(self._origin.open(), 1 << 20)
+    def __init__(self, url: str, network: Network) -> None:
+        self._place = Place(url, network)
+        super().__init__(self._place.filesystem.open(self._place.path, "rb"), 1 << 20)
 
 
 class _Expansion:
@@ -192,9 +192,9 @@ class _Zstd(io.RawIOBase):
         return size
 
 
-def content_of(path: str) -> Path | io.BytesIO:
+def content_of(path: str, network: Network = NOWHERE) -> Path | io.BytesIO:
     """What polars reads a binary file from: its path, or its bytes where it lies behind a URL."""
     if not is_url(path):
         return Path(path)
-    with opened(path) as file:
+    with opened(path, network=network) as file:
         return io.BytesIO(file.stream().read())

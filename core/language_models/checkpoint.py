@@ -10,6 +10,7 @@ from typing import Any
 from warnings import catch_warnings, simplefilter
 
 from datachef.core.errors import DatachefError
+from datachef.core.hub import hub_refusal
 from datachef.core.language_models.packages import training_package
 
 # ChatML, with marks around what an assistant says, so that training knows its tokens.
@@ -34,7 +35,7 @@ def load_tokenizer(model: str | Path) -> Any:
     transformers = training_package("transformers")
     with _explained(model):
         tokenizer = transformers.AutoTokenizer.from_pretrained(
-            str(model), local_files_only=is_local(model)
+            str(model), local_files_only=_stays_here(model)
         )
     if tokenizer.chat_template is None:
         tokenizer.chat_template = CHAT_TEMPLATE
@@ -52,7 +53,7 @@ def load_model(model: str | Path, dtype: str = "float32") -> Any:
     transformers = training_package("transformers")
     with _explained(model):
         return transformers.AutoModelForCausalLM.from_pretrained(
-            str(model), dtype=dtype, use_safetensors=True, local_files_only=is_local(model)
+            str(model), dtype=dtype, use_safetensors=True, local_files_only=_stays_here(model)
         )
 
 
@@ -61,9 +62,14 @@ def is_local(model: str | Path) -> bool:
     return isinstance(model, Path) or Path(model).is_dir()
 
 
+def _stays_here(model: str | Path) -> bool:
+    return is_local(model) or hub_refusal() is not None
+
+
 @contextmanager
 def quiet(*, offline: bool) -> Iterator[None]:
-    """Training libraries without bars, notices and telemetry; `offline` keeps them off the hub."""
+    """Training libraries without bars, notices and telemetry; `offline` keeps them off the hub,
+    where they are kept anyway unless the user allowed it."""
     datasets = training_package("datasets")
     hub = training_package("huggingface_hub.constants")
     notices = training_package("transformers.utils.logging")
@@ -75,7 +81,10 @@ def quiet(*, offline: bool) -> Iterator[None]:
     notices.disable_progress_bar()
     datasets.disable_progress_bars()
     trl.setLevel(logging.ERROR)
-    hub.HF_HUB_DISABLE_TELEMETRY, hub.HF_HUB_OFFLINE = True, was_offline or offline
+    hub.HF_HUB_DISABLE_TELEMETRY, hub.HF_HUB_OFFLINE = (
+        True,
+        was_offline or offline or hub_refusal() is not None,
+    )
     try:
         with catch_warnings():
             # What these libraries tell one another's authors.
@@ -96,6 +105,10 @@ def _explained(model: str | Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
+        refused = None if is_local(model) else hub_refusal()
+        if refused is not None:
+            message = f"the model {model} is not on this machine, and {refused}"
+            raise DatachefError(message, refused.hint) from error
         reason = str(error).strip().splitlines()[0]
         raise DatachefError(
             f"cannot load the model {model}: {reason}",

@@ -215,6 +215,7 @@ class Planner:
             {**found.kinds, **read},
             source_identity(source) | self._package(self._vocabulary.source_package(source.key)),
             needs,
+            source.granted,
         )
         inputs = [
             _Input(name, unit, None, f"{name}/{unit.name}{_range(unit)}", unit.size)
@@ -282,7 +283,7 @@ class Planner:
         """The rows of a unit as they are read."""
         assert source is not None and unit is not None
         place = [unit.name, unit.identity, unit.place]
-        return key_of(self._environment, replace(source, data={}), place)
+        return key_of(self._environment, replace(source, data={}, network=()), place)
 
     def _package(self, package: str) -> dict[str, Any]:
         """The distribution that an operator or kind of source came with; ours is in all keys."""

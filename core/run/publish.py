@@ -14,7 +14,7 @@ import polars as pl
 
 from datachef.core.errors import RunError
 from datachef.core.escaping import escaped_json
-from datachef.core.files.storage import is_url
+from datachef.core.files.urls import is_url
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.outputs import OutputFolder, lies_in, refuse_places, refuse_unmarked

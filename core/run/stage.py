@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ class SourceSpec:
 
     `identity` is what its rows depend on besides format, columns and the content of its units.
     `needs` are the columns that are named later, each with the step that reads it or nothing.
+    `network` are the places that its pool lets it reach; what it reads does not depend on them.
     """
 
     name: str
@@ -37,6 +38,7 @@ class SourceSpec:
     kinds: Mapping[str, str]
     identity: Mapping[str, Any]
     needs: Mapping[str, str] = field(default_factory=dict)
+    network: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class StageSpec:
         for step in [*data["steps"], *([data["tail"]] if data["tail"] else [])]:
             del step["data"], step["files"]
         if data["source"]:
-            del data["source"]["data"]
+            del data["source"]["data"], data["source"]["network"]
         return data
 
 

@@ -16,6 +16,8 @@ import polars as pl
 from datachef.core.chat import TEMPLATE_COLUMNS, turns
 from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, MissingPackageError
+from datachef.core.hub import hub_refusal
+from datachef.core.network import refusal_in
 from datachef.core.system_errors import raise_environment_failure
 
 if TYPE_CHECKING:
@@ -86,9 +88,18 @@ def _fetched(name: str) -> Path:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise MissingPackageError("huggingface_hub", extra("hf"), "a tokenizer's id") from error
+    refused = hub_refusal()
     try:
-        return Path(snapshot_download(name, allow_patterns=list(_FILES)))
+        return Path(
+            snapshot_download(
+                name, allow_patterns=list(_FILES), local_files_only=refused is not None
+            )
+        )
     except Exception as error:
+        refused = refused or refusal_in(error)
+        if refused is not None:
+            message = f"no tokenizer {name!r} here, and {refused}"
+            raise DatachefError(message, refused.hint) from error
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DatachefError(
             f"no tokenizer {name!r} here, nor on the Hub: {first}",

@@ -160,6 +160,7 @@ class Workshop:
             source = None
             if spec.source is not None:
                 source = self._vocabulary.source(spec.source.key, spec.source.data)
+                source = source.reaching(spec.source.network)
                 place = f"sources.{spec.source.name}"
                 _refuse_other_code(place, type(source), spec.source.identity)
             built = BuiltStage(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -16,8 +17,10 @@ from datachef.core.files.finding import File, find
 from datachef.core.files.identity import verify_file
 from datachef.core.files.parquet import ParquetFile
 from datachef.core.files.readers import READERS, can_be_cut, form_of, place_of
-from datachef.core.files.storage import is_url
+from datachef.core.files.remote import verify_remote
 from datachef.core.files.text import Encoding
+from datachef.core.files.urls import Url, as_path, is_url
+from datachef.core.network import Network
 from datachef.core.paths import located
 from datachef.core.source import BrokenFileError, RawRow, Source, SourceError, Unit
 from datachef.core.system_errors import raise_environment_failure
@@ -58,7 +61,7 @@ class FileSource(Source):
         return value
 
     def located(self, folder: Path) -> Self:
-        placed = tuple(p if is_url(p) else str(located(folder, p)) for p in self._paths)
+        placed = tuple(_located(folder, path) for path in self._paths)
         return self.model_copy(update={"path": placed})
 
     @property
@@ -66,7 +69,7 @@ class FileSource(Source):
         return (self.path,) if isinstance(self.path, str) else self.path
 
     def units(self) -> Sequence[Unit]:
-        files = find(self._paths)
+        files = find(self._paths, self.network)
         lost: list[str] = []
         units = [unit for file in files for unit in self._cut(file, lost)]
         if len(lost) > self.max_failed_files:
@@ -84,14 +87,15 @@ class FileSource(Source):
         """The units of a file; what keeps it from being read is noted in `lost`."""
         form = form_of(file.path, self.csv)
         place = place_of(file.path, form, self.encoding, self.csv)
+        reached = self._reached(place)
         if READERS[form] is READERS["txt"]:
             place["by_line"] = self.rows == "line"
         if file.trouble:
             lost.append(f"{file.name}: {file.trouble}")
             yield _unit(file, place, file.size)
         elif form == "parquet":
-            yield from _row_ranges(file, place, lost)
-        elif file.size > UNIT_BYTES and can_be_cut(place):
+            yield from _row_ranges(file, place, self.network, lost)
+        elif file.size > UNIT_BYTES and can_be_cut(reached):
             step = max(UNIT_BYTES, -(-file.size // MOST_UNITS))
             for start in range(0, file.size, step):
                 stop = min(start + step, file.size)
@@ -103,11 +107,17 @@ class FileSource(Source):
     def read(self, unit: Unit) -> Iterator[RawRow]:
         if not _planned(unit):
             raise BrokenFileError(_trouble(unit.place["path"]), passing=True)
-        yield from READERS[unit.place["kind"]](unit)
+        yield from READERS[unit.place["kind"]](replace(unit, place=self._reached(unit.place)))
+
+    def _reached(self, place: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A place with what reading it may reach, which its results do not depend on."""
+        return {**place, "network": self.network.places} if is_url(place["path"]) else place
 
     def verify(self, unit: Unit) -> Any:
         path, planned = unit.place["path"], _planned(unit)
-        return None if is_url(path) or not planned else verify_file(path, planned)
+        if is_url(path):
+            return verify_remote(path, planned, self.network)
+        return verify_file(path, planned) if planned else None
 
     def advice(self, columns: Iterable[str]) -> str:
         names = list(columns)
@@ -148,11 +158,25 @@ def _trouble(path: str) -> str:
     return "it could not be read when the run was planned" if regular else "it is no regular file"
 
 
-def _row_ranges(file: File, place: dict[str, Any], lost: list[str]) -> Iterator[Unit]:
+def _located(folder: Path, path: str) -> str:
+    """A path as it is meant in a file of `folder`; a URL of this machine's files is a path too."""
+    path = as_path(path)
+    if not is_url(path):
+        return str(located(folder, path))
+    try:
+        url = Url.of(path)
+    except SourceError:
+        return path  # told where it is looked for
+    return str(replace(url, rest=str(located(folder, url.rest))) if url.is_local else url)
+
+
+def _row_ranges(
+    file: File, place: dict[str, Any], network: Network, lost: list[str]
+) -> Iterator[Unit]:
     import polars as pl
 
     try:
-        content = ParquetFile(file.path)
+        content = ParquetFile(file.path, network)
         rows = content.count()
         # of a file that is packed well, by what comes out of it
         size = max(file.size, content.unpacked() // MOST_COMPRESSION)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,13 +15,17 @@ from datachef.core.distribution import extra
 from datachef.core.errors import ChangedInputError
 from datachef.core.files.identity import path_identity
 from datachef.core.files.tables import frame_of, rows_of
+from datachef.core.hub import guard_hub
+from datachef.core.network import refusal_in
 from datachef.core.paths import located
 from datachef.core.source import BrokenFileError, RawRow, Source, SourceError, Unit, size_of
+from datachef.plugins.sources.dataset_card import check_card, check_files
 
 if TYPE_CHECKING:
     import polars as pl
 
 BATCH_ROWS = 1_000
+_ON_THE_HUB = re.compile(r"(?![./~-])[\w.-]{1,96}(?:/[\w.-]{1,96})?")
 
 
 class HubSource(Source):
@@ -98,11 +103,20 @@ class HubSource(Source):
     def _commit(self) -> str:
         if not self._is_hub:
             return json.dumps(path_identity(self.hf))
+        if not _ON_THE_HUB.fullmatch(self.hf):
+            raise SourceError(
+                "no_file",
+                f"{self.hf!r} is no folder, and no dataset's name",
+                "org/name, or a folder",
+            )
+        guard_hub(self.network)
         from huggingface_hub import HfApi
 
         try:
             return str(HfApi().dataset_info(self.hf, revision=self.revision).sha)
         except Exception as error:
+            if (refused := refusal_in(error)) is not None:
+                raise refused from error
             raise SourceError(
                 "unreachable",
                 f"{self.hf!r} on the hub: {type(error).__name__}",
@@ -116,11 +130,21 @@ class HubSource(Source):
         return 0
 
     def _opened(self, revision: str | None = None) -> Any:
-        from datasets import load_dataset
+        """The dataset, of which nothing but its own files is read."""
+        from datasets import load_dataset_builder
 
-        pinned = {"revision": revision or self._commit} if self._is_hub else {}
+        commit = (revision or self._commit) if self._is_hub else None
+        if commit is not None:
+            guard_hub(self.network)
         try:
-            return load_dataset(self.hf, self.config, split=self.split, streaming=True, **pinned)
+            check_card(self.hf, commit)
+            builder = load_dataset_builder(self.hf, self.config, revision=commit)
+            check_files(builder, self.hf, commit)
+            return builder.as_streaming_dataset(split=self.split)
+        except SourceError:
+            raise
         except Exception as error:
+            if (refused := refusal_in(error)) is not None:
+                raise refused from error
             first = (str(error).splitlines() or [""])[0]
             raise SourceError("unreadable_dataset", f"{self.hf!r}: {first}") from error

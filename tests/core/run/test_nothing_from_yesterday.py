@@ -272,9 +272,10 @@ def server() -> Iterator[tuple[str, dict[str, bytes]]]:
 
 
 def test_a_url_that_holds_something_else_is_read_again(
-    run: Run, server: tuple[str, dict[str, bytes]]
+    run: Run, server: tuple[str, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("aiohttp")
+    monkeypatch.setenv("DATACHEF_ALLOW_NETWORK", "127.0.0.1")
     url, files = server
     files["/a.jsonl"] = b'{"text": "one"}\n'
     recipe = f"name: r\nsources:\n  s: {{path: {url}/a.jsonl}}\n"

@@ -137,6 +137,7 @@ def test_an_id_on_the_hub(tmp_path: Path, folder: Path, monkeypatch: pytest.Monk
         return str(folder)
 
     monkeypatch.setattr(hub, "snapshot_download", download)
+    monkeypatch.setenv("DATACHEF_ALLOW_NETWORK", "huggingface.co")
     found = find_tokenizer("org/model", tmp_path / "org/model")
     assert (found.path, found.template) == (str(folder), True)
     assert str(folder / "tokenizer.json") in found.files()

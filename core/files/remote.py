@@ -1,0 +1,119 @@
+"""Files behind URLs: finding them, and telling one version of a file from another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from datachef.core.distribution import install_command
+from datachef.core.errors import ChangedInputError
+from datachef.core.files.identity import BLOCK
+from datachef.core.files.urls import Place
+from datachef.core.network import Network, refusal_in
+from datachef.core.source import SourceError
+from datachef.core.system_errors import raise_environment_failure
+
+# What filesystems of fsspec call the version of a file, in lower case.
+_DATES = {"last-modified", "lastmodified", "last_modified", "mtime", "modified", "updated"}
+_VERSIONS = _DATES | {
+    "blob_id", "checksum", "content-md5", "crc", "created", "digest", "etag", "generation", "md5",
+    "md5hash", "oid", "sha", "sha1", "sha256", "versionid", "version_id",
+}  # fmt: skip
+# After this, an identity holds what makes it that of one look at the file alone.
+_ONCE = " once "
+
+
+class RemoteFile(NamedTuple):
+    """A file behind a URL, which is one file, not a pattern."""
+
+    url: str
+    identity: str
+    size: int
+
+
+def remote_files(pattern: str, network: Network) -> list[RemoteFile]:
+    """The files that a URL or a pattern of one matches, sorted; none where there is none.
+
+    Raises `SourceError` for what is no URL that we read, and where it leads to a place that may not
+    be or cannot be reached.
+    """
+    try:
+        return list(_matches(Place(pattern, network)))
+    except Exception as error:
+        if isinstance(error, FileNotFoundError) and _is_missing(error):
+            return []
+        raise_environment_failure(error)
+        raise _told(pattern, error) from error
+
+
+def _matches(place: Place) -> Iterator[RemoteFile]:
+    filesystem, path = place.filesystem, place.path
+    magic = any(mark in path for mark in "*[") and not filesystem.exists(path)
+    for found in sorted(filesystem.glob(path)) if magic else [path]:
+        info = filesystem.info(found)
+        if info.get("type") == "file":
+            url = place.url.with_path(str(found))
+            identity = _identity(place, str(found), info)
+            yield RemoteFile(str(url), identity, int(info.get("size") or 0))
+
+
+def verify_remote(url: str, identity: str, network: Network) -> None:
+    """Raises `ChangedInputError` where a file is not the one any more that `remote_files` gave this
+    identity, or cannot be reached any more."""
+    try:
+        place = Place(url, network)
+        now = _identity(place, place.path, place.filesystem.info(place.path))
+    except Exception as error:
+        raise_environment_failure(error)
+        told = _told(url, error)
+        raise ChangedInputError(f"it cannot be read any more: {told}") from error
+    if now.partition(_ONCE)[0] != identity.partition(_ONCE)[0]:
+        raise ChangedInputError(f"{url}: it changed after the run was planned")
+
+
+def _identity(place: Place, path: str, info: Mapping[str, Any]) -> str:
+    """Changes whenever the file holds something else, as far as the storage tells versions apart.
+
+    Where it states none, a file of up to two blocks is read as a whole; a larger one is never taken
+    for what it was before. Where it states but a date, how the file begins counts too.
+    """
+    said = _stated(info)
+    if place.url.archive:
+        around = place.base.info(place.base_path)
+        said |= {f"archive {name}": value for name, value in _stated(around).items()}
+    identity = " ".join([path, str(info.get("size")), *map(" ".join, said.items())])
+    if {name.removeprefix("archive ") for name in said} - _DATES:
+        return identity
+    with place.filesystem.open(path, "rb") as stream:
+        begin = stream.read(2 * BLOCK + 1)
+    identity = f"{identity} {blake2b(begin[: 2 * BLOCK], digest_size=16).hexdigest()}"
+    return identity if said or len(begin) <= 2 * BLOCK else f"{identity}{_ONCE}{uuid4().hex}"
+
+
+def _stated(info: Mapping[str, Any]) -> dict[str, str]:
+    """What the storage says of the version of a file."""
+    named = {name.lower(): str(value) for name, value in info.items() if value is not None}
+    return {name: named[name] for name in sorted(_VERSIONS & named.keys())}
+
+
+def _is_missing(error: FileNotFoundError) -> bool:
+    """Whether the storage says that there is no file, and not that it cannot be asked."""
+    cause = error.__cause__
+    return cause is None or isinstance(cause, FileNotFoundError | KeyError)
+
+
+def _told(url: str, error: Exception) -> SourceError:
+    """What went wrong on the way to a file, as an error of the source."""
+    if isinstance(error, SourceError):
+        return error
+    if (refused := refusal_in(error)) is not None:
+        return SourceError("not_allowed", f"{url!r}: {refused}", refused.hint)
+    if isinstance(error, ImportError):
+        needed = "fsspec[http]" if error.name == "aiohttp" else str(error.name or "what it names")
+        return SourceError("missing_package", str(error), install_command(needed))
+    if isinstance(error, ValueError):
+        return SourceError("bad_url", f"{url!r}: {error}")
+    told = error.__cause__ if isinstance(error, FileNotFoundError) else error
+    return SourceError("unreachable", f"{url!r}: {type(told).__name__}: {told}")

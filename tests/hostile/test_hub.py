@@ -1,0 +1,241 @@
+"""Datasets of Hugging Face, local or of the Hub, that send their reader somewhere else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from datachef.core.network import ALLOWED
+from datachef.core.source import SourceError
+from datachef.plugins.sources.hub import HubSource
+
+pytest.importorskip("datasets")
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+ROWS = b'{"text": "one"}\n{"text": "two"}\n'
+
+
+@dataclass
+class Hub:
+    """A server that speaks what is needed of the Hub's protocol: one dataset, `org/name`.
+
+    `files` are those of the dataset; what is asked for under a path of `elsewhere` is redirected.
+    """
+
+    port: int
+    files: dict[str, bytes] = field(default_factory=dict)
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def answer(self, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        self.asked.append(path)
+        if path.startswith(f"/api/datasets/org/name/paths-info/{COMMIT}"):
+            asked = json.loads(body)["paths"] if body.startswith(b"{") else []
+            return 200, {}, json.dumps([self._entry(n) for n in asked if n in self.files]).encode()
+        if path.startswith(f"/api/datasets/org/name/tree/{COMMIT}"):
+            return 200, {}, json.dumps([self._entry(name) for name in self.files]).encode()
+        if path.startswith("/api/datasets/org/name"):
+            siblings = [{"rfilename": name} for name in self.files]
+            return (
+                200,
+                {},
+                json.dumps({"id": "org/name", "sha": COMMIT, "siblings": siblings}).encode(),
+            )
+        name = path.rpartition(f"/{COMMIT}/")[2]
+        if name in self.elsewhere:
+            return 302, {"Location": self.elsewhere[name]}, b""
+        if name in self.files:
+            return 200, {"ETag": f'"{name}"', "X-Repo-Commit": COMMIT}, self.files[name]
+        return 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}, b""
+
+    def _entry(self, name: str) -> dict[str, Any]:
+        return {"type": "file", "oid": "0" * 40, "size": len(self.files[name]), "path": name}
+
+
+def _serving() -> tuple[Hub, ThreadingHTTPServer]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            self._answer(b"", whole=False)
+
+        def do_GET(self) -> None:
+            self._answer(b"")
+
+        def do_POST(self) -> None:
+            self._answer(self.rfile.read(int(self.headers["Content-Length"])))
+
+        def _answer(self, sent: bytes, *, whole: bool = True) -> None:
+            status, headers, body = hub.answer(urlsplit(self.path).path, sent)
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if whole:
+                self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Silent."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    hub = Hub(server.server_address[1])
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    return hub, server
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    hub, server = _serving()
+    hub.files["train.jsonl"] = ROWS
+    yield hub
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def other() -> Iterator[Hub]:
+    """A server that nothing should reach."""
+    hub, server = _serving()
+    yield hub
+    server.shutdown()
+    server.server_close()
+
+
+def chef(folder: Path, hub: Hub, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`chef`, for which this is the Hub: libraries read where it is when they are imported."""
+    command = [sys.executable, "-P", "-m", "datachef.core.cli", *arguments]
+    env = {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("HF_", "DATACHEF_"))},
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(folder / "hf"),
+        "DATACHEF_PLUGINS": "engines,sources",
+    }
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=folder)
+
+
+def recipe(folder: Path, **more: Any) -> str:
+    path = folder / "recipe.yaml"
+    path.write_text(json.dumps({"name": "r", "sources": {"s": {"hf": "org/name"}}, **more}))
+    return str(path)
+
+
+def card(config: dict[str, Any]) -> bytes:
+    return b"---\nconfigs: " + json.dumps([config]).encode() + b"\n---\n"
+
+
+CONFIGS = [
+    {"config_name": "default", "data_files": "{web}/a.jsonl"},
+    {"config_name": "default", "data_files": [{"split": "train", "path": "{web}/a.jsonl"}]},
+    {"config_name": "default", "data_files": [{"split": "train", "path": ["a.jsonl", "{web}/a"]}]},
+    {"config_name": "default", "data_files": "HTTP://127.0.0.1/a.jsonl"},
+    {"config_name": "default", "data_files": "zip://a.jsonl::{web}/a.zip"},
+    {"config_name": "default", "data_files": "zip://*.jsonl::a.zip"},
+    {"config_name": "default", "data_files": "reference://a.jsonl::{web}/refs.json"},
+    {"config_name": "default", "data_files": "simplecache::{web}/a.jsonl"},
+    {"config_name": "default", "data_files": "hf://datasets/other/name/a.jsonl"},
+    {"config_name": "default", "data_files": "/etc/passwd"},
+    {"config_name": "default", "data_files": "../other/*.jsonl"},
+    {"config_name": "default", "data_files": "~/.ssh/*"},
+    {"config_name": "default", "data_files": "data:text/plain,a"},
+    {"config_name": "default", "data_dir": "{web}/"},
+    {"config_name": "default", "data_dir": "/etc"},
+    {"config_name": "default", "data_dir": "sub/../../other"},
+    {"config_name": "default", "data_files": "a.jsonl", "storage_options": {"proxy": "{web}"}},
+]
+
+
+def _named(config: dict[str, Any], web: str) -> dict[str, Any]:
+    named: dict[str, Any] = json.loads(json.dumps(config).replace("{web}", web))
+    return named
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("file", ["README.md", ".huggingface.yaml"])
+def test_a_local_dataset_reads_its_own_files_alone(
+    tmp_path: Path, other: Hub, config: dict[str, Any], file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ALLOWED, "*,127.0.0.1")
+    folder = tmp_path / "name"
+    folder.mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.jsonl").write_bytes(ROWS)
+    (folder / "a.jsonl").write_bytes(ROWS)
+    content = card(_named(config, other.url))
+    (folder / file).write_bytes(content if file == "README.md" else content.strip(b"-\n"))
+    with pytest.raises(SourceError) as caught:
+        HubSource(hf=str(folder)).units()
+    assert caught.value.code == "outside_dataset"
+    assert other.asked == []
+
+
+def test_another_configuration_than_the_one_that_is_read_counts_too(
+    tmp_path: Path, other: Hub
+) -> None:
+    folder = tmp_path / "name"
+    folder.mkdir()
+    (folder / "a.jsonl").write_bytes(ROWS)
+    configs = [
+        {"config_name": "default", "data_files": "a.jsonl"},
+        {"config_name": "second", "data_files": f"{other.url}/a.jsonl"},
+    ]
+    (folder / "README.md").write_bytes(
+        b"---\nconfigs: " + json.dumps(configs).encode() + b"\n---\n"
+    )
+    with pytest.raises(SourceError, match="no file of this dataset"):
+        HubSource(hf=str(folder), config="default").units()
+    assert other.asked == []
+
+
+def test_the_hub_is_asked_only_where_it_is_allowed(tmp_path: Path, hub: Hub) -> None:
+    refused = chef(tmp_path, hub, "run", recipe(tmp_path))
+    assert refused.returncode == 2
+    assert "[not_allowed]" in refused.stderr
+    assert "--allow-network=127.0.0.1," in refused.stderr
+    assert hub.asked == []
+    done = chef(tmp_path, hub, "run", recipe(tmp_path), "--allow-network=127.0.0.1", "-w", "1")
+    assert "2 rows" in done.stdout, done.stderr
+
+
+def test_a_card_on_the_hub_reads_its_own_files_alone(tmp_path: Path, hub: Hub, other: Hub) -> None:
+    hub.files["README.md"] = card({"config_name": "default", "data_files": f"{other.url}/a.jsonl"})
+    refused = chef(tmp_path, hub, "check", recipe(tmp_path), "--allow-network=127.0.0.1")
+    assert (refused.returncode, "[outside_dataset]" in refused.stdout) == (2, True)
+    assert other.asked == []
+
+
+def test_the_hub_leads_nowhere_else(tmp_path: Path, hub: Hub, other: Hub) -> None:
+    other.files["train.jsonl"] = ROWS
+    hub.elsewhere["train.jsonl"] = f"{other.url}/datasets/org/name/resolve/{COMMIT}/train.jsonl"
+    place = f"--allow-network=127.0.0.1:{hub.port}"
+    refused = chef(tmp_path, hub, "check", recipe(tmp_path), place)
+    assert refused.returncode == 2, refused.stdout
+    assert "may not be reached" in refused.stdout
+    assert other.asked == []
+
+
+def test_a_tokenizer_of_the_hub_is_fetched_only_where_it_is_allowed(
+    tmp_path: Path, hub: Hub
+) -> None:
+    (tmp_path / "a.jsonl").write_bytes(ROWS)
+    path = recipe(tmp_path, sources={"s": {"path": "a.jsonl"}}, tokenizer="org/name")
+    refused = chef(tmp_path, hub, "check", path)
+    assert "--allow-network=127.0.0.1," in refused.stdout
+    assert hub.asked == []
+    assert chef(tmp_path, hub, "check", path, "--allow-network=127.0.0.1").returncode == 2
+    assert hub.asked  # which knows no such model
