@@ -11,6 +11,7 @@ import polars as pl
 from pydantic import Field
 
 from datachef.core.corpus import Context, MixOperator, Size
+from datachef.core.errors import RunError
 from datachef.core.operator import Scene
 from datachef.core.sampling import priority
 from datachef.core.task import Budget
@@ -21,6 +22,7 @@ _DECISION = {"id": pl.String, "copies": pl.UInt32}
 _TOLERANCE = Fraction(1, 100)
 # Weights that leave less than this of the sources, where no budget asks for so little, are told.
 _LITTLE = Fraction(1, 10)
+MOST_EPOCHS = 1_000
 
 
 class WeightedMix(MixOperator):
@@ -130,6 +132,7 @@ class WeightedMix(MixOperator):
     def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
         counted = self._counted(self.sizes(summaries, context.sources))
         taken = self._taken(counted)
+        self._refuse_endless(counted, taken)
         # Without weights, the rows of a source that holds no tokens are taken: they cost nothing.
         once = {name for name, size in counted.items() if taken.get(name, 0) == size}
         if self.weights:
@@ -140,6 +143,16 @@ class WeightedMix(MixOperator):
             if name not in once
         ]
         return pl.concat([pl.DataFrame(schema=_DECISION), *decisions])
+
+    def _refuse_endless(self, counted: Mapping[str, int], taken: Mapping[str, int]) -> None:
+        """Whoever writes a budget by mistake, or means harm, does not fill the disk with copies."""
+        for name, size in counted.items():
+            if taken.get(name, 0) > size * MOST_EPOCHS:
+                raise RunError(
+                    f"the mix would repeat {name} {taken[name] // size:,} times, and it repeats a"
+                    f" source at most {MOST_EPOCHS:,} times",
+                    hint="lower the budget or its weight, or give it more data",
+                )
 
     def epochs(self, sizes: Mapping[str, Size]) -> Mapping[str, float]:
         counted = self._counted(sizes)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from datachef.core import document
-from datachef.core.api import check_recipe
-from datachef.core.errors import DatachefError
+from datachef.core.api import check_recipe, run_recipe
+from datachef.core.errors import DatachefError, RunError
 from datachef.core.host import Host
 from datachef.core.language_model_caps import VARIABLES
 from datachef.core.loading import Loaded
@@ -294,6 +294,21 @@ def test_no_recipe_chooses_what_it_is_scored_by(
     (folder / "task.yaml").write_text(document.dump(task))
     recipe.write_text(document.dump({"name": "x", "sources": {"web": {}}, "task": "task.yaml"}))
     assert task_of([document.read(recipe)], pool) == folder / "task.yaml"
+
+
+@pytest.mark.parametrize("budget", [{"rows": 10**12}, {"tokens": 10**15}, {"rows": 40_001}])
+def test_no_budget_fills_the_disk_with_copies(
+    bound: Bound, place: Path, host: Host, budget: dict[str, int]
+) -> None:
+    mix = {"op": "weighted_mix", "weights": {"pool": 1}, "budget": budget, "shortage": "repeat"}
+    assert told(bound({"sources": {"pool": {}}, "mix": mix})) == []
+    pool, recipe = place / "pool" / "pool.yaml", place / "recipes" / "recipe.yaml"
+    how: dict[str, Any] = {"host": host, "pool": pool, "engine": "inline", "cache": place / "cache"}
+    with pytest.raises(RunError, match=r"repeat pool .* times"):
+        run_recipe(recipe, place / "corpus", **how)
+    assert not (place / "corpus").exists()
+    bound({"sources": {"pool": {}}, "mix": {**mix, "budget": {"rows": 400}}})
+    assert run_recipe(recipe, place / "corpus", **how).rows == 400
 
 
 def rephrase(**parameters: Any) -> dict[str, Any]:
