@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -54,11 +54,21 @@ def path_identity(path: str | Path) -> list[list[str]]:
     try:
         if stat.S_ISREG(place.stat().st_mode):
             return [["", file_identity(place)]]
-        files = sorted(inner for inner in place.rglob("*") if inner.is_file())
+        files = sorted(inner for inner in _inside(place) if inner.is_file())
         return [[str(inner.relative_to(place)), file_identity(inner)] for inner in files]
     except OSError as error:
         raise_environment_failure(error, str(path))
         return []
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """What lies in a folder and in those below it, also behind links; no folder is met twice."""
+    met = {os.path.realpath(folder)}
+    for place, folders, names in os.walk(folder, followlinks=True):
+        yield from (Path(place, name) for name in names)
+        fresh = {name: os.path.realpath(os.path.join(place, name)) for name in sorted(folders)}  # noqa: PTH118 - as `walk` has it
+        folders[:] = [name for name, real in fresh.items() if real not in met]
+        met.update(fresh.values())
 
 
 def verify_file(path: str | Path, identity: str) -> tuple[int, ...]:
