@@ -299,11 +299,10 @@ LEFT = {
              "open('x', 'w')\nos.link('x', 'y')",
     "names": "import os\nopen(b'\\xff\\n\\x1b', 'w')\nopen('-rf', 'w')\nopen('x' * 255, 'w')",
 }  # fmt: skip
-# Runs programs where some system calls are refused, as in a container.
-RESTRICTED = """
+# Refuses some system calls, as a container may.
+REFUSING = """
 import ctypes, json, struct, sys, tempfile
-from datachef.core import walls
-refused, folder, program = json.loads(sys.argv[1])
+refused, folder, given = json.loads(sys.argv[1])
 tempfile.tempdir = folder
 libc = ctypes.CDLL(None, use_errno=True)
 lines = [(0x20, 0, 0, 0)]
@@ -313,6 +312,20 @@ lines.append((0x06, 0, 0, 0x7FFF0000))
 code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
 libc.prctl(38, 1, 0, 0, 0)
 libc.prctl(22, 2, struct.pack("HxxxxxxP", len(lines), ctypes.addressof(code)), 0, 0)
+"""
+CHEF = (
+    REFUSING
+    + """
+sys.argv = ["chef", *given]
+from datachef.core.cli import main
+main()
+"""
+)
+# Runs a program confined, and unconfined.
+RESTRICTED = (
+    REFUSING
+    + """
+program = given
 from datachef.core.errors import DatachefError
 from datachef.reward.metrics.sandbox import Limits, run_program
 limits = Limits(10, 60.0, 1 << 30, 4 << 20, 8 << 20, 200, 64)
@@ -329,17 +342,20 @@ for unconfined in (False, True):
     except DatachefError as error:
         print(error)
 """
+)
 UNSHARE, LANDLOCK, SECCOMP = 272, 444, 157
+
+
+def refusing(
+    refused: list[int], folder: Path, script: str, given: object
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", script, json.dumps([refused, str(folder), given])]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def restricted(refused: list[int], folder: Path, program: str) -> tuple[list[str], str]:
     """How a program ends confined, and unconfined where it must be, and why a metric is refused."""
-    done = subprocess.run(
-        [sys.executable, "-c", RESTRICTED, json.dumps([refused, str(folder), program])],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = refusing(refused, folder, RESTRICTED, program)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines(), done.stderr
 
@@ -377,6 +393,32 @@ HONEST = programs("honest")
 def test_honest_programs_pass(name: str) -> None:
     answer, tests = HONEST[name]
     assert run(answer, tests, HELPERS, Limits()) == Outcome(True)
+
+
+@X86
+def test_the_command_refuses_before_it_trains_and_says_how_to_insist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "Double.", "completion": "x"}\n' * 9)
+    (tmp_path / "bench.jsonl").write_text(
+        '{"prompt": "Double.", "answer": "def f(x): return 2 * x", "tests": "assert f(2) == 4"}\n'
+    )
+    (tmp_path / "task.yaml").write_text(
+        "name: t\nmetric: unit_tests\nbase_model: tiny\nbenchmark: {path: bench.jsonl}\n"
+    )
+    (tmp_path / "recipe.yaml").write_text(
+        "name: r\nsources: {a: {path: rows.jsonl, format: {prompt: prompt}}}\n"
+    )
+    command = ["evaluate", "recipe.yaml", "--task", "task.yaml", "--seeds", "1"]
+    done = refusing([LANDLOCK], tmp_path, CHEF, [*command, "--allow-code"])
+    assert done.returncode != 0
+    said = " ".join(done.stderr.split())
+    assert "cannot be confined here: no wall around files" in said, said
+    assert "--allow-unconfined" in said and "Traceback" not in said
+    shown = refusing([LANDLOCK], tmp_path, CHEF, ["doctor", "--json"])
+    walls = {one["what"]: one["state"] for one in json.loads(shown.stdout)}
+    assert walls["wall: files"] == "absent" and walls["wall: system calls"] == "ok"
 
 
 def test_a_body_completes_the_function_before_it() -> None:
