@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +17,9 @@ import zstandard
 from datachef.core.files.urls import Place, is_url
 from datachef.core.network import NOWHERE, Network, NotAllowedError, refusal_in
 from datachef.core.source import BrokenFileError
+from datachef.core.system_errors import raise_environment_failure
 
+_BEGINNINGS = {".gz": rb"\x1f\x8b", ".zst": rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"}
 COMPRESSED = (".gz", ".zst")
 # What a file that is cut off or damaged raises; any other error is one of the disk or the network.
 DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
@@ -198,3 +202,21 @@ def content_of(path: str, network: Network = NOWHERE) -> Path | io.BytesIO:
         return Path(path)
     with opened(path, network=network) as file:
         return io.BytesIO(file.stream().read())
+
+
+def wrong_beginning(path: str) -> str:
+    """Why a local file is not compressed as its name says, by its first bytes; empty where it is,
+    where it holds nothing, and for names that promise no compression."""
+    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - asked of many files
+    if suffix not in _BEGINNINGS:
+        return ""
+    try:
+        with open(path, "rb") as stream:  # noqa: PTH123 - likewise
+            found = stream.read(4)
+    except OSError as error:
+        raise_environment_failure(error, path)
+        return error.strerror or str(error)
+    if not found or re.match(_BEGINNINGS[suffix], found, re.DOTALL):
+        return ""
+    kind = "gzipped" if suffix == ".gz" else "zstd"
+    return f"Not a {kind} file: it begins with {found!r}"

@@ -18,6 +18,7 @@ from datachef.core.files.identity import verify_file
 from datachef.core.files.parquet import ParquetFile
 from datachef.core.files.readers import READERS, can_be_cut, form_of, place_of
 from datachef.core.files.remote import verify_remote
+from datachef.core.files.storage import wrong_beginning
 from datachef.core.files.text import Encoding
 from datachef.core.files.urls import Url, as_path, is_url
 from datachef.core.network import Network
@@ -92,6 +93,9 @@ class FileSource(Source):
             place["by_line"] = self.rows == "line"
         if file.trouble:
             lost.append(f"{file.name}: {file.trouble}")
+            yield _unit(file, place, file.size)
+        elif not is_url(file.path) and (wrong := wrong_beginning(file.path)):
+            lost.append(f"{file.name}: {wrong}")
             yield _unit(file, place, file.size)
         elif form == "parquet":
             yield from _row_ranges(file, place, self.network, lost)
