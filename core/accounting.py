@@ -40,18 +40,74 @@ def outcome_of(answer: Any, what: str, batch: pl.DataFrame) -> Outcome:
         kind = "None" if answer is None else f"a {type(answer).__name__}"
         raise PluginError(f"{what} gave {kind}, not an Outcome")
     essential = [name for name in ESSENTIAL if name in batch.columns]
-    told = frame_of(answer.rows, f"{what} rows", *essential).height
+    if type(answer.created) is not int or answer.created < 0:
+        raise PluginError(f"{what} created {answer.created!r} rows, not a number of rows")
+    rows = frame_of(answer.rows, f"{what} rows", *essential)
+    gone = [pl.Series("id", [], pl.String)]
     for part in ("dropped", "failed"):
         rejects = getattr(answer, part)
         if rejects is not None:
-            told += frame_of(rejects, f"{what} {part}", *essential, "reason").height
+            gone.append(frame_of(rejects, f"{what} {part}", *essential, "reason")["id"])
             if rejects["reason"].null_count():
                 raise PluginError(f"{what} {part} holds rows without a reason")
+    told = rows.height + sum(map(len, gone))
     if told != batch.height + answer.created:
         raise PluginError(
             f"{what} took {batch.height} rows and tells of {told}, of them {answer.created} new"
         )
+    _refuse_other_rows(what, batch, rows, pl.concat([g.cast(pl.String) for g in gone]))
     return answer
+
+
+# How rows made of a row are named: by copies (`~2`) and by pieces (`.0`).
+OF_A_ROW = r"[.~]\d+$"
+
+
+def _refuse_other_rows(what: str, batch: pl.DataFrame, rows: pl.DataFrame, gone: pl.Series) -> None:
+    """Raises `PluginError` unless every row of the batch is either among the rows, perhaps several
+    times, or once among those that are gone, and no other row is."""
+    ids = batch["id"]
+    if rows["id"].is_duplicated().any():
+        twice = rows["id"].filter(rows["id"].is_duplicated())[0]
+        raise PluginError(
+            f"{what} gave the row {twice!r} more than once",
+            "number what is made of a row: its id and .0, .1, or ~2 for a second copy",
+        )
+    known = rows["id"].is_in(ids.implode())
+    parents = rows["id"].zip_with(known, rows["id"].str.replace(OF_A_ROW, "")).alias("id")
+    for found in (parents, gone):
+        strange = found.filter(~found.is_in(ids.implode()).fill_null(value=False))
+        if len(strange):
+            raise PluginError(
+                f"{what} gave rows that it was not given (id {strange[0]!r})",
+                "keep the id of a row; of several made of one it is the id and .0, .1",
+            )
+    accounted = pl.concat([parents.unique(), gone])
+    if len(accounted) != batch.height or accounted.is_duplicated().any():
+        lost = ids.filter(~ids.is_in(accounted.implode()))
+        row = lost[0] if len(lost) else accounted.filter(accounted.is_duplicated())[0]
+        how = "is lost" if len(lost) else "is told of twice"
+        raise PluginError(f"{what}: the row {row!r} {how}")
+    refuse_other_source(what, batch, rows.select("source").insert_column(0, parents))
+
+
+def refuse_other_source(what: str, batch: pl.DataFrame, rows: pl.DataFrame) -> None:
+    """Raises `PluginError` where a row (`id` and `source`) is no longer of the source that it was
+    read from, by which it is counted."""
+    if "source" not in batch.columns:
+        return
+    sources = batch["source"]
+    if batch.height and sources.n_unique() == 1:
+        same = rows["source"] == sources[0]
+    else:
+        owners = batch.select("id", pl.col("source").alias("own")).unique("id")
+        both = rows.select("id", "source").join(owners, "id", "left", maintain_order="left")
+        same = both["source"] == both["own"]
+    if not same.fill_null(value=False).all():
+        row = rows.filter(~same.fill_null(value=False))["id"][0]
+        raise PluginError(
+            f"{what} changes the source of the row {row!r}", "keep the column source as it is"
+        )
 
 
 def rejected(
@@ -78,10 +134,14 @@ def account(
 ) -> Outcome:
     """Compares what went in and came out by `id`, and numbers the rows made of one row.
 
+    Rows come out in the order in which they went in, however the operator left them: joins and
+    groups give another at every run.
+
     Raises `PluginError` when the result has rows that no input row accounts for, or more rows of
     one than `max_rows` allows.
     """
     ids = batch["id"]
+    refuse_other_source(op, batch, result)
     if result.height == batch.height and result["id"].equals(ids):
         return Outcome(result)
     unknown = result.filter(~pl.col("id").is_in(ids.implode()).fill_null(value=False))
@@ -90,6 +150,7 @@ def account(
             f"{op} returned rows that it was not given (id {unknown['id'][0]!r})",
             hint="a transform keeps the id of the row it rewrites; datachef numbers the copies",
         )
+    result = _in_order_of(ids, result)
     number = pl.int_range(pl.len()).over("id")
     most = int(result.select(number.max()).item() or 0) + 1
     if max_rows is not None and most > max_rows:
@@ -105,3 +166,9 @@ def account(
         result = result.with_columns(new_id.alias("id"))
     survivors = batch.height - (0 if dropped is None else dropped.height)
     return Outcome(result, dropped, created=result.height - survivors)
+
+
+def _in_order_of(ids: pl.Series, result: pl.DataFrame) -> pl.DataFrame:
+    places = pl.DataFrame({"id": ids, "place": pl.int_range(len(ids), eager=True)}).unique("id")
+    at = result.select("id").join(places, "id", "left", maintain_order="left")["place"]
+    return result if at.is_sorted() else result[at.arg_sort()]

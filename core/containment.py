@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,12 @@ from datachef.core.errors import DatachefError
 
 # What can end a call of a plugin's code; an interrupt is the user's.
 ENDINGS = (Exception, SystemExit, GeneratorExit)
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether the user ends the process; where no interrupt can arrive, a plugin raised it."""
+    blocked = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    return isinstance(error, KeyboardInterrupt) and not blocked
 
 
 @contextmanager

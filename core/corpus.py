@@ -63,6 +63,13 @@ class CorpusOperator(Operator):
         detail = _decided(batch, decision, "detail") if "detail" in decision.columns else None
         return Outcome(batch.filter(keep), rejected(batch, keep, reason, detail))
 
+    @property
+    def decides(self) -> str:
+        """The column of the decision that `apply` as inherited reads beside `id`; empty where a
+        decision of another form is for an `apply` of the operator's own."""
+        inherited = type(self).apply is CorpusOperator.apply or self.shape == "synthesis"
+        return "reason" if inherited else ""
+
 
 class MixOperator(CorpusOperator):
     """A corpus operator that stands in `mix:` and decides how often each row is taken.
@@ -74,6 +81,10 @@ class MixOperator(CorpusOperator):
 
     shape: ClassVar[str] = "mix"
     selects: ClassVar[bool] = True
+
+    @property
+    def decides(self) -> str:
+        return "copies"
 
     @property
     def unit(self) -> Literal["tokens", "rows"]:
@@ -146,6 +157,45 @@ class MixOperator(CorpusOperator):
         rows = rows.with_columns(pl.col("id") + suffix)
         kept = batch.height - (0 if dropped is None else dropped.height)
         return Outcome(rows, dropped, created=rows.height - kept)
+
+
+def refuse_unfit_decision(
+    operator: CorpusOperator, summaries: pl.LazyFrame, decision: pl.DataFrame
+) -> None:
+    """Raises `PluginError` where a decision is not one on rows that were summarized, each once."""
+    import polars as pl
+
+    from datachef.core.accounting import frame_of
+    from datachef.core.errors import PluginError
+
+    if not operator.decides:
+        return
+    table = frame_of(decision, "resolve()", "id", operator.decides)
+    decided = table[operator.decides]
+    if table["id"].is_duplicated().any():
+        twice = table["id"].filter(table["id"].is_duplicated())[0]
+        raise PluginError(f"resolve() decides on the row {twice!r} more than once")
+    if decided.null_count():
+        row = table.filter(decided.is_null())["id"][0]
+        raise PluginError(f"resolve() gave no {operator.decides} for the row {row!r}")
+    if summaries.collect_schema().get("id") == pl.String and table.height:
+        ids = table.lazy().select(pl.col("id").cast(pl.String))
+        unknown = ids.join(summaries.select("id"), "id", "anti").head(1).collect()
+        if unknown.height:
+            raise PluginError(
+                f"resolve() decides on a row that is not there (id {unknown['id'][0]!r})",
+                "it decides on the ids of the summaries",
+            )
+    if operator.decides == "copies":
+        if table.height and (not decided.dtype.is_integer() or bool((decided < 0).any())):
+            raise PluginError("resolve() gave copies that are no numbers of rows")
+        return
+    strange = sorted(set(decided.unique()) - set(operator.reasons()))
+    if strange:
+        raise PluginError(
+            f"resolve() drops rows as {strange[0]!r}, which reasons() does not name",
+            "name all reasons in reasons()",
+        )
 
 
 def _decided(batch: pl.DataFrame, decision: pl.DataFrame, column: str) -> pl.Series:

@@ -130,8 +130,7 @@ def refuse_neighbours(
     `signals` and `reasons` are those of all rows; the first is tried again alone, and then a few.
     What looks at other rows (a mean, a rank, the row before) would depend on where batches are cut.
     """
-    step = max(2, rows.height // 4)
-    for places in ([0], list(range(step - 1, rows.height, step))):
+    for places in some_rows(rows.height):
         some, known = rows[places], signals[places]
         try:
             again = measure(operator, some)
@@ -150,6 +149,20 @@ def refuse_neighbours(
                 hint="a filter looks at each row by itself (no mean, rank or shift over the rows, "
                 "nothing random); what needs the whole corpus is a CorpusOperator",
             )
+
+
+def some_rows(height: int) -> tuple[list[int], list[int]]:
+    """Rows of a batch on which it is tried whether others matter: the first alone, and a few."""
+    step = max(2, height // 4)
+    return [0], list(range(step - 1, height, step))
+
+
+def unlike(first: pl.DataFrame, second: pl.DataFrame) -> bool:
+    """Whether tables differ by more than how compiled code rounds in batches of other sizes."""
+    if first.height != second.height or not first["id"].equals(second["id"]):
+        return True
+    shared = [name for name in first.columns if name in second.columns]
+    return any(_differ(first[name], second[name]) for name in shared)
 
 
 def _differ(first: pl.Series, second: pl.Series) -> bool:

@@ -60,7 +60,25 @@ class TextTransform(Transform):
         raise NotImplementedError
 
     def transform(self, batch: pl.DataFrame) -> pl.DataFrame:
-        return rewrite_text(batch, self.rewrite, arguments=self.rewrites_arguments)
+        return rewrite_text(batch, self._rewritten, arguments=self.rewrites_arguments)
+
+    def _rewritten(self, text: pl.Series) -> pl.Series:
+        """What `rewrite` gives, which has to be as many texts."""
+        import polars as pl
+
+        from datachef.core.errors import PluginError
+
+        answer: object = self.rewrite(text.clone())
+        if not isinstance(answer, pl.Series):
+            raise PluginError(
+                f"rewrite() gave {'None' if answer is None else f'a {type(answer).__name__}'}, "
+                "not a polars Series"
+            )
+        if len(answer) != len(text):
+            raise PluginError(f"rewrite() gave {len(answer)} texts for {len(text)}")
+        if answer.dtype not in (pl.String, pl.Null):
+            raise PluginError(f"rewrite() gave {answer.dtype}, not String")
+        return answer.cast(pl.String)
 
 
 def rewrite_text(

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import polars as pl
 
-from datachef.core.accounting import outcome_of
+from datachef.core.accounting import OF_A_ROW, outcome_of
 from datachef.core.activity import ACTIVITY
 from datachef.core.chat import with_stored_turns
-from datachef.core.containment import ENDINGS
+from datachef.core.containment import ENDINGS, is_interrupt
 from datachef.core.corpus import CorpusOperator
 from datachef.core.errors import (
     MAX_ROW_BYTES,
@@ -29,7 +29,15 @@ from datachef.core.operator import Operator, Outcome
 from datachef.core.run.columns import concat
 from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.run.time_limit import NO_LIMIT, TIME_LIMIT, Call, TimeLimit
-from datachef.core.signals import Intermediates, decide, details, measure, refuse_neighbours
+from datachef.core.signals import (
+    Intermediates,
+    decide,
+    details,
+    measure,
+    refuse_neighbours,
+    some_rows,
+    unlike,
+)
 from datachef.core.system_errors import raise_environment_failure
 from datachef.core.transform import Transform
 
@@ -118,7 +126,7 @@ class Chain:
             self._displaced[step.path] = set(step.operator.writes()) - kept
             kept |= set(step.operator.writes())
         self._arrived = [0] * len(self.groups)
-        # filters that were seen to judge rows without looking at other rows
+        # steps that were seen to treat rows without looking at other rows
         self._tried: set[str] = set()
 
     def run(self, batch: pl.DataFrame) -> pl.DataFrame:
@@ -139,6 +147,9 @@ class Chain:
                 outcomes, broken = safely(
                     batch, lambda part, _: _process(step, part), self._limit, step.path
                 )
+            if len(outcomes) == 1 and batch.height > 1 and step.path not in self._tried:
+                self._tried.add(step.path)
+                _refuse_neighbours(step, batch, outcomes[0].rows)
         parts = [batch.clear()] if not outcomes else []
         for outcome in outcomes:
             for kind, rows in (("dropped", outcome.dropped), ("failed", outcome.failed)):
@@ -327,7 +338,7 @@ def _divided(
     except BaseException as error:
         if is_panic(error):
             raise panicked(error) from error
-        if not isinstance(error, ENDINGS):
+        if is_interrupt(error):
             raise
         raise_environment_failure(error)
         if batch.height == 1:
@@ -353,6 +364,29 @@ def _without_own_detail(rejects: pl.DataFrame | None, batch: pl.DataFrame) -> pl
     own = batch.select("id", pl.col("detail").alias("own"))
     both = rejects.select("id", "detail").join(own, on="id", how="left", maintain_order="left")
     return rejects.drop("detail") if both["detail"].equals(both["own"]) else rejects
+
+
+def _refuse_neighbours(step: Step, batch: pl.DataFrame, rows: pl.DataFrame) -> None:
+    """Raises `PluginError` where a row becomes another one with fewer rows beside it.
+
+    `rows` is what became of the batch. Texts that are exchanged between rows show so, and what
+    would depend on where batches are cut. A model's answers are not asked for again.
+    """
+    if step.operator.shape == "synthesis":
+        return
+    for places in some_rows(batch.height):
+        some = batch[places]
+        try:
+            again = _process(step, some).rows
+        except ENDINGS:
+            continue  # what breaks on these rows is met, and told, where it does
+        parents = rows["id"].str.replace(OF_A_ROW, "")
+        own = rows["id"].is_in(some["id"].implode()) | parents.is_in(some["id"].implode())
+        if unlike(rows.filter(own), again):
+            raise PluginError(
+                f"{step.operator.op} makes something else of a row when other rows are beside it",
+                "a transform rewrites each row by itself, without looking at others or at chance",
+            )
 
 
 def _process(step: Step, batch: pl.DataFrame) -> Outcome:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from datachef.core.run.unique_ids import refuse_neighbouring_copies
 from datachef.core.sampling import priority
 
 if TYPE_CHECKING:
@@ -63,4 +64,6 @@ def joined(tables: Sequence[tuple[pl.Series, pl.DataFrame]]) -> pl.DataFrame:
     number = pl.concat([numbers for numbers, _ in tables])
     rows = pl.concat([rows for _, rows in tables])
     places = pl.DataFrame([number.alias("number"), rows["id"]])
-    return rows[places.select(pl.arg_sort_by("number", "id")).to_series()]
+    rows = rows[places.select(pl.arg_sort_by("number", "id")).to_series()]
+    refuse_neighbouring_copies(rows["id"])
+    return rows

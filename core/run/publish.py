@@ -40,7 +40,8 @@ from datachef.core.run.output import (
 from datachef.core.run.plan import Plan
 from datachef.core.run.report import Report, dataset_card, manifest
 from datachef.core.run.stage import ShardTask
-from datachef.core.run.store import checksum
+from datachef.core.run.store import Store, checksum
+from datachef.core.run.unique_ids import refuse_copies
 from datachef.core.system_errors import naming
 
 REJECTED = "rejects.parquet"
@@ -151,6 +152,12 @@ class Corpus:
                 )
             )
         return tasks
+
+    def refuse_repeated_ids(self, store: Store) -> None:
+        """Raises `PluginError` where two rows have one id; those in shuffled order are looked at
+        as they are written."""
+        if not self._shuffled:
+            refuse_copies(store, self._parts)
 
     def card(self, loaded: Loaded, plan: Plan, report: Report) -> str:
         """The dataset card; it names the types of columns where the files do not."""

@@ -12,9 +12,10 @@ from typing import Any
 import polars as pl
 
 from datachef.core.atomic import replacing
+from datachef.core.containment import contained
 from datachef.core.distribution import NAME
 from datachef.core.engine import Engine
-from datachef.core.errors import DatachefError, RunError
+from datachef.core.errors import RunError
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.lock import locked
@@ -70,6 +71,7 @@ class Runner:
         self._engine = engine
         engine.on_stall = self._stalled
         self._store = store
+        self._given = tuple(observers)
         self._observers = [*observers, *host.observers()]
         self._records: dict[str, dict[str, Any]] = {}
         self._cached = 0
@@ -234,6 +236,7 @@ class Runner:
 
     def _publish(self, folder: Path, started: float) -> Report:
         corpus = Corpus(self._recipe, self._plan, self._records)
+        corpus.refuse_repeated_ids(self._store)
         with replacing(folder) as staging:
             files = self._write(corpus.shards(staging))
             verdict = self._verdict()
@@ -286,12 +289,19 @@ class Runner:
         return found
 
     def _tell(self, event: str, *arguments: Any) -> None:
+        """Tells observers; one of a plugin that breaks is told no more, and the run goes on.
+
+        What those raise who were given by the caller is the caller's, who may end the run so.
+        """
         for observer in list(self._observers):
-            try:
+            if observer in self._given:
                 getattr(observer, event)(*arguments)
-            except DatachefError:
+                continue
+            try:
+                with contained():
+                    getattr(observer, event)(*arguments)
+            except KeyboardInterrupt:
                 raise
-            except Exception as error:
-                if not self._host.observer_broke(observer, event, error):
-                    raise
+            except BaseException as error:  # noqa: BLE001 - a stranger's observer may raise anything
+                self._host.observer_broke(observer, event, error)
                 self._observers.remove(observer)

@@ -12,8 +12,13 @@ from pydantic import TypeAdapter
 
 from datachef.core.accounting import frame_of
 from datachef.core.code_identity import code_of
-from datachef.core.containment import ENDINGS, cause_of
-from datachef.core.corpus import Context, CorpusOperator, MixOperator
+from datachef.core.containment import cause_of, is_interrupt
+from datachef.core.corpus import (
+    Context,
+    CorpusOperator,
+    MixOperator,
+    refuse_unfit_decision,
+)
 from datachef.core.errors import DatachefError, PluginError, RunError, is_panic, panicked
 from datachef.core.files.identity import verify_files
 from datachef.core.formats import Format
@@ -80,7 +85,7 @@ class Workshop:
             if is_panic(error):
                 panic = panicked(error)
                 raise PluginError(f"{task.label}: {panic.message}", panic.hint) from error
-            if not isinstance(error, ENDINGS) or environment_failure(error) is not None:
+            if is_interrupt(error) or environment_failure(error) is not None:
                 raise
             origin = self._host.origin(error)
             if not origin:
@@ -131,6 +136,7 @@ class Workshop:
             context = Context(task.seed, task.sources)
             with step.located(), merged(self.store, tables) as summaries:
                 decision = frame_of(ask(operator, "resolve", summaries, context), "resolve()")
+                refuse_unfit_decision(operator, summaries, decision)
                 if isinstance(operator, MixOperator):
                     mixed = _mixed(operator, summaries, decision, task.sources)
         verify_files(task.step.files)
