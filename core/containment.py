@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from datachef.core.errors import DatachefError
+from datachef.core.errors import DatachefError, PluginError
+from datachef.core.escaping import indented
+
+# Variables of the environment: which plugins are loaded, and how long each may take.
+RESTRICT = "DATACHEF_PLUGINS"
+PATIENCE = "DATACHEF_PLUGIN_SECONDS"
 
 # What can end a call of a plugin's code; an interrupt is the user's.
 ENDINGS = (Exception, SystemExit, GeneratorExit)
@@ -65,18 +72,189 @@ def _flush_c_streams() -> None:
 
 @contextmanager
 def contained() -> Iterator[None]:
-    """Leaves standard output, warnings, logging and the working folder as they were."""
-    folder, logging = None, _root_logger()
+    """Leaves the process as it was: standard output, warnings, logging, the working folder, signal
+    handlers and timers, the locale, the state of `random`, hooks for exceptions.
+
+    What would end or double the process raises `SystemExit` instead, and an interrupt that is not
+    the user's is a `RuntimeError`. Environment and modules are the plugin's to change.
+    """
+    logging = _root_logger()
+    hooks = (sys.excepthook, threading.excepthook, sys.getrecursionlimit())
+    with in_place(), _signals_kept(), _chance_kept(), refusing(_ENDS_PROCESS, _would_end):
+        try:
+            with stdout_to_stderr(), warnings.catch_warnings(), _own_interrupts():
+                yield
+        finally:
+            sys.excepthook, threading.excepthook = hooks[:2]
+            sys.setrecursionlimit(hooks[2])
+            _restore_root_logger(logging)
+
+
+@contextmanager
+def in_place() -> Iterator[None]:
+    """Leaves the working folder and the standard streams as they were."""
+    folder, streams = None, (sys.stdout, sys.stderr)
     with suppress(OSError):  # it may have been deleted
-        folder = Path.cwd()
+        folder = os.getcwd()  # noqa: PTH109 - asked for every batch
     try:
-        with stdout_to_stderr(), warnings.catch_warnings():
-            yield
+        yield
     finally:
+        sys.stdout, sys.stderr = streams
         if folder is not None:
             with suppress(OSError):
-                os.chdir(folder)
-        _restore_root_logger(logging)
+                if os.getcwd() != folder:  # noqa: PTH109
+                    os.chdir(folder)
+
+
+_ENDS_PROCESS = ("_exit", "abort", "execv", "execve", "fork", "forkpty")
+
+
+def _would_end(name: str) -> BaseException:
+    return SystemExit(f"os.{name}() would end or double the process of chef")
+
+
+@contextmanager
+def refusing(names: Sequence[str], refusal: Callable[[str], BaseException]) -> Iterator[None]:
+    """Functions of `os` that raise while the block runs, in this process and not in its children.
+
+    Who keeps one of them has the real one again afterwards.
+    """
+    active, process = [True], os.getpid()
+
+    def refused(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            if active and os.getpid() == process:
+                raise refusal(name)
+            return real(*arguments, **named)
+
+        return call
+
+    found = [
+        (module, name, getattr(module, name))
+        for module in (os, sys.modules.get("posix"))
+        for name in names
+        if hasattr(module, name)
+    ]
+    for module, name, real in found:
+        setattr(module, name, refused(name, real))
+    try:
+        yield
+    finally:
+        active.clear()
+        for module, name, real in found:
+            setattr(module, name, real)
+
+
+@contextmanager
+def _own_interrupts() -> Iterator[None]:
+    """Tells the user's interrupt from one that a plugin raises, which is a `RuntimeError`."""
+    pressed: list[bool] = []
+
+    def press(*_: Any) -> None:
+        pressed.append(True)
+        raise KeyboardInterrupt
+
+    ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    if ours:
+        signal.signal(signal.SIGINT, press)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if pressed or (not ours and is_interrupt(error)):
+            raise
+        told = RuntimeError("it raised KeyboardInterrupt")
+        raise told.with_traceback(error.__traceback__) from None
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_SIGNALS = [
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGALRM", "SIGCHLD", "SIGUSR1", "SIGUSR2")
+    if hasattr(signal, name)
+]
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = [(number, signal.getsignal(number)) for number in _SIGNALS]
+    timer = signal.getitimer(signal.ITIMER_REAL)
+    try:
+        yield
+    finally:
+        if not any(timer):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before:
+            if handler is not None and signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+
+
+@contextmanager
+def _chance_kept() -> Iterator[None]:
+    """Leaves the locale and the state of `random` as they were."""
+    import locale
+    import random
+
+    state, place = random.getstate(), locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        if locale.setlocale(locale.LC_ALL) != place:
+            locale.setlocale(locale.LC_ALL, place)
+
+
+# Seconds after which it is said that code of a plugin takes long.
+_NOTICE = 10.0
+_leave = os._exit
+
+
+@contextmanager
+def bounded(what: str, patience: float | None) -> Iterator[None]:
+    """Ends the process, and says what for, where the block takes longer than `patience` seconds.
+
+    Nothing less ends an import that does not come to an end. None waits for ever, in silence.
+    """
+    if patience is None:
+        yield
+        return
+    said = f"{what} does not come to an end ({patience:g} s)"
+    hint = (
+        f"{RESTRICT} restricts what is loaded, {PATIENCE} says for how long it may; "
+        "`chef doctor` looks at each plugin by itself"
+    )
+    timers = [
+        threading.Timer(_NOTICE, _say, [f"{what} takes long"]),
+        threading.Timer(patience, _give_up, [f"error: {said}", f"hint: {hint}"]),
+    ]
+    for timer in timers:
+        timer.daemon = True
+        timer.start()
+    # Where compiled code holds the interpreter's lock, no thread of Python runs: this one does.
+    faulthandler.dump_traceback_later(patience + 5, exit=True, file=2)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        for timer in timers:
+            timer.cancel()
+
+
+def _say(*lines: str) -> None:
+    with suppress(OSError):
+        os.write(2, "".join(f"{indented(line)}\n" for line in lines).encode())
+
+
+def _give_up(*lines: str) -> None:
+    _say(*lines)
+    _leave(PluginError.exit_code)
 
 
 def _root_logger() -> tuple[list[Any], int | None, int]:

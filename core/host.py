@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from importlib.metadata import EntryPoint, entry_points
@@ -15,9 +17,17 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from datachef.core import hookspecs, registration
-from datachef.core.containment import ENDINGS, cause_of, contained, innermost
+from datachef.core.containment import (
+    ENDINGS,
+    PATIENCE,
+    RESTRICT,
+    bounded,
+    cause_of,
+    contained,
+    innermost,
+)
 from datachef.core.distribution import NAME
-from datachef.core.errors import PluginError
+from datachef.core.errors import DatachefError, PluginError
 from datachef.core.plugin_file import module_of, plugin_file
 from datachef.core.problems import did_you_mean
 from datachef.core.registration import Registered
@@ -32,7 +42,6 @@ if TYPE_CHECKING:
     from datachef.core.vocabulary import Vocabulary
 
 GROUP = "datachef"
-RESTRICT = "DATACHEF_PLUGINS"
 
 
 @dataclass(frozen=True)
@@ -91,11 +100,22 @@ class Host:
     Whatever is wrong with a plugin is kept in `plugins` with its cause and harms no other.
     """
 
-    def __init__(self, files: Sequence[str] = (), only: Iterable[str] | None = None) -> None:
+    def __init__(
+        self,
+        files: Sequence[str] = (),
+        only: Iterable[str] | None = None,
+        *,
+        patience: float | None = None,
+        refused: Mapping[str, str] | None = None,
+    ) -> None:
         """Loads every entry point of the group `datachef`, then the given plugin files.
 
-        Raises `DatachefError` for a file that is not there.
+        The process ends where an import or a hook of a plugin takes more than `patience` seconds.
+        `refused` tells of plugins, by their `key`, why they are not loaded. Raises `DatachefError`
+        for a file that is not there.
         """
+        self._patience = patience
+        self._refused = refused or {}
         self.files = tuple(dict.fromkeys(plugin_file(file) for file in files))
         self._found: list[_Found] = []
         self._observers: list[tuple[_Found, RunObserver]] = []
@@ -128,8 +148,11 @@ class Host:
 
     def _add(self, found: _Found, load: Callable[[], Any]) -> None:
         self._found.append(found)
+        if found.key in self._refused:
+            found.blame([self._refused[found.key]])
+            return
         try:
-            with contained():
+            with self._within_patience(found, "its import"), contained():
                 module = load()
         except KeyboardInterrupt:
             raise
@@ -148,6 +171,11 @@ class Host:
         except ENDINGS as error:
             self._manager.unregister(name=found.key)
             found.blame([cause_of(error)])
+
+    def _within_patience(self, found: _Found, what: str) -> AbstractContextManager[None]:
+        """Ours are waited for."""
+        patience = None if found.package == NAME else self._patience
+        return bounded(f"plugin {found.name} ({found.package}): {what}", patience)
 
     def _collect(
         self,
@@ -168,7 +196,7 @@ class Host:
             found = by_key[implementation.plugin_name]
             given = arguments()
             try:
-                with contained():
+                with self._within_patience(found, hook), contained():
                     answer = implementation.function(*(given[n] for n in implementation.argnames))
                     if isinstance(answer, Iterator):  # a generator runs here, where it is caught
                         answer = list(answer)
@@ -272,7 +300,7 @@ class Host:
         from datachef.core.promises import broken_defaults
 
         for found, cls in self._operators:
-            with contained():
+            with self._within_patience(found, f"trying {cls.name()}"), contained():
                 found.blame(f"{cls.name()}: {text}" for text in broken_defaults(cls))
         for hook in ("datachef_engines", "datachef_llm_backends", "datachef_rewards"):
             self.named(hook)
@@ -299,6 +327,27 @@ def _place_of(module: Any) -> Path | None:
     except (TypeError, OSError):
         return None
     return file.parent if file.name == "__init__.py" else file
+
+
+def plugin_patience() -> float:
+    """For how many seconds an import or a hook of a plugin may take, as the environment says."""
+    value = os.environ.get(PATIENCE, "120")
+    with suppress(ValueError):
+        if 0 < (seconds := float(value)) <= threading.TIMEOUT_MAX - 5:
+            return seconds
+    raise DatachefError(f"{PATIENCE} is {value!r}, not a number of seconds")
+
+
+def foreign_plugins(files: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """What is loaded besides our own plugins: by the key of the host, `entry` and its name or
+    `file` and its path."""
+    chosen = _restriction()
+    found = {
+        f"{_package(entry)}:{entry.name}": ("entry", entry.name)
+        for entry in entry_points(group=GROUP)
+        if _package(entry) != NAME and (chosen is None or entry.name in chosen)
+    }
+    return found | {f"{f}:{Path(f).stem}": ("file", f) for f in map(plugin_file, files)}
 
 
 def _restriction() -> set[str] | None:

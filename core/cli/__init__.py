@@ -12,7 +12,7 @@ from datachef.core.cli.failures import hidden_cause, open_streams, take_debug, t
 from datachef.core.cli.state import set_host, take_network, take_plugin_files
 from datachef.core.distribution import NAME, version
 from datachef.core.escaping import escape_output, indented
-from datachef.core.host import Host
+from datachef.core.host import Host, plugin_patience
 from datachef.core.paths import in_utf8, with_homes
 
 _HELP = """Turn raw sources into an LLM training corpus, with every document accounted for.
@@ -23,6 +23,8 @@ _HELP = """Turn raw sources into an LLM training corpus, with every document acc
 --allow-network=HOST,..., anywhere on the line, lets sources and models be fetched from these hosts;
 --allow-network alone from all that are public. DATACHEF_ALLOW_NETWORK does so for all commands.
 """
+# Commands that tell what is wrong with plugins, and so have to outlive all of them.
+_EXAMINING = {"plugins", "doctor"}
 
 
 def build(host: Host) -> typer.Typer:
@@ -58,7 +60,7 @@ def _options(
 
 def _tell_broken(host: Host, arguments: list[str]) -> None:
     """What is wrong with plugins, to whoever did not ask: a recipe may lack what is in them."""
-    if not {"plugins", "doctor"} & set(arguments):
+    if not _EXAMINING & set(arguments):
         for plugin in host.broken:
             told = f"warning: plugin {plugin.name} ({plugin.package}): {plugin.error}"
             print(indented(told), file=sys.stderr)
@@ -71,7 +73,13 @@ def main() -> None:
     try:
         arguments, files = take_plugin_files(take_debug(with_homes(in_utf8(sys.argv[1:]))))
         arguments = take_network(arguments)
-        host = Host(files)
+        patience = plugin_patience()
+        refused = {}
+        if _EXAMINING & set(arguments):
+            from datachef.core.cli.probe import unloadable
+
+            refused = unloadable(files, patience)
+        host = Host(files, patience=patience, refused=refused)
         set_host(host)
         try:
             build(host)(arguments)

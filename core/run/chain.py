@@ -14,7 +14,7 @@ import polars as pl
 from datachef.core.accounting import OF_A_ROW, outcome_of
 from datachef.core.activity import ACTIVITY
 from datachef.core.chat import with_stored_turns
-from datachef.core.containment import ENDINGS, is_interrupt
+from datachef.core.containment import ENDINGS, in_place, is_interrupt
 from datachef.core.corpus import CorpusOperator
 from datachef.core.errors import (
     MAX_ROW_BYTES,
@@ -65,7 +65,8 @@ class Step:
         watches the process, should the operator not come to an end."""
         ACTIVITY.begin(str(self))
         try:
-            yield
+            with in_place():
+                yield
         except PluginError as error:
             raise PluginError(f"{self}: {error.message}", error.hint) from error
 
@@ -372,7 +373,7 @@ def _refuse_neighbours(step: Step, batch: pl.DataFrame, rows: pl.DataFrame) -> N
     `rows` is what became of the batch. Texts that are exchanged between rows show so, and what
     would depend on where batches are cut. A model's answers are not asked for again.
     """
-    if step.operator.shape == "synthesis":
+    if step.operator.paid:
         return
     for places in some_rows(batch.height):
         some = batch[places]

@@ -14,7 +14,11 @@ from typing import Any, BinaryIO
 import orjson
 
 from datachef.core.activity import ACTIVITY, LOADING
+from datachef.core.containment import refusing
 from datachef.core.engine import Setting
+from datachef.core.errors import DatachefError, PluginError
+
+_leave = os._exit
 
 
 def main() -> None:
@@ -27,13 +31,22 @@ def main() -> None:
     tasks: queue.Queue[dict[str, Any]] = queue.Queue()
     setting = orjson.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_listen, args=(sys.stdin.buffer, tasks), daemon=True).start()
-    _serve(setting, tasks, answers)
+    with refusing(("fork", "forkpty"), _no_fork):
+        _serve(setting, tasks, answers)
+
+
+def _no_fork(name: str) -> PluginError:
+    """Two processes would answer as one, and the second would wait for threads that it lacks."""
+    return PluginError(
+        f"os.{name}() in a worker",
+        "start a process instead: subprocess, or multiprocessing's spawn",
+    )
 
 
 def _listen(stream: BinaryIO, tasks: queue.Queue[dict[str, Any]]) -> None:
     for line in stream:
         tasks.put(orjson.loads(line))
-    os._exit(0)
+    _leave(0)
 
 
 def _serve(setting: dict[str, Any], tasks: queue.Queue[dict[str, Any]], answers: BinaryIO) -> None:
@@ -49,8 +62,7 @@ def _serve(setting: dict[str, Any], tasks: queue.Queue[dict[str, Any]], answers:
 
     from pathlib import Path
 
-    from datachef.core.errors import DatachefError
-    from datachef.core.host import Host
+    from datachef.core.host import Host, plugin_patience
     from datachef.core.run.stage import from_data
     from datachef.core.run.store import Store
     from datachef.core.run.time_limit import Overdue, TimeLimit
@@ -58,7 +70,11 @@ def _serve(setting: dict[str, Any], tasks: queue.Queue[dict[str, Any]], answers:
     from datachef.core.system_errors import explained
 
     place = Setting(tuple(setting["plugin_files"]), Path(setting["cache"]), setting["run"])
-    workshop = Workshop(Host(place.plugin_files), place.cache, Store(place.cache, place.run))
+    workshop = Workshop(
+        Host(place.plugin_files, patience=plugin_patience()),
+        place.cache,
+        Store(place.cache, place.run),
+    )
     while True:
         data = tasks.get()
         overdue = Overdue.from_data(data.pop("overdue"))

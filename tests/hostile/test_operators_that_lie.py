@@ -1,0 +1,286 @@
+"""An operator that swaps, loses, repeats or invents rows, or breaks loose, is named and stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from datachef.core.api import run_recipe
+from datachef.core.errors import DatachefError, PluginError, RunError
+from datachef.core.host import Host
+from datachef.core.run import unique_ids
+from datachef.core.run.report import Report
+
+HEAD = """
+import os, random, signal, sys
+from typing import Literal
+import polars as pl
+from datachef.core import (CorpusOperator, Filter, MixOperator, Outcome, TextTransform, Transform,
+                           hookimpl)
+from datachef.core.observer import RunObserver
+from datachef.core.source import RawRow, Source, Unit
+
+class Chooser(CorpusOperator):
+    def reasons(self):
+        return ("bad",)
+    def summarize(self, batch):
+        return batch.select("id")
+    def resolve(self, summaries, context):
+        return summaries.head(1).select("id", pl.lit("bad").alias("reason")).collect()
+
+class Mix(MixOperator):
+    def resolve(self, summaries, context):
+        return summaries.select("id", pl.lit(2).alias("copies")).collect()
+"""
+
+HOOK = """
+@hookimpl
+def datachef_operators():
+    return [X]
+"""
+
+Run = Callable[..., Report]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs one step, made of a base class and methods, on four rows."""
+    rows = [{"text": text} for text in ("a", "bb", "ccc", "dddd")]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def go(base: str, body: str, *, engine: str = "inline", more: str = "") -> Report:
+        body = body.replace("\n", "\n    ")
+        code = f'{HEAD}\nclass X({base}):\n    "X."\n    op: Literal["x"] = "x"\n    {body}\n'
+        (tmp_path / "odd.py").write_text(code + HOOK + more)
+        place = "mix: {op: x}" if base == "Mix" else "steps: [{op: x}]"
+        (tmp_path / "r.yaml").write_text(
+            f"name: r\nsources:\n  a: {{path: rows.jsonl, max_failed: 0.5}}\n{place}\n"
+        )
+        go.host = host = Host([str(tmp_path / "odd.py")], only={"sources", "engines"})  # type: ignore[attr-defined]
+        return run_recipe(
+            tmp_path / "r.yaml",
+            tmp_path / "out",
+            host=host,
+            engine=engine,
+            workers=1,
+            cache=tmp_path / "cache",
+        )
+
+    return go
+
+
+def apply(body: str) -> str:
+    return f"def apply(self, b, decision):\n    {body}"
+
+
+def resolve(decision: str) -> str:
+    return f"def resolve(self, summaries, _):\n    s = summaries.collect()\n    return {decision}"
+
+
+LIES = [
+    ("Transform", "def transform(self, b):\n    return b.with_columns(b['text'].reverse())",
+     "makes something else of a row when other rows are beside it"),
+    ("Transform", "def transform(self, b): return b.with_columns(b['id'].reverse())",
+     "makes something else of a row"),
+    ("TextTransform", "def rewrite(self, text): return text.reverse()", "makes something else"),
+    ("TextTransform", "def rewrite(self, text): return text.sort(descending=True)",
+     "makes something else of a row"),
+    ("TextTransform", "def rewrite(self, text): return text + str(random.random())",
+     "makes something else of a row"),
+    ("TextTransform", "def rewrite(self, text): return text[:1]", "rewrite() gave 1 texts for 4"),
+    ("TextTransform", "def rewrite(self, text): return list(text)", "rewrite() gave a list, not a"),
+    ("TextTransform", "def rewrite(self, text): return (t for t in text)", "gave a generator, not"),
+    ("TextTransform", "def rewrite(self, text): return None", "rewrite() gave None, not a polars"),
+    ("TextTransform", "def rewrite(self, text): return text.str.len_chars()",
+     "rewrite() gave UInt32, not String"),
+    ("TextTransform", "def rewrite(self, text): return text.to_frame().lazy()", "gave a LazyFrame"),
+    ("Transform", "def transform(self, b): return b.with_columns(pl.lit('z').alias('source'))",
+     "changes the source of the row 'a/rows.jsonl:"),
+    ("Transform", "def transform(self, b):\n    nothing = pl.lit(None, pl.String)\n"
+                  "    return b.with_columns(nothing.alias('source'))", "changes the source of"),
+    ("Transform", "def transform(self, b):\n    return b.with_columns(b['id'].str.to_uppercase())",
+     "returned rows that it was not given"),
+    ("Transform", "def transform(self, b): yield b", "transform() gave a generator, not a polars"),
+    ("Chooser", apply("return Outcome(b[:3], created=-1)"), "created -1 rows, not a number"),
+    ("Chooser", apply("return Outcome(b, created=True)"), "created True rows, not a number"),
+    ("Chooser", apply("return Outcome(b, created=0.0)"), "created 0.0 rows, not a number"),
+    ("Chooser", apply("return Outcome(pl.concat([b[:3], b[:1]]))"), "gave the row"),
+    ("Chooser", apply("return Outcome(pl.concat([b, b[:1]]), created=1)"), "more than once"),
+    ("Chooser", apply("new = b[:1].with_columns(pl.col('id') + '.1')\n"
+                      "    return Outcome(pl.concat([b[:3], new]), created=0)"), "is lost"),
+    ("Chooser", apply("new = b[:1].with_columns(pl.col('id') + '~2')\n"
+                      "    return Outcome(pl.concat([b[:2], new]), created=-1)"), "created -1"),
+    ("Chooser", apply("new = b[3:].with_columns(pl.lit('invented').alias('id'))\n"
+                      "    return Outcome(pl.concat([b, new]), created=1)"),
+     "gave rows that it was not given (id 'invented')"),
+    ("Chooser", apply("return Outcome(b[:3], b[:1].with_columns(pl.lit('bad').alias('reason')))"),
+     "is lost"),
+    ("Chooser", apply("return Outcome(b.with_columns(pl.lit('z').alias('source')))"),
+     "changes the source of the row"),
+    ("Chooser", apply("return Outcome(b.with_columns(b['text'].reverse()))"), "something else"),
+    ("Chooser", resolve("s.select(id=pl.lit('nowhere'), reason=pl.lit('bad'))[:1]"),
+     "resolve() decides on a row that is not there (id 'nowhere')"),
+    ("Chooser", resolve("s.select('id', pl.lit(None, pl.String).alias('reason'))"),
+     "resolve() gave no reason for the row"),
+    ("Chooser", resolve("s.select('id', pl.lit('other').alias('reason'))[:1]"),
+     "resolve() drops rows as 'other', which reasons() does not name"),
+    ("Chooser", resolve("s.select(id=pl.lit(None, pl.String), reason=pl.lit('bad'))[:1]"),
+     "resolve() decides on a row that is not there"),
+    ("Mix", resolve("s.select('id', pl.lit(-1).alias('copies'))"), "gave copies that are no"),
+    ("Mix", resolve("s.select('id', pl.lit(1.5).alias('copies'))"), "gave copies that are no"),
+    ("Mix", resolve("s.select('id', pl.lit(None, pl.Int64).alias('copies'))"),
+     "resolve() gave no copies for the row"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("base", "body", "cause"), LIES)
+def test_a_lie_about_rows_is_named_with_its_step(
+    run: Run, tmp_path: Path, base: str, body: str, cause: str
+) -> None:
+    with pytest.raises(PluginError) as raised:
+        run(base, body)
+    step = "mix" if base == "Mix" else "steps[0]"
+    assert raised.value.message.startswith(f"{step} (x of {tmp_path / 'odd.py'}): ")
+    assert cause in raised.value.message
+    assert not (tmp_path / "out").exists()
+
+
+HONEST = [
+    ("Transform", "max_rows = None\ndef transform(self, b):\n    return pl.concat([b, b])", 8),
+    ("Transform", "def transform(self, b): return b.sort('text', descending=True)", 4),
+    ("Transform", "def transform(self, b): return b.filter(pl.col('text') != 'bb')[::-1]", 3),
+    ("Chooser", apply("return Outcome(pl.concat([b, b.with_columns(pl.col('id') + '~2')]), created="
+                      "b.height)"), 8),
+    ("Mix", "def reasons(self): return ('over_budget',)", 8),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("base", "body", "rows"), HONEST)
+def test_what_is_told_as_it_is_stays_allowed(
+    run: Run, tmp_path: Path, base: str, body: str, rows: int
+) -> None:
+    report = run(base, body)
+    assert report.rows == rows
+    written = pl.read_parquet(tmp_path / "out" / "data" / "*.parquet")
+    assert written["id"].n_unique() == rows
+    if base == "Transform" and rows <= 4:
+        assert written["text"].to_list() == sorted(written["text"])
+
+
+RUDE = [
+    "raise KeyboardInterrupt",
+    "raise SystemExit(0)",
+    "sys.exit('bye')",
+    "raise BaseException('rude')",
+    "raise type('Odd', (BaseException,), {})()",
+    "raise GeneratorExit",
+]
+
+
+@pytest.mark.parametrize("rude", RUDE)
+def test_what_would_end_a_process_costs_the_row_that_makes_it(run: Run, rude: str) -> None:
+    body = f"def rewrite(self, text):\n    if 'bb' in text:\n        {rude}\n    return text"
+    report = run("TextTransform", body, engine="local")
+    (failed,) = report.ledger["steps[0]"].failed.items()
+    assert failed[1] == 1
+    assert report.rows == 3
+
+
+@pytest.mark.parametrize(
+    "rude", ["raise KeyboardInterrupt", "raise BaseException('x')", "sys.exit(0)"]
+)
+def test_in_a_decision_it_ends_the_run_by_name(run: Run, rude: str) -> None:
+    with pytest.raises(DatachefError) as raised:
+        run("Chooser", f"def resolve(self, summaries, context): {rude}", engine="local")
+    assert "odd.py" in raised.value.message
+    assert not getattr(raised.value, "__notes__", [])
+
+
+def test_a_process_that_forks_itself_is_refused(run: Run) -> None:
+    with pytest.raises(RunError, match=r"os.fork\(\)") as raised:
+        run(
+            "TextTransform",
+            "def rewrite(self, text):\n    os.fork()\n    return text",
+            engine="local",
+        )
+    assert "steps[0]" in raised.value.message
+
+
+def test_what_a_step_does_to_its_process_ends_with_it(run: Run) -> None:
+    body = "def rewrite(self, text):\n    os.chdir('/'); sys.stdout = None\n    return text"
+    assert run("TextTransform", body, engine="local").rows == 4
+
+
+OBSERVER = """
+class Watcher(RunObserver):
+    told = 0
+    def {event}(self, *arguments):
+        Watcher.told += 1
+        assert Watcher.told == 1, "told again"
+        {rude}
+
+@hookimpl
+def datachef_run_observers():
+    return [Watcher()]
+"""
+
+
+@pytest.mark.parametrize("event", ["run_started", "progressed", "unit_finished", "run_finished"])
+@pytest.mark.parametrize(
+    "rude",
+    [
+        "raise KeyError('x')", "sys.exit(0)", "raise BaseException('x')", "raise KeyboardInterrupt",
+        "raise __import__('datachef.core').core.DatachefError('x')", "os._exit(0)",
+        "sys.stdout = None; os.chdir('/'); raise ValueError",
+    ],
+)  # fmt: skip
+def test_an_observer_costs_itself_alone(run: Run, event: str, rude: str) -> None:
+    here = Path.cwd()
+    report = run("TextTransform", "def rewrite(self, text): return text",
+                 more=OBSERVER.format(event=event, rude=rude))  # fmt: skip
+    assert report.rows == 4
+    (broken,) = run.host.broken  # type: ignore[attr-defined]
+    assert broken.error.startswith(f"{event}: ")
+    assert broken.error.count("it was told no more") == 1
+    assert Path.cwd() == here
+
+
+SOURCE = """
+class Twice(Source):
+    "Gives rows one position."
+    key = "twice"
+    twice: str
+    def units(self):
+        return [Unit("u", str(n), 9, {"n": n}) for n in range(2)]
+    def read(self, unit):
+        yield RawRow(0, 0, 3, {"text": "same"})
+
+@hookimpl
+def datachef_sources():
+    return [Twice]
+"""
+
+
+@pytest.mark.parametrize("order", ["source", "shuffled"])
+@pytest.mark.parametrize("at_once", [1, 2**20])
+def test_no_id_stands_twice_in_a_corpus(
+    run: Run, tmp_path: Path, order: str, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("TextTransform", "def rewrite(self, text): return text", more=SOURCE)
+    monkeypatch.setattr(unique_ids, "AT_ONCE", at_once)
+    (tmp_path / "twice.yaml").write_text(
+        f"name: t\nsources: {{s: {{twice: x}}}}\noutput: {{order: {order}}}\n"
+    )
+    with pytest.raises(PluginError, match="two rows of the corpus have the id 's/u:0-"):
+        run_recipe(
+            tmp_path / "twice.yaml",
+            tmp_path / "twice",
+            host=run.host,  # type: ignore[attr-defined]
+            engine="inline",
+            cache=tmp_path / "cache",
+        )
+    assert not (tmp_path / "twice").exists()
