@@ -180,6 +180,8 @@ class _Conversational(_Format):
             return self._conversation(row)
         except UnsupportedValueError as error:
             raise RowError("unsupported_value", f"it holds {error}") from error
+        except RecursionError as error:
+            raise RowError("nested_too_deeply", "JSON in it nests too deeply") from error
 
     def _conversation(self, row: Mapping[str, Any]) -> Conversation:
         turns = [*self._history(row), *self._turns(row)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -172,7 +172,7 @@ class TableReader:
             raise BrokenFileError(f"the header in line {first.number}: {first.detail}")
         fields = enumerate(map(shown, first.fields), start=1)
         names = [name or f"column_{number}" for number, name in fields]
-        twice = next((name for name in names if names.count(name) > 1), None)
+        twice = next((name for name, count in Counter(names).items() if count > 1), None)
         if twice is not None:
             raise BrokenFileError(
                 f"the header names the column {twice!r} twice",

@@ -38,6 +38,8 @@ SAMPLE_ROWS = 200
 SAMPLE_BYTES = 4_000_000
 SAMPLE_FILES = 5
 REJECT_CHARACTERS = 2_000
+# Fields of a source that become columns without being named; more of them are left out, and told.
+MOST_FIELDS = 5_000
 # What a row costs as Python objects, beside its text.
 ROW_BYTES = 500
 
@@ -98,7 +100,8 @@ class Fields(NamedTuple):
 def fields_of(rows: Sequence[Mapping[str, Any]], used: Container[str]) -> Fields:
     """The fields of the rows that are not used up by the format."""
     found = Fields({}, {}, {})
-    for name in dict.fromkeys(name for row in rows for name in row if name not in used):
+    names = dict.fromkeys(name for row in rows for name in row if name not in used)
+    for name in islice(names, MOST_FIELDS):
         seen: Counter[str] = Counter()
         problem = ""
         for value in (row.get(name) for row in rows):

@@ -224,3 +224,40 @@ def test_entities_that_are_told_by_entities_end_too() -> None:
     nested = "&#" * 10_000 + "5" + "3;" * 10_000
     (result,) = FixUnicode().rewrite(pl.Series([nested]))
     assert nested.startswith("&#" * 9_900) and result.startswith("&#" * 9_900)
+
+
+TURNS = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize("place", ["messages", "tools", "arguments"])
+def test_json_within_a_row_that_nests_without_end_costs_that_row(
+    place: str, tmp_path: Path, cook: Callable[..., Any]
+) -> None:
+    call = {"function": {"name": "f", "arguments": DEEP}}
+    hostile: dict[str, Any] = {
+        "messages": {"messages": DEEP},
+        "tools": {"messages": TURNS, "tools": DEEP},
+        "arguments": {"messages": [TURNS[0], TURNS[1] | {"tool_calls": [call]}]},
+    }[place]
+    rows = [{"messages": TURNS}] * 3 + [hostile] + [{"messages": TURNS}] * 300 + [hostile]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    cooked = cook({"s": {"path": str(path)}}, output={"schema": "messages"})
+    assert cooked.rows.height == 303
+    assert cooked.rejects["reason"].to_list() == ["nested_too_deeply"] * 2
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_rows_of_very_many_fields_are_read_and_the_fields_left_out_are_told(
+    form: str, tmp_path: Path, cook: Callable[..., Any]
+) -> None:
+    names = [f"field_{number}" for number in range(50_000)]
+    path = tmp_path / f"rows.{form}"
+    if form == "csv":
+        path.write_text(",".join(["text", *names]) + "\n" + "a" + ",1" * len(names) + "\n")
+    else:
+        path.write_text(json.dumps({"text": "a"} | dict.fromkeys(names, 1)) + "\n")
+    cooked = cook(path)
+    assert cooked.rows["text"].to_list() == ["a"]
+    assert len(cooked.report.ignored_fields["s"]) == 45_000
