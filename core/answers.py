@@ -24,15 +24,16 @@ _CHANNEL = re.compile(r"<\|channel\|>\s{0,9}(?:analysis|commentary)")
 # The same where the server drops the marks of the channels.
 _BARE_CHANNELS = re.compile(r"\s*(?:analysis|commentary).*assistantfinal", re.DOTALL)
 # What ends a turn, where the server does not drop it.
-_END_OF_TURN = re.compile(
-    r"(?:(?:<\|(?:im_end|eot_id|eom_id|end|return|endoftext|end_of_text)\|>|<end_of_turn>|<eos>)"
-    r"\s{0,9})+\Z"
-)
+_ENDS_OF_TURN = (
+    "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|return|>", "<|endoftext|>",
+    "<|end_of_text|>", "<end_of_turn>", "<eos>",
+)  # fmt: skip
 _TOOL_CALL = re.compile(r"<tool_call>.*</tool_call>\Z|\[TOOL_CALLS\]|<\|python_tag\|>", re.DOTALL)
 _FENCE = re.compile(
     r"^[ \t]{0,9}(```+|~~~+)[^\n`]{0,100}\n(.*?)(?:^[ \t]{0,9}\1[ \t]*$|\Z)", re.M | re.S
 )
-_STRING_OR_COMMA = re.compile(r'"(?:\\.|[^"\\])*"|,(?=\s*[}\]])', re.DOTALL)
+# A string that does not end goes to the end, so that no end is looked for from each quote in it.
+_STRING_OR_COMMA = re.compile(r'"(?:\\.|[^"\\])*(?:"|\\?\Z)|,(?=\s*[}\]])', re.DOTALL)
 _REFUSAL = re.compile(
     r"\W{0,9}(?:(?:(?:i am|i['’]m) (?:very |so |truly )?(?:sorry|afraid)|sorry|i apologi[sz]e|"
     r"unfortunately|as an ai)\b[^.!?]{0,60}[.!?]?\s{0,9})?"
@@ -144,7 +145,7 @@ def without_reasoning(text: str) -> str:
         raise UnparsableAnswerError("its reasoning does not end")
     elif bare := _BARE_CHANNELS.match(text):
         text = text[bare.end() :]
-    text = _END_OF_TURN.sub("", text)
+    text = _before_end_of_turn(text)
     if text.rstrip().endswith("</s>") and "<s>" not in text:
         text = text.rstrip().removesuffix("</s>")
     depth = last = 0
@@ -164,6 +165,17 @@ def without_reasoning(text: str) -> str:
     if depth:
         raise UnparsableAnswerError("its reasoning does not end")
     return "".join([*kept, text[last:]]).strip()
+
+
+def _before_end_of_turn(text: str) -> str:
+    end = len(text)
+    while True:
+        while end and text[end - 1].isspace():
+            end -= 1
+        mark = next((mark for mark in _ENDS_OF_TURN if text.endswith(mark, 0, end)), "")
+        if not mark:
+            return text[:end]
+        end -= len(mark)
 
 
 def _without_reasoning_around(text: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from datachef.core.answers import UnparsableAnswerError, answer_text, json_answer
 from datachef.core.api import run_recipe
 from datachef.core.errors import DatachefError, PluginError, RunError
 from datachef.core.llm import (
@@ -698,3 +699,21 @@ def test_a_parser_that_breaks_costs_its_row_and_no_second_call(
         ("b", "ZeroDivisionError", "a bug")
     ]
     assert server.asked == {"a": 1, "b": 1, "c": 1}
+
+
+@pytest.mark.parametrize("mark", ["<|im_end|>", "<|eot_id|>  ", "<|end|><|return|>", "<eos>\n"])
+def test_marks_without_end_are_read_once(mark: str) -> None:
+    assert answer_text(Completion("fine " + mark * 50_000)) == "fine"
+    text = mark * 50_000 + "x"
+    assert answer_text(Completion(text)) == text
+
+
+@pytest.mark.parametrize("piece", ['\\"', '{"', "```a\n", "[", "<think>`", '{"a": "\\"'])
+def test_what_never_becomes_json_is_given_up(piece: str) -> None:
+    for text in (piece * 50_000, '"' + piece * 50_000):
+        with pytest.raises(UnparsableAnswerError):
+            json_answer(text)
+
+
+def test_commas_before_an_end_go_and_those_in_strings_stay() -> None:
+    assert json_answer('Here: {"a": ["x,]", "\\",}", ], }') == {"a": ["x,]", '",}']}
