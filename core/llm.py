@@ -182,8 +182,8 @@ class LLMClient:
     ) -> Generator[tuple[int, Completion | LLMError], None, None]:
         """The same one by one, as the answers come, each with the place of its request.
 
-        When the iterator is closed, and after an error that is no `LLMError`, no more requests are
-        sent; answers that are on their way are waited for no longer, but kept when they come.
+        When the iterator is closed, no more requests are sent, and answers on their way are waited
+        for and kept. After an error that is no `LLMError` they are not waited for.
         """
         places: dict[str, list[int]] = {}
         unique: dict[str, Request] = {}
@@ -213,6 +213,10 @@ class LLMClient:
                 answer = future.result()
                 for place in places[futures[future]]:
                     yield place, answer
+        except GeneratorExit:
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
         finally:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
