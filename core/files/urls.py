@@ -14,9 +14,9 @@ LOCAL = ("file", "local")
 _WEB = ("http", "https")
 # Stores that are asked for a bucket, a container or a repository; where they are, their own
 # configuration says.
-_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "hf")
+_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf")
 # Servers that a URL names, and that are asked only where they were named with their protocol.
-_SERVERS = ("ftp", "sftp", "ssh", "hdfs", "smb")
+_SERVERS = ("ftp", "sftp", "ssh", "hdfs", "smb", "oss")
 PROTOCOLS = (*LOCAL, "memory", *_WEB, *_STORES, *_SERVERS)
 ARCHIVES = ("zip", "tar")
 
@@ -25,7 +25,7 @@ _CHAINED = re.compile(r"::(?![^\[\]/]*\])")  # and not within an address in brac
 _BASE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _UNWRITTEN = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
 # A bucket, a container with its account, a repository, a host with its port.
-_AUTHORITY = re.compile(r"(?:[^@\[\]]*@)?([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+_AUTHORITY = re.compile(r"(?:[^@\[\]#]*@)?([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 # What a URL of Azure names after its container: an account, and nothing that leads elsewhere.
 _AZURE = ("az", "abfs", "abfss")
 _ACCOUNT = re.compile(r"[a-z0-9]{1,24}(?:\.(?:dfs|blob)\.core\.windows\.net)?")

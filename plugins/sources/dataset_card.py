@@ -13,6 +13,12 @@ from datachef.core.source import SourceError
 _CARDS = ("README.md", ".huggingface.yaml")
 # Fields of a configuration that hold paths and patterns.
 _PATHS = ("data_files", "data_dir")
+# Readers of `datasets` that read nothing but the files they are given; HDF5 and Lance, for example,
+# follow what a file says of others.
+_READERS = {
+    "arrow", "audiofolder", "conll", "csv", "imagefolder", "json", "parquet", "pdffolder", "text",
+    "videofolder", "webdataset", "xml",
+}  # fmt: skip
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -33,7 +39,12 @@ def check_card(name: str, commit: str | None) -> None:
 
 
 def check_files(builder: Any, name: str, commit: str | None) -> None:
-    """Raises `SourceError` where a file that would be read is not one of the dataset."""
+    """Raises `SourceError` where a file that would be read is not one of the dataset, or leads to
+    others."""
+    reader = type(builder).__module__.rpartition(".")[2]
+    if reader not in _READERS:
+        message = f"{name!r}: files of the kind {reader} are not read"
+        raise SourceError("unreadable_dataset", message, "convert them to Parquet or JSON lines")
     files = builder.config.data_files or {}
     folder = Path(name).expanduser().resolve().as_posix() + "/" if commit is None else ""
     for file in (str(file) for split in files.values() for file in split):
@@ -79,15 +90,15 @@ def _card(name: str, commit: str | None, file: str) -> Path | None:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _texts(key)
-            yield from _texts(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _texts(inner)
-    elif isinstance(value, str):
-        yield value
+    """All texts in a value, each once, however often YAML repeats what holds it."""
+    waiting, seen = [value], set[int]()
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict | list | tuple) and id(value) not in seen:
+            seen.add(id(value))
+            waiting += [*value, *value.values()] if isinstance(value, dict) else value
 
 
 def _leaves(pattern: str) -> bool:

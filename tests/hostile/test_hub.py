@@ -202,6 +202,25 @@ def test_another_configuration_than_the_one_that_is_read_counts_too(
     assert other.asked == []
 
 
+@pytest.mark.parametrize("name", ["a.h5", "a.lance", "a.tsfile"])
+def test_kinds_of_files_that_lead_to_others_are_not_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(SourceError) as caught:
+        HubSource(hf=str(tmp_path)).units()
+    assert caught.value.code == "unreadable_dataset"
+
+
+def test_a_card_that_repeats_itself_is_soon_read(tmp_path: Path) -> None:
+    """Ten lists of ten lists each, and so on: few bytes, and ten thousand million texts."""
+    (tmp_path / "a.jsonl").write_bytes(ROWS)
+    lines = ["a0: &a0 [/etc/passwd]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 11)]
+    config = "configs: [{config_name: default, data_files: *a10}]"
+    (tmp_path / "README.md").write_text("\n".join(["---", *lines, config, "---", ""]))
+    with pytest.raises(SourceError):
+        HubSource(hf=str(tmp_path)).units()
+
+
 def test_the_hub_is_asked_only_where_it_is_allowed(tmp_path: Path, hub: Hub) -> None:
     refused = chef(tmp_path, hub, "run", recipe(tmp_path))
     assert refused.returncode == 2

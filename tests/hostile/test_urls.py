@@ -246,10 +246,25 @@ def test_servers_of_other_protocols_are_asked_only_where_they_are_named(
     problems: Callable[..., list[Problem]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(ALLOWED, "*,127.0.0.1")
-    for protocol in ("ftp", "sftp", "ssh", "smb", "hdfs"):
+    for protocol in ("ftp", "sftp", "ssh", "smb", "hdfs", "oss"):
         (problem,) = problems({"path": f"{protocol}://127.0.0.1:9/a.jsonl"})
         assert problem.code == "not_allowed"
         assert f"{protocol}://127.0.0.1" in problem.hint
+
+
+def test_the_host_is_what_the_library_takes_for_it(
+    problems: Callable[..., list[Problem]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ALLOWED, "ftp://files.example.org,s3://good")
+    for url in (
+        "ftp://127.0.0.1#@files.example.org/a.jsonl",
+        "ftp://127.0.0.1?@files.example.org/a.jsonl",
+        "ftp://127.0.0.1\\@files.example.org/a.jsonl",
+        "s3://bad#@good/a.jsonl",
+        "s3://good@bad/a.jsonl",
+    ):
+        (problem,) = problems({"path": url})
+        assert problem.code in {"not_allowed", "bad_url"}, url
 
 
 def test_a_redirect_goes_only_where_the_user_allowed(
