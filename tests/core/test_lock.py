@@ -32,8 +32,9 @@ from datachef.core.lock import locked
 
 with locked(Path(sys.argv[1])):
     if os.fork() == 0:
+        # the parent could be killed before this child has run its first instruction
+        print("held", flush=True)
         time.sleep(60)
-    print("held", flush=True)
     sys.stdin.read()
 """
 

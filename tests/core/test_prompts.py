@@ -1,5 +1,3 @@
-import time
-
 import pytest
 
 from datachef.core.prompts import PromptError, PromptTooLongError, names_in, render
@@ -85,7 +83,5 @@ def test_letters_are_not_looped_over():
 
 def test_length_is_bounded_while_rendering():
     template = "{% for turn in turns %}{{ text }}{% endfor %}"
-    started = time.perf_counter()
     with pytest.raises(PromptTooLongError):
         render(template, {"text": "a" * 10**6, "turns": [1] * 10**5}, 10**6)
-    assert time.perf_counter() - started < 1

@@ -236,6 +236,6 @@ def test_time_is_linear(unit):
     series = pl.Series("text", [(unit * 10**6)[: 10**6]])
     operator = RedactPersonalData()
     operator.rewrite(series[:0])
-    started = time.perf_counter()
+    started = time.process_time()
     operator.rewrite(series)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 60  # where it grows with the square, it is hours

@@ -74,9 +74,9 @@ def test_null_and_none_at_all():
 def test_time_is_linear(unit):
     text = pl.Series([unit * (10**6 // len(unit))])
     toxic(pl.Series(["once"]))
-    started = time.perf_counter()
+    started = time.process_time()
     toxic(text)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 60  # where it grows with the square, it is hours
 
 
 @pytest.fixture
