@@ -14,6 +14,7 @@ import datetime
 import decimal
 import enum
 import fractions
+import functools
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -63,6 +64,8 @@ _BASES = (int, float, complex, str, bytes, tuple, list, dict, set, frozenset)
 CHANGING = {*_MAKE, "object", "array"}
 _ARRAY = re.compile(r"[<>|=][biufcSU]\d{1,6}")
 QUIET = (StopIteration, StopAsyncIteration, GeneratorExit)
+# Attributes that a class computes itself.
+_COMPUTED = (property, functools.cached_property)
 _MISSING, _UNFINISHED = object(), object()
 
 
@@ -150,8 +153,8 @@ class Packing:
         return ["mine", self._wire.hand_over(value)]
 
     def _type(self, value: type) -> list[Any]:
-        if getattr(builtins, value.__name__, None) is value:
-            return ["type", value.__name__]
+        if (found := _builtin_type(value.__name__)) is value:
+            return ["type", found.__name__]
         if self._wire.shared().get(value.__name__) is value:
             return ["shared", value.__name__]
         if issubclass(value, BaseException):
@@ -234,9 +237,11 @@ class Unpacking:
     def _fill(self, value: Any, node: list[Any]) -> None:
         if node[0] == "object":
             for name, part in node[2].items():
-                if name.startswith("__") or callable(getattr(type(value), name, None)):
+                ours = getattr(type(value), name, None)
+                if name.startswith("__") or callable(ours):
                     raise TypeError  # the class, all attributes at once, a method of the tests
-                object.__setattr__(value, name, self.value(part))
+                if not isinstance(ours, _COMPUTED):
+                    object.__setattr__(value, name, self.value(part))
             return
         self._put(value, node[0], [self.value(part) for part in node[1]])
 
@@ -308,7 +313,7 @@ class Unpacking:
             return wire.shared()[rest[0]][rest[1]]  # type: ignore[index]
         if kind == "shared":
             return wire.shared()[rest[0]]
-        if kind == "type" and isinstance(found := getattr(builtins, rest[0]), type):
+        if kind == "type" and (found := _builtin_type(rest[0])) is not None:
             return found
         if kind == "module" and _known_module(rest[0]):
             import importlib
@@ -350,6 +355,12 @@ def _state(value: Any) -> dict[str, Any]:
     slots = [name for cls in type(value).__mro__ for name in getattr(cls, "__slots__", ())]
     found = {n: getattr(value, n) for n in slots if n[:2] != "__" and hasattr(value, n)}
     return {**found, **getattr(value, "__dict__", {})}
+
+
+def _builtin_type(name: str) -> type | None:
+    """A type of Python's own by its name; none that makes types."""
+    found = getattr(builtins, name, None)
+    return found if isinstance(found, type) and not issubclass(found, type) else None
 
 
 def _known_module(name: str) -> bool:

@@ -15,7 +15,7 @@ import os
 import resource
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -107,8 +107,9 @@ def _test(job: dict[str, Any], modules: Any, names: dict[str, Any]) -> None:
     remote, wires = modules
     verdict = {"passed": False, "reason": "", "fault": ""}
     shared: dict[str, type] = {}
-    operations = {**remote.HARMLESS, "get": _attribute}
-    wire = wires.Wire(job["reading"], job["writing"], lambda: shared, operations)
+    wire = wires.Wire(job["reading"], job["writing"], lambda: shared, {})
+    for name, operation in {**remote.HARMLESS, "get": _attribute}.items():
+        wire.operations[name] = _of_ours(wire, operation)
     try:
         before, stub = _statements(job["before"])
         tests = ast.parse(job["after"]).body
@@ -154,6 +155,20 @@ def _ask(
     names.update({name: value for name, value in found.items() if name in used - known})
     future = [part for part in before if _is_future(part)]
     exec(_compiled(ast.Module([*future, *tests], [])), names)  # noqa: S102
+
+
+def _of_ours(wire: Any, operation: Callable[..., Any]) -> Callable[..., Any]:
+    """An operation on what the tests have handed over, and on nothing that the answer names.
+
+    Classes that it could make here would have operators of its own.
+    """
+
+    def ask(value: Any, *args: Any, **kwargs: Any) -> Any:
+        if not wire.has_handed(value) or (isinstance(value, type) and issubclass(value, type)):
+            raise TypeError("no object of the tests")
+        return operation(value, *args, **kwargs)
+
+    return ask
 
 
 def _attribute(value: Any, name: str) -> Any:

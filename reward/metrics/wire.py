@@ -45,7 +45,7 @@ class Wire:
         self._reading = reading
         self._writing = writing
         self.shared = shared
-        self.operations = operations
+        self.operations = dict(operations)
         self._handed: list[object] = []
         self._numbers: dict[int, int] = {}
         self.errors: dict[int, type[BaseException]] = {}
@@ -89,6 +89,10 @@ class Wire:
         if number < 0:
             raise IndexError
         return self._handed[number]
+
+    def has_handed(self, value: object) -> bool:
+        """Whether the other side knows an object of ours."""
+        return id(value) in self._numbers
 
     def _serve(self) -> dict[str, Any]:
         while True:

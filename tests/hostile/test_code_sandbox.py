@@ -262,6 +262,10 @@ class Node:
         return [self.val] == [*values]
 def same(one, other):
     return one.val == other.val
+from functools import cached_property
+class Tree:
+    @cached_property
+    def size(self): return 1
 """
 FORGERIES = programs("forged_verdicts")
 
