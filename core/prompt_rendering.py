@@ -48,6 +48,8 @@ def rendered(tree: Template, values: Mapping[str, Any], limit: int) -> str:
             parts.append(part)
     except PromptError:
         raise
+    except RecursionError as error:
+        raise PromptError("a value is nested too deeply") from error
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise PromptError(f"the prompt cannot be rendered: {error}") from error
     return "".join(parts)

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from numbers import Number
 from typing import Any
 
@@ -19,6 +20,7 @@ MAX_STEPS = 300_000
 _CHARACTERS_PER_STEP = 1_000
 _CHARACTERS_PER_STEP_BY_WORD = 20  # to find words, or one of several characters
 _CHARACTERS_PER_STEP_TO_SPLIT = 4
+_CHARACTERS_PER_STEP_TO_QUOTE = 20  # each may become ten
 _MOST_DIGITS = 15
 _MOST_TRIMMED = 20
 
@@ -50,14 +52,15 @@ class Work:
         """Spends what it takes to go over so much text."""
         self.spend(1 + characters // per_step)
 
-    def compare(self, value: Any) -> None:
+    def compare(self, value: Any, per_step: int = _CHARACTERS_PER_STEP) -> None:
         """Spends what it takes to go over a value with all that lies in it."""
         if isinstance(value, str):
-            self.read(len(value))
+            self.read(len(value), per_step)
         elif isinstance(value, list | tuple | Mapping):
             self.spend(1 + len(value))
-            for part in value.values() if isinstance(value, Mapping) else value:
-                self.compare(part)
+            parts = chain(value, value.values()) if isinstance(value, Mapping) else value
+            for part in parts:
+                self.compare(part, per_step)
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def text_of(work: Work, value: Any) -> str:
     """A value as it is written into a prompt."""
     if isinstance(value, str):
         return value
-    work.compare(value)
+    work.compare(value, _CHARACTERS_PER_STEP_TO_QUOTE)
     return str(value)
 
 
@@ -151,6 +154,7 @@ def _round(work: Work, value: Any, precision: int = 0, method: str = "common") -
     ways: dict[str, Callable[[float], float]] = {"floor": math.floor, "ceil": math.ceil}
     if not isinstance(precision, int) or abs(precision) > _MOST_DIGITS:
         raise PromptError(f"round keeps {_MOST_DIGITS} digits at most")
+    value = number(value)
     if method == "common":
         return round(value, precision)
     if method not in ways:

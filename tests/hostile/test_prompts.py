@@ -25,7 +25,12 @@ from datachef.reward.verifier.question import Question
 MEGABYTE = 10**6
 LONG = "word " * (MEGABYTE // 5)
 TURNS = [{"role": "user", "content": f"turn {number}"} for number in range(2_000)]
-ROW: dict[str, Any] = {"text": LONG, "messages": TURNS, "n": 7, "odd": "%999999999d", "none": None}
+NESTED: list[Any] = []
+for _ in range(100_000):
+    NESTED = [NESTED]
+ROW: dict[str, Any] = {
+    "text": LONG, "messages": TURNS, "n": 7, "odd": "%999999999d", "none": None, "nested": NESTED,
+}  # fmt: skip
 
 # Each folds a constant, or makes code, where Jinja compiles it.
 FOLDED = [
@@ -123,6 +128,11 @@ def test_what_no_prompt_needs_is_refused_before_any_row(template: str) -> None:
         "{{ odd - n }}",
         "{{ n is divisibleby(0) }}",
         "{{ n | round(400) }}",
+        "{{ text | round(15, 'floor') }}",
+        "{{ messages | round(15, method='ceil') }}",
+        "{{ none | round }}",
+        "{{ nested }}",
+        "{{ nested == nested }}",
         "{{ text | trim(text) }}",
         "{{ text[::0] }}",
         "{{ messages + messages }}",
@@ -139,7 +149,12 @@ def test_what_a_row_makes_of_a_template_is_bounded(template: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "template", ["{{ messages | join(text) }}", "{{ " + " ~ ".join(["text"] * 900) + " }}"]
+    "template",
+    [
+        "{{ messages | join(text) }}",
+        "{{ " + " ~ ".join(["text"] * 900) + " }}",
+        "{{ [" + ",".join(["text"] * 100) + "] }}",
+    ],
 )
 def test_what_is_too_large_is_not_even_made(template: str) -> None:
     tracemalloc.start()
