@@ -15,8 +15,9 @@ import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -54,8 +55,8 @@ def post(
     sends a byte now and then gains nothing. Of a reply with a status other than 2xx the beginning
     is kept; any other reply that is longer than `longest` bytes, compressed or not, is a
     `LongReplyError`. Redirects are not followed. Proxies are those of the environment
-    (`HTTPS_PROXY`, `NO_PROXY`). Raises `NoReplyError` where there is no whole reply, and `OSError`
-    for what this machine lacks.
+    (`HTTPS_PROXY`, `NO_PROXY`), but this machine is asked without one. Raises `NoReplyError` where
+    there is no whole reply, and `OSError` for what this machine lacks.
     """
     deadline = time.monotonic() + seconds
     try:
@@ -84,7 +85,7 @@ def _connection(
     """A connection, what is asked of it, and headers for a proxy on the way."""
     host, port = url.hostname or "", url.port or _PORTS[url.scheme]
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    proxy = _proxy(url.scheme, host)
+    proxy = _proxy(url.scheme, host, port)
     timeout = min(_CONNECT, _left(deadline))
     at = (host, port) if proxy is None else (proxy.hostname or "", proxy.port or 80)
     authorization = {} if proxy is None else basic("Proxy-Authorization", proxy)
@@ -104,15 +105,26 @@ def _connection(
     return connection, target, beside
 
 
-def _proxy(scheme: str, host: str) -> SplitResult | None:
+def _proxy(scheme: str, host: str, port: int) -> SplitResult | None:
     named = urllib.request.getproxies()
     address = named.get(scheme) or named.get("all")
-    if not address or urllib.request.proxy_bypass(host):
+    if not address or _is_here(host):
+        return None
+    if urllib.request.proxy_bypass(host if ":" in host else f"{host}:{port}"):
         return None
     proxy = urlsplit(address if "://" in address else f"http://{address}")
     if proxy.scheme != "http":
         raise ValueError(f"a proxy of the kind {proxy.scheme} is not supported")
     return proxy
+
+
+def _is_here(host: str) -> bool:
+    """Whether a host is this machine, which a proxy would take for itself."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified
 
 
 def basic(name: str, url: SplitResult) -> dict[str, str]:
@@ -126,6 +138,7 @@ def basic(name: str, url: SplitResult) -> dict[str, str]:
     return {name: f"Basic {b64encode(pair.encode()).decode()}"}
 
 
+@cache
 def _certificates() -> ssl.SSLContext:
     """Those of the system, and of the package certifi where it is installed."""
     context = ssl.create_default_context()

@@ -390,6 +390,36 @@ def test_documents_are_sent_nowhere_else(server: HostileServer, tmp_path: Path) 
     other.close()
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])  # noqa: S104 - asked
+def test_a_server_on_this_machine_needs_no_leave_and_no_proxy(
+    server: HostileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    proxy = HostileServer()
+    monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1"))
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("DATACHEF_ALLOW_NETWORK", "")
+    server.url = server.url.replace("127.0.0.1", host)
+    outcome = rephrased(services_of(server, tmp_path, 30), "my document")
+    assert outcome.rows["text"].to_list() == ["MY DOCUMENT"]
+    assert proxy.asked == {}
+    proxy.close()
+
+
+def test_a_server_elsewhere_is_asked_through_the_proxy_unless_it_is_excepted(
+    server: HostileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", server.url.removesuffix("/v1"))
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("no_proxy", "")
+    server.url = "http://models.invalid:8000/v1"
+    outcome = rephrased(services_of(server, tmp_path, 30), "my document")
+    assert outcome.rows["text"].to_list() == ["MY DOCUMENT"]
+    monkeypatch.setenv("no_proxy", "models.invalid:8000")
+    outcome = rephrased(services_of(server, tmp_path / "other", 30), "my document")
+    assert outcome.rows.height == 0
+
+
 class _Brief:
     """What a decoder sends of a brief."""
 
