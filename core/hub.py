@@ -28,7 +28,7 @@ def hub_refusal() -> NotAllowedError | None:
     try:
         guard_hub(Network.of_environment())
     except NotAllowedError as refused:
-        return refused
+        return refused.for_all()
     return None
 
 
@@ -61,4 +61,4 @@ def _check_request(request: Any) -> None:
     network.check(url.scheme, url.host, url.port)
     with suppress(socket.gaierror):  # a proxy may know it
         for found in socket.getaddrinfo(url.host, None, type=socket.SOCK_STREAM):
-            network.check_address(url.host, str(found[4][0]))
+            network.check_address(url.host, str(found[4][0]), url.port, url.scheme)

@@ -9,7 +9,8 @@ A user allows places by `--allow-network`, by the variable DATACHEF_ALLOW_NETWOR
 - `s3://bucket`, `gs://*`, `sftp://files.example.org`: whatever speaks another protocol.
 
 Loopback, link-local and private addresses are never meant by `*` or by a pattern: a private one has
-to be named, by itself or by the whole name of its host; any other by itself, or as `localhost`.
+to be named, by itself or by the whole name of its host; any other by itself, or as `localhost`. A
+place that names a port or a protocol opens no other one.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ EVERYTHING = "*"
 # Whoever may ask the Hugging Face Hub may fetch what it sends there.
 _HUB = ("huggingface.co", "*.huggingface.co", "hf.co", "*.hf.co")
 _WEB = ("http", "https")
+_PORTS = {"http": 80, "https": 443}
 _PLACE = re.compile(r"(?:([a-z][a-z0-9+.-]*)://)?(\[[0-9a-f:.]+\]|[\w.*-]+)(?::([0-9]{1,5}))?")
 # What some resolvers take for an address, though it is not written as one.
 _ODD_NUMBER = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))*\.?")
@@ -47,12 +49,18 @@ Address = IPv4Address | IPv6Address
 class NotAllowedError(DatachefError):
     """Something on the network that the user did not allow to be reached."""
 
-    def __init__(self, what: str, place: str) -> None:
-        super().__init__(
-            f"{what} may not be reached",
-            f"if it should be: --allow-network={place}, {ALLOWED}={place}, or "
-            f"allow_network: [{place!r}] in the pool that is given by --pool",
-        )
+    def __init__(self, what: str, place: str, *, of_a_source: bool = True) -> None:
+        """`of_a_source` says that a pool could allow it too."""
+        ways = [f"--allow-network={place}", f"{ALLOWED}={place}"]
+        if of_a_source:
+            ways.append(f"allow_network: [{place!r}] in the pool that is given by --pool")
+        hint = f"if it should be: {', '.join(ways[:-1])}{',' * of_a_source} or {ways[-1]}"
+        super().__init__(f"{what} may not be reached", hint)
+        self.what, self.place = what, place
+
+    def for_all(self) -> NotAllowedError:
+        """The same of what pools allow to nobody: models and tokenizers."""
+        return NotAllowedError(self.what, self.place, of_a_source=False)
 
 
 @dataclass(frozen=True)
@@ -80,32 +88,35 @@ class Network:
 
         `check_address` has to be asked as well about what the name of a host stands for.
         """
-        host = _plain(host)
-        address = _address(host)
-        if address is not None and protocol in _WEB:
-            self.check_address(host, host)
+        host, port = _plain(host), port or _PORTS.get(protocol)
         if _is_odd(host):
             raise NotAllowedError(f"{host}, which is no address written in full,", "192.0.2.1")
         if not any(_names(place, protocol, host, port) for place in self.places):
-            named = host if protocol in _WEB else f"{protocol}://{host}"
-            raise NotAllowedError(f"{protocol}://{host}", named)
+            raise NotAllowedError(f"{protocol}://{host}", _named(protocol, host))
+        known = "127.0.0.1" if host == "localhost" else host
+        if _address(known) is not None:
+            self.check_address(host, known, port, protocol)
 
-    def check_address(self, host: str, address: str) -> None:
+    def check_address(
+        self, host: str, address: str, port: int | None = None, protocol: str = ""
+    ) -> None:
         """Raises `NotAllowedError` where an address that a host's name stands for may not be
-        reached."""
+        reached, by HTTP where no protocol is named."""
         found = _address(_plain(address))
-        host = _plain(host)
+        host, port = _plain(host), port or _PORTS.get(protocol)
         if found is None:
-            raise NotAllowedError(f"{host} ({address})", host)
-        if is_public(found) or any(_holds(place, found) for place in self.places):
+            raise NotAllowedError(f"{host} ({address})", _named(protocol, host))
+        meant = [place for place in self.places if _fits(place, protocol, port)]
+        if is_public(found) or any(_holds(place, found) for place in meant):
             return
         inner = _embedded(found) or found
-        by_name = any(_host_of(place) == host for place in self.places)
+        by_name = any(_host_of(place) == host for place in meant)
         if by_name and (_is_private(inner) or (inner.is_loopback and host == "localhost")):
             return
         told = host if host == str(found) else f"{host} leads to {found}, which"
         nameable = _is_private(inner) or host == "localhost"
-        raise NotAllowedError(f"{told} is no public address and", host if nameable else str(found))
+        place = _named(protocol, host if nameable else str(found))
+        raise NotAllowedError(f"{told} is no public address and", place)
 
 
 NOWHERE = Network()
@@ -116,7 +127,7 @@ def places(named: Iterable[str]) -> tuple[str, ...]:
     found: list[str] = []
     for name in named:
         place = name.strip().lower()
-        if place == "huggingface.co":
+        if place.removeprefix("https://") == "huggingface.co":
             found += _HUB
         elif place == EVERYTHING or _range(place) is not None or _is_place(place):
             found.append(place)
@@ -147,18 +158,31 @@ def _is_odd(host: str) -> bool:
     return _ODD_NUMBER.fullmatch(host) is not None and _address(host) is None
 
 
+def _named(protocol: str, host: str) -> str:
+    """How a host is named as a place."""
+    return f"{protocol}://{host}" if protocol and protocol not in _WEB else host
+
+
 def _names(place: str, protocol: str, host: str, port: int | None) -> bool:
     """Whether one place that was allowed is a host."""
     if place == EVERYTHING:
         return True
     web = protocol in _WEB
     parts = _PLACE.fullmatch(place)
-    fits = web if parts is None or parts[1] is None else parts[1] == protocol
-    if not fits or (parts is not None and parts[3] is not None and int(parts[3]) != port):
+    if not _fits(place, protocol, port) or not (web or (parts and parts[1])):
         return False
     if web and (address := _address(host)) is not None:
         return _holds(place, address)
     return parts is not None and fnmatchcase(host, _plain(parts[2]))
+
+
+def _fits(place: str, protocol: str, port: int | None) -> bool:
+    """Whether a place opens a protocol and a port; one that names none is meant for all."""
+    parts = _PLACE.fullmatch(place)
+    if parts is None:
+        return True
+    by_protocol = parts[1] in (None, protocol) or (not protocol and parts[1] in _WEB)
+    return by_protocol and (parts[3] is None or int(parts[3]) == port)
 
 
 def _host_of(place: str) -> str:

@@ -108,7 +108,7 @@ class Url:
         account = self.protocol in _AZURE and "@" in authority
         if parts is None or (account and not _ACCOUNT.fullmatch(parts[1])):
             raise SourceError("bad_url", f"{str(self)!r} names no host", "PROTOCOL://HOST/PATH")
-        port = int(parts[2]) if parts[2] else {"http": 80, "https": 443}.get(self.protocol)
+        port = int(parts[2]) if parts[2] else None
         if self.protocol in _SERVERS:
             network = network.without_everything()
         network.check(self.protocol, parts[1], port)

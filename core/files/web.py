@@ -25,7 +25,7 @@ class _Resolver(AbstractResolver):
         allowed = []
         for found in await self._system.resolve(host, port, family):
             try:
-                self._network.check_address(host, found["host"])
+                self._network.check_address(host, found["host"], port)
                 allowed.append(found)
             except DatachefError as error:
                 refused = error

@@ -254,7 +254,8 @@ def test_a_tokenizer_of_the_hub_is_fetched_only_where_it_is_allowed(
     (tmp_path / "a.jsonl").write_bytes(ROWS)
     path = recipe(tmp_path, sources={"s": {"path": "a.jsonl"}}, tokenizer="org/name")
     refused = chef(tmp_path, hub, "check", path)
-    assert "--allow-network=127.0.0.1," in refused.stdout
+    assert "--allow-network=127.0.0.1 or DATACHEF_ALLOW_NETWORK=127.0.0.1" in refused.stdout
+    assert "allow_network:" not in refused.stdout  # a pool allows it to its sources alone
     assert hub.asked == []
     assert chef(tmp_path, hub, "check", path, "--allow-network=127.0.0.1").returncode == 2
     assert hub.asked  # which knows no such model

@@ -476,11 +476,45 @@ class TestPlaces:
                 network.check_address(host, address)
 
     @pytest.mark.parametrize(
+        "also",
+        ["127.0.0.1:8000", "localhost:8000", "[::1]:8000", "intern:8443", "s3://intern",
+         "sftp://127.0.0.1"],
+    )  # fmt: skip
+    def test_a_port_or_a_protocol_that_is_named_opens_no_other(self, also: str) -> None:
+        network = Network(places(["*", also]))
+        for host in ("127.0.0.1", "localhost", "::1"):
+            with pytest.raises(NotAllowedError):
+                network.check("http", host, 22)
+        for address in ("10.0.0.1", "127.0.0.1"):
+            with pytest.raises(NotAllowedError):
+                network.check_address("intern", address, 22)
+
+    def test_the_port_that_is_named_is_open(self) -> None:
+        network = Network(places(["127.0.0.1:8000", "localhost:8000", "https://intern:8443"]))
+        network.check("http", "127.0.0.1", 8000)
+        network.check("http", "localhost", 8000)
+        network.check_address("localhost", "127.0.0.1", 8000)
+        network.check("https", "intern", 8443)
+        network.check_address("intern", "10.0.0.1", 8443)
+        Network(places(["data.example.org:443"])).check("https", "data.example.org")
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "169.254.169.254", "10.0.0.1", "localhost"])
+    @pytest.mark.parametrize("protocol", ["ftp", "sftp", "hdfs", "smb"])
+    def test_a_pattern_of_servers_means_no_address_that_is_not_public(
+        self, protocol: str, host: str
+    ) -> None:
+        with pytest.raises(NotAllowedError) as caught:
+            Network(places([f"{protocol}://*"])).check(protocol, host)
+        assert f"--allow-network={protocol}://{host}," in caught.value.hint
+        Network(places([f"{protocol}://{host}"])).check(protocol, host)
+
+    @pytest.mark.parametrize(
         ("allowed", "reached", "refused"),
         [
             ("*.example.org", "a.example.org", "example.org.evil.net"),
             ("example.org", "EXAMPLE.org.", "a.example.org"),
             ("huggingface.co", "cdn-lfs.hf.co", "huggingface.co.evil.net"),
+            ("https://huggingface.co", "cdn-lfs.hf.co", "huggingface.co.evil.net"),
             ("münchen.de", "xn--mnchen-3ya.de", "munchen.de"),
         ],
     )
