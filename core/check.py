@@ -15,7 +15,7 @@ from datachef.core.containment import ENDINGS, cause_of
 from datachef.core.corpus import Size
 from datachef.core.distribution import extra, install_command
 from datachef.core.document import Location
-from datachef.core.errors import DatachefError, RunError
+from datachef.core.errors import DatachefError, PluginError, RunError
 from datachef.core.estimate import estimated_size
 from datachef.core.filter import DISPLACED, Filter
 from datachef.core.flow import (
@@ -323,7 +323,9 @@ def _check_unused_sources(loaded: Loaded) -> None:
     recipe = loaded.recipe
     if recipe is None or recipe.mix is None:
         return
-    shares = recipe.mix.shares()
+    shares = None
+    with suppress(PluginError):  # told where the mix itself is looked at
+        shares = ask(recipe.mix, "shares")
     if not shares:
         return
     for name in shares:

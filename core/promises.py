@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
+from numbers import Real
 from typing import Any
 
 from pydantic import ValidationError
 
 from datachef.core.containment import ENDINGS, cause_of
+from datachef.core.corpus import MixOperator, Size
 from datachef.core.errors import DatachefError, PluginError
 from datachef.core.filter import Filter
 from datachef.core.operator import Operator
@@ -26,6 +29,8 @@ RESERVED = ALWAYS | {"messages"}
 _REMADE = frozenset({"located", "for_task", "scaled", "connect"})
 # Methods that tell what is wrong: (parameter, message, hint) each.
 _TELLING = frozenset({"objections", "shortages"})
+# Methods of a mix that tell something of whole sources.
+_OF_SOURCES = frozenset({"shares", "asked", "epochs", "sizes"})
 
 
 def ask(operator: Operator, method: str, *arguments: Any) -> Any:
@@ -45,6 +50,10 @@ def ask(operator: Operator, method: str, *arguments: Any) -> Any:
             f"{method}() of {operator.op} gave {described(answer)}, "
             "not a list of (parameter, message, hint)"
         )
+    if method in _OF_SOURCES and (problem := _of_sources(method, answer)):
+        raise PluginError(f"{method}() of {operator.op} {problem}")
+    if method == "epochs" and (unsaid := set(arguments[0]) - set(answer)):
+        raise PluginError(f"epochs() of {operator.op} says nothing of the source {min(unsaid)!r}")
     return answer
 
 
@@ -53,6 +62,29 @@ def _are_told(answer: Any) -> bool:
         isinstance(told, tuple | list) and [type(part) for part in told] == [str, str, str]
         for told in answer
     )
+
+
+def _of_sources(method: str, answer: Any) -> str:
+    """What is wrong with what a mix tells of sources: sizes, or numbers of at least 0."""
+    if method == "shares" and answer is None:
+        return ""
+    what = "sizes" if method == "sizes" else "numbers"
+    if not isinstance(answer, Mapping):
+        return f"gave {described(answer)}, not a mapping of sources to {what}"
+    for name, told in answer.items():
+        if not isinstance(name, str):
+            return f"has {described(name)} for a source"
+        if method == "sizes" and not isinstance(told, Size):
+            return f"gave {described(told)} for the source {name!r}, which is no Size"
+        numbers: tuple[Any, ...] = (told.rows, told.tokens) if method == "sizes" else (told,)
+        for number in numbers:
+            if not isinstance(number, Real) or not 0 <= number < math.inf:  # type: ignore[operator]
+                return f"gave {described(number)} for the source {name!r}, no number of at least 0"
+    return ""
+
+
+def _unit_problem(answer: Any) -> str:
+    return "" if answer in ("tokens", "rows") else f"is {described(answer)}, not 'tokens' or 'rows'"
 
 
 def broken_defaults(kind: type[Operator]) -> list[str]:
@@ -85,6 +117,9 @@ def broken_answers(operator: Operator) -> list[str]:
     found: list[str] = []
     for method, problem_of in _WANTED.items():
         found += _broken(method, getattr(operator, method), problem_of)
+    if isinstance(operator, MixOperator):
+        found += _broken("shares", operator.shares, partial(_of_sources, "shares"))
+        found += _broken("unit", lambda: operator.unit, _unit_problem)
     return found
 
 

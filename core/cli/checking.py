@@ -130,6 +130,7 @@ def _mix(loaded: Loaded, planned: Plan, store: Store) -> tuple[list[dict[str, An
     """What the mix asks of each source beside what it holds, and what to warn of: as an earlier run
     of the same found it, or else by estimate."""
     from datachef.core.check import expected_sizes
+    from datachef.core.promises import ask
     from datachef.core.run.shares import EXPECTED, Mixed
 
     assert loaded.recipe is not None
@@ -143,7 +144,7 @@ def _mix(loaded: Loaded, planned: Plan, store: Store) -> tuple[list[dict[str, An
         return [], warnings
     if known:
         warnings = [w for w in warnings if w.code != EXPECTED] + known.shortages()
-    asked, epochs = operator.asked(sizes), operator.epochs(sizes)
+    asked, epochs = ask(operator, "asked", sizes), ask(operator, "epochs", sizes)
     return [
         {
             "source": name, "asked": asked.get(name, 0.0), "unit": operator.unit,

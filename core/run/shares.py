@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from datachef.core.corpus import MixOperator, Size
 from datachef.core.problems import Problem, warning
+from datachef.core.promises import ask
 from datachef.core.run.accounts import Accounts
 from datachef.core.run.ledger import Entry
 from datachef.core.run.output import OUTPUT
@@ -60,12 +61,12 @@ class Mixed:
         """Warnings of what the mix could not take of the sources."""
         return [
             warning("shortage", message, f"mix.{parameter}", hint)
-            for parameter, message, hint in self.operator.shortages(self.sizes)
+            for parameter, message, hint in ask(self.operator, "shortages", self.sizes)
         ]
 
     def shares(self) -> dict[str, float]:
         """The share of each source in what the mix takes."""
-        epochs, unit = self.operator.epochs(self.sizes), self.operator.unit
+        epochs, unit = ask(self.operator, "epochs", self.sizes), self.operator.unit
         taken = {name: epochs[name] * getattr(size, unit) for name, size in self.sizes.items()}
         whole = sum(taken.values())
         return {name: amount / whole if whole else 0.0 for name, amount in taken.items()}
@@ -79,7 +80,7 @@ def shares_of(accounts: Accounts, mixed: Mixed | None) -> tuple[SourceShare, ...
     unit = mixed.operator.unit if mixed is not None else "tokens"
     counted = rows if unit == "rows" else tokens
     whole = sum(counted.values())
-    asked = mixed.operator.asked(mixed.sizes) if mixed is not None else {}
+    asked = ask(mixed.operator, "asked", mixed.sizes) if mixed is not None else {}
     return tuple(
         SourceShare(
             name,

@@ -14,6 +14,7 @@ from datachef.core.flow import corpus_steps
 from datachef.core.host import Host
 from datachef.core.loading import Loaded
 from datachef.core.operator import Operator
+from datachef.core.promises import ask
 from datachef.core.recipe import Recipe, Rejects
 from datachef.core.run.columns import concat
 from datachef.core.run.ledger import Ledger
@@ -91,7 +92,7 @@ class SampleKitchen:
         self._store.trim(KEPT_BYTES)
         recipe = loaded.recipe
         assert recipe is not None
-        shares = recipe.mix.shares() if recipe.mix is not None else None
+        shares = ask(recipe.mix, "shares") if recipe.mix is not None else None
         names = [name for name in loaded.sources if not shares or shares.get(name, 0) > 0]
         stocks = {name: self.stock(surveys[name]) for name in names}
         sampled = replace(
@@ -168,8 +169,9 @@ class SampleKitchen:
             tokens = int(counter.count_rows(rows).sum()) if rows.width else 0
             rate = stocks[name].rate
             sizes[name] = Size(rows.height / rate, tokens / rate)
-        mix = recipe.mix
-        return dict(mix.epochs(sizes) if mix is not None else dict.fromkeys(sizes, 1.0)), sizes
+        if recipe.mix is None:
+            return dict.fromkeys(sizes, 1.0), sizes
+        return dict(ask(recipe.mix, "epochs", sizes)), sizes
 
 
 def _unmixed(recipe: Recipe, steps: tuple[Operator, ...]) -> Recipe:

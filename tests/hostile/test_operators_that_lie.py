@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from datachef.core.api import run_recipe
-from datachef.core.errors import DatachefError, PluginError, RunError
+from datachef.core.errors import DatachefError, PluginError, RecipeError, RunError
 from datachef.core.host import Host
 from datachef.core.run import unique_ids
 from datachef.core.run.report import Report
@@ -157,6 +157,32 @@ HONEST = [
                       "b.height)"), 8),
     ("Mix", "def reasons(self): return ('over_budget',)", 8),
 ]  # fmt: skip
+
+
+# What a mix tells of its sources that is none: a method, what it gives, and what is said of it.
+OF_SOURCES = [
+    ("shares(self)", "[1]", r"shares\(\) gave the list \[1\], not a mapping of sources to numbers"),
+    ("shares(self)", "{'a': float('nan')}", r"shares\(\) gave the float nan for the source 'a'"),
+    ("asked(self, sizes)", "7", r"asked\(\) of x gave the int 7, not a mapping"),
+    ("asked(self, sizes)", "{'a': 'all'}", r"asked\(\) of x gave the str 'all' for the source 'a'"),
+    ("epochs(self, sizes)", "{'a': -1}", r"epochs\(\) of x gave the int -1 for the source 'a'"),
+    ("epochs(self, sizes)", "{}", r"epochs\(\) of x says nothing of the source 'a'"),
+    ("sizes(self, summaries, sources=())", "{'a': 4}", "the int 4 for the source 'a', .* no Size"),
+]
+
+
+@pytest.mark.parametrize(("method", "answer", "cause"), OF_SOURCES)
+def test_what_a_mix_tells_of_sources_is_looked_at(
+    run: Run, method: str, answer: str, cause: str
+) -> None:
+    with pytest.raises((PluginError, RecipeError), match=cause):
+        run("Mix", f"def {method}:\n    return {answer}")
+
+
+@pytest.mark.parametrize("unit", ["'words'", "[]", "None"])
+def test_a_mix_counts_tokens_or_rows(run: Run, unit: str) -> None:
+    with pytest.raises(RecipeError, match=r"unit\(\) is .*, not 'tokens' or 'rows'"):
+        run("Mix", f"@property\ndef unit(self):\n    return {unit}")
 
 
 @pytest.mark.parametrize(("base", "body", "rows"), HONEST)
