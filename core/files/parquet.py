@@ -187,7 +187,8 @@ def _unpacked(metadata: Any, group: Any) -> int:
         nested = metadata.schema.column(place).max_repetition_level > 0
         if nested and values > max(_MOST_IN_LISTS, _MOST_EXPANSION * packed):
             raise OSError(
-                f"its column {column.path_in_schema!r} makes {values:,} bytes of {packed:,}"
+                f"its column {column.path_in_schema!r} makes {values:,} bytes of {packed:,}; write "
+                "it with smaller row groups, or without this column"
             )
         size += max(packed, values)
     return size

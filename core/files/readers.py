@@ -65,7 +65,7 @@ def _rows_of_text(text: Text, unit: Unit) -> Iterator[RawRow]:
     if not unit.place["by_line"]:
         raw = text.stream.read(MAX_ROW_BYTES + 1)
         if len(raw) > MAX_ROW_BYTES:
-            detail = f"a file of {unit.size:,} bytes"
+            detail = f"a file of {unit.size:,} bytes is too large for one row: rows: line"
             yield RawRow(0, 1, unit.size, None, ROW_TOO_LARGE, detail)
         else:
             yield _text_row(0, 1, raw, text)
@@ -188,6 +188,10 @@ READERS: dict[str, Reader] = {
 }
 
 
+# Suffixes of files that are packed in ways that we do not read.
+_PACKED = {"7z", "br", "bz2", "lz4", "lzma", "rar", "tar", "tbz2", "tgz", "xz", "z", "zip"}
+
+
 def form_of(path: str, csv: CsvOptions | None = None) -> str:
     """The name of the reader for a file. Raises `SourceError` where there is none.
 
@@ -200,7 +204,9 @@ def form_of(path: str, csv: CsvOptions | None = None) -> str:
         raise SourceError(
             "unknown_file_format",
             f"no reader for files that end in {form or 'no suffix'!r}",
-            did_you_mean(form, READERS),
+            "unpack it first, or pack it with gzip or zstd"
+            if form in _PACKED
+            else did_you_mean(form, READERS),
         )
     return form
 

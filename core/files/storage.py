@@ -7,6 +7,7 @@ import io
 import os
 import re
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,16 @@ from datachef.core.system_errors import raise_environment_failure
 
 _BEGINNINGS = {".gz": rb"\x1f\x8b", ".zst": rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"}
 COMPRESSED = (".gz", ".zst")
+# How files begin that hold no text, whatever they are called, and what they are.
+OTHER_THAN_TEXT = {
+    b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip", b"\xfd7zXZ\x00": "xz",
+    b"7z\xbc\xaf\x27\x1c": "7z", b"PAR1\x15": "Parquet", b"%PDF-1.": "PDF", b"\x89PNG\r\n": "PNG",
+}  # fmt: skip
+# Of a page, such as a server sends it in place of a file.
+_PROSE = (".txt", ".md")
+# What git leaves in the place of a large file that was not fetched.
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_HTML = re.compile(rb"\s*<(?:!doctype\s+html|html|head)[\s>]", re.IGNORECASE)
 # What a file that is cut off or damaged raises; any other error is one of the disk or the network.
 DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
 # The largest window that zstd can be told to use (`--long=31`); it is taken only where it is used.
@@ -205,17 +216,24 @@ def content_of(path: str, network: Network = NOWHERE) -> Path | io.BytesIO:
 
 
 def wrong_beginning(path: str) -> str:
-    """Why a local file is not compressed as its name says, by its first bytes; empty where it is,
-    where it holds nothing, and for names that promise no compression."""
+    """Why a local file is not what its name says, by its first bytes: not compressed so, or no text
+    at all, or a page where rows were promised; empty where nothing speaks against it."""
     suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - asked of many files
-    if suffix not in _BEGINNINGS:
+    if suffix == ".parquet":  # of which the end tells
         return ""
     try:
         with open(path, "rb") as stream:  # noqa: PTH123 - likewise
-            found = stream.read(4)
+            found = stream.read(4 if suffix in _BEGINNINGS else 64)
     except OSError as error:
         raise_environment_failure(error, path)
         return error.strerror or str(error)
+    if suffix not in _BEGINNINGS:
+        if found.startswith(LFS_POINTER):
+            return "it is a pointer of Git LFS, not the file itself: git lfs pull"
+        kinds = (kind for magic, kind in OTHER_THAN_TEXT.items() if found.startswith(magic))
+        page = suffix not in _PROSE and _HTML.match(found.removeprefix(BOM_UTF8))
+        kind = next(kinds, "HTML" if page else "")
+        return f"it is {kind} data, which its name does not say" if kind else ""
     if not found or re.match(_BEGINNINGS[suffix], found, re.DOTALL):
         return ""
     kind = "gzipped" if suffix == ".gz" else "zstd"

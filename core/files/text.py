@@ -10,7 +10,7 @@ from typing import Annotated, Any, BinaryIO, NamedTuple
 from pydantic import AfterValidator, Field
 
 from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE
-from datachef.core.files.storage import OpenFile
+from datachef.core.files.storage import LFS_POINTER, OTHER_THAN_TEXT, OpenFile
 from datachef.core.source import BrokenFileError
 
 HEAD_BYTES = 1 << 16
@@ -24,12 +24,6 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
-_OTHER_THAN_TEXT = {
-    b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip", b"\xfd7zXZ\x00": "xz",
-    b"PAR1\x15": "Parquet",
-}  # fmt: skip
-# What git leaves in the place of a large file that was not fetched.
-_POINTER = b"version https://git-lfs.github.com/spec/"
 _SWAP = bytes.maketrans(b"\r\n", b"\n\r")
 # Stands for bytes that are not text in their encoding; no UTF-8 holds it, so its row is not read.
 _UNDECODABLE = "\udcff"
@@ -87,7 +81,7 @@ def text_of(file: OpenFile, encoding: str | None) -> Text:
     """A file as text. Raises `BrokenFileError` where its first bytes say that it is none."""
     first = _Head(file.raw)
     mark = next((mark for mark in _MARKS if first.head.startswith(mark)), b"")
-    for magic, name in _OTHER_THAN_TEXT.items():
+    for magic, name in OTHER_THAN_TEXT.items():
         if first.head.startswith(magic):
             raise BrokenFileError(f"it is {name} data, which its name does not say", "rename it")
     said = _MARKS.get(mark)
@@ -96,7 +90,7 @@ def text_of(file: OpenFile, encoding: str | None) -> Text:
             f"it begins with the byte order mark of {said}, which is not {encoding}",
             "leave `encoding` out to read it by its mark",
         )
-    if first.head.startswith(_POINTER):
+    if first.head.startswith(LFS_POINTER):
         raise BrokenFileError("it is a pointer of Git LFS, not the file itself", "git lfs pull")
     first.skip(len(mark))
     used = said or encoding or "utf-8"

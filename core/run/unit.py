@@ -137,7 +137,7 @@ class UnitRun:
                 unit.size,
                 self._broken.bytes_read,
                 intake.rows_in - intake.failed[LOST],
-                str(self._broken),
+                f"{self._broken}: {hint}" if (hint := self._broken.hint) else str(self._broken),
                 self._broken.passing,
             )
         self._extra = {"lines": intake.lines, "ignored": dict(intake.ignored)}

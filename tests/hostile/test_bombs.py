@@ -94,7 +94,8 @@ def test_lists_of_billions_in_a_few_bytes_are_not_read(
     )
     table = pa.table({"text": ["a", "b"], "numbers": values})
     pq.write_table(table, tmp_path / "rows.parquet")
-    with pytest.raises(RecipeError, match=r"'numbers.*makes 8,000,000 bytes of"):
+    said = r"'numbers.*makes 8,000,000 bytes of .* with smaller row groups"
+    with pytest.raises(RecipeError, match=said):
         cook({"s": {"path": str(tmp_path / "rows.parquet")}})
 
 
@@ -122,10 +123,31 @@ def test_a_packed_file_that_is_made_to_fill_the_disk_breaks_off(
     line = b'{"text": "' + b"a" * 1_000 + b'"}\n'
     path = tmp_path / f"rows.jsonl.{suffix}"
     path.write_bytes(pack(line * 40_000))
-    with pytest.raises((RecipeError, RunError), match="bytes of it unpack to more than"):
+    said = r"(?s)bytes of it unpack to more than .* name the unpacked file"
+    with pytest.raises((RecipeError, RunError), match=said):
         cook({"s": {"path": str(path)}})
     path.write_bytes(pack(line * 1_500))  # packed as well, and small
     assert cook({"s": {"path": str(path)}}).rows.height == 1_500
+
+
+def test_a_text_that_is_too_large_for_a_row_can_be_read_by_line(
+    tmp_path: Path, cook: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datachef.core.files.readers.MAX_ROW_BYTES", 1_000)
+    path = tmp_path / "book.txt"
+    path.write_text("a line of a book\n" * 100)
+    with pytest.raises(RecipeError, match="too large for one row: rows: line"):
+        cook({"s": {"path": str(path)}})
+    assert cook({"s": {"path": str(path), "rows": "line"}}).rows.height == 100
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.bz2", "a.jsonl.xz", "a.zip", "a.tar"])
+def test_what_is_packed_in_other_ways_is_to_be_unpacked(
+    name: str, tmp_path: Path, cook: Callable[..., Any]
+) -> None:
+    (tmp_path / name).write_bytes(b"BZh9")
+    with pytest.raises(RecipeError, match="unpack it first, or pack it with gzip or zstd"):
+        cook({"s": {"path": str(tmp_path / name)}})
 
 
 def test_a_composition_is_bounded_in_fields_and_in_what_they_make(

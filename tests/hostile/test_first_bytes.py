@@ -50,6 +50,39 @@ def write(folder: Path, suffix: str) -> Path:
     return folder / f"part-07{suffix}"
 
 
+# Of files that are not packed: by suffix and what they hold, what is said of them.
+NOT_TEXT = {
+    (".jsonl", b"\x1f\x8b\x08\x00"): "it is gzip data, which its name does not say",
+    (".csv", b"PK\x03\x04 and more"): "it is zip data, which its name does not say",
+    (".txt", b"%PDF-1.7\n%\xe2\xe3"): "it is PDF data, which its name does not say",
+    (".json", b"\n <!DOCTYPE html>\n<html>"): "it is HTML data, which its name does not say",
+    (".jsonl", b"\xef\xbb\xbf<HTML lang=en>"): "it is HTML data, which its name does not say",
+    (".md", b"version https://git-lfs.github.com/spec/v1\noid"): "git lfs pull",
+}
+
+
+@pytest.mark.parametrize(("suffix", "raw"), NOT_TEXT)
+def test_a_file_that_is_not_packed_and_holds_no_text_is_found(
+    check: Callable[..., list[Problem]], tmp_path: Path, suffix: str, raw: bytes
+) -> None:
+    good = b"[" + b",".join(ROWS.splitlines()) + b"]" if suffix == ".json" else ROWS
+    for number in range(MANY):
+        (tmp_path / f"part-{number:02}{suffix}").write_bytes(good)
+    assert not [p for p in check(suffix) if p.code == "broken_file"]
+    (tmp_path / f"part-07{suffix}").write_bytes(raw)
+    (found,) = [problem for problem in check(suffix) if problem.code == "broken_file"]
+    assert f"part-07{suffix}: " in found.message
+    assert NOT_TEXT[suffix, raw] in found.message
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".md"])
+def test_pages_are_text_where_any_text_is_asked_for(
+    check: Callable[..., list[Problem]], tmp_path: Path, suffix: str
+) -> None:
+    (tmp_path / f"part-0{suffix}").write_bytes(b"<!DOCTYPE html>\n<title>A page</title>")
+    assert check(suffix) == []
+
+
 @pytest.mark.parametrize("suffix", [".jsonl.gz", ".jsonl.zst", ".csv.gz", ".txt.zst", ".parquet"])
 @pytest.mark.parametrize("spoiled", ["plain", "html", "other", "cut off", "one byte"])
 def test_a_file_that_is_not_what_its_name_says_is_found(
