@@ -9,7 +9,9 @@ from uuid import uuid4
 
 from datachef.core.distribution import install_command
 from datachef.core.errors import ChangedInputError
+from datachef.core.files.archives import refuse_expansion
 from datachef.core.files.identity import BLOCK
+from datachef.core.files.storage import DAMAGED
 from datachef.core.files.urls import Place
 from datachef.core.network import Network, refusal_in
 from datachef.core.source import SourceError
@@ -54,6 +56,7 @@ def _matches(place: Place) -> Iterator[RemoteFile]:
     for found in sorted(filesystem.glob(path)) if magic else [path]:
         info = filesystem.info(found)
         if info.get("type") == "file":
+            refuse_expansion(str(found), info)
             url = place.url.with_path(str(found))
             identity = _identity(place, str(found), info)
             yield RemoteFile(str(url), identity, int(info.get("size") or 0))
@@ -115,5 +118,7 @@ def _told(url: str, error: Exception) -> SourceError:
         return SourceError("missing_package", str(error), install_command(needed))
     if isinstance(error, ValueError):
         return SourceError("bad_url", f"{url!r}: {error}")
+    if isinstance(error, DAMAGED):
+        return SourceError("broken_file", f"{url!r}: {error}")
     told = error.__cause__ if isinstance(error, FileNotFoundError) else error
     return SourceError("unreachable", f"{url!r}: {type(told).__name__}: {told}")

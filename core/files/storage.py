@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import os
 import re
+import tarfile
+import zipfile
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Iterator
@@ -33,7 +36,10 @@ _PROSE = (".txt", ".md")
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _HTML = re.compile(rb"\s*<(?:!doctype\s+html|html|head)[\s>]", re.IGNORECASE)
 # What a file that is cut off or damaged raises; any other error is one of the disk or the network.
-DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
+DAMAGED = (
+    EOFError, gzip.BadGzipFile, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error,
+    zstandard.ZstdError,
+)  # fmt: skip
 # The largest window that zstd can be told to use (`--long=31`); it is taken only where it is used.
 MAX_WINDOW = 2**31
 # What comes out of a compressed file may be so much, and then so many times what went in. Text is
@@ -132,7 +138,11 @@ class _Remote(io.BufferedReader):
 
     def __init__(self, url: str, network: Network) -> None:
         self._place = Place(url, network)
-        super().__init__(self._place.filesystem.open(self._place.path, "rb"), 1 << 20)
+        try:
+            stream = self._place.filesystem.open(self._place.path, "rb")
+        except RuntimeError as error:  # an archive's file that is encrypted, or packed in a new way
+            raise BrokenFileError(str(error)) from error
+        super().__init__(stream, 1 << 20)
 
 
 class _Expansion:

@@ -29,7 +29,6 @@ _AUTHORITY = re.compile(r"(?:[^@\[\]#]*@)?([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]
 # What a URL of Azure names after its container: an account, and nothing that leads elsewhere.
 _AZURE = ("az", "abfs", "abfss")
 _ACCOUNT = re.compile(r"[a-z0-9]{1,24}(?:\.(?:dfs|blob)\.core\.windows\.net)?")
-_SUFFIXES = {".gz": "gzip", ".tgz": "gzip", ".bz2": "bz2", ".tbz2": "bz2", ".xz": "xz"}
 
 
 def is_url(path: str) -> bool:
@@ -146,8 +145,17 @@ class Place:
         self.base, self.base_path = self.filesystem, self.path
         if self.url.archive:
             self._packed = self.base.open(self.base_path, "rb")
-            self.filesystem = _archive(self.url, self._packed)
+            self.filesystem = self._archive()
             self.path = self.url.inner
+
+    def _archive(self) -> Any:
+        from datachef.core.files.archives import archive_in
+
+        try:
+            return archive_in(self._packed, self.url.archive, self.url.rest.partition("?")[0])
+        except BaseException:
+            self._packed.close()
+            raise
 
 
 def _filesystem(url: Url, network: Network) -> tuple[Any, str]:
@@ -166,14 +174,3 @@ def _filesystem(url: Url, network: Network) -> tuple[Any, str]:
         guard_hub(network)
     kind = fsspec.get_filesystem_class(url.protocol)
     return kind(**kind._get_kwargs_from_urls(base)), str(kind._strip_protocol(base))
-
-
-def _archive(url: Url, packed: Any) -> Any:
-    import fsspec
-
-    kind = fsspec.get_filesystem_class(url.archive)
-    if url.archive == "zip":
-        return kind(packed, skip_instance_cache=True)
-    name = url.rest.partition("?")[0].lower()
-    packing = next((_SUFFIXES[suffix] for suffix in _SUFFIXES if name.endswith(suffix)), None)
-    return kind(packed, compression=packing, skip_instance_cache=True)
