@@ -20,8 +20,10 @@ class Asks(Protocol):
 
 
 class Remote:
-    """An object of the other process. Asked about something of this process it is never equal to
-    it, and has no operator for it: its answer could not be trusted."""
+    """An object of the other process. It has no operator for something of this process, as its
+    answer could not be trusted, unless it extends a type of Python's own: a copy of that has."""
+
+    __slots__ = ("_number", "_wire")
 
     def __init__(self, wire: Asks, number: int) -> None:
         object.__setattr__(self, "_wire", wire)
@@ -49,6 +51,9 @@ class Remote:
 
     def __instancecheck__(self, instance: object) -> bool:
         return isinstance(instance, Remote) and bool(self._wire.ask("instance", self, instance))
+
+    def __subclasscheck__(self, cls: object) -> bool:
+        return isinstance(cls, Remote) and bool(self._wire.ask("subclass", self, cls))
 
     def __enter__(self) -> Any:
         return self._wire.ask("enter", self)
@@ -101,9 +106,12 @@ def _unary(name: str) -> Callable[[Remote], Any]:
 
 def _binary(name: str) -> Callable[[Remote, object], Any]:
     def ask(self: Remote, other: object) -> Any:
-        if not isinstance(other, Remote):
+        if isinstance(other, Remote):
+            return self._wire.ask(name, self, other)
+        copy = self._wire.ask("plain", self)
+        if copy is None or isinstance(copy, Remote):
             return NotImplemented
-        return self._wire.ask(name, self, other)
+        return _BINARY[name](copy, other)
 
     return ask
 
@@ -112,6 +120,19 @@ for _name in _UNARY:
     setattr(Remote, f"__{_name}__", _unary(_name))
 for _name in _BINARY:
     setattr(Remote, f"__{_name}__", _binary(_name))
+setattr(Remote, "__doc__", property(lambda self: self._wire.ask("get", self, "__doc__")))  # noqa: B010
+
+
+_BASES = (int, float, complex, str, bytes, tuple, list, dict, set, frozenset)
+
+
+def plain(value: object) -> Any:
+    """A copy, of a type of Python's own, of an object whose class extends one; else None."""
+    for base in _BASES:
+        if isinstance(value, base):
+            made = base(value)  # type: ignore[arg-type]
+            return made if type(made) is base else None
+    return None
 
 
 def _next(iterator: Any) -> list[Any]:
@@ -139,6 +160,8 @@ OPERATIONS: dict[str, Operation] = {
     "call": lambda function, *args, **kwargs: function(*args, **kwargs),
     "next": _next,
     "instance": lambda cls, instance: isinstance(instance, cls),
+    "subclass": lambda cls, other: issubclass(other, cls),
+    "plain": plain,
     "enter": lambda manager: manager.__enter__(),
     "exit": lambda manager: manager.__exit__(None, None, None),
     "str": str,
@@ -153,5 +176,6 @@ OPERATIONS: dict[str, Operation] = {
 # What may be asked of the functions, iterators and objects that tests hand over.
 HARMLESS = {
     name: OPERATIONS[name]
-    for name in (*_BINARY, "call", "next", "iter", "len", "getitem", "bool", "hash", "str", "repr")
-}
+    for name in (*_BINARY, "call", "next", "iter", "len", "getitem", "bool", "hash", "str", "repr",
+                 "plain")
+}  # fmt: skip

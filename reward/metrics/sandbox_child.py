@@ -172,7 +172,10 @@ def _of_ours(wire: Any, operation: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _attribute(value: Any, name: str) -> Any:
-    """Of the objects that tests hand over, those of their own classes show their attributes."""
+    """Of the objects that tests hand over, those of their own classes show their attributes, and
+    functions what a decorator copies."""
+    if isinstance(value, types.FunctionType) and name in {"__name__", "__qualname__", "__doc__"}:
+        return getattr(value, name)
     if name.startswith("_") or type(value).__module__ != "__main__":
         raise AttributeError(name)
     return getattr(value, name)

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from datachef.reward.metrics.packing import CHANGING, QUIET, Packing, Unpacking
-from datachef.reward.metrics.remote import Operation
+from datachef.reward.metrics.remote import Operation, Remote
 
 MOST_BYTES = 256 << 20
 
@@ -49,6 +49,7 @@ class Wire:
         self._handed: list[object] = []
         self._numbers: dict[int, int] = {}
         self.errors: dict[int, type[BaseException]] = {}
+        self.remotes: dict[int, Remote] = {}
         self.broken = False
 
     def ask(self, what: str, *args: object, **kwargs: object) -> Any:
@@ -61,13 +62,20 @@ class Wire:
         roots = [packing.reference(value) for value in (list(args), kwargs)]
         packing.finish()
         printed = sys.stdout is not sys.__stdout__
-        typed = sys.stdin.read() if isinstance(sys.stdin, io.StringIO) else None
+        source = sys.stdin if isinstance(sys.stdin, io.StringIO) else None
+        start = source.tell() if source else 0
+        typed = source.getvalue()[start:] if source else None
         streams = {"printed": printed, "typed": typed}
         self._send({"ask": what, "roots": roots, "nodes": packing.nodes, **streams})
         reply = self._serve()
         (found,) = self._unpacked(reply, packing.kept).found
         if printed:
             sys.stdout.write(str(reply["printed"]))
+        if source is not None and typed is not None:
+            taken = reply["taken"]
+            if type(taken) is not int or not 0 <= taken <= len(typed):
+                raise self._break()
+            source.seek(start + taken)
         if reply["raised"]:
             raise found if isinstance(found, BaseException) else self._break()
         return found
@@ -104,7 +112,7 @@ class Wire:
     def _answer(self, message: dict[str, Any]) -> None:
         received = self._unpacked(message)
         raised = False
-        with _streams(message) as printed:
+        with _streams(message) as (printed, typed):
             try:
                 args, kwargs = received.found
                 found = self.operations[message["ask"]](*args, **kwargs)
@@ -121,7 +129,8 @@ class Wire:
             except BaseException as error:  # noqa: BLE001 - an object that cannot be looked into
                 raised = True
                 reply = self._reply(RuntimeError(type(error).__name__), [], [])
-        self._send({**reply, "raised": raised, "printed": printed.getvalue()})
+        told = {"printed": printed.getvalue(), "taken": typed.tell()}
+        self._send({**reply, "raised": raised, **told})
 
     def _reply(self, found: object, received: list[Any], before: list[Any]) -> dict[str, Any]:
         packing = Packing(self, received)
@@ -167,7 +176,8 @@ class Wire:
             raise self._break() from None
         if not isinstance(message, dict) or not isinstance(message.get("nodes"), list):
             raise self._break()
-        wanted = {"printed", "typed"} if "ask" in message else {"changed", "raised", "printed"}
+        told = {"printed", "taken"}
+        wanted = {"printed", "typed"} if "ask" in message else {"changed", "raised", *told}
         if not {"roots", *wanted} <= message.keys():
             raise self._break()
         return message
@@ -190,15 +200,22 @@ class Wire:
         return BrokenWireError()
 
 
+class _Typed(io.StringIO):
+    """What is typed; closed, it can still tell how much of it was read."""
+
+    def close(self) -> None: ...
+
+
 @contextmanager
-def _streams(message: Mapping[str, Any]) -> Iterator[io.StringIO]:
+def _streams(message: Mapping[str, Any]) -> Iterator[tuple[io.StringIO, io.StringIO]]:
     """Keeps what is printed, and gives what is typed, where the other side cares."""
-    printed, kept = io.StringIO(), (sys.stdout, sys.stdin)
+    printed, typed = io.StringIO(), _Typed(message["typed"] or "")
+    kept = (sys.stdout, sys.stdin)
     if message["printed"]:
         sys.stdout = printed
     if message["typed"] is not None:
-        sys.stdin = io.StringIO(message["typed"])
+        sys.stdin = typed
     try:
-        yield printed
+        yield printed, typed
     finally:
         sys.stdout, sys.stdin = kept
