@@ -126,7 +126,7 @@ def places(named: Iterable[str]) -> tuple[str, ...]:
     """Places as they are compared. Raises `DatachefError` for what names none."""
     found: list[str] = []
     for name in named:
-        place = name.strip().lower()
+        place = name.strip().lower().removesuffix("/")
         if place.removeprefix("https://") == "huggingface.co":
             found += _HUB
         elif place == EVERYTHING or _range(place) is not None or _is_place(place):

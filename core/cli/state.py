@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import typer
@@ -51,12 +53,28 @@ def take_network(arguments: list[str]) -> list[str]:
     """The arguments without `--allow-network`, which this process and those that it starts find in
     the environment. Raises `DatachefError` for what names no place on the network."""
     option = "--allow-network"
+    for word, following in pairwise(arguments):
+        if word == option and _is_meant_as_place(following):
+            raise DatachefError(
+                f"{option} takes its places behind an equals sign", f"{option}={following}"
+            )
     named = [word for word in arguments if word.partition("=")[0] == option]
     asked = [word.partition("=")[2] if "=" in word else EVERYTHING for word in named]
     allowed = Network.of_environment().and_also(places(",".join(asked).split(",") if asked else ()))
     if asked:
         os.environ[ALLOWED] = ",".join(allowed.places)
     return [word for word in arguments if word not in named]
+
+
+def _is_meant_as_place(word: str) -> bool:
+    """Whether a word of the command line is a place on the network, and no command and no file."""
+    if Path(word).suffix in (".yaml", ".yml", ".json", ".parquet") or Path(word).exists():
+        return False
+    try:
+        places(word.split(","))
+    except DatachefError:
+        return False
+    return "." in word or "://" in word or word == "localhost"
 
 
 def print_json(data: Any) -> None:

@@ -16,7 +16,7 @@ from datachef.core.errors import ChangedInputError
 from datachef.core.files.identity import path_identity
 from datachef.core.files.tables import frame_of, rows_of
 from datachef.core.hub import guard_hub
-from datachef.core.network import refusal_in
+from datachef.core.network import NotAllowedError, refusal_in
 from datachef.core.paths import located
 from datachef.core.source import BrokenFileError, RawRow, Source, SourceError, Unit, size_of
 from datachef.plugins.sources.dataset_card import check_card, check_files
@@ -109,7 +109,11 @@ class HubSource(Source):
                 f"{self.hf!r} is no folder, and no dataset's name",
                 "org/name, or a folder",
             )
-        guard_hub(self.network)
+        try:
+            guard_hub(self.network)
+        except NotAllowedError as error:
+            message = f"{self.hf!r} is no folder here, and {error}"
+            raise SourceError("not_allowed", message, error.hint) from error
         from huggingface_hub import HfApi
 
         try:
@@ -120,7 +124,7 @@ class HubSource(Source):
             raise SourceError(
                 "unreachable",
                 f"{self.hf!r} on the hub: {type(error).__name__}",
-                "check name and network",
+                "check name and network; a private or gated dataset needs HF_TOKEN",
             ) from error
 
     @property

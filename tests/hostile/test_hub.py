@@ -225,6 +225,7 @@ def test_the_hub_is_asked_only_where_it_is_allowed(tmp_path: Path, hub: Hub) -> 
     refused = chef(tmp_path, hub, "run", recipe(tmp_path))
     assert refused.returncode == 2
     assert "[not_allowed]" in refused.stderr
+    assert "'org/name' is no folder here, and http://127.0.0.1 may not" in refused.stderr
     assert "--allow-network=127.0.0.1," in refused.stderr
     assert hub.asked == []
     done = chef(tmp_path, hub, "run", recipe(tmp_path), "--allow-network=127.0.0.1", "-w", "1")

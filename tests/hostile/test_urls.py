@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from datachef.core.api import check_recipe
+from datachef.core.cli.state import take_network
 from datachef.core.errors import DatachefError, RecipeError, RunError
 from datachef.core.host import Host
 from datachef.core.network import ALLOWED, Network, NotAllowedError, is_public, places
@@ -387,6 +388,22 @@ def test_the_option_stands_anywhere_and_reaches_the_workers(web: Web, tmp_path: 
     assert (wrong.returncode, "is no place on the network" in wrong.stderr) == (1, True)
 
 
+@pytest.mark.parametrize("place", ["huggingface.co", "localhost", "s3://bucket", "a.org,10.0.0.1"])
+def test_places_behind_a_space_are_told(place: str) -> None:
+    with pytest.raises(DatachefError, match="behind an equals sign") as caught:
+        take_network(["run", "recipe.yaml", "--allow-network", place])
+    assert caught.value.hint == f"--allow-network={place}"
+
+
+@pytest.mark.parametrize("word", ["run", "recipe.yaml", "--workers=2", "my/folder.d", "."])
+def test_other_words_after_the_option_are_the_commands(
+    word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ALLOWED, "")
+    assert take_network(["--allow-network", word]) == [word]
+    assert os.environ[ALLOWED] == "*"
+
+
 class TestVersions:
     """Files behind URLs: what tells one version from another, and what changes while it is read."""
 
@@ -514,7 +531,7 @@ class TestPlaces:
             ("*.example.org", "a.example.org", "example.org.evil.net"),
             ("example.org", "EXAMPLE.org.", "a.example.org"),
             ("huggingface.co", "cdn-lfs.hf.co", "huggingface.co.evil.net"),
-            ("https://huggingface.co", "cdn-lfs.hf.co", "huggingface.co.evil.net"),
+            ("https://huggingface.co/", "cdn-lfs.hf.co", "huggingface.co.evil.net"),
             ("münchen.de", "xn--mnchen-3ya.de", "munchen.de"),
         ],
     )
