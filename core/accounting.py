@@ -59,8 +59,11 @@ def outcome_of(answer: Any, what: str, batch: pl.DataFrame) -> Outcome:
     return answer
 
 
-# How rows made of a row are named: by copies (`~2`) and by pieces (`.0`).
-OF_A_ROW = r"[.~]\d+$"
+def parents(made: pl.Series, given: pl.Series) -> pl.Series:
+    """The ids of the rows of which rows were made, for the ids of both: an id that was given is its
+    own, and one that was not is the number of a copy (`~2`) or of a piece (`.0`) of another."""
+    known = made.is_in(given.implode())
+    return made.zip_with(known, made.str.replace(r"[.~]\d+$", "")).alias("id")
 
 
 def _refuse_other_rows(what: str, batch: pl.DataFrame, rows: pl.DataFrame, gone: pl.Series) -> None:
@@ -73,22 +76,21 @@ def _refuse_other_rows(what: str, batch: pl.DataFrame, rows: pl.DataFrame, gone:
             f"{what} gave the row {twice!r} more than once",
             "number what is made of a row: its id and .0, .1, or ~2 for a second copy",
         )
-    known = rows["id"].is_in(ids.implode())
-    parents = rows["id"].zip_with(known, rows["id"].str.replace(OF_A_ROW, "")).alias("id")
-    for found in (parents, gone):
+    origins = parents(rows["id"], ids)
+    for found in (origins, gone):
         strange = found.filter(~found.is_in(ids.implode()).fill_null(value=False))
         if len(strange):
             raise PluginError(
                 f"{what} gave rows that it was not given (id {strange[0]!r})",
                 "keep the id of a row; of several made of one it is the id and .0, .1",
             )
-    accounted = pl.concat([parents.unique(), gone])
+    accounted = pl.concat([origins.unique(), gone])
     if len(accounted) != batch.height or accounted.is_duplicated().any():
         lost = ids.filter(~ids.is_in(accounted.implode()))
         row = lost[0] if len(lost) else accounted.filter(accounted.is_duplicated())[0]
         how = "is lost" if len(lost) else "is told of twice"
         raise PluginError(f"{what}: the row {row!r} {how}")
-    refuse_other_source(what, batch, rows.select("source").insert_column(0, parents))
+    refuse_other_source(what, batch, rows.select("source").insert_column(0, origins))
 
 
 def refuse_other_source(what: str, batch: pl.DataFrame, rows: pl.DataFrame) -> None:

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, BinaryIO
 
 from datachef.core.errors import DatachefError, PluginError
@@ -117,13 +117,14 @@ def _would_end(name: str) -> BaseException:
 def refusing(names: Sequence[str], refusal: Callable[[str], BaseException]) -> Iterator[None]:
     """Functions of `os` that raise while the block runs, in this process and not in its children.
 
-    Who keeps one of them has the real one again afterwards.
+    Who keeps one of them has the real one again afterwards. A fork by `multiprocessing` is none
+    of which two processes go on: its child does what it is told and ends.
     """
     active, process = [True], os.getpid()
 
     def refused(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
-            if active and os.getpid() == process:
+            if active and os.getpid() == process and not _by_multiprocessing(sys._getframe(1)):
                 raise refusal(name)
             return real(*arguments, **named)
 
@@ -143,6 +144,11 @@ def refusing(names: Sequence[str], refusal: Callable[[str], BaseException]) -> I
         active.clear()
         for module, name, real in found:
             setattr(module, name, real)
+
+
+def _by_multiprocessing(frame: FrameType) -> bool:
+    """Also by what stands in for it, such as `multiprocess` of datasets."""
+    return str(frame.f_globals.get("__name__")).endswith(".popen_fork")
 
 
 @contextmanager

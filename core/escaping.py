@@ -15,6 +15,7 @@ from typing import Any
 # separators of lines and paragraphs, lone surrogates, what is unassigned or private.
 _LAYOUT = "\n\t"
 _SPACES = "\u3000"  # the space of Chinese and Japanese text
+_JOINERS = "\u200c\u200d"  # within words of Persian and of Indian languages, and within emoji
 _MARKUP = re.compile(r"[\\`*_\[\]|#~]")
 # What would begin a list, a heading or a rule where a line begins with it.
 _BEGINNING = re.compile(r"^[-+=]")
@@ -28,8 +29,19 @@ def escaped(text: str, keep: str = _LAYOUT) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(
-        c if c.isprintable() or c in keep or c in _SPACES else ascii(c)[1:-1] for c in text
+        c if c.isprintable() or c in keep or _is_written(text, at) else ascii(c)[1:-1]
+        for at, c in enumerate(text)
     )
+
+
+def _is_written(text: str, at: int) -> bool:
+    """Whether a character that Python does not print is part of how people write: a space, or a
+    joiner between two characters that it may join."""
+    if text[at] in _SPACES:
+        return True
+    beside = text[max(at - 1, 0) : at] + text[at + 1 : at + 2]
+    joinable = len(beside) == 2 and beside.isprintable() and not any(map(str.isascii, beside))
+    return text[at] in _JOINERS and joinable
 
 
 def one_line(text: str) -> str:
@@ -48,7 +60,8 @@ def escaped_json(raw: bytes) -> bytes:
     if text.isascii() and "\x7f" not in text:
         return raw  # JSON itself escapes C0
     return "".join(
-        c if c.isprintable() or c in _LAYOUT or c in _SPACES else _json_escape(c) for c in text
+        c if c.isprintable() or c in _LAYOUT or _is_written(text, at) else _json_escape(c)
+        for at, c in enumerate(text)
     ).encode()
 
 
@@ -73,14 +86,25 @@ class EscapingStream:
     """A text stream that prints nothing but text: what else is written to it is escaped.
 
     It says that it is no terminal, so that libraries write neither colours nor bars to it. What
+    draws a bar nevertheless, as tqdm does, begins each time with a carriage return: on a terminal
+    the bar takes the place of the one before it, and of nothing else; elsewhere it is a line. What
     draws on the terminal itself writes to `raw`.
     """
 
     def __init__(self, raw: Any) -> None:
         self.raw = raw
+        self._line = ""  # what stands on the line that is being written: nothing, a bar, text
 
     def write(self, text: str) -> int:
-        self.raw.write(escaped(text))
+        bar = text.startswith("\r") and not text.startswith("\r\n")
+        shown = escaped(text.replace("\r\n", "\n").lstrip("\r" if bar else ""))
+        if bar and self._line == "bar" and self.raw.isatty():
+            self.raw.write("\r")
+        elif bar and self._line and shown:
+            self.raw.write("\n")
+        self.raw.write(shown)
+        if shown:
+            self._line = "" if shown.endswith("\n") else "bar" if bar else "text"
         return len(text)
 
     def writelines(self, lines: Any) -> None:

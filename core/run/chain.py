@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import polars as pl
 
-from datachef.core.accounting import OF_A_ROW, outcome_of
+from datachef.core.accounting import outcome_of, parents
 from datachef.core.activity import ACTIVITY
 from datachef.core.chat import with_stored_turns
 from datachef.core.containment import ENDINGS, in_place, is_interrupt
@@ -191,7 +191,7 @@ class Chain:
                 rows, numbers = rows.filter(fine), numbers.filter(fine)
                 signals = signals.filter(fine)
             reason = pl.concat(reasons) if reasons else pl.Series("reason", [], pl.String)
-            if rows.height > 1 and step.path not in self._tried:
+            if rows.height > 1 and step.path not in self._tried and not operator.paid:
                 self._tried.add(step.path)
                 with step.located():
                     refuse_neighbours(operator, rows, signals, reason)
@@ -259,6 +259,8 @@ class Chain:
             signals = measure(operator, part, shared if part.height == rows.height else None)
             return numbers[start : start + part.height].to_frame().hstack(signals)
 
+        if operator.paid:
+            return measured(rows, 0), []
         tables, broken = safely(rows, measured, self._limit, step.path)
         return pl.concat(tables) if tables else measured(rows.clear(), 0), broken
 
@@ -381,8 +383,7 @@ def _refuse_neighbours(step: Step, batch: pl.DataFrame, rows: pl.DataFrame) -> N
             again = _process(step, some).rows
         except ENDINGS:
             continue  # what breaks on these rows is met, and told, where it does
-        parents = rows["id"].str.replace(OF_A_ROW, "")
-        own = rows["id"].is_in(some["id"].implode()) | parents.is_in(some["id"].implode())
+        own = parents(rows["id"], batch["id"]).is_in(some["id"].implode())
         if unlike(rows.filter(own), again):
             raise PluginError(
                 f"{step.operator.op} makes something else of a row when other rows are beside it",
@@ -397,5 +398,8 @@ def _process(step: Step, batch: pl.DataFrame) -> Outcome:
             raise PluginError(f"{step.path}: no decision to apply")
         return outcome_of(operator.apply(batch.clone(), step.decision.clone()), "apply()", batch)
     if isinstance(operator, Transform):
-        return operator.process(batch)
+        outcome = operator.process(batch)
+        if type(operator).process is not Transform.process:  # which has accounted for every row
+            outcome = outcome_of(outcome, "process()", batch)
+        return outcome
     raise PluginError(f"{operator.op} is none of the four shapes", "subclass Filter or Transform")

@@ -28,6 +28,7 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    os.register_at_fork(after_in_child=lambda: _part_from(answers))
     tasks: queue.Queue[dict[str, Any]] = queue.Queue()
     setting = orjson.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_listen, args=(sys.stdin.buffer, tasks), daemon=True).start()
@@ -39,8 +40,18 @@ def _no_fork(name: str) -> PluginError:
     """Two processes would answer as one, and the second would wait for threads that it lacks."""
     return PluginError(
         f"os.{name}() in a worker",
-        "start a process instead: subprocess, or multiprocessing's spawn",
+        "start a process instead, with subprocess or multiprocessing",
     )
+
+
+def _part_from(answers: BinaryIO) -> None:
+    """A child of `multiprocessing` answers nothing, does not keep the pipe open when we die, and
+    does not wait for the thread that reads our input, which it lacks."""
+    ACTIVITY.listen(None)
+    sys.stdin = None
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, answers.fileno(), inheritable=False)
+    os.close(nowhere)
 
 
 def _listen(stream: BinaryIO, tasks: queue.Queue[dict[str, Any]]) -> None:

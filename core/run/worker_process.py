@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from datachef.core.run.time_limit import SIGNAL, Call, Overdue
 
 _LAST_SECONDS = 10.0
 _LAST_LINES = 30
+_LONGEST_LINE = 2**16
 
 
 class WorkerDiedError(Exception):
@@ -138,11 +140,16 @@ class Worker:
         stream = self._process.stderr
         assert stream is not None
         with suppress(ValueError, OSError):  # it is closed as the worker ends
-            for raw in stream:
-                line = escaped(raw.decode(errors="replace").rstrip("\r\n"))
+            for raw in iter(partial(stream.readline, _LONGEST_LINE), b""):
+                line = escaped(_left_standing(raw.decode(errors="replace")))
                 self._last_words.append(line)
                 with suppress(ValueError, OSError, AttributeError):
                     print(line, file=sys.stderr, flush=True)
+
+
+def _left_standing(line: str) -> str:
+    """What a terminal would show of a line at last: bars are drawn over themselves."""
+    return next((part for part in reversed(line.rstrip("\n").split("\r")) if part.strip()), "")
 
 
 _CRASHES = {"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGTRAP", "SIGSYS"}

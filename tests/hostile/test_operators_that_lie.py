@@ -12,7 +12,7 @@ import pytest
 from datachef.core.api import run_recipe
 from datachef.core.errors import DatachefError, PluginError, RecipeError, RunError
 from datachef.core.host import Host
-from datachef.core.run import unique_ids
+from datachef.core.run import local, unique_ids
 from datachef.core.run.report import Report
 
 HEAD = """
@@ -52,11 +52,15 @@ def run(tmp_path: Path) -> Run:
     rows = [{"text": text} for text in ("a", "bb", "ccc", "dddd")]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
-    def go(base: str, body: str, *, engine: str = "inline", more: str = "") -> Report:
+    def go(
+        base: str, body: str, *, engine: str = "inline", more: str = "", after: str = ""
+    ) -> Report:
         body = body.replace("\n", "\n    ")
         code = f'{HEAD}\nclass X({base}):\n    "X."\n    op: Literal["x"] = "x"\n    {body}\n'
         (tmp_path / "odd.py").write_text(code + HOOK + more)
-        place = "mix: {op: x}" if base == "Mix" else "steps: [{op: x}]"
+        place = (
+            f"mix: {{op: x}}\nsteps: [{after}]" if base == "Mix" else f"steps: [{{op: x}}, {after}]"
+        )
         (tmp_path / "r.yaml").write_text(
             f"name: r\nsources:\n  a: {{path: rows.jsonl, max_failed: 0.5}}\n{place}\n"
         )
@@ -105,6 +109,10 @@ LIES = [
     ("Transform", "def transform(self, b):\n    return b.with_columns(b['id'].str.to_uppercase())",
      "returned rows that it was not given"),
     ("Transform", "def transform(self, b): yield b", "transform() gave a generator, not a polars"),
+    ("Transform", "def transform(self, b): return b\ndef process(self, b): return Outcome(b[:3])",
+     "process() took 4 rows and tells of 3"),
+    ("Transform", "def transform(self, b): return b\ndef process(self, b):\n"
+                  "    return Outcome(pl.concat([b[:3], b[:1]]))", "process() gave the row"),
     ("Chooser", apply("return Outcome(b[:3], created=-1)"), "created -1 rows, not a number"),
     ("Chooser", apply("return Outcome(b, created=True)"), "created True rows, not a number"),
     ("Chooser", apply("return Outcome(b, created=0.0)"), "created 0.0 rows, not a number"),
@@ -197,6 +205,89 @@ def test_what_is_told_as_it_is_stays_allowed(
         assert written["text"].to_list() == sorted(written["text"])
 
 
+# A step that copies rows, with or without those that it copies, and steps after it.
+COPIES = {
+    "a mix": ("Mix", "def reasons(self): return ('over_budget',)"),
+    "a copying step": (
+        "Chooser",
+        apply("copies = b.with_columns(pl.col('id') + '~2')\n"
+              "    return Outcome(pl.concat([b, copies]), created=b.height)"),
+    ),
+    "a splitting step": (
+        "Chooser",
+        apply("return Outcome(pl.concat([b.with_columns(pl.col('id') + n) for n in ('.0', '.1')]),"
+              " created=b.height)"),
+    ),
+}  # fmt: skip
+AFTER = """
+class Upper(TextTransform):
+    "Upper."
+    op: Literal["upper"] = "upper"
+    def rewrite(self, text):
+        return text.str.to_uppercase()
+
+class Twice(Transform):
+    "Makes two of each and drops rows as it likes, with a reason."
+    op: Literal["twice"] = "twice"
+    max_rows = 2
+    def reasons(self):
+        return ("short", "emptied")
+    def transform(self, b):
+        return pl.concat([b, b])
+    def process(self, b):
+        short = pl.col("text").str.len_bytes() < 2
+        made = super().process(b.filter(~short))
+        dropped = b.filter(short).with_columns(pl.lit("short").alias("reason"))
+        return Outcome(made.rows, dropped, created=made.created)
+
+class Still(Chooser):
+    "Keeps all."
+    op: Literal["still"] = "still"
+    def resolve(self, summaries, context):
+        return summaries.head(0).select("id", pl.lit("bad").alias("reason")).collect()
+
+@hookimpl(specname="datachef_operators")
+def more_operators():
+    return [Upper, Twice, Still]
+"""
+
+
+@pytest.mark.parametrize("kind", COPIES)
+def test_rows_that_were_copied_go_through_more_steps(run: Run, tmp_path: Path, kind: str) -> None:
+    base, body = COPIES[kind]
+    after = "{op: upper}, {op: twice}, {op: still}, {op: upper}, {op: twice}"
+    report = run(base, body, more=AFTER, after=after)
+    assert report.ledger["steps[0]" if base == "Mix" else "steps[1]"].rows_in == 8
+    assert report.rows == 2 * 2 * 2 * 3
+    written = pl.read_parquet(tmp_path / "out" / "data" / "*.parquet")
+    assert written["id"].n_unique() == report.rows
+    assert sorted(written["text"]) == sorted(["BB", "CCC", "DDDD"] * 8)
+    assert sum(entry.dropped["short"] for entry in report.ledger) == 2
+
+
+CALLED = """
+def called():
+    with open(CALLS, "a") as file:
+        file.write("called\\n")
+CALLS = """
+PAID = {
+    "Filter": "def signals(self): return {'n': self.n}\n"
+              "def rules(self): return {}\n"
+              "def n(self, b):\n"
+              "    called()\n"
+              "    return b['text'].str.len_chars()",
+    "TextTransform": "def rewrite(self, text):\n    called()\n    return text",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("base", PAID)
+def test_what_is_paid_for_is_asked_once(run: Run, tmp_path: Path, base: str) -> None:
+    for paid, calls in ((False, 3), (True, 1)):
+        asked = tmp_path / str(paid)
+        run(base, f"paid = {paid}\n{PAID[base]}", more=f"{CALLED}{str(asked)!r}\n")
+        assert len(asked.read_text().splitlines()) == calls
+
+
 RUDE = [
     "raise KeyboardInterrupt",
     "raise SystemExit(0)",
@@ -236,6 +327,48 @@ def test_a_process_that_forks_itself_is_refused(run: Run) -> None:
     assert "steps[0]" in raised.value.message
 
 
+POOLS = {
+    "a pool": "with multiprocessing.Pool(2) as pool:\n        return pl.Series(pool.map(up, text))",
+    "a pool that is left": "return pl.Series(multiprocessing.Pool(2).map(up, text))",
+    "an executor": "with concurrent.futures.ProcessPoolExecutor(2) as pool:\n"
+                   "        return pl.Series(list(pool.map(up, text)))",
+    "another program": "return pl.Series([subprocess.run(['tr', 'a-z', 'A-Z'], input=t, text=True,"
+                       " capture_output=True).stdout for t in text])",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", POOLS)
+def test_a_step_may_work_in_processes_of_its_own(run: Run, tmp_path: Path, kind: str) -> None:
+    more = "import concurrent.futures, multiprocessing, subprocess\ndef up(t): return t.upper()\n"
+    run("TextTransform", f"def rewrite(self, text):\n    {POOLS[kind]}", engine="local", more=more)
+    written = pl.read_parquet(tmp_path / "out" / "data" / "*.parquet")
+    assert sorted(written["text"]) == ["A", "BB", "CCC", "DDDD"]
+
+
+def test_a_worker_that_dies_is_noticed_though_its_children_live(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "ATTEMPTS", 1)
+    body = (
+        "def rewrite(self, text):\n    left = multiprocessing.Pool(2)\n    os.kill(os.getpid(), 9)"
+    )
+    with pytest.raises(RunError, match="it was killed"):
+        run("TextTransform", body, engine="local", more="import multiprocessing\n")
+
+
+def test_a_worker_draws_no_bars(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    body = (
+        "def rewrite(self, text):\n"
+        "    for n in range(3): print(f'\\r{n}0% of it', end='', file=sys.stderr)\n"
+        "    print('\\r    \\r', file=sys.stderr)\n    return text"
+    )
+    run("TextTransform", body, engine="local")
+    said = capfd.readouterr().err
+    assert "20% of it\n" in said
+    assert "10%" not in said
+    assert "\\r" not in said
+
+
 def test_what_a_step_does_to_its_process_ends_with_it(run: Run) -> None:
     body = "def rewrite(self, text):\n    os.chdir('/'); sys.stdout = None\n    return text"
     assert run("TextTransform", body, engine="local").rows == 4
@@ -261,7 +394,7 @@ def datachef_run_observers():
     [
         "raise KeyError('x')", "sys.exit(0)", "raise BaseException('x')", "raise KeyboardInterrupt",
         "raise __import__('datachef.core').core.DatachefError('x')", "os._exit(0)",
-        "sys.stdout = None; os.chdir('/'); raise ValueError",
+        "sys.stdout = None; os.chdir('/'); raise ValueError", "os.fork()",
     ],
 )  # fmt: skip
 def test_an_observer_costs_itself_alone(run: Run, event: str, rude: str) -> None:
@@ -273,6 +406,17 @@ def test_an_observer_costs_itself_alone(run: Run, event: str, rude: str) -> None
     assert broken.error.startswith(f"{event}: ")
     assert broken.error.count("it was told no more") == 1
     assert Path.cwd() == here
+
+
+def test_an_observer_may_start_processes(run: Run) -> None:
+    tells = (
+        "import multiprocessing; queue = multiprocessing.Queue()\n"
+        "        child = multiprocessing.Process(target=queue.put, args=('told',)); child.start()\n"
+        "        assert queue.get() == 'told'; child.join()"
+    )
+    run("TextTransform", "def rewrite(self, text): return text",
+        more=OBSERVER.format(event="run_finished", rude=tells))  # fmt: skip
+    assert run.host.broken == []  # type: ignore[attr-defined]
 
 
 SOURCE = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -17,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datachef.core import document
-from datachef.core.escaping import escaped, escaped_json, markdown, one_line
+from datachef.core.escaping import EscapingStream, escaped, escaped_json, markdown, one_line
 from datachef.core.problems import Problem
 
 # Colours, a cursor that moves, a title, a hyperlink, C1, a bell, DEL, direction, zero width, lines.
@@ -83,7 +84,7 @@ def datachef_commands(app):
 
 def raw_characters(text: str) -> list[str]:
     """What a terminal would obey or hide."""
-    return [c for c in text if not c.isprintable() and c not in "\n\t"]
+    return [c for c in text if not c.isprintable() and c not in "\n\t\u3000"]
 
 
 @pytest.fixture(scope="module")
@@ -196,11 +197,64 @@ def test_a_terminal_gets_colours_of_ours_alone(place: Path) -> None:
         assert trick not in said
 
 
+NAMES = (
+    "שלום", "مرحبا", "می\u200cخواهم", "क्\u200dष", "e\u0301a\u0308\u0323", "日本\u3000語", "ด\u0e35",
+    "👩\u200d👩\u200d👧\u200d👦", "🏳\ufe0f\u200d🌈",
+)  # fmt: skip
+
+
+def test_names_of_all_scripts_stay_as_they_are_written(tmp_path: Path) -> None:
+    for name in NAMES:
+        assert escaped(name) == one_line(name) == name
+        assert markdown(name) == " ".join(name.split())
+    for hidden in ("a\u200db", "\u200d", "👩\u200d", "\u200c\u200d", "م\u200c\u200dم", "م\u200c "):
+        assert escaped(hidden).isprintable()
+    sources = {f"s{n}": {"path": f"{name}.jsonl"} for n, name in enumerate(NAMES)}
+    recipe = {"name": "r", "sources": sources, "output": {"format": "jsonl"}}
+    (tmp_path / "r.yaml").write_text(document.dump(recipe), encoding="utf-8")
+    for name in NAMES:
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"text": name}))
+    output = "-".join(NAMES)
+    done = subprocess.run(
+        [sys.executable, "-m", "datachef.core.cli", "run", "r.yaml", "-o", output],
+        cwd=tmp_path, capture_output=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.decode().splitlines()[-1] == output
+    folder = tmp_path / output
+    for file in ("manifest.json", "ledger.json"):
+        json.loads((folder / file).read_bytes())
+    (written,) = (folder / "data").glob("*.jsonl")
+    assert {json.loads(line)["text"] for line in written.read_bytes().splitlines()} == set(NAMES)
+    manifest = json.dumps(json.loads((folder / "manifest.json").read_bytes()), ensure_ascii=False)
+    assert [name for name in NAMES if f"{name}.jsonl" not in manifest] == []
+
+
+class Screen(io.StringIO):
+    def __init__(self, *, terminal: bool) -> None:
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_bar_is_drawn_over_itself_alone(terminal: bool) -> None:
+    screen = Screen(terminal=terminal)
+    stream = EscapingStream(screen)
+    for text in ("error: true\n", "\r10%", "\r20%", "\n", "a name", "\rforged", "\r", "on\rly\r\n"):
+        assert stream.write(text) == len(text)
+    over = "\r" if terminal else "\n"
+    last = "\ron" if terminal else "on"
+    assert screen.getvalue() == f"error: true\n10%{over}20%\na name\nforged{last}\\rly\n"
+
+
 @given(st.text())
 def test_escaped_text_is_printed_and_tells_what_it_was(text: str) -> None:
     shown = escaped(text)
     assert raw_characters(shown) == []
-    assert one_line(text).isprintable()
+    assert raw_characters(one_line(text)) == []
+    assert not set(one_line(text)) & set("\n\t")
     assert escaped(shown) == shown
     if all(c.isprintable() for c in text):
         assert shown == text
