@@ -171,11 +171,14 @@ class Packing:
 
     def _error_class(self, kind: type) -> list[Any]:
         """The name of a class of exceptions and its module or, where it is no one's but ours, its
-        number and its bases."""
+        number and its bases, or nothing where it stands for one of theirs."""
         if getattr(builtins, kind.__name__, None) is kind:
             return [kind.__name__]
         if _error_of(kind.__module__, kind.__name__) is kind:
             return [kind.__name__, kind.__module__]
+        for number, made in self._wire.errors.items():
+            if made is kind:
+                return [kind.__name__, number, None]
         bases = [self._error_class(b) for b in kind.__bases__ if issubclass(b, BaseException)]
         return [kind.__name__, self._wire.hand_over(kind), bases]
 
@@ -355,6 +358,8 @@ class Unpacking:
             found = getattr(builtins, names[0])
         elif len(names) == 2:
             found = _error_of(names[1], names[0])
+        elif names[2] is None:
+            found = self._wire.handed(int(names[1]))
         elif isinstance(known, type) and issubclass(known, BaseException):
             found = known
         else:

@@ -16,7 +16,7 @@ Operation = Callable[..., Any]
 class Asks(Protocol):
     """What carries a question to the other process and brings what it gives or raises there."""
 
-    def ask(self, what: str, *args: object, **kwargs: object) -> Any: ...
+    def ask(self, what: str, /, *args: object, **kwargs: object) -> Any: ...
 
 
 class Remote:
@@ -40,7 +40,7 @@ class Remote:
     def __delattr__(self, name: str) -> None:
         self._wire.ask("delete", self, name)
 
-    def __call__(self, *args: object, **kwargs: object) -> Any:
+    def __call__(self, /, *args: object, **kwargs: object) -> Any:
         return self._wire.ask("call", self, *args, **kwargs)
 
     def __next__(self) -> Any:
@@ -67,6 +67,9 @@ class Remote:
 
     def __repr__(self) -> str:
         return str(self._wire.ask("repr", self))
+
+    def __format__(self, how: str) -> str:
+        return str(self._wire.ask("format", self, how))
 
     def __hash__(self) -> int:
         return int(self._wire.ask("hash", self))
@@ -157,7 +160,7 @@ OPERATIONS: dict[str, Operation] = {
     "get": getattr,
     "set": setattr,
     "delete": delattr,
-    "call": lambda function, *args, **kwargs: function(*args, **kwargs),
+    "call": lambda function, /, *args, **kwargs: function(*args, **kwargs),
     "next": _next,
     "instance": lambda cls, instance: isinstance(instance, cls),
     "subclass": lambda cls, other: issubclass(other, cls),
@@ -166,6 +169,7 @@ OPERATIONS: dict[str, Operation] = {
     "exit": lambda manager: manager.__exit__(None, None, None),
     "str": str,
     "repr": repr,
+    "format": format,
     "hash": hash,
     "bool": bool,
     "getitem": operator.getitem,

@@ -17,6 +17,7 @@ import sys
 import types
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 _FUTURE = sum({getattr(__future__, n).compiler_flag for n in __future__.all_feature_names} - {0x10})
@@ -108,7 +109,7 @@ def _test(job: dict[str, Any], modules: Any, names: dict[str, Any]) -> None:
     verdict = {"passed": False, "reason": "", "fault": ""}
     shared: dict[str, type] = {}
     wire = wires.Wire(job["reading"], job["writing"], lambda: shared, {})
-    for name, operation in {**remote.HARMLESS, "get": _attribute}.items():
+    for name, operation in {**remote.HARMLESS, "get": _attribute, "set": _set}.items():
         wire.operations[name] = _of_ours(wire, operation)
     try:
         before, stub = _statements(job["before"])
@@ -163,7 +164,7 @@ def _of_ours(wire: Any, operation: Callable[..., Any]) -> Callable[..., Any]:
     Classes that it could make here would have operators of its own.
     """
 
-    def ask(value: Any, *args: Any, **kwargs: Any) -> Any:
+    def ask(value: Any, /, *args: Any, **kwargs: Any) -> Any:
         if not wire.has_handed(value) or (isinstance(value, type) and issubclass(value, type)):
             raise TypeError("no object of the tests")
         return operation(value, *args, **kwargs)
@@ -179,6 +180,16 @@ def _attribute(value: Any, name: str) -> Any:
     if name.startswith("_") or type(value).__module__ != "__main__":
         raise AttributeError(name)
     return getattr(value, name)
+
+
+def _set(value: Any, name: str, new: Any) -> None:
+    """As an answer changes objects that it is given; their methods stay those of the tests."""
+    if name.startswith("_") or type(value).__module__ != "__main__":
+        raise AttributeError(name)
+    ours = getattr(type(value), name, None)
+    if callable(ours) or isinstance(ours, cached_property):
+        raise AttributeError(name)
+    setattr(value, name, new)
 
 
 def _statements(before: str) -> tuple[list[ast.stmt], str]:

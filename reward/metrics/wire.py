@@ -12,6 +12,7 @@ import operator
 import os
 import struct
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -51,15 +52,20 @@ class Wire:
         self.errors: dict[int, type[BaseException]] = {}
         self.remotes: dict[int, Remote] = {}
         self.broken = False
+        self._asking = threading.RLock()  # one question after the other, and those within it
 
-    def ask(self, what: str, *args: object, **kwargs: object) -> Any:
+    def ask(self, what: str, /, *args: object, **kwargs: object) -> Any:
         """What an operation gives or raises on the other side.
 
         What it prints is printed here, and it reads from the text that stands for the input here,
         where the streams of this process have been replaced.
         """
+        with self._asking:
+            return self._ask(what, list(args), kwargs)
+
+    def _ask(self, what: str, args: list[object], kwargs: dict[str, object]) -> Any:
         packing = Packing(self, [])
-        roots = [packing.reference(value) for value in (list(args), kwargs)]
+        roots = [packing.reference(value) for value in (args, kwargs)]
         packing.finish()
         printed = sys.stdout is not sys.__stdout__
         source = sys.stdin if isinstance(sys.stdin, io.StringIO) else None
