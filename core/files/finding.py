@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +25,9 @@ from datachef.core.surrogates import is_whole, shown
 from datachef.core.system_errors import raise_environment_failure
 
 _MAGIC = re.compile(r"[*?\[{]")
+_TREE = "**"
+# Characters of all that the braces of one name stand for.
+_MOST_CHOICES = 50_000
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
 
 
@@ -118,25 +123,29 @@ def _expanded(pattern: str) -> Iterator[str]:
             )
 
 
-def _walked(folders: Iterable[str], parts: Sequence[str]) -> Iterator[str]:
-    """What lies under the folders where each part is a name or a pattern for names.
+def _walked(folders: Iterable[str], parts: Sequence[str]) -> Iterable[str]:
+    """What lies under the folders where each part is a name or a pattern for names, each once.
 
     What has a part as its very name is taken by it, whatever the part would match as a pattern.
     """
-    if not parts:
-        yield from folders
-        return
-    part, *rest = parts
-    for folder in folders:
-        if part == "**":
-            yield from _walked(_tree(folder), rest or ["*"])
-        elif os.path.lexists(path := os.path.join(folder, part)) or not _MAGIC.search(part):  # noqa: PTH118
-            if os.path.lexists(path):
-                yield from _walked([path], rest)
-        else:
-            matches = _matcher(part)
-            names = sorted(name for name in _names(folder) if matches.fullmatch(name))
-            yield from _walked([os.path.join(folder, name) for name in names], rest)  # noqa: PTH118
+    repeated = zip(parts, ("", *parts), strict=False)
+    parts = [part for part, before in repeated if part != _TREE or part != before]
+    for part in [*parts, "*"] if parts[-1:] == [_TREE] else parts:
+        folders = dict.fromkeys(path for folder in folders for path in _below(folder, part))
+    return folders
+
+
+def _below(folder: str, part: str) -> Iterator[str]:
+    """What one part of a pattern stands for in a folder."""
+    path = os.path.join(folder, part)  # noqa: PTH118
+    if part == _TREE:
+        yield from _tree(folder)
+    elif os.path.lexists(path):
+        yield path
+    elif _MAGIC.search(part):
+        matches = _matcher(part)
+        for name in sorted(name for name in _names(folder) if matches.fullmatch(name)):
+            yield os.path.join(folder, name)  # noqa: PTH118
 
 
 def _tree(folder: str) -> Iterator[str]:
@@ -172,10 +181,16 @@ def _names(folder: str) -> list[str]:
         ) from error
 
 
+@lru_cache(maxsize=64)
 def _matcher(part: str) -> re.Pattern[str]:
     """The names that a pattern matches, as in a shell; hidden ones where the pattern is hidden."""
     pieces = _BRACES.split(part)
     choices = [piece.split(",") if index % 2 else [piece] for index, piece in enumerate(pieces)]
+    number = math.prod(map(len, choices))
+    if number * sum(len("".join(choice)) // len(choice) for choice in choices) > _MOST_CHOICES:
+        raise SourceError(
+            "bad_pattern", f"{part[:80]!r} has too many choices", "name fewer at once"
+        )
     shapes = [fnmatch.translate("".join(choice)) for choice in product(*choices)]
     hidden = "" if part.startswith(".") else r"(?!\.)"
     return re.compile(f"{hidden}(?:{'|'.join(shapes)})")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from hashlib import blake2b
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -53,13 +54,46 @@ def remote_files(pattern: str, network: Network) -> list[RemoteFile]:
 def _matches(place: Place) -> Iterator[RemoteFile]:
     filesystem, path = place.filesystem, place.path
     magic = any(mark in path for mark in "*[") and not filesystem.exists(path)
-    for found in sorted(filesystem.glob(path)) if magic else [path]:
+    for found in sorted(_glob(filesystem, path)) if magic else [path]:
         info = filesystem.info(found)
         if info.get("type") == "file":
             refuse_expansion(str(found), info)
             url = place.url.with_path(str(found))
             identity = _identity(place, str(found), info)
             yield RemoteFile(str(url), identity, int(info.get("size") or 0))
+
+
+def _glob(filesystem: Any, pattern: str) -> Iterator[str]:
+    """The files that a pattern matches. Of what takes long to compare with hostile names (several
+    stars in a name, several `**`), fsspec is asked but for the beginning."""
+    parts = pattern.strip("/").split("/")
+    asked = [_beginning(part) for part in parts]
+    if parts.count("**") > 1:
+        asked = asked[: asked.index("**") + 1]
+    if asked == parts:
+        yield from filesystem.glob(pattern)
+        return
+    first = next(index for index, part in enumerate(parts) if "*" in part or "[" in part)
+    slash = "/" if pattern.startswith("/") else ""
+    for found in filesystem.glob(slash + "/".join(asked)):
+        if _fits(str(found).strip("/").split("/")[first:], parts[first:]):
+            yield found
+
+
+def _beginning(part: str) -> str:
+    start = part.partition("*")[0].partition("[")[0]
+    return f"{start}*" if part.count("*") > 1 and part != "**" else part
+
+
+def _fits(names: Sequence[str], parts: Sequence[str]) -> bool:
+    """Whether the names of folders and of a file are those of a pattern."""
+    taken = {0}  # how many of the names the parts so far may stand for
+    for part in parts:
+        if part == "**":
+            taken = set(range(min(taken, default=len(names) + 1), len(names) + 1))
+        else:
+            taken = {n + 1 for n in taken if n < len(names) and fnmatchcase(names[n], part)}
+    return len(names) in taken
 
 
 def verify_remote(url: str, identity: str, network: Network) -> None:
