@@ -42,6 +42,8 @@ _PLACE = re.compile(r"(?:([a-z][a-z0-9+.-]*)://)?(\[[0-9a-f:.]+\]|[\w.*-]+)(?::(
 # What some resolvers take for an address, though it is not written as one.
 _ODD_NUMBER = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))*\.?")
 _TRANSLATED = ip_network("64:ff9b::/96")
+# What `ipaddress` takes for public, in some versions: metadata of clouds, sites, documentation.
+_NOT_PUBLIC = tuple(map(ip_network, ("192.0.0.0/24", "168.63.129.16/32", "fec0::/10", "3fff::/20")))
 
 Address = IPv4Address | IPv6Address
 
@@ -145,6 +147,8 @@ def is_public(address: Address) -> bool:
     inner = _embedded(address)
     if inner is not None:
         return is_public(inner)
+    if any(address.version == shut.version and address in shut for shut in _NOT_PUBLIC):
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
