@@ -133,7 +133,10 @@ class Packing:
             return ["yours", value._number]
         if isinstance(value, BaseException):
             state = {n: ref(v) for n, v in _state(value).items() if n[:2] != "__"}
-            return ["error", self._error_class(kind), [ref(part) for part in value.args], state]
+            args = value.args
+            if isinstance(value, BaseExceptionGroup):
+                args = (value.message, value.exceptions)
+            return ["error", self._error_class(kind), [ref(part) for part in args], state]
         if isinstance(value, type):
             return self._type(value)
         if kind is type(sys) and _known_module(value.__name__):
@@ -423,7 +426,11 @@ def _builtin_type(name: str) -> type | None:
 
 
 def _known_module(name: str) -> bool:
-    return name.partition(".")[0] in {*sys.stdlib_module_names, "numpy"} - {"__main__", "this"}
+    return name.partition(".")[0] in {*sys.stdlib_module_names, "numpy"} - {
+        "__main__",
+        "this",
+        "antigravity",
+    }
 
 
 async def _waiting(remote: Remote) -> Any:

@@ -6,6 +6,7 @@ can load it by path.
 
 from __future__ import annotations
 
+import copy
 import operator
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
@@ -54,6 +55,12 @@ class Remote:
 
     def __subclasscheck__(self, cls: object) -> bool:
         return isinstance(cls, Remote) and bool(self._wire.ask("subclass", self, cls))
+
+    def __copy__(self) -> Any:
+        return self._wire.ask("copy", self)
+
+    def __deepcopy__(self, memo: object) -> Any:
+        return self._wire.ask("deepcopy", self)
 
     def __enter__(self) -> Any:
         return self._wire.ask("enter", self)
@@ -111,10 +118,10 @@ def _binary(name: str) -> Callable[[Remote, object], Any]:
     def ask(self: Remote, other: object) -> Any:
         if isinstance(other, Remote):
             return self._wire.ask(name, self, other)
-        copy = self._wire.ask("plain", self)
-        if copy is None or isinstance(copy, Remote):
+        ours = self._wire.ask("plain", self)
+        if ours is None or isinstance(ours, Remote):
             return NotImplemented
-        return _BINARY[name](copy, other)
+        return _BINARY[name](ours, other)
 
     return ask
 
@@ -165,6 +172,8 @@ OPERATIONS: dict[str, Operation] = {
     "instance": lambda cls, instance: isinstance(instance, cls),
     "subclass": lambda cls, other: issubclass(other, cls),
     "plain": plain,
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
     "enter": lambda manager: manager.__enter__(),
     "exit": lambda manager: manager.__exit__(None, None, None),
     "str": str,
@@ -181,5 +190,5 @@ OPERATIONS: dict[str, Operation] = {
 HARMLESS = {
     name: OPERATIONS[name]
     for name in (*_BINARY, "call", "next", "iter", "len", "getitem", "bool", "hash", "str", "repr",
-                 "plain")
+                 "plain", "copy", "deepcopy")
 }  # fmt: skip
