@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import polars as pl
@@ -40,8 +42,9 @@ def outcome_of(answer: Any, what: str, batch: pl.DataFrame) -> Outcome:
         kind = "None" if answer is None else f"a {type(answer).__name__}"
         raise PluginError(f"{what} gave {kind}, not an Outcome")
     essential = [name for name in ESSENTIAL if name in batch.columns]
-    if type(answer.created) is not int or answer.created < 0:
-        raise PluginError(f"{what} created {answer.created!r} rows, not a number of rows")
+    created = answer.created
+    if not isinstance(created, Integral) or isinstance(created, bool) or created < 0:
+        raise PluginError(f"{what} created {created!r} rows, not a number of rows")
     rows = frame_of(answer.rows, f"{what} rows", *essential)
     gone = [pl.Series("id", [], pl.String)]
     for part in ("dropped", "failed"):
@@ -51,12 +54,12 @@ def outcome_of(answer: Any, what: str, batch: pl.DataFrame) -> Outcome:
             if rejects["reason"].null_count():
                 raise PluginError(f"{what} {part} holds rows without a reason")
     told = rows.height + sum(map(len, gone))
-    if told != batch.height + answer.created:
+    if told != batch.height + created:
         raise PluginError(
-            f"{what} took {batch.height} rows and tells of {told}, of them {answer.created} new"
+            f"{what} took {batch.height} rows and tells of {told}, of them {created} new"
         )
     _refuse_other_rows(what, batch, rows, pl.concat([g.cast(pl.String) for g in gone]))
-    return answer
+    return replace(answer, created=int(created))
 
 
 def parents(made: pl.Series, given: pl.Series) -> pl.Series:

@@ -56,11 +56,27 @@ def stdout_to_stderr() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.stdout = stdout
+        _put_back(stdout, sys.stderr)
         if saved is not None:
             _flush_c_streams()
             os.dup2(saved, 1)
             os.close(saved)
+
+
+# Streams that plugins put in the place of ours: where one wraps a stream of ours, it closes it as
+# it goes away, and so it stays.
+_REPLACED: list[Any] = []
+
+
+def _put_back(stdout: Any, stderr: Any) -> None:
+    """Makes these the standard streams again."""
+    for found in (sys.stdout, sys.stderr):
+        if found is None or any(found is known for known in (stdout, stderr, *_REPLACED)):
+            continue
+        with suppress(Exception):
+            found.flush()
+        _REPLACED.append(found)
+    sys.stdout, sys.stderr = stdout, stderr
 
 
 def _flush_c_streams() -> None:
@@ -99,7 +115,7 @@ def in_place() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.stdout, sys.stderr = streams
+        _put_back(*streams)
         if folder is not None:
             with suppress(OSError):
                 if os.getcwd() != folder:  # noqa: PTH109

@@ -114,6 +114,10 @@ class EscapingStream:
     def isatty(self) -> bool:
         return False
 
+    def close(self) -> None:
+        """Stays open: it is not for those who print to close it."""
+        self.raw.flush()
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.raw, name)
 

@@ -23,7 +23,7 @@ class RunObserver:
 
     def unit_stalled(self, label: str, seconds: float, where: str) -> None:
         """While a unit makes no progress for so long, at ever longer intervals; `where` says in
-        which step, and what its process does."""
+        which step, and what its process does, or how the step goes on."""
 
     def unit_finished(self, label: str, size: int) -> None:
         """After a unit, or at once where its result was in the cache."""

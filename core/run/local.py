@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from datachef.core.engine import Engine, Progress, Setting
 from datachef.core.errors import RunError
@@ -29,6 +29,14 @@ EARLY = 4
 # those that are open only while it is started.
 RESERVED_FILES = 32
 FILES_PER_WORKER = 4
+
+
+class Late(NamedTuple):
+    """A call with a batch of rows that was not done in time: its unit, the seconds, its step."""
+
+    label: str
+    seconds: float
+    where: str
 
 
 class LocalEngine(Engine):
@@ -92,7 +100,10 @@ class LocalEngine(Engine):
                 continue
             if isinstance(event, BaseException):
                 raise event
-            if isinstance(event[0], str):
+            if isinstance(event, Late):
+                if self.on_stall is not None:
+                    self.on_stall(*event)
+            elif isinstance(event[0], str):
                 progress(*event)
             else:
                 yield event
@@ -128,6 +139,8 @@ class LocalEngine(Engine):
                     deaths.append(death)
                 else:
                     overdue.add(death.late)
+                    if not death.late.alone:
+                        events.put(self._late(task, death.late))
                 with self._lock:
                     if self._closed:
                         return {"error": "the run was stopped", "hint": ""}
@@ -138,6 +151,13 @@ class LocalEngine(Engine):
             "error": f"a worker died {ATTEMPTS} times on it: {'; then '.join(map(str, deaths))}",
             "hint": deaths[-1].hint,
         }
+
+    def _late(self, task: Task, call: Call) -> Late:
+        where = (
+            f"{call.path}, whose rows go one by one from here ({VARIABLE}=N allows a call with "
+            "many rows more processor time)"
+        )
+        return Late(task.label, self._call_limit or 0.0, where)
 
     def _too_late(self, call: Call) -> dict[str, Any]:
         return {

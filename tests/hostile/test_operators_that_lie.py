@@ -163,6 +163,9 @@ HONEST = [
     ("Transform", "def transform(self, b): return b.filter(pl.col('text') != 'bb')[::-1]", 3),
     ("Chooser", apply("return Outcome(pl.concat([b, b.with_columns(pl.col('id') + '~2')]), created="
                       "b.height)"), 8),
+    ("Chooser", apply("import numpy as np\n    n = np.full(1, b.height).sum()\n"
+                      "    copies = b.with_columns(pl.col('id') + '~2')\n"
+                      "    return Outcome(pl.concat([b, copies]), created=n)"), 8),
     ("Mix", "def reasons(self): return ('over_budget',)", 8),
 ]  # fmt: skip
 

@@ -172,6 +172,23 @@ def test_what_an_import_changes_of_the_process_is_undone(folder: Path) -> None:
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
+STREAMS = {
+    "wrapped": "sys.{0} = io.TextIOWrapper(sys.{0}.buffer, encoding='utf-8')",
+    "closed": "sys.{0}.close()",
+    "gone": "sys.{0} = None",
+}
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+def test_streams_outlive_a_plugin_that_replaces_them(folder: Path, kind: str) -> None:
+    code = "import io, sys\n" + "\n".join(STREAMS[kind].format(s) for s in ("stdout", "stderr"))
+    done = chef(folder, "ops", "good", *odd(folder, f"{code}\nraise ValueError('odd')\n"))
+    assert "good (transform, version 1)" in done.stdout
+    assert "warning: plugin odd" in done.stderr
+    assert "ValueError: odd (odd.py:4)" in done.stderr
+    assert done.returncode == 0
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -19,6 +19,7 @@ from typing import Literal
 import polars as pl
 
 from datachef.core import CorpusOperator, Filter, Transform, hookimpl
+from datachef.core.observer import RunObserver
 
 CATASTROPHE = re.compile(r"(a+)+$")
 
@@ -60,6 +61,15 @@ class Summarize(CorpusOperator):
     def resolve(self, summaries, context):
         return summaries.head(0).with_columns(pl.lit("none").alias("reason")).collect()
 
+class Told(RunObserver):
+    def unit_stalled(self, label, seconds, where):
+        with open(os.environ["TOLD"], "a") as file:
+            print(label, seconds, where, file=file)
+
+@hookimpl
+def datachef_run_observers():
+    return [Told()]
+
 @hookimpl
 def datachef_operators():
     return [Measure, Rewrite, Summarize]
@@ -71,6 +81,7 @@ Run = Callable[..., Any]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cook: Callable[..., Any]) -> Run:
     """Runs rows of these texts through an operator in worker processes, a second for each call."""
     monkeypatch.setenv("REMEDY", str(tmp_path / "remedy"))
+    monkeypatch.setenv("TOLD", str(tmp_path / "told"))
     monkeypatch.setenv("DATACHEF_CALL_SECONDS", "1")
     plugin = tmp_path / "late.py"
     plugin.write_text(PLUGIN)
@@ -112,9 +123,14 @@ def test_every_kind_of_step_is_bounded(run: Run, op: str) -> None:
     assert cooked.rejects["reason"].to_list() == ["time_limit"]
 
 
-def test_a_step_that_is_slow_with_every_row_and_one_that_waits_fail_nothing(run: Run) -> None:
+def test_a_step_that_is_slow_with_every_row_and_one_that_waits_fail_nothing(
+    run: Run, tmp_path: Path
+) -> None:
     texts = [*(f"SLOW {number}" for number in range(15)), "WAITING"]
     assert run(texts).rows["text"].to_list() == texts
+    (told,) = (tmp_path / "told").read_text().splitlines()
+    assert told.startswith("s/rows.jsonl 1.0 steps[0], whose rows go one by one from here")
+    assert "DATACHEF_CALL_SECONDS" in told
 
 
 def test_too_many_such_rows_end_the_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
