@@ -77,13 +77,13 @@ def run(
 
 
 def _show(result: Any) -> None:
-    from datachef.core.cli.display import duration, ledger_table, place, size
+    from datachef.core.cli.display import duration, place, size
     from datachef.core.escaping import one_line
 
     out = console()
     data = result.to_data()
-    out.print(ledger_table(data["ledger"]))
-    _show_shares(data["shares"], data["warnings"])
+    for told in _told(data["ledger"], data["shares"], data["warnings"]):
+        out.print(told, soft_wrap=isinstance(told, str))
     speed = f" ({size(int(result.bytes_read / result.seconds))}/s)" if result.bytes_read else ""
     out.print(
         f"{result.rows:,} rows, {result.tokens:,} tokens in {duration(result.seconds)}{speed}; "
@@ -97,16 +97,16 @@ def _show(result: Any) -> None:
     out.print(place(result.folder), soft_wrap=True)
 
 
-def _show_shares(shares: list[dict[str, Any]], warnings: list[dict[str, Any]]) -> None:
-    """The sources where a mix weighed them, and what should be known of the corpus."""
-    from datachef.core.cli.display import shares_table
+def _told(
+    entries: list[dict[str, Any]], shares: list[dict[str, Any]], warnings: list[dict[str, Any]]
+) -> list[Any]:
+    """The ledger, the sources where a mix weighed them, and what should be known of the corpus."""
+    from datachef.core.cli.display import ledger_table, shares_table
     from datachef.core.problems import Problem
 
-    out = console()
-    if any(share["asked"] is not None for share in shares):
-        out.print(shares_table(shares))
-    for data in warnings:
-        out.print(str(Problem(**data)), soft_wrap=True)
+    weighed = any(share["asked"] is not None for share in shares)
+    tables = [ledger_table(entries), *([shares_table(shares)] if weighed else [])]
+    return [*tables, *(str(Problem(**data)) for data in warnings)]
 
 
 def report(
@@ -119,6 +119,7 @@ def report(
     import orjson
 
     from datachef.core.errors import DatachefError
+    from datachef.core.system_errors import raise_environment_failure
 
     try:
         entries = orjson.loads((corpus / "ledger.json").read_bytes())
@@ -132,10 +133,16 @@ def report(
     if as_json:
         print_json(entries)
         return
-    from datachef.core.cli.display import ledger_table
-
-    console().print(ledger_table(entries))
-    _show_shares(manifest.get("shares", []), manifest.get("warnings", []))
+    try:
+        shown = _told(entries, manifest.get("shares", []), manifest.get("warnings", []))
+    except Exception as error:  # whatever somebody else wrote there may lead to
+        raise_environment_failure(error)
+        raise DatachefError(
+            f"the ledger or the manifest of {corpus} is none that a run writes",
+            "was it damaged or edited? run the recipe again",
+        ) from error
+    for told in shown:
+        console().print(told, soft_wrap=isinstance(told, str))
 
 
 def _is_ledger(data: Any) -> bool:

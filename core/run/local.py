@@ -164,7 +164,7 @@ class LocalEngine(Engine):
             "error": f"{call.path}: more than {MOST_OVERDUE} rows take more than "
             f"{self._call_limit:g} seconds of processor time each, the last of them {call.row}",
             "hint": "leave the step out, drop such rows before it (length_filter), or allow more "
-            f"({VARIABLE}=N)",
+            f"({VARIABLE}=N), also where it only takes that long to load what it needs",
         }
 
     def _look(self) -> None:

@@ -157,3 +157,21 @@ def test_odd_environments_make_no_difference(folder: Path, variables: dict[str, 
     done = run(folder, CHEF, *arguments, **variables)
     assert done.returncode == 0, done.stderr
     assert (folder / "corpus" / "a" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("ledger", "manifest"),
+    [
+        ('[{"rows_in": 1}]', "{}"),
+        ('[{"path": "a", "op": "b", "rows_in": 1, "rows_out": "x"}]', "{}"),
+        ("[]", '{"shares": 3}'),
+        ("[]", '{"shares": [{"asked": 1}]}'),
+        ("[]", '{"warnings": [{"said": "x"}]}'),
+    ],
+)
+def test_a_ledger_of_somebody_else_is_no_bug(folder: Path, ledger: str, manifest: str) -> None:
+    (folder / "ledger.json").write_text(ledger)
+    (folder / "manifest.json").write_text(manifest)
+    done = run(folder, CHEF, "report", ".")
+    assert "error: the ledger or the manifest of . is none that a run writes" in done.stderr
+    assert (done.returncode, done.stdout) == (1, "")
