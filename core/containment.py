@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, BinaryIO
 
-from datachef.core.errors import DatachefError, PluginError
+from datachef.core.errors import DatachefError, PluginError, words_of
 from datachef.core.escaping import indented
 
 # Variables of the environment: which plugins are loaded, and how long each may take.
@@ -299,10 +299,7 @@ def cause_of(error: BaseException, place: Path | None = None) -> str:
     """An exception in one line, with the line of code under `place` that it came from."""
     if isinstance(error, DatachefError):
         return f"{error.message} ({error.hint})" if error.hint else error.message
-    try:
-        words = " ".join(str(error).split())
-    except ENDINGS:
-        words = "(it cannot be printed)"
+    words = " ".join(words_of(error).split())
     if len(words) > 500:
         words = f"{words[:500]}..."
     line = innermost(error.__traceback__, place) if place else ""

@@ -83,9 +83,18 @@ def is_panic(error: BaseException) -> bool:
     return type(error).__name__ == "PanicException" and not isinstance(error, Exception)
 
 
+def words_of(error: BaseException) -> str:
+    """What an exception says, as text that any file can hold, whatever its author made of it."""
+    try:
+        words = str(error)
+    except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001 - it tells of another one
+        return "(it cannot be printed)"
+    return words.encode(errors="backslashreplace").decode()
+
+
 def panicked(error: BaseException) -> PluginError:
     """A panic as an error for people."""
-    first = (str(error).splitlines() or [""])[0][:300]
+    first = (words_of(error).splitlines() or [""])[0][:300]
     return PluginError(
         f"compiled code of a library panicked: {first}",
         "a bug of that library, or a value that it cannot take; leave the step out, or give it "

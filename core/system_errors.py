@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from datachef.core.errors import DatachefError, RunError
+from datachef.core.errors import DatachefError, RunError, words_of
 
 _ELSEWHERE = "choose another folder (--output, --cache)"
 _AGAIN = "and run it again: what is done stays done"
@@ -89,7 +89,7 @@ def system_error(error: BaseException) -> OSError | None:
         return error
     if isinstance(error, MemoryError):
         return OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
-    if found := _IN_TEXT.search(str(error)):
+    if found := _IN_TEXT.search(words_of(error)):
         number = int(found[1])
         return OSError(number, os.strerror(number))
     return error if isinstance(error, OSError) else None
@@ -159,10 +159,7 @@ def _number_told(error: Exception) -> int | None:
     known = type(error) in (RuntimeError, Exception) if module == "builtins" else module in _TOLD
     if not known and not isinstance(error, OSError):
         return None
-    try:
-        words = str(error)[:200]
-    except Exception:  # noqa: BLE001 - one that cannot be printed tells nothing
-        return None
+    words = words_of(error)[:200]
     for pattern, number in _TOLD.get(module, ()):
         if re.match(pattern, words):
             return number
@@ -179,7 +176,7 @@ def explained(error: BaseException) -> DatachefError | None:
     if cause is None:
         return None
     words, hint = _WORDS.get(cause.errno or 0, ("", ""))
-    words = words or (cause.strerror or (str(cause).splitlines() or [""])[0] or "it failed")
+    words = words or (cause.strerror or (words_of(cause).splitlines() or [""])[0] or "it failed")
     if cause.filename is None or isinstance(cause.filename, int):
         what = "" if cause.errno in (errno.ENOMEM, errno.EAGAIN) else "cannot read or write: "
         return DatachefError(f"{what}{words}", hint)

@@ -105,7 +105,7 @@ def _told(
     from datachef.core.problems import Problem
 
     weighed = any(share["asked"] is not None for share in shares)
-    tables = [ledger_table(entries), *([shares_table(shares)] if weighed else [])]
+    tables: list[Any] = [ledger_table(entries), *([shares_table(shares)] if weighed else [])]
     return [*tables, *(str(Problem(**data)) for data in warnings)]
 
 

@@ -23,6 +23,7 @@ from datachef.core.errors import (
     PluginError,
     is_panic,
     panicked,
+    words_of,
 )
 from datachef.core.filter import DISPLACED, Filter
 from datachef.core.operator import Operator, Outcome
@@ -345,7 +346,7 @@ def _divided(
             raise
         raise_environment_failure(error)
         if batch.height == 1:
-            return [], [Broken(start, type(error).__name__, str(error)[:500])]
+            return [], [Broken(start, type(error).__name__, words_of(error)[:500])]
     half = batch.height // 2
     first, broken_first = _divided(batch[:half], function, start)
     second, broken_second = _divided(batch[half:], function, start + half)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from datachef.core.chat import TEMPLATE_COLUMNS, stored, with_reading
-from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE, RowError
+from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE, RowError, words_of
 from datachef.core.filter import DISPLACED
 from datachef.core.formats import Conversation, Format
 from datachef.core.problems import shortened
@@ -228,7 +228,7 @@ class Intake:
                 size += made + ROW_BYTES
             except RowError as error:
                 raise_environment_failure(error)
-                self._fail(raw, error.reason, str(error))
+                self._fail(raw, error.reason, words_of(error))
                 size += min(raw.size, MAX_ROW_BYTES) + ROW_BYTES
             if size >= batch_bytes:
                 yield self._frame(kept)

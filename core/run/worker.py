@@ -16,7 +16,7 @@ import orjson
 from datachef.core.activity import ACTIVITY, LOADING
 from datachef.core.containment import refusing
 from datachef.core.engine import Setting
-from datachef.core.errors import DatachefError, PluginError
+from datachef.core.errors import DatachefError, PluginError, words_of
 
 _leave = os._exit
 
@@ -52,6 +52,11 @@ def _part_from(answers: BinaryIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, answers.fileno(), inheritable=False)
     os.close(nowhere)
+
+
+def _trace(error: BaseException) -> str:
+    trace = "".join(traceback.format_exception(error))
+    return trace.encode(errors="backslashreplace").decode()
 
 
 def _listen(stream: BinaryIO, tasks: queue.Queue[dict[str, Any]]) -> None:
@@ -101,7 +106,8 @@ def _serve(setting: dict[str, Any], tasks: queue.Queue[dict[str, Any]], answers:
             if (told := explained(error)) is not None:
                 say(error=told.message, hint=told.hint)
                 continue
-            say(error=f"{type(error).__name__}: {error}", hint="", traceback=traceback.format_exc())
+            said = f"{type(error).__name__}: {words_of(error)}"
+            say(error=said, hint="", traceback=_trace(error))
 
 
 if __name__ == "__main__":

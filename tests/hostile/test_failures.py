@@ -70,6 +70,13 @@ def test_a_bug_says_that_it_is_one_and_keeps_its_trace(folder: Path, tmp_path: P
     assert "Traceback" in trace_of(done.stderr)
 
 
+def test_an_exception_without_words_is_told_by_its_name(folder: Path) -> None:
+    body = "raise type('Mute', (Exception,), {'__str__': lambda self: 1 / 0})"
+    done = run(folder, spoiled(folder, body), "check", "recipe.yaml")
+    assert "not a mistake of yours: Mute: (it cannot be printed)" in done.stderr
+    assert "Mute" in trace_of(done.stderr)
+
+
 @pytest.mark.parametrize("asked", ["option", "environment"])
 def test_the_trace_is_shown_to_who_asks(folder: Path, asked: str) -> None:
     command = spoiled(folder, "return {}['nothing']")

@@ -310,6 +310,27 @@ def test_what_would_end_a_process_costs_the_row_that_makes_it(run: Run, rude: st
     assert report.rows == 3
 
 
+# Exceptions whose words cannot be had, or not be kept, and what is told in their place.
+UNSPEAKABLE = {
+    r"raise ValueError('half \ud800')": r"half \ud800",
+    "raise type('Mute', (Exception,), {'__str__': lambda self: 1 / 0})": "(it cannot be printed)",
+    "raise type('Odd', (Exception,), {'__str__': lambda self: 7})": "(it cannot be printed)",
+    "raise type('Left', (Exception,), {'__str__': lambda self: sys.exit(0)})":
+        "(it cannot be printed)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("unspeakable", "told"), UNSPEAKABLE.items())
+def test_an_exception_without_words_costs_the_row_that_raises_it(
+    run: Run, tmp_path: Path, unspeakable: str, told: str
+) -> None:
+    raising = f"    if (batch['text'] == 'bb').any():\n        {unspeakable}\n    return batch"
+    report = run("Transform", f"def transform(self, batch):\n{raising}", engine="local")
+    assert report.rows == 3
+    (rejects,) = (tmp_path / "out").rglob("rejects/**/*.parquet")
+    assert pl.read_parquet(rejects)["detail"].to_list() == [told]
+
+
 @pytest.mark.parametrize(
     "rude", ["raise KeyboardInterrupt", "raise BaseException('x')", "sys.exit(0)"]
 )
