@@ -52,7 +52,7 @@ def shares_table(shares: Sequence[Mapping[str, Any]]) -> Any:
     return table
 
 
-def ledger_table(entries: list[Mapping[str, Any]]) -> Any:
+def ledger_table(entries: Sequence[Mapping[str, Any]]) -> Any:
     """The ledger as a rich table: a line per step, a line per reason under it."""
     from rich.table import Table
     from rich.text import Text
