@@ -23,8 +23,8 @@ _OPENERS: Mapping[str, Any] = {
 _STEP = 2**20
 
 
-def archive_in(packed: Any, kind: str, name: str) -> Any:
-    """The filesystem of an open zip or tar; the name of a tar tells how it is compressed.
+def archive_in(packed: Any, size: int, kind: str, name: str) -> Any:
+    """The filesystem of an open zip or tar of so many bytes; a tar's name tells its compression.
 
     Raises `BrokenFileError` where far more comes out of a tar than text can be packed into it, and
     an error of `storage.DAMAGED` for one that is cut off, damaged or no archive.
@@ -35,7 +35,7 @@ def archive_in(packed: Any, kind: str, name: str) -> Any:
     if kind == "zip":
         return filesystem(packed, skip_instance_cache=True)
     opener = next((_OPENERS[suffix] for suffix in _OPENERS if name.lower().endswith(suffix)), None)
-    unpacked = _Unpacked(opener(packed) if opener else packed, packed.size or 0)
+    unpacked = _Unpacked(opener(packed) if opener else packed, size)
     found = filesystem(unpacked, skip_instance_cache=True)
     while opener and unpacked.read(_STEP):  # to its end, where the checksum is
         pass

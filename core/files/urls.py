@@ -151,8 +151,10 @@ class Place:
     def _archive(self) -> Any:
         from datachef.core.files.archives import archive_in
 
+        name = self.url.rest.partition("?")[0]
         try:
-            return archive_in(self._packed, self.url.archive, self.url.rest.partition("?")[0])
+            size = int(self.base.info(self.base_path).get("size") or 0)
+            return archive_in(self._packed, size, self.url.archive, name)
         except BaseException:
             self._packed.close()
             raise

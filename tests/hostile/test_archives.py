@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from datachef.core.files import archives
@@ -43,6 +44,17 @@ def read(url: str) -> list[object]:
 @pytest.mark.parametrize("name", KINDS)
 def test_archives_are_read_whole(tmp_path: Path, name: str) -> None:
     assert read(packed(tmp_path / name, LINES)) == ROWS
+
+
+def test_an_archive_in_a_store_whose_files_tell_no_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed(tmp_path / "a.tar.gz", LINES)
+    store = fsspec.filesystem("memory")
+    store.pipe("/box/a.tar.gz", (tmp_path / "a.tar.gz").read_bytes())
+    monkeypatch.setattr(store, "open", lambda path, mode: io.BytesIO(store.cat(path)))
+    monkeypatch.setattr(archives, "MOST_UNPACKED", 0)  # so that the size counts
+    assert read("tar://in.jsonl::memory://box/a.tar.gz") == ROWS
 
 
 @pytest.mark.parametrize("name", sorted(set(KINDS) - {"a.tar"}))
