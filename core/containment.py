@@ -133,14 +133,18 @@ def _would_end(name: str) -> BaseException:
 def refusing(names: Sequence[str], refusal: Callable[[str], BaseException]) -> Iterator[None]:
     """Functions of `os` that raise while the block runs, in this process and not in its children.
 
-    Who keeps one of them has the real one again afterwards. A fork by `multiprocessing` is none
-    of which two processes go on: its child does what it is told and ends.
+    Who keeps one of them has the real one again afterwards. Forks by `multiprocessing` and by
+    `os.spawn*` stay: their children do what they are told and end.
     """
     active, process = [True], os.getpid()
 
     def refused(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
-            if active and os.getpid() == process and not _by_multiprocessing(sys._getframe(1)):
+            if (
+                active
+                and os.getpid() == process
+                and not (name == "fork" and _ends_its_child(sys._getframe(1)))
+            ):
                 raise refusal(name)
             return real(*arguments, **named)
 
@@ -162,9 +166,11 @@ def refusing(names: Sequence[str], refusal: Callable[[str], BaseException]) -> I
             setattr(module, name, real)
 
 
-def _by_multiprocessing(frame: FrameType) -> bool:
-    """Also by what stands in for it, such as `multiprocess` of datasets."""
-    return str(frame.f_globals.get("__name__")).endswith(".popen_fork")
+def _ends_its_child(frame: FrameType) -> bool:
+    """Whether who forks is `multiprocessing`, or what stands in for it such as `multiprocess` of
+    datasets, or a function of `os` itself."""
+    name = str(frame.f_globals.get("__name__"))
+    return name == "os" or name.endswith(".popen_fork")
 
 
 @contextmanager

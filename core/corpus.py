@@ -177,7 +177,10 @@ def refuse_unfit_decision(
         raise PluginError(f"resolve() decides on the row {twice!r} more than once")
     if decided.null_count():
         row = table.filter(decided.is_null())["id"][0]
-        raise PluginError(f"resolve() gave no {operator.decides} for the row {row!r}")
+        raise PluginError(
+            f"resolve() gave no {operator.decides} for the row {row!r}",
+            "leave out the rows of which nothing is decided",
+        )
     if summaries.collect_schema().get("id") == pl.String and table.height:
         ids = table.lazy().select(pl.col("id").cast(pl.String))
         unknown = ids.join(summaries.select("id"), "id", "anti").head(1).collect()

@@ -358,6 +358,8 @@ POOLS = {
                    "        return pl.Series(list(pool.map(up, text)))",
     "another program": "return pl.Series([subprocess.run(['tr', 'a-z', 'A-Z'], input=t, text=True,"
                        " capture_output=True).stdout for t in text])",
+    "a spawned program": "assert os.spawnvp(os.P_WAIT, 'true', ['true']) == 0\n"
+                         "    return text.str.to_uppercase()",
 }  # fmt: skip
 
 
