@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -27,6 +27,9 @@ _SPECIAL = re.compile(
 _DEEP = 4
 _DEEPEST = 16
 _NESTED_AMPERSANDS = re.compile(r"&(?:(?:amp|AMP|#0{0,9}38|#[xX]0{0,9}26);)+")
+# So many marks in a row are of no language. Python's normalization would take time for them that
+# grows with the square of their number, if they are not in order.
+_MANY_MARKS = 100
 _UNESCAPE: dict[str, str | bool] = {"auto": "auto", "always": True, "never": False}
 
 
@@ -95,6 +98,8 @@ class FixUnicode(TextTransform):
 
         if self._sound(line):
             return line
+        if self.normalization != "none":
+            line = _in_order(line, self.normalization)
         config = self._config
         if html and config.unescape_html == "auto":
             config = config._replace(unescape_html=False)
@@ -110,6 +115,28 @@ class FixUnicode(TextTransform):
             return False
         normal = self.normalization
         return (normal == "none" or unicodedata.is_normalized(normal, line)) and not is_bad(line)
+
+
+def _in_order(line: str, form: Literal["NFC", "NFKC"]) -> str:
+    """The line with long runs of marks decomposed and in canonical order (Unicode Standard Annex
+    15), which normalization makes the same of as of the line itself."""
+    if len(line) < _MANY_MARKS or line.isascii():
+        return line
+    decomposed = form.replace("C", "D")
+
+    def ordered(run: re.Match[str]) -> str:
+        marks = "".join(unicodedata.normalize(decomposed, mark) for mark in run[0])  # type: ignore[arg-type]
+        return "".join(sorted(marks, key=unicodedata.combining))
+
+    return _marks(form).sub(ordered, line)
+
+
+@cache
+def _marks(form: Literal["NFC", "NFKC"]) -> re.Pattern[str]:
+    """Many characters in a row that are marks, or become such as they are decomposed."""
+    marks = "".join(chr(n) for n in range(0x300, 0x20000) if unicodedata.combining(chr(n)))
+    more = "\u0f73\u0f75\u0f81" + ("\uff9e\uff9f" if form == "NFKC" else "")
+    return re.compile(f"[{marks}{more}]{{{_MANY_MARKS},}}")
 
 
 def _flattened(line: str) -> str | None:

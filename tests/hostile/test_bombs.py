@@ -7,9 +7,10 @@ import json
 import os
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import pyarrow as pa
@@ -238,6 +239,21 @@ def test_entities_within_entities_take_no_longer_than_others(text: str, repaired
     from datachef.operators.transforms.fix_unicode import FixUnicode
 
     assert FixUnicode().rewrite(pl.Series([text])).to_list() == [repaired]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFKC"])
+@pytest.mark.parametrize("marks", ["\u0301\u0323", "\u0f73\u0301\u0f74", "\u0344\u0323\uff9e"])
+def test_marks_without_end_take_no_longer_than_other_text(
+    marks: str, form: Literal["NFC", "NFKC"]
+) -> None:
+    from datachef.operators.transforms.fix_unicode import FixUnicode
+
+    fix = FixUnicode.model_validate({"normalization": form})
+    short = f"e{marks * 40} and \u00e9{marks * 50}"
+    normal = unicodedata.normalize(form, short)
+    assert fix.rewrite(pl.Series("text", [short])).to_list() == [normal]
+    (long,) = fix.rewrite(pl.Series("text", [f"e{marks * 50_000}"]))
+    assert unicodedata.is_normalized(form, long)
 
 
 def test_entities_that_are_told_by_entities_end_too() -> None:
