@@ -35,6 +35,8 @@ def write_record(path: Path, root: Path, name: str, data: Any, *, durable: bool 
         if durable:
             flush(temporary)
         put(temporary, path, root)
+        if durable:
+            flush(path.parent)
 
 
 def read_record(path: Path, name: str) -> Any:

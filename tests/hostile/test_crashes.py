@@ -13,6 +13,7 @@ import pytest
 
 from datachef.core import atomic
 from datachef.core.atomic import clear_leftovers, replacing, write_atomically
+from datachef.core.cached import write_record
 
 # Does the same again and again in processes of their own, each of which dies before one more of the
 # things that it has done to the file system.
@@ -165,6 +166,16 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(
     (before,) = recorder.flushed_before_the_name()
     assert Path(before).name.startswith(".file.")
     assert recorder.flushed_after_the_name() == {str(tmp_path)}
+
+
+def test_an_answer_that_was_paid_for_is_on_the_disk(
+    tmp_path: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "replace", recorder.noting(Path.replace))
+    write_record(tmp_path / "ab" / "record", tmp_path, "record", {}, durable=True)
+    (before,) = recorder.flushed_before_the_name()
+    assert Path(before).name.startswith(".record.")
+    assert recorder.flushed_after_the_name() == {str(tmp_path / "ab")}
 
 
 def test_a_corpus_is_on_the_disk_before_it_has_its_name(
