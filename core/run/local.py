@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import resource
 import sys
@@ -221,4 +222,6 @@ def _failure(task: Task, answer: dict[str, Any]) -> RunError:
     error = RunError(f"{task.label}: {answer['error']}", answer.get("hint", ""))
     if trace := answer.get("traceback"):
         error.add_note(trace)
+    if lacks := answer.get("lacks"):
+        error.__cause__ = OSError(lacks, os.strerror(lacks))
     return error

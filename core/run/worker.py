@@ -83,7 +83,7 @@ def _serve(setting: dict[str, Any], tasks: queue.Queue[dict[str, Any]], answers:
     from datachef.core.run.store import Store
     from datachef.core.run.time_limit import Overdue, TimeLimit
     from datachef.core.run.workshop import Workshop
-    from datachef.core.system_errors import explained
+    from datachef.core.system_errors import environment_failure, explained
 
     place = Setting(tuple(setting["plugin_files"]), Path(setting["cache"]), setting["run"])
     workshop = Workshop(
@@ -100,14 +100,14 @@ def _serve(setting: dict[str, Any], tasks: queue.Queue[dict[str, Any]], answers:
         ACTIVITY.begin("starting")
         try:
             say(record=workshop.perform(task, lambda b, r: say(bytes=b, rows=r)))
-        except DatachefError as error:
-            say(error=error.message, hint=error.hint)
         except BaseException as error:  # noqa: BLE001 - reported to the run, which names the task
-            if (told := explained(error)) is not None:
-                say(error=told.message, hint=told.hint)
+            told = error if isinstance(error, DatachefError) else explained(error)
+            if told is None:
+                said = f"{type(error).__name__}: {words_of(error)}"
+                say(error=said, hint="", traceback=_trace(error))
                 continue
-            said = f"{type(error).__name__}: {words_of(error)}"
-            say(error=said, hint="", traceback=_trace(error))
+            lacks = environment_failure(error)
+            say(error=told.message, hint=told.hint, lacks=None if lacks is None else lacks.errno)
 
 
 if __name__ == "__main__":

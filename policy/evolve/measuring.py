@@ -7,7 +7,8 @@ from pathlib import Path
 
 from datachef.core import document
 from datachef.core.atomic import write_atomically
-from datachef.core.errors import DatachefError, MissingPackageError
+from datachef.core.errors import ChangedInputError, DatachefError, MissingPackageError
+from datachef.core.system_errors import environment_failure
 from datachef.policy.evolve.laboratory import Laboratory
 from datachef.policy.evolve.records import Seeded, Trial
 from datachef.policy.objective import Call, Recipe
@@ -18,15 +19,18 @@ def trial(
 ) -> Trial:
     """The measurements of a recipe, which gets the name of its file; or why there are none.
 
-    Raises `MissingPackageError`: no other recipe would fare better.
+    Raises what says nothing of the recipe: `MissingPackageError`, and the `DatachefError` for an
+    input that changed or for what the machine lacks.
     """
     named = {**recipe, "name": file.stem}
     write_atomically(file, document.dump(named).encode())
     try:
         found = laboratory.measure(file, seeds)
-    except MissingPackageError:
+    except (MissingPackageError, ChangedInputError):
         raise
     except DatachefError as error:
+        if environment_failure(error) is not None:
+            raise
         return Trial(recipe=named, value=value, failure=str(error))
     measured = [Seeded(seed=m.seed, score=m.score, scores=dict(m.scores)) for m in found]
     return Trial(recipe=named, value=value, key=found[0].recipe_key, measured=tuple(measured))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from datachef.core.errors import RunError
+from datachef.core.system_errors import environment_failure
 
 PLUGIN = '''
 import errno, os, sqlite3, zlib
@@ -154,6 +156,17 @@ def test_what_the_machine_lacks_ends_the_run_and_is_forgotten_with_it(
     cooked = cook(sources, plugins=[plugin], steps=[{"op": op}])
     assert cooked.rows["text"].to_list() == texts
     assert cooked.rejects.height == 0
+
+
+def test_what_a_worker_lacked_is_known_to_whoever_asked_for_the_run(
+    tmp_path: Path, plugin: Path, cook: Callable[..., Any]
+) -> None:
+    rows = write_rows(tmp_path / "rows.jsonl", ["TROUBLE space"])
+    with pytest.raises(RunError, match="no space is left") as caught:
+        cook(str(rows), plugins=[plugin], steps=[{"op": "measure"}], engine="local")
+    failure = environment_failure(caught.value)
+    assert failure is not None
+    assert failure.errno == errno.ENOSPC
 
 
 @pytest.mark.parametrize(

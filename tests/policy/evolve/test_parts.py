@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from synthetic_evolution import Bench, Point, settings_of
 
 from datachef.core import document
 from datachef.core.distribution import extra
-from datachef.core.errors import DatachefError, MissingPackageError, RecipeError
+from datachef.core.errors import DatachefError, MissingPackageError, RecipeError, RunError
 from datachef.core.reward import Score
 from datachef.core.typed import read_typed
 from datachef.policy.evolve.candidates import passing, worth_measuring
@@ -103,6 +104,25 @@ class Bare(Bench):
 def test_a_missing_package_is_no_fault_of_a_recipe(tmp_path: Path) -> None:
     with pytest.raises(MissingPackageError):
         trial(Bare(tmp_path), call(0.1, "a").recipe, 0.1, tmp_path / "r-1.yaml", [0])
+
+
+class Failing(Bench):
+    """A laboratory in which measuring fails for a reason."""
+
+    cause: Exception
+
+    def measure(self, recipe: Path, seeds: Any) -> list[Point]:
+        raise RunError("it failed") from self.cause
+
+
+def test_a_full_disk_is_no_fault_of_a_recipe(tmp_path: Path) -> None:
+    laboratory = Failing(tmp_path)
+    laboratory.cause = ValueError("of a row")
+    measured = trial(laboratory, call(0.1, "a").recipe, 0.1, tmp_path / "r-1.yaml", [0])
+    assert measured.failure == "it failed"
+    laboratory.cause = OSError(errno.ENOSPC, "full")
+    with pytest.raises(RunError, match="it failed"):
+        trial(laboratory, call(0.1, "a").recipe, 0.1, tmp_path / "r-1.yaml", [0])
 
 
 def test_the_journal_keeps_the_time_and_refuses_what_it_did_not_write(tmp_path: Path) -> None:
