@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import orjson
 
-from datachef.core.llm import Completion, LLMError
+from datachef.core.llm import Completion, LLMError, is_broken_off
 
 # `<think>` and its kin, with `[THINK]` of Mistral, `◁think▷` of Kimi, `<|begin_of_thought|>` and
 # `<|START_THINKING|>` of Cohere.
@@ -70,12 +70,7 @@ _CUT = frozenset(
     ("length", "max_tokens", "model_length", "max_output_tokens", "model_context_window_exceeded")
 )
 _TOOLS = frozenset(("tool_calls", "tool_call", "function_call", "tool_use"))
-_BROKEN = frozenset(
-    (
-        "abort", "aborted", "error", "cancelled", "incomplete", "insufficient_system_resource",
-        "malformed_function_call",
-    )
-)  # fmt: skip
+_BROKEN = frozenset(("incomplete", "malformed_function_call"))
 # Beginnings of values that are tried in a text that is not JSON as a whole.
 _MOST_STARTS = 200
 
@@ -109,7 +104,7 @@ def answer_text(answer: Completion | LLMError, asked: str = "") -> str | AnswerF
         return AnswerFailure("filtered_answer", f"the server cut it off ({answer.finish_reason})")
     if answer.refusal or finish == "refusal":
         return AnswerFailure("refused_answer", answer.refusal or answer.text)
-    if finish in _BROKEN:
+    if finish in _BROKEN or is_broken_off(finish):
         reason = f"the server broke it off ({answer.finish_reason})"
         return AnswerFailure("unparsable_answer", reason)
     if finish in _TOOLS:

@@ -25,6 +25,9 @@ from datachef.core.system_errors import raise_environment_failure
 # Part of every key: answers kept in an older form, which lacks something, are asked again.
 LAYOUT = 4
 
+# Why an answer ends that is none: its server was stopped, failed or had too much to do.
+_BROKEN_OFF = frozenset(("abort", "aborted", "error", "cancelled", "insufficient_system_resource"))
+
 
 class LLMError(DatachefError):
     """This one request cannot be answered; others may be. Any other error ends the run.
@@ -81,6 +84,11 @@ class Completion:
     truncated: bool = False
     finish_reason: str = "stop"
     refusal: str = ""
+
+
+def is_broken_off(finish_reason: str) -> bool:
+    """Whether an answer ends for a reason that may pass, so that it is asked for again."""
+    return finish_reason.lower().replace("-", "_") in _BROKEN_OFF
 
 
 class LLMBackend(ABC):
@@ -277,13 +285,16 @@ def _asked(name: str, backend: LLMBackend, request: Request) -> Any:
 
 def _well_formed(name: str, answer: Any) -> Completion:
     """The answer in characters that can be written; half a surrogate pair is an `LLMError`, as is
-    a field of another type. Raises `PluginError` for what is no `Completion`."""
+    a field of another type. Raises `TransientLLMError` for what the server broke off, and
+    `PluginError` for what is no `Completion`."""
     if not isinstance(answer, Completion):
         raise PluginError(f"the LLM backend {name} gave {described(answer)}, not a Completion")
     wrong = next((field for field, fits in _FIELDS.items() if not fits(getattr(answer, field))), "")
     if wrong:
         value = described(getattr(answer, wrong))
         raise LLMError(f"the LLM backend {name} gave {value} as {wrong} of an answer")
+    if is_broken_off(answer.finish_reason):
+        raise TransientLLMError(f"the server broke it off ({answer.finish_reason})")
     try:
         return replace(
             answer,

@@ -13,7 +13,7 @@ import orjson
 
 from datachef.core.errors import DatachefError, RunError
 from datachef.core.http_post import LongReplyError, NoReplyError, Reply, basic, post
-from datachef.core.llm import Completion, LLMError, TransientLLMError
+from datachef.core.llm import Completion, LLMError, TransientLLMError, is_broken_off
 
 TIMEOUT = 600.0
 # An answer of so many bytes, and of so many for each token that it may have: escapes, and what
@@ -31,7 +31,6 @@ _OF_THE_REQUEST = frozenset((400, 413, 414, 422, 431))
 _HOPELESS_CODES = frozenset(
     ("insufficient_quota", "invalid_api_key", "model_not_found", "billing_not_active")
 )
-_BROKEN_OFF = frozenset(("abort", "aborted", "error", "cancelled"))
 
 
 class OpenAIClient:
@@ -45,9 +44,7 @@ class OpenAIClient:
 
         Raises `DatachefError` for what is no address, or no key.
         """
-        self._hint = (
-            hint or "check the address, which ends with /v1, the key and the name of the model"
-        )
+        self._hint = hint or _HINT
         self._timeout = timeout
         address = _split(base_url, self._hint)
         key = api_key.strip()
@@ -139,7 +136,7 @@ def completion(body: bytes) -> Completion:
     choice = _typed(choices[0], dict, "its choice is no object")
     message = _typed(choice.get("message"), dict, "its choice has no message")
     finish = _typed(choice.get("finish_reason") or "stop", str, "its finish_reason is no text")
-    if finish in _BROKEN_OFF:
+    if is_broken_off(finish):
         raise ValueError(f"the server broke it off ({finish})")
     if message.get("tool_calls") or message.get("function_call"):
         finish = "tool_calls"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import ssl
 import threading
 import time
 from collections import Counter
@@ -12,10 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import polars as pl
 import pytest
 
+from datachef.core import http_post
 from datachef.core.answers import UnparsableAnswerError, answer_text, json_answer
 from datachef.core.api import run_recipe
 from datachef.core.errors import DatachefError, PluginError, RunError
@@ -213,6 +216,8 @@ PASSING: dict[str, Play] = {
     "finish_reason is a number": says(body_of(finish_reason=7)),
     "finish_reason is a list": says(body_of(finish_reason=["stop"])),
     "the server broke it off": says(body_of(finish_reason="abort")),
+    "the server has too much to do": says(body_of(finish_reason="insufficient_system_resource")),
+    "an error in capitals": says(body_of("half", "ERROR")),
     "refusal is a number": says(body_of(None, refusal=3)),
     "half a surrogate pair": says(body_of("half \ud83d")),
 }
@@ -379,6 +384,23 @@ def test_odd_answers_that_are_answers(server: HostileServer, tmp_path: Path, nam
     assert server.asked == {"words": 1}
 
 
+def test_certificates_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    made: list[ssl.SSLContext] = []
+    make = ssl.create_default_context
+
+    def making() -> ssl.SSLContext:
+        made.append(make())
+        return made[-1]
+
+    monkeypatch.setattr(ssl, "create_default_context", making)
+    http_post._certificates.cache_clear()
+    for _ in range(2):
+        with pytest.raises(http_post.NoReplyError):
+            http_post.post(urlsplit("https://127.0.0.1:1/v1"), b"{}", {}, seconds=5, longest=9)
+    assert len(made) == 1
+
+
 def test_documents_are_sent_nowhere_else(server: HostileServer, tmp_path: Path) -> None:
     other = HostileServer()
     server.play = says(b"", 307, location=f"{other.url}/chat/completions")
@@ -517,6 +539,15 @@ def test_answers_of_another_type_fail_their_rows_once(tmp_path: Path, answer: An
     outcome = rephrased(services, "a", "b", "c", "d")
     assert outcome.failed["reason"].to_list() == ["llm_error"] * 4
     assert backend.calls == 4
+    assert kept(tmp_path) == []
+
+
+def test_what_another_backend_tells_was_broken_off_is_asked_again(tmp_path: Path) -> None:
+    backend = Given(Completion("half", finish_reason="Aborted"))
+    services = Services({"openai": lambda: backend}, tmp_path)
+    services.llm("openai").persistence = Persistence(2, 0.0, 0.0)
+    assert rephrased(services, "a").failed["reason"].to_list() == ["llm_error"]
+    assert backend.calls == 2
     assert kept(tmp_path) == []
 
 
