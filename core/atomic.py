@@ -202,13 +202,15 @@ def clear_leftovers(folder: Path) -> None:
     """Removes what killed processes left behind of `replacing(folder)`.
 
     A folder that was taken away for a new one that never came is put back. Nobody else may be
-    writing the folder: hold its lock. Files in it that a dead process had only begun are removed.
+    writing the folder: hold its lock. Files that a dead process had only begun are removed from it
+    where it is ours, by its mark.
     """
     folder = folder.resolve()
     if not folder.parent.is_dir():
         return
-    for path in folder.rglob(".*.tmp"):
-        remove_abandoned(path)
+    if read_mark(folder) is not None:
+        for path in folder.rglob(".*.tmp"):
+            remove_abandoned(path)
     for path in folder.parent.iterdir():
         left = _LEFT.fullmatch(path.name)
         if left is None or left["name"] != folder.name:

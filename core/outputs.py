@@ -18,6 +18,8 @@ from pathlib import Path
 from datachef.core.atomic import beside, clear_leftovers, write_atomically
 from datachef.core.errors import DatachefError, RunError
 from datachef.core.ownership import (
+    CORPUS,
+    MANIFEST,
     MARK,
     Mark,
     facts_of,
@@ -102,7 +104,8 @@ def refuse_unmarked(folder: Path, kind: str) -> Mark | None:
         if found:
             raise RunError(
                 f"{folder} exists and is not {_article(kind)} of datachef: it holds {_some(found)}",
-                "choose another output: a folder that is new, empty or was written by this command",
+                "choose another output: a folder that is new, empty or marked by this command "
+                f"({MANIFEST if kind == CORPUS else MARK})",
             )
     elif mark.kind != kind:
         raise RunError(

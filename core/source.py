@@ -126,6 +126,12 @@ class Source(BaseModel):
         (the times of a file) must be the same before and after.
         """
 
+    def verify_all(self, units: Iterable[Unit]) -> None:
+        """The same for all units of a run; of those of one name, which are parts of one file, one
+        is looked at."""
+        for unit in {unit.name: unit for unit in units}.values():
+            self.verify(unit)
+
     def advice(self, columns: Iterable[str]) -> str:
         """What may be wrong with how rows are read, given their columns; nothing by default."""
         return ""

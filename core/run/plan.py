@@ -79,8 +79,7 @@ class Plan:
         """Raises `ChangedInputError` where what a result was made of is not as it was planned: the
         data, the files that steps read, the tokenizer."""
         for found in self.surveys.values():
-            for unit in {unit.name: unit for unit in found.units}.values():
-                found.source.verify(unit)
+            found.source.verify_all(found.units)
         for stage in {id(task.stage): task.stage for w in self.waves for task in w.tasks}.values():
             verify_files(stage.files)
 

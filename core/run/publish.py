@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,11 @@ def refuse_output(folder: Path, loaded: Loaded, plan: Plan, cache: Path) -> None
 
 def refuse_data(folder: Path) -> None:
     """Raises `RunError` where somebody put files among those of a corpus: they would be read as a
-    part of the next one."""
+    part of the next one. What is hidden there is not, such as what file managers leave."""
     if not (folder / "data").is_dir() or read_mark(folder) is None:
         return
-    found = [name for name in strangers(folder) if name == "data" or name.startswith("data/")]
+    found = [name for name in strangers(folder) if f"{name}/".startswith("data/")]
+    found = [name for name in found if not name.startswith("data/.")]
     if found:
         raise RunError(
             f"{folder / found[0]} is not of this corpus, and would seem to be of the next one",
@@ -72,15 +74,22 @@ def refuse_data(folder: Path) -> None:
 
 
 def _inputs_in(folder: Path, plan: Plan) -> Iterator[Path]:
-    """The local files of the sources that lie in a folder, one of each of its subfolders."""
+    """The local files that sources and steps read from a folder, one of each of its subfolders; and
+    all folders that they read, which may hold it."""
+    units = (unit for survey in plan.surveys.values() for unit in survey.units)
+    stages = {id(task.stage): task.stage for wave in plan.waves for task in wave.tasks}.values()
+    read = chain((unit.place.get("path") for unit in units), *(stage.files for stage in stages))
     seen: set[str] = set()
-    for survey in plan.surveys.values():
-        for path in dict.fromkeys(unit.place.get("path") for unit in survey.units):
-            if isinstance(path, str) and not is_url(path):
-                above = os.path.dirname(os.path.realpath(path))  # noqa: PTH120 - of many files
-                if above not in seen and lies_in(Path(above), folder):
-                    yield Path(path)
-                seen.add(above)
+    for path in dict.fromkeys(read):
+        if not isinstance(path, str) or is_url(path):
+            continue
+        if os.path.isdir(path):  # noqa: PTH112 - of many files
+            yield Path(path)
+            continue
+        above = os.path.dirname(os.path.realpath(path))  # noqa: PTH120
+        if above not in seen and lies_in(Path(above), folder):
+            yield Path(path)
+        seen.add(above)
 
 
 def verify(folder: Path, files: Sequence[Mapping[str, Any]]) -> None:

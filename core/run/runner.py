@@ -37,7 +37,7 @@ from datachef.core.run.report import Report
 from datachef.core.run.stage import DecisionTask, ShardTask, UnitTask
 from datachef.core.run.store import Store
 from datachef.core.run.verdict import Verdict
-from datachef.core.system_errors import ending_runs
+from datachef.core.system_errors import ending_runs, explained
 
 # How often what was damaged in the cache is made anew before the run fails of it.
 MOST_REPAIRS = 3
@@ -269,8 +269,9 @@ class Runner:
         """Where the rejected rows are, or why they are nowhere."""
         try:
             return f"rejected rows are in {keep_failed(folder, self.ledger(), self._rejects())}"
-        except RunError as error:
-            return f"rejected rows were not kept: {error.message}"
+        except (OSError, RunError) as error:
+            told = explained(error) or error
+            return f"rejected rows were not kept: {told}"
 
     def _write(self, tasks: Sequence[ShardTask]) -> list[dict[str, Any]]:
         self._tell("wave_started", "writing", sum(task.size for task in tasks))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -50,7 +51,9 @@ class HubSource(Source):
 
     def units(self) -> Sequence[Unit]:
         shards = self._opened().num_shards
-        place = {"revision": self._commit, "shards": shards}
+        place: dict[str, Any] = {"revision": self._commit, "shards": shards}
+        if not self._is_hub:
+            place["path"] = self.hf
         return [
             Unit(
                 name=f"{Path(self.hf).name}/{self.split}-{index}",
@@ -79,6 +82,10 @@ class HubSource(Source):
         planned = str(unit.place["revision"])
         if planned.startswith("[") and json.dumps(path_identity(self.hf)) != planned:
             raise ChangedInputError(f"{self.hf}: it changed after the run was planned")
+
+    def verify_all(self, units: Iterable[Unit]) -> None:
+        for unit in islice(units, 1):  # all are parts of one folder, or of one revision
+            self.verify(unit)
 
     def _next(self, tables: Iterator[Any]) -> pl.DataFrame | None:
         try:

@@ -147,8 +147,9 @@ class _Watch(TrainerCallback):
             saved = Path(args.output_dir) / name
             self._card.write(saved)
             output.put(saved, name)
-            for path in _checkpoints(output)[: -self._kept] if self._kept else []:
-                output.remove(path.name)
+            if self._kept is not None and self._kept > 0:
+                for path in _checkpoints(output)[: -self._kept]:
+                    output.remove(path.name)
         wait_for_all()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from datachef.core.api import run_recipe
 from datachef.core.atomic import beside, clear_leftovers, replacing
 from datachef.core.errors import DatachefError, RunError
 from datachef.core.host import Host
+from datachef.core.lock import locked
 from datachef.core.outputs import OutputFolder, lies_in, refuse_places, write_file
 from datachef.core.ownership import MARK
 
@@ -79,6 +81,15 @@ class TestCorpus:
         run(text="another")
         assert not (out / "README.md.2").exists()
 
+    def test_what_file_managers_leave_among_the_data_is_kept(self, run: Run) -> None:
+        out = run()
+        (out / "data" / ".DS_Store").write_text("icons")
+        (out / "data" / ".ipynb_checkpoints").mkdir()
+        run(text="other")
+        assert names(out / "data") == [
+            ".DS_Store", ".ipynb_checkpoints", "train-00000-of-00001.parquet",
+        ]  # fmt: skip
+
     @pytest.mark.parametrize("name", ["data/train-extra.parquet", "data/notes.txt", "data"])
     def test_what_would_seem_to_be_data_is_refused(
         self, run: Run, tmp_path: Path, name: str
@@ -132,6 +143,17 @@ class TestCorpus:
         run()
         assert (kept / "ledger.json").read_text() == "mine"
 
+    def test_a_full_disk_does_not_hide_why_a_run_failed(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "full")
+
+        monkeypatch.setattr("datachef.core.run.runner.keep_failed", full)
+        with pytest.raises(RunError, match="the corpus is empty") as refused:
+            run(steps=[{"op": "length_filter", "min_chars": 100}])
+        assert "were not kept: cannot read or write: no space is left" in refused.value.hint
+
     def test_what_a_failed_run_left_goes_with_the_next(self, run: Run, tmp_path: Path) -> None:
         with pytest.raises(RunError, match="the corpus is empty"):
             run(steps=[{"op": "length_filter", "min_chars": 100}])
@@ -151,6 +173,34 @@ class TestPlaces:
                 output.symlink_to(corpus)
             with pytest.raises(RunError, match=r"the input .* would lie one in the other"):
                 run(output, sources={"again": {"path": path}})
+        assert (corpus / "data").is_dir()
+
+    @pytest.mark.parametrize("inside", ["", "data/inside"])
+    def test_a_dataset_that_is_read_is_not_replaced(self, run: Run, inside: str) -> None:
+        pytest.importorskip("datasets")
+        corpus = run()
+        before = names(corpus)
+        with pytest.raises(RunError, match=r"the input .*out would lie one in the other"):
+            run(corpus / inside, sources={"again": {"hf": str(corpus)}})
+        assert names(corpus) == before
+
+    def test_what_a_step_reads_is_not_replaced(self, run: Run, tmp_path: Path) -> None:
+        corpus = run()
+        (tmp_path / "task.yaml").write_text(
+            json.dumps(
+                {
+                    "name": "asked",
+                    "benchmark": {
+                        "path": "out/data/train-00000-of-00001.parquet",
+                        "prompt": "text",
+                        "answer": "source",
+                    },
+                    "metric": "exact_match",
+                }
+            )
+        )
+        with pytest.raises(RunError, match=r"the input .*parquet would lie one in the other"):
+            run(task="task.yaml", text="other")
         assert (corpus / "data").is_dir()
 
     @pytest.mark.parametrize("form", ["link", "chain", "dangling", "slashes"])
@@ -290,6 +340,15 @@ class TestFiles:
         device = Path("/dev/null").stat()
         write_file(Path("/dev/null"), b"ours", "schema", lambda raw: False)
         assert Path("/dev/null").stat().st_rdev == device.st_rdev
+
+
+def test_half_written_files_of_others_stay(tmp_path: Path) -> None:
+    left = tmp_path / "out" / f".upload.{'0' * 32}.tmp"
+    left.parent.mkdir()
+    left.write_text("theirs")
+    os.utime(left, (0, 0))
+    with locked(tmp_path / "out"):
+        assert left.read_text() == "theirs"
 
 
 def test_a_folder_without_a_mark_is_replaced_whole(tmp_path: Path) -> None:

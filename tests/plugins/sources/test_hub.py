@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core.errors import RecipeError, RunError
+from datachef.core.errors import ChangedInputError, RecipeError, RunError
+from datachef.core.files.identity import path_identity
 from datachef.plugins.sources.hub import HubSource
 
 pytest.importorskip("datasets")
@@ -71,6 +72,25 @@ def test_a_changed_file_has_another_identity(dataset: Path) -> None:
     file = dataset / "train-00000-of-00003.parquet"
     pl.read_parquet(file).head(3).write_parquet(file)
     assert not before & {unit.identity for unit in HubSource(hf=str(dataset)).units()}
+
+
+def test_a_folder_is_looked_through_once_for_all_of_its_units(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = HubSource(hf=str(dataset))
+    units = source.units()
+    looked: list[str] = []
+
+    def looking(path: str) -> list[list[str]]:
+        looked.append(path)
+        return path_identity(path)
+
+    monkeypatch.setattr("datachef.plugins.sources.hub.path_identity", looking)
+    source.verify_all(units)
+    assert looked == [str(dataset)]
+    (dataset / "new.txt").write_text("new")
+    with pytest.raises(ChangedInputError):
+        source.verify_all(units)
 
 
 def test_rows_know_their_size_however_nested(dataset: Path) -> None:
