@@ -49,16 +49,24 @@ def file_identity(path: str | Path) -> str:
 
 def path_identity(path: str | Path) -> list[list[str]]:
     """The identity of a file, or of every file of a folder by its path within; nothing where there
-    is neither."""
+    is neither. A file of a folder that may not be read is known by its size and times."""
     place = Path(path)
     try:
         if stat.S_ISREG(place.stat().st_mode):
             return [["", file_identity(place)]]
         files = sorted(inner for inner in _inside(place) if inner.is_file())
-        return [[str(inner.relative_to(place)), file_identity(inner)] for inner in files]
+        return [[str(inner.relative_to(place)), _identity_within(inner)] for inner in files]
     except OSError as error:
         raise_environment_failure(error, str(path))
         return []
+
+
+def _identity_within(path: Path) -> str:
+    try:
+        return file_identity(path)
+    except PermissionError:
+        status = path.stat()
+        return f"{status.st_size}-unread-{status.st_mtime_ns}-{status.st_ctime_ns}"
 
 
 def _inside(folder: Path) -> Iterator[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -14,6 +15,7 @@ import polars as pl
 import pytest
 
 from datachef.core.errors import RunError
+from datachef.core.files import identity
 from datachef.core.files.identity import path_identity
 from datachef.core.recipe import Recipe
 from datachef.core.run import unit
@@ -301,6 +303,26 @@ def test_a_recipe_is_read_once(cook: Cook, tmp_path: Path, plugin: Path) -> None
     assert recipe.read_text() == "name: another\n"
     assert cooked.manifest["recipe"]["name"] == "test"
     assert cooked.report.rows == ROWS
+
+
+def test_a_file_that_may_not_be_read_does_not_hide_the_others_of_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("open.jsonl", "secret.jsonl"):
+        (tmp_path / name).write_text("one")
+    identity_of = identity.file_identity
+
+    def refusing(path: Path) -> str:
+        if path.name == "secret.jsonl":
+            raise PermissionError(errno.EACCES, "no", str(path))
+        return identity_of(path)
+
+    monkeypatch.setattr(identity, "file_identity", refusing)
+    seen = [path_identity(tmp_path)]
+    for name in ("open.jsonl", "secret.jsonl"):
+        (tmp_path / name).write_text("another")
+        assert path_identity(tmp_path) not in seen
+        seen.append(path_identity(tmp_path))
 
 
 def test_a_folder_is_known_by_what_lies_behind_its_links_too(tmp_path: Path) -> None:
