@@ -238,7 +238,12 @@ def _put(staging: Path, folder: Path) -> None:
     elif not _exchanged(staging, folder):
         retired = beside(folder, "old")
         folder.rename(retired)
-        staging.rename(folder)
+        try:
+            staging.rename(folder)
+        except BaseException:
+            with suppress(OSError):  # where it has its name already
+                retired.rename(folder)
+            raise
         _discard(retired, folder)
 
 

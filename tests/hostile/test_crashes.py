@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -92,6 +93,27 @@ def test_a_folder_that_is_replaced_is_the_old_one_or_the_new_one(tmp_path: Path,
         seen.append(content(folder) == NEW)
     assert seen == sorted(seen)  # once it is the new one, it stays so
     assert set(seen) == {False, True}
+
+
+def test_a_new_folder_that_cannot_be_named_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / "one").write_text("old")
+    rename = Path.rename
+
+    def full(path: Path, target: Path) -> Path:
+        if path.name.endswith(".partial"):
+            raise OSError(errno.ENOSPC, "full", str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(atomic, "_exchanged", lambda one, other: False)
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(OSError, match="full"), replacing(folder) as staging:
+        (staging / "one").write_text("new")
+    assert content(tmp_path) == {"corpus/one": "old"}
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
 
 
 def test_a_file_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
