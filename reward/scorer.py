@@ -12,7 +12,7 @@ import polars as pl
 
 from datachef.core.check import check
 from datachef.core.document import Document
-from datachef.core.errors import RunError
+from datachef.core.errors import ChangedInputError, RunError
 from datachef.core.host import Host
 from datachef.core.loading import Loaded, understand
 from datachef.core.reward import Reward, Score
@@ -75,13 +75,16 @@ class RecipeReward(Reward):
         return self.assess(recipe).score
 
     def assess(self, recipe: Document) -> Assessment:
-        """The score of a recipe with all that it was made from."""
+        """The score of a recipe with all that it was made from. Raises `ChangedInputError` where a
+        source is not what it was when this reward first looked at it: no recipe is to blame."""
         loaded = self._load(recipe)
         surveys = check(loaded, self._host, self._kitchen.look)
         if loaded.problems:
             return Assessment(_failed(failed_check(loaded.problems)), loaded)
         try:
             corpus = self._kitchen.cook(loaded, surveys)
+        except ChangedInputError:
+            raise
         except (RunError, SourceError) as error:
             return Assessment(_failed(failed_run(str(error))), loaded)
         contaminated = self._audit.share(corpus.rows)

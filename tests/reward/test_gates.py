@@ -9,9 +9,12 @@ import pytest
 
 from datachef.core import document
 from datachef.core.api import run_recipe
+from datachef.core.document import Document
+from datachef.core.errors import ChangedInputError
 from datachef.core.host import Host
 from datachef.reward.gates import malformed_share
 from datachef.reward.sample.kitchen import SampledCorpus
+from datachef.reward.scorer import RecipeReward
 
 ASKED = {"role": "user", "content": "q"}
 ANSWERED = {"role": "assistant", "content": "a"}
@@ -26,6 +29,20 @@ CHATS = [
     [{"role": "system", "content": "s"}],
     [ANSWERED],
 ]
+
+
+def test_a_source_that_changes_is_no_fault_of_a_recipe(
+    larder: Path, host: Host, written: Callable[[dict[str, Any]], Document]
+) -> None:
+    source = {"path": "good.jsonl", "format": {"prompt": "question", "completion": "answer"}}
+    recipe = {"name": "fruit", "sources": {"rows": source}}
+    reward = RecipeReward(host, larder / "task.yaml", cache=larder / "cache", folder=larder)
+    wrong = recipe | {"steps": [{"op": "length_filter", "min_chars": "few"}]}
+    assert reward.score(written(wrong)).gate == "check"
+    good = larder / "good.jsonl"
+    good.write_text(good.read_text().upper())
+    with pytest.raises(ChangedInputError):
+        reward.score(written(recipe))
 
 
 @pytest.mark.parametrize(
