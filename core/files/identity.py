@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -47,14 +47,15 @@ def file_identity(path: str | Path) -> str:
     return f"{identity}-{status.st_mtime_ns}-{status.st_ctime_ns}"
 
 
-def path_identity(path: str | Path) -> list[list[str]]:
+def path_identity(path: str | Path, without: Collection[str] = ()) -> list[list[str]]:
     """The identity of a file, or of every file of a folder by its path within; nothing where there
-    is neither. A file of a folder that may not be read is known by its size and times."""
+    is neither. A file of a folder that may not be read is known by its size and times. Subfolders
+    of the names in `without` are no part of it."""
     place = Path(path)
     try:
         if stat.S_ISREG(place.stat().st_mode):
             return [["", file_identity(place)]]
-        files = sorted(inner for inner in _inside(place) if inner.is_file())
+        files = sorted(inner for inner in _inside(place, without) if inner.is_file())
         return [[str(inner.relative_to(place)), _identity_within(inner)] for inner in files]
     except OSError as error:
         raise_environment_failure(error, str(path))
@@ -69,12 +70,13 @@ def _identity_within(path: Path) -> str:
         return f"{status.st_size}-unread-{status.st_mtime_ns}-{status.st_ctime_ns}"
 
 
-def _inside(folder: Path) -> Iterator[Path]:
+def _inside(folder: Path, without: Collection[str]) -> Iterator[Path]:
     """What lies in a folder and in those below it, also behind links; no folder is met twice."""
     met = {os.path.realpath(folder)}
     for place, folders, names in os.walk(folder, followlinks=True):
         yield from (Path(place, name) for name in names)
-        fresh = {name: os.path.realpath(os.path.join(place, name)) for name in sorted(folders)}  # noqa: PTH118 - as `walk` has it
+        wanted = sorted(set(folders) - set(without))
+        fresh = {name: os.path.realpath(os.path.join(place, name)) for name in wanted}  # noqa: PTH118 - as `walk` has it
         folders[:] = [name for name, real in fresh.items() if real not in met]
         met.update(fresh.values())
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 BATCH_ROWS = 1_000
+# What tools keep in the folder of a dataset, which `datasets` does not read: our cache is one.
+_BESIDE = (".git", ".cache", ".datachef")
 _ON_THE_HUB = re.compile(r"(?![./~-])[\w.-]{1,96}(?:/[\w.-]{1,96})?")
 
 
@@ -80,7 +82,7 @@ class HubSource(Source):
 
     def verify(self, unit: Unit) -> None:
         planned = str(unit.place["revision"])
-        if planned.startswith("[") and json.dumps(path_identity(self.hf)) != planned:
+        if planned.startswith("[") and self._content() != planned:
             raise ChangedInputError(f"{self.hf}: it changed after the run was planned")
 
     def verify_all(self, units: Iterable[Unit]) -> None:
@@ -109,7 +111,7 @@ class HubSource(Source):
     @cached_property
     def _commit(self) -> str:
         if not self._is_hub:
-            return json.dumps(path_identity(self.hf))
+            return self._content()
         if not _ON_THE_HUB.fullmatch(self.hf):
             raise SourceError(
                 "no_file",
@@ -133,6 +135,10 @@ class HubSource(Source):
                 f"{self.hf!r} on the hub: {type(error).__name__}",
                 "check name and network; a private or gated dataset needs HF_TOKEN",
             ) from error
+
+    def _content(self) -> str:
+        """What the folder holds now."""
+        return json.dumps(path_identity(self.hf, without=_BESIDE))
 
     @property
     def _bytes(self) -> int:

@@ -10,8 +10,10 @@ from typing import Any
 import polars as pl
 import pytest
 
+from datachef.core.api import run_recipe
 from datachef.core.errors import ChangedInputError, RecipeError, RunError
 from datachef.core.files.identity import path_identity
+from datachef.core.host import Host
 from datachef.plugins.sources.hub import HubSource
 
 pytest.importorskip("datasets")
@@ -81,9 +83,9 @@ def test_a_folder_is_looked_through_once_for_all_of_its_units(
     units = source.units()
     looked: list[str] = []
 
-    def looking(path: str) -> list[list[str]]:
+    def looking(path: str, **options: Any) -> list[list[str]]:
         looked.append(path)
-        return path_identity(path)
+        return path_identity(path, **options)
 
     monkeypatch.setattr("datachef.plugins.sources.hub.path_identity", looking)
     source.verify_all(units)
@@ -91,6 +93,20 @@ def test_a_folder_is_looked_through_once_for_all_of_its_units(
     (dataset / "new.txt").write_text("new")
     with pytest.raises(ChangedInputError):
         source.verify_all(units)
+
+
+def test_a_cache_within_the_folder_is_no_part_of_the_dataset(dataset: Path) -> None:
+    recipe = dataset / "recipe.yaml"
+    recipe.write_text(json.dumps({"name": "n", "sources": {"s": {"hf": "."}}}))
+    output = dataset.parent / "corpus"
+    for cached in (False, True):
+        (dataset / ".git").mkdir(exist_ok=True)
+        (dataset / ".git" / "index").write_text(str(cached))
+        report = run_recipe(
+            recipe, output, host=Host(), engine="inline", cache=dataset / ".datachef"
+        )
+        assert report.rows == 30
+        assert (report.units_cached == report.units) is cached
 
 
 def test_rows_know_their_size_however_nested(dataset: Path) -> None:
