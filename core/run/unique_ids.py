@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from datachef.core.errors import PluginError
+from datachef.core.errors import PluginError, is_panic
 from datachef.core.run.store import Store
+from datachef.core.system_errors import raise_environment_failure
 
 # So many ids are compared at once, as numbers of 8 bytes.
 AT_ONCE = 32 * 2**20
@@ -24,28 +25,46 @@ def refuse_neighbouring_copies(ids: pl.Series) -> None:
 
 
 def refuse_copies(store: Store, tables: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-    """Raises `PluginError` where an id stands twice in tables of the store.
+    """Raises `PluginError` where an id stands twice in tables of the store, and `RunError` where
+    one of them turns out damaged.
 
-    Only the ids are read, as often as there are `AT_ONCE` rows, and never held as text.
+    Only the ids are read, as often as there are `AT_ONCE` rows, and never held as text. Their files
+    are verified where something is wrong; later, whoever writes the rows does so anyway.
     """
     rounds = -(-sum(facts["rows"] for _, facts in tables) // AT_ONCE)
-    files = [store.folder(key) / facts["file"] for key, facts in tables]
     for number in range(rounds):
         found = []
-        for file in files:
-            ids = pl.read_parquet(file, columns=["id"])["id"].hash().to_numpy()
+        for key, facts in tables:
+            ids = _ids(store, key, facts).hash().to_numpy()
             found.append(ids if rounds == 1 else ids[ids % rounds == number])
         numbers = np.sort(np.concatenate(found))
         twice = numbers[1:][numbers[1:] == numbers[:-1]]
         if len(twice):
-            _look_again(files, pl.Series(twice, dtype=pl.UInt64))
+            _look_again(store, tables, pl.Series(twice, dtype=pl.UInt64))
 
 
-def _look_again(files: Sequence[Any], numbers: pl.Series) -> None:
+def _ids(store: Store, key: str, facts: Mapping[str, Any]) -> pl.Series:
+    path = store.folder(key) / str(facts["file"])
+    try:
+        return pl.read_parquet(path, columns=["id"])["id"]
+    except BaseException as error:
+        if not isinstance(error, OSError | pl.exceptions.PolarsError) and not is_panic(error):
+            raise
+        raise_environment_failure(error, str(path))
+        return _verified_ids(store, key, facts)
+
+
+def _verified_ids(store: Store, key: str, facts: Mapping[str, Any]) -> pl.Series:
+    return store.scan(key, facts).select("id").collect()["id"]
+
+
+def _look_again(
+    store: Store, tables: Sequence[tuple[str, Mapping[str, Any]]], numbers: pl.Series
+) -> None:
     """Two ids may have one number by chance: tells them by their text."""
     suspects = []
-    for file in files:
-        ids = pl.read_parquet(file, columns=["id"])["id"]
+    for key, facts in tables:
+        ids = _verified_ids(store, key, facts)
         suspects.append(ids.filter(ids.hash().is_in(numbers.implode())))
     refuse_neighbouring_copies(pl.concat(suspects).sort())
 
