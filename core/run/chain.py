@@ -385,7 +385,8 @@ def _refuse_neighbours(step: Step, batch: pl.DataFrame, rows: pl.DataFrame) -> N
         except ENDINGS:
             continue  # what breaks on these rows is met, and told, where it does
         own = parents(rows["id"], batch["id"]).is_in(some["id"].implode())
-        if unlike(rows.filter(own), again):
+        # turns as structs have the fields of all turns of a batch
+        if unlike(with_stored_turns(rows.filter(own)), with_stored_turns(again)):
             raise PluginError(
                 f"{step.operator.op} makes something else of a row when other rows are beside it",
                 "a transform rewrites each row by itself, without looking at others or at chance",

@@ -170,7 +170,8 @@ def test_batches_are_cut_by_what_is_made_of_rows(tmp_path: Path) -> None:
         for number in range(200):
             stream.write(json.dumps({"body": f"{number} " + "x" * 20_000}) + "\n")
     source = {"path": "rows.jsonl", "format": {"text": "{body}" * 100}}
-    assert peak_of_run(tmp_path, source) < 800  # 400 MB are made of 4, and are some time in memory
+    # 400 MB are made of 4, and held once in the end; in one go it takes 1,630
+    assert peak_of_run(tmp_path, source) < 1_250
     assert ledger_of(tmp_path)["rows_out"] == 200
 
 

@@ -85,7 +85,7 @@ def test_a_policy_is_trained_and_goes_on(pantry: Any) -> None:
         ({"limits": {"operators": ["lenght_filter"]}}, 1, "did you mean length_filter"),
         ({"tasks": [{"task": "no.yaml", "pool": "pool/pool.yaml"}]}, 2, "cannot read"),
         ({"recipes_per_step": 9}, 2, "multiple of recipes_per_brief"),
-        ({"model": "nowhere/at-all", "cold_start": None}, 1, "cannot load the model"),
+        ({"model": "nowhere/at-all", "cold_start": None}, 1, "model nowhere/at-all is not on this"),
         ({"prompt_tokens": 16, "cold_start": None}, 1, "allow prompts of"),
     ],
 )

@@ -523,10 +523,14 @@ class Answer(Transform):
 
     def transform(self, batch):
         chats = [
-            [{"role": "user", "content": text}, {"role": "assistant", "content": "a"} | more]
-            for text, more in zip(batch["text"], [{"thinking": "hm", "weight": 2}, {}] * 9)
+            [
+                {"role": "user", "content": text},
+                {"role": "assistant", "content": "a"}
+                | ({"thinking": "hm", "weight": 2} if text == "one" else {}),
+            ]
+            for text in batch["text"]
         ]
-        return batch.with_columns(pl.Series("messages", chats[: batch.height]))
+        return batch.with_columns(pl.Series("messages", chats))
 
 @hookimpl
 def datachef_operators():
