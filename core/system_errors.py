@@ -132,11 +132,16 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(cause))
         yield cause
-        waiting.append(
-            cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-        )
+        waiting.append(cause.__cause__ or _context(cause))
         if isinstance(cause, BaseExceptionGroup):
             waiting += cause.exceptions
+
+
+def _context(error: BaseException) -> BaseException | None:
+    """What was being handled when an exception was raised, where that may be its reason: an error
+    that the system numbers has its own."""
+    numbered = isinstance(error, OSError) and error.errno is not None
+    return None if numbered or error.__suppress_context__ else error.__context__
 
 
 def _of_environment(error: BaseException) -> OSError | None:

@@ -121,9 +121,10 @@ class Runner:
                 return self._publish(folder, started)
             except UnfitError:
                 raise
-            except RunError:
-                if not repairs_left or all(map(self._store.record, self._records)):
-                    raise
+            except RunError as error:
+                failure = error
+            if not repairs_left or all(map(self._store.record, self._records)):
+                raise failure
         raise AssertionError("the last attempt returns or raises")
 
     def cook(self) -> None:
