@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 _SHOWN = 200
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
+_LOOKS = 100
 _BEGINNING = b'{"pid":'
 
 _HELD: set[int] = set()
@@ -78,16 +80,9 @@ def locked(folder: Path) -> Iterator[None]:
     path = folder.with_name(f".{folder.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = _acquired(path, folder)
-    _HELD.add(descriptor)
-    try:
+    with _held(path, descriptor):
         clear_leftovers(folder)
         yield
-    finally:
-        # While it is held: whoever takes the lock next makes a file of his own.
-        with suppress(OSError):
-            path.unlink()
-        _HELD.discard(descriptor)
-        os.close(descriptor)
 
 
 @contextmanager
@@ -105,10 +100,18 @@ def alone(path: Path, stop: threading.Event) -> Iterator[None]:
     if descriptor is None:
         yield
         return
+    with _held(lock, descriptor):
+        yield
+
+
+@contextmanager
+def _held(lock: Path, descriptor: int) -> Iterator[None]:
+    """Keeps a lock that was taken, and gives it back."""
     _HELD.add(descriptor)
     try:
         yield
     finally:
+        # While it is held: whoever takes the lock next makes a file of his own.
         with suppress(OSError):
             lock.unlink()
         _HELD.discard(descriptor)
@@ -129,6 +132,7 @@ def _tried(lock: Path) -> int | None:
 
 
 def _acquired(path: Path, folder: Path) -> int:
+    said = orjson.dumps(asdict(Holder.this()))
     while True:
         if path.is_symlink():
             raise _no_lock(path)
@@ -136,11 +140,13 @@ def _acquired(path: Path, folder: Path) -> int:
         try:
             free, sure = _try(descriptor)
             holder = _read(descriptor, path)
+            if not free and holder is None:
+                holder = _named_soon(descriptor, path)
             if not free or (holder is not None and not _is_gone(holder, sure)):
                 raise _refusal(folder, path, holder)
             if _is(path, descriptor):
                 os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, orjson.dumps(asdict(Holder.this())), 0)
+                os.pwrite(descriptor, said, 0)
                 return descriptor
         except BaseException:
             os.close(descriptor)
@@ -177,6 +183,15 @@ def _read(descriptor: int, path: Path) -> Holder | None:
         return Holder(**orjson.loads(raw))
     except (orjson.JSONDecodeError, TypeError):
         return None  # its holder died while writing it
+
+
+def _named_soon(descriptor: int, path: Path) -> Holder | None:
+    """Whom the file of a lock names that was just taken: the name is written after that."""
+    for _ in range(_LOOKS):
+        time.sleep(_FIRST_PAUSE)
+        if (holder := _read(descriptor, path)) is not None:
+            return holder
+    return None
 
 
 def _no_lock(path: Path) -> RunError:
