@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from datachef.core import document
-from datachef.core.document import Document
-from datachef.core.reward import Reward, RewardSetting
+from datachef.core.reward import Reward, RewardConfig
 from datachef.plugins.reward.factory import proxy_reward
 
 SOURCES = {
@@ -55,11 +54,11 @@ def measure(data: Path, work: Path, options: argparse.Namespace) -> None:
     (work / "task.yaml").write_text(document.dump(task))
     task_file, pool_file, cache = work / "task.yaml", work / "pool.yaml", work / "cache"
     workers = {"workers": options.workers}
-    reward = proxy_reward(RewardSetting(task_file, pool_file, work, cache, options=workers))
+    reward = proxy_reward(RewardConfig(task_file, pool_file, work, cache, options=workers))
     rng = random.Random(0)
     known = [recipe(deduplicated) for deduplicated in (False, True)] * options.workers
     started = time.perf_counter()
-    scored(reward, known)
+    scored(reward, known, work)
     print(f"first recipes, samples drawn and all measured: {time.perf_counter() - started:.1f} s\n")
     print("| new is | without deduplication | with minhash_dedup |")
     print("|---|---|---|")
@@ -68,15 +67,14 @@ def measure(data: Path, work: Path, options: argparse.Namespace) -> None:
         for deduplicated in (False, True):
             recipes = [change(recipe(deduplicated), rng) for _ in range(options.recipes)]
             started = time.perf_counter()
-            scored(reward, recipes)
+            scored(reward, recipes, work)
             speeds.append(len(recipes) / (time.perf_counter() - started))
         print(f"| {name} | {speeds[0]:.1f}/s | {speeds[1]:.1f}/s |", flush=True)
     reward.close()
 
 
-def scored(reward: Reward, recipes: list[dict[str, Any]]) -> None:
-    documents = [Document(data) for data in recipes]
-    stopped = [s for s in reward.score_all(documents) if s.gate]
+def scored(reward: Reward, recipes: list[dict[str, Any]], base_dir: Path) -> None:
+    stopped = [s for s in reward.score_all(recipes, base_dir) if s.gate]
     assert not stopped, stopped[0]
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datachef.core.operator import Operator
     from datachef.core.problems import Problem
     from datachef.core.recipe import Recipe
-    from datachef.core.reward import Reward, RewardSetting
+    from datachef.core.reward import Reward, RewardConfig
     from datachef.core.source import Source
 
 NAME = "datachef"
@@ -53,7 +53,7 @@ def datachef_llm_backends() -> Mapping[str, Callable[[], LLMBackend]]:  # type: 
 
 
 @hookspec
-def datachef_rewards() -> Mapping[str, Callable[[RewardSetting], Reward]]:  # type: ignore[empty-body]
+def datachef_rewards() -> Mapping[str, Callable[[RewardConfig], Reward]]:  # type: ignore[empty-body]
     """Rewards by name: what `chef score` and the policy's training ask for a `Score`."""
 
 

@@ -6,10 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from datachef.core.document import Document
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -40,24 +37,27 @@ class Reward(ABC):
     """Scores recipes for one task, without training on what they make."""
 
     @abstractmethod
-    def score(self, recipe: Document) -> Score:
-        """The score of one recipe. The same recipe, data and seed give the same score."""
+    def score(self, recipe: Mapping[str, Any], base_dir: Path) -> Score:
+        """The score of one recipe, given as plain data; its relative paths start at `base_dir`.
 
-    def score_all(self, recipes: Iterable[Document]) -> list[Score]:
+        The same recipe, data and seed give the same score. The recipe is not changed.
+        """
+
+    def score_all(self, recipes: Iterable[Mapping[str, Any]], base_dir: Path) -> list[Score]:
         """The scores of several recipes, in their order."""
-        return [self.score(recipe) for recipe in recipes]
+        return [self.score(recipe, base_dir) for recipe in recipes]
 
     def close(self) -> None:  # noqa: B027 - not every reward holds something
         """Ends processes and gives back what the reward held."""
 
 
 @dataclass(frozen=True)
-class RewardSetting:
-    """What a registered reward is made from.
+class RewardConfig:
+    """What a registered reward is built from.
 
-    `task` is a task.yaml; `pool` binds recipes to its sources; `folder` is where relative paths in
-    recipes begin; `cache` holds what was done before; `plugin_files` are loaded besides installed
-    plugins; `options` are the reward's own, as plain data.
+    `task` is a task.yaml file; `pool` restricts recipes to the sources of a pool.yaml; relative
+    paths among the options start at `folder`; results are cached in `cache`; `plugin_files` are
+    loaded in addition to installed plugins; `options` are the reward's own, as plain data.
     """
 
     task: Path

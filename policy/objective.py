@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from datachef.core.document import Document, read
+from datachef.core.document import read
 from datachef.core.errors import DatachefError, RecipeError
 from datachef.core.reward import Reward, Score
 
@@ -49,7 +49,7 @@ class Objective:
 
     def __init__(self, reward: Reward, folder: Path) -> None:
         self._reward = reward
-        self._place = str(folder.absolute() / "recipe.yaml")
+        self._folder = folder.absolute()
         self._known: dict[bytes, Score] = {}
         self.calls: list[Call] = []
 
@@ -58,7 +58,7 @@ class Objective:
         keys = [recipe_key(recipe) for recipe in recipes]
         asked = dict(zip(keys, recipes, strict=True))
         new = {key: recipe for key, recipe in asked.items() if key not in self._known}
-        scored = self._reward.score_all(Document(dict(r), self._place) for r in new.values())
+        scored = self._reward.score_all(new.values(), self._folder)
         self._known |= dict(zip(new, scored, strict=True))
         scores = [self._known[key] for key in keys]
         self.calls += [Call(r, s) for r, s in zip(recipes, scores, strict=True)]

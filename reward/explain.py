@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from datachef.core.document import Document
 from datachef.core.errors import DatachefError
 from datachef.core.problems import dotted
 from datachef.core.reward import Reward, Score
@@ -42,26 +42,28 @@ class Contribution:
     reason: str = ""
 
 
-def leave_one_out(recipe: Document, reward: Reward, score: Score) -> list[Contribution]:
+def leave_one_out(
+    recipe: Mapping[str, Any], base_dir: Path, reward: Reward, score: Score
+) -> list[Contribution]:
     """The contribution of every source and step, greatest effect first.
 
-    A variant lies where the recipe does, so that its paths lead to the same files, and its rows
+    Relative paths start at `base_dir`, in the recipe as in its variants, whose rows
     keep the form that those of the recipe have, whatever would be the default without the part.
     What the form itself adds is told apart: where all rows could be conversations but are written
     as plain text, or could be once a source is gone.
     """
-    variants = list(without_each(in_form(recipe.data, score.schema)))
+    variants = list(without_each(in_form(recipe, score.schema)))
     found = [
         Contribution(part.path, part.what, None, reason=part.reason)
         for part in variants
         if part.data is None
     ]
     whole = [part for part in variants if part.data is not None]
-    for part, other in zip(whole, _scores(whole, recipe, reward), strict=True):
+    for part, other in zip(whole, _scores(whole, base_dir, reward), strict=True):
         found.append(_contribution(part, score, other))
     if score.schema == "text":
-        talking = list(_as_conversations(recipe.data, variants))
-        scores = _scores(talking, recipe, reward)
+        talking = list(_as_conversations(recipe, variants))
+        scores = _scores(talking, base_dir, reward)
         if talking and scores[0].gate != "check":
             talking, scores = talking[:1], scores[:1]
         for part, other in zip(talking, scores, strict=True):
@@ -119,18 +121,18 @@ def _as_conversations(data: Any, variants: Sequence[Variant]) -> Iterator[Varian
             yield Variant(path, f"{part.what}, text", in_form(part.data, "messages"))
 
 
-def _scores(variants: Sequence[Variant], recipe: Document, reward: Reward) -> list[Score]:
-    documents = [Document(part.data, recipe.file) for part in variants]
+def _scores(variants: Sequence[Variant], base_dir: Path, reward: Reward) -> list[Score]:
+    recipes = [part.data for part in variants]
     try:
-        return reward.score_all(documents)
+        return reward.score_all(recipes, base_dir)
     except DatachefError:
-        return [_score(document, reward) for document in documents]
+        return [_score(recipe, base_dir, reward) for recipe in recipes]
 
 
-def _score(document: Document, reward: Reward) -> Score:
+def _score(recipe: Mapping[str, Any], base_dir: Path, reward: Reward) -> Score:
     """The score of a variant; one that ends with an error is stopped by it."""
     try:
-        return reward.score(document)
+        return reward.score(recipe, base_dir)
     except DatachefError as error:
         return Score(value=-2.0, gate="runs", reasons=(error.message,))
 

@@ -76,7 +76,7 @@ class Evaluator:
 
     def _measure(self, recipe: Path, seeds: Sequence[int]) -> list[Measured]:
         document = read(recipe)
-        assessed = self._reward.assess(document)
+        assessed = self._reward.assess(document, recipe.parent)
         if assessed.loaded.problems:
             raise RecipeError(assessed.loaded.problems)
         corpus = self._cook(recipe)

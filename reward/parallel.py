@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from itertools import repeat
+from pathlib import Path
+from typing import Any
 
-from datachef.core.document import Document
 from datachef.core.process_pool import ProcessPool
-from datachef.core.reward import Reward, RewardSetting, Score
+from datachef.core.reward import Reward, RewardConfig, Score
 
 _REWARD: list[Reward] = []
 
@@ -18,23 +20,23 @@ class ParallelReward(Reward):
     """
 
     def __init__(
-        self, build: Callable[[RewardSetting], Reward], setting: RewardSetting, workers: int
+        self, build: Callable[[RewardConfig], Reward], config: RewardConfig, workers: int
     ) -> None:
-        self._pool = ProcessPool(workers, _begin, build, setting)
+        self._pool = ProcessPool(workers, _begin, build, config)
 
-    def score(self, recipe: Document) -> Score:
-        return self._pool.submit(_score, recipe).result()
+    def score(self, recipe: Mapping[str, Any], base_dir: Path) -> Score:
+        return self._pool.submit(_score, recipe, base_dir).result()
 
-    def score_all(self, recipes: Iterable[Document]) -> list[Score]:
-        return list(self._pool.map(_score, recipes))
+    def score_all(self, recipes: Iterable[Mapping[str, Any]], base_dir: Path) -> list[Score]:
+        return list(self._pool.map(_score, recipes, repeat(base_dir)))
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
 
 
-def _begin(build: Callable[[RewardSetting], Reward], setting: RewardSetting) -> None:
-    _REWARD[:] = [build(setting)]
+def _begin(build: Callable[[RewardConfig], Reward], config: RewardConfig) -> None:
+    _REWARD[:] = [build(config)]
 
 
-def _score(recipe: Document) -> Score:
-    return _REWARD[0].score(recipe)
+def _score(recipe: Mapping[str, Any], base_dir: Path) -> Score:
+    return _REWARD[0].score(recipe, base_dir)

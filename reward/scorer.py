@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import polars as pl
@@ -47,7 +48,6 @@ class RecipeReward(Reward):
         task: Path,
         *,
         cache: Path,
-        folder: Path,
         pool: Path | None = None,
         proxy: Proxy | None = None,
         limits: Limits | None = None,
@@ -60,7 +60,6 @@ class RecipeReward(Reward):
         self.task = read_task(task)
         self.task_file = task.absolute()
         self._host = host
-        self._folder = folder.absolute()
         self.pool = pool.absolute() if pool is not None else None
         self.cache = cache
         self._kitchen = SampleKitchen(host, cache, rows, seed)
@@ -71,13 +70,14 @@ class RecipeReward(Reward):
         self._verifier = verifier
         self._pessimism = pessimism
 
-    def score(self, recipe: Document) -> Score:
-        return self.assess(recipe).score
+    def score(self, recipe: Mapping[str, Any], base_dir: Path) -> Score:
+        return self.assess(Document(dict(recipe)), base_dir).score
 
-    def assess(self, recipe: Document) -> Assessment:
-        """The score of a recipe with all that it was made from. Raises `ChangedInputError` where a
+    def assess(self, recipe: Document, base_dir: Path) -> Assessment:
+        """The score of a recipe with all that it was made from; its relative paths start at
+        `base_dir`. Raises `ChangedInputError` where a
         source is not what it was when this reward first looked at it: no recipe is to blame."""
-        loaded = self._load(recipe)
+        loaded = self._load(recipe, base_dir)
         surveys = check(loaded, self._host, self._kitchen.look)
         if loaded.problems:
             return Assessment(_failed(failed_check(loaded.problems)), loaded)
@@ -135,13 +135,11 @@ class RecipeReward(Reward):
             off_support=prediction.off_support,
         )
 
-    def _load(self, recipe: Document) -> Loaded:
+    def _load(self, recipe: Document, base_dir: Path) -> Loaded:
         """The recipe, whatever task it names, for the task of this reward."""
-        if isinstance(recipe.data, dict):
-            recipe = replace(recipe, data=dict(recipe.data))
-        folder = Path(recipe.file).parent if recipe.file else self._folder
+        recipe = replace(recipe, data=copy.deepcopy(recipe.data))
         task = orjson.dumps(str(self.task_file)).decode()
-        return understand(recipe, folder, self._host, self.pool, [f"task={task}"])
+        return understand(recipe, base_dir, self._host, self.pool, [f"task={task}"])
 
 
 def _failed(failure: Failure) -> Score:

@@ -21,7 +21,7 @@ import argparse
 import json
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -34,7 +34,6 @@ import orjson
 import torch
 from datasets import Dataset
 
-from datachef.core.document import Document
 from datachef.core.host import Host
 from datachef.core.interval import mean_interval
 from datachef.core.language_models.checkpoint import load_tokenizer, quiet
@@ -141,15 +140,14 @@ class Taste(Reward):
     """Likes four fifths of pages, their short rows dropped, and no copies; dislikes all other
     steps, and stops recipes with spam."""
 
-    def score(self, recipe: Document) -> Score:
-        data = recipe.data
-        if "spam" in data["sources"]:
+    def score(self, recipe: Mapping[str, Any], base_dir: Path) -> Score:
+        if "spam" in recipe["sources"]:
             return Score(-1.5, gate="guardrails")
-        weights = data["mix"]["weights"]
+        weights = recipe["mix"]["weights"]
         share = weights.get("pages", 0) / sum(weights.values())
-        of_sources = [s for source in data["sources"].values() for s in source.get("steps", ())]
-        own = [step["op"] for step in data["sources"].get("pages", {}).get("steps", ())]
-        last = [step["op"] for step in data.get("steps", ())]
+        of_sources = [s for source in recipe["sources"].values() for s in source.get("steps", ())]
+        own = [step["op"] for step in recipe["sources"].get("pages", {}).get("steps", ())]
+        last = [step["op"] for step in recipe.get("steps", ())]
         liked = ("length_filter" in own) + ("exact_dedup" in last)
         others = len(of_sources) + len(last) - liked
         return Score(0.5 * (1 - abs(share - 0.8)) + 0.25 * liked - 0.08 * others)

@@ -83,7 +83,7 @@ def measure(recipe: Path, seed: int, work: Path, tokens: int) -> Measured:
 @cache
 def _reward(folder: Path, work: Path) -> RecipeReward:
     return RecipeReward(
-        Host(), folder / "task.yaml", cache=work / "cache" / folder.name, folder=folder,
+        Host(), folder / "task.yaml", cache=work / "cache" / folder.name,
         pool=folder / "pool.yaml",
     )  # fmt: skip
 

@@ -52,7 +52,7 @@ def portion(setting: Setting, seed: int) -> Counter[str]:
         found["recipes"] += 1
         for name in _operators(recipe):
             found[f"op {name}"] += 1
-        document = Document(recipe, str(setting.folder / "recipe.yaml"))
+        document = Document(recipe)
         loaded = understand(document, setting.folder, host, setting.folder / "pool.yaml")
         check(loaded, host, surveyor.look)
         if loaded.problems:
@@ -62,7 +62,7 @@ def portion(setting: Setting, seed: int) -> Counter[str]:
         if seed * PORTION >= setting.run:
             continue
         found["tried"] += 1
-        assessed = reward.assess(document)
+        assessed = reward.assess(document, setting.folder)
         if assessed.corpus is None:
             found[f"failed {assessed.score.reasons[0]}"] += 1
         else:
@@ -85,9 +85,7 @@ def _parts(setting: Setting) -> tuple[Host, Surveyor, Assignment, LocalDecoder, 
     task, pool = setting.folder / "task.yaml", setting.folder / "pool.yaml"
     assignment = Assignment.of(host, task, pool, Limits())
     decoder = LocalDecoder.of(policy_model("tiny", [assignment], setting.cache))
-    reward = RecipeReward(
-        host, task, cache=setting.cache, folder=setting.folder, pool=pool, rows=setting.rows
-    )
+    reward = RecipeReward(host, task, cache=setting.cache, pool=pool, rows=setting.rows)
     return host, Surveyor(), assignment, decoder, reward
 
 

@@ -161,7 +161,7 @@ def _host() -> Host:
 def _reward(folder: Path, work: Path) -> RecipeReward:
     """One for each task and process: it remembers what it has measured of each text."""
     kept = work / "cache" / folder.name
-    return RecipeReward(_host(), folder / TASK, cache=kept, folder=folder)
+    return RecipeReward(_host(), folder / TASK, cache=kept)
 
 
 def main() -> None:

@@ -54,12 +54,12 @@ def with_new_features(measurements: list[Measured], work: Path) -> Iterator[Meas
     for measured in measurements:
         folder = work / "tasks" / measured.task
         if measured.task not in rewards:
-            rewards[measured.task] = RecipeReward(
-                host, folder / "task.yaml", cache=work / "cache", folder=folder / "recipes"
-            )
+            rewards[measured.task] = RecipeReward(host, folder / "task.yaml", cache=work / "cache")
         key = (measured.task, measured.recipe)
         if key not in known:
-            assessed = rewards[measured.task].assess(document.parse(measured.recipe))
+            assessed = rewards[measured.task].assess(
+                document.parse(measured.recipe), folder / "recipes"
+            )
             known[key] = dict(assessed.features)
         yield replace(measured, features=known[key])
 

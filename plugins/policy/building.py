@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from datachef.core.errors import DatachefError, PluginError
 from datachef.core.host import Host
-from datachef.core.reward import Reward, RewardSetting
+from datachef.core.reward import Reward, RewardConfig
 
 if TYPE_CHECKING:
     from datachef.policy.assignment import Assignment
@@ -47,7 +47,7 @@ def reward_of(
             f"there is no reward {choice.name!r}",
             host.missing(choice.name, rewards) or "install a plugin that has datachef_rewards",
         )
-    setting = RewardSetting(
+    config = RewardConfig(
         task=task.absolute(),
         pool=pool.absolute(),
         folder=folder.absolute(),
@@ -57,7 +57,7 @@ def reward_of(
         options=choice.options,
     )
     try:
-        reward: Reward = rewards[choice.name](setting)
+        reward: Reward = rewards[choice.name](config)
     except ValidationError as error:
         raise DatachefError(f"options of the reward {choice.name}: {error}") from error
     if not isinstance(reward, Reward):

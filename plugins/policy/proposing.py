@@ -144,14 +144,13 @@ def _written(
 ) -> dict[str, Any]:
     """Writes a recipe with its rationale, and returns what there is to tell of it; `folder` is
     the output as it was named."""
-    from datachef.core.document import Document
     from datachef.policy.rationale import reasons_in, with_comments
     from datachef.reward.explain import leave_one_out
 
     name = f"{assignment.name}-{rank}"
     score, said = call.score, reasons_in(draft)
-    document = Document(dict(call.recipe), str(assignment.pool.absolute()))
-    parts = [] if score.gate else leave_one_out(document, reward, score)
+    base_dir = assignment.pool.absolute().parent
+    parts = [] if score.gate else leave_one_out(call.recipe, base_dir, reward, score)
     comments = {
         part.path: part.reason if part.effect is None else f"adds {part.effect:+.4f}"
         for part in parts

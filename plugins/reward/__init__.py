@@ -10,11 +10,11 @@ from datachef.core import hookimpl
 if TYPE_CHECKING:
     import typer
 
-    from datachef.core.reward import Reward, RewardSetting
+    from datachef.core.reward import Reward, RewardConfig
 
 
 @hookimpl
-def datachef_rewards() -> Mapping[str, Callable[[RewardSetting], Reward]]:
+def datachef_rewards() -> Mapping[str, Callable[[RewardConfig], Reward]]:
     from datachef.plugins.reward.factory import proxy_reward
 
     return {"proxy": proxy_reward}

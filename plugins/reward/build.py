@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from datachef.core import binding
 from datachef.core.cli.state import get_host
 from datachef.core.errors import DatachefError
-from datachef.core.reward import RewardSetting
+from datachef.core.reward import RewardConfig
 from datachef.core.task import LMEvalBenchmark
 from datachef.core.typed import read_task
 
@@ -35,7 +35,7 @@ def build_reward(
     from datachef.core.api import default_cache
     from datachef.plugins.reward.factory import proxy_reward
 
-    setting = RewardSetting(
+    config = RewardConfig(
         task=(task or task_of(recipes, pool)).absolute(),
         pool=pool.absolute() if pool is not None else None,
         folder=Path.cwd(),
@@ -45,7 +45,7 @@ def build_reward(
         options={name: value for name, value in options.items() if value is not None},
     )
     try:
-        return cast("RecipeReward", proxy_reward(setting))
+        return cast("RecipeReward", proxy_reward(config))
     except ValidationError as error:
         raise DatachefError(f"options of the reward: {error}") from error
 

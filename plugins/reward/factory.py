@@ -12,7 +12,7 @@ from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, MissingPackageError
 from datachef.core.host import Host
 from datachef.core.paths import located
-from datachef.core.reward import Reward, RewardSetting
+from datachef.core.reward import Reward, RewardConfig
 
 if TYPE_CHECKING:
     from datachef.core.task import Task
@@ -52,7 +52,7 @@ class RewardOptions(BaseModel):
         return self.model_copy(update=found)
 
 
-def proxy_reward(setting: RewardSetting) -> Reward:
+def proxy_reward(config: RewardConfig) -> Reward:
     """A reward that cooks recipes on samples and predicts what they would score.
 
     Raises `DatachefError` for options that make no sense and for a missing package.
@@ -62,25 +62,24 @@ def proxy_reward(setting: RewardSetting) -> Reward:
     from datachef.reward.guardrails import Limits
     from datachef.reward.scorer import RecipeReward
 
-    options = RewardOptions.model_validate(setting.options).located_in(setting.folder)
+    options = RewardOptions.model_validate(config.options).located_in(config.folder)
     if options.workers > 1:
         from datachef.reward.parallel import ParallelReward
 
-        alone = replace(setting, options={**setting.options, "workers": 1})
+        alone = replace(config, options={**config.options, "workers": 1})
         return ParallelReward(proxy_reward, alone, options.workers)
-    host = Host(setting.plugin_files)
-    task = read_task(setting.task)
+    host = Host(config.plugin_files)
+    task = read_task(config.task)
     return RecipeReward(
         host,
-        setting.task,
-        cache=setting.cache,
-        folder=setting.folder,
-        pool=setting.pool,
-        proxy=_proxy(options, task, setting.seed),
+        config.task,
+        cache=config.cache,
+        pool=config.pool,
+        proxy=_proxy(options, task, config.seed),
         limits=read_typed(options.limits, Limits) if options.limits else None,
-        verifier=_verifier(options, host, task, setting),
+        verifier=_verifier(options, host, task, config),
         rows=options.rows,
-        seed=setting.seed,
+        seed=config.seed,
         pessimism=options.pessimism,
     )
 
@@ -117,13 +116,13 @@ def _saved(path: Path) -> Proxy:
 
 
 def _verifier(
-    options: RewardOptions, host: Host, task: Task, setting: RewardSetting
+    options: RewardOptions, host: Host, task: Task, config: RewardConfig
 ) -> Verifier | None:
     if not options.judges:
         return None
     from datachef.core.services import Services
     from datachef.reward.verifier import Judge, Verifier
 
-    services = Services(host.named("datachef_llm_backends"), setting.cache / "llm")
+    services = Services(host.named("datachef_llm_backends"), config.cache / "llm")
     judges = [Judge(model=judge.model, backend=judge.backend) for judge in options.judges]
-    return Verifier(judges, services, task, rows=options.judged_rows, seed=setting.seed)
+    return Verifier(judges, services, task, rows=options.judged_rows, seed=config.seed)

@@ -74,12 +74,14 @@ def score(
     }
     documents = [read(path) for path in recipes]
     reward = build_reward(documents, task, pool, cache, seed, given)
-    assessed = [reward.assess(document) for document in documents]
+    assessed = [reward.assess(d, path.parent) for d, path in zip(documents, recipes, strict=True)]
     contributions = []
     if explain and len(recipes) == 1 and assessed[0].corpus is not None:
         from datachef.reward.explain import leave_one_out
 
-        contributions = leave_one_out(documents[0], reward, assessed[0].score)
+        contributions = leave_one_out(
+            documents[0].data, recipes[0].parent, reward, assessed[0].score
+        )
     if as_json:
         print_json(
             [

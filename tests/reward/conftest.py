@@ -10,7 +10,6 @@ import pytest
 
 from datachef.core import document
 from datachef.core.check import check
-from datachef.core.document import Document
 from datachef.core.host import Host
 from datachef.core.loading import understand
 from datachef.reward.sample.kitchen import SampledCorpus, SampleKitchen
@@ -94,9 +93,3 @@ def taste(larder: Path, host: Host) -> Callable[..., SampledCorpus]:
         return kitchen.cook(loaded, surveys)
 
     return cook
-
-
-@pytest.fixture
-def written() -> Callable[[dict[str, Any]], Document]:
-    """A recipe, given as data, as the document that would be read from its file."""
-    return lambda data: document.parse(document.dump(data))

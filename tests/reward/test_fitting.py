@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from datachef.core.document import Document
 from datachef.core.errors import DatachefError
-from datachef.core.reward import RewardSetting
+from datachef.core.reward import RewardConfig
 from datachef.core.typed import read_task
 from datachef.plugins.reward.factory import proxy_reward
 from datachef.reward.explain import without_each
@@ -122,12 +121,12 @@ def test_every_source_and_step_is_left_out_once() -> None:
 
 @pytest.mark.slow
 def test_scores_do_not_depend_on_how_many_processes_find_them(
-    larder: Path, written: Callable[[dict[str, Any]], Document], mixture: Callable[..., Any]
+    larder: Path, mixture: Callable[..., Any]
 ) -> None:
-    def setting(workers: int) -> RewardSetting:
+    def setting(workers: int) -> RewardConfig:
         options = {"workers": workers, "rows": 200}
         cache = larder / f"cache-{workers}"
-        return RewardSetting(
+        return RewardConfig(
             larder / "task.yaml", larder / "pool.yaml", larder, cache, options=options
         )
 
@@ -135,11 +134,11 @@ def test_scores_do_not_depend_on_how_many_processes_find_them(
     for share in (0.2, 0.5, 0.9):
         recipe = mixture({"good": share, "prose": 1 - share}, steps=[{"op": "minhash_dedup"}])
         del recipe["pool"]
-        recipes.append(written(recipe))
+        recipes.append(recipe)
     scores = []
     for workers in (1, 2):
         reward = proxy_reward(setting(workers))
-        scores.append(reward.score_all(recipes))
+        scores.append(reward.score_all(recipes, larder))
         reward.close()
     assert scores[0] == scores[1]
     assert not any(score.gate for score in scores[0]), scores[0]

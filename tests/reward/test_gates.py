@@ -9,7 +9,6 @@ import pytest
 
 from datachef.core import document
 from datachef.core.api import run_recipe
-from datachef.core.document import Document
 from datachef.core.errors import ChangedInputError
 from datachef.core.host import Host
 from datachef.reward.gates import malformed_share
@@ -31,18 +30,17 @@ CHATS = [
 ]
 
 
-def test_a_source_that_changes_is_no_fault_of_a_recipe(
-    larder: Path, host: Host, written: Callable[[dict[str, Any]], Document]
-) -> None:
+def test_a_source_that_changes_is_no_fault_of_a_recipe(larder: Path, host: Host) -> None:
     source = {"path": "good.jsonl", "format": {"prompt": "question", "completion": "answer"}}
     recipe = {"name": "fruit", "sources": {"rows": source}}
-    reward = RecipeReward(host, larder / "task.yaml", cache=larder / "cache", folder=larder)
+    reward = RecipeReward(host, larder / "task.yaml", cache=larder / "cache")
     wrong = recipe | {"steps": [{"op": "length_filter", "min_chars": "few"}]}
-    assert reward.score(written(wrong)).gate == "check"
+    assert reward.score(wrong, larder).gate == "check"
+    assert "task" not in wrong, "the recipe that was given stays as it is"
     good = larder / "good.jsonl"
     good.write_text(good.read_text().upper())
     with pytest.raises(ChangedInputError):
-        reward.score(written(recipe))
+        reward.score(recipe, larder)
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from datachef.core.atomic import write_atomically
-from datachef.core.document import Document, read
+from datachef.core.document import read
 from datachef.core.errors import DatachefError
 from datachef.core.host import Host
 from datachef.core.reward import Reward, Score
@@ -62,12 +62,12 @@ class Taste(Reward):
     def __init__(self, proxy: Path | None) -> None:
         self._known: dict[str, float] = json.loads(proxy.read_text()) if proxy else {}
 
-    def score(self, recipe: Document) -> Score:
-        sources = sorted(recipe.data["sources"])
+    def score(self, recipe: Mapping[str, Any], base_dir: Path) -> Score:
+        sources = sorted(recipe["sources"])
         if sources == ["spam"]:
             return Score(-1.5, gate="guardrails", reasons=("spam",))
         known = self._known.get(",".join(sources), 0.3)
-        return Score(0.4 * known + 0.5 * truth(recipe.data))
+        return Score(0.4 * known + 0.5 * truth(recipe))
 
 
 class Bench:
@@ -126,7 +126,7 @@ class Bench:
             log.write(f"{name}\n")
 
 
-def truth(recipe: dict[str, Any]) -> float:
+def truth(recipe: Mapping[str, Any]) -> float:
     """What a recipe is worth: a large share of pages, without copies."""
     weights = recipe.get("mix", {}).get("weights") or dict.fromkeys(recipe["sources"], 1)
     share = weights.get("pages", 0) / sum(weights.values())

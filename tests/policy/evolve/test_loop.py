@@ -12,7 +12,6 @@ import pytest
 from synthetic_evolution import LIMITS, Bench, Taste, run, settings_of, write_inputs
 
 from datachef.core import document
-from datachef.core.document import Document
 from datachef.core.errors import DatachefError
 from datachef.core.host import Host
 from datachef.policy.assignment import Assignment
@@ -54,7 +53,7 @@ def test_the_best_of_a_round_are_measured_and_none_twice(calm: Any) -> None:
         assert all(value >= -1 for value in values), "a gate stopped it"
         reward = Taste(settings.output / one.proxy if one.proxy else None)
         for candidate in one.candidates:
-            assert reward.score(Document(candidate.recipe)).value == candidate.value
+            assert reward.score(candidate.recipe, settings.output).value == candidate.value
         assert [trial.name for trial in one.trials][:1] == [f"round-{one.number}-1"]
     keys = [recipe_key(trial.recipe) for one in result.rounds for trial in one.trials]
     assert len(set(keys)) == len(keys)

@@ -9,7 +9,6 @@ import pytest
 
 from datachef.core import document
 from datachef.core.check import check
-from datachef.core.document import Document
 from datachef.core.host import Host
 from datachef.core.loading import understand
 from datachef.core.problems import Problem
@@ -43,15 +42,14 @@ class Taste(Reward):
     """Likes four fifths of pages, short ones dropped, and no copies; dislikes all other steps, and
     stops recipes with spam."""
 
-    def score(self, recipe: Document) -> Score:
-        data = recipe.data
-        if "spam" in data["sources"]:
+    def score(self, recipe: Mapping[str, Any], base_dir: Path) -> Score:
+        if "spam" in recipe["sources"]:
             return Score(-1.5, gate="guardrails", reasons=("spam",))
-        weights = data.get("mix", {}).get("weights") or dict.fromkeys(data["sources"], 1)
+        weights = recipe.get("mix", {}).get("weights") or dict.fromkeys(recipe["sources"], 1)
         share = weights.get("pages", 0) / sum(weights.values())
-        of_sources = [s for source in data["sources"].values() for s in source.get("steps", ())]
-        own = [step["op"] for step in data["sources"].get("pages", {}).get("steps", ())]
-        last = [step["op"] for step in data.get("steps", ())]
+        of_sources = [s for source in recipe["sources"].values() for s in source.get("steps", ())]
+        own = [step["op"] for step in recipe["sources"].get("pages", {}).get("steps", ())]
+        last = [step["op"] for step in recipe.get("steps", ())]
         liked = ("length_filter" in own) + ("exact_dedup" in last)
         others = len(of_sources) + len(last) - liked
         return Score(0.5 * (1 - abs(share - 0.8)) + 0.25 * liked - 0.08 * others)

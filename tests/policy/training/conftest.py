@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,6 @@ from datasets import Dataset
 
 from datachef.core import document
 from datachef.core.check import check
-from datachef.core.document import Document
 from datachef.core.host import Host
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
 from datachef.core.loading import understand
@@ -59,9 +58,9 @@ class Fondness(Reward):
     def __init__(self) -> None:
         self.asked: list[Recipe] = []
 
-    def score(self, recipe: Document) -> Score:
-        self.asked.append(recipe.data)
-        return Score(float(set(recipe.data["sources"]) == {"first"}))
+    def score(self, recipe: Mapping[str, Any], base_dir: Path) -> Score:
+        self.asked.append(recipe)
+        return Score(float(set(recipe["sources"]) == {"first"}))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from datachef.core.document import Document
 from datachef.core.errors import DatachefError, RunError
 from datachef.core.reward import Reward, Score
 from datachef.policy.assignment import Assignment
@@ -51,8 +50,8 @@ class Failing(Reward):
             raise RuntimeError("out of memory")
         return super().score_all(recipes)
 
-    def score(self, recipe: Document) -> Score:
-        return Score(float(set(recipe.data["sources"]) == {"first"}))
+    def score(self, recipe: Mapping[str, Any], base_dir: Path) -> Score:
+        return Score(float(set(recipe["sources"]) == {"first"}))
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pytest
 
-from datachef.core.document import Document
 from datachef.core.language_models.checkpoint import load_tokenizer
 from datachef.core.reward import Reward, Score
 from datachef.policy.assignment import Assignment
@@ -32,10 +32,10 @@ class State:
 class Gate(Reward):
     """Stops recipes of both sources; of the others, prefers the first."""
 
-    def score(self, recipe: Document) -> Score:
-        if len(recipe.data["sources"]) == 2:
+    def score(self, recipe: Mapping[str, Any], base_dir: Path) -> Score:
+        if len(recipe["sources"]) == 2:
             return Score(-1.5, gate="guardrails")
-        return Score(0.8 if "first" in recipe.data["sources"] else 0.5)
+        return Score(0.8 if "first" in recipe["sources"] else 0.5)
 
 
 def test_recipes_are_scored_for_their_own_task_and_in_their_order(
@@ -58,7 +58,7 @@ def test_recipes_are_scored_for_their_own_task_and_in_their_order(
         log_metric=lambda *metric: metrics.append(metric),
     )
     expected = [
-        Gate().score(Document(assignment.space.recipe(draft, ""))).value for draft in drafts
+        Gate().score(assignment.space.recipe(draft, ""), tmp_path).value for draft in drafts
     ]
     assert len(set(expected)) > 1
     assert told == expected

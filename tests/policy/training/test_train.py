@@ -4,7 +4,7 @@ keeps what the settings ask for."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import torch
 
-from datachef.core.document import Document
 from datachef.core.language_models.checkpoint import load_model
 from datachef.core.problems import Problem
 from datachef.core.reward import Reward, Score
@@ -34,8 +33,8 @@ Weights = Callable[[Path], dict[str, torch.Tensor]]
 class Contrary(Reward):
     """Takes a point from recipes of the first source alone."""
 
-    def score(self, recipe: Document) -> Score:
-        return Score(-float(set(recipe.data["sources"]) == {"first"}))
+    def score(self, recipe: Mapping[str, Any], base_dir: Path) -> Score:
+        return Score(-float(set(recipe["sources"]) == {"first"}))
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
