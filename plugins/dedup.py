@@ -1,16 +1,5 @@
-"""The deduplication and decontamination operators we register."""
+"""Moved to `datachef.operators.dedup`; goes once every installation names that."""
 
-from __future__ import annotations
+from datachef.operators.dedup import datachef_operators
 
-from collections.abc import Sequence
-
-from datachef.core import Operator, hookimpl
-
-
-@hookimpl
-def datachef_operators() -> Sequence[type[Operator]]:
-    from datachef.operators.dedup.decontaminate import Decontaminate
-    from datachef.operators.dedup.exact_dedup import ExactDedup
-    from datachef.operators.dedup.minhash_dedup import MinHashDedup
-
-    return [Decontaminate, ExactDedup, MinHashDedup]
+__all__ = ["datachef_operators"]

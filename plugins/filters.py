@@ -1,28 +1,5 @@
-"""The filters we register."""
+"""Moved to `datachef.operators.filters`; goes once every installation names that."""
 
-from __future__ import annotations
+from datachef.operators.filters import datachef_operators
 
-from collections.abc import Sequence
-
-from datachef.core import Operator, hookimpl
-
-
-@hookimpl
-def datachef_operators() -> Sequence[type[Operator]]:
-    from datachef.operators.filters.c4_quality_filter import C4QualityFilter
-    from datachef.operators.filters.fineweb_quality_filter import FineWebQualityFilter
-    from datachef.operators.filters.gopher_quality_filter import GopherQualityFilter
-    from datachef.operators.filters.gopher_repetition_filter import GopherRepetitionFilter
-    from datachef.operators.filters.language_filter import LanguageFilter
-    from datachef.operators.filters.length_filter import LengthFilter
-    from datachef.operators.filters.regex_filter import RegexFilter
-
-    return [
-        C4QualityFilter,
-        FineWebQualityFilter,
-        GopherQualityFilter,
-        GopherRepetitionFilter,
-        LanguageFilter,
-        LengthFilter,
-        RegexFilter,
-    ]
+__all__ = ["datachef_operators"]

@@ -1,14 +1,5 @@
-"""The mixing operators we register."""
+"""Moved to `datachef.operators.mixing`; goes once every installation names that."""
 
-from __future__ import annotations
+from datachef.operators.mixing import datachef_operators
 
-from collections.abc import Sequence
-
-from datachef.core import Operator, hookimpl
-
-
-@hookimpl
-def datachef_operators() -> Sequence[type[Operator]]:
-    from datachef.operators.mixing.weighted_mix import WeightedMix
-
-    return [WeightedMix]
+__all__ = ["datachef_operators"]

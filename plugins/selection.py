@@ -1,15 +1,5 @@
-"""The selection operators we register."""
+"""Moved to `datachef.operators.selection`; goes once every installation names that."""
 
-from __future__ import annotations
+from datachef.operators.selection import datachef_operators
 
-from collections.abc import Sequence
-
-from datachef.core import Operator, hookimpl
-
-
-@hookimpl
-def datachef_operators() -> Sequence[type[Operator]]:
-    from datachef.operators.selection.sample import Sample
-    from datachef.operators.selection.top_selection import TopSelection
-
-    return [Sample, TopSelection]
+__all__ = ["datachef_operators"]

@@ -1,21 +1,5 @@
-"""Registers our synthesis operators."""
+"""Moved to `datachef.operators.synthesis`; goes once every installation names that."""
 
-from __future__ import annotations
+from datachef.operators.synthesis import datachef_operators
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from datachef.core.hookspecs import hookimpl
-
-if TYPE_CHECKING:
-    from datachef.core.operator import Operator
-
-
-@hookimpl
-def datachef_operators() -> Sequence[type[Operator]]:
-    from datachef.operators.synthesis.generate_question_answer_pairs import (
-        GenerateQuestionAnswerPairs,
-    )
-    from datachef.operators.synthesis.rephrase_text import RephraseText
-
-    return [GenerateQuestionAnswerPairs, RephraseText]
+__all__ = ["datachef_operators"]

@@ -1,20 +1,5 @@
-"""Registers our transforms."""
+"""Moved to `datachef.operators.transforms`; goes once every installation names that."""
 
-from __future__ import annotations
+from datachef.operators.transforms import datachef_operators
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from datachef.core.hookspecs import hookimpl
-
-if TYPE_CHECKING:
-    from datachef.core.operator import Operator
-
-
-@hookimpl
-def datachef_operators() -> Sequence[type[Operator]]:
-    from datachef.operators.transforms.clean_c4_lines import CleanC4Lines
-    from datachef.operators.transforms.fix_unicode import FixUnicode
-    from datachef.operators.transforms.redact_personal_data import RedactPersonalData
-
-    return [CleanC4Lines, FixUnicode, RedactPersonalData]
+__all__ = ["datachef_operators"]

@@ -1,1 +1,20 @@
 """Deduplication: documents that share a key are copies, the first of each cluster stays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from datachef.core.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from datachef.core.operator import Operator
+
+
+@hookimpl
+def datachef_operators() -> Sequence[type[Operator]]:
+    from datachef.operators.dedup.decontaminate import Decontaminate
+    from datachef.operators.dedup.exact_dedup import ExactDedup
+    from datachef.operators.dedup.minhash_dedup import MinHashDedup
+
+    return [Decontaminate, ExactDedup, MinHashDedup]

@@ -16,8 +16,7 @@ from datachef.core.filter import Filter
 from datachef.core.operator import Scene, threshold
 from datachef.core.paths import located
 from datachef.core.task import BenchmarkFile, Task
-from datachef.operators.dedup.benchmark import Item, read_items
-from datachef.operators.dedup.overlap import BenchmarkIndex
+from datachef.operators.dedup.benchmark_index import BenchmarkIndex, Item, read_items
 
 if TYPE_CHECKING:
     from datachef.core.filter import Signal

@@ -1,1 +1,32 @@
 """Filters: signals measure a row, rules decide on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from datachef.core.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from datachef.core.operator import Operator
+
+
+@hookimpl
+def datachef_operators() -> Sequence[type[Operator]]:
+    from datachef.operators.filters.c4_quality_filter import C4QualityFilter
+    from datachef.operators.filters.fineweb_quality_filter import FineWebQualityFilter
+    from datachef.operators.filters.gopher_quality_filter import GopherQualityFilter
+    from datachef.operators.filters.gopher_repetition_filter import GopherRepetitionFilter
+    from datachef.operators.filters.language_filter import LanguageFilter
+    from datachef.operators.filters.length_filter import LengthFilter
+    from datachef.operators.filters.regex_filter import RegexFilter
+
+    return [
+        C4QualityFilter,
+        FineWebQualityFilter,
+        GopherQualityFilter,
+        GopherRepetitionFilter,
+        LanguageFilter,
+        LengthFilter,
+        RegexFilter,
+    ]

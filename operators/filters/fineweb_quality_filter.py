@@ -13,10 +13,8 @@ from pydantic import Field
 from datachef.core.filter import Filter
 from datachef.core.operator import threshold
 from datachef.operators.text.lines import FILLED, LINES, repeats
-from datachef.operators.text.ngrams import offsets_of
-from datachef.operators.text.punctuation import SENTENCE_ENDS
-from datachef.operators.text.ragged import ratio, sums
-from datachef.operators.text.words import WORDS
+from datachef.operators.text.ngrams import offsets_of, ratio, sums
+from datachef.operators.text.words import SENTENCE_ENDS, WORDS
 
 if TYPE_CHECKING:
     from datachef.core.filter import Signal

@@ -11,10 +11,8 @@ import polars as pl
 from datachef.core.filter import Filter
 from datachef.core.operator import threshold
 from datachef.operators.text.lines import LINES
-from datachef.operators.text.ngrams import offsets_of
-from datachef.operators.text.punctuation import SYMBOLS
-from datachef.operators.text.ragged import document_of, ratio, sums
-from datachef.operators.text.words import WORDS
+from datachef.operators.text.ngrams import document_of, offsets_of, ratio, sums
+from datachef.operators.text.words import SYMBOLS, WORDS
 
 if TYPE_CHECKING:
     from datachef.core.filter import Signal

@@ -9,10 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from datachef.operators.text.lines import LINES
-from datachef.operators.text.ngrams import offsets_of
-from datachef.operators.text.punctuation import CLOSERS, CLOSING_QUOTES, ENDED, SENTENCE_ENDS
-from datachef.operators.text.ragged import document_of
-from datachef.operators.text.words import UNSPACED
+from datachef.operators.text.ngrams import document_of, offsets_of
+from datachef.operators.text.words import CLOSERS, CLOSING_QUOTES, ENDED, SENTENCE_ENDS, UNSPACED
 
 CITATION = r"\[\d*\]|\[edit\]|\[citation needed\]"
 POLICIES = "terms of use|privacy policy|cookie policy|uses cookies|use of cookies|use cookies"

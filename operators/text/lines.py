@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from datachef.operators.text.ngrams import offsets_of
-from datachef.operators.text.ragged import document_of
+from datachef.operators.text.ngrams import document_of, offsets_of
 
 # All that Python's str.splitlines takes for the end of a line, but the newline.
 _BREAKS = r"\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029"

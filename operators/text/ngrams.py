@@ -1,6 +1,8 @@
-"""Words and runs of words as 64-bit hashes in flat arrays, without a Python loop over documents."""
+"""Hashes of words and n-grams in flat arrays, with the offsets of documents, and sums over them."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -50,3 +52,20 @@ def ngram_hashes(flat: Hashes, offsets: Offsets, n: int) -> tuple[Hashes, Offset
     for back in range(1, n):
         inside[np.maximum(offsets[1:] - back, offsets[:-1])[np.diff(offsets) > 0]] = False
     return rolling[inside[:size]], starts
+
+
+def document_of(offsets: Offsets) -> NDArray[np.int64]:
+    """The number of the document to which each element of the flat array belongs."""
+    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+
+def sums(values: NDArray[Any], offsets: Offsets) -> NDArray[np.int64]:
+    """The sum of whole numbers or booleans over each document, 0 for one without elements."""
+    running = np.zeros(len(values) + 1, np.int64)
+    np.cumsum(values, out=running[1:])
+    return running[offsets[1:]] - running[offsets[:-1]]
+
+
+def ratio(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
+    """`part / whole`, 0 where there is no whole."""
+    return pl.when(whole > 0).then(part / whole).otherwise(0.0)

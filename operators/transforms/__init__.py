@@ -1,1 +1,20 @@
 """Transforms: a batch in, a batch out, row by row in meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from datachef.core.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from datachef.core.operator import Operator
+
+
+@hookimpl
+def datachef_operators() -> Sequence[type[Operator]]:
+    from datachef.operators.transforms.clean_c4_lines import CleanC4Lines
+    from datachef.operators.transforms.fix_unicode import FixUnicode
+    from datachef.operators.transforms.redact_personal_data import RedactPersonalData
+
+    return [CleanC4Lines, FixUnicode, RedactPersonalData]

@@ -5,8 +5,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datachef.operators.filters.gopher_repetition_filter import repeated
 from datachef.operators.text.ngrams import ngram_hashes, word_hashes
-from datachef.operators.text.repetition import repeated
 
 documents = st.lists(st.lists(st.sampled_from("abcd"), max_size=12), max_size=6)
 
