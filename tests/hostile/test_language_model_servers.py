@@ -300,7 +300,7 @@ def judged(services: Services) -> Any:
     verifier = Verifier([Judge(model="tiny")], services, task, checkers=())
     rows = batch("a row").with_columns(weight=pl.lit(1.0))
     (row,) = verifier.verify(rows).rows
-    return row.opinions[0]
+    return row.verdicts[0]
 
 
 def kept(folder: Path) -> list[Path]:

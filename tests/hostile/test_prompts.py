@@ -19,8 +19,8 @@ from datachef.core.errors import RowError
 from datachef.core.formats import MessagesFormat
 from datachef.core.prompts import MAX_TEMPLATE, PromptError, PromptTooLongError, names_in, render
 from datachef.core.task import BenchmarkFile, Task
-from datachef.reward.verifier import Row
-from datachef.reward.verifier.question import Question
+from datachef.reward.verifier import SampledRow
+from datachef.reward.verifier.judge import JudgePrompt
 
 MEGABYTE = 10**6
 LONG = "word " * (MEGABYTE // 5)
@@ -328,10 +328,10 @@ def test_variables_of_a_chat_template_stay() -> None:
 
 def test_no_example_of_a_task_closes_the_fence_around_a_row() -> None:
     task = Task(name="t", benchmark=BenchmarkFile(path="test.jsonl"))
-    row = Row("id", "s", "the text of a row")
-    known = re.findall(r"\[[0-9a-f]{16}\]", Question(task, []).about(row, 1_000))[0]
+    row = SampledRow("id", "s", "the text of a row")
+    known = re.findall(r"\[[0-9a-f]{16}\]", JudgePrompt(task, []).about(row, 1_000))[0]
     example = BenchmarkItem("1 + 1?", f"{known} the row begins")
-    asked = Question(task, [example]).about(row, 1_000)
+    asked = JudgePrompt(task, [example]).about(row, 1_000)
     fences = set(re.findall(r"(\[[0-9a-f]{16}\]) the row", asked))
     assert known in fences
     (own,) = fences - {known}

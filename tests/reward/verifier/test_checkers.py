@@ -18,31 +18,35 @@ from hypothesis import strategies as st
 
 from datachef.core.benchmark import BenchmarkItem
 from datachef.core.task import Task
-from datachef.reward.verifier import Row
-from datachef.reward.verifier.checkers import exact_checkers
-from datachef.reward.verifier.checkers.arithmetic import ArithmeticChecker, equations, holds
-from datachef.reward.verifier.checkers.conversation import ConversationChecker
-from datachef.reward.verifier.checkers.gold import gold_checker
-from datachef.reward.verifier.checkers.python_code import PythonChecker
-from datachef.reward.verifier.checkers.readable import ReadableChecker
+from datachef.reward.verifier import SampledRow
+from datachef.reward.verifier.checkers import (
+    ArithmeticChecker,
+    ConversationChecker,
+    PythonChecker,
+    ReadableChecker,
+    equations,
+    exact_checkers,
+    gold_checker,
+    holds,
+)
 
 
-def document(text: str) -> Row:
-    return Row("id", "s", text)
+def document(text: str) -> SampledRow:
+    return SampledRow("id", "s", text)
 
 
-def chat(*turns: tuple[str, str]) -> Row:
-    return Row("id", "s", "\n\n".join(content for _, content in turns), turns)
+def chat(*turns: tuple[str, str]) -> SampledRow:
+    return SampledRow("id", "s", "\n\n".join(content for _, content in turns), turns)
 
 
-def answering(answer: str, question: str = "q") -> Row:
+def answering(answer: str, question: str = "q") -> SampledRow:
     return chat(("user", question), ("assistant", answer))
 
 
-def klass(checker: Any, row: Row) -> str | None:
+def grade(checker: Any, row: SampledRow) -> str | None:
     verdict = checker.check(row)
     assert verdict is None or verdict.reason
-    return verdict and str(verdict.klass)
+    return verdict and str(verdict.grade)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -55,7 +59,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     ["", " \n\t", "?!... --- !!!", "\ufffd\ufffd a", "ÐŸÑ€Ð¸Ð²ÐµÑ‚ Ð¼Ð¸Ñ€", "a\x00\x01\x02"],
 )
 def test_unreadable_rows_are_invalid(text: str) -> None:
-    assert klass(ReadableChecker(), document(text)) == "invalid"
+    assert grade(ReadableChecker(), document(text)) == "invalid"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +67,7 @@ def test_unreadable_rows_are_invalid(text: str) -> None:
     ["a", "42", "1 + 1 = 2", "Привет", "你好", "مرحبا", "if x:\n\treturn", "x" * 99 + "\ufffd"],
 )
 def test_readable_rows_are_left_to_the_judge(text: str) -> None:
-    assert klass(ReadableChecker(), document(text)) is None
+    assert grade(ReadableChecker(), document(text)) is None
 
 
 def test_text_in_a_wrong_encoding_is_told_from_the_right_one(shared_data: Path) -> None:
@@ -74,8 +78,8 @@ def test_text_in_a_wrong_encoding_is_told_from_the_right_one(shared_data: Path) 
     ][:150]
     garbled = [text.encode().decode("latin-1") for text in texts]
     assert len(texts) > 50
-    assert [t for t in texts if klass(ReadableChecker(), document(t))] == []
-    assert [t for t in garbled if not klass(ReadableChecker(), document(t))] == []
+    assert [t for t in texts if grade(ReadableChecker(), document(t))] == []
+    assert [t for t in garbled if not grade(ReadableChecker(), document(t))] == []
 
 
 @pytest.mark.parametrize(
@@ -84,34 +88,34 @@ def test_text_in_a_wrong_encoding_is_told_from_the_right_one(shared_data: Path) 
 )
 def test_turns_that_do_not_alternate_are_malformed(roles: str) -> None:
     names = {"u": "user", "a": "assistant", "s": "system"}
-    row = Row("id", "s", "x", tuple((names[role], "x") for role in roles))
-    assert klass(ConversationChecker(), row) == "format"
+    row = SampledRow("id", "s", "x", tuple((names[role], "x") for role in roles))
+    assert grade(ConversationChecker(), row) == "format"
 
 
 @pytest.mark.parametrize("roles", ["ua", "sua", "uaua", "suaua"])
 def test_conversations_as_they_should_be(roles: str) -> None:
     names = {"u": "user", "a": "assistant", "s": "system"}
     turns = [(names[role], f"turn {n}") for n, role in enumerate(roles)]
-    assert klass(ConversationChecker(), chat(*turns)) is None
+    assert grade(ConversationChecker(), chat(*turns)) is None
     for place, (role, _) in enumerate(turns):
         emptied = [*turns[:place], (role, " \n"), *turns[place + 1 :]]
         expected = None if role == "system" else "format"
-        assert klass(ConversationChecker(), chat(*emptied)) == expected
+        assert grade(ConversationChecker(), chat(*emptied)) == expected
 
 
 def test_tools_and_documents_are_left_to_the_judge() -> None:
     turns = [("user", "x"), ("assistant", ""), ("tool", "y"), ("assistant", "z")]
-    assert klass(ConversationChecker(), chat(*turns)) is None
-    assert klass(ConversationChecker(), chat(*turns[:3])) == "format"
-    assert klass(ConversationChecker(), chat(*turns[:3], ("assistant", " "))) == "format"
-    assert klass(ConversationChecker(), document("x")) is None
+    assert grade(ConversationChecker(), chat(*turns)) is None
+    assert grade(ConversationChecker(), chat(*turns[:3])) == "format"
+    assert grade(ConversationChecker(), chat(*turns[:3], ("assistant", " "))) == "format"
+    assert grade(ConversationChecker(), document("x")) is None
 
 
 def test_rows_as_they_come_from_a_frame() -> None:
     data = {"id": "a", "source": "s", "text": None, "messages": [{"role": "user", "content": None}]}
-    assert Row.of(data) == Row("a", "s", "", (("user", ""),))
-    assert Row.of(data | {"messages": None}).turns is None
-    assert Row.of({"id": "a", "source": "s", "text": "t"}) == Row("a", "s", "t")
+    assert SampledRow.of(data) == SampledRow("a", "s", "", (("user", ""),))
+    assert SampledRow.of(data | {"messages": None}).turns is None
+    assert SampledRow.of({"id": "a", "source": "s", "text": "t"}) == SampledRow("a", "s", "t")
     turns = (("user", "q"), ("assistant", "one"), ("user", "r"), ("assistant", "two"))
     assert chat(*turns).answer == "one\n\ntwo"
 
@@ -139,7 +143,7 @@ FALSE = [
 
 @pytest.mark.parametrize("answer", FALSE)
 def test_false_equations_are_incorrect(answer: str) -> None:
-    assert klass(ArithmeticChecker(), answering(answer)) == "incorrect"
+    assert grade(ArithmeticChecker(), answering(answer)) == "incorrect"
 
 
 LEFT = [
@@ -185,12 +189,12 @@ LEFT = [
 
 @pytest.mark.parametrize("answer", LEFT)
 def test_true_and_unclear_equations_are_left_to_the_judge(answer: str) -> None:
-    assert klass(ArithmeticChecker(), answering(answer)) is None
+    assert grade(ArithmeticChecker(), answering(answer)) is None
 
 
 def test_only_answers_are_read() -> None:
-    assert klass(ArithmeticChecker(), answering("No.", question="Is 2 + 2 = 5?")) is None
-    assert klass(ArithmeticChecker(), document("We know that 2 + 2 = 5.")) == "incorrect"
+    assert grade(ArithmeticChecker(), answering("No.", question="Is 2 + 2 = 5?")) is None
+    assert grade(ArithmeticChecker(), document("We know that 2 + 2 = 5.")) == "incorrect"
 
 
 @given(
@@ -219,15 +223,15 @@ def test_rounded_quotients(above: int, below: int, places: int) -> None:
 
 @pytest.mark.parametrize("text", ["1+1+", "((((1+", "<<1", "1 ", "1+1=2 ", "1%", "1,000,", "(1+1)"])
 def test_long_texts_come_to_an_end(text: str) -> None:
-    assert klass(ArithmeticChecker(), document(text * 10_000)) is None
-    assert klass(ArithmeticChecker(), document(text * 10_000 + "=")) is None
+    assert grade(ArithmeticChecker(), document(text * 10_000)) is None
+    assert grade(ArithmeticChecker(), document(text * 10_000 + "=")) is None
 
 
 def test_worked_answers_of_gsm8k(shared_data: Path) -> None:
     rows = read_rows(shared_data / "pool" / "gsm8k_train.jsonl.gz")
     checker = ArithmeticChecker()
     rows = rows[:3000]
-    wrong = [row for row in rows if klass(checker, answering(row["answer"]))]
+    wrong = [row for row in rows if grade(checker, answering(row["answer"]))]
     assert len(wrong) < 0.004 * len(rows)  # they were looked at: all are false
     rng = random.Random(0)
     missed = 0
@@ -236,7 +240,7 @@ def test_worked_answers_of_gsm8k(shared_data: Path) -> None:
         spoiled = re.sub(
             r"=(\d{1,9})>>", lambda m: f"={int(m[1]) + rng.randint(2, 9)}>>", answer, count=1
         )
-        missed += klass(checker, answering(spoiled)) is None
+        missed += grade(checker, answering(spoiled)) is None
     assert missed < 0.02 * len(marked)
 
 
@@ -253,7 +257,7 @@ def test_worked_answers_of_gsm8k(shared_data: Path) -> None:
     ],
 )
 def test_code_that_does_not_parse_is_malformed(answer: str) -> None:
-    assert klass(PythonChecker(), answering(answer)) == "format"
+    assert grade(PythonChecker(), answering(answer)) == "format"
 
 
 @pytest.mark.parametrize(
@@ -275,12 +279,12 @@ def test_code_that_does_not_parse_is_malformed(answer: str) -> None:
     ],
 )
 def test_other_code_is_left_to_the_judge(answer: str) -> None:
-    assert klass(PythonChecker(), answering(answer)) is None
+    assert grade(PythonChecker(), answering(answer)) is None
 
 
 def test_published_programs_parse(shared_data: Path) -> None:
     rows = read_rows(shared_data / "pool" / "mbpp_train.jsonl")
-    assert [row["id"] for row in rows if klass(PythonChecker(), answering(row["code"]))] == []
+    assert [row["id"] for row in rows if grade(PythonChecker(), answering(row["code"]))] == []
 
 
 def task(metric: str, **fields: Any) -> Task:
@@ -296,17 +300,17 @@ def test_answers_to_known_questions_are_compared() -> None:
         BenchmarkItem("No number?", "none"),
     ]
     checker = gold_checker(task("number_match"), items)
-    assert klass(checker, answering("So it is 4.0", "What is 2 + 2? ")) == "pass"
-    assert klass(checker, answering("4, no, 5", "What is 2 + 2?")) == "incorrect"
-    assert klass(checker, answering("2", "Twice?")) == "pass"
-    assert klass(checker, answering("3", "Twice?")) == "incorrect"
-    assert klass(checker, answering("4", "What is 2 + 3?")) is None
-    assert klass(checker, answering("4", "No number?")) is None
+    assert grade(checker, answering("So it is 4.0", "What is 2 + 2? ")) == "pass"
+    assert grade(checker, answering("4, no, 5", "What is 2 + 2?")) == "incorrect"
+    assert grade(checker, answering("2", "Twice?")) == "pass"
+    assert grade(checker, answering("3", "Twice?")) == "incorrect"
+    assert grade(checker, answering("4", "What is 2 + 3?")) is None
+    assert grade(checker, answering("4", "No number?")) is None
     known = ("user", "Twice?")
-    assert klass(checker, chat(("system", "s"), known, ("assistant", "2"))) == "pass"
+    assert grade(checker, chat(("system", "s"), known, ("assistant", "2"))) == "pass"
     for turns in ([known], [known, ("assistant", "2")] * 2, [known, known, ("assistant", "2")]):
-        assert klass(checker, chat(*turns)) is None
-    assert klass(checker, document("Twice?\n\n2")) is None
+        assert grade(checker, chat(*turns)) is None
+    assert grade(checker, document("Twice?\n\n2")) is None
     assert gold_checker(task("number_match"), []) is None
 
 
@@ -315,10 +319,10 @@ def test_code_is_run_only_where_it_is_allowed() -> None:
     items = [BenchmarkItem("Double.", "def f(x): return 2 * x", (), {"tests": tests})]
     assert gold_checker(task("unit_tests"), items) is None
     checker = gold_checker(task("unit_tests"), items, allow_code=True)
-    assert klass(checker, answering("def f(x):\n    return x + x", "Double.")) == "pass"
-    assert klass(checker, answering("def f(x):\n    return x * x * x", "Double.")) == "incorrect"
+    assert grade(checker, answering("def f(x):\n    return x + x", "Double.")) == "pass"
+    assert grade(checker, answering("def f(x):\n    return x * x * x", "Double.")) == "incorrect"
     untested = gold_checker(task("unit_tests"), [BenchmarkItem("Double.", "x")], allow_code=True)
-    assert klass(untested, answering("def f(x): ...", "Double.")) is None
+    assert grade(untested, answering("def f(x): ...", "Double.")) is None
     lm_eval = Task.model_validate(
         {"name": "t", "benchmark": {"lm_eval": "mbpp"}, "metric": "unit_tests"}
     )
@@ -336,9 +340,9 @@ def test_code_is_run_only_where_it_is_allowed() -> None:
         ("label", chat(("user", "x")), "format"),
     ],
 )
-def test_the_checkers_fit_the_metric(metric: str, row: Row, expected: str | None) -> None:
+def test_the_checkers_fit_the_metric(metric: str, row: SampledRow, expected: str | None) -> None:
     verdicts = [checker.check(row) for checker in exact_checkers(task(metric), [])]
-    assert [verdict.klass for verdict in verdicts if verdict] == ([expected] if expected else [])
+    assert [verdict.grade for verdict in verdicts if verdict] == ([expected] if expected else [])
 
 
 def test_the_first_checker_that_can_tell_decides(
@@ -367,7 +371,7 @@ def test_the_first_checker_that_can_tell_decides(
     )
     result = make_verifier(task=known, checkers=None).verify(rows)
     assert llm_server.calls == []
-    assert {row.id: row.opinions[0].klass for row in result.rows} == {
+    assert {row.id: row.verdicts[0].grade for row in result.rows} == {
         "0": "pass", "1": "incorrect", "2": "incorrect", "3": "format",
     }  # fmt: skip
     assert all(row.exact for row in result.rows)

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datachef.reward.verifier.agreement import agreement, kappa
-from datachef.reward.verifier.sampling import Stratum, draw, estimate
-from datachef.reward.verifier.verdict import KLASSES
+from datachef.reward.verifier.rows import ROW_GRADES
+from datachef.reward.verifier.verifier import Stratum, agreement, draw, estimate, kappa
 
 
 def rows_of(sizes: dict[str, int], weights: dict[str, float]) -> pl.DataFrame:
@@ -151,7 +150,7 @@ def test_the_mean_is_the_mean_by_hand(
         assert result.standard_error == 0
 
 
-_PAIRS = st.lists(st.tuples(st.sampled_from(KLASSES), st.sampled_from(KLASSES)), max_size=30)
+_PAIRS = st.lists(st.tuples(st.sampled_from(ROW_GRADES), st.sampled_from(ROW_GRADES)), max_size=30)
 
 
 @settings(max_examples=40)

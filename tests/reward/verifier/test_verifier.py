@@ -13,33 +13,33 @@ import pytest
 from datachef.core.errors import DatachefError
 from datachef.core.services import Services
 from datachef.core.task import Task
-from datachef.reward.verifier import Failure, Judge, Verdict, Verifier
+from datachef.reward.verifier import Judge, JudgeFailure, Verdict, Verifier
 
-KLASSES = ("invalid", "format", "incorrect", "task_mismatch", "pass")
+ROW_GRADES = ("invalid", "format", "incorrect", "task_mismatch", "pass")
 
 Make = Callable[..., Verifier]
 Rows = Callable[..., pl.DataFrame]
 Grading = Callable[[str], str]
 
 
-def opinions(result: Any) -> dict[str, Any]:
-    return {row.id: row.opinions for row in result.rows}
+def verdicts(result: Any) -> dict[str, Any]:
+    return {row.id: row.verdicts for row in result.rows}
 
 
 def test_classes_have_their_values(
     llm_server: Any, make_verifier: Make, make_rows: Rows, grading: Grading
 ) -> None:
     llm_server.answer = grading
-    result = make_verifier().verify(make_rows(*KLASSES))
-    assert {row.opinions[0].klass: row.value for row in result.rows} == {
+    result = make_verifier().verify(make_rows(*ROW_GRADES))
+    assert {row.verdicts[0].grade: row.value for row in result.rows} == {
         "invalid": 0, "format": 0, "incorrect": 0, "task_mismatch": 0.4, "pass": 1,
     }  # fmt: skip
     assert result.value == pytest.approx(1.4 / 5)
-    assert result.counts == dict.fromkeys(KLASSES, 1)
+    assert result.counts == dict.fromkeys(ROW_GRADES, 1)
     assert result.failures == 0
     assert result.standard_error == 0  # every row was judged
     assert (result.agreement, result.kappa) == (None, None)
-    assert opinions(result)["s-4"] == (Verdict("pass", "it says pass"),)
+    assert verdicts(result)["s-4"] == (Verdict("pass", "it says pass"),)
 
 
 def test_the_request(llm_server: Any, services: Services, make_task: Any, make_rows: Rows) -> None:
@@ -52,7 +52,7 @@ def test_the_request(llm_server: Any, services: Services, make_task: Any, make_r
     )  # fmt: skip
     schema = call["response_format"]["json_schema"]["schema"]
     assert list(schema["properties"]) == ["reasoning", "class"]
-    assert schema["properties"]["class"]["enum"] == list(KLASSES)
+    assert schema["properties"]["class"]["enum"] == list(ROW_GRADES)
     assert schema["required"] == ["reasoning", "class"]
     prompt = call["messages"][-1]["content"]
     assert "Sort fruit." in prompt
@@ -109,8 +109,8 @@ def test_what_is_no_verdict_is_a_failure(
     assert result.value == pytest.approx(1.4 / 3)
     assert result.failures == 1
     assert sum(result.counts.values()) == 2
-    (failure,) = opinions(result)["s-1"]
-    assert isinstance(failure, Failure)
+    (failure,) = verdicts(result)["s-1"]
+    assert isinstance(failure, JudgeFailure)
     assert reason in failure.reason
 
 
@@ -125,12 +125,12 @@ def test_refused_and_truncated_calls_are_failures(
     llm_server.answer = answer
     result = make_verifier().verify(make_rows("pass", "bad", "pass pass"))
     assert (result.value, result.failures) == (pytest.approx(2 / 3), 1)
-    assert "400" in opinions(result)["s-1"][0].reason
+    assert "400" in verdicts(result)["s-1"][0].reason
 
     llm_server.finish_reason = "length"
     result = make_verifier("other").verify(make_rows("pass"))
     assert (result.value, result.failures) == (0, 1)
-    assert "cut off" in opinions(result)["s-0"][0].reason
+    assert "cut off" in verdicts(result)["s-0"][0].reason
 
 
 def test_a_code_fence_around_the_answer_is_fine(
@@ -176,7 +176,7 @@ def test_answers_are_remembered(
     llm_server: Any, make_verifier: Make, make_rows: Rows, grading: Grading
 ) -> None:
     llm_server.answer = grading
-    rows = make_rows(*KLASSES)
+    rows = make_rows(*ROW_GRADES)
     first = make_verifier().verify(rows)
     assert len(llm_server.calls) == 5
     assert make_verifier().verify(rows) == first
@@ -199,7 +199,7 @@ def test_the_order_of_the_rows_does_not_matter(
     llm_server: Any, make_verifier: Make, make_rows: Rows, grading: Grading
 ) -> None:
     llm_server.answer = grading
-    words = [KLASSES[n * n % 5] + f" {n}" for n in range(60)]
+    words = [ROW_GRADES[n * n % 5] + f" {n}" for n in range(60)]
     rows = make_rows(a=words[:40], b=words[40:], weights={"a": 2.0, "b": 0.5})
     verifier = make_verifier(rows=20)
     result = verifier.verify(rows)
@@ -251,7 +251,7 @@ def test_checkers_go_before_the_judge(
     assert {row.id: (row.value, row.exact) for row in result.rows} == {
         "s-0": (0, True), "s-1": (1, True), "s-2": (0.4, False),
     }  # fmt: skip
-    assert opinions(result)["s-0"] == (Verdict("invalid", "short"),) * 2
+    assert verdicts(result)["s-0"] == (Verdict("invalid", "short"),) * 2
     assert len(llm_server.calls) == 2  # the third row, by each judge
     assert sum(result.counts.values()) == 6
     assert result.agreement == 1

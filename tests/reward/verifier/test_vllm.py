@@ -29,12 +29,12 @@ def test_a_model_of_random_weights_gives_verdicts(
     verifier = Verifier([judge], services, make_task(metric="number_match"))
     rows = make_rows("2 + 2 = 5", "?!", *(f"Ann has {n} + 1 = {n + 1} figs." for n in range(10)))
     result = verifier.verify(rows)
-    exact = {row.id: row.opinions[0].reason for row in result.rows if row.exact}
+    exact = {row.id: row.verdicts[0].reason for row in result.rows if row.exact}
     assert exact == {"s-0": "2 + 2 is not 5", "s-1": "the row has neither letters nor digits"}
-    judged = [row.opinions[0] for row in result.rows if not row.exact]
-    verdicts = [opinion for opinion in judged if isinstance(opinion, Verdict)]
+    judged = [row.verdicts[0] for row in result.rows if not row.exact]
+    verdicts = [verdict for verdict in judged if isinstance(verdict, Verdict)]
     # The grammar leaves no way but to be cut off.
-    reasons = [opinion.reason for opinion in judged if not isinstance(opinion, Verdict)]
+    reasons = [verdict.reason for verdict in judged if not isinstance(verdict, Verdict)]
     assert [reason for reason in reasons if "cut off" not in reason] == []
     assert len(verdicts) >= 5
     assert result.failures == 10 - len(verdicts)
