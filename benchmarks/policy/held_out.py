@@ -17,17 +17,18 @@ from datachef.core.errors import DatachefError
 from datachef.core.host import Host
 from datachef.core.interval import mean_interval
 from datachef.plugins.policy.building import reward_of
-from datachef.policy.assignment import Assignment, policy_model
 from datachef.policy.decoding.local import LocalDecoder
-from datachef.policy.objective import Objective
-from datachef.policy.space import Limits, RandomChooser
-from datachef.policy.training.settings import (
+from datachef.policy.recipe_task import Assignment, policy_model
+from datachef.policy.scored_recipes import Objective
+from datachef.policy.settings import (
     ColdStart,
+    Limits,
     RewardChoice,
     Subsets,
     TaskAndPool,
     TrainSettings,
 )
+from datachef.policy.space import RandomChooser
 
 LIMITS = Limits(source_steps=2, corpus_steps=1, values=3)
 HELD_OUT = ("language_filter", "minhash_dedup", "redact_personal_data")

@@ -26,11 +26,10 @@ from datachef.core.errors import DatachefError
 from datachef.core.host import Host
 from datachef.core.reward import Reward
 from datachef.plugins.policy.building import reward_of
-from datachef.policy.assignment import Assignment, policy_model
-from datachef.policy.objective import Objective, recipe_key
+from datachef.policy.recipe_task import Assignment, policy_model
+from datachef.policy.scored_recipes import Objective, recipe_key
 from datachef.policy.search import SEARCHES, run_search
-from datachef.policy.space import Limits
-from datachef.policy.training.settings import RewardChoice, TaskAndPool, TrainSettings
+from datachef.policy.settings import Limits, RewardChoice, TaskAndPool, TrainSettings
 
 LIMITS = Limits(source_steps=2, corpus_steps=1, values=3)
 RECIPES = 16

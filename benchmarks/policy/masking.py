@@ -38,20 +38,22 @@ from datachef.core.host import Host
 from datachef.core.interval import mean_interval
 from datachef.core.language_models.checkpoint import load_tokenizer, quiet
 from datachef.core.reward import Reward, Score
-from datachef.policy.assignment import Assignment, policy_model
-from datachef.policy.brief import Brief
-from datachef.policy.decoding.local import prompt_tokens, text_of
+from datachef.policy.decoding.local import prompt_tokens, text_of, token_positions
 from datachef.policy.grammar import Grammar, written
-from datachef.policy.model import make_tiny_policy
-from datachef.policy.objective import Objective
-from datachef.policy.space import Limits, RandomChooser, RecipeSpace
+from datachef.policy.prompt.writer import Brief
+from datachef.policy.recipe_task import Assignment, make_tiny_policy, policy_model
+from datachef.policy.scored_recipes import Objective
+from datachef.policy.settings import Limits, TaskAndPool, TrainSettings
+from datachef.policy.space import RandomChooser, RecipeSpace
 from datachef.policy.space.nodes import Choice, OneOf, Record, Selection
 from datachef.policy.space.nodes import Sequence as Items
-from datachef.policy.training.book import Book
-from datachef.policy.training.masked import GroupPolicy, positions
-from datachef.policy.training.settings import TaskAndPool, TrainSettings
+from datachef.policy.training.grammar_trainer import (
+    ALGORITHMS,
+    GRPO,
+    Book,
+    GroupPolicy,
+)
 from datachef.policy.training.train import configuration, train
-from datachef.policy.training.trainers import ALGORITHMS, GRPO
 
 RECIPES = 16
 LAST = 5
@@ -96,7 +98,7 @@ class Unmasked(GRPO):
         logits = model(
             input_ids=input_ids,
             attention_mask=attention_mask,
-            position_ids=positions(attention_mask),
+            position_ids=token_positions(attention_mask),
             logits_to_keep=width + 1,
             use_cache=False,
         ).logits[:, :-1]

@@ -22,7 +22,7 @@ from datachef.core import document
 from datachef.core.errors import DatachefError
 from datachef.core.host import Host
 from datachef.core.process_pool import ProcessPool
-from datachef.policy.objective import recipe_key
+from datachef.policy.scored_recipes import recipe_key
 from datachef.policy.search import SEARCHES, SourceBaselines
 from datachef.policy.space import recipe_space
 from datachef.reward.evaluation import Training

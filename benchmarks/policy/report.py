@@ -10,9 +10,10 @@ from statistics import fmean
 from typing import Any
 
 import orjson
+from comparison import compare
 
 from datachef.core.interval import mean_interval
-from datachef.policy.search import SEARCHES, compare
+from datachef.policy.search import SEARCHES
 
 # Recipes over which the mean of the first and of the last ones is taken.
 WINDOW = 96

@@ -22,9 +22,9 @@ from datachef.core.host import Host
 from datachef.core.loading import understand
 from datachef.core.process_pool import ProcessPool
 from datachef.core.survey import Surveyor
-from datachef.policy.assignment import Assignment, policy_model
 from datachef.policy.decoding.local import LocalDecoder
-from datachef.policy.space import Limits
+from datachef.policy.recipe_task import Assignment, policy_model
+from datachef.policy.settings import Limits
 from datachef.reward.scorer import RecipeReward
 
 # Recipes that one process samples and tries at a time.

@@ -13,16 +13,15 @@ from datachef.core.host import Host
 from datachef.core.reward import Reward, RewardConfig
 
 if TYPE_CHECKING:
-    from datachef.policy.assignment import Assignment
-    from datachef.policy.space import Limits
-    from datachef.policy.training.settings import RewardChoice, TaskAndPool, TrainSettings
+    from datachef.policy.recipe_task import Assignment
+    from datachef.policy.settings import Limits, RewardChoice, TaskAndPool, TrainSettings
 
 
 def load_settings(path: Path) -> TrainSettings:
     """The settings of a train.yaml, its paths resolved. Raises `RecipeError` where something in it
     is wrong."""
     from datachef.core.typed import read_typed
-    from datachef.policy.training.settings import TrainSettings
+    from datachef.policy.settings import TrainSettings
 
     return read_typed(path, TrainSettings).located_in(path.absolute().parent)
 
@@ -69,6 +68,6 @@ def reward_of(
 def assign(host: Host, tasks: Sequence[TaskAndPool], limits: Limits) -> list[Assignment]:
     """The assignments of tasks with their pools; `RecipeError` and `DatachefError` say what of them
     cannot be used."""
-    from datachef.policy.assignment import Assignment
+    from datachef.policy.recipe_task import Assignment
 
     return [Assignment.of(host, each.task, each.pool, limits) for each in tasks]

@@ -14,7 +14,7 @@ from datachef.core.cli.state import console, get_host, print_json
 from datachef.core.distribution import extra
 
 if TYPE_CHECKING:
-    from datachef.policy.evolve.settings import EvolveSettings
+    from datachef.policy.settings import EvolveSettings
 
 EvolveFile = Annotated[
     Path, typer.Argument(help="An evolve.yaml with the settings.", show_default=False)
@@ -41,7 +41,7 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
     from datachef.plugins.policy.building import assign
     from datachef.plugins.policy.laboratory import RewardLaboratory
     from datachef.plugins.policy.watching import watching
-    from datachef.policy.evolve.settings import EVOLUTION, PLOT
+    from datachef.policy.settings import EVOLUTION, PLOT
 
     host, kept = get_host(), (cache or default_cache()).absolute()
     refuse_places(wanted.output, [("the cache", kept)])
@@ -50,11 +50,10 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
         laboratory = RewardLaboratory(host, wanted, settings.absolute().parent, kept)
         (assignment,) = assign(host, wanted.train.tasks, wanted.train.limits)
         # These take seconds to import, and a mistake in the settings is told before.
-        from datachef.policy.assignment import policy_model
         from datachef.policy.evolve.loop import evolve as run
-        from datachef.policy.evolve.plot import draw
-        from datachef.policy.evolve.report import write_report
-        from datachef.policy.training.log import read_log
+        from datachef.policy.evolve.report import draw, write_report
+        from datachef.policy.recipe_task import policy_model
+        from datachef.policy.training.environment import read_log
 
         model = policy_model(wanted.train.model, [assignment], kept, wanted.train.seed)
         OutputFolder.open(wanted.output, EVOLUTION).claim(PLOT)
@@ -76,7 +75,7 @@ def load_evolve_settings(path: Path) -> EvolveSettings:
     """The settings of an evolve.yaml, its paths resolved. Raises `RecipeError` where something in
     it is wrong."""
     from datachef.core.typed import read_typed
-    from datachef.policy.evolve.settings import EvolveSettings
+    from datachef.policy.settings import EvolveSettings
 
     return read_typed(path, EvolveSettings).located_in(path.absolute().parent)
 

@@ -17,12 +17,12 @@ from datachef.core.paths import located, located_or_named
 from datachef.core.reward import Reward
 from datachef.plugins.policy.building import reward_of
 from datachef.policy.evolve.laboratory import Laboratory
-from datachef.policy.evolve.records import Fidelity
+from datachef.policy.evolve.run_state import Fidelity
 from datachef.reward.evaluation import Training
 from datachef.reward.metrics.unit_tests import AllowCode
 
 if TYPE_CHECKING:
-    from datachef.policy.evolve.settings import EvolveSettings
+    from datachef.policy.settings import EvolveSettings
     from datachef.reward.history import History, Measured
     from datachef.reward.measuring import Protocol
     from datachef.reward.scorer import RecipeReward
@@ -167,7 +167,7 @@ class RewardLaboratory(Laboratory):
         )
 
     def _reward(self, name: str, options: dict[str, Any]) -> Reward:
-        from datachef.policy.training.settings import RewardChoice
+        from datachef.policy.settings import RewardChoice
 
         return reward_of(
             self._host,

@@ -15,9 +15,9 @@ from datachef.core.cli.state import console, get_host, print_json
 if TYPE_CHECKING:
     from datachef.core.outputs import OutputFolder
     from datachef.core.reward import Reward
-    from datachef.policy.assignment import Assignment
     from datachef.policy.decoding import Decoder, Draft
-    from datachef.policy.objective import Call
+    from datachef.policy.recipe_task import Assignment
+    from datachef.policy.scored_recipes import Call
 
 
 PROPOSALS = "set of proposed recipes"
@@ -69,11 +69,9 @@ def propose(
     from datachef.core.outputs import OutputFolder, refuse_places, refuse_unmarked
     from datachef.core.typed import read_typed
     from datachef.plugins.policy.building import reward_of
-    from datachef.policy.assignment import Assignment
-    from datachef.policy.objective import Objective
-    from datachef.policy.selection import best_different
-    from datachef.policy.space import Limits
-    from datachef.policy.training.settings import RewardChoice
+    from datachef.policy.recipe_task import Assignment
+    from datachef.policy.scored_recipes import Objective, best_different
+    from datachef.policy.settings import Limits, RewardChoice
 
     host, kept = get_host(), (cache or default_cache()).absolute()
     refuse_places(output, [("the cache", kept)])
@@ -111,21 +109,19 @@ def _decoder(
 
     if server is not None:
         from datachef.plugins.openai_backend import API_KEY
-        from datachef.policy.decoding.served import ServedDecoder
+        from datachef.policy.decoding.vllm import ServedDecoder
 
         if policy is None:
             raise DatachefError("no model is named", "give --policy the name the server knows")
         return ServedDecoder(server, policy, os.environ.get(API_KEY, ""))
-    from datachef.policy.assignment import policy_model
-    from datachef.policy.model import TINY
-    from datachef.policy.training.card import PolicyCard
+    from datachef.policy.recipe_task import TINY, PolicyCard, policy_model
 
     model = policy_model(policy or TINY, [assignment], cache)
     card = PolicyCard.read(Path(model))
     if card is not None and (said := card.differences(assignment.space)):
         print(said, file=sys.stderr)
     if vllm:
-        from datachef.policy.decoding.in_process import InProcessDecoder
+        from datachef.policy.decoding.vllm import InProcessDecoder
 
         return InProcessDecoder(str(model))
     from datachef.policy.decoding.local import LocalDecoder
@@ -144,7 +140,7 @@ def _written(
 ) -> dict[str, Any]:
     """Writes a recipe with its rationale, and returns what there is to tell of it; `folder` is
     the output as it was named."""
-    from datachef.policy.rationale import reasons_in, with_comments
+    from datachef.policy.scored_recipes import reasons_in, with_comments
     from datachef.reward.explain import leave_one_out
 
     name = f"{assignment.name}-{rank}"

@@ -15,8 +15,8 @@ from datachef.core.cli.options import AsJson, CacheFolder
 from datachef.core.cli.state import console, get_host, print_json
 
 if TYPE_CHECKING:
-    from datachef.policy.objective import Objective
-    from datachef.policy.training.log import Logged
+    from datachef.policy.scored_recipes import Objective
+    from datachef.policy.training.environment import Logged
 
 SettingsFile = Annotated[
     Path, typer.Argument(help="A train.yaml with the settings.", show_default=False)
@@ -56,13 +56,13 @@ def train(
     from datachef.core.language_models.packages import training_package
     from datachef.core.lock import locked
     from datachef.core.outputs import OutputFolder, refuse_places
-    from datachef.policy.objective import Objective
+    from datachef.policy.scored_recipes import Objective
 
     training_package("trl")
     refuse_places(wanted.output, [("the cache", kept)])
-    from datachef.policy.assignment import policy_model
+    from datachef.policy.recipe_task import policy_model
     from datachef.policy.training import cold_start
-    from datachef.policy.training.log import read_log
+    from datachef.policy.training.environment import read_log
     from datachef.policy.training.train import TRAINING
     from datachef.policy.training.train import train as learn
 

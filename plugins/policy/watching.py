@@ -12,8 +12,8 @@ from datachef.core.cli.state import console
 from datachef.core.escaping import escape_output, raw_stream
 
 if TYPE_CHECKING:
-    from datachef.policy.evolve.settings import EvolveSettings
-    from datachef.policy.evolve.state import State, Told
+    from datachef.policy.evolve.run_state import State, Told
+    from datachef.policy.settings import EvolveSettings
 
 
 @contextmanager

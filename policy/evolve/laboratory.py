@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from datachef.core.reward import Reward
-from datachef.policy.evolve.records import Fidelity
+from datachef.policy.evolve.run_state import Fidelity
 
 
 class Measurement(Protocol):

@@ -7,15 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datachef.core.outputs import OutputFolder, refuse_unmarked
-from datachef.policy.assignment import Assignment
-from datachef.policy.evolve.contest import Contest
-from datachef.policy.evolve.journal import Journal
+from datachef.policy.evolve.comparison import Contest
 from datachef.policy.evolve.laboratory import Laboratory
-from datachef.policy.evolve.records import Contender, Fidelity, Round, Trust
 from datachef.policy.evolve.rounds import Rounds
-from datachef.policy.evolve.settings import EVOLUTION, JOURNAL, PROXIES, RECIPES, EvolveSettings
-from datachef.policy.evolve.spending import Spending, evaluations
-from datachef.policy.evolve.state import Teller, Told
+from datachef.policy.evolve.run_state import (
+    Contender,
+    Fidelity,
+    Journal,
+    Round,
+    Spending,
+    Teller,
+    Told,
+    Trust,
+    evaluations,
+)
+from datachef.policy.recipe_task import Assignment
+from datachef.policy.settings import EVOLUTION, JOURNAL, PROXIES, RECIPES, EvolveSettings
 from datachef.policy.training.train import TRAINING
 
 

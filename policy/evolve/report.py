@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import cycle
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import orjson
 
 from datachef.core import document
+from datachef.core.atomic import write_atomically
+from datachef.core.distribution import extra
+from datachef.core.errors import MissingPackageError
 from datachef.core.interval import mean_interval
 from datachef.core.outputs import OutputFolder
-from datachef.policy.assignment import Assignment
 from datachef.policy.evolve.loop import Result
-from datachef.policy.evolve.markdown import to_markdown
-from datachef.policy.evolve.records import Contender, Fidelity, Trial
-from datachef.policy.evolve.settings import EVOLUTION
-from datachef.policy.evolve.spending import evaluations
+from datachef.policy.evolve.run_state import Contender, Fidelity, Trial, evaluations
+from datachef.policy.recipe_task import Assignment
+from datachef.policy.settings import EVOLUTION, PLOT, POLICY
+from datachef.policy.training.environment import Logged
 
 BEST = 5
 
@@ -112,3 +118,150 @@ def spearman(left: Sequence[float], right: Sequence[float]) -> float:
     if len(set(left)) < 2 or len(set(right)) < 2:
         return 0.0
     return float(spearmanr(left, right).statistic)
+
+
+def to_markdown(data: dict[str, Any]) -> str:
+    """What `report.json` holds, for people."""
+    return "\n".join(_lines(data)) + "\n"
+
+
+def _lines(data: dict[str, Any]) -> Iterator[str]:
+    yield f"# Recipes for {data['task']}"
+    yield ""
+    yield (
+        f"{data['rounds']} rounds, {data['steps']} steps, {data['reward_calls']:,} reward calls, "
+        f"{data['evaluations']:,} evaluations, {data['seconds'] / 60:.1f} minutes. "
+        f"It ended because {data['ended']}."
+    )
+    yield ""
+    yield f"![progress]({PLOT})"
+    yield ""
+    yield from _methods(data["methods"])
+    yield from _best(data["best"])
+    yield from _proxies(data["fidelity"])
+
+
+def _methods(methods: Sequence[dict[str, Any]]) -> Iterator[str]:
+    if not methods:
+        return
+    yield "## Beside the baselines"
+    yield ""
+    yield "| method | reward calls | best value | measured | 95% interval | bits per byte | of |"
+    yield "|---|--:|--:|--:|:-:|--:|--:|"
+    for one in sorted(methods, key=lambda one: -(one["score"] or 0)):
+        yield (
+            f"| {one['method']} | {one['calls']:,} | {one['value']:.4f} | {_cells(one)} "
+            f"| {max(one['chosen_among'], 1)} |"
+        )
+    yield ""
+    yield (
+        "Best value: what the last proxy thinks of the best recipe that the method found. "
+        "Measured: the best by measurement of so many recipes (the last column) that were measured "
+        "to choose it, with seeds that chose none; where it is one, the best by value."
+    )
+    yield ""
+
+
+def _best(best: Sequence[dict[str, Any]]) -> Iterator[str]:
+    yield "## The best by measurement"
+    yield ""
+    yield "| recipe | measured | 95% interval | bits per byte | sources |"
+    yield "|---|--:|:-:|--:|---|"
+    for one in best:
+        yield f"| [{one['name']}]({one['file']}) | {_cells(one)} | {one['sources']} |"
+    yield ""
+
+
+def _proxies(fidelity: dict[str, Any]) -> Iterator[str]:
+    yield "## The proxy"
+    yield ""
+    yield "| | recipes | rank correlation | 95% interval |"
+    yield "|---|--:|--:|:-:|"
+    for name, said in (("before", "before the first round"), ("after", "after the last round")):
+        found = fidelity[name]
+        cells = "too few | |"
+        if found is not None:
+            bounds = _range((found["low"], found["high"]))
+            cells = f"{found['recipes']} | {found['correlation']:.3f} | {bounds} |"
+        yield f"| {said} | {cells}"
+    chosen = fidelity["as_chosen"]
+    if chosen is not None:
+        correlation = f"{chosen['correlation']:.3f}"
+        yield f"| as the recipes were chosen | {chosen['recipes']} | {correlation} | |"
+    yield ""
+    yield (
+        "Spearman's, between prediction and measurement: of every recipe by a proxy that was "
+        "fitted without it; in the last line, of the rounds' recipes by what chose them."
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _range(bounds: Sequence[float] | None) -> str:
+    return "one seed" if bounds is None else f"{bounds[0]:.4f} to {bounds[1]:.4f}"
+
+
+def _cells(one: dict[str, Any]) -> str:
+    """Score, interval and bits of a recipe; empty where it could not be measured."""
+    if one["score"] is None:
+        return "none | |"
+    return f"{one['score']:.4f} | {_range(one['interval'])} | {_number(one['bits_per_byte'])}"
+
+
+INK = ("#1f4e79", "#c55a11", "#7f7f7f")
+STYLES = ("--", ":", "-.", (0, (1, 1)), (0, (5, 1)))
+
+
+def draw(result: Result, log: Sequence[Logged], file: Path) -> None:
+    """Draws into a PNG file. Raises `MissingPackageError` without matplotlib."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingPackageError("matplotlib", extra("policy"), "the plot of a run") from error
+    figure = Figure(figsize=(8, 7), layout="constrained")
+    FigureCanvasAgg(figure)
+    above, below = figure.subplots(2, 1)
+    _draw_values(above, result, log)
+    _draw_scores(below, result)
+    raw = io.BytesIO()
+    figure.savefig(raw, format="png", dpi=120)
+    write_atomically(file, raw.getvalue())
+
+
+def _draw_values(axes: Any, result: Result, log: Sequence[Logged]) -> None:
+    """Mean and best value of every step; a line where another proxy took over."""
+    steps: defaultdict[int, list[float]] = defaultdict(list)
+    for row in log:
+        if row.step < result.rounds[-1].step:
+            steps[row.step + 1].append(row.value)
+    axes.plot(list(steps), [fmean(v) for v in steps.values()], color=INK[0], label="mean")
+    axes.plot(list(steps), [max(v) for v in steps.values()], color=INK[1], label="best")
+    for one in result.rounds[:-1]:
+        if one.fitted != one.proxy:
+            axes.axvline(one.step + 0.5, color=INK[2], linewidth=0.8, linestyle=":")
+    axes.set(xlabel="step", ylabel="value", title="What the reward says; dotted: another proxy")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(frameon=False)
+
+
+def _draw_scores(axes: Any, result: Result) -> None:
+    """Measured recipes of every round, the best so far, and what the comparison measured."""
+    best: list[tuple[int, float]] = []
+    for one in result.rounds:
+        scores = [trial.score for trial in one.trials if trial.measured]
+        axes.scatter([one.number] * len(scores), scores, color=INK[0], s=18, zorder=3)
+        if scores:
+            best.append((one.number, max([*scores, *(score for _, score in best[-1:])])))
+    if best:
+        axes.step(*zip(*best, strict=True), where="post", color=INK[1], label="best so far")
+    finals = [(one.method, one.final.score) for one in result.contenders if one.final is not None]
+    for (method, score), style in zip(finals, cycle(STYLES), strict=False):
+        ink, label = INK[0] if method == POLICY else INK[2], f"{method}, fresh seeds"
+        axes.axhline(score, color=ink, linestyle=style, linewidth=1, label=label)
+    axes.set(xlabel="round", ylabel="measured score", title="What was measured")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    if best or finals:
+        axes.legend(frameon=False, fontsize="small")

@@ -1,24 +1,138 @@
-"""One round after the other: each trains, measures the best few recipes, and refits the proxy."""
+"""Which recipes of a round are worth a true measurement."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import gc
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from datachef.core.errors import DatachefError
-from datachef.policy.assignment import Assignment
-from datachef.policy.evolve.candidates import drawn, logged, passing, sampled, worth_measuring
+from datachef.core import document
+from datachef.core.atomic import write_atomically
+from datachef.core.errors import ChangedInputError, DatachefError, MissingPackageError
+from datachef.core.reward import Score
+from datachef.core.system_errors import environment_failure
+from datachef.policy.decoding.local import LocalDecoder
 from datachef.policy.evolve.laboratory import Laboratory
-from datachef.policy.evolve.measuring import trials
-from datachef.policy.evolve.records import Candidate, Round, Trial
-from datachef.policy.evolve.settings import DRAWN, PROXIES, RECIPES, EvolveSettings
-from datachef.policy.evolve.spending import Spending, evaluations
-from datachef.policy.evolve.state import Teller
-from datachef.policy.objective import Call, Objective, recipe_key
+from datachef.policy.evolve.run_state import (
+    Candidate,
+    Round,
+    Seeded,
+    Spending,
+    Teller,
+    Trial,
+    evaluations,
+)
+from datachef.policy.recipe_task import Assignment
+from datachef.policy.scored_recipes import (
+    Call,
+    Objective,
+    Recipe,
+    best_different,
+    firsts,
+    recipe_key,
+)
+from datachef.policy.settings import DRAWN, PROXIES, RECIPES, EvolveSettings, TrainSettings
+from datachef.policy.space import RandomChooser
 from datachef.policy.training.cold_start import FOLDER, cold_start
-from datachef.policy.training.log import read_log
+from datachef.policy.training.environment import Logged, read_log
 from datachef.policy.training.train import train
+
+# For each recipe to measure so many more, in case that some cannot be.
+SPARE = 3
+
+
+def logged(rows: Sequence[Logged], start: int, end: int) -> list[Call]:
+    """What training asked of the reward from one step until before another."""
+    some = [row for row in rows if start <= row.step < end]
+    return [Call(row.recipe, Score(row.value, gate=row.gate)) for row in some]
+
+
+def worth_measuring(calls: Sequence[Call], known: Collection[bytes], count: int) -> list[Call]:
+    """The `count` best different recipes that passed all gates and are not `known` by their key,
+    and after them some more, each part with the best first."""
+    fit = [c for c in calls if not c.score.gate and recipe_key(c.recipe) not in known]
+    first = best_different(fit, count)
+    taken = {recipe_key(call.recipe) for call in first}
+    rest = [call for call in fit if recipe_key(call.recipe) not in taken]
+    return first + best_different(rest, SPARE * count)
+
+
+def passing(calls: Sequence[Call]) -> list[Call]:
+    """The calls that passed all gates, each recipe once, in their order."""
+    once = firsts((recipe_key(call.recipe), call) for call in calls)
+    return [call for call in once if not call.score.gate]
+
+
+def drawn(assignment: Assignment, seed: int, count: int) -> list[dict[str, Any]]:
+    """Recipes whose every choice is drawn evenly."""
+    space = assignment.space
+    choosers = [RandomChooser(f"evolve {seed} {number}") for number in range(count)]
+    return [space.recipe(space.draw(each), f"drawn-{n}") for n, each in enumerate(choosers)]
+
+
+def sampled(
+    checkpoint: Path, assignment: Assignment, settings: TrainSettings, seed: int, count: int
+) -> list[dict[str, Any]]:
+    """Recipes that a policy writes when it is asked for the whole space; the same every time."""
+    if not count:
+        return []
+    gc.collect()  # the trainer's parts refer to one another
+    decoder = LocalDecoder.of(checkpoint, settings.batch)
+    brief = assignment.brief(decoder.count_tokens, settings.prompt_tokens)
+    drafts = decoder.sample([brief] * count, temperature=settings.temperature, seed=seed)
+    return [assignment.space.recipe(draft, f"sampled-{n}") for n, draft in enumerate(drafts)]
+
+
+def trial(
+    laboratory: Laboratory, recipe: Recipe, value: float, file: Path, seeds: Sequence[int]
+) -> Trial:
+    """The measurements of a recipe, which gets the name of its file; or why there are none.
+
+    Raises what says nothing of the recipe: `MissingPackageError`, and the `DatachefError` for an
+    input that changed or for what the machine lacks.
+    """
+    named = {**recipe, "name": file.stem}
+    write_atomically(file, document.dump(named).encode())
+    try:
+        found = laboratory.measure(file, seeds)
+    except (MissingPackageError, ChangedInputError):
+        raise
+    except DatachefError as error:
+        if environment_failure(error) is not None:
+            raise
+        return Trial(recipe=named, value=value, failure=str(error))
+    measured = [Seeded(seed=m.seed, score=m.score, scores=dict(m.scores)) for m in found]
+    return Trial(recipe=named, value=value, key=found[0].recipe_key, measured=tuple(measured))
+
+
+def trials(
+    laboratory: Laboratory,
+    candidates: Iterable[Call],
+    folder: Path,
+    prefix: str,
+    *,
+    count: int,
+    seeds: Sequence[int],
+    known: Collection[str] = (),
+    goes_on: Callable[[str, int], bool] = lambda name, made: True,
+) -> list[Trial]:
+    """Measures candidates in their order until `count` of them were, not counting those that make
+    the same corpus as another, or as one of `known` by its key.
+
+    Their files in `folder` are named `prefix` and a number. Before each one `goes_on` is asked,
+    with its name and the evaluations made so far.
+    """
+    found: list[Trial] = []
+    for number, call in enumerate(candidates, start=1):
+        new = len({one.key for one in found if one.measured} - set(known))
+        name = f"{prefix}-{number}"
+        if new == count or not goes_on(name, new * len(seeds)):
+            break
+        file = folder / f"{name}.yaml"
+        found.append(trial(laboratory, call.recipe, call.score.value, file, seeds))
+    return found
 
 
 class Rounds:

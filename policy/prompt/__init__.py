@@ -1,6 +1,5 @@
 """How a policy is asked: the prompt about a task, its budget, sources and operators."""
 
-from datachef.policy.prompt.truncation import TRUNCATION
-from datachef.policy.prompt.writer import CountTokens, PromptWriter
+from datachef.policy.prompt.writer import TRUNCATION, CountTokens, PromptWriter
 
 __all__ = ["TRUNCATION", "CountTokens", "PromptWriter"]

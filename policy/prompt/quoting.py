@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import orjson
 from pydantic_core import to_jsonable_python
+
+from datachef.core.benchmark import read_benchmark
+from datachef.core.task import BenchmarkFile, Task
 
 GAP = " [...] "
 
@@ -54,3 +58,45 @@ def _escaped(character: str) -> str:
     units = character.encode("utf-16-be", "surrogatepass")
     pairs = (units[at : at + 2] for at in range(0, len(units), 2))
     return "".join(f"\\u{pair.hex()}" for pair in pairs)
+
+
+# A part of an item tells it from other texts only when it is longer than a phrase.
+PART_CHARACTERS = 40
+
+_WORD = re.compile(r"\w+")
+
+
+class BenchmarkGuard:
+    """Tells texts that hold a question of the benchmark, or are a part of one, whatever their case,
+    spacing and punctuation. A benchmark that is only named has no questions here."""
+
+    def __init__(self, task: Task) -> None:
+        """Raises `DatachefError` where the benchmark cannot be read."""
+        benchmark = task.benchmark
+        items = read_benchmark(benchmark) if isinstance(benchmark, BenchmarkFile) else []
+        questions = {_words(item.prompt) for item in items}
+        self._questions = sorted(question for question in questions if question.strip())
+        self._all = "\n".join(self._questions)
+
+    def refuses(self, texts: Iterable[str]) -> bool:
+        """Whether some of these texts, or all of them one after the other, are not to be shown."""
+        parts = [_words(text) for text in texts]
+        cut = [part.strip() for part in parts]  # perhaps in the middle of a word
+        if any(len(part) >= PART_CHARACTERS and part in self._all for part in cut):
+            return True
+        whole = _words(" ".join(parts))
+        return any(question in whole for question in self._questions)
+
+
+def _words(text: str) -> str:
+    """The words between single spaces, with one at either end, so that words are found whole."""
+    return f" {' '.join(_WORD.findall(text.casefold()))} "
+
+
+T = TypeVar("T")
+
+
+def spread(items: Sequence[T]) -> Iterator[T]:
+    """The first one, the one in the middle, and the others in case these cannot be shown."""
+    middle = (0, len(items) // 2) if items else ()
+    yield from (items[index] for index in dict.fromkeys((*middle, *range(len(items)))))

@@ -1,11 +1,191 @@
-"""How the card of a source reads in a prompt."""
+"""What a policy is told of a source, from its first rows and its size on disk alone."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import zlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
-from datachef.policy.prompt.cards import Quantiles, SourceCard
-from datachef.policy.prompt.quoting import named, quoted
+import orjson
+import polars as pl
+
+from datachef.core.chat import reading
+from datachef.core.conversation import Turn
+from datachef.core.errors import DatachefError, RowError
+from datachef.core.filter import Filter
+from datachef.core.operator import Operator
+from datachef.core.run.columns import concat
+from datachef.core.run.intake import SAMPLE_BYTES, SAMPLE_ROWS, Intake, sample
+from datachef.core.run.tokens import TokenCounter
+from datachef.core.signals import measure
+from datachef.core.source import RawRow, SourceError
+from datachef.core.survey import Survey
+from datachef.policy.prompt.quoting import named, quoted, spread
+
+QUANTILES = (0.1, 0.5, 0.9)
+EXAMPLES = 2
+
+Quantiles = tuple[float, float, float]
+Example = Mapping[str, str]
+Refuses = Callable[[Iterable[str]], bool]
+
+# Of whole files smaller than this, however their rows are spelled, the sample has every row.
+_SURELY_READ = SAMPLE_BYTES // 4
+
+
+@dataclass(frozen=True)
+class SourceCard:
+    """A source in short.
+
+    `rows` and `tokens` are about what it holds, None where that is unknown, and `rough` where they
+    were told from compressed files. `fields` are those its texts are made of, `columns` the others.
+    `characters` are the quantiles `QUANTILES` of the lengths of its first rows, and `signals`
+    theirs by filter and signal. `examples` are texts by role: `text`, or `prompt` and `answer`.
+    """
+
+    name: str
+    description: str
+    licence: str
+    rows: int | None
+    tokens: int | None
+    rough: bool
+    conversational: bool
+    fields: tuple[str, ...]
+    columns: tuple[str, ...]
+    characters: Quantiles
+    signals: Mapping[str, Mapping[str, Quantiles]]
+    examples: tuple[Example, ...]
+
+
+def source_card(
+    name: str,
+    survey: Survey,
+    operators: Iterable[Operator],
+    refuses: Refuses = lambda texts: False,
+) -> SourceCard:
+    """The card of a source, with the signals of the filters among the operators.
+
+    Signals count that are numbers, that rules read and that cost a polars expression; a filter that
+    needs a package of its own, or columns that the source lacks, is left out. Rows whose texts are
+    refused are no examples. Raises `DatachefError` where the source can no longer be read.
+    """
+    try:
+        rows = sample(survey.source, survey.units)
+    except SourceError as error:
+        raise DatachefError(f"the source {name} cannot be read: {error}", error.hint) from error
+    frame = _frame(name, survey, rows)
+    count, rough = _rows(survey, rows)
+    return SourceCard(
+        name=name,
+        description=survey.source.description,
+        licence=survey.source.licence,
+        rows=count,
+        tokens=_tokens(frame, count),
+        rough=rough,
+        conversational=survey.format.conversational,
+        fields=tuple(sorted(survey.format.uses())),
+        columns=tuple(sorted(survey.kinds)),
+        characters=_quantiles(frame["text"].str.len_chars()) or (0.0, 0.0, 0.0),
+        signals={
+            operator.op: found
+            for operator in operators
+            if isinstance(operator, Filter) and (found := _signals(operator, frame))
+        },
+        examples=_examples(survey, rows, refuses),
+    )
+
+
+def _frame(name: str, survey: Survey, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """The rows as filters see them; those that do not fit the format are left out."""
+    intake = Intake(name, survey.units[0], survey.format, survey.kinds)
+    raw = (RawRow(position, 0, 0, row) for position, row in enumerate(rows))
+    batches = list(intake.batches(raw, SAMPLE_BYTES))
+    if not batches:
+        raise DatachefError(f"the source {name} has no rows of its format any more")
+    return concat(batches)
+
+
+def _rows(survey: Survey, rows: Sequence[Mapping[str, Any]]) -> tuple[int | None, bool]:
+    """About how many rows the source has, and whether that is rough.
+
+    Compressed files are taken to pack as well as their first rows do.
+    """
+    lines = b"".join(orjson.dumps(row, default=str) + b"\n" for row in rows)
+    if len(survey.units) == 1 and len(rows) < SAMPLE_ROWS and len(lines) < _SURELY_READ:
+        return _taken(survey, len(rows)), False
+    if any(unit.size == 0 for unit in survey.units):
+        return _taken(survey, None), False
+    size = len(zlib.compress(lines)) if survey.packed else len(lines)
+    return _taken(survey, round(survey.size * len(rows) / size)), survey.packed
+
+
+def _taken(survey: Survey, rows: int | None) -> int | None:
+    take = survey.source.take
+    return rows if take is None or (rows is not None and rows < take) else take
+
+
+def _tokens(frame: pl.DataFrame, rows: int | None) -> int | None:
+    if rows is None or frame.is_empty():
+        return None
+    return round(int(TokenCounter().count(frame["text"]).sum()) / frame.height * rows)
+
+
+def _signals(operator: Filter, frame: pl.DataFrame) -> dict[str, Quantiles]:
+    if operator.requires() or not operator.reads() <= set(frame.columns):
+        return {}
+    if not all(isinstance(signal, pl.Expr) for signal in operator.signals().values()):
+        return {}
+    ruled = {name for rule in operator.rules().values() for name in rule.meta.root_names()}
+    try:
+        measured = measure(operator, frame)
+    except pl.exceptions.PolarsError:  # a stranger's filter fails when it is run, not here
+        return {}
+    numbers = {
+        name: _quantiles(measured[name])
+        for name in operator.signal_names()
+        if name in ruled and measured[name].dtype.is_numeric()
+    }
+    return {name: found for name, found in numbers.items() if found is not None}
+
+
+def _quantiles(values: pl.Series) -> Quantiles | None:
+    known = values.cast(pl.Float64).fill_nan(None).drop_nulls()
+    low, middle, high = (known.quantile(share, "nearest") for share in QUANTILES)
+    return None if low is None or middle is None or high is None else (low, middle, high)
+
+
+def _examples(
+    survey: Survey, rows: Sequence[Mapping[str, Any]], refuses: Refuses
+) -> tuple[Example, ...]:
+    found: list[Example] = []
+    for row in spread(rows):
+        example = _example(survey, row)
+        if example and not refuses(example.values()) and example not in found:
+            found.append(example)
+        if len(found) == EXAMPLES:
+            break
+    return tuple(found)
+
+
+def _example(survey: Survey, row: Mapping[str, Any]) -> Example:
+    try:
+        content = survey.format.convert(row)
+    except RowError:
+        return {}
+    if isinstance(content, str):
+        return {"text": content} if content.strip() else {}
+    return _exchange(content.turns)
+
+
+def _exchange(turns: Sequence[Turn]) -> Example:
+    """The first answer and the turn before it."""
+    for before, turn in pairwise(turns):
+        if turn["role"] == "assistant":
+            return {"prompt": reading(before), "answer": reading(turn)}
+    return {}
+
 
 DESCRIPTION_CHARACTERS = 300
 EXAMPLE_CHARACTERS = 400

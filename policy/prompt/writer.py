@@ -1,27 +1,70 @@
-"""Writes the prompt that asks for one recipe of a space."""
+"""What a policy is asked: to write one recipe of a space, told in messages."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 
 from datachef.core.errors import DatachefError
 from datachef.core.filter import Filter
 from datachef.core.task import Task
-from datachef.policy.brief import Brief, Messages
-from datachef.policy.prompt.answers import SYSTEM, answer_block
-from datachef.policy.prompt.cards import SourceCard, source_card
-from datachef.policy.prompt.guard import BenchmarkGuard
-from datachef.policy.prompt.offers import Offer, offers, sources_of
-from datachef.policy.prompt.operators import operator_block, place_of
-from datachef.policy.prompt.protocol import size_of, task_block, task_examples
-from datachef.policy.prompt.quoting import named
-from datachef.policy.prompt.sources import example_lines, signal_line, source_head
-from datachef.policy.prompt.truncation import LAST, shown
+from datachef.policy.prompt.quoting import BenchmarkGuard, named
+from datachef.policy.prompt.sections import (
+    SYSTEM,
+    Offer,
+    answer_block,
+    offers,
+    operator_block,
+    place_of,
+    size_of,
+    sources_of,
+    task_block,
+    task_examples,
+)
+from datachef.policy.prompt.sources import (
+    SourceCard,
+    example_lines,
+    signal_line,
+    source_card,
+    source_head,
+)
 from datachef.policy.space.nodes import Record, Text
 from datachef.policy.space.space import RecipeSpace
 from datachef.policy.space.steps import REASON, simplest
+
+Messages = tuple[dict[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Brief:
+    """The recipes that may be written, and the chat messages (`role`, `content`) that ask for one:
+    task, protocol, sources, operators, budget."""
+
+    space: RecipeSpace
+    messages: Messages
+
+
+TRUNCATION = (
+    "source examples",
+    "task examples",
+    "signals",
+    "parameter descriptions",
+    "parameters",
+    "operator descriptions",
+    "source descriptions",
+    "source sizes",
+    # The system message, the instruction, the protocol, and what to answer.
+    "explanations",
+)
+LAST = len(TRUNCATION)
+
+
+def shown(level: int) -> frozenset[str]:
+    """The parts that a prompt of this level has."""
+    return frozenset(TRUNCATION[level:])
+
 
 # The parts on which what is kept depends.
 _HEAD = frozenset(("signals", "source descriptions", "source sizes"))

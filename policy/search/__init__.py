@@ -1,18 +1,19 @@
-"""The searches that every trained policy is compared with, under the same count of reward calls."""
+"""Searches that a policy is compared with, under the same number of reward calls."""
 
 from collections.abc import Callable, Mapping
 
-from datachef.policy.search.base import Search, run_search
-from datachef.policy.search.comparison import Comparison, Row, Runs, compare
-from datachef.policy.search.duel import Duel, duel
+from datachef.policy.search.base import (
+    ListedSearch,
+    RandomSearch,
+    Search,
+    SourceBaselines,
+    run_search,
+)
 from datachef.policy.search.evolution import EvolutionarySearch
-from datachef.policy.search.persons import PersonsRecipe
-from datachef.policy.search.random_search import RandomSearch
-from datachef.policy.search.sources import SourceBaselines
 from datachef.policy.search.tpe import TpeSearch
 from datachef.policy.space import RecipeSpace
 
-# What needs a space and a seed alone, by the names that settings and benchmarks use.
+# By the name that settings and benchmarks use: the search over a space with a seed.
 SEARCHES: Mapping[str, Callable[[RecipeSpace, int], Search]] = {
     "sources": lambda space, seed: SourceBaselines(space),
     "random": RandomSearch,
@@ -22,17 +23,11 @@ SEARCHES: Mapping[str, Callable[[RecipeSpace, int], Search]] = {
 
 __all__ = [
     "SEARCHES",
-    "Comparison",
-    "Duel",
     "EvolutionarySearch",
-    "PersonsRecipe",
+    "ListedSearch",
     "RandomSearch",
-    "Row",
-    "Runs",
     "Search",
     "SourceBaselines",
     "TpeSearch",
-    "compare",
-    "duel",
     "run_search",
 ]

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from datachef.policy.search.drawn import DrawnSearch
+from datachef.policy.search.base import DrawnSearch
 from datachef.policy.space import RandomChooser, RecipeSpace
 
 Trace = Mapping[str, int]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
-from datachef.policy.search.drawn import DrawnSearch
+from datachef.policy.search.base import DrawnSearch
 from datachef.policy.space import RecipeSpace
 
 if TYPE_CHECKING:

@@ -16,11 +16,10 @@ from datachef.core.loading import Loaded, understand
 from datachef.core.problems import did_you_mean
 from datachef.core.survey import Survey, Surveyor
 from datachef.core.typed import read_task
-from datachef.policy.space.caps import within_caps
-from datachef.policy.space.limits import Limits
+from datachef.policy.settings import Limits
 from datachef.policy.space.nodes import Choice, Node, OneOf, Record, Selection, Sequence, Shared
 from datachef.policy.space.space import BUDGET, WEIGHTS, RecipeSpace
-from datachef.policy.space.steps import NotOfferedError, operator_of, simplest, step
+from datachef.policy.space.steps import NotOfferedError, operator_of, simplest, step, within_caps
 
 
 def recipe_space(

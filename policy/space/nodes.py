@@ -6,6 +6,7 @@ language model describes the same space.
 
 from __future__ import annotations
 
+import random
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -219,3 +220,19 @@ def _object(fields: Mapping[str, Node], required: list[str], definitions: Schema
         "required": required,
         "additionalProperties": False,
     }
+
+
+class RandomChooser:
+    """Draws every choice evenly, apart from those that `known` has made; `trace` has all of them,
+    so that a draft can be drawn again, or again but for some of its choices."""
+
+    def __init__(self, seed: int | str, known: Mapping[str, int] | None = None) -> None:
+        self._random = random.Random(seed)
+        self._known = known or {}
+        self.trace: dict[str, int] = {}
+
+    def choose(self, place: str, count: int) -> int:
+        known = self._known.get(place, count)
+        chosen = known if known < count else self._random.randrange(count)
+        self.trace[place] = chosen
+        return chosen

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
+from datachef.core.language_model_caps import LanguageModelCaps
 from datachef.core.operator import Operator
-from datachef.policy.space.grids import values_of
-from datachef.policy.space.limits import Limits
+from datachef.core.synthesis import Synthesis
+from datachef.policy.settings import Limits
 from datachef.policy.space.nodes import Choice, Node, Record, Text
 
 REASON = "why"
@@ -119,3 +120,104 @@ def _valid(kind: type[Operator], parameters: dict[str, Any]) -> bool:
 def same(value: Any, default: Any) -> bool:
     """Whether they are equal, true not being the number 1."""
     return bool(value == default) and (isinstance(default, bool) or not isinstance(value, bool))
+
+
+_DOUBLINGS = (-3, -2, -1, 0, 1, 2, 3)
+
+
+def values_of(schema: dict[str, Any], definitions: dict[str, Any], most: int) -> tuple[Any, ...]:
+    """Values worth trying of a parameter with this JSON Schema, the default among them.
+
+    Its `examples` where the author gives some, every value of a boolean or enumeration, and up to
+    `most` of a bounded number: multiples of a positive default, powers of ten or even steps
+    otherwise. None of what is open: text without examples, lists, objects.
+    """
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"].rpartition("/")[2]] | {**schema, "$ref": None}
+    if schema.get("examples"):
+        return tuple(schema["examples"])
+    if "enum" in schema or "const" in schema:
+        return tuple(schema.get("enum", [schema.get("const")]))
+    if "anyOf" in schema:
+        kinds = [kind for kind in schema["anyOf"] if kind.get("type") != "null"]
+        rest = {key: value for key, value in schema.items() if key != "anyOf"}
+        return values_of({**kinds[0], **rest}, definitions, most) if len(kinds) == 1 else ()
+    if schema.get("type") == "boolean":
+        return (False, True)
+    low = schema.get("minimum", schema.get("exclusiveMinimum"))
+    high = schema.get("maximum", schema.get("exclusiveMaximum"))
+    if schema.get("type") not in ("integer", "number") or low is None or high is None:
+        return ()
+    whole = schema["type"] == "integer"
+    return _numbers(schema.get("default"), low, high, whole=whole, most=most)
+
+
+def _numbers(
+    default: float | None, low: float, high: float, *, whole: bool, most: int
+) -> tuple[float, ...]:
+    if whole and high - low < most:
+        return tuple(range(int(low), int(high) + 1))
+    if default is not None and default > 0:
+        doublings = sorted(_DOUBLINGS, key=abs)[:most]
+        found = [default * 2.0**doubling for doubling in doublings]
+    elif whole and low >= 0:
+        found = [10.0**power for power in range(most) if low <= 10.0**power <= high]
+    else:
+        found = [low + (high - low) * step / (most - 1) for step in range(most)]
+    written = {min(max(_written(value, whole=whole), low), high) for value in found}
+    if default is not None:
+        written.add(default)
+    return tuple(sorted(written))
+
+
+def _written(value: float, *, whole: bool) -> float:
+    """Two digits are as fine as anybody tunes."""
+    return round(value) if whole else float(f"{value:.2g}")
+
+
+Fits = Callable[[Any], bool]
+
+
+def within_caps(
+    kind: type[Operator], limits: Limits, caps: LanguageModelCaps, places: int
+) -> tuple[Limits, frozenset[str]]:
+    """The limits with the values that the caps allow for the parameters of an operator, and those
+    of them whose default is none of these.
+
+    `places` is how many steps a draft has at most: each may spend as large a part of the budget, so
+    that all together stay within it. Raises `NotOfferedError` where nothing may be asked.
+    """
+    if not issubclass(kind, Synthesis):
+        return limits, frozenset()
+    if caps.models is None or caps.budget_tokens is None:
+        why = "language_models of the pool, or the environment, has to name models and a budget"
+        raise NotOfferedError(f"{why} for {kind.name()}.model")
+    share = caps.budget_tokens // max(places, 1)
+    most = {"budget_tokens": share, **_number_caps(caps)}
+    allowed: dict[str, tuple[tuple[Any, ...], Fits]] = {
+        name: ((number,) if number else (), _at_most(number)) for name, number in most.items()
+    }
+    allowed["model"] = (caps.models, caps.models.__contains__)
+    if caps.backends is not None:
+        allowed["backend"] = (caps.backends, caps.backends.__contains__)
+    parameters, always = dict(limits.parameters), set()
+    for name, (values, fits) in allowed.items():
+        key, usual = f"{kind.name()}.{name}", kind.model_fields[name].get_default()
+        if key not in parameters and fits(usual):
+            continue
+        kept = tuple(value for value in parameters.get(key, values) if fits(value))
+        if not kept:
+            raise NotOfferedError(f"the caps on language models allow no value of {key}")
+        parameters[key] = kept
+        if not any(same(value, usual) for value in kept):
+            always.add(name)
+    return limits.model_copy(update={"parameters": parameters}), frozenset(always)
+
+
+def _number_caps(caps: LanguageModelCaps) -> dict[str, int]:
+    found = {name: getattr(caps, name) for name in ("max_tokens", "max_concurrency")}
+    return {name: number for name, number in found.items() if number is not None}
+
+
+def _at_most(number: int) -> Fits:
+    return lambda said: isinstance(said, int) and said <= number

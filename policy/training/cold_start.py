@@ -29,19 +29,16 @@ from datachef.core.language_models.checkpoint import (
     quiet,
 )
 from datachef.core.outputs import OutputFolder
-from datachef.policy.assignment import Assignment
-from datachef.policy.brief import Brief
 from datachef.policy.decoding.base import Draft
 from datachef.policy.decoding.local import count_tokens, prompt_tokens
 from datachef.policy.grammar import Grammar, Grammars, written
-from datachef.policy.objective import Objective, Recipe, plain_recipe
+from datachef.policy.prompt.writer import Brief
+from datachef.policy.recipe_task import Assignment
+from datachef.policy.scored_recipes import Objective, Recipe, plain_recipe
 from datachef.policy.search import SEARCHES, run_search
-from datachef.policy.training.adapters import adapters
-from datachef.policy.training.episodes import part_of
-from datachef.policy.training.log import RecipeLog
-from datachef.policy.training.ranks import is_first, wait_for_all
-from datachef.policy.training.settings import ColdStart, TrainSettings
-from datachef.policy.training.train import TRAINING
+from datachef.policy.settings import ColdStart, TrainSettings
+from datachef.policy.training.environment import RecipeLog, part_of
+from datachef.policy.training.train import TRAINING, adapters, is_first, wait_for_all
 
 FOLDER = "cold-start"
 

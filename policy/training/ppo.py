@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from datachef.policy.training.masked import positions
+from datachef.policy.decoding.local import token_positions
 
 CRITIC = "critic.safetensors"
 # Without it the whole reward reaches every decision; less would trust the critic early on.
@@ -38,7 +38,7 @@ class Critic(torch.nn.Module):
         hidden = self.backbone(
             input_ids=input_ids,
             attention_mask=attention_mask,
-            position_ids=positions(attention_mask),
+            position_ids=token_positions(attention_mask),
             use_cache=False,
         ).last_hidden_state
         values: torch.Tensor = self.head(hidden.to(self.head.weight.dtype))[..., 0]

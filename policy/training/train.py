@@ -10,25 +10,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
+from peft import LoraConfig
 from torch.cuda import is_available
 from transformers import PrinterCallback, TrainerCallback
 
 from datachef.core.errors import RunError
 from datachef.core.language_models.checkpoint import is_local, load_tokenizer, quiet
 from datachef.core.outputs import OutputFolder
-from datachef.policy.assignment import Assignment
-from datachef.policy.objective import Objective
-from datachef.policy.training.adapters import adapters
-from datachef.policy.training.book import Book
-from datachef.policy.training.card import PolicyCard, is_whole
-from datachef.policy.training.episodes import Episode, episodes
-from datachef.policy.training.log import FILE as LOG
-from datachef.policy.training.log import RecipeLog
-from datachef.policy.training.ranks import is_first, wait_for_all
-from datachef.policy.training.scoring import RecipeScores
-from datachef.policy.training.settings import TrainSettings
-from datachef.policy.training.trainers import ALGORITHMS
+from datachef.policy.recipe_task import Assignment, PolicyCard, is_whole
+from datachef.policy.scored_recipes import Objective
+from datachef.policy.settings import TrainSettings
+from datachef.policy.training.environment import LOG_FILE as LOG
+from datachef.policy.training.environment import Episode, RecipeLog, RecipeScores, episodes
+from datachef.policy.training.grammar_trainer import ALGORITHMS, Book
 
 Told = Callable[[int, float], None]
 
@@ -224,3 +220,26 @@ def configuration(settings: TrainSettings, steps: int) -> Any:
         # Checkpoints are put in their place, and old ones removed, by `_Watch`.
         ours = {"output_dir": str(settings.output / SCRATCH), "save_total_limit": None}
         return config(**arguments | settings.trainer | ours)
+
+
+def adapters(settings: TrainSettings) -> Any:
+    """What TRL's trainers take as `peft_config`; None to train all weights."""
+    if settings.lora is None:
+        return None
+    return LoraConfig(
+        r=settings.lora.rank,
+        lora_alpha=settings.lora.alpha,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes; also where it is alone."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def wait_for_all() -> None:
+    """Returns when all processes came here."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()

@@ -35,7 +35,7 @@ from datachef.core.services import Services
 from datachef.core.task import Task
 from datachef.operators.synthesis.rephrase_text import RephraseText
 from datachef.plugins.openai_backend import OpenAIBackend
-from datachef.policy.decoding.served import ServedDecoder
+from datachef.policy.decoding.vllm import ServedDecoder
 from datachef.reward.verifier import Judge, Verdict, Verifier
 
 KEY = "sk-secret-0123456789"
@@ -454,7 +454,7 @@ class _Brief:
 
 
 def _question() -> Any:
-    from datachef.policy.decoding.asking import Question
+    from datachef.policy.decoding.base import Question
 
     return Question(_Brief(), 1)  # type: ignore[arg-type]
 

@@ -16,7 +16,8 @@ from datachef.core.host import Host
 from datachef.core.language_model_caps import VARIABLES
 from datachef.core.loading import Loaded
 from datachef.plugins.reward.build import task_of
-from datachef.policy.space import Limits, RandomChooser, RecipeSpace, recipe_space
+from datachef.policy.settings import Limits
+from datachef.policy.space import RandomChooser, RecipeSpace, recipe_space
 
 POOL: dict[str, Any] = {
     "sources": {

@@ -17,7 +17,7 @@ from datachef.core.lock import locked
 from datachef.plugins.policy.evolving import load_evolve_settings
 from datachef.plugins.policy.laboratory import Measuring, RewardLaboratory
 from datachef.plugins.policy.watching import line, view
-from datachef.policy.evolve.state import State
+from datachef.policy.evolve.run_state import State
 from datachef.reward.evaluation import Training, make_tiny
 from datachef.reward.history import History
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datachef.core import document
-from datachef.policy.rationale import reasons_in, with_comments
+from datachef.policy.scored_recipes import reasons_in, with_comments
 
 RECIPE: dict[str, Any] = {
     "name": "r",

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datachef.core.reward import Score
-from datachef.policy.objective import Call, recipe_key
-from datachef.policy.selection import best_different
+from datachef.policy.scored_recipes import Call, best_different, recipe_key
 
 
 def call(value: float, *sources: str, op: str = "", weight: int = 1) -> Call:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from datachef.core.errors import DatachefError
 from datachef.core.host import Host
 from datachef.policy.grammar import Grammar, written
-from datachef.policy.space import Limits, RandomChooser, RecipeSpace, recipe_space
+from datachef.policy.settings import Limits
+from datachef.policy.space import RandomChooser, RecipeSpace, recipe_space
 from datachef.policy.space.nodes import Choice, Node, OneOf, Record, Sequence, Text
 
 NUMBER = Record({"a": Choice((1, 10, 0.5))}, {"b": Choice(("x", "xy"))})

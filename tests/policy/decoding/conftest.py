@@ -11,8 +11,9 @@ from datachef.core.check import check
 from datachef.core.host import Host
 from datachef.core.loading import understand
 from datachef.core.problems import Problem
-from datachef.policy.brief import Brief
-from datachef.policy.space import Limits, RecipeSpace, recipe_space
+from datachef.policy.prompt.writer import Brief
+from datachef.policy.settings import Limits
+from datachef.policy.space import RecipeSpace, recipe_space
 
 
 @pytest.fixture

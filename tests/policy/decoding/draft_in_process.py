@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from datachef.core.errors import DatachefError
-from datachef.policy.brief import Brief
-from datachef.policy.decoding.in_process import InProcessDecoder
+from datachef.policy.decoding.vllm import InProcessDecoder
+from datachef.policy.prompt.writer import Brief
 
 OPTIONS = {
     "dtype": "float32",

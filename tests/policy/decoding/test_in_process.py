@@ -16,8 +16,8 @@ import pytest
 from datachef.core.distribution import extra, install_command
 from datachef.core.errors import MissingPackageError
 from datachef.core.problems import Problem
-from datachef.policy.brief import Brief
-from datachef.policy.decoding.in_process import InProcessDecoder
+from datachef.policy.decoding.vllm import InProcessDecoder
+from datachef.policy.prompt.writer import Brief
 from datachef.policy.space import RecipeSpace
 
 

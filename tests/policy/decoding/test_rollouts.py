@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from datachef.core.language_models.checkpoint import load_tokenizer
-from datachef.policy.brief import Brief
 from datachef.policy.decoding.local import text_of
 from datachef.policy.grammar import lark
-from datachef.policy.training.book import Book
+from datachef.policy.prompt.writer import Brief
+from datachef.policy.training.grammar_trainer import Book
 
 
 def rollouts(server: Any, brief: Brief, count: int) -> list[tuple[list[int], list[int]]]:

@@ -10,8 +10,8 @@ import pytest
 
 from datachef.core.errors import DatachefError
 from datachef.core.problems import Problem
-from datachef.policy.brief import Brief
-from datachef.policy.decoding.served import ServedDecoder
+from datachef.policy.decoding.vllm import ServedDecoder
+from datachef.policy.prompt.writer import Brief
 from datachef.policy.space import RandomChooser, RecipeSpace
 
 

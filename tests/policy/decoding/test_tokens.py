@@ -16,12 +16,11 @@ from scipy.stats import chisquare
 
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer
 from datachef.core.problems import Problem
-from datachef.policy.brief import Brief
-from datachef.policy.decoding import tokens
-from datachef.policy.decoding.local import LocalDecoder
-from datachef.policy.decoding.tokens import _cache_parameter, sample_tokens
+from datachef.policy.decoding import local
+from datachef.policy.decoding.local import LocalDecoder, _cache_parameter, sample_tokens
 from datachef.policy.grammar import Grammar, written
-from datachef.policy.model import make_tiny_policy
+from datachef.policy.prompt.writer import Brief
+from datachef.policy.recipe_task import make_tiny_policy
 from datachef.policy.space import RandomChooser, RecipeSpace
 from datachef.policy.space.nodes import Choice, Node, OneOf, Record, Selection
 from datachef.policy.space.nodes import Sequence as Items
@@ -147,7 +146,7 @@ def test_a_row_decides_in_a_batch_as_alone(
     alone = [sampling.sample([each], 0)[0] for each in sampling.asked]
     likeliest = [step_by_step(sampling.model, each) for each in sampling.asked]
     assert alone == likeliest
-    monkeypatch.setattr(tokens, "STRIDE", stride)
+    monkeypatch.setattr(local, "STRIDE", stride)
     for order in ((0, 1, 2), (2, 0, 1), (1, 1, 2)):
         asked = [sampling.asked[number] for number in order]
         assert sampling.sample(asked, 0) == [alone[number] for number in order]

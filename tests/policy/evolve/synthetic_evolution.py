@@ -17,13 +17,11 @@ from datachef.core.document import read
 from datachef.core.errors import DatachefError
 from datachef.core.host import Host
 from datachef.core.reward import Reward, Score
-from datachef.policy.assignment import Assignment, policy_model
 from datachef.policy.evolve.loop import Result, evolve
-from datachef.policy.evolve.records import Fidelity
-from datachef.policy.evolve.settings import EvolveSettings
-from datachef.policy.objective import recipe_key
-from datachef.policy.space import Limits
-from datachef.policy.training.settings import TaskAndPool, TrainSettings
+from datachef.policy.evolve.run_state import Fidelity
+from datachef.policy.recipe_task import Assignment, policy_model
+from datachef.policy.scored_recipes import recipe_key
+from datachef.policy.settings import EvolveSettings, Limits, TaskAndPool, TrainSettings
 
 LIMITS = Limits(
     operators=("exact_dedup", "fix_unicode", "length_filter", "weighted_mix"),

@@ -14,11 +14,10 @@ from synthetic_evolution import LIMITS, Bench, Taste, run, settings_of, write_in
 from datachef.core import document
 from datachef.core.errors import DatachefError
 from datachef.core.host import Host
-from datachef.policy.assignment import Assignment
-from datachef.policy.evolve.plot import draw
-from datachef.policy.evolve.report import best_measured, write_report
-from datachef.policy.objective import recipe_key
-from datachef.policy.training.log import read_log
+from datachef.policy.evolve.report import best_measured, draw, write_report
+from datachef.policy.recipe_task import Assignment
+from datachef.policy.scored_recipes import recipe_key
+from datachef.policy.training.environment import read_log
 
 NOTHING = {"measured_first": 0, "samples_per_round": 0, "baselines": ()}
 

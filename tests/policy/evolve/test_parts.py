@@ -15,13 +15,11 @@ from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, MissingPackageError, RecipeError, RunError
 from datachef.core.reward import Score
 from datachef.core.typed import read_typed
-from datachef.policy.evolve.candidates import passing, worth_measuring
-from datachef.policy.evolve.journal import Journal
-from datachef.policy.evolve.measuring import trial, trials
 from datachef.policy.evolve.report import spearman
-from datachef.policy.evolve.settings import EvolveSettings
-from datachef.policy.evolve.state import Teller
-from datachef.policy.objective import Call, recipe_key
+from datachef.policy.evolve.rounds import passing, trial, trials, worth_measuring
+from datachef.policy.evolve.run_state import Journal, Teller
+from datachef.policy.scored_recipes import Call, recipe_key
+from datachef.policy.settings import EvolveSettings
 
 TRAIN = {"tasks": [{"task": "task.yaml", "pool": "pool.yaml"}]}
 

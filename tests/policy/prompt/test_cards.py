@@ -11,8 +11,9 @@ from datachef.core.errors import DatachefError
 from datachef.core.filter import Filter
 from datachef.core.host import Host
 from datachef.core.source import Unit
-from datachef.policy.prompt.cards import SourceCard, source_card
-from datachef.policy.space import Limits, RecipeSpace, recipe_space
+from datachef.policy.prompt.sources import SourceCard, source_card
+from datachef.policy.settings import Limits
+from datachef.policy.space import RecipeSpace, recipe_space
 
 
 def card_of(space: RecipeSpace, name: str) -> SourceCard:

@@ -12,9 +12,10 @@ from datachef.core.errors import DatachefError
 from datachef.core.host import Host
 from datachef.core.task import Budget
 from datachef.core.typed import read_task
-from datachef.policy.brief import Messages
 from datachef.policy.prompt import TRUNCATION, PromptWriter
-from datachef.policy.space import Limits, RandomChooser, RecipeSpace, recipe_space
+from datachef.policy.prompt.writer import Messages
+from datachef.policy.settings import Limits
+from datachef.policy.space import RandomChooser, RecipeSpace, recipe_space
 
 LAST = len(TRUNCATION)
 # A piece of the full prompt that stands for each part, by which its absence is told.

@@ -13,8 +13,9 @@ from datachef.core.host import Host
 from datachef.core.loading import understand
 from datachef.core.problems import Problem
 from datachef.core.reward import Reward, Score
-from datachef.policy.objective import Objective
-from datachef.policy.space import Limits, RecipeSpace, recipe_space
+from datachef.policy.scored_recipes import Objective
+from datachef.policy.settings import Limits
+from datachef.policy.space import RecipeSpace, recipe_space
 
 Problems = Callable[[Mapping[str, Any]], list[Problem]]
 

@@ -10,8 +10,8 @@ import pytest
 
 from datachef.core.errors import DatachefError, RecipeError
 from datachef.core.problems import Problem
-from datachef.policy.objective import Objective
-from datachef.policy.search import PersonsRecipe, SourceBaselines, run_search
+from datachef.policy.scored_recipes import Objective, plain_recipe
+from datachef.policy.search import ListedSearch, SourceBaselines, run_search
 from datachef.policy.space import RecipeSpace
 
 Spaces = Callable[..., RecipeSpace]
@@ -72,7 +72,7 @@ def test_a_persons_recipes_are_taken_as_they_stand(
     files = [folder / "mine.yaml", folder / "yours.yaml"]
     files[0].write_text("name: mine\nsources: {pages: {}}\n")
     files[1].write_text("name: yours\nsources: {spam: {}}\n")
-    calls = run_search(PersonsRecipe(files), objective(), 10)
+    calls = run_search(ListedSearch(map(plain_recipe, files)), objective(), 10)
     assert [call.recipe for call in calls] == [
         {"name": "mine", "sources": {"pages": {}}},
         {"name": "yours", "sources": {"spam": {}}},
@@ -82,7 +82,7 @@ def test_a_persons_recipes_are_taken_as_they_stand(
 
 def test_a_persons_file_must_be_a_mapping_in_yaml(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="cannot read"):
-        PersonsRecipe([tmp_path / "none.yaml"])
+        plain_recipe(tmp_path / "none.yaml")
     (tmp_path / "list.yaml").write_text("- a\n")
     with pytest.raises(DatachefError, match=r"list\.yaml is no recipe"):
-        PersonsRecipe([tmp_path / "list.yaml"])
+        plain_recipe(tmp_path / "list.yaml")

@@ -13,7 +13,7 @@ import pytest
 from datachef.core.distribution import extra, install_command
 from datachef.core.errors import MissingPackageError
 from datachef.core.problems import Problem
-from datachef.policy.objective import Objective
+from datachef.policy.scored_recipes import Objective
 from datachef.policy.search import (
     EvolutionarySearch,
     RandomSearch,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, create_model
 
-from datachef.policy.space.grids import values_of
+from datachef.policy.space.steps import values_of
 
 
 def values(kind: Any, most: int = 7, **field: Any) -> tuple[Any, ...]:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from datachef.core.host import Host
-from datachef.policy.space import Limits, RandomChooser, recipe_space
+from datachef.policy.settings import Limits
+from datachef.policy.space import RandomChooser, recipe_space
 from datachef.policy.space.nodes import (
     Choice,
     Node,

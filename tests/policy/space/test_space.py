@@ -16,7 +16,8 @@ from datachef.core.errors import DatachefError, RecipeError
 from datachef.core.host import Host
 from datachef.core.problems import Problem
 from datachef.core.task import Budget
-from datachef.policy.space import Limits, RandomChooser, RecipeSpace, recipe_space
+from datachef.policy.settings import Limits
+from datachef.policy.space import RandomChooser, RecipeSpace, recipe_space
 
 Problems = Callable[[RecipeSpace, dict[str, Any]], list[Problem]]
 

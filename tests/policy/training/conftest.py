@@ -17,20 +17,18 @@ from datachef.core.language_models.checkpoint import load_model, load_tokenizer,
 from datachef.core.loading import understand
 from datachef.core.problems import Problem
 from datachef.core.reward import Reward, Score
-from datachef.policy.assignment import Assignment
-from datachef.policy.brief import Brief
 from datachef.policy.decoding.local import prompt_tokens, text_of
 from datachef.policy.grammar import Grammar, written
-from datachef.policy.model import make_tiny_policy
-from datachef.policy.objective import Objective, Recipe
 from datachef.policy.prompt import TRUNCATION
-from datachef.policy.space import Limits, RandomChooser, RecipeSpace
+from datachef.policy.prompt.writer import Brief
+from datachef.policy.recipe_task import Assignment, make_tiny_policy
+from datachef.policy.scored_recipes import Objective, Recipe
+from datachef.policy.settings import Limits, TaskAndPool, TrainSettings
+from datachef.policy.space import RandomChooser, RecipeSpace
 from datachef.policy.space.nodes import Choice, OneOf, Record, Selection
 from datachef.policy.space.nodes import Sequence as Items
-from datachef.policy.training.book import Book
-from datachef.policy.training.settings import TaskAndPool, TrainSettings
+from datachef.policy.training.grammar_trainer import ALGORITHMS, Book
 from datachef.policy.training.train import configuration
-from datachef.policy.training.trainers import ALGORITHMS
 
 TASK = """
 name: sums

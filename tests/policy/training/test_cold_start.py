@@ -13,15 +13,15 @@ import torch
 from datachef.core import document
 from datachef.core.errors import DatachefError
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
-from datachef.policy.assignment import Assignment
 from datachef.policy.decoding.base import Draft
 from datachef.policy.decoding.local import LocalDecoder, prompt_tokens
 from datachef.policy.grammar import Grammar, written
-from datachef.policy.objective import Objective
-from datachef.policy.space import Limits, RandomChooser
+from datachef.policy.recipe_task import Assignment
+from datachef.policy.scored_recipes import Objective
+from datachef.policy.settings import Limits, TrainSettings
+from datachef.policy.space import RandomChooser
 from datachef.policy.training.cold_start import cold_start
-from datachef.policy.training.log import read_log
-from datachef.policy.training.settings import TrainSettings
+from datachef.policy.training.environment import read_log
 from datachef.policy.training.train import train
 
 GIVEN = {

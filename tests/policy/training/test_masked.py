@@ -12,8 +12,8 @@ from transformers import TrainerCallback
 
 from datachef.core.errors import DatachefError
 from datachef.core.language_models.checkpoint import quiet
-from datachef.policy.training.masked import positions
-from datachef.policy.training.trainers import RLOO
+from datachef.policy.decoding.local import token_positions
+from datachef.policy.training.grammar_trainer import RLOO
 
 Make = Callable[..., Any]
 Prefix = tuple[int, ...]
@@ -26,7 +26,7 @@ class Unmasked(RLOO):
         self, model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, width: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         start = input_ids.shape[1] - width
-        place = positions(attention_mask)
+        place = token_positions(attention_mask)
         output = model(input_ids=input_ids, attention_mask=attention_mask, position_ids=place)
         distribution = (output.logits[:, start - 1 : -1] / self.temperature).log_softmax(dim=2)
         logps = distribution.gather(2, input_ids[:, start:, None])[..., 0]

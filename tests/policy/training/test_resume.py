@@ -12,13 +12,12 @@ from safetensors.torch import load_file
 
 from datachef.core.errors import DatachefError, RunError
 from datachef.core.reward import Reward, Score
-from datachef.policy.assignment import Assignment
-from datachef.policy.objective import Objective
-from datachef.policy.training.card import FILE as CARD
-from datachef.policy.training.card import is_whole
-from datachef.policy.training.log import FILE as LOG
-from datachef.policy.training.log import read_log
-from datachef.policy.training.settings import TrainSettings
+from datachef.policy.recipe_task import CARD_FILE as CARD
+from datachef.policy.recipe_task import Assignment, is_whole
+from datachef.policy.scored_recipes import Objective
+from datachef.policy.settings import TrainSettings
+from datachef.policy.training.environment import LOG_FILE as LOG
+from datachef.policy.training.environment import read_log
 from datachef.policy.training.train import last_checkpoint, step_of, train
 
 # Several briefs a step, and several batches.
@@ -44,11 +43,11 @@ class Failing(Reward):
     def __init__(self, calls: int) -> None:
         self._left = calls
 
-    def score_all(self, recipes: Any) -> list[Score]:
+    def score_all(self, recipes: Any, base_dir: Path) -> list[Score]:
         self._left -= 1
         if self._left < 0:
             raise RuntimeError("out of memory")
-        return super().score_all(recipes)
+        return super().score_all(recipes, base_dir)
 
     def score(self, recipe: Mapping[str, Any], base_dir: Path) -> Score:
         return Score(float(set(recipe["sources"]) == {"first"}))

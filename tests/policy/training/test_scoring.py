@@ -11,15 +11,13 @@ import pytest
 
 from datachef.core.language_models.checkpoint import load_tokenizer
 from datachef.core.reward import Reward, Score
-from datachef.policy.assignment import Assignment
 from datachef.policy.grammar import Grammar, written
-from datachef.policy.objective import Objective
+from datachef.policy.recipe_task import Assignment
+from datachef.policy.scored_recipes import Objective
+from datachef.policy.settings import TrainSettings
 from datachef.policy.space import RandomChooser
-from datachef.policy.training.book import Book
-from datachef.policy.training.episodes import Episode
-from datachef.policy.training.log import RecipeLog, read_log
-from datachef.policy.training.scoring import RecipeScores
-from datachef.policy.training.settings import TrainSettings
+from datachef.policy.training.environment import Episode, RecipeLog, RecipeScores, read_log
+from datachef.policy.training.grammar_trainer import Book
 from datachef.policy.training.train import train
 
 

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from datachef.policy.assignment import Assignment
-from datachef.policy.objective import Objective
-from datachef.policy.space import Limits
-from datachef.policy.training.settings import TrainSettings
+from datachef.policy.recipe_task import Assignment
+from datachef.policy.scored_recipes import Objective
+from datachef.policy.settings import Limits, TrainSettings
 from datachef.policy.training.train import train
 
 Settings = Callable[..., TrainSettings]

@@ -13,16 +13,14 @@ import pytest
 from datachef.core.errors import DatachefError
 from datachef.core.language_models.checkpoint import load_tokenizer
 from datachef.core.task import Budget
-from datachef.policy.assignment import Assignment
-from datachef.policy.brief import Brief
 from datachef.policy.decoding.local import LocalDecoder, prompt_tokens
-from datachef.policy.objective import Objective, Recipe
+from datachef.policy.prompt.writer import Brief
+from datachef.policy.recipe_task import Assignment, PolicyCard
+from datachef.policy.scored_recipes import Objective, Recipe
+from datachef.policy.settings import Subsets, TrainSettings
 from datachef.policy.space import RandomChooser
-from datachef.policy.training.book import Book
-from datachef.policy.training.card import PolicyCard
-from datachef.policy.training.episodes import Episode, episodes, part_of
-from datachef.policy.training.log import read_log
-from datachef.policy.training.settings import Subsets, TrainSettings
+from datachef.policy.training.environment import Episode, episodes, part_of, read_log
+from datachef.policy.training.grammar_trainer import Book
 from datachef.policy.training.train import train
 
 MOST = 256

@@ -15,12 +15,11 @@ import torch
 from datachef.core.language_models.checkpoint import load_model
 from datachef.core.problems import Problem
 from datachef.core.reward import Reward, Score
-from datachef.policy.assignment import Assignment
 from datachef.policy.decoding.local import LocalDecoder
-from datachef.policy.objective import Objective, Recipe
-from datachef.policy.training.card import PolicyCard
-from datachef.policy.training.log import read_log
-from datachef.policy.training.settings import TrainSettings
+from datachef.policy.recipe_task import Assignment, PolicyCard
+from datachef.policy.scored_recipes import Objective, Recipe
+from datachef.policy.settings import TrainSettings
+from datachef.policy.training.environment import read_log
 from datachef.policy.training.train import train
 
 ALGORITHMS = ("grpo", "rloo", "ppo")

@@ -12,17 +12,14 @@ from typing import Any
 
 import orjson
 
-from datachef.policy.assignment import Assignment
-from datachef.policy.evolve.candidates import worth_measuring
-from datachef.policy.evolve.journal import Journal
 from datachef.policy.evolve.laboratory import Laboratory
-from datachef.policy.evolve.measuring import trial, trials
-from datachef.policy.evolve.records import Contender, Round, Trial
-from datachef.policy.evolve.settings import PERSON, POLICY, RECIPES, EvolveSettings
-from datachef.policy.evolve.state import Teller
-from datachef.policy.objective import Call, Objective, Recipe, plain_recipe, recipe_key
+from datachef.policy.evolve.rounds import trial, trials, worth_measuring
+from datachef.policy.evolve.run_state import Contender, Journal, Round, Teller, Trial
+from datachef.policy.recipe_task import Assignment
+from datachef.policy.scored_recipes import Call, Objective, Recipe, plain_recipe, recipe_key
 from datachef.policy.search import SEARCHES, Search, run_search
-from datachef.policy.search.listed import ListedSearch
+from datachef.policy.search.base import ListedSearch
+from datachef.policy.settings import PERSON, POLICY, RECIPES, EvolveSettings
 
 # Reward calls of a search before it is told how far it came; a multiple of a batch.
 TOLD_EVERY = 64

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from datachef.core.errors import DatachefError, MissingPackageError
-from datachef.policy.search import Duel, compare, duel
+
+SCRIPTS = Path(__file__).parents[2] / "benchmarks" / "policy"
+Compare = Callable[..., Any]
 
 RUNS = {
     "random": [[0.1, 0.2, 0.1], [0.4, 0.3, 0.1], [0.3, 0.1, 0.6]],
@@ -18,7 +24,15 @@ RUNS = {
 }
 
 
-def test_the_best_so_far_its_mean_and_its_regret() -> None:
+@pytest.fixture(scope="module")
+def compare() -> Iterator[Compare]:
+    """`compare` of the benchmark, imported as its scripts do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPTS))
+        yield importlib.import_module("comparison").compare
+
+
+def test_the_best_so_far_its_mean_and_its_regret(compare: Compare) -> None:
     found = compare(RUNS, [2, 3])
     assert found.best == 0.7
     assert [(row.calls, row.method) for row in found.rows] == [
@@ -30,29 +44,29 @@ def test_the_best_so_far_its_mean_and_its_regret() -> None:
     assert (last.runs, last.spent) == (3, 3)
 
 
-def test_the_interval_is_student_t() -> None:
+def test_the_interval_is_student_t(compare: Compare) -> None:
     row = next(row for row in compare(RUNS).rows if row.method == "random")
     # The values 0.2, 0.4 and 0.6, and the t table at 0.975 with two degrees of freedom.
     half = 4.302653 * 0.2 / math.sqrt(3)
     assert row.interval == pytest.approx((0.4 - half, 0.4 + half))
 
 
-def test_one_run_has_no_interval_and_equal_runs_an_empty_one() -> None:
+def test_one_run_has_no_interval_and_equal_runs_an_empty_one(compare: Compare) -> None:
     rows = {row.method: row for row in compare(RUNS).rows}
     assert rows["tpe"].interval is None
     assert rows["sources"].interval == (0.5, 0.5)
 
 
-def test_what_ran_out_keeps_its_best_and_says_so() -> None:
+def test_what_ran_out_keeps_its_best_and_says_so(compare: Compare) -> None:
     row = next(row for row in compare(RUNS).rows if row.method == "sources")
     assert (row.calls, row.spent, row.mean) == (3, 2, 0.5)
 
 
-def test_the_best_of_any_method_is_of_as_many_calls_as_are_compared() -> None:
+def test_the_best_of_any_method_is_of_as_many_calls_as_are_compared(compare: Compare) -> None:
     assert compare(RUNS, [1]).best == 0.5
 
 
-def test_markdown_tells_what_the_rows_tell() -> None:
+def test_markdown_tells_what_the_rows_tell(compare: Compare) -> None:
     found = compare({**RUNS, "a|b": [[0.0]]})
     header, rule, *lines = found.to_markdown().splitlines()
     assert header.count("|") == rule.count("|") == 7
@@ -69,7 +83,7 @@ def test_markdown_tells_what_the_rows_tell() -> None:
         assert calls == ("3" if row.spent == 3 else f"{row.spent} of 3")
 
 
-def test_plain_data_is_json() -> None:
+def test_plain_data_is_json(compare: Compare) -> None:
     data = compare(RUNS).to_data()
     assert json.loads(json.dumps(data)) == data
     assert data["rows"][0] == {
@@ -92,32 +106,22 @@ def test_plain_data_is_json() -> None:
         ({"tpe": [[1.0], [1.0, 2.0]]}, "have 1 and 2 calls"),
     ],
 )
-def test_what_cannot_be_compared(runs: dict[str, list[list[float]]], said: str) -> None:
+def test_what_cannot_be_compared(
+    compare: Compare, runs: dict[str, list[list[float]]], said: str
+) -> None:
     with pytest.raises(DatachefError, match=said):
         compare(runs)
 
 
-def test_counts_of_calls_begin_at_one() -> None:
+def test_counts_of_calls_begin_at_one(compare: Compare) -> None:
     with pytest.raises(DatachefError, match="after 0 calls"):
         compare(RUNS, [0, 1])
 
 
-def test_intervals_need_scipy_and_single_runs_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_intervals_need_scipy_and_single_runs_do_not(
+    compare: Compare, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "scipy.stats", None)
     assert compare({"tpe": RUNS["tpe"]}).rows
     with pytest.raises(MissingPackageError):
         compare(RUNS)
-
-
-def test_a_duel_counts_tasks_and_pairs_of_runs() -> None:
-    tasks = {
-        "sums": RUNS,
-        "poems": {"random": [[0.5, 0.5], [0.1, 0.9]], "tpe": [[0.5, 0.5], [0.8, 0.2]]},
-        "alone": {"tpe": [[1.0]], "random": []},
-    }
-    # Sums: 0.7 beats all three. Poems: 0.5 and 0.8 reach 0.5 but not 0.9.
-    assert duel(tasks, "tpe", "random", 3) == Duel("tpe", "random", 2, 1, (1 + 0.5) / 2)
-    # After one call chance is ahead on sums, with 2 of 3 above 0.1 and the third on a par.
-    assert duel(tasks, "random", "tpe", 1) == Duel("random", "tpe", 2, 1, (1 + 0.25) / 2)
-    with pytest.raises(DatachefError, match="no task"):
-        duel(tasks, "tpe", "nobody", 3)
