@@ -118,9 +118,9 @@ class RecipeReward(Reward):
     def predict(self, features: Mapping[str, float]) -> Prediction:
         """What a recipe with these features is expected to score."""
         if self._proxy is None:
-            from datachef.reward.prior import prior
+            from datachef.reward.proxy.proxy import prior_prediction
 
-            return prior(features)
+            return prior_prediction(features)
         return self._proxy.predict(pl.DataFrame([features]))[0]
 
     def _score(self, features: Mapping[str, float]) -> Score:

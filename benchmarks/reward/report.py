@@ -18,9 +18,9 @@ from pathlib import Path
 
 from datachef.core import document
 from datachef.core.host import Host
-from datachef.reward.fitting import FitReport, fit_report
 from datachef.reward.history import History, Measured
 from datachef.reward.proxy import Validation
+from datachef.reward.proxy.fit import FitReport, fit_report
 from datachef.reward.scorer import RecipeReward
 
 

@@ -104,7 +104,7 @@ class RewardLaboratory(Laboratory):
         import orjson
 
         from datachef.core.atomic import write_atomically
-        from datachef.reward.fitting import fit_proxy
+        from datachef.reward.proxy.fit import fit_proxy
 
         if not self._enough:
             return False
@@ -113,7 +113,7 @@ class RewardLaboratory(Laboratory):
         return True
 
     def fidelity(self) -> Fidelity | None:
-        from datachef.reward.fitting import fit_report
+        from datachef.reward.proxy.fit import fit_report
 
         if not self._enough:
             return None
@@ -127,11 +127,13 @@ class RewardLaboratory(Laboratory):
     @property
     def _enough(self) -> bool:
         """Whether a proxy can be fitted."""
-        from datachef.reward.fitting import FEWEST, measured_alike
         from datachef.reward.identity import task_key
+        from datachef.reward.proxy.fit import FEWEST_MEASURED, comparable_measurements
 
-        found = measured_alike(self._history.measurements(task_key=task_key(self._ours.task)))
-        return len({measured.recipe_key for measured in found}) >= FEWEST
+        found = comparable_measurements(
+            self._history.measurements(task_key=task_key(self._ours.task))
+        )
+        return len({measured.recipe_key for measured in found}) >= FEWEST_MEASURED
 
     @property
     def _learns(self) -> bool:

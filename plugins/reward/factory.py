@@ -98,8 +98,8 @@ def _proxy(options: RewardOptions, task: Task, seed: int) -> Proxy | None:
         return _saved(options.proxy)
     if options.history is None:
         return None
-    from datachef.reward.fitting import fit_proxy
     from datachef.reward.history import History
+    from datachef.reward.proxy.fit import fit_proxy
 
     return fit_proxy(History(options.history), task, seed)
 

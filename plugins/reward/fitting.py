@@ -12,8 +12,8 @@ from datachef.core.cli.options import AsJson
 from datachef.core.cli.state import console, print_json
 
 if TYPE_CHECKING:
-    from datachef.reward.fitting import FitReport, Noise
     from datachef.reward.proxy import Validation
+    from datachef.reward.proxy.fit import FitReport, ScoreNoise
 
 
 def register(app: typer.Typer) -> None:
@@ -39,8 +39,8 @@ def fit(
     from datachef.plugins.reward.factory import require_packages
 
     require_packages()
-    from datachef.reward.fitting import fit_proxy, fit_report
     from datachef.reward.history import History
+    from datachef.reward.proxy.fit import fit_proxy, fit_report
 
     chosen = read_task(task) if task is not None else None
     if output is not None and chosen is None:
@@ -87,7 +87,7 @@ def _figures(found: Validation) -> Iterator[str]:
         yield f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
 
-def _noise(noise: Noise) -> str:
+def _noise(noise: ScoreNoise) -> str:
     if noise.between_seeds is None:
         return "unknown"
     return f"{noise.between_seeds:.4f} of {noise.between_recipes:.4f}"

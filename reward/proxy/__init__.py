@@ -1,7 +1,18 @@
-"""Predicts what a recipe will score from its features, taught by few measurements."""
+"""Predicts what a recipe will score from its features, fitted to few measurements."""
 
-from datachef.reward.proxy.figures import Estimate, Validation
 from datachef.reward.proxy.proxy import Prediction, Proxy
-from datachef.reward.proxy.report import Report, cross_validate
+from datachef.reward.proxy.validation import (
+    BootstrapEstimate,
+    CrossValidation,
+    Validation,
+    cross_validate,
+)
 
-__all__ = ["Estimate", "Prediction", "Proxy", "Report", "Validation", "cross_validate"]
+__all__ = [
+    "BootstrapEstimate",
+    "CrossValidation",
+    "Prediction",
+    "Proxy",
+    "Validation",
+    "cross_validate",
+]

@@ -1,7 +1,8 @@
-"""The proxy: from the features of a recipe to the score it would measure, with honest doubt."""
+"""The proxy: predicts from the features of a recipe the score that it would measure."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -12,31 +13,44 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from datachef.core.errors import DatachefError
-from datachef.reward.proxy.arrays import Floats, State
-from datachef.reward.proxy.blend import Blend
-from datachef.reward.proxy.fitting import cross_fit, predictions
-from datachef.reward.proxy.folds import group_numbers, split
-from datachef.reward.proxy.intervals import Calibration
-from datachef.reward.proxy.linear import Linear
-from datachef.reward.proxy.mixing_law import MixingLaw
-from datachef.reward.proxy.ranked import RankRidge
-from datachef.reward.proxy.saturating import SaturatingRidge
-from datachef.reward.proxy.scale import Scale
-from datachef.reward.proxy.smooth import Tuned
-from datachef.reward.proxy.support import Support
-from datachef.reward.proxy.table import Encoder, Table
-from datachef.reward.proxy.trees import ResidualTrees
+from datachef.reward.features.measure import BITS_PER_BYTE, LOG_UNIQUE_TOKENS
+from datachef.reward.proxy.encoding import (
+    EncodedFeatures,
+    Encoder,
+    FittedState,
+    Floats,
+    RankTransform,
+    Support,
+    group_numbers,
+    split,
+)
+from datachef.reward.proxy.ensemble import (
+    Calibration,
+    ResidualTrees,
+    StackedEnsemble,
+    cross_fit,
+    predictions,
+)
+from datachef.reward.proxy.models import (
+    LinearRidge,
+    MixingLaw,
+    RankRidge,
+    SaturatingRidge,
+    TunedModel,
+)
 
 FEWEST_MEASUREMENTS = 6
 FEWEST_RECIPES = 4
 
-_FORMAT = "datachef proxy 1"
+_FORMAT = "datachef proxy 2"
 _FOLDS = 10
 _LAW_FOLDS = 5
 _LAW_NEEDS = 10
 _BAGS = 3
 
-AnySmooth = Annotated[Linear | SaturatingRidge | MixingLaw | RankRidge, Field(discriminator="name")]
+AnySmoothModel = Annotated[
+    LinearRidge | SaturatingRidge | MixingLaw | RankRidge, Field(discriminator="name")
+]
 
 
 @dataclass(frozen=True)
@@ -56,8 +70,8 @@ class Prediction:
     parts: Mapping[str, float]
 
 
-class Proxy(State):
-    """A blend of smooth models, corrected by trees where there are measurements.
+class Proxy(FittedState):
+    """An ensemble of smooth models, corrected by trees where there are enough measurements.
 
     Features are columns of Float64, null where unknown; `share.<source>` columns are shares of the
     corpus. With few measurements there are fewer models: no mixing law below 10, no trees below 20.
@@ -65,8 +79,8 @@ class Proxy(State):
 
     encoder: Encoder
     support: Support
-    models: tuple[AnySmooth, ...]
-    blend: Blend
+    models: tuple[AnySmoothModel, ...]
+    ensemble: StackedEnsemble
     trees: tuple[ResidualTrees, ...]
     calibration: Calibration
     measurements: int
@@ -74,7 +88,12 @@ class Proxy(State):
 
     @model_validator(mode="after")
     def _complete(self) -> Proxy:
-        if not len(self.models) == len(self.blend.weights) == len(self.blend.heard_outside) > 0:
+        if (
+            not len(self.models)
+            == len(self.ensemble.weights)
+            == len(self.ensemble.extrapolating)
+            > 0
+        ):
             raise ValueError("every model needs a weight")
         return self
 
@@ -103,25 +122,27 @@ class Proxy(State):
         crossed = cross_fit(table, scores, numbers, tuned, seed)
         support, outside = Support.fit(table, numbers)
         models = [one.model for one in tuned]
-        blend = Blend(
+        ensemble = StackedEnsemble(
             weights=crossed.weights,
-            heard_outside=tuple(model.extrapolates for model in models),
-            scale=Scale.of(scores),
+            extrapolating=tuple(model.extrapolates for model in models),
+            transform=RankTransform.of(scores),
         )
-        opinions = blend.combine(crossed.smooth, crossed.correction, outside, crossed.row_weights)
+        combined = ensemble.combine(
+            crossed.smooth, crossed.correction, outside, crossed.row_weights
+        )
         trees = []
         if crossed.rounds:
-            pooled = blend.scale.pool(predictions(models, table), crossed.weights)
-            left = blend.scale.place(scores) - pooled
+            pooled = ensemble.transform.pooled_ranks(predictions(models, table), crossed.weights)
+            left = ensemble.transform.to_ranks(scores) - pooled
             bags = range(seed, seed + _BAGS)
             trees = [ResidualTrees.fit(table, left, crossed.rounds, bag) for bag in bags]
         return cls(
             encoder=encoder,
             support=support,
             models=tuple(models),
-            blend=blend,
+            ensemble=ensemble,
             trees=tuple(trees),
-            calibration=Calibration.fit(opinions.value - scores, opinions, outside, coverage),
+            calibration=Calibration.fit(combined.value - scores, combined, outside, coverage),
             measurements=len(scores),
             coverage=coverage,
         )
@@ -134,27 +155,21 @@ class Proxy(State):
             return []
         smooth = predictions(self.models, table)
         outside = self.support.outside(table)
-        opinions = self.blend.combine(smooth, self._correction(table), outside)
-        uncertainty = self.calibration.uncertainty(opinions, outside)
+        combined = self.ensemble.combine(smooth, self._correction(table), outside)
+        uncertainty = self.calibration.uncertainty(combined, outside)
         reach = self.calibration.half_width * uncertainty
         names = [model.name for model in self.models] + (["residual_trees"] if self.trees else [])
         return [
             Prediction(
-                value=float(opinions.value[row]),
+                value=float(combined.value[row]),
                 uncertainty=float(uncertainty[row]),
-                low=float(opinions.value[row] - reach[row]),
-                high=float(opinions.value[row] + reach[row]),
+                low=float(combined.value[row] - reach[row]),
+                high=float(combined.value[row] + reach[row]),
                 off_support=bool(outside[row] > 0),
-                parts=dict(zip(names, map(float, opinions.parts[row]), strict=False)),
+                parts=dict(zip(names, map(float, combined.parts[row]), strict=False)),
             )
             for row in range(len(table))
         ]
-
-    @staticmethod
-    def pessimistic(prediction: Prediction, multiple: float = 1.0) -> float:
-        """The value less so many uncertainties: what an optimiser may climb without going where
-        nothing was measured."""
-        return prediction.value - multiple * prediction.uncertainty
 
     def to_data(self) -> dict[str, Any]:
         """Plain JSON data."""
@@ -175,7 +190,7 @@ class Proxy(State):
                 hint="fit it again: chef fit",
             ) from error
 
-    def _correction(self, table: Table) -> Floats:
+    def _correction(self, table: EncodedFeatures) -> Floats:
         if not self.trees:
             return np.zeros(len(table))
         bags = np.stack([trees.predict(table) for trees in self.trees])
@@ -183,10 +198,12 @@ class Proxy(State):
         return correction
 
 
-def _tuned(table: Table, scores: Floats, groups: NDArray[np.int64], seed: int) -> list[Tuned]:
+def _tuned(
+    table: EncodedFeatures, scores: Floats, groups: NDArray[np.int64], seed: int
+) -> list[TunedModel]:
     """The smooth models that this many measurements can carry."""
     masks = split(groups, _FOLDS, seed)
-    tuned = [Linear.tune(table, scores, masks)]
+    tuned = [LinearRidge.tune(table, scores, masks)]
     if table.shares.shape[1] > 1:
         tuned.append(SaturatingRidge.tune(table, scores, masks))
         if len(scores) >= _LAW_NEEDS:
@@ -220,3 +237,31 @@ def _checked(
             "chef evaluate",
         )
     return group_numbers(names)
+
+
+# A model learns from a corpus of this many tokens about half of what it could from a huge one.
+HALF_TOKENS = 50_000
+# Nothing calibrates a prior: it says where in [0, 1] a recipe stands, and that it is not sure.
+UNCERTAINTY = 0.25
+
+
+def prior_prediction(features: Mapping[str, float]) -> Prediction:
+    """The probability per byte that the corpus's own n-grams give to the gold answers of the task's
+    examples; always marked as off the support.
+
+    Without examples to resemble, the amount of different data is all there is to go by.
+    """
+    bits = features.get(BITS_PER_BYTE, math.nan)
+    if math.isnan(bits):
+        tokens = math.expm1(features.get(LOG_UNIQUE_TOKENS, 0.0))
+        name, value = "enough_data", tokens / (tokens + HALF_TOKENS)
+    else:
+        name, value = "likeness", 2.0**-bits
+    return Prediction(
+        value=value,
+        uncertainty=UNCERTAINTY,
+        low=max(0.0, value - 2 * UNCERTAINTY),
+        high=min(1.0, value + 2 * UNCERTAINTY),
+        off_support=True,
+        parts={name: value},
+    )

@@ -11,20 +11,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from datachef.reward.proxy.arrays import Floats
-from datachef.reward.proxy.blend import Blend, stacked_weights
-from datachef.reward.proxy.folds import group_numbers, split
-from datachef.reward.proxy.mixing_law import MixingLaw
-from datachef.reward.proxy.ranked import RankRidge
-from datachef.reward.proxy.ridge import ALL, Screen, ScreenedRidge, tune_screen
-from datachef.reward.proxy.saturating import SaturatingRidge
-from datachef.reward.proxy.scale import Scale
-from datachef.reward.proxy.support import Support
-from datachef.reward.proxy.table import Encoder, Table
-from datachef.reward.proxy.trees import ResidualTrees, rounds_to_try
+from datachef.reward.proxy.encoding import (
+    EncodedFeatures,
+    Encoder,
+    Floats,
+    RankTransform,
+    Support,
+    group_numbers,
+    split,
+)
+from datachef.reward.proxy.ensemble import (
+    ResidualTrees,
+    StackedEnsemble,
+    rounds_to_try,
+    stacked_weights,
+)
+from datachef.reward.proxy.models import (
+    ALL,
+    FeatureScreen,
+    MixingLaw,
+    RankRidge,
+    SaturatingRidge,
+    ScreenedRidge,
+    tune_screen,
+)
 
 
-def mixtures(count: int, sources: int, seed: int = 0) -> Table:
+def mixtures(count: int, sources: int, seed: int = 0) -> EncodedFeatures:
     shares = np.random.default_rng(seed).dirichlet(np.full(sources, 0.5), size=count)
     columns = {f"share.{i}": shares[:, i] for i in range(sources)}
     frame = pl.DataFrame(columns)
@@ -36,7 +49,7 @@ def test_the_mixing_law_recovers_itself(sign: float) -> None:
     seen, unseen = mixtures(60, 4), mixtures(40, 4, seed=1)
     slopes = np.array([1.5, 0.0, -1.0, 0.5])
 
-    def truth(table: Table) -> Floats:
+    def truth(table: EncodedFeatures) -> Floats:
         return 0.3 + sign * 0.2 * np.exp(table.shares @ slopes)
 
     masks = split(np.arange(60), 5, 0)
@@ -102,7 +115,9 @@ def test_a_ridge_without_penalty_is_least_squares() -> None:
     random = np.random.default_rng(0)
     block, features = random.normal(size=(30, 2)), random.normal(size=(30, 3))
     scores = random.normal(size=30)
-    ridge = ScreenedRidge.fit(block, features, scores, Screen(block=True, count=ALL, penalty=1e-9))
+    ridge = ScreenedRidge.fit(
+        block, features, scores, FeatureScreen(block=True, count=ALL, penalty=1e-9)
+    )
     columns = np.hstack([block, features, np.ones((30, 1))])
     expected, *_ = np.linalg.lstsq(columns, scores)
     assert [*ridge.block, *ridge.features, ridge.intercept] == pytest.approx(expected.tolist())
@@ -131,41 +146,41 @@ def test_weights_follow_what_held_out_rows_say() -> None:
 
 
 def test_nothing_runs_away_and_measured_scores_are_left_alone() -> None:
-    scale = Scale.of(np.array([0.0, 1.0, 2.0]))
+    transform = RankTransform.of(np.array([0.0, 1.0, 2.0]))
     values = np.linspace(-100, 100, 2001)
-    soft = scale.soften(values)
+    soft = transform.soft_clip(values)
     assert (np.diff(soft) > 0).all()
     assert soft[0] > -5
     assert soft[-1] < 7
-    assert scale.soften(np.array([0.0, 0.7, 2.0])).tolist() == [0.0, 0.7, 2.0]
+    assert transform.soft_clip(np.array([0.0, 0.7, 2.0])).tolist() == [0.0, 0.7, 2.0]
 
 
 @given(st.lists(st.floats(-100, 100).map(lambda v: round(v, 3)), min_size=1, max_size=30))
 def test_a_place_and_its_score_tell_the_same(measured: list[float]) -> None:
-    scale = Scale.of(np.array(measured))
+    transform = RankTransform.of(np.array(measured))
     scores = np.linspace(-150, 150, 301)
-    places = scale.place(scores)
-    assert (np.diff(places) > 0).all()
-    assert scale.score(places) == pytest.approx(scores, abs=1e-6)
-    assert (scale.place(np.array(measured)) < 1).all()
+    ranks = transform.to_ranks(scores)
+    assert (np.diff(ranks) > 0).all()
+    assert transform.to_scores(ranks) == pytest.approx(scores, abs=1e-6)
+    assert (transform.to_ranks(np.array(measured)) < 1).all()
 
 
 def test_a_gap_counts_no_more_than_its_place() -> None:
-    scale = Scale.of(np.array([0.1, 0.2, 0.3, 0.9]))
-    pooled = scale.pool(np.array([[0.1, 0.9], [0.2, 0.3]]), np.array([0.5, 0.5]))
+    transform = RankTransform.of(np.array([0.1, 0.2, 0.3, 0.9]))
+    pooled = transform.pooled_ranks(np.array([[0.1, 0.9], [0.2, 0.3]]), np.array([0.5, 0.5]))
     assert pooled == pytest.approx([0.5, 0.5])
 
 
 def test_outside_every_model_that_extrapolates_has_an_equal_say() -> None:
-    even = Scale(scores=[0.0, 1.0], places=[0.0, 1.0], unit=1.0)
-    blend = Blend(weights=[0.2, 0.8], heard_outside=(True, False), scale=even)
+    even = RankTransform(scores=[0.0, 1.0], ranks=[0.0, 1.0], unit=1.0)
+    blend = StackedEnsemble(weights=[0.2, 0.8], extrapolating=(True, False), transform=even)
     smooth, correction = np.array([[0.5, 0.1]] * 3), np.array([0.1] * 3)
     found = blend.combine(smooth, correction, np.array([0.0, 1.0, 0.5]))
     corrected = 0.2 * 0.5 + 0.8 * 0.1 + 0.1
     outside = (0.5 + corrected) / 2
     assert found.value == pytest.approx([corrected, outside, (corrected + outside) / 2])
-    assert found.outer == pytest.approx([0.0, 0.0121, 0.0121 / 2])
-    assert found.inner == pytest.approx([0.2 * 0.8 * 0.4**2] * 3)
+    assert found.outer_variance == pytest.approx([0.0, 0.0121, 0.0121 / 2])
+    assert found.inner_variance == pytest.approx([0.2 * 0.8 * 0.4**2] * 3)
 
 
 def test_trees_are_the_same_every_time_and_few_for_few_rows() -> None:
@@ -206,7 +221,7 @@ def test_shares_are_normalised_and_strangers_counted() -> None:
     assert encoder.sources == ("share.a", "share.b")
     table = encoder.encode(pl.DataFrame({"share.a": [2.0], "share.never": [1.0], "share.x": [1.0]}))
     assert table.shares.tolist() == [[0.5, 0.0]]
-    assert table.stranger.tolist() == [0.5]
+    assert table.unknown_source_share.tolist() == [0.5]
 
 
 @pytest.mark.parametrize("count", [24, 100])

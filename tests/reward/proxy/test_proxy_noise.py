@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from datachef.reward.proxy.figures import rank_correlation
 from datachef.reward.proxy.proxy import Proxy
+from datachef.reward.proxy.validation import rank_correlation
 
 COUNT = 24
 

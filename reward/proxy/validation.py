@@ -1,4 +1,4 @@
-"""What a proxy can be trusted with: cross-validated by recipe and by task."""
+"""Cross-validation of the proxy, by recipe and by task, with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -10,12 +10,129 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from datachef.core.errors import DatachefError
-from datachef.reward.proxy.arrays import Floats, spread_or_one
-from datachef.reward.proxy.figures import HeldOut, Validation, validation
-from datachef.reward.proxy.folds import group_numbers, held_out, split
+from datachef.core.distribution import extra
+from datachef.core.errors import DatachefError, MissingPackageError
+from datachef.reward.proxy.encoding import (
+    SHARE,
+    Floats,
+    group_numbers,
+    split,
+    spread_or_one,
+    train_test_masks,
+)
 from datachef.reward.proxy.proxy import FEWEST_MEASUREMENTS, FEWEST_RECIPES, Prediction, Proxy
-from datachef.reward.proxy.table import SHARE
+
+_RESAMPLES = 1000
+_LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class BootstrapEstimate:
+    """A figure with its 95% bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class HeldOutTask:
+    """Held-out recipes of one task: the mean measured score of each, its prediction, how many
+    measurements it has and how many of them were inside their interval."""
+
+    task: str
+    measured: Floats
+    predicted: Floats
+    inside: Floats
+    count: Floats
+
+    def take(self, rows: NDArray[np.int64]) -> HeldOutTask:
+        """Some of the recipes, by index."""
+        return HeldOutTask(
+            self.task,
+            self.measured[rows],
+            self.predicted[rows],
+            self.inside[rows],
+            self.count[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How predictions of held-out recipes compare with what was measured.
+
+    `rank_correlation` is Spearman's among the recipes of a task, `regret` the best measured score
+    less the measured score of the recipe predicted best, in units of the scores; both are averaged
+    over tasks. `coverage` is the share of measurements inside their interval, which was to be
+    `nominal`. `by_task` has the rank correlation of each task.
+    """
+
+    rank_correlation: BootstrapEstimate
+    regret: BootstrapEstimate
+    coverage: BootstrapEstimate
+    nominal: float
+    measurements: int
+    recipes: int
+    tasks: int
+    by_task: dict[str, float]
+
+
+def validation(
+    tasks: Sequence[HeldOutTask], nominal: float, seed: int, *, resample_tasks: bool
+) -> Validation:
+    """The figures of at least one task. Recipes are resampled within their task; where tasks are
+    themselves a sample, they are resampled before."""
+    random = np.random.default_rng(seed)
+    drawn = np.empty((_RESAMPLES, 3))
+    for row in drawn:
+        picked = list(tasks)
+        if resample_tasks:
+            picked = [tasks[i] for i in random.integers(len(tasks), size=len(tasks))]
+        sizes = [len(task.measured) for task in picked]
+        row[:] = _statistics(
+            [
+                task.take(random.integers(size, size=size))
+                for task, size in zip(picked, sizes, strict=True)
+            ]
+        )
+    tail = (1 - _LEVEL) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
+    correlation, regret, coverage = (
+        BootstrapEstimate(float(value), float(below), float(above))
+        for value, below, above in zip(_statistics(tasks), low, high, strict=True)
+    )
+    return Validation(
+        rank_correlation=correlation,
+        regret=regret,
+        coverage=coverage,
+        nominal=nominal,
+        measurements=int(sum(task.count.sum() for task in tasks)),
+        recipes=sum(len(task.measured) for task in tasks),
+        tasks=len(tasks),
+        by_task={task.task: rank_correlation(task.predicted, task.measured) for task in tasks},
+    )
+
+
+def rank_correlation(left: Floats, right: Floats) -> float:
+    """Spearman's; 0 where one side does not vary."""
+    try:
+        from scipy.stats import spearmanr
+    except ImportError as error:
+        raise MissingPackageError("scipy", extra("reward"), "the report of a proxy") from error
+    if np.ptp(left) == 0 or np.ptp(right) == 0:
+        return 0.0
+    return float(spearmanr(left, right).statistic)
+
+
+def _statistics(tasks: Sequence[HeldOutTask]) -> tuple[float, float, float]:
+    correlations = [rank_correlation(task.predicted, task.measured) for task in tasks]
+    regrets = [
+        float(task.measured.max() - task.measured[int(np.argmax(task.predicted))]) for task in tasks
+    ]
+    inside = sum(float(task.inside.sum()) for task in tasks)
+    count = sum(float(task.count.sum()) for task in tasks)
+    return float(np.mean(correlations)), float(np.mean(regrets)), inside / count
+
 
 # Above this many recipes of a task, folds take the place of leaving out one recipe at a time.
 _MOST_LEFT_OUT = 100
@@ -27,7 +144,7 @@ Names = NDArray[np.str_]
 
 
 @dataclass(frozen=True)
-class Report:
+class CrossValidation:
     """`by_recipe` is about recipes that were not measured, of tasks that were; `by_task` about
     tasks of which nothing was measured. None where the measurements are too few for it."""
 
@@ -48,7 +165,7 @@ def cross_validate(
     seed: int = 0,
     coverage: float = 0.9,
     by: Collection[str] = ("recipe", "task"),
-) -> Report:
+) -> CrossValidation:
     """Measures proxies on measurements that they have not learned from, `by` recipe, task or both.
 
     There is a row of features, a score, a recipe and a task per measurement. By recipe: every task
@@ -67,7 +184,7 @@ def cross_validate(
     data = _Measurements(features, scores, names, homes, seed, coverage)
     known = data.by_recipe() if "recipe" in by else []
     new = data.by_task() if "task" in by else []
-    return Report(
+    return CrossValidation(
         by_recipe=validation(known, coverage, seed, resample_tasks=False) if known else None,
         by_task=validation(new, coverage, seed, resample_tasks=True) if new else None,
     )
@@ -93,7 +210,7 @@ class _Measurements:
     seed: int
     coverage: float
 
-    def by_recipe(self) -> list[HeldOut]:
+    def by_recipe(self) -> list[HeldOutTask]:
         """Every task that can spare a recipe."""
         results = []
         for task in np.unique(self.tasks):
@@ -104,14 +221,14 @@ class _Measurements:
             if not all(self._enough(rows[~mask]) for mask in masks):
                 continue
             predicted: dict[int, Prediction] = {}
-            for train, test in held_out(masks):
+            for train, test in train_test_masks(masks):
                 found = self._predict(self.features, self.scores, rows[train], rows[test])
                 predicted.update(zip(rows[test].tolist(), found, strict=True))
             ordered = [predicted[row] for row in rows.tolist()]
             results.append(self._compare(str(task), rows, ordered, self.scores))
         return results
 
-    def by_task(self) -> list[HeldOut]:
+    def by_task(self) -> list[HeldOutTask]:
         """Every task that others can teach about."""
         general = self.features.select(
             [name for name in self.features.columns if not name.startswith(SHARE)]
@@ -151,14 +268,14 @@ class _Measurements:
 
     def _compare(
         self, task: str, rows: NDArray[np.int64], predicted: list[Prediction], scores: Floats
-    ) -> HeldOut:
+    ) -> HeldOutTask:
         """One entry per recipe: its repeated measurements are averaged. `scores` are what was
         predicted; what was measured stays in its own units."""
         groups = group_numbers(list(self.recipes[rows]))
         count = np.bincount(groups).astype(np.float64)
         inside = [p.low <= scores[row] <= p.high for p, row in zip(predicted, rows, strict=True)]
         values = np.array([p.value for p in predicted])
-        return HeldOut(
+        return HeldOutTask(
             task,
             measured=np.bincount(groups, self.scores[rows]) / count,
             predicted=np.bincount(groups, values) / count,

@@ -9,13 +9,18 @@ import polars as pl
 import pytest
 
 from datachef.core.errors import DatachefError
-from datachef.reward.proxy.figures import HeldOut, rank_correlation, validation
-from datachef.reward.proxy.report import cross_validate, relative_to_task
+from datachef.reward.proxy.validation import (
+    HeldOutTask,
+    cross_validate,
+    rank_correlation,
+    relative_to_task,
+    validation,
+)
 
 
-def held_out(task: str, measured: list[float], predicted: list[float]) -> HeldOut:
+def held_out(task: str, measured: list[float], predicted: list[float]) -> HeldOutTask:
     ones = np.ones(len(measured))
-    return HeldOut(task, np.array(measured), np.array(predicted), inside=0.5 * ones, count=ones)
+    return HeldOutTask(task, np.array(measured), np.array(predicted), inside=0.5 * ones, count=ones)
 
 
 def test_rank_correlation() -> None:

@@ -1,4 +1,4 @@
-"""Teaches the proxy what a history holds, and tells how far to trust it."""
+"""Fits the proxy to a history of measurements, and reports how far to trust it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, pvariance, variance
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,23 +16,20 @@ from datachef.core.task import Task
 from datachef.reward.history import History, Measured
 from datachef.reward.history.standing import setting_of
 from datachef.reward.identity import task_key
-from datachef.reward.proxy import Proxy, cross_validate
+from datachef.reward.proxy import Proxy, Validation, cross_validate
 
-if TYPE_CHECKING:
-    from datachef.reward.proxy import Validation
+FEWEST_MEASURED = 6  # recipes of a task that a proxy is fitted to
 
-FEWEST = 6
-
-# Measurements are few: the proxy learns from what is close to the task and to how much there is,
-# and leaves the quantiles of single signals to whoever reads an explanation.
-LEARNED = (
+# Measurements are few: the proxy learns from features of similarity and of size alone. Quantiles of
+# signals are for people who read an explanation.
+LEARNED_FEATURES = (
     "target.", "share.", "verifier.value", "chat_share", "log_unique_tokens", "epochs",
     "duplicate_share", "gram_entropy", "language_entropy",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Noise:
+class ScoreNoise:
     """How much of a score is chance: standard deviations of scores between recipes, and between
     seeds of one recipe, of which `repeated` recipes have several."""
 
@@ -43,13 +40,13 @@ class Noise:
 
 @dataclass(frozen=True)
 class FitReport:
-    """How well the proxy predicts what it has not seen: `by_recipe` the recipes of each task,
-    `by_task` the recipes of a task from what was measured for the others, None where there are too
-    few tasks. `noise` bounds both."""
+    """How well the proxy predicts held-out recipes: `by_recipe` within each task, `by_task` the
+    recipes of a task from measurements of the other tasks, None where there are too few tasks.
+    `noise` bounds both."""
 
     by_recipe: dict[str, Validation]
     by_task: Validation | None
-    noise: dict[str, Noise]
+    noise: dict[str, ScoreNoise]
 
     def to_data(self) -> dict[str, Any]:
         """As plain data."""
@@ -58,12 +55,12 @@ class FitReport:
 
 def fit_proxy(history: History, task: Task, seed: int = 0) -> Proxy:
     """The proxy of a task. Raises `DatachefError` where too little was measured."""
-    found = measured_alike(history.measurements(task_key=task_key(task)))
+    found = comparable_measurements(history.measurements(task_key=task_key(task)))
     recipes = len({measured.recipe_key for measured in found})
-    if recipes < FEWEST:
+    if recipes < FEWEST_MEASURED:
         raise DatachefError(
             f"{recipes} recipes were measured for {task.name} in {history.path}",
-            f"chef evaluate at least {FEWEST}; 30 make a useful proxy",
+            f"chef evaluate at least {FEWEST_MEASURED}; 30 make a useful proxy",
         )
     return Proxy.fit(
         feature_table(found),
@@ -82,11 +79,14 @@ def fit_report(history: History, task: Task | None = None, seed: int = 0) -> Fit
     for measured in history.measurements(task_key=task_key(task) if task is not None else None):
         measured_for[measured.task_key].append(measured)
     chosen = [
-        alike for all_ in measured_for.values() if _recipes(alike := measured_alike(all_)) >= FEWEST
+        alike
+        for all_ in measured_for.values()
+        if _recipes(alike := comparable_measurements(all_)) >= FEWEST_MEASURED
     ]
     if not chosen:
         raise DatachefError(
-            f"no task has {FEWEST} measured recipes in {history.path}", "chef evaluate measures"
+            f"no task has {FEWEST_MEASURED} measured recipes in {history.path}",
+            "chef evaluate measures",
         )
     by_recipe = {}
     for alike in chosen:
@@ -109,23 +109,23 @@ def _columns(found: Sequence[Measured]) -> dict[str, Any]:
     }
 
 
-def measured_alike(measurements: Sequence[Measured]) -> list[Measured]:
+def comparable_measurements(measurements: Sequence[Measured]) -> list[Measured]:
     """Those made in the way in which most were made: scores of other base models, or after other
     training, are not comparable."""
-    ways = defaultdict(list)
+    by_setting = defaultdict(list)
     for measured in measurements:
-        ways[setting_of(measured)].append(measured)
-    return max(ways.values(), key=len, default=[])
+        by_setting[setting_of(measured)].append(measured)
+    return max(by_setting.values(), key=len, default=[])
 
 
 def feature_table(measurements: Sequence[Measured]) -> pl.DataFrame:
-    """One row per measurement of the features in `LEARNED`; null where one is not known."""
+    """One row per measurement with its `LEARNED_FEATURES`; null where one is unknown."""
     names = sorted(
         {
             name
             for measured in measurements
             for name in measured.features
-            if name.startswith(LEARNED)
+            if name.startswith(LEARNED_FEATURES)
         }
     )
     return pl.DataFrame(
@@ -134,7 +134,7 @@ def feature_table(measurements: Sequence[Measured]) -> pl.DataFrame:
     )
 
 
-def noise_of(measurements: Sequence[Measured]) -> Noise:
+def noise_of(measurements: Sequence[Measured]) -> ScoreNoise:
     """The noise among measurements made alike."""
     by_recipe = defaultdict(list)
     for measured in measurements:
@@ -142,7 +142,7 @@ def noise_of(measurements: Sequence[Measured]) -> Noise:
     repeated = [scores for scores in by_recipe.values() if len(scores) > 1]
     within = fmean(variance(scores) for scores in repeated) ** 0.5 if repeated else None
     between = pvariance([fmean(scores) for scores in by_recipe.values()]) ** 0.5
-    return Noise(between, within, len(repeated))
+    return ScoreNoise(between, within, len(repeated))
 
 
 def _recipes(measurements: Sequence[Measured]) -> int:

@@ -14,9 +14,15 @@ from datachef.core.reward import RewardConfig
 from datachef.core.typed import read_task
 from datachef.plugins.reward.factory import proxy_reward
 from datachef.reward.explain import without_each
-from datachef.reward.fitting import feature_table, fit_proxy, fit_report, measured_alike, noise_of
 from datachef.reward.history import History, Measured
 from datachef.reward.identity import task_key
+from datachef.reward.proxy.fit import (
+    comparable_measurements,
+    feature_table,
+    fit_proxy,
+    fit_report,
+    noise_of,
+)
 
 
 def measured(recipe: int, score: float, seed: int = 0, **more: Any) -> Measured:
@@ -82,8 +88,8 @@ def test_too_little_is_an_error_that_says_what_to_do(tmp_path: Path, larder: Pat
 def test_only_measurements_made_alike_are_compared() -> None:
     other = {"training": {"epochs": 2}}
     rows = [measured(0, 0.1), measured(1, 0.2, **other), measured(2, 0.3)]
-    assert [m.recipe_name for m in measured_alike(rows)] == ["r0", "r2"]
-    assert measured_alike([]) == []
+    assert [m.recipe_name for m in comparable_measurements(rows)] == ["r0", "r2"]
+    assert comparable_measurements([]) == []
 
 
 def test_noise_is_the_deviation_within_and_between_recipes() -> None:

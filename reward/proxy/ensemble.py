@@ -1,0 +1,300 @@
+"""The ensemble: residual trees, stacking weights, cross-fitting and conformal intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datachef.core.distribution import extra
+from datachef.core.errors import MissingPackageError
+from datachef.reward.proxy.encoding import (
+    EncodedFeatures,
+    FittedState,
+    Floats,
+    RankTransform,
+    Vector,
+    split,
+    train_test_masks,
+)
+from datachef.reward.proxy.models import SmoothModel, TunedModel
+
+_ROUNDS = (0, 10, 25, 50, 100, 200, 400, 800)
+_ROUNDS_PER_ROW = 4
+
+
+class ResidualTrees(FittedState):
+    """A LightGBM model (Ke et al. 2017), as the text that LightGBM itself writes."""
+
+    text: str
+
+    @classmethod
+    def fit(
+        cls, table: EncodedFeatures, residuals: Floats, rounds: int, seed: int
+    ) -> ResidualTrees:
+        """Learns what is to be added to the smooth prediction.
+
+        Raises `MissingPackageError` without the package lightgbm.
+        """
+        lightgbm = _lightgbm()
+        options = {
+            "objective": "l2",
+            "num_leaves": 16,
+            # With LightGBM's own 20 rows a leaf, fewer than 40 rows give a constant.
+            "min_data_in_leaf": 5 if len(residuals) >= 100 else 3,
+            "min_data_in_bin": 1,
+            "learning_rate": 0.02,
+            "bagging_fraction": 0.7,
+            "bagging_freq": 1,
+            "feature_fraction": 0.7,
+            "seed": seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": 1,
+            "verbosity": -1,
+        }
+        data = lightgbm.Dataset(_columns(table), label=residuals)
+        booster = lightgbm.train(options, data, num_boost_round=rounds)
+        return cls(text=booster.model_to_string())
+
+    def predict(self, table: EncodedFeatures, rounds: int = -1) -> Floats:
+        """What to add to the smooth prediction of each row; of the first `rounds` trees, or all."""
+        if rounds == 0:
+            return np.zeros(len(table))
+        predicted = self._booster.predict(_columns(table), num_iteration=rounds, num_threads=1)
+        return np.asarray(predicted, np.float64)
+
+    @cached_property
+    def _booster(self) -> Any:
+        return _lightgbm().Booster(model_str=self.text)
+
+
+def rounds_to_try(rows: int) -> list[int]:
+    """Numbers of trees worth trying, from none upwards: the fewer rows, the fewer trees."""
+    return [rounds for rounds in _ROUNDS if rounds <= _ROUNDS_PER_ROW * rows]
+
+
+def _columns(table: EncodedFeatures) -> Floats:
+    return np.hstack([table.shares, table.features])
+
+
+def _lightgbm() -> Any:
+    try:
+        import lightgbm
+    except ImportError as error:
+        raise MissingPackageError("lightgbm", extra("reward"), "the proxy") from error
+    return lightgbm
+
+
+# Stacking weights are shrunk toward uniform as if by this many rows.
+_PRIOR_ROWS = 5.0
+
+
+@dataclass(frozen=True)
+class EnsemblePrediction:
+    """The predictions of the models for some rows, and their combination.
+
+    `parts`: the clipped prediction of each smooth model and the corrected one, rows by models;
+    `value`: the combination. `inner_variance` is that between the models that count inside the
+    support, `outer_variance` that between the models that count outside.
+    """
+
+    parts: Floats
+    value: Floats
+    inner_variance: Floats
+    outer_variance: Floats
+
+
+def stacked_weights(held_out: Floats, scores: Floats) -> Floats:
+    """Weights that are at least 0 and sum to 1, by least squares on held-out predictions.
+
+    `held_out` has a row per measurement and a column per model. Breiman 1996, "Stacked
+    regressions".
+    """
+    try:
+        from scipy.optimize import nnls
+    except ImportError as error:
+        raise MissingPackageError("scipy", extra("reward"), "the proxy") from error
+    models = held_out.shape[1]
+    # As the weights sum to 1, the error of the combination is the combination of the errors.
+    missed = (held_out - scores[:, None]) / (float(scores.std()) or 1.0)
+    pull = np.sqrt(_PRIOR_ROWS) * np.eye(models)
+    sum_to_one = np.full((1, models), 1e4)
+    columns = np.vstack([missed, pull, sum_to_one])
+    target = np.concatenate([np.zeros(len(scores)), pull.sum(axis=1) / models, sum_to_one[0, :1]])
+    weights, _ = nnls(columns, target)
+    normalised: Floats = weights / weights.sum()
+    return normalised
+
+
+class StackedEnsemble(FittedState):
+    """Combines the predictions of smooth models and the trees' correction.
+
+    Inside the support, the weighted models and the correction decide. Entirely outside, the
+    corrected prediction and every extrapolating model have equal weights: the weights that were
+    learned inside do not hold there.
+    """
+
+    weights: Vector
+    extrapolating: tuple[bool, ...]
+    transform: RankTransform
+
+    def combine(
+        self, smooth: Floats, correction: Floats, outside: Floats, weights: Floats | None = None
+    ) -> EnsemblePrediction:
+        """`smooth` has rows by models; `outside` is 0 inside of the support, 1 entirely outside;
+        `weights`, in place of the ensemble's own, may differ from row to row."""
+        weights = self.weights if weights is None else weights
+        smooth = self.transform.soft_clip(smooth)
+        pooled = self.transform.pooled_ranks(smooth, weights)
+        weighted = self.transform.to_scores(pooled)
+        corrected = self.transform.soft_clip(self.transform.to_scores(pooled + correction))
+        parts = np.hstack([smooth, corrected[:, None]])
+        heard = parts[:, [*self.extrapolating, True]]
+        value = (1 - outside) * corrected + outside * heard.mean(axis=1)
+        inner = (((smooth - weighted[:, None]) ** 2) * weights).sum(axis=1)
+        return EnsemblePrediction(parts, value, np.maximum(inner, 0.0), outside * heard.var(axis=1))
+
+
+_FOLDS = 10
+_INNER_FOLDS = 5
+_TREES_NEED = 20
+
+
+@dataclass(frozen=True)
+class CrossFit:
+    """What is learned from held-out rows about the models.
+
+    `weights` of the smooth models and the number of trees (`rounds`) are best for all rows. For
+    honest errors, `smooth` (rows by models), `row_weights` (likewise) and `correction` are held-out
+    predictions, and the weights and number of trees chosen without each row's own fold.
+    """
+
+    weights: Floats
+    rounds: int
+    smooth: Floats
+    row_weights: Floats
+    correction: Floats
+
+
+def cross_fit(
+    table: EncodedFeatures,
+    scores: Floats,
+    groups: NDArray[np.int64],
+    tuned: Sequence[TunedModel],
+    seed: int,
+) -> CrossFit:
+    """Fits everything once per fold; `groups` numbers the recipe of each row."""
+    masks = split(groups, _FOLDS, seed)
+    smooth = np.empty((len(scores), len(tuned)))
+    folds: list[list[SmoothModel]] = []
+    for train, test in train_test_masks(masks):
+        seen = table.take(train)
+        own = np.unique(groups[train], return_inverse=True)[1]
+        inner = split(own, _INNER_FOLDS, seed)
+        folds.append([one.refit(seen, scores[train], inner) for one in tuned])
+        smooth[test] = predictions(folds[-1], table.take(test))
+    transform = RankTransform.of(scores)
+    ranks = transform.to_ranks(scores)
+    weights = stacked_weights(transform.to_ranks(smooth), ranks)
+    rounds = rounds_to_try(len(scores)) if len(scores) >= _TREES_NEED else [0]
+    staged = np.zeros((len(scores), len(rounds)))
+    if rounds[-1]:
+        for (train, test), models in zip(train_test_masks(masks), folds, strict=True):
+            seen, unseen = table.take(train), table.take(test)
+            left = ranks[train] - transform.pooled_ranks(predictions(models, seen), weights)
+            trees = ResidualTrees.fit(seen, left, rounds[-1], seed)
+            staged[test] = np.stack([trees.predict(unseen, count) for count in rounds], axis=1)
+    missed = (transform.pooled_ranks(smooth, weights)[:, None] + staged - ranks[:, None]) ** 2
+    row_weights, correction = np.empty_like(smooth), np.empty(len(scores))
+    for train, test in train_test_masks(masks):
+        row_weights[test] = stacked_weights(transform.to_ranks(smooth[train]), ranks[train])
+        correction[test] = staged[test, _best_stage(missed[train])]
+    best = rounds[_best_stage(missed)]
+    return CrossFit(weights, best, smooth, row_weights, correction)
+
+
+def _best_stage(missed: Floats) -> int:
+    """The column of least error, of squared errors with a row per measurement and a column per
+    number of trees: the first, no trees, unless the gain exceeds its standard error."""
+    best = int(missed.mean(axis=0).argmin())
+    gain = missed[:, 0] - missed[:, best]
+    doubt = float(gain.std()) / len(gain) ** 0.5
+    return best if float(gain.mean()) > doubt else 0
+
+
+def predictions(models: Sequence[SmoothModel], table: EncodedFeatures) -> Floats:
+    """Rows by models."""
+    return np.stack([model.predict(table) for model in models], axis=1)
+
+
+# Weights of the models' disagreement inside the support; held-out errors decide.
+_SPREADS = (0.0, 0.25, 0.5, 1.0)
+# Outside there are none to decide: extrapolating models differ by about two to four times their
+# error (RegMix, whole sources held out).
+_OUTER = 0.5
+_FEW = 50
+
+
+class Calibration(FittedState):
+    """Turns the disagreement of models into an uncertainty, and that into an interval.
+
+    `noise` is in units of the scores, `half_width` in units of the uncertainty; `spread` weighs
+    the models' disagreement inside the support.
+    """
+
+    noise: float
+    spread: float
+    scale: float
+    half_width: float
+
+    @classmethod
+    def fit(
+        cls, errors: Floats, combined: EnsemblePrediction, outside: Floats, coverage: float
+    ) -> Calibration:
+        """From held-out errors. Barber et al. 2021, "Predictive inference with the jackknife+";
+        Lei et al. 2018, "Distribution-free predictive inference for regression", on local units."""
+        noise = max(float(np.sqrt((errors**2).mean())), 1e-12)
+        tried = []
+        for spread in _SPREADS:
+            local = _local(noise, spread, combined, outside)
+            scale = max(float(np.sqrt(((errors / local) ** 2).mean())), 1e-6)
+            surprise = float(np.log(scale * local).mean())
+            tried.append((surprise, spread, scale, local))
+        _, spread, scale, local = min(tried, key=lambda one: one[0])
+        half_width = _quantile(np.abs(errors) / (scale * local), coverage)
+        return cls(noise=noise, spread=spread, scale=scale, half_width=half_width)
+
+    def uncertainty(self, combined: EnsemblePrediction, outside: Floats) -> Floats:
+        """Like a standard error, in units of the scores."""
+        return self.scale * _local(self.noise, self.spread, combined, outside)
+
+
+def _local(noise: float, spread: float, combined: EnsemblePrediction, outside: Floats) -> Floats:
+    local: Floats = np.sqrt(
+        (noise * (1 + outside)) ** 2
+        + spread**2 * combined.inner_variance
+        + _OUTER**2 * combined.outer_variance
+    )
+    return local
+
+
+def _quantile(ratios: Floats, coverage: float) -> float:
+    """The conformal quantile. Among few ratios a lucky one moves it much, or there are too few for
+    it: then it is at least Student's t."""
+    try:
+        from scipy.stats import t
+    except ImportError as error:
+        raise MissingPackageError("scipy", extra("reward"), "the proxy") from error
+    count = len(ratios)
+    rank = math.ceil((count + 1) * coverage)
+    conformal = float(np.sort(ratios)[min(rank, count) - 1])
+    if rank <= count and count >= _FEW:
+        return conformal
+    student = float(t.ppf((1 + coverage) / 2, count - 1)) * math.sqrt(1 + 1 / count)
+    return max(conformal, student)
