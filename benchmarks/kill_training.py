@@ -30,8 +30,8 @@ from typing import Any
 from kills import Killer
 
 from datachef.core.errors import DatachefError
-from datachef.core.lock import locked
-from datachef.core.ownership import MARK
+from datachef.core.system.lock import locked
+from datachef.core.system.ownership import MARK
 
 SYNTHETIC = Path(__file__).parents[1] / "tests" / "policy" / "evolve"
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "HF_HUB_OFFLINE": "1"}

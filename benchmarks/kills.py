@@ -39,7 +39,7 @@ from typing import Any
 
 import psutil
 
-from datachef.core.llm import LLMBackend, LLMClient, Request
+from datachef.core.language_models.client import LLMBackend, LLMClient, Request
 
 WORKER = "datachef.core.run.worker"
 ALREADY = "is being written by"

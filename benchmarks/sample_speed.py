@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from datachef.core import document
-from datachef.core.reward import Reward, RewardConfig
+from datachef.core.contracts.reward import Reward, RewardConfig
 from datachef.plugins.reward.factory import proxy_reward
 
 SOURCES = {

@@ -103,8 +103,8 @@ def agreement(source: Path, folder: Path) -> dict[str, float]:
     """The share of single documents on which a filter of ours decides like datatrove's."""
     import polars as pl
 
-    from datachef.core.host import Host
-    from datachef.core.signals import decide, measure
+    from datachef.core.registry.host import Host
+    from datachef.core.run.signals import decide, measure
 
     rows = [json.loads(line) for line in source.open(encoding="utf-8")]
     rows = rows[:: max(1, len(rows) // SAMPLE_ROWS)][:SAMPLE_ROWS]

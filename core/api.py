@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datachef.core.engine import Engine, Setting
+from datachef.core.contracts.engine import Engine, Setting
+from datachef.core.contracts.observer import RunObserver
 from datachef.core.errors import DatachefError, PluginError, RecipeError
-from datachef.core.host import Host
-from datachef.core.observer import RunObserver
-from datachef.core.paths import expanded, in_utf8
-from datachef.core.registration import described
+from datachef.core.registry.host import Host
+from datachef.core.system.paths import expanded, in_utf8
+from datachef.core.text.values import described
 
 if TYPE_CHECKING:
-    from datachef.core.loading import Loaded
+    from datachef.core.recipe.resolving import Loaded
+    from datachef.core.rows.inspection import Survey
     from datachef.core.run.plan import Plan
     from datachef.core.run.report import Report
-    from datachef.core.survey import Survey
 
 CACHE = "DATACHEF_CACHE"
 
@@ -41,8 +41,8 @@ def check_recipe(
     path: Path, host: Host, pool: Path | None = None, overrides: Sequence[str] = ()
 ) -> Checked:
     """Finds all problems of a recipe file; raises nothing for a mistake in it."""
-    from datachef.core.check import check
-    from datachef.core.loading import load
+    from datachef.core.recipe.checking import check
+    from datachef.core.recipe.resolving import load
 
     loaded = load(path, host, pool, overrides)
     surveys = check(loaded, host)

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from yaml.reader import ReaderError
 
-from datachef.core import surrogates
+from datachef.core import escaping as surrogates
 from datachef.core.escaping import escaped
 from datachef.core.problems import Problem, dotted, shortened
 

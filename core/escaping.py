@@ -133,3 +133,25 @@ def escape_output() -> None:
 def raw_stream(stream: Any) -> Any:
     """The stream behind one that escapes, for who draws on a terminal; others are given back."""
     return stream.raw if isinstance(stream, EscapingStream) else stream
+
+
+def joined(text: str) -> str:
+    """The text with pairs of halves made one character each.
+
+    Raises `UnicodeError` where a half is left alone.
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16")
+
+
+def is_whole(text: str) -> bool:
+    """Whether there is no half in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown(text: str) -> str:
+    """The text as it can be printed: bytes that are no text are replaced."""
+    return text.encode(errors="surrogateescape").decode(errors="replace")

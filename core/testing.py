@@ -17,19 +17,19 @@ from typing import ClassVar
 
 import polars as pl
 
-from datachef.core.chat import stored, turns, with_reading
-from datachef.core.conversation import PROSE, Turn
-from datachef.core.corpus import Context, CorpusOperator, MixOperator, Size
-from datachef.core.filter import Filter
-from datachef.core.operator import Operator
-from datachef.core.promises import broken_answers, broken_rules, missing_packages
-from datachef.core.registration import operator_problem
-from datachef.core.run.chain import Chain, Step
-from datachef.core.run.columns import concat
+from datachef.core.contracts.corpus import Context, CorpusOperator, MixOperator, Size
+from datachef.core.contracts.filter import Filter
+from datachef.core.contracts.operator import Operator
+from datachef.core.contracts.transform import TextTransform, Transform
+from datachef.core.language_models.tokens import TokenCounter
+from datachef.core.registry.promises import broken_answers, broken_rules, missing_packages
+from datachef.core.registry.registration import operator_problem
+from datachef.core.rows.columns import concat
 from datachef.core.run.ledger import Entry
-from datachef.core.run.tokens import TokenCounter
-from datachef.core.signals import measure
-from datachef.core.transform import TextTransform, Transform
+from datachef.core.run.pipeline import Chain, Step
+from datachef.core.run.signals import measure
+from datachef.core.text.conversations import stored, turns, with_reading
+from datachef.core.text.turns import PROSE, Turn
 
 ODD_TEXTS = (
     "",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from datachef.core import hookimpl
-from datachef.core.engine import Engine
+from datachef.core.contracts.engine import Engine
 
 
 @hookimpl
 def datachef_engines() -> Mapping[str, Callable[..., Engine]]:
-    from datachef.core.engine import InlineEngine
+    from datachef.core.run.inline import InlineEngine
     from datachef.core.run.local import LocalEngine
 
     return {"inline": InlineEngine, "local": LocalEngine}

@@ -11,12 +11,10 @@ from typing import Any
 
 import orjson
 
-from datachef.core.atomic import replacing
-from datachef.core.host import Host
-from datachef.core.language_models.checkpoint import quiet
-from datachef.core.language_models.packages import training_package
-from datachef.core.language_models.tokenizer import byte_level_tokenizer
-from datachef.core.typed import read_task
+from datachef.core.language_models.checkpoint import byte_level_tokenizer, quiet, training_package
+from datachef.core.recipe.resolving import read_task
+from datachef.core.registry.host import Host
+from datachef.core.system.atomic import replacing
 from datachef.policy.grammar import written
 from datachef.policy.prompt import TRUNCATION, CountTokens, PromptWriter
 from datachef.policy.prompt.writer import Brief

@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 
 from datachef.core import document
+from datachef.core.contracts.reward import Reward, Score
 from datachef.core.document import read
 from datachef.core.errors import DatachefError, RecipeError
 from datachef.core.problems import dotted
-from datachef.core.reward import Reward, Score
 from datachef.policy.space.steps import REASON
 
 Recipe = Mapping[str, Any]

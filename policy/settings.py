@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from datachef.core.paths import located, located_or_named
+from datachef.core.system.paths import located, located_or_named
 
 Weight = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from datachef.core.loading import Loaded
-from datachef.core.reward import Score
+from datachef.core.contracts.reward import Score
+from datachef.core.recipe.resolving import Loaded
 from datachef.reward.guardrails import Findings
 from datachef.reward.sample.kitchen import SampledCorpus
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import orjson
 import polars as pl
 
-from datachef.core.chat import SEPARATOR, reading
-from datachef.core.code_identity import core_code, module_code
-from datachef.core.formats import Conversation
+from datachef.core.contracts.source import Source
 from datachef.core.run.keys import key_of
-from datachef.core.source import Source
+from datachef.core.system.code_identity import core_code, module_code
+from datachef.core.text.conversations import SEPARATOR, reading
+from datachef.core.text.formats import Conversation
 from datachef.reward.contamination import ContaminationAudit
 from datachef.reward.evaluation.tiny import make_tiny
 from datachef.reward.sample.kitchen import SampleKitchen

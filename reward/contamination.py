@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from datachef.core.filter import Filter
-from datachef.core.signals import decide, measure
-from datachef.core.task import Task
-from datachef.core.vocabulary import Vocabulary
+from datachef.core.contracts.filter import Filter
+from datachef.core.contracts.task import Task
+from datachef.core.registry.vocabulary import Vocabulary
+from datachef.core.run.signals import decide, measure
 from datachef.reward.features.bank import Bank
 
 

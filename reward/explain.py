@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datachef.core.contracts.reward import Reward, Score
 from datachef.core.errors import DatachefError
 from datachef.core.problems import dotted
-from datachef.core.reward import Reward, Score
 
 _SCHEMA = "output.schema"
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from datachef.core.contracts.task import Budget
 from datachef.core.problems import Problem
-from datachef.core.run.conversations import unfit
-from datachef.core.task import Budget
+from datachef.core.rows.stored_conversations import unfit
 from datachef.reward.features.content import unique_weight
 from datachef.reward.sample.kitchen import SampledCorpus
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from datachef.core.run.columns import concat
+from datachef.core.rows.columns import concat
 from datachef.reward.features.bank import Bank
 from datachef.reward.features.measure import source_shares
 from datachef.reward.guardrails import Findings, Guardrails, Limits

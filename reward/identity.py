@@ -7,10 +7,10 @@ from pathlib import Path
 
 import orjson
 
+from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.errors import DatachefError
 from datachef.core.run.keys import key_of
-from datachef.core.run.store import checksum
-from datachef.core.task import BenchmarkFile, Task
+from datachef.core.system.file_identity import checksum
 
 
 def task_key(task: Task) -> str:

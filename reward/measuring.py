@@ -10,13 +10,13 @@ from pathlib import Path
 import orjson
 
 from datachef.core.api import run_recipe
+from datachef.core.contracts.task import Task
 from datachef.core.document import read
 from datachef.core.errors import DatachefError, RecipeError
-from datachef.core.files.identity import Files, path_identity, verify_files
-from datachef.core.host import Host
-from datachef.core.loading import Loaded
-from datachef.core.lock import locked
-from datachef.core.task import Task
+from datachef.core.recipe.resolving import Loaded
+from datachef.core.registry.host import Host
+from datachef.core.system.file_identity import Files, path_identity, verify_files
+from datachef.core.system.lock import locked
 from datachef.reward.evaluation.evaluate import (
     ITEMS,
     LIKELIHOOD,

@@ -7,8 +7,8 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from datachef.core.process_pool import ProcessPool
-from datachef.core.reward import Reward, RewardConfig, Score
+from datachef.core.contracts.reward import Reward, RewardConfig, Score
+from datachef.core.system.child_process import ProcessPool
 
 _REWARD: list[Reward] = []
 

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import polars as pl
 
-from datachef.core.check import check
+from datachef.core.contracts.reward import Reward, Score
+from datachef.core.contracts.source import SourceError
 from datachef.core.document import Document
 from datachef.core.errors import ChangedInputError, RunError
-from datachef.core.host import Host
-from datachef.core.loading import Loaded, understand
-from datachef.core.reward import Reward, Score
-from datachef.core.source import SourceError
-from datachef.core.typed import read_task
+from datachef.core.recipe.checking import check
+from datachef.core.recipe.resolving import Loaded, read_task, understand
+from datachef.core.registry.host import Host
 from datachef.reward.assessment import Assessment
 from datachef.reward.contamination import ContaminationAudit
 from datachef.reward.features.measure import FeatureMeter

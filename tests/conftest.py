@@ -22,8 +22,8 @@ from hypothesis import settings
 from datachef.core import document
 from datachef.core.api import run_recipe
 from datachef.core.distribution import NAME
-from datachef.core.host import Host
-from datachef.core.run.intake import REJECTS
+from datachef.core.registry.host import Host
+from datachef.core.rows.reader import REJECTS
 from datachef.core.run.report import Report
 
 # No test asserts on time: machines differ, and so does their load.

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core import hookspecs
 from datachef.core.document import parse
-from datachef.core.host import Host
+from datachef.core.registry import hookspecs
+from datachef.core.registry.host import Host
 from datachef.reward.features.catalogue import MEANINGS
 from datachef.reward.features.signals import SIGNALS
 from datachef.reward.gates import GATES

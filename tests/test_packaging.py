@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from datachef.core.distribution import NAME
-from datachef.core.host import GROUP
+from datachef.core.registry.host import GROUP
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("core", "operators", "plugins", "policy", "reward")

@@ -16,7 +16,7 @@ import pytest
 
 @pytest.mark.parametrize("category", [DeprecationWarning, FutureWarning, UserWarning])
 @pytest.mark.parametrize("module", [
-    "datachef.core.recipe", "datachef.policy.decoding.local", "tests.core.test_recipe",
+    "datachef.core.contracts.recipe", "datachef.policy.decoding.local", "tests.core.test_recipe",
     "torch.nn.modules.module", "transformers.utils.deprecation", "datachef_sample", "polars",
 ])
 def test_warns(module, category):
@@ -36,6 +36,10 @@ def test_only_what_we_are_warned_of_is_an_error(tmp_path: Path) -> None:
     )  # fmt: skip
     failed = re.findall(r"FAILED \S*test_it.py::test_warns\[(\S+)-(\w+)\]", done.stdout)
     kinds = ("DeprecationWarning", "FutureWarning", "UserWarning")
-    ours = ("datachef.core.recipe", "datachef.policy.decoding.local", "tests.core.test_recipe")
+    ours = (
+        "datachef.core.contracts.recipe",
+        "datachef.policy.decoding.local",
+        "tests.core.test_recipe",
+    )
     assert set(failed) == {(module, kind) for module in ours for kind in kinds}, done.stdout
     assert "9 failed, 12 passed, 12 warnings" in done.stdout

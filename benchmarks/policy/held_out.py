@@ -14,8 +14,8 @@ from statistics import fmean
 from typing import Any
 
 from datachef.core.errors import DatachefError
-from datachef.core.host import Host
-from datachef.core.interval import mean_interval
+from datachef.core.registry.host import Host
+from datachef.core.statistics import mean_interval
 from datachef.plugins.policy.building import reward_of
 from datachef.policy.decoding.local import LocalDecoder
 from datachef.policy.recipe_task import Assignment, policy_model

@@ -34,10 +34,10 @@ import orjson
 import torch
 from datasets import Dataset
 
-from datachef.core.host import Host
-from datachef.core.interval import mean_interval
+from datachef.core.contracts.reward import Reward, Score
 from datachef.core.language_models.checkpoint import load_tokenizer, quiet
-from datachef.core.reward import Reward, Score
+from datachef.core.registry.host import Host
+from datachef.core.statistics import mean_interval
 from datachef.policy.decoding.local import prompt_tokens, text_of, token_positions
 from datachef.policy.grammar import Grammar, written
 from datachef.policy.prompt.writer import Brief

@@ -20,8 +20,8 @@ import orjson
 
 from datachef.core import document
 from datachef.core.errors import DatachefError
-from datachef.core.host import Host
-from datachef.core.process_pool import ProcessPool
+from datachef.core.registry.host import Host
+from datachef.core.system.child_process import ProcessPool
 from datachef.policy.scored_recipes import recipe_key
 from datachef.policy.search import SEARCHES, SourceBaselines
 from datachef.policy.space import recipe_space

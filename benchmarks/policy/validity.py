@@ -15,13 +15,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from datachef.core.check import check
 from datachef.core.document import Document
 from datachef.core.errors import DatachefError
-from datachef.core.host import Host
-from datachef.core.loading import understand
-from datachef.core.process_pool import ProcessPool
-from datachef.core.survey import Surveyor
+from datachef.core.recipe.checking import check
+from datachef.core.recipe.resolving import understand
+from datachef.core.registry.host import Host
+from datachef.core.rows.inspection import Surveyor
+from datachef.core.system.child_process import ProcessPool
 from datachef.policy.decoding.local import LocalDecoder
 from datachef.policy.recipe_task import Assignment, policy_model
 from datachef.policy.settings import Limits

@@ -27,9 +27,9 @@ from recipes import TOKENS, write_recipes
 from tasks import TASK, write_task
 
 from datachef.core.errors import DatachefError
-from datachef.core.host import Host
-from datachef.core.loading import load
-from datachef.core.process_pool import ProcessPool
+from datachef.core.recipe.resolving import load
+from datachef.core.registry.host import Host
+from datachef.core.system.child_process import ProcessPool
 from datachef.reward.base_model import TINY
 from datachef.reward.evaluation import Training
 from datachef.reward.history import History, Measured

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from datachef.core.cli import catalogue, checking, doctor, running
+from datachef.core.cli import checking, doctor, running
+from datachef.core.cli import ops as catalogue
 from datachef.core.cli.failures import hidden_cause, open_streams, take_debug, tell
 from datachef.core.cli.state import set_host, take_network, take_plugin_files
 from datachef.core.distribution import NAME, version
 from datachef.core.escaping import escape_output, indented
-from datachef.core.host import Host, plugin_patience
-from datachef.core.paths import in_utf8, with_homes
+from datachef.core.registry.host import Host, plugin_patience
+from datachef.core.system.paths import in_utf8, with_homes
 
 _HELP = """Turn raw sources into an LLM training corpus, with every document accounted for.
 

@@ -11,12 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from datachef.core.cli.options import AsJson, CacheFolder, Overrides, PoolFile, RecipeFile
-from datachef.core.cli.state import console, get_host, print_json
+from datachef.core.cli.state import (
+    AsJson,
+    CacheFolder,
+    Overrides,
+    PoolFile,
+    RecipeFile,
+    console,
+    get_host,
+    print_json,
+)
 
 if TYPE_CHECKING:
-    from datachef.core.loading import Loaded
     from datachef.core.problems import Problem
+    from datachef.core.recipe.resolving import Loaded
     from datachef.core.run.plan import Plan
     from datachef.core.run.stage import UnitTask
     from datachef.core.run.store import Store
@@ -129,9 +137,9 @@ def _changed(
 def _mix(loaded: Loaded, planned: Plan, store: Store) -> tuple[list[dict[str, Any]], list[Problem]]:
     """What the mix asks of each source beside what it holds, and what to warn of: as an earlier run
     of the same found it, or else by estimate."""
-    from datachef.core.check import expected_sizes
-    from datachef.core.promises import ask
-    from datachef.core.run.shares import EXPECTED, Mixed
+    from datachef.core.recipe.checking import EXPECTED, expected_sizes
+    from datachef.core.registry.promises import ask
+    from datachef.core.run.verdict import Mixed
 
     assert loaded.recipe is not None
     operator, warnings = loaded.recipe.mix, list(loaded.warnings)
@@ -198,9 +206,9 @@ def schema(
 
     from datachef.core.errors import DatachefError
     from datachef.core.escaping import escaped_json
-    from datachef.core.outputs import write_file
     from datachef.core.problems import did_you_mean
-    from datachef.core.schema import SCHEMAS
+    from datachef.core.registry.vocabulary import SCHEMAS
+    from datachef.core.system.outputs import write_file
 
     if kind not in SCHEMAS:
         raise DatachefError(f"no schema of a {kind!r}", did_you_mean(kind, SCHEMAS))

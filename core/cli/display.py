@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datachef.core.escaping import one_line
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from datachef.core.escaping import escaped, one_line
 
 
 def size(count: int) -> str:
@@ -85,3 +89,22 @@ def ledger_table(entries: Sequence[Mapping[str, Any]]) -> Any:
         if entry["created"]:
             table.add_row("", Text("  created", style="dim"), "", f"+{entry['created']:,}")
     return table
+
+
+class TextConsole(Console):
+    """Escapes what is printed: strings before they are laid out, and everything once more after.
+
+    What rich writes itself to move the cursor and to colour text is no text, and stays.
+    """
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(escaped(text), **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield Segment(escaped(segment.text), segment.style, segment.control)

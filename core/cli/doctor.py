@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from datachef.core.cli.options import AsJson
-from datachef.core.cli.state import get_host, print_json
+from datachef.core.cli.state import AsJson, get_host, print_json
 from datachef.core.distribution import NAME, extra, install_command
 
 # What each extra brings, by the module that shows that it is there.
@@ -52,7 +51,7 @@ def _findings() -> list[dict[str, str]]:
 
     from datachef.core.api import default_cache
     from datachef.core.cli.display import size
-    from datachef.core.walls import ALL, NEEDED, walls_here
+    from datachef.core.system.walls import ALL, NEEDED, walls_here
 
     found: list[dict[str, str]] = []
 

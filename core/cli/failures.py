@@ -16,7 +16,7 @@ from pathlib import Path
 from datachef.core.cli.state import get_host
 from datachef.core.errors import DatachefError, PluginError, RecipeError
 from datachef.core.escaping import indented
-from datachef.core.system_errors import explained
+from datachef.core.system.failures import explained
 
 DEBUG = "DATACHEF_DEBUG"
 _OURS = Path(__file__).parents[2]
@@ -85,7 +85,7 @@ def _told(error: BaseException) -> DatachefError | None:
     if told is None and isinstance(error, Exception):
         with suppress(IndexError):  # there are no plugins yet
             if origin := get_host().origin(error, ours=False):
-                from datachef.core.containment import cause_of
+                from datachef.core.system.containment import cause_of
 
                 told = PluginError(f"{origin}: {cause_of(error)}", "this is for its author to mend")
     return told
@@ -100,7 +100,7 @@ def _has_working_folder() -> bool:
 
 def _unforeseen(error: BaseException) -> DatachefError:
     """An exception that nobody foresaw: of a library that we call, or a mistake of ours."""
-    from datachef.core.containment import cause_of, innermost
+    from datachef.core.system.containment import cause_of, innermost
 
     said, line = cause_of(error), innermost(error.__traceback__, _OURS)
     package = _package(error)

@@ -12,8 +12,8 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from datachef.core.child_process import Child, start
-from datachef.core.host import Host, foreign_plugins
+from datachef.core.registry.host import Host, foreign_plugins
+from datachef.core.system.child_process import Child, start
 
 _DONE = b"done"
 

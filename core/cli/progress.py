@@ -15,8 +15,8 @@ from rich.progress import (
 )
 
 from datachef.core.cli.state import console
+from datachef.core.contracts.observer import RunObserver
 from datachef.core.escaping import escape_output, one_line
-from datachef.core.observer import RunObserver
 
 if TYPE_CHECKING:
     from datachef.core.run.plan import Plan

@@ -8,8 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from datachef.core.cli.options import AsJson, CacheFolder, Overrides, PoolFile, RecipeFile
-from datachef.core.cli.state import console, get_host, print_json
+from datachef.core.cli.state import (
+    AsJson,
+    CacheFolder,
+    Overrides,
+    PoolFile,
+    RecipeFile,
+    console,
+    get_host,
+    print_json,
+)
 from datachef.core.escaping import raw_stream
 
 # Of fields that were left out, so many are named where people look; --json names them all.
@@ -119,7 +127,7 @@ def report(
     import orjson
 
     from datachef.core.errors import DatachefError
-    from datachef.core.system_errors import raise_environment_failure
+    from datachef.core.system.failures import raise_environment_failure
 
     try:
         entries = orjson.loads((corpus / "ledger.json").read_bytes())

@@ -7,15 +7,15 @@ import sys
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from datachef.core.containment import own_stdout, stdout_to_stderr
 from datachef.core.errors import DatachefError
 from datachef.core.escaping import escaped_json, raw_stream
-from datachef.core.host import Host
-from datachef.core.network import ALLOWED, EVERYTHING, Network, places
+from datachef.core.registry.host import Host
+from datachef.core.system.containment import own_stdout, stdout_to_stderr
+from datachef.core.system.network import ALLOWED, EVERYTHING, Network, places
 
 _HOSTS: list[Host] = []
 _OUTPUTS: list[BinaryIO] = []
@@ -104,8 +104,26 @@ def console(*, errors: bool = False) -> Any:
     Text is printed as it is: `[hf]` and `:key:` come from files and packages, never from us; what
     is not printed in it is escaped.
     """
-    from datachef.core.cli.console import TextConsole
+    from datachef.core.cli.display import TextConsole
 
     stream = raw_stream(sys.stderr if errors else sys.stdout)
     width = None if stream.isatty() else 120
     return TextConsole(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+
+RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
+PoolFile = Annotated[
+    Path | None,
+    typer.Option("--pool", help="Bind the recipe to the sources of this pool.yaml, and no others."),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=VALUE", help="Override a place of the recipe; repeatable."),
+]
+CacheFolder = Annotated[
+    Path | None,
+    typer.Option("--cache", help="Where results are kept; DATACHEF_CACHE or .datachef by default."),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", callback=only_json, help="Print JSON, for machines.")
+]

@@ -7,62 +7,18 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-
+from datachef.core.contracts.source import BrokenFileError, CsvOptions, RawRow
 from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE
-from datachef.core.files.text import Encoding, Line, Text, lines
-from datachef.core.source import BrokenFileError, RawRow
-from datachef.core.surrogates import is_whole, shown
+from datachef.core.escaping import is_whole, shown
+from datachef.core.files.text import Line, Text, lines
 
 # Delimiters that a header of one column may have been meant for.
 DELIMITERS = ("\t", ";", "|", ",")
 # So many delimiters, in lines that each have as many as a row, are no chance. Prose has no tabs.
 _NO_CHANCE = {"\t": 2}
 _NO_CHANCE_OTHERWISE = 8
-
-
-class CsvOptions(BaseModel):
-    """How tables in text are written; by default as RFC 4180 has it, tab-separated without quotes.
-
-    A quote within quotes is doubled, or follows the `escape` where one is given. Nothing is
-    guessed: a row that cannot be read in this way fails with its line.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    delimiter: str | None = Field(
-        None, min_length=1, max_length=8, description="Between fields: a comma, in tsv a tab."
-    )
-    quoting: Literal["minimal", "none"] | None = Field(
-        None, description="minimal: fields may be quoted; none: a quote is a character like others."
-    )
-    quote: str = Field('"', min_length=1, max_length=1, description="The quote.")
-    escape: str | None = Field(
-        None, min_length=1, max_length=1, description="What stands before a quote within quotes."
-    )
-    encoding: Encoding | None = None
-    columns: tuple[str, ...] | None = Field(
-        None, min_length=1, description="The columns, where the file has no header."
-    )
-    skip_initial_space: bool = Field(False, description="Spaces after a delimiter are no content.")
-    max_lines: int = Field(
-        100_000, ge=1, le=10_000_000, description="Lines that a quoted field may run over."
-    )
-
-    @model_validator(mode="after")
-    def _distinct(self) -> CsvOptions:
-        marks = [mark for mark in (self.delimiter, self.quote, self.escape) if mark is not None]
-        if any(set(mark) & {"\r", "\n"} for mark in marks):
-            raise ValueError("a line end ends a row and can be nothing else")
-        if self.delimiter and {self.quote, self.escape} & set(self.delimiter):
-            raise ValueError("delimiter, quote and escape must differ")
-        if self.escape == self.quote:
-            raise ValueError("a quote that is doubled needs no escape: leave it out")
-        if self.columns and len(set(self.columns)) < len(self.columns):
-            raise ValueError("each column has a name of its own")
-        return self
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,15 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-from datachef.core.files.identity import file_identity
+from datachef.core.contracts.source import SourceError
+from datachef.core.escaping import is_whole, shown
 from datachef.core.files.remote import remote_files
 from datachef.core.files.storage import kind, own_part
 from datachef.core.files.urls import as_path, is_url
-from datachef.core.network import NOWHERE, Network
-from datachef.core.paths import not_expanded
-from datachef.core.source import SourceError
-from datachef.core.surrogates import is_whole, shown
-from datachef.core.system_errors import raise_environment_failure
+from datachef.core.system.failures import raise_environment_failure
+from datachef.core.system.file_identity import file_identity
+from datachef.core.system.network import NOWHERE, Network
+from datachef.core.system.paths import not_expanded
 
 _MAGIC = re.compile(r"[*?\[{]")
 _TREE = "**"

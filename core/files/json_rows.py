@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from datachef.core.contracts.source import RawRow
 from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE
-from datachef.core.files.json_values import loads
 from datachef.core.files.text import BOM, Line, Text, lines
-from datachef.core.source import RawRow
-from datachef.core.system_errors import raise_environment_failure
+from datachef.core.system.failures import raise_environment_failure
+from datachef.core.text.values import LARGEST, SMALLEST, NumberText
+
+if TYPE_CHECKING:
+    import polars as pl
+
 
 # By so many of its first lines a file shows whether each holds a value of its own.
 _LAYOUT_LINES = 20
@@ -221,3 +228,106 @@ class _EndOfValue:
         elif not self._in_string:
             self._depth += 1 if mark in b"{[" else -1
             self.found = self._depth == 0
+
+
+_BEYOND = 2**63
+
+
+def loads(raw: bytes) -> Any:
+    """The value of a JSON text; numbers that neither 64 bits nor a double hold are `NumberText`.
+
+    Also takes `NaN` and `Infinity`, which are no JSON but what Python and pandas write. Of a key
+    that is given twice the last value counts, as in most readers. Raises `orjson.JSONDecodeError`.
+    """
+    try:
+        data = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        if "depth limit" in str(error):  # Pythons differ in how deep they would go
+            raise
+        raise_environment_failure(error)
+        try:
+            return _exactly(raw)
+        except (ValueError, RecursionError):
+            raise error from None
+    try:
+        return _exactly(raw) if _may_be_rounded(data) else data
+    except RecursionError:  # what is nested that deep is no row's content
+        return data
+
+
+def _may_be_rounded(value: Any) -> bool:
+    """Whether there is a number that may have been an integer too long for 64 bits."""
+    kind = type(value)
+    if kind is float:
+        return bool(value >= _BEYOND or value <= -_BEYOND)
+    if kind is dict:
+        for inner in value.values():
+            kind = type(inner)
+            if (kind is float or kind is list or kind is dict) and _may_be_rounded(inner):
+                return True
+    elif kind is list and value:
+        try:
+            # of a list of plain numbers, such as an embedding, the ends tell at the speed of C
+            largest, smallest = max(value), min(value)
+        except TypeError:
+            return any(map(_may_be_rounded, value))
+        if isinstance(largest, list | dict):
+            return any(map(_may_be_rounded, value))
+        return _may_be_rounded(largest) or _may_be_rounded(smallest)
+    return False
+
+
+def _exactly(raw: bytes) -> Any:
+    data = json.loads(raw.decode(), parse_int=_integer, parse_float=_fraction)
+    # half a surrogate pair is no text
+    json.dumps(data, ensure_ascii=False).encode()
+    return data
+
+
+def _integer(digits: str) -> int | NumberText:
+    if len(digits) > len(str(SMALLEST)):
+        return NumberText(digits)
+    value = int(digits)
+    return value if SMALLEST <= value <= LARGEST else NumberText(digits)
+
+
+def _fraction(digits: str) -> float | NumberText:
+    value = float(digits)
+    return value if math.isfinite(value) else NumberText(digits)
+
+
+Decoder = Callable[[Any], Any]
+
+
+def decoder(dtype: pl.DataType) -> Decoder | None:
+    """What turns a value of a column into one without JSON text; None where it has none."""
+    import polars as pl
+
+    if isinstance(dtype, pl.BaseExtension):
+        return _loaded if dtype.ext_name() == "arrow.json" else None
+    if isinstance(dtype, pl.List | pl.Array):
+        inner = decoder(dtype.inner)  # type: ignore[arg-type]
+        return None if inner is None else _each(inner)
+    if isinstance(dtype, pl.Struct):
+        found = {field.name: decoder(field.dtype) for field in dtype.fields}  # type: ignore[arg-type]
+        fields = {name: each for name, each in found.items() if each is not None}
+        return _fields(fields) if fields else None
+    return None
+
+
+def _loaded(value: Any) -> Any:
+    return loads(value.encode()) if isinstance(value, str) else value
+
+
+def _each(inner: Decoder) -> Decoder:
+    return lambda values: None if values is None else [inner(value) for value in values]
+
+
+def _fields(inner: Mapping[str, Decoder]) -> Decoder:
+    if not inner:
+        return lambda row: row
+
+    def decode(row: Any) -> Any:
+        return row and {**row, **{name: each(row[name]) for name, each in inner.items()}}
+
+    return decode

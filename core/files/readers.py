@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from datachef.core.contracts.source import (
+    LOST,
+    BrokenFileError,
+    CsvOptions,
+    RawRow,
+    SourceError,
+    Unit,
+    size_of,
+)
 from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE
-from datachef.core.files.delimited import CsvOptions, rows_of_table
+from datachef.core.files.delimited import rows_of_table
 from datachef.core.files.json_rows import is_lines, rows_of_json, rows_of_lines
-from datachef.core.files.parquet import ParquetFile
+from datachef.core.files.parquet import Features, ParquetFile, rows_of
 from datachef.core.files.storage import is_compressed, kind, opened
-from datachef.core.files.tables import Features, rows_of
 from datachef.core.files.text import (
     Text,
     lines,
@@ -18,9 +26,8 @@ from datachef.core.files.text import (
     rest_of_line,
     text_of,
 )
-from datachef.core.network import Network
 from datachef.core.problems import did_you_mean
-from datachef.core.source import LOST, BrokenFileError, RawRow, SourceError, Unit, size_of
+from datachef.core.system.network import Network
 
 if TYPE_CHECKING:
     import polars as pl

@@ -5,13 +5,11 @@ from __future__ import annotations
 import codecs
 import io
 from collections.abc import Iterator
-from typing import Annotated, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
-from pydantic import AfterValidator, Field
-
+from datachef.core.contracts.source import BrokenFileError
 from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE
 from datachef.core.files.storage import LFS_POINTER, OTHER_THAN_TEXT, OpenFile
-from datachef.core.source import BrokenFileError
 
 HEAD_BYTES = 1 << 16
 BOM = codecs.BOM_UTF8
@@ -29,23 +27,6 @@ _SWAP = bytes.maketrans(b"\r\n", b"\n\r")
 _UNDECODABLE = "\udcff"
 
 codecs.register_error("datachef.undecodable", lambda error: (_UNDECODABLE, error.end))  # type: ignore[attr-defined]
-
-
-def _known(name: str) -> str:
-    try:
-        info = codecs.lookup(name)
-    except LookupError:
-        raise ValueError(f"no encoding {name!r}; usual ones are utf-8, utf-16, cp1252") from None
-    if not info._is_text_encoding:
-        raise ValueError(f"{name!r} is no encoding of text")
-    return "utf-8" if info.name in ("utf-8-sig", "ascii") else info.name
-
-
-Encoding = Annotated[
-    str,
-    AfterValidator(_known),
-    Field(description="Encoding of text files; by default what their first bytes say, or UTF-8."),
-]
 
 
 class Line(NamedTuple):

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from datachef.core.network import Network
-from datachef.core.source import SourceError
+from datachef.core.contracts.source import SourceError
+from datachef.core.system.network import Network
 
 # Protocols of files on this machine, which need no network.
 LOCAL = ("file", "local")
@@ -98,7 +98,7 @@ class Url:
         if not self.is_remote:
             return
         if self.protocol == "hf":
-            from datachef.core.hub import check_hub
+            from datachef.core.system.network import check_hub
 
             check_hub(network)
             return
@@ -149,7 +149,7 @@ class Place:
             self.path = self.url.inner
 
     def _archive(self) -> Any:
-        from datachef.core.files.archives import archive_in
+        from datachef.core.files.storage import archive_in
 
         name = self.url.rest.partition("?")[0]
         try:
@@ -165,13 +165,13 @@ def _filesystem(url: Url, network: Network) -> tuple[Any, str]:
 
     base = f"{url.protocol}://{url.rest}"
     if url.protocol in _WEB:
-        from datachef.core.files.web import web_filesystem
+        from datachef.core.files.remote import web_filesystem
 
         return web_filesystem(network), base
     if url.is_local:
         return fsspec.filesystem("file"), url.rest
     if url.protocol == "hf":
-        from datachef.core.hub import guard_hub
+        from datachef.core.system.network import guard_hub
 
         guard_hub(network)
     kind = fsspec.get_filesystem_class(url.protocol)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from warnings import catch_warnings, simplefilter
 
-from datachef.core.errors import DatachefError
-from datachef.core.hub import hub_refusal
-from datachef.core.language_models.packages import training_package
+from datachef.core.distribution import extra
+from datachef.core.errors import DatachefError, MissingPackageError
+from datachef.core.system.network import hub_refusal
 
 # ChatML, with marks around what an assistant says, so that training knows its tokens.
 CHAT_TEMPLATE = (
@@ -115,3 +116,41 @@ def _explained(model: str | Path) -> Iterator[None]:
             hint="name a folder with a checkpoint (config.json, safetensors, tokenizer.json) or a "
             "model of the hub",
         ) from error
+
+
+EXTRA = extra("train")
+
+
+def training_package(module: str) -> Any:
+    """A module of torch, transformers, TRL and the like; `MissingPackageError` without it."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        missing = (error.name or module).partition(".")[0]
+        raise MissingPackageError(missing, EXTRA, "training language models") from error
+
+
+PAD, START, END = "<|pad|>", "<|im_start|>", "<|im_end|>"
+
+
+def byte_level_tokenizer(texts: Sequence[str], vocabulary: int) -> Any:
+    """Byte-level BPE of at most `vocabulary` tokens learned from texts, for ChatML."""
+    tokenizers = training_package("tokenizers")
+    byte_level = tokenizers.pre_tokenizers.ByteLevel
+    bpe = tokenizers.Tokenizer(tokenizers.models.BPE())
+    bpe.pre_tokenizer = byte_level(add_prefix_space=False)
+    bpe.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[PAD, START, END],
+        initial_alphabet=byte_level.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    return training_package("transformers").PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        pad_token=PAD,
+        eos_token=END,
+        additional_special_tokens=[START],
+        chat_template=CHAT_TEMPLATE,
+    )

@@ -10,10 +10,10 @@ from typing import Any
 
 import orjson
 
-from datachef.core.cached import read_record, write_record
-from datachef.core.loading import Loaded
+from datachef.core.recipe.resolving import Loaded
 from datachef.core.run.keys import key_of
 from datachef.core.run.plan import Plan
+from datachef.core.system.cached import read_record, write_record
 
 Parts = Mapping[str, Any]
 

@@ -8,12 +8,12 @@ from typing import Any
 import orjson
 from pydantic_core import to_jsonable_python
 
-from datachef.core.code_identity import code_of
+from datachef.core.contracts.operator import Operator
+from datachef.core.contracts.source import Source
 from datachef.core.errors import PluginError
-from datachef.core.files.identity import Files, path_identity
-from datachef.core.operator import Operator
-from datachef.core.promises import ask, identity_problem
-from datachef.core.source import Source
+from datachef.core.registry.promises import ask, identity_problem
+from datachef.core.system.code_identity import code_of
+from datachef.core.system.file_identity import Files, path_identity
 
 
 def key_of(*parts: Any) -> str:

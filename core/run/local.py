@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from datachef.core.engine import Engine, Progress, Setting
+from datachef.core.contracts.engine import Engine, Progress, Setting
 from datachef.core.errors import RunError
 from datachef.core.run.stage import Task
 from datachef.core.run.time_limit import VARIABLE, Call, Overdue, seconds_allowed

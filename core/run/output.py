@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
-from datachef.core.atomic import flush
-from datachef.core.chat import MESSAGES, TEMPLATE_COLUMNS, as_text
-from datachef.core.run.columns import common_dtype, conformed
-from datachef.core.run.conversations import (
+from datachef.core.errors import PluginError, is_panic
+from datachef.core.registry.take import priority
+from datachef.core.rows.columns import common_dtype, conformed
+from datachef.core.rows.stored_conversations import (
     JSON,
     feature,
     fields_of,
@@ -22,10 +23,16 @@ from datachef.core.run.conversations import (
     with_fields,
     write_parquet,
 )
-from datachef.core.run.order import joined
 from datachef.core.run.stage import Block, OutputSpec, ShardTask
-from datachef.core.run.store import Store, checksum
-from datachef.core.system_errors import naming
+from datachef.core.run.store import Store
+from datachef.core.system.atomic import flush
+from datachef.core.system.failures import naming, raise_environment_failure
+from datachef.core.system.file_identity import checksum
+from datachef.core.text.conversations import MESSAGES, TEMPLATE_COLUMNS, as_text
+
+if TYPE_CHECKING:
+    from datachef.core.rows.inspection import Survey
+
 
 OUTPUT = "write"
 SUFFIX = {"parquet": "parquet", "jsonl": "jsonl", "jsonl.zst": "jsonl.zst"}
@@ -225,3 +232,117 @@ def _dtype(name: str) -> Any:
     if inner := _inner(name):
         return pl.List(_dtype(inner))
     return getattr(pl, name.split("(", maxsplit=1)[0])()
+
+
+# Rows are sorted so many bytes at a time, by estimate.
+RANGE_BYTES = 16 * 2**20
+MOST_RANGES = 256
+UNPACKED = 4
+_COPY = r"~(\d+)((?:\.\d+)*)$"
+
+
+def ranges_for(surveys: Iterable[Survey]) -> int:
+    """Into how many ranges of about `RANGE_BYTES` to cut the order, as a power of two."""
+    sizes = [found.size * (UNPACKED if found.packed else 1) for found in surveys]
+    wanted = MOST_RANGES if not all(sizes) else -(-sum(sizes) // RANGE_BYTES)
+    return 1 << (min(max(wanted, 1), MOST_RANGES) - 1).bit_length()
+
+
+def numbers(ids: pl.Series, seed: int, copies: int) -> pl.Series:
+    """The place of each row on a circle of 2**64, of a source whose rows have up to `copies`."""
+    if copies == 1:
+        return priority(ids, seed)
+    originals = ids.str.replace(_COPY, "${2}")
+    copy = ids.str.extract(_COPY).cast(pl.UInt64, strict=False).fill_null(1).to_numpy() - np.uint64(
+        1
+    )
+    own = priority(ids, seed).to_numpy() // np.uint64(2 * copies)
+    step = np.uint64(2**64 // copies)
+    place = priority(originals, seed).to_numpy() + (copy % np.uint64(copies)) * step + own
+    return pl.Series("priority", place)
+
+
+def cut(rows: pl.DataFrame, number: pl.Series, ranges: int) -> list[pl.DataFrame]:
+    """The rows of each range in order, with their numbers as the last column."""
+    name = "number"
+    while name in rows.columns:
+        name += "_"
+    table = rows.with_columns(number.alias(name)).sort(name, "id")
+    inner = np.array([start * (2**64 // ranges) for start in range(1, ranges)], dtype=np.uint64)
+    bounds = np.searchsorted(table[name].to_numpy(), inner).tolist()
+    return [table[start:stop] for start, stop in pairwise([0, *bounds, table.height])]
+
+
+def joined(tables: Sequence[tuple[pl.Series, pl.DataFrame]]) -> pl.DataFrame:
+    """The rows of one range in order, from tables of it with their numbers."""
+    number = pl.concat([numbers for numbers, _ in tables])
+    rows = pl.concat([rows for _, rows in tables])
+    places = pl.DataFrame([number.alias("number"), rows["id"]])
+    rows = rows[places.select(pl.arg_sort_by("number", "id")).to_series()]
+    refuse_neighbouring_copies(rows["id"])
+    return rows
+
+
+# So many ids are compared at once, as numbers of 8 bytes.
+AT_ONCE = 32 * 2**20
+
+
+def refuse_neighbouring_copies(ids: pl.Series) -> None:
+    """Raises `PluginError` where an id stands twice in a column in which equal ones are neighbours:
+    in shuffled order they are, as the order is made from the ids."""
+    repeated = ids.filter(ids == ids.shift(1))
+    if len(repeated):
+        raise _repeated(repeated[0])
+
+
+def refuse_copies(store: Store, tables: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Raises `PluginError` where an id stands twice in tables of the store, and `RunError` where
+    one of them turns out damaged.
+
+    Only the ids are read, as often as there are `AT_ONCE` rows, and never held as text. Their files
+    are verified where something is wrong; later, whoever writes the rows does so anyway.
+    """
+    rounds = -(-sum(facts["rows"] for _, facts in tables) // AT_ONCE)
+    for number in range(rounds):
+        found = []
+        for key, facts in tables:
+            ids = _ids(store, key, facts).hash().to_numpy()
+            found.append(ids if rounds == 1 else ids[ids % rounds == number])
+        numbers = np.sort(np.concatenate(found))
+        twice = numbers[1:][numbers[1:] == numbers[:-1]]
+        if len(twice):
+            _look_again(store, tables, pl.Series(twice, dtype=pl.UInt64))
+
+
+def _ids(store: Store, key: str, facts: Mapping[str, Any]) -> pl.Series:
+    path = store.folder(key) / str(facts["file"])
+    try:
+        return pl.read_parquet(path, columns=["id"])["id"]
+    except BaseException as error:
+        if not isinstance(error, OSError | pl.exceptions.PolarsError) and not is_panic(error):
+            raise
+        raise_environment_failure(error, str(path))
+        return _verified_ids(store, key, facts)
+
+
+def _verified_ids(store: Store, key: str, facts: Mapping[str, Any]) -> pl.Series:
+    return store.scan(key, facts).select("id").collect()["id"]
+
+
+def _look_again(
+    store: Store, tables: Sequence[tuple[str, Mapping[str, Any]]], numbers: pl.Series
+) -> None:
+    """Two ids may have one number by chance: tells them by their text."""
+    suspects = []
+    for key, facts in tables:
+        ids = _verified_ids(store, key, facts)
+        suspects.append(ids.filter(ids.hash().is_in(numbers.implode())))
+    refuse_neighbouring_copies(pl.concat(suspects).sort())
+
+
+def _repeated(row: str) -> PluginError:
+    return PluginError(
+        f"two rows of the corpus have the id {row!r}",
+        "a source that reads a row twice, or gives two rows one position, or an operator that "
+        "makes rows and numbers them twice; its author has to mend it",
+    )

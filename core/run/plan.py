@@ -10,16 +10,17 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from datachef.core.code_identity import core_code, distribution_code
-from datachef.core.corpus import CorpusOperator, MixOperator
+from datachef.core.contracts.corpus import CorpusOperator, MixOperator
+from datachef.core.contracts.source import Unit
 from datachef.core.distribution import NAME, version
-from datachef.core.files.identity import path_identity, verify_files
-from datachef.core.flow import PlacedStep, corpus_steps, output_schema, source_steps
-from datachef.core.loading import Loaded
-from datachef.core.run.intake import RESERVED, stored_names
+from datachef.core.language_models.tokens import counting
+from datachef.core.recipe.flow import PlacedStep, corpus_steps, output_schema, source_steps
+from datachef.core.recipe.resolving import Loaded
+from datachef.core.registry.vocabulary import Vocabulary
+from datachef.core.rows.inspection import Survey
+from datachef.core.rows.reader import RESERVED, stored_names
 from datachef.core.run.keys import files_of, key_of, operator_identity, seed_of, source_identity
-from datachef.core.run.order import ranges_for
-from datachef.core.run.output import OUTPUT
+from datachef.core.run.output import OUTPUT, ranges_for
 from datachef.core.run.stage import (
     DecisionTask,
     OrderSpec,
@@ -29,10 +30,8 @@ from datachef.core.run.stage import (
     StepSpec,
     UnitTask,
 )
-from datachef.core.run.tokens import counting
-from datachef.core.source import Unit
-from datachef.core.survey import Survey
-from datachef.core.vocabulary import Vocabulary
+from datachef.core.system.code_identity import core_code, distribution_code
+from datachef.core.system.file_identity import path_identity, verify_files
 
 # Part of every key: a new layout of results never mistakes the old one for its own.
 LAYOUT = 2

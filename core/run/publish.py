@@ -13,13 +13,29 @@ from typing import Any
 import orjson
 import polars as pl
 
+from datachef.core.contracts.recipe import Recipe
 from datachef.core.errors import RunError
 from datachef.core.escaping import escaped_json
 from datachef.core.files.urls import is_url
-from datachef.core.host import Host
-from datachef.core.loading import Loaded
-from datachef.core.outputs import OutputFolder, lies_in, refuse_places, refuse_unmarked
-from datachef.core.ownership import (
+from datachef.core.recipe.resolving import Loaded
+from datachef.core.registry.host import Host
+from datachef.core.run.ledger import Ledger
+from datachef.core.run.output import (
+    SUFFIX,
+    common_schema,
+    features,
+    plan_shards,
+    plan_shuffled_shards,
+    refuse_copies,
+)
+from datachef.core.run.plan import Plan
+from datachef.core.run.report import Report, dataset_card, manifest
+from datachef.core.run.stage import ShardTask
+from datachef.core.run.store import Store
+from datachef.core.system.failures import naming
+from datachef.core.system.file_identity import checksum
+from datachef.core.system.outputs import OutputFolder, lies_in, refuse_places, refuse_unmarked
+from datachef.core.system.ownership import (
     CARD,
     CORPUS,
     LEDGER,
@@ -29,21 +45,6 @@ from datachef.core.ownership import (
     read_mark,
     strangers,
 )
-from datachef.core.recipe import Recipe
-from datachef.core.run.ledger import Ledger
-from datachef.core.run.output import (
-    SUFFIX,
-    common_schema,
-    features,
-    plan_shards,
-    plan_shuffled_shards,
-)
-from datachef.core.run.plan import Plan
-from datachef.core.run.report import Report, dataset_card, manifest
-from datachef.core.run.stage import ShardTask
-from datachef.core.run.store import Store, checksum
-from datachef.core.run.unique_ids import refuse_copies
-from datachef.core.system_errors import naming
 
 REJECTED = "rejects.parquet"
 FAILED = "failed run"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +10,20 @@ from typing import Any
 
 import polars as pl
 
-from datachef.core.code_identity import code_of, core_code
+from datachef.core.contracts.recipe import Rejects
+from datachef.core.contracts.source import Source
 from datachef.core.distribution import version
 from datachef.core.escaping import markdown, markdown_code
-from datachef.core.host import Host
-from datachef.core.loading import Loaded
 from datachef.core.problems import Problem
-from datachef.core.run.accounts import Accounts
+from datachef.core.recipe.resolving import Loaded
+from datachef.core.registry.host import Host
+from datachef.core.rows.reader import REJECTS
 from datachef.core.run.keys import key_of
-from datachef.core.run.ledger import Ledger
+from datachef.core.run.ledger import Accounts, Ledger
 from datachef.core.run.plan import Plan
-from datachef.core.run.shares import SourceShare
-from datachef.core.source import Source
+from datachef.core.run.store import Store
+from datachef.core.run.verdict import SourceShare
+from datachef.core.system.code_identity import code_of, core_code
 
 MANIFEST_VERSION = 1
 
@@ -202,3 +205,26 @@ def _warning_lines(report: Report) -> list[str]:
 
 def _reasons(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{markdown(reason)} {count:,}" for reason, count in sorted(counts.items()))
+
+
+def gather(plan: Plan, records: Mapping[str, Any], store: Store, settings: Rejects) -> pl.DataFrame:
+    """The rejected rows that are kept, in the order of the data.
+
+    Units count lines from their own beginning; here they are counted from that of the file.
+    """
+    frames = []
+    lines: Counter[str] = Counter()
+    for task in (task for wave in plan.waves for task in wave.tasks if task.key in records):
+        record = records[task.key]
+        before = 0
+        if task.unit is not None and task.stage.source is not None:
+            file = f"{task.stage.source.name}/{task.unit.name}"
+            before = lines[file]
+            lines[file] += record["lines"]
+        if record["rejects"]:
+            rejects = store.read(task.key, record["rejects"])
+            frames.append(rejects.with_columns(pl.col("line") + before))
+    table = pl.concat(frames) if frames else pl.DataFrame(schema=REJECTS)
+    if settings.keep == "sample":
+        table = table.group_by("step", "reason", maintain_order=True).head(settings.per_reason)
+    return table.select(list(REJECTS))

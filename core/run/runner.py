@@ -11,16 +11,12 @@ from typing import Any
 
 import polars as pl
 
-from datachef.core.atomic import replacing
-from datachef.core.containment import contained
+from datachef.core.contracts.engine import Engine
+from datachef.core.contracts.observer import RunObserver
 from datachef.core.distribution import NAME
-from datachef.core.engine import Engine
 from datachef.core.errors import RunError
-from datachef.core.host import Host
-from datachef.core.loading import Loaded
-from datachef.core.lock import locked
-from datachef.core.observer import RunObserver
-from datachef.core.outputs import resolved
+from datachef.core.recipe.resolving import Loaded
+from datachef.core.registry.host import Host
 from datachef.core.run.changes import remember
 from datachef.core.run.ledger import Ledger
 from datachef.core.run.plan import Plan
@@ -32,12 +28,15 @@ from datachef.core.run.publish import (
     refuse_output,
     verify,
 )
-from datachef.core.run.rejects import gather
-from datachef.core.run.report import Report
+from datachef.core.run.report import Report, gather
 from datachef.core.run.stage import DecisionTask, ShardTask, UnitTask
 from datachef.core.run.store import Store
 from datachef.core.run.verdict import Verdict
-from datachef.core.system_errors import ending_runs, explained
+from datachef.core.system.atomic import replacing
+from datachef.core.system.containment import contained
+from datachef.core.system.failures import ending_runs, explained
+from datachef.core.system.lock import locked
+from datachef.core.system.outputs import resolved
 
 # How often what was damaged in the cache is made anew before the run fails of it.
 MOST_REPAIRS = 3

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from datachef.core.files.identity import Files
-from datachef.core.source import Unit
+from datachef.core.contracts.source import Unit
+from datachef.core.system.file_identity import Files
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import uuid
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any
 
 import polars as pl
 
-from datachef.core.cached import (
+from datachef.core.errors import RunError
+from datachef.core.rows.columns import concat
+from datachef.core.system.cached import (
     clear_scratch,
     is_file,
     put,
@@ -21,14 +24,7 @@ from datachef.core.cached import (
     scratch_folder,
     write_record,
 )
-from datachef.core.errors import RunError
-from datachef.core.run.columns import concat
-
-
-def checksum(path: Path) -> str:
-    """The BLAKE2b-128 digest of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+from datachef.core.system.file_identity import checksum
 
 
 def _digest(raw: bytes) -> str:
@@ -199,3 +195,54 @@ class Store:
 
     def _gone(self, path: Path) -> RunError:
         return RunError(f"the cached file {path} is gone", "run again")
+
+
+class MemoryStore(Store):
+    """A store of one process. `trim` forgets what was used longest ago; nothing else does."""
+
+    def __init__(self) -> None:
+        super().__init__(Path())
+        self._records: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._tables: dict[str, dict[str, pl.DataFrame]] = {}
+        self._bytes: dict[str, int] = {}
+
+    def record(self, key: str) -> dict[str, Any] | None:
+        if key in self._records:
+            self._records.move_to_end(key)
+        return self._records.get(key)
+
+    def finish(
+        self, key: str, record: Mapping[str, Any], *, anew: bool = False
+    ) -> Mapping[str, Any]:
+        self._records[key] = dict(record)
+        self._records.move_to_end(key)
+        self._bytes[key] = sum(int(t.estimated_size()) for t in self._tables.get(key, {}).values())
+        return record
+
+    def forget(self, key: str) -> None:
+        self._records.pop(key, None)
+        self._tables.pop(key, None)
+        self._bytes.pop(key, None)
+
+    def write(
+        self, key: str, suffix: str, frame: pl.DataFrame, compression: Any = None
+    ) -> dict[str, Any]:
+        self._tables.setdefault(key, {})[suffix] = frame
+        return {"file": suffix, "rows": frame.height}
+
+    def read(self, key: str, facts: Mapping[str, Any]) -> pl.DataFrame:
+        try:
+            return self._tables[key][facts["file"]]
+        except KeyError:
+            raise RunError(f"the rows of {key} are gone from memory", "run again") from None
+
+    def scan(self, key: str, facts: Mapping[str, Any]) -> pl.LazyFrame:
+        return self.read(key, facts).lazy()
+
+    def trim(self, most_bytes: int) -> None:
+        """Keeps at most so many bytes of tables, and nothing that failed in passing; not while a
+        run is on its way."""
+        for key in [key for key, record in self._records.items() if record.get("passing")]:
+            self.forget(key)
+        while sum(self._bytes.values()) > most_bytes:
+            self.forget(next(iter(self._records)))

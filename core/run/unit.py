@@ -9,27 +9,26 @@ from typing import Any
 
 import polars as pl
 
-from datachef.core.activity import ACTIVITY
-from datachef.core.corpus import CorpusOperator
+from datachef.core.contracts.accounting import frame_of
+from datachef.core.contracts.corpus import CorpusOperator
+from datachef.core.contracts.source import LOST, BrokenFileError, RawRow, Unit, read_unchanged
 from datachef.core.errors import PluginError, RunError
-from datachef.core.files.identity import verify_files
-from datachef.core.run.chain import Chain, broken_rows, safely
-from datachef.core.run.columns import concat, kinds_in
-from datachef.core.run.conversations import described
-from datachef.core.run.intake import REJECT_CHARACTERS, REJECTS, Intake
+from datachef.core.language_models.tokens import TokenCounter
+from datachef.core.rows.columns import concat, kinds_in
+from datachef.core.rows.reader import REJECT_CHARACTERS, REJECTS, Intake
+from datachef.core.rows.stored_conversations import described
+from datachef.core.run.executor import BuiltStage
+from datachef.core.run.keys import key_of
 from datachef.core.run.ledger import BrokenFile, Entry, Ledger
-from datachef.core.run.order import cut, numbers
-from datachef.core.run.output import OUTPUT, finished_rows
-from datachef.core.run.signal_cache import SignalCache
+from datachef.core.run.output import OUTPUT, cut, finished_rows, numbers
+from datachef.core.run.pipeline import ROW, Chain, Step, broken_rows, safely
+from datachef.core.run.signal_cache import SignalCache, TextMemory
 from datachef.core.run.stage import UnitTask
 from datachef.core.run.store import Store
-from datachef.core.run.summaries import summarized
-from datachef.core.run.text_memory import TextMemory
 from datachef.core.run.time_limit import TIME_LIMIT, TimeLimit
-from datachef.core.run.tokens import TokenCounter
-from datachef.core.run.workshop import BuiltStage
-from datachef.core.source import LOST, BrokenFileError, RawRow, Unit, read_unchanged
-from datachef.core.system_errors import raise_environment_failure
+from datachef.core.system.activity import ACTIVITY
+from datachef.core.system.failures import raise_environment_failure
+from datachef.core.system.file_identity import verify_files
 
 BATCH_BYTES = 8 * 2**20
 PART_BYTES = 32 * 2**20
@@ -317,3 +316,33 @@ def _ordered(entries: list[Entry]) -> list[Entry]:
     """The entries of a unit as the rows met them: reading first, the output last."""
     rank = {"read": 0, OUTPUT: 2}
     return sorted(entries, key=lambda entry: rank.get(entry.op, 1))
+
+
+def summarized(step: Step, rows: pl.DataFrame, texts: TextMemory | None) -> pl.DataFrame:
+    """The summary of the rows by the operator of a step; of texts that are known, as it was.
+
+    That is possible for an operator that reads nothing but `text` and gives a row for every row.
+    """
+    operator = step.operator
+    assert isinstance(operator, CorpusOperator)
+    if texts is None or operator.reads() != {"text"}:
+        return _summarize(operator, rows)
+    key = key_of("summary", step.identity)
+    numbers = pl.int_range(rows.height, dtype=pl.UInt32, eager=True).alias(ROW)
+    index = pl.DataFrame([numbers, rows["text"]])
+    known = texts.recall(key, index)
+    missing = numbers if known is None else numbers.filter(~numbers.is_in(known[ROW].implode()))
+    if len(missing) == 0 and known is not None:
+        found = known
+    else:
+        fresh = _summarize(operator, rows[missing])
+        if fresh.columns[:1] != ["id"] or not fresh["id"].equals(rows["id"][missing]):
+            return _summarize(operator, rows)
+        fresh = missing.to_frame().hstack(fresh.drop("id"))
+        texts.remember(key, index, fresh)
+        found = fresh if known is None else pl.concat([known, fresh])
+    return rows.select("id").hstack(found.sort(ROW).drop(ROW))
+
+
+def _summarize(operator: CorpusOperator, rows: pl.DataFrame) -> pl.DataFrame:
+    return frame_of(operator.summarize(rows.clone()), "summarize()")

@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from datachef.core.activity import ACTIVITY, LOADING
-from datachef.core.containment import refusing
-from datachef.core.engine import Setting
+from datachef.core.contracts.engine import Setting
 from datachef.core.errors import DatachefError, PluginError, words_of
+from datachef.core.system.activity import ACTIVITY, LOADING
+from datachef.core.system.containment import refusing
 
 _leave = os._exit
 
@@ -78,12 +78,12 @@ def _serve(setting: dict[str, Any], tasks: queue.Queue[dict[str, Any]], answers:
 
     from pathlib import Path
 
-    from datachef.core.host import Host, plugin_patience
+    from datachef.core.registry.host import Host, plugin_patience
+    from datachef.core.run.executor import Workshop
     from datachef.core.run.stage import from_data
     from datachef.core.run.store import Store
     from datachef.core.run.time_limit import Overdue, TimeLimit
-    from datachef.core.run.workshop import Workshop
-    from datachef.core.system_errors import environment_failure, explained
+    from datachef.core.system.failures import environment_failure, explained
 
     place = Setting(tuple(setting["plugin_files"]), Path(setting["cache"]), setting["run"])
     workshop = Workshop(

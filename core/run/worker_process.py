@@ -20,12 +20,12 @@ from typing import Any
 
 import orjson
 
-from datachef.core.activity import LOADING
-from datachef.core.child_process import machine_memory, start
-from datachef.core.engine import Setting
+from datachef.core.contracts.engine import Setting
 from datachef.core.escaping import escaped
 from datachef.core.run.stage import Task, to_data
 from datachef.core.run.time_limit import SIGNAL, Call, Overdue
+from datachef.core.system.activity import LOADING
+from datachef.core.system.child_process import machine_memory, start
 
 _LAST_SECONDS = 10.0
 _LAST_LINES = 30

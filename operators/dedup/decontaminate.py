@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 import polars as pl
 from pydantic import Field
 
+from datachef.core.contracts.filter import Filter
+from datachef.core.contracts.operator import Scene, threshold
+from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.errors import DatachefError
-from datachef.core.files.identity import path_identity
-from datachef.core.filter import Filter
-from datachef.core.operator import Scene, threshold
-from datachef.core.paths import located
-from datachef.core.task import BenchmarkFile, Task
+from datachef.core.system.file_identity import path_identity
+from datachef.core.system.paths import located
 from datachef.operators.dedup.benchmark_index import BenchmarkIndex, Item, read_items
 
 if TYPE_CHECKING:
-    from datachef.core.filter import Signal
+    from datachef.core.contracts.filter import Signal
 
 
 _SHOWN = 200

@@ -10,12 +10,12 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from datachef.core.filter import Filter
-from datachef.core.operator import threshold
+from datachef.core.contracts.filter import Filter
+from datachef.core.contracts.operator import threshold
 from datachef.operators.text.c4 import LineRules, kept_lines, sentences
 
 if TYPE_CHECKING:
-    from datachef.core.filter import Signal
+    from datachef.core.contracts.filter import Signal
 
 FACTS = pl.Struct({"sentences": pl.Int64, "lorem_ipsum": pl.Boolean, "curly_bracket": pl.Boolean})
 

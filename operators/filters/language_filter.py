@@ -11,24 +11,26 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 import polars as pl
 from pydantic import Field
 
+from datachef.core.contracts.filter import Filter
+from datachef.core.contracts.operator import Scene, threshold
 from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError
-from datachef.core.filter import Filter
-from datachef.core.language_codes import UNDETERMINED, UnknownLanguageError, label_of
-from datachef.core.languages import (
+from datachef.core.system.failures import raise_environment_failure
+from datachef.core.system.paths import located
+from datachef.core.text.languages import (
+    UNDETERMINED,
     Identify,
+    UnknownLanguageError,
     fasttext_labels,
     fasttext_model,
     identified,
+    label_of,
     py3langid_labels,
     py3langid_model,
 )
-from datachef.core.operator import Scene, threshold
-from datachef.core.paths import located
-from datachef.core.system_errors import raise_environment_failure
 
 if TYPE_CHECKING:
-    from datachef.core.filter import Signal
+    from datachef.core.contracts.filter import Signal
 
 Language = Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=64)]
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import polars as pl
 
-from datachef.core.filter import Filter
-from datachef.core.operator import threshold
+from datachef.core.contracts.filter import Filter
+from datachef.core.contracts.operator import threshold
 from datachef.operators.text.lines import FILLED_LINE
 from datachef.operators.text.words import WORDS
 
 if TYPE_CHECKING:
-    from datachef.core.filter import Signal
+    from datachef.core.contracts.filter import Signal
 
 
 class LengthFilter(Filter):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import polars as pl
 from pydantic import AfterValidator, Field
 
-from datachef.core.filter import Filter
-from datachef.core.operator import threshold
+from datachef.core.contracts.filter import Filter
+from datachef.core.contracts.operator import threshold
 
 if TYPE_CHECKING:
-    from datachef.core.filter import Signal
+    from datachef.core.contracts.filter import Signal
 
 
 def _compiles(pattern: str) -> str:

@@ -10,11 +10,11 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from datachef.core.corpus import Context, MixOperator, Size
+from datachef.core.contracts.corpus import Context, MixOperator, Size
+from datachef.core.contracts.operator import Scene
+from datachef.core.contracts.task import Budget
 from datachef.core.errors import RunError
-from datachef.core.operator import Scene
-from datachef.core.sampling import priority
-from datachef.core.task import Budget
+from datachef.core.registry.take import priority
 
 Shortage = Literal["stop", "redistribute", "repeat"]
 

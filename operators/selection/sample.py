@@ -7,8 +7,8 @@ from typing import ClassVar, Literal, Self
 import polars as pl
 from pydantic import Field
 
-from datachef.core.corpus import Context, CorpusOperator
-from datachef.core.sampling import priority
+from datachef.core.contracts.corpus import Context, CorpusOperator
+from datachef.core.registry.take import priority
 from datachef.operators.selection.quota import quota, scaled_rows
 
 

@@ -8,9 +8,9 @@ from typing import ClassVar, Literal, Self
 import polars as pl
 from pydantic import Field
 
-from datachef.core.corpus import Context, CorpusOperator
+from datachef.core.contracts.corpus import Context, CorpusOperator
+from datachef.core.contracts.operator import Scene
 from datachef.core.errors import RunError
-from datachef.core.operator import Scene
 from datachef.core.problems import shortened
 from datachef.operators.selection.quota import quota, scaled_rows
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from datachef.core.personal_data import KINDS, Kind, phone_number
-from datachef.core.personal_search import candidates, spans
-from datachef.core.transform import TextTransform
+from datachef.core.contracts.transform import TextTransform
+from datachef.core.text.personal_data import KINDS, Kind, candidates, phone_number, spans
 
 if TYPE_CHECKING:
     import polars as pl

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from datachef.core.contracts.reward import Reward, RewardConfig
 from datachef.core.errors import DatachefError, PluginError
-from datachef.core.host import Host
-from datachef.core.reward import Reward, RewardConfig
+from datachef.core.registry.host import Host
 
 if TYPE_CHECKING:
     from datachef.policy.recipe_task import Assignment
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def load_settings(path: Path) -> TrainSettings:
     """The settings of a train.yaml, its paths resolved. Raises `RecipeError` where something in it
     is wrong."""
-    from datachef.core.typed import read_typed
+    from datachef.core.recipe.resolving import read_typed
     from datachef.policy.settings import TrainSettings
 
     return read_typed(path, TrainSettings).located_in(path.absolute().parent)

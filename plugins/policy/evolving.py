@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from datachef.core.cli.display import place
-from datachef.core.cli.options import AsJson, CacheFolder
-from datachef.core.cli.state import console, get_host, print_json
+from datachef.core.cli.state import AsJson, CacheFolder, console, get_host, print_json
 from datachef.core.distribution import extra
 
 if TYPE_CHECKING:
@@ -36,8 +35,8 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
     wanted = load_evolve_settings(settings)
     _require_packages(wanted)
     from datachef.core.api import default_cache
-    from datachef.core.lock import locked
-    from datachef.core.outputs import OutputFolder, refuse_places, refuse_unmarked
+    from datachef.core.system.lock import locked
+    from datachef.core.system.outputs import OutputFolder, refuse_places, refuse_unmarked
     from datachef.plugins.policy.building import assign
     from datachef.plugins.policy.laboratory import RewardLaboratory
     from datachef.plugins.policy.watching import watching
@@ -74,7 +73,7 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
 def load_evolve_settings(path: Path) -> EvolveSettings:
     """The settings of an evolve.yaml, its paths resolved. Raises `RecipeError` where something in
     it is wrong."""
-    from datachef.core.typed import read_typed
+    from datachef.core.recipe.resolving import read_typed
     from datachef.policy.settings import EvolveSettings
 
     return read_typed(path, EvolveSettings).located_in(path.absolute().parent)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from datachef.core.atomic import beside, clear_leftovers
+from datachef.core.contracts.reward import Reward
 from datachef.core.errors import DatachefError
-from datachef.core.host import Host
-from datachef.core.paths import located, located_or_named
-from datachef.core.reward import Reward
+from datachef.core.registry.host import Host
+from datachef.core.system.atomic import beside, clear_leftovers
+from datachef.core.system.paths import located, located_or_named
 from datachef.plugins.policy.building import reward_of
 from datachef.policy.evolve.laboratory import Laboratory
 from datachef.policy.evolve.run_state import Fidelity
@@ -103,7 +103,7 @@ class RewardLaboratory(Laboratory):
     def refit(self, target: Path) -> bool:
         import orjson
 
-        from datachef.core.atomic import write_atomically
+        from datachef.core.system.atomic import write_atomically
         from datachef.reward.proxy.fit import fit_proxy
 
         if not self._enough:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from datachef.core.cli.options import AsJson, CacheFolder
-from datachef.core.cli.state import console, get_host, print_json
+from datachef.core.cli.state import AsJson, CacheFolder, console, get_host, print_json
 
 if TYPE_CHECKING:
-    from datachef.core.outputs import OutputFolder
-    from datachef.core.reward import Reward
+    from datachef.core.contracts.reward import Reward
+    from datachef.core.system.outputs import OutputFolder
     from datachef.policy.decoding import Decoder, Draft
     from datachef.policy.recipe_task import Assignment
     from datachef.policy.scored_recipes import Call
@@ -65,9 +64,9 @@ def propose(
     Every recipe passes chef check: the policy can write nothing else.
     """
     from datachef.core.api import default_cache
-    from datachef.core.lock import locked
-    from datachef.core.outputs import OutputFolder, refuse_places, refuse_unmarked
-    from datachef.core.typed import read_typed
+    from datachef.core.recipe.resolving import read_typed
+    from datachef.core.system.lock import locked
+    from datachef.core.system.outputs import OutputFolder, refuse_places, refuse_unmarked
     from datachef.plugins.policy.building import reward_of
     from datachef.policy.recipe_task import Assignment
     from datachef.policy.scored_recipes import Objective, best_different

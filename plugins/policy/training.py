@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datachef.core.cli.display import place
-from datachef.core.cli.options import AsJson, CacheFolder
-from datachef.core.cli.state import console, get_host, print_json
+from datachef.core.cli.state import AsJson, CacheFolder, console, get_host, print_json
 
 if TYPE_CHECKING:
     from datachef.policy.scored_recipes import Objective
@@ -53,9 +52,9 @@ def train(
             size = f"{len(each.space.surveys)} sources, {len(each.space.operators)} operators"
             console().print(f"{each.name}: {size}")
         return
-    from datachef.core.language_models.packages import training_package
-    from datachef.core.lock import locked
-    from datachef.core.outputs import OutputFolder, refuse_places
+    from datachef.core.language_models.checkpoint import training_package
+    from datachef.core.system.lock import locked
+    from datachef.core.system.outputs import OutputFolder, refuse_places
     from datachef.policy.scored_recipes import Objective
 
     training_package("trl")

@@ -10,7 +10,7 @@ from datachef.core import hookimpl
 if TYPE_CHECKING:
     import typer
 
-    from datachef.core.reward import Reward, RewardConfig
+    from datachef.core.contracts.reward import Reward, RewardConfig
 
 
 @hookimpl

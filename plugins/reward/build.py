@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
-from datachef.core import binding
 from datachef.core.cli.state import get_host
+from datachef.core.contracts.reward import RewardConfig
+from datachef.core.contracts.task import LMEvalBenchmark
 from datachef.core.errors import DatachefError
-from datachef.core.reward import RewardConfig
-from datachef.core.task import LMEvalBenchmark
-from datachef.core.typed import read_task
+from datachef.core.recipe import binding
+from datachef.core.recipe.resolving import read_task
 
 if TYPE_CHECKING:
     from datachef.core.document import Document

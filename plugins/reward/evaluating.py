@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datachef.core.cli.options import AsJson, CacheFolder, PoolFile
-from datachef.core.cli.state import console, get_host, print_json
+from datachef.core.cli.state import AsJson, CacheFolder, PoolFile, console, get_host, print_json
 from datachef.plugins.reward.scoring import RecipeFiles, TaskFile, interval
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def evaluate(
     model gets every answer wrong. What the history has already is not measured again.
     """
     from datachef.core.document import read
-    from datachef.core.typed import read_typed
+    from datachef.core.recipe.resolving import read_typed
     from datachef.plugins.reward.build import build_reward
     from datachef.reward.evaluation import Training
     from datachef.reward.history import History

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from datachef.core.contracts.reward import Reward, RewardConfig
 from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, MissingPackageError
-from datachef.core.host import Host
-from datachef.core.paths import located
-from datachef.core.reward import Reward, RewardConfig
+from datachef.core.registry.host import Host
+from datachef.core.system.paths import located
 
 if TYPE_CHECKING:
-    from datachef.core.task import Task
+    from datachef.core.contracts.task import Task
     from datachef.reward.proxy import Proxy
     from datachef.reward.verifier import Verifier
 
@@ -58,7 +58,7 @@ def proxy_reward(config: RewardConfig) -> Reward:
     Raises `DatachefError` for options that make no sense and for a missing package.
     """
     require_packages()
-    from datachef.core.typed import read_task, read_typed
+    from datachef.core.recipe.resolving import read_task, read_typed
     from datachef.reward.guardrails import Limits
     from datachef.reward.scorer import RecipeReward
 
@@ -120,7 +120,7 @@ def _verifier(
 ) -> Verifier | None:
     if not options.judges:
         return None
-    from datachef.core.services import Services
+    from datachef.core.contracts.operator import Services
     from datachef.reward.verifier import Judge, Verifier
 
     services = Services(host.named("datachef_llm_backends"), config.cache / "llm")

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datachef.core.cli.options import AsJson
-from datachef.core.cli.state import console, print_json
+from datachef.core.cli.state import AsJson, console, print_json
 
 if TYPE_CHECKING:
     from datachef.reward.proxy import Validation
@@ -35,7 +34,7 @@ def fit(
 ) -> None:
     """Fit the proxy to what was measured, and report how well it predicts what it has not seen."""
     from datachef.core.errors import DatachefError
-    from datachef.core.typed import read_task
+    from datachef.core.recipe.resolving import read_task
     from datachef.plugins.reward.factory import require_packages
 
     require_packages()
@@ -50,7 +49,7 @@ def fit(
     if output is not None and chosen is not None:
         import orjson
 
-        from datachef.core.outputs import write_file
+        from datachef.core.system.outputs import write_file
         from datachef.reward.proxy import Proxy
 
         raw = orjson.dumps(fit_proxy(store, chosen, seed).to_data())

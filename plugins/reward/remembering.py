@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from datachef.core.cli.options import AsJson
-from datachef.core.cli.state import console, print_json
+from datachef.core.cli.state import AsJson, console, print_json
 from datachef.plugins.reward.scoring import interval
 
 if TYPE_CHECKING:

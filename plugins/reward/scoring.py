@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from datachef.core.cli.options import AsJson, CacheFolder, PoolFile
-from datachef.core.cli.state import console, print_json
+from datachef.core.cli.state import AsJson, CacheFolder, PoolFile, console, print_json
 
 if TYPE_CHECKING:
     from datachef.reward.assessment import Assessment

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from datachef.core import hookimpl
-from datachef.core.source import Source
+from datachef.core.contracts.source import Source
 
 
 @hookimpl

@@ -12,19 +12,26 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator
 
-from datachef.core.files.delimited import DELIMITERS, CsvOptions
+from datachef.core.contracts.source import (
+    BrokenFileError,
+    CsvOptions,
+    Encoding,
+    RawRow,
+    Source,
+    SourceError,
+    Unit,
+)
+from datachef.core.files.delimited import DELIMITERS
 from datachef.core.files.finding import File, find
-from datachef.core.files.identity import verify_file
 from datachef.core.files.parquet import ParquetFile
 from datachef.core.files.readers import READERS, can_be_cut, form_of, place_of
 from datachef.core.files.remote import verify_remote
 from datachef.core.files.storage import wrong_beginning
-from datachef.core.files.text import Encoding
 from datachef.core.files.urls import Url, as_path, is_url
-from datachef.core.network import Network
-from datachef.core.paths import located
-from datachef.core.source import BrokenFileError, RawRow, Source, SourceError, Unit
-from datachef.core.system_errors import raise_environment_failure
+from datachef.core.system.failures import raise_environment_failure
+from datachef.core.system.file_identity import verify_file
+from datachef.core.system.network import Network
+from datachef.core.system.paths import located
 
 # A unit is small, so that workers end together, but a file is not cut into more than so many.
 UNIT_BYTES = 8 * 2**20

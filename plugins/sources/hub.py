@@ -12,14 +12,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field
 
+from datachef.core.contracts.source import (
+    BrokenFileError,
+    RawRow,
+    Source,
+    SourceError,
+    Unit,
+    size_of,
+)
 from datachef.core.distribution import extra
 from datachef.core.errors import ChangedInputError
-from datachef.core.files.identity import path_identity
-from datachef.core.files.tables import frame_of, rows_of
-from datachef.core.hub import guard_hub
-from datachef.core.network import NotAllowedError, refusal_in
-from datachef.core.paths import located
-from datachef.core.source import BrokenFileError, RawRow, Source, SourceError, Unit, size_of
+from datachef.core.files.parquet import frame_of, rows_of
+from datachef.core.system.file_identity import path_identity
+from datachef.core.system.network import NotAllowedError, guard_hub, refusal_in
+from datachef.core.system.paths import located
 from datachef.plugins.sources.dataset_card import check_card, check_files
 
 if TYPE_CHECKING:

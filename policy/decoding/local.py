@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from datachef.core.language_models.checkpoint import is_local, load_model, load_tokenizer, quiet
-from datachef.core.language_models.packages import training_package
+from datachef.core.language_models.checkpoint import (
+    is_local,
+    load_model,
+    load_tokenizer,
+    quiet,
+    training_package,
+)
 from datachef.policy.decoding.base import Decoder, Draft
 from datachef.policy.grammar import Grammar, Grammars, Walk
 from datachef.policy.prompt.writer import Brief, Messages

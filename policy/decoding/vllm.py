@@ -9,8 +9,8 @@ from typing import Any
 
 from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, MissingPackageError
-from datachef.core.llm import LLMError, Persistence
-from datachef.core.openai_client import TIMEOUT, OpenAIClient
+from datachef.core.language_models.client import LLMError, Persistence
+from datachef.core.language_models.openai import TIMEOUT, OpenAIClient
 from datachef.policy.decoding.base import (
     ATTEMPTS,
     MAX_TOKENS,

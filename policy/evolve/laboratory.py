@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from datachef.core.reward import Reward
+from datachef.core.contracts.reward import Reward
 from datachef.policy.evolve.run_state import Fidelity
 
 

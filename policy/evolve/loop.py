@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from datachef.core.outputs import OutputFolder, refuse_unmarked
+from datachef.core.system.outputs import OutputFolder, refuse_unmarked
 from datachef.policy.evolve.comparison import Contest
 from datachef.policy.evolve.laboratory import Laboratory
 from datachef.policy.evolve.rounds import Rounds

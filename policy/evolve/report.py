@@ -13,11 +13,11 @@ from typing import Any
 import orjson
 
 from datachef.core import document
-from datachef.core.atomic import write_atomically
 from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
-from datachef.core.interval import mean_interval
-from datachef.core.outputs import OutputFolder
+from datachef.core.statistics import mean_interval
+from datachef.core.system.atomic import write_atomically
+from datachef.core.system.outputs import OutputFolder
 from datachef.policy.evolve.loop import Result
 from datachef.policy.evolve.run_state import Contender, Fidelity, Trial, evaluations
 from datachef.policy.recipe_task import Assignment

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from datachef.core import document
-from datachef.core.atomic import write_atomically
+from datachef.core.contracts.reward import Score
 from datachef.core.errors import ChangedInputError, DatachefError, MissingPackageError
-from datachef.core.reward import Score
-from datachef.core.system_errors import environment_failure
+from datachef.core.system.atomic import write_atomically
+from datachef.core.system.failures import environment_failure
 from datachef.policy.decoding.local import LocalDecoder
 from datachef.policy.evolve.laboratory import Laboratory
 from datachef.policy.evolve.run_state import (

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from datachef.core.atomic import write_atomically
 from datachef.core.errors import DatachefError
+from datachef.core.system.atomic import write_atomically
 from datachef.policy.settings import EvolveSettings
 
 BITS = "bits_per_byte"

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import orjson
 from pydantic_core import to_jsonable_python
 
-from datachef.core.benchmark import read_benchmark
-from datachef.core.task import BenchmarkFile, Task
+from datachef.core.contracts.task import BenchmarkFile, Task
+from datachef.core.rows.benchmark import read_benchmark
 
 GAP = " [...] "
 

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from datachef.core.benchmark import read_benchmark
-from datachef.core.operator import Operator
-from datachef.core.task import SCORED_BY, Budget, Task
+from datachef.core.contracts.operator import Operator
+from datachef.core.contracts.task import SCORED_BY, Budget, Task
+from datachef.core.rows.benchmark import read_benchmark
 from datachef.policy.prompt.quoting import BenchmarkGuard, named, quoted, spread, written
 from datachef.policy.prompt.sources import quoted_texts
 from datachef.policy.space.nodes import Choice, Node, OneOf, Record, Selection, Sequence, Shared

@@ -11,17 +11,17 @@ from typing import Any
 import orjson
 import polars as pl
 
-from datachef.core.chat import reading
-from datachef.core.conversation import Turn
+from datachef.core.contracts.filter import Filter
+from datachef.core.contracts.operator import Operator
+from datachef.core.contracts.source import RawRow, SourceError
 from datachef.core.errors import DatachefError, RowError
-from datachef.core.filter import Filter
-from datachef.core.operator import Operator
-from datachef.core.run.columns import concat
-from datachef.core.run.intake import SAMPLE_BYTES, SAMPLE_ROWS, Intake, sample
-from datachef.core.run.tokens import TokenCounter
-from datachef.core.signals import measure
-from datachef.core.source import RawRow, SourceError
-from datachef.core.survey import Survey
+from datachef.core.language_models.tokens import TokenCounter
+from datachef.core.rows.columns import concat
+from datachef.core.rows.inspection import Survey
+from datachef.core.rows.reader import SAMPLE_BYTES, SAMPLE_ROWS, Intake, sample
+from datachef.core.run.signals import measure
+from datachef.core.text.conversations import reading
+from datachef.core.text.turns import Turn
 from datachef.policy.prompt.quoting import named, quoted, spread
 
 QUANTILES = (0.1, 0.5, 0.9)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+from datachef.core.contracts.filter import Filter
+from datachef.core.contracts.task import Task
 from datachef.core.errors import DatachefError
-from datachef.core.filter import Filter
-from datachef.core.task import Task
 from datachef.policy.prompt.quoting import BenchmarkGuard, named
 from datachef.policy.prompt.sections import (
     SYSTEM,

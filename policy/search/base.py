@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
-from datachef.core.reward import Score
+from datachef.core.contracts.reward import Score
 from datachef.policy.scored_recipes import Call, Objective, Recipe, recipe_key
 from datachef.policy.space import RandomChooser, RecipeSpace
 from datachef.policy.space.nodes import Choice, OneOf, Record, Selection

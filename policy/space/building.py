@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from datachef.core import document
-from datachef.core.check import check
-from datachef.core.corpus import MixOperator
+from datachef.core.contracts.corpus import MixOperator
 from datachef.core.errors import DatachefError, RecipeError
-from datachef.core.host import Host
-from datachef.core.language_model_caps import LanguageModelCaps, caps_of_environment
-from datachef.core.loading import Loaded, understand
+from datachef.core.language_models.caps import LanguageModelCaps, caps_of_environment
 from datachef.core.problems import did_you_mean
-from datachef.core.survey import Survey, Surveyor
-from datachef.core.typed import read_task
+from datachef.core.recipe.checking import check
+from datachef.core.recipe.resolving import Loaded, read_task, understand
+from datachef.core.registry.host import Host
+from datachef.core.rows.inspection import Survey, Surveyor
 from datachef.policy.settings import Limits
 from datachef.policy.space.nodes import Choice, Node, OneOf, Record, Selection, Sequence, Shared
 from datachef.policy.space.space import BUDGET, WEIGHTS, RecipeSpace

@@ -12,10 +12,10 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from datachef.core.contracts.task import Budget
 from datachef.core.errors import DatachefError
-from datachef.core.survey import Survey
-from datachef.core.task import Budget
-from datachef.core.vocabulary import Vocabulary
+from datachef.core.registry.vocabulary import Vocabulary
+from datachef.core.rows.inspection import Survey
 from datachef.policy.space.nodes import (
     Choice,
     Chooser,

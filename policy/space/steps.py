@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from datachef.core.language_model_caps import LanguageModelCaps
-from datachef.core.operator import Operator
-from datachef.core.synthesis import Synthesis
+from datachef.core.contracts.operator import Operator
+from datachef.core.contracts.synthesis import Synthesis
+from datachef.core.language_models.caps import LanguageModelCaps
 from datachef.policy.settings import Limits
 from datachef.policy.space.nodes import Choice, Node, Record, Text
 

@@ -28,7 +28,7 @@ from datachef.core.language_models.checkpoint import (
     load_tokenizer,
     quiet,
 )
-from datachef.core.outputs import OutputFolder
+from datachef.core.system.outputs import OutputFolder
 from datachef.policy.decoding.base import Draft
 from datachef.policy.decoding.local import count_tokens, prompt_tokens
 from datachef.policy.grammar import Grammar, Grammars, written

@@ -18,7 +18,7 @@ from transformers import PrinterCallback, TrainerCallback
 
 from datachef.core.errors import RunError
 from datachef.core.language_models.checkpoint import is_local, load_tokenizer, quiet
-from datachef.core.outputs import OutputFolder
+from datachef.core.system.outputs import OutputFolder
 from datachef.policy.recipe_task import Assignment, PolicyCard, is_whole
 from datachef.policy.scored_recipes import Objective
 from datachef.policy.settings import TrainSettings

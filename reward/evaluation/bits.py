@@ -12,10 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datachef.core.benchmark import BenchmarkItem
 from datachef.core.errors import DatachefError
-from datachef.core.language_models.checkpoint import is_local, load_model, load_tokenizer, quiet
-from datachef.core.language_models.packages import training_package
+from datachef.core.language_models.checkpoint import (
+    is_local,
+    load_model,
+    load_tokenizer,
+    quiet,
+    training_package,
+)
+from datachef.core.rows.benchmark import BenchmarkItem
 
 BATCH = 16
 MAX_LENGTH = 1_024

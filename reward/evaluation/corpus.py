@@ -11,11 +11,17 @@ from typing import Any
 import polars as pl
 import zstandard
 
-from datachef.core.chat import MESSAGES, TEMPLATE_COLUMNS, last_answers, stored, turns
-from datachef.core.conversation import dumps
 from datachef.core.errors import DatachefError
-from datachef.core.run.conversations import read_back
-from datachef.core.system_errors import raise_environment_failure
+from datachef.core.rows.stored_conversations import read_back
+from datachef.core.system.failures import raise_environment_failure
+from datachef.core.text.conversations import (
+    MESSAGES,
+    TEMPLATE_COLUMNS,
+    last_answers,
+    stored,
+    turns,
+)
+from datachef.core.text.turns import dumps
 
 BLOCK = 512
 

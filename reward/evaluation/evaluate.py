@@ -10,13 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import fmean
 
-from datachef.core.benchmark import BenchmarkItem, read_benchmark
+from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.distribution import NAME
 from datachef.core.errors import DatachefError, RowError
-from datachef.core.formats import fill
-from datachef.core.interval import mean_interval
-from datachef.core.outputs import OutputFolder
-from datachef.core.task import BenchmarkFile, Task
+from datachef.core.rows.benchmark import BenchmarkItem, read_benchmark
+from datachef.core.statistics import mean_interval
+from datachef.core.system.outputs import OutputFolder
+from datachef.core.text.formats import fill
 from datachef.reward.evaluation.bits import BitsPerByte, bits_per_byte
 from datachef.reward.evaluation.training import Training, fine_tune
 from datachef.reward.metrics import AllowCode, checker

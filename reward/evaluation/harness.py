@@ -17,12 +17,12 @@ from typing import Any
 
 import orjson
 
-from datachef.core.benchmark import BenchmarkItem, read_benchmark
+from datachef.core.contracts.task import BenchmarkFile, LMEvalBenchmark, Task
 from datachef.core.errors import DatachefError
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
 from datachef.core.problems import did_you_mean
-from datachef.core.system_errors import raise_environment_failure
-from datachef.core.task import BenchmarkFile, LMEvalBenchmark, Task
+from datachef.core.rows.benchmark import BenchmarkItem, read_benchmark
+from datachef.core.system.failures import raise_environment_failure
 from datachef.reward.evaluation.harness_task import LocalTask, harness_package
 from datachef.reward.metrics import AllowCode
 from datachef.reward.metrics.unit_tests import require_permission

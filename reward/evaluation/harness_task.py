@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from datachef.core.benchmark import BenchmarkItem
+from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, MissingPackageError
-from datachef.core.task import BenchmarkFile, Task
+from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.reward.metrics import AllowCode, Checker, checker
 from datachef.reward.metrics.multiple_choice import LETTERS, gold_place, option_texts
 from datachef.reward.metrics.text import normalised

@@ -8,11 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from datachef.core.atomic import replacing
 from datachef.core.errors import DatachefError
-from datachef.core.language_models.checkpoint import quiet
-from datachef.core.language_models.packages import training_package
-from datachef.core.language_models.tokenizer import byte_level_tokenizer
+from datachef.core.language_models.checkpoint import byte_level_tokenizer, quiet, training_package
+from datachef.core.system.atomic import replacing
 from datachef.reward.evaluation.corpus import Row
 from datachef.reward.evaluation.training import Training, train
 

@@ -10,16 +10,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from datachef.core.atomic import replacing
-from datachef.core.conversation import answers
 from datachef.core.errors import DatachefError
 from datachef.core.language_models.checkpoint import (
     is_local,
     load_model,
     load_tokenizer,
     quiet,
+    training_package,
 )
-from datachef.core.language_models.packages import training_package
+from datachef.core.system.atomic import replacing
+from datachef.core.text.turns import answers
 from datachef.reward.evaluation.corpus import Row, read_corpus
 from datachef.reward.evaluation.selection import choose_rows, training_order
 

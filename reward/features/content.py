@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from datachef.core.chat import as_text
+from datachef.core.text.conversations import as_text
 from datachef.reward.sample.kitchen import SampledCorpus
 
 # Statistics of content are taken from the beginning of long texts.

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from datachef.core.benchmark import BenchmarkItem
+from datachef.core.rows.benchmark import BenchmarkItem
 
 ORDER = 6
 CONCENTRATION = 2.0

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from datachef.core.language_codes import UNDETERMINED
-from datachef.core.languages import identified, py3langid_model
+from datachef.core.text.languages import UNDETERMINED, identified, py3langid_model
 
 # More text hardly changes what is found, and finding it costs most of all measurements.
 CHARACTERS = 300

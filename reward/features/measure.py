@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from datachef.core.task import Task
+from datachef.core.contracts.task import Task
 from datachef.reward.features.bank import Bank
 from datachef.reward.features.content import (
     questions_and_answers,

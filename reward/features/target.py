@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from datachef.core.benchmark import BenchmarkItem, read_benchmark
-from datachef.core.task import Task
+from datachef.core.contracts.task import Task
+from datachef.core.rows.benchmark import BenchmarkItem, read_benchmark
 from datachef.reward.features.grams import gram_counts
 from datachef.reward.features.language_model import TargetModel
 from datachef.reward.features.languages import languages_of

@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from datachef.core.language_codes import UnknownLanguageError, label_of
-from datachef.core.languages import py3langid_labels
-from datachef.core.recipe import Name
+from datachef.core.contracts.recipe import Name
+from datachef.core.text.languages import UnknownLanguageError, label_of, py3langid_labels
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

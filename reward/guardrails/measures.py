@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from datachef.core.personal_search import holds_personal_data
+from datachef.core.text.personal_data import holds_personal_data
 from datachef.reward.features.languages import languages_of
 from datachef.reward.guardrails.toxicity import toxic
 

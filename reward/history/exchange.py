@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from datachef.core.errors import DatachefError
-from datachef.core.outputs import write_file
-from datachef.core.system_errors import raise_environment_failure
+from datachef.core.system.failures import raise_environment_failure
+from datachef.core.system.outputs import write_file
 from datachef.reward.history.measured import Measured
 from datachef.reward.history.rows import COLUMNS, measured_of, row_of
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from datachef.core.interval import mean_interval
+from datachef.core.statistics import mean_interval
 from datachef.reward.history.measured import Measured, canonical
 
 # Measurements of different tasks, base models or training say nothing of one another.

@@ -15,7 +15,7 @@ import polars as pl
 
 from datachef.core.errors import DatachefError
 from datachef.core.problems import did_you_mean
-from datachef.core.system_errors import raise_environment_failure
+from datachef.core.system.failures import raise_environment_failure
 from datachef.reward.history.exchange import read_parquet, write_parquet
 from datachef.reward.history.measured import Measured
 from datachef.reward.history.rows import COLUMNS, measured_of, row_of, table_of

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import get_args
 
+from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.errors import DatachefError
 from datachef.core.problems import did_you_mean
-from datachef.core.task import BenchmarkFile, Task
 from datachef.reward.metrics.base import Checker
 from datachef.reward.metrics.exact_match import ExactMatch
 from datachef.reward.metrics.label import Label

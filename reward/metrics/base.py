@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
-from datachef.core.benchmark import BenchmarkItem
+from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.reward.metrics.text import after_thinking
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datachef.core.benchmark import BenchmarkItem
+from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.reward.metrics.base import Checker, golds
 from datachef.reward.metrics.text import final_answer, normalised
 

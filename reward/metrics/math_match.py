@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from itertools import product
 
-from datachef.core.benchmark import BenchmarkItem
 from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
+from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.reward.metrics.base import Checker, golds
 from datachef.reward.metrics.math_server import MathServer
 from datachef.reward.metrics.text import boxed, final_answer

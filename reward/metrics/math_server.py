@@ -14,7 +14,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from datachef.core.child_process import Child, start
+from datachef.core.system.child_process import Child, start
 
 _PROGRAM = Path(__file__).with_name("math_child.py")
 _START_SECONDS = 120.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from datachef.core.benchmark import BenchmarkItem
 from datachef.core.errors import DatachefError
+from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.reward.metrics.base import Checker
 from datachef.reward.metrics.numbers import last_number
 

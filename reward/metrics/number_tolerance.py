@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from datachef.core.benchmark import BenchmarkItem
+from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.reward.metrics.base import Checker
 from datachef.reward.metrics.number_match import gold_number
 from datachef.reward.metrics.numbers import last_number

@@ -21,9 +21,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from datachef.core import walls
-from datachef.core.child_process import Child, start
 from datachef.core.errors import DatachefError
+from datachef.core.system import walls
+from datachef.core.system.child_process import Child, start
 from datachef.reward.metrics import packing, remote, wire
 from datachef.reward.metrics.scratch import scratch_folder, within
 

@@ -8,9 +8,9 @@ import secrets
 import warnings
 from typing import Any, Literal
 
-from datachef.core.benchmark import BenchmarkItem
 from datachef.core.errors import DatachefError, RowError
-from datachef.core.formats import fill
+from datachef.core.rows.benchmark import BenchmarkItem
+from datachef.core.text.formats import fill
 from datachef.reward.metrics.base import Checker
 from datachef.reward.metrics.sandbox import (
     Limits,

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from datachef.core.contracts.task import Task
 from datachef.core.errors import DatachefError
-from datachef.core.task import Task
 from datachef.reward.history import History, Measured
 from datachef.reward.history.standing import setting_of
 from datachef.reward.identity import task_key

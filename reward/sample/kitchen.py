@@ -8,23 +8,24 @@ from pathlib import Path
 
 import polars as pl
 
-from datachef.core.corpus import CorpusOperator, Size
-from datachef.core.engine import InlineEngine, Setting
-from datachef.core.flow import corpus_steps
-from datachef.core.host import Host
-from datachef.core.loading import Loaded
-from datachef.core.operator import Operator
-from datachef.core.promises import ask
-from datachef.core.recipe import Recipe, Rejects
-from datachef.core.run.columns import concat
+from datachef.core.contracts.corpus import CorpusOperator, Size
+from datachef.core.contracts.engine import Setting
+from datachef.core.contracts.operator import Operator
+from datachef.core.contracts.recipe import Recipe, Rejects
+from datachef.core.contracts.source import Source
+from datachef.core.language_models.tokens import TokenCounter
+from datachef.core.recipe.flow import corpus_steps
+from datachef.core.recipe.resolving import Loaded
+from datachef.core.registry.host import Host
+from datachef.core.registry.promises import ask
+from datachef.core.rows.columns import concat
+from datachef.core.rows.inspection import Survey, Surveyor
+from datachef.core.run.inline import InlineEngine
 from datachef.core.run.ledger import Ledger
-from datachef.core.run.memory import MemoryStore
 from datachef.core.run.plan import Plan, Planner
 from datachef.core.run.runner import Runner
 from datachef.core.run.stage import UnitTask
-from datachef.core.run.tokens import TokenCounter
-from datachef.core.source import Source
-from datachef.core.survey import Survey, Surveyor
+from datachef.core.run.store import MemoryStore
 from datachef.reward.sample.pantry import Pantry, Stock
 
 ROWS = 2000

@@ -11,15 +11,21 @@ from typing import Any
 
 import orjson
 
-from datachef.core.atomic import remove, write_once
-from datachef.core.cached import clear_scratch, read_record, write_record
-from datachef.core.code_identity import code_of, core_code
+from datachef.core.contracts.source import (
+    BrokenFileError,
+    RawRow,
+    SourceError,
+    Unit,
+    read_unchanged,
+)
 from datachef.core.errors import RowError
-from datachef.core.formats import Format
+from datachef.core.rows.inspection import Survey
 from datachef.core.run.keys import key_of
-from datachef.core.run.store import checksum
-from datachef.core.source import BrokenFileError, RawRow, SourceError, Unit, read_unchanged
-from datachef.core.survey import Survey
+from datachef.core.system.atomic import remove, write_once
+from datachef.core.system.cached import clear_scratch, read_record, write_record
+from datachef.core.system.code_identity import code_of, core_code
+from datachef.core.system.file_identity import checksum
+from datachef.core.text.formats import Format
 
 LAYOUT = 2
 # A larger source is sampled from some of its units, so that drawing takes seconds at any size.

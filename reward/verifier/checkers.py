@@ -9,9 +9,9 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
-from datachef.core.benchmark import BenchmarkItem
+from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.errors import DatachefError, MissingPackageError
-from datachef.core.task import BenchmarkFile, Task
+from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.reward.metrics import AllowCode, Checker, checker
 from datachef.reward.verifier.rows import RowChecker, SampledRow, Verdict
 

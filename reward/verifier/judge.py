@@ -10,17 +10,23 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from datachef.core.answers import (
+from datachef.core.contracts.task import SCORED_BY, Task
+from datachef.core.errors import RunError
+from datachef.core.language_models.answers import (
     AnswerFailure,
     UnparsableAnswerError,
     answer_text,
     json_answer,
 )
-from datachef.core.benchmark import BenchmarkItem
-from datachef.core.errors import RunError
-from datachef.core.llm import Completion, LLMClient, LLMError, Request, TransientLLMError
-from datachef.core.prompts import render
-from datachef.core.task import SCORED_BY, Task
+from datachef.core.language_models.client import (
+    Completion,
+    LLMClient,
+    LLMError,
+    Request,
+    TransientLLMError,
+)
+from datachef.core.language_models.prompts import render
+from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.reward.verifier.rows import ROW_GRADES, JudgeFailure, RowGrade, SampledRow, Verdict
 
 EXAMPLES = 2

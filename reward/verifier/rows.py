@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
-from datachef.core import chat
+from datachef.core.text import conversations as chat
 
 RowGrade = Literal["invalid", "format", "incorrect", "task_mismatch", "pass"]
 ROW_GRADES: tuple[RowGrade, ...] = get_args(RowGrade)

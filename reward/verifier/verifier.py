@@ -11,11 +11,11 @@ from math import sqrt
 
 import polars as pl
 
-from datachef.core.benchmark import BenchmarkItem, read_benchmark
+from datachef.core.contracts.operator import Services
+from datachef.core.contracts.task import Task
 from datachef.core.errors import DatachefError
-from datachef.core.sampling import priority
-from datachef.core.services import Services
-from datachef.core.task import Task
+from datachef.core.registry.take import priority
+from datachef.core.rows.benchmark import BenchmarkItem, read_benchmark
 from datachef.reward.metrics.unit_tests import AllowCode
 from datachef.reward.verifier.checkers import exact_checkers
 from datachef.reward.verifier.judge import EXAMPLES, Judge, JudgePrompt

@@ -12,11 +12,11 @@ import pytest
 
 from datachef.core import document
 from datachef.core.api import check_recipe, run_recipe
-from datachef.core.benchmark import read_benchmark
 from datachef.core.errors import DatachefError
-from datachef.core.formats import fill
-from datachef.core.host import Host
-from datachef.core.typed import read_task
+from datachef.core.recipe.resolving import read_task
+from datachef.core.registry.host import Host
+from datachef.core.rows.benchmark import read_benchmark
+from datachef.core.text.formats import fill
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks" / "reward"
 Module = Callable[[str], Any]

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from datachef.core.api import check_recipe
-from datachef.core.corpus import MixOperator
-from datachef.core.host import Host
+from datachef.core.contracts.corpus import MixOperator
 from datachef.core.problems import Problem
+from datachef.core.registry.host import Host
 
 Data = dict[str, Any]
 

@@ -7,8 +7,8 @@ import polars as pl
 from pydantic import Field
 
 from datachef.core import CorpusOperator, Filter, MixOperator, Problem, TextTransform, hookimpl
-from datachef.core.operator import threshold
-from datachef.core.task import BenchmarkFile, Budget
+from datachef.core.contracts.operator import threshold
+from datachef.core.contracts.task import BenchmarkFile, Budget
 
 
 class SizeFilter(Filter):

@@ -16,7 +16,7 @@ from datachef.core import distribution
 from datachef.core.cli import doctor
 from datachef.core.distribution import NAME, extra, install_command, version
 from datachef.core.errors import MissingPackageError
-from datachef.core.host import Host
+from datachef.core.registry.host import Host
 
 ROOT = Path(__file__).parents[2]
 

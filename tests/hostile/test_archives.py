@@ -13,8 +13,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from datachef.core.files import archives
-from datachef.core.source import SourceError
+from datachef.core.contracts.source import SourceError
+from datachef.core.files import storage as archives
 from datachef.plugins.sources.files import FileSource
 
 random.seed(7)

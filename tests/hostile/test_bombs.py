@@ -19,9 +19,9 @@ import pytest
 import zstandard
 
 from datachef.core import document
-from datachef.core.benchmark import read_benchmark
+from datachef.core.contracts.task import BenchmarkFile
 from datachef.core.errors import DatachefError, RecipeError, RunError
-from datachef.core.task import BenchmarkFile
+from datachef.core.rows.benchmark import read_benchmark
 
 MEGABYTE = 2**20
 # Runs `chef` and tells the most memory that it or a worker of it took.
@@ -217,12 +217,12 @@ def test_a_benchmark_is_bounded_as_it_is_unpacked(
     path.write_bytes(gzip.compress(item * 100))
     benchmark = BenchmarkFile(path=str(path), prompt="{q}" * 90 if composed else "q", answer="a")
     if not composed:
-        monkeypatch.setattr("datachef.core.benchmark.MOST_BYTES", 50_000)
+        monkeypatch.setattr("datachef.core.rows.benchmark.MOST_BYTES", 50_000)
     else:
-        monkeypatch.setattr("datachef.core.benchmark.MOST_BYTES", 1_000_000)
+        monkeypatch.setattr("datachef.core.rows.benchmark.MOST_BYTES", 1_000_000)
     with pytest.raises(DatachefError, match="holds more than"):
         read_benchmark(benchmark)
-    monkeypatch.setattr("datachef.core.benchmark.MOST_BYTES", 10**9)
+    monkeypatch.setattr("datachef.core.rows.benchmark.MOST_BYTES", 10**9)
     assert len(read_benchmark(benchmark)) == 100
 
 

@@ -14,12 +14,12 @@ from typing import Any
 import polars as pl
 import pytest
 
+from datachef.core.contracts.recipe import Recipe
+from datachef.core.contracts.task import Task
 from datachef.core.errors import RunError
-from datachef.core.files import identity
-from datachef.core.files.identity import path_identity
-from datachef.core.recipe import Recipe
 from datachef.core.run import unit
-from datachef.core.task import Task
+from datachef.core.system import file_identity as identity
+from datachef.core.system.file_identity import path_identity
 from datachef.reward import measuring
 from datachef.reward.history import History
 from datachef.reward.measuring import Protocol

@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from datachef.core import atomic
-from datachef.core.atomic import clear_leftovers, replacing, write_atomically
-from datachef.core.cached import write_record
+from datachef.core.system import atomic
+from datachef.core.system.atomic import clear_leftovers, replacing, write_atomically
+from datachef.core.system.cached import write_record
 
 # Does the same again and again in processes of their own, each of which dies before one more of the
 # things that it has done to the file system.
 DIES_EVERYWHERE = """
 import os, shutil, sys
 from pathlib import Path
-from datachef.core import atomic
-from datachef.core.lock import locked
+from datachef.core.system import atomic
+from datachef.core.system.lock import locked
 
 place, way = Path(sys.argv[1]), sys.argv[2]
 if way == "two renames":

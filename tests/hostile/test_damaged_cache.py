@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from datachef.core.api import plan_recipe
-from datachef.core.atomic import beside, write_atomically
-from datachef.core.cached import read_record, write_record
-from datachef.core.host import Host
-from datachef.core.llm import Completion, LLMBackend, LLMClient, Request
+from datachef.core.language_models.client import Completion, LLMBackend, LLMClient, Request
+from datachef.core.registry.host import Host
 from datachef.core.run.changes import changes
+from datachef.core.system.atomic import beside, write_atomically
+from datachef.core.system.cached import read_record, write_record
 
 Cook = Callable[..., Any]
 
@@ -207,8 +207,8 @@ HOLDS = """
 import sys
 from pathlib import Path
 from datachef.core.api import plan_recipe
-from datachef.core.atomic import scratch as beside
-from datachef.core.cached import scratch, scratch_folder
+from datachef.core.system.atomic import scratch as beside
+from datachef.core.system.cached import scratch, scratch_folder
 
 root = Path(sys.argv[1])
 with scratch(root, root / "units" / "file"), scratch_folder(root, "merging") as folder:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from datachef.core.errors import RunError
-from datachef.core.system_errors import environment_failure
+from datachef.core.system.failures import environment_failure
 
 PLUGIN = '''
 import errno, os, sqlite3, zlib
@@ -214,7 +214,7 @@ def entry_of_reading(folder: Path) -> dict[str, Any]:
 READING = """
 import errno, resource, sys
 from datachef.core.files.readers import read_file
-from datachef.core.system_errors import environment_failure
+from datachef.core.system.failures import environment_failure
 
 rows = read_file(sys.argv[1])
 print(len(next(rows).data))

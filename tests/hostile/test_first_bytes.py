@@ -12,8 +12,8 @@ import pytest
 import zstandard
 
 from datachef.core.api import check_recipe
-from datachef.core.host import Host
 from datachef.core.problems import Problem
+from datachef.core.registry.host import Host
 
 ROWS = b"".join(json.dumps({"text": f"row {n}"}).encode() + b"\n" for n in range(500))
 MANY = 12

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from datachef.core.network import ALLOWED
-from datachef.core.source import SourceError
+from datachef.core.contracts.source import SourceError
+from datachef.core.system.network import ALLOWED
 from datachef.plugins.sources.hub import HubSource
 
 pytest.importorskip("datasets")

@@ -18,11 +18,12 @@ from urllib.parse import urlsplit
 import polars as pl
 import pytest
 
-from datachef.core import http_post
-from datachef.core.answers import UnparsableAnswerError, answer_text, json_answer
 from datachef.core.api import run_recipe
+from datachef.core.contracts.operator import Services
+from datachef.core.contracts.task import Task
 from datachef.core.errors import DatachefError, PluginError, RunError
-from datachef.core.llm import (
+from datachef.core.language_models.answers import UnparsableAnswerError, answer_text, json_answer
+from datachef.core.language_models.client import (
     Completion,
     LLMBackend,
     LLMClient,
@@ -31,8 +32,7 @@ from datachef.core.llm import (
     Request,
     TransientLLMError,
 )
-from datachef.core.services import Services
-from datachef.core.task import Task
+from datachef.core.system import http as http_post
 from datachef.operators.synthesis.rephrase_text import RephraseText
 from datachef.plugins.openai_backend import OpenAIBackend
 from datachef.policy.decoding.vllm import ServedDecoder

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core.benchmark import BenchmarkItem
-from datachef.core.walls import walls_here
+from datachef.core.rows.benchmark import BenchmarkItem
+from datachef.core.system.walls import walls_here
 from datachef.reward.metrics import checker, math_server
 from datachef.reward.metrics.math_server import MathServer
 

@@ -11,8 +11,9 @@ import pytest
 
 from datachef.core.api import run_recipe
 from datachef.core.errors import DatachefError, PluginError, RecipeError, RunError
-from datachef.core.host import Host
-from datachef.core.run import local, unique_ids
+from datachef.core.registry.host import Host
+from datachef.core.run import local
+from datachef.core.run import output as unique_ids
 from datachef.core.run.report import Report
 
 HEAD = """
@@ -21,8 +22,8 @@ from typing import Literal
 import polars as pl
 from datachef.core import (CorpusOperator, Filter, MixOperator, Outcome, TextTransform, Transform,
                            hookimpl)
-from datachef.core.observer import RunObserver
-from datachef.core.source import RawRow, Source, Unit
+from datachef.core.contracts.observer import RunObserver
+from datachef.core.contracts.source import RawRow, Source, Unit
 
 class Chooser(CorpusOperator):
     def reasons(self):

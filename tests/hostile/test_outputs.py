@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from datachef.core.api import run_recipe
-from datachef.core.atomic import beside, clear_leftovers, replacing
 from datachef.core.errors import DatachefError, RunError
-from datachef.core.host import Host
-from datachef.core.lock import locked
-from datachef.core.outputs import OutputFolder, lies_in, refuse_places, write_file
-from datachef.core.ownership import MARK
+from datachef.core.registry.host import Host
+from datachef.core.system.atomic import beside, clear_leftovers, replacing
+from datachef.core.system.lock import locked
+from datachef.core.system.outputs import OutputFolder, lies_in, refuse_places, write_file
+from datachef.core.system.ownership import MARK
 
 Run = Callable[..., Path]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from datachef.core.contracts.source import SourceError
 from datachef.core.files.finding import find
-from datachef.core.source import SourceError
 
 
 @pytest.fixture

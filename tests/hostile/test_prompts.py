@@ -14,11 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datachef.core.benchmark import BenchmarkItem
+from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.errors import RowError
-from datachef.core.formats import MessagesFormat
-from datachef.core.prompts import MAX_TEMPLATE, PromptError, PromptTooLongError, names_in, render
-from datachef.core.task import BenchmarkFile, Task
+from datachef.core.language_models.prompts import (
+    MAX_TEMPLATE,
+    PromptError,
+    PromptTooLongError,
+    names_in,
+    render,
+)
+from datachef.core.rows.benchmark import BenchmarkItem
+from datachef.core.text.formats import MessagesFormat
 from datachef.reward.verifier import SampledRow
 from datachef.reward.verifier.judge import JudgePrompt
 

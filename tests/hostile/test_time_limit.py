@@ -19,7 +19,7 @@ from typing import Literal
 import polars as pl
 
 from datachef.core import CorpusOperator, Filter, Transform, hookimpl
-from datachef.core.observer import RunObserver
+from datachef.core.contracts.observer import RunObserver
 
 CATASTROPHE = re.compile(r"(a+)+$")
 

@@ -33,7 +33,7 @@ import sys
 from typing import Literal
 import polars as pl
 from datachef.core import Filter, Problem, hookimpl
-from datachef.core.observer import RunObserver
+from datachef.core.contracts.observer import RunObserver
 
 EVIL = {EVIL!r}
 print("printed " + EVIL)

@@ -19,8 +19,8 @@ def names():
     return [module.__file__ for module in (orjson, polars, random, json)]
 
 if __name__ == "__main__":
-    from datachef.core.benchmark import BenchmarkItem
-    from datachef.core.process_pool import ProcessPool
+    from datachef.core.rows.benchmark import BenchmarkItem
+    from datachef.core.system.child_process import ProcessPool
     from datachef.reward.metrics import checker
 
     with ProcessPool(1) as pool:

@@ -10,11 +10,10 @@ from typing import Any, Literal
 import polars as pl
 import pytest
 
-from datachef.core.filter import Filter
-from datachef.core.host import Host
-from datachef.core.llm import Completion, LLMBackend, Request
-from datachef.core.operator import threshold
-from datachef.core.services import Services
+from datachef.core.contracts.filter import Filter
+from datachef.core.contracts.operator import Services, threshold
+from datachef.core.language_models.client import Completion, LLMBackend, Request
+from datachef.core.registry.host import Host
 from datachef.core.testing import OperatorContract
 
 VOCABULARY = Host().vocabulary

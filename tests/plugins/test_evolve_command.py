@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from datachef.core.host import Host
-from datachef.core.lock import locked
+from datachef.core.registry.host import Host
+from datachef.core.system.lock import locked
 from datachef.plugins.policy.evolving import load_evolve_settings
 from datachef.plugins.policy.laboratory import Measuring, RewardLaboratory
 from datachef.plugins.policy.watching import line, view

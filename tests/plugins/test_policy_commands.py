@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from datachef.core.lock import locked
+from datachef.core.system.lock import locked
 
 STRANGERS = Path(__file__).parents[1] / "policy" / "space" / "strangers.py"
 LIMITS = {"source_steps": 1, "corpus_steps": 1, "values": 2}

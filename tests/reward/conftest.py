@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from datachef.core import document
-from datachef.core.check import check
-from datachef.core.host import Host
-from datachef.core.loading import understand
+from datachef.core.recipe.checking import check
+from datachef.core.recipe.resolving import understand
+from datachef.core.registry.host import Host
 from datachef.reward.sample.kitchen import SampledCorpus, SampleKitchen
 
 WORDS = ["apple", "pear", "plum", "fig", "lemon", "melon", "grape", "peach", "cherry", "mango"]

@@ -10,7 +10,7 @@ import pytest
 from datachef.core import document
 from datachef.core.api import run_recipe
 from datachef.core.errors import ChangedInputError
-from datachef.core.host import Host
+from datachef.core.registry.host import Host
 from datachef.reward.gates import malformed_share
 from datachef.reward.sample.kitchen import SampledCorpus
 from datachef.reward.scorer import RecipeReward

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from datachef.core.host import Host
-from datachef.core.reward import Score
+from datachef.core.contracts.reward import Score
+from datachef.core.registry.host import Host
 from datachef.reward.scorer import RecipeReward
 
 Mixture = Callable[..., dict[str, Any]]

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from datachef.core.benchmark import BenchmarkItem, read_benchmark
+from datachef.core.contracts.task import BenchmarkFile, LMEvalBenchmark, Task
 from datachef.core.distribution import extra, install_command
 from datachef.core.errors import DatachefError, MissingPackageError
-from datachef.core.task import BenchmarkFile, LMEvalBenchmark, Task
+from datachef.core.rows.benchmark import BenchmarkItem, read_benchmark
 from datachef.reward.evaluation.harness import run_harness, score
 from datachef.reward.evaluation.harness_task import Choices, choices_of
 

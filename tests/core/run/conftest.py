@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core.host import Host
+from datachef.core.registry.host import Host
 
 
 @pytest.fixture(scope="session")

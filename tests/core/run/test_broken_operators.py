@@ -11,14 +11,14 @@ import pytest
 
 from datachef.core.api import run_recipe
 from datachef.core.errors import PluginError, RunError
-from datachef.core.host import Host
+from datachef.core.registry.host import Host
 from datachef.core.run.report import Report
 
 HEAD = """
 from typing import Literal
 import polars as pl
 from datachef.core import CorpusOperator, Filter, MixOperator, Outcome, Transform, hookimpl
-from datachef.core.observer import RunObserver
+from datachef.core.contracts.observer import RunObserver
 
 class Lengths(Filter):
     def signals(self):

@@ -11,7 +11,7 @@ import pytest
 
 from datachef.core.api import plan_recipe, run_recipe
 from datachef.core.cli.state import set_host
-from datachef.core.host import Host
+from datachef.core.registry.host import Host
 from datachef.core.run import plan as planning
 from datachef.core.run.changes import changes
 

@@ -12,8 +12,9 @@ import pytest
 
 from datachef.core.api import check_recipe, run_recipe
 from datachef.core.errors import RunError
-from datachef.core.host import Host
-from datachef.core.run import intake, unit
+from datachef.core.registry.host import Host
+from datachef.core.rows import reader as intake
+from datachef.core.run import unit
 from datachef.plugins.sources import files
 
 Cook = Callable[..., Any]

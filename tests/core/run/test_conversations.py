@@ -371,7 +371,7 @@ OBJECTS = """
 from typing import ClassVar
 import numpy
 from datachef.core import hookimpl
-from datachef.core.source import RawRow, Source, Unit
+from datachef.core.contracts.source import RawRow, Source, Unit
 
 class Objects(Source):
     "Conversations that hold Python's objects."

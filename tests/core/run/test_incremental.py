@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from datachef.core.api import run_recipe
-from datachef.core.host import Host
+from datachef.core.registry.host import Host
 from datachef.core.run.report import Report
 
 WriteRows = Callable[..., Path]
@@ -65,7 +65,7 @@ def test_a_changed_threshold_decides_anew_without_measuring(
         raise AssertionError("measured again")
 
     loose = run(max_chars=1000)
-    monkeypatch.setattr("datachef.core.run.chain.measure", refuse)
+    monkeypatch.setattr("datachef.core.run.pipeline.measure", refuse)
     strict = run(max_chars=20)
     assert strict.units_cached == 0
     assert 0 < strict.rows < loose.rows

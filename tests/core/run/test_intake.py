@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from datachef.core.errors import RecipeError, RunError
-from datachef.core.run import intake
+from datachef.core.rows import reader as intake
 from datachef.plugins.sources import files
 
 Cook = Callable[..., Any]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from datachef.core import document
 from datachef.core.api import run_recipe
 from datachef.core.errors import RunError
-from datachef.core.host import Host
+from datachef.core.registry.host import Host
 from datachef.core.run import unit
 from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.run.report import Report

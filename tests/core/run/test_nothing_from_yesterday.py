@@ -14,9 +14,9 @@ import polars as pl
 import pytest
 
 from datachef.core.api import plan_recipe, run_recipe
+from datachef.core.contracts.observer import RunObserver
 from datachef.core.errors import RunError
-from datachef.core.host import Host
-from datachef.core.observer import RunObserver
+from datachef.core.registry.host import Host
 from datachef.core.run.report import Report
 
 WriteRows = Callable[..., Path]
@@ -40,7 +40,7 @@ SOURCE = """
 from typing import ClassVar
 from pydantic import Field
 from datachef.core import hookimpl
-from datachef.core.source import RawRow, Source, Unit
+from datachef.core.contracts.source import RawRow, Source, Unit
 
 class Counting(Source):
     "Numbers."

@@ -11,8 +11,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from datachef.core.run import merging
-from datachef.core.run.merging import merged
+from datachef.core.run import executor as merging
+from datachef.core.run.executor import merged
 from datachef.core.run.store import Store
 
 RECIPE = """
@@ -31,7 +31,7 @@ output: {columns: [number]}
 SAMPLED = """
 import sys
 from pathlib import Path
-from datachef.core.host import Host
+from datachef.core.registry.host import Host
 from datachef.core.api import check_recipe
 from datachef.reward.sample.kitchen import SampleKitchen
 

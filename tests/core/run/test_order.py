@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datachef.core.host import Host
-from datachef.core.run import order, unit
-from datachef.core.run.order import cut, joined, numbers
+from datachef.core.registry.host import Host
+from datachef.core.run import output as order
+from datachef.core.run import unit
+from datachef.core.run.output import cut, joined, numbers
 from datachef.plugins.sources import files
 
 Cook = Callable[..., Any]

@@ -16,7 +16,7 @@ import pytest
 
 from datachef.core.api import run_recipe
 from datachef.core.errors import RunError
-from datachef.core.host import Host
+from datachef.core.registry.host import Host
 
 WriteRows = Callable[..., Path]
 Digests = Callable[[Path], dict[str, str]]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datachef.core.chat import MESSAGES, SEPARATOR, turns
-from datachef.core.transform import rewrite_text
+from datachef.core.contracts.transform import rewrite_text
+from datachef.core.text.conversations import MESSAGES, SEPARATOR, turns
 
 Cook = Callable[..., Any]
 

@@ -12,8 +12,8 @@ import pytest
 
 from datachef.core.api import check_recipe
 from datachef.core.errors import DatachefError
-from datachef.core.host import Host
-from datachef.core.run.tokens import TokenCounter, find_tokenizer
+from datachef.core.language_models.tokens import TokenCounter, find_tokenizer
+from datachef.core.registry.host import Host
 
 Cook = Callable[..., Any]
 
@@ -85,7 +85,7 @@ def test_a_budget_counts_what_the_ledger_counts(
 
 
 def test_tools_count_and_what_the_template_refuses_is_counted_as_text(folder: Path) -> None:
-    from datachef.core.chat import stored
+    from datachef.core.text.conversations import stored
 
     told = [{"role": "user", "content": "a b"}]
     rows = pl.DataFrame(

@@ -14,9 +14,9 @@ import pytest
 
 from datachef.core.api import run_recipe
 from datachef.core.errors import RunError
-from datachef.core.host import Host
-from datachef.core.lock import locked
-from datachef.core.run.store import checksum
+from datachef.core.registry.host import Host
+from datachef.core.system.file_identity import checksum
+from datachef.core.system.lock import locked
 
 WriteRows = Callable[..., Path]
 Digests = Callable[[Path], dict[str, str]]

@@ -23,7 +23,7 @@ from following import verify
 
 from datachef.core.api import run_recipe
 from datachef.core.errors import RunError
-from datachef.core.host import Host
+from datachef.core.registry.host import Host
 
 
 def run_case(seed: int, number: int, host: Host, folder: Path) -> list[str]:

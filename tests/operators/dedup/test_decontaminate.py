@@ -13,10 +13,10 @@ import orjson
 import polars as pl
 import pytest
 
-from datachef.core.benchmark import read_benchmark
+from datachef.core.contracts.task import BenchmarkFile, LMEvalBenchmark, Task
 from datachef.core.errors import DatachefError
-from datachef.core.signals import decide, measure
-from datachef.core.task import BenchmarkFile, LMEvalBenchmark, Task
+from datachef.core.rows.benchmark import read_benchmark
+from datachef.core.run.signals import decide, measure
 from datachef.operators.dedup.decontaminate import Decontaminate
 
 LONG = (

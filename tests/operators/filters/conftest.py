@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import polars as pl
 import pytest
 
-from datachef.core.filter import Filter
-from datachef.core.signals import decide, measure
+from datachef.core.contracts.filter import Filter
+from datachef.core.run.signals import decide, measure
 
 Texts = Sequence[str | None]
 

@@ -4,8 +4,8 @@ import pickle
 
 import pytest
 
+from datachef.core.contracts.operator import Scene
 from datachef.core.errors import DatachefError
-from datachef.core.operator import Scene
 from datachef.operators.filters.language_filter import LanguageFilter
 
 NOWHERE = Scene(frozenset({"text"}), {})

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from datachef.core.corpus import Context, Size
-from datachef.core.task import Budget
+from datachef.core.contracts.corpus import Context, Size
+from datachef.core.contracts.task import Budget
 from datachef.operators.mixing.weighted_mix import WeightedMix
 
 Corpus = dict[str, list[int]]

@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from datachef.core.chat import MESSAGES, turns
-from datachef.core.corpus import Context
-from datachef.core.services import Services
+from datachef.core.contracts.corpus import Context
+from datachef.core.contracts.operator import Services
+from datachef.core.text.conversations import MESSAGES, turns
 from datachef.operators.synthesis.generate_question_answer_pairs import GenerateQuestionAnswerPairs
 from datachef.operators.synthesis.rephrase_text import RephraseText
 from datachef.plugins.openai_backend import OpenAIBackend

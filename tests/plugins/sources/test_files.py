@@ -18,8 +18,8 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from datachef.core.contracts.source import RawRow, SourceError
 from datachef.core.errors import RecipeError
-from datachef.core.source import RawRow, SourceError
 from datachef.plugins.sources import files
 from datachef.plugins.sources.files import FileSource
 

@@ -12,8 +12,8 @@ import pytest
 
 from datachef.core.api import run_recipe
 from datachef.core.errors import ChangedInputError, RecipeError, RunError
-from datachef.core.files.identity import path_identity
-from datachef.core.host import Host
+from datachef.core.registry.host import Host
+from datachef.core.system.file_identity import path_identity
 from datachef.plugins.sources.hub import HubSource
 
 pytest.importorskip("datasets")

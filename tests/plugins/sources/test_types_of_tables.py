@@ -16,8 +16,14 @@ import pytest
 
 from datachef.core.api import check_recipe
 from datachef.core.files import parquet
-from datachef.core.host import Host
-from datachef.core.values import NumberText, Unsupported, UnsupportedValueError, plain, text_of
+from datachef.core.registry.host import Host
+from datachef.core.text.values import (
+    NumberText,
+    Unsupported,
+    UnsupportedValueError,
+    plain,
+    text_of,
+)
 from datachef.plugins.sources import files
 
 pa = pytest.importorskip("pyarrow")

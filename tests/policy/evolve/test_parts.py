@@ -11,10 +11,10 @@ from scipy.stats import spearmanr
 from synthetic_evolution import Bench, Point, settings_of
 
 from datachef.core import document
+from datachef.core.contracts.reward import Score
 from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, MissingPackageError, RecipeError, RunError
-from datachef.core.reward import Score
-from datachef.core.typed import read_typed
+from datachef.core.recipe.resolving import read_typed
 from datachef.policy.evolve.report import spearman
 from datachef.policy.evolve.rounds import passing, trial, trials, worth_measuring
 from datachef.policy.evolve.run_state import Journal, Teller

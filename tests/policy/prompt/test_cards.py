@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from datachef.core.contracts.filter import Filter
+from datachef.core.contracts.source import Unit
 from datachef.core.errors import DatachefError
-from datachef.core.filter import Filter
-from datachef.core.host import Host
-from datachef.core.source import Unit
+from datachef.core.registry.host import Host
 from datachef.policy.prompt.sources import SourceCard, source_card
 from datachef.policy.settings import Limits
 from datachef.policy.space import RecipeSpace, recipe_space

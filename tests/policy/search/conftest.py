@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from datachef.core import document
-from datachef.core.check import check
-from datachef.core.host import Host
-from datachef.core.loading import understand
+from datachef.core.contracts.reward import Reward, Score
 from datachef.core.problems import Problem
-from datachef.core.reward import Reward, Score
+from datachef.core.recipe.checking import check
+from datachef.core.recipe.resolving import understand
+from datachef.core.registry.host import Host
 from datachef.policy.scored_recipes import Objective
 from datachef.policy.settings import Limits
 from datachef.policy.space import RecipeSpace, recipe_space

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from datachef.core import document
-from datachef.core.check import check
-from datachef.core.host import Host
-from datachef.core.loading import understand
 from datachef.core.problems import Problem
+from datachef.core.recipe.checking import check
+from datachef.core.recipe.resolving import understand
+from datachef.core.registry.host import Host
 from datachef.policy.space import RecipeSpace
 
 POOL = """

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from datachef.core import document
+from datachef.core.contracts.task import Budget
 from datachef.core.errors import DatachefError, RecipeError
-from datachef.core.host import Host
 from datachef.core.problems import Problem
-from datachef.core.task import Budget
+from datachef.core.registry.host import Host
 from datachef.policy.settings import Limits
 from datachef.policy.space import RandomChooser, RecipeSpace, recipe_space
 

@@ -11,12 +11,12 @@ import torch
 from datasets import Dataset
 
 from datachef.core import document
-from datachef.core.check import check
-from datachef.core.host import Host
+from datachef.core.contracts.reward import Reward, Score
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
-from datachef.core.loading import understand
 from datachef.core.problems import Problem
-from datachef.core.reward import Reward, Score
+from datachef.core.recipe.checking import check
+from datachef.core.recipe.resolving import understand
+from datachef.core.registry.host import Host
 from datachef.policy.decoding.local import prompt_tokens, text_of
 from datachef.policy.grammar import Grammar, written
 from datachef.policy.prompt import TRUNCATION

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from datachef.core.contracts.reward import Reward, Score
 from datachef.core.errors import DatachefError, RunError
-from datachef.core.reward import Reward, Score
 from datachef.policy.recipe_task import CARD_FILE as CARD
 from datachef.policy.recipe_task import Assignment, is_whole
 from datachef.policy.scored_recipes import Objective

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from datachef.core.contracts.reward import Reward, Score
 from datachef.core.language_models.checkpoint import load_tokenizer
-from datachef.core.reward import Reward, Score
 from datachef.policy.grammar import Grammar, written
 from datachef.policy.recipe_task import Assignment
 from datachef.policy.scored_recipes import Objective

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from datachef.core.contracts.task import Budget
 from datachef.core.errors import DatachefError
 from datachef.core.language_models.checkpoint import load_tokenizer
-from datachef.core.task import Budget
 from datachef.policy.decoding.local import LocalDecoder, prompt_tokens
 from datachef.policy.prompt.writer import Brief
 from datachef.policy.recipe_task import Assignment, PolicyCard

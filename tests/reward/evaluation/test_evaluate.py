@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from datachef.core.contracts.task import BenchmarkFile, LMEvalBenchmark, Task
 from datachef.core.errors import DatachefError
-from datachef.core.ownership import MARK
-from datachef.core.task import BenchmarkFile, LMEvalBenchmark, Task
+from datachef.core.system.ownership import MARK
 from datachef.reward.evaluation import Measurement, Training, evaluate, summary
 from datachef.reward.evaluation.evaluate import gold_items
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datachef.core.benchmark import BenchmarkItem
-from datachef.core.typed import read_task
+from datachef.core.recipe.resolving import read_task
+from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.reward.features.bank import Bank
 from datachef.reward.features.catalogue import describe
 from datachef.reward.features.grams import entropy, similarity

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from datachef.core.errors import DatachefError, RecipeError
-from datachef.core.typed import read_typed
+from datachef.core.recipe.resolving import read_typed
 from datachef.reward.guardrails import Findings, Guardrails, Limits
 
 ENGLISH = "The weather was so bad that nobody wanted to leave the house in the morning."

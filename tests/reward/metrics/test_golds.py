@@ -8,10 +8,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from datachef.core.benchmark import BenchmarkItem, read_benchmark
+from datachef.core.contracts.task import BenchmarkFile
 from datachef.core.distribution import extra, install_command
 from datachef.core.errors import DatachefError, MissingPackageError
-from datachef.core.task import BenchmarkFile
+from datachef.core.rows.benchmark import BenchmarkItem, read_benchmark
 from datachef.reward.metrics import METRICS, Checker, checker
 from datachef.reward.metrics.multiple_choice import LETTERS, gold_place, option_texts
 from datachef.reward.metrics.sandbox import Limits

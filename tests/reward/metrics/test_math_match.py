@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from datachef.core.benchmark import BenchmarkItem
+from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.reward.metrics import checker
 from datachef.reward.metrics.math_match import MathMatch, same_latex
 from datachef.reward.metrics.math_server import MathServer

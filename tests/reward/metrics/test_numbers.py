@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datachef.core.benchmark import BenchmarkItem
 from datachef.core.errors import DatachefError
+from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.reward.metrics import checker
 from datachef.reward.metrics.numbers import last_number
 

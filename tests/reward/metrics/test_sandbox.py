@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core.benchmark import BenchmarkItem
 from datachef.core.errors import DatachefError
+from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.reward.metrics import checker, sandbox
 from datachef.reward.metrics.sandbox import (
     Limits,

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from datachef.core.benchmark import BenchmarkItem
 from datachef.core.errors import DatachefError
+from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.reward.metrics import checker
 from datachef.reward.metrics.text import announced, boxed, mentioned, normalised
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from datachef.core.contracts.reward import RewardConfig
 from datachef.core.errors import DatachefError
-from datachef.core.reward import RewardConfig
-from datachef.core.typed import read_task
+from datachef.core.recipe.resolving import read_task
 from datachef.plugins.reward.factory import proxy_reward
 from datachef.reward.explain import without_each
 from datachef.reward.history import History, Measured

@@ -11,9 +11,9 @@ import pytest
 
 from datachef.core import document
 from datachef.core.api import run_recipe
-from datachef.core.check import check
-from datachef.core.host import Host
-from datachef.core.loading import understand
+from datachef.core.recipe.checking import check
+from datachef.core.recipe.resolving import understand
+from datachef.core.registry.host import Host
 from datachef.core.run.unit import UnitRun
 from datachef.reward.sample.kitchen import SampledCorpus, SampleKitchen
 

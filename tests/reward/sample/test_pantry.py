@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from datachef.core.formats import TextFormat
-from datachef.core.host import Host
-from datachef.core.source import SourceError
-from datachef.core.survey import survey
+from datachef.core.contracts.source import SourceError
+from datachef.core.registry.host import Host
+from datachef.core.rows.inspection import survey
+from datachef.core.text.formats import TextFormat
 from datachef.reward.sample import pantry
 from datachef.reward.sample.pantry import Pantry, Stock
 

@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core.services import Services
-from datachef.core.task import Task
+from datachef.core.contracts.operator import Services
+from datachef.core.contracts.task import Task
 from datachef.plugins.openai_backend import OpenAIBackend
 from datachef.reward.verifier import Judge, Verifier
 

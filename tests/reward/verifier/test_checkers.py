@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datachef.core.benchmark import BenchmarkItem
-from datachef.core.task import Task
+from datachef.core.contracts.task import Task
+from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.reward.verifier import SampledRow
 from datachef.reward.verifier.checkers import (
     ArithmeticChecker,

@@ -9,7 +9,7 @@ import polars as pl
 import typer
 
 from datachef.core import Filter, Operator, Problem, hookimpl, threshold
-from datachef.core.recipe import Recipe
+from datachef.core.contracts.recipe import Recipe
 
 
 class ShoutingFilter(Filter):

@@ -1,0 +1,1 @@
+"""What plugins implement and are handed: operators, sources, engines, rewards, recipes."""

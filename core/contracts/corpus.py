@@ -1,0 +1,217 @@
+"""Corpus operators: what can only be decided once every row has been seen."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from datachef.core.contracts.operator import Operator, Outcome
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a decision may depend on besides the summaries: the step's seed, the sources."""
+
+    seed: int
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much a source holds, or is estimated to hold."""
+
+    rows: float
+    tokens: float
+
+
+class CorpusOperator(Operator):
+    """Summarizes batches in parallel, decides once, applies the decision in parallel.
+
+    Summaries keep the order of the data, so that "the first" means the same for any number of
+    workers. Rows themselves never travel to the place where the decision is made.
+    """
+
+    shape: ClassVar[str] = "corpus"
+    # Whether of rows with the same content one stays: copies made before it are removed again.
+    removes_copies: ClassVar[bool] = False
+
+    @abstractmethod
+    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """A small table about the batch; must not depend on where batches are cut."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
+        """The decision about the whole corpus, from all summaries in the order of the data."""
+        raise NotImplementedError
+
+    def apply(self, batch: pl.DataFrame, decision: pl.DataFrame) -> Outcome:
+        """Carries the decision out on a batch.
+
+        As it stands: the decision lists the rows to drop, with columns `id` and `reason`, and may
+        say more of each in a column `detail`, which is kept with the rejected rows.
+        """
+        from datachef.core.contracts.accounting import rejected
+
+        reason = _decided(batch, decision, "reason")
+        keep = reason.is_null()
+        detail = _decided(batch, decision, "detail") if "detail" in decision.columns else None
+        return Outcome(batch.filter(keep), rejected(batch, keep, reason, detail))
+
+    @property
+    def decides(self) -> str:
+        """The column of the decision that `apply` as inherited reads beside `id`; empty where a
+        decision of another form is for an `apply` of the operator's own."""
+        inherited = type(self).apply is CorpusOperator.apply or self.shape == "synthesis"
+        return "reason" if inherited else ""
+
+
+class MixOperator(CorpusOperator):
+    """A corpus operator that stands in `mix:` and decides how often each row is taken.
+
+    Its decision has columns `id` and `copies` (0 drops the row) and lists only the rows that are
+    not taken exactly once. What it is asked for, and whether sources fall short of it, it tells of
+    whole sources, without looking at rows.
+    """
+
+    shape: ClassVar[str] = "mix"
+    selects: ClassVar[bool] = True
+
+    @property
+    def decides(self) -> str:
+        return "copies"
+
+    @property
+    def unit(self) -> Literal["tokens", "rows"]:
+        """What shares are shares of."""
+        return "tokens"
+
+    def reads(self) -> set[str]:
+        return {"tokens"} if self.unit == "tokens" else set()
+
+    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """`id`, `source` and `size`: the tokens of a row, or 1 where rows are counted."""
+        import polars as pl
+
+        size = pl.lit(1) if self.unit == "rows" else pl.col("tokens").fill_null(0)
+        return batch.select("id", "source", size.cast(pl.Int64).alias("size"))
+
+    def sizes(self, summaries: pl.LazyFrame, sources: Iterable[str] = ()) -> dict[str, Size]:
+        """How much of each source reaches the mix; nothing of those that are not in the summaries.
+
+        Tokens are 0 where rows are counted.
+        """
+        import polars as pl
+
+        counted = summaries.group_by("source").agg(pl.len(), pl.col("size").sum())
+        tokens = self.unit == "tokens"
+        found = {name: Size(0, 0) for name in sources}
+        for name, rows, size in counted.sort("source").collect().iter_rows():
+            found[name] = Size(rows, size if tokens else 0)
+        return found
+
+    def shares(self) -> Mapping[str, float] | None:
+        """The weight of each source, where the operator names them."""
+        return None
+
+    def asked(self, sizes: Mapping[str, Size]) -> Mapping[str, float]:
+        """The share that each source is to have in the corpus, for sources of these sizes; by
+        default that which it has among them."""
+        amounts = {name: getattr(size, self.unit) for name, size in sizes.items()}
+        whole = sum(amounts.values())
+        return {name: amount / whole if whole else 0.0 for name, amount in amounts.items()}
+
+    def epochs(self, sizes: Mapping[str, Size]) -> Mapping[str, float]:
+        """How often a row of each source is taken on average, for sources of these sizes.
+
+        What `resolve` would decide, told without looking at rows; every source once where a mix
+        does not say otherwise.
+        """
+        return dict.fromkeys(sizes, 1.0)
+
+    def shortages(self, sizes: Mapping[str, Size]) -> Iterable[tuple[str, str, str]]:
+        """Where sources of these sizes cannot give what is asked of them, and what is done about
+        it: (parameter, message, hint) each."""
+        return ()
+
+    def reasons(self) -> tuple[str, ...]:
+        return ("over_budget",)
+
+    def apply(self, batch: pl.DataFrame, decision: pl.DataFrame) -> Outcome:
+        import numpy as np
+        import polars as pl
+
+        from datachef.core.contracts.accounting import rejected
+
+        copies = _decided(batch, decision, "copies").fill_null(1)
+        dropped = rejected(batch, copies > 0, "over_budget")
+        taken = pl.Series(np.repeat(np.arange(batch.height), copies.to_numpy()))
+        rows = batch[taken]
+        number = taken.to_frame("row").select(pl.int_range(pl.len()).over("row")).to_series()
+        suffix = pl.when(number > 0).then("~" + (number + 1).cast(pl.String)).otherwise(pl.lit(""))
+        rows = rows.with_columns(pl.col("id") + suffix)
+        kept = batch.height - (0 if dropped is None else dropped.height)
+        return Outcome(rows, dropped, created=rows.height - kept)
+
+
+def refuse_unfit_decision(
+    operator: CorpusOperator, summaries: pl.LazyFrame, decision: pl.DataFrame
+) -> None:
+    """Raises `PluginError` where a decision is not one on rows that were summarized, each once."""
+    import polars as pl
+
+    from datachef.core.contracts.accounting import frame_of
+    from datachef.core.errors import PluginError
+
+    if not operator.decides:
+        return
+    table = frame_of(decision, "resolve()", "id", operator.decides)
+    decided = table[operator.decides]
+    if table["id"].is_duplicated().any():
+        twice = table["id"].filter(table["id"].is_duplicated())[0]
+        raise PluginError(f"resolve() decides on the row {twice!r} more than once")
+    if decided.null_count():
+        row = table.filter(decided.is_null())["id"][0]
+        raise PluginError(
+            f"resolve() gave no {operator.decides} for the row {row!r}",
+            "leave out the rows of which nothing is decided",
+        )
+    if summaries.collect_schema().get("id") == pl.String and table.height:
+        ids = table.lazy().select(pl.col("id").cast(pl.String))
+        unknown = ids.join(summaries.select("id"), "id", "anti").head(1).collect()
+        if unknown.height:
+            raise PluginError(
+                f"resolve() decides on a row that is not there (id {unknown['id'][0]!r})",
+                "it decides on the ids of the summaries",
+            )
+    if operator.decides == "copies":
+        if table.height and (not decided.dtype.is_integer() or bool((decided < 0).any())):
+            raise PluginError("resolve() gave copies that are no numbers of rows")
+        return
+    strange = sorted(set(decided.unique()) - set(operator.reasons()))
+    if strange:
+        raise PluginError(
+            f"resolve() drops rows as {strange[0]!r}, which reasons() does not name",
+            "name all reasons in reasons()",
+        )
+
+
+def _decided(batch: pl.DataFrame, decision: pl.DataFrame, column: str) -> pl.Series:
+    """What was decided of each row, null where it is not mentioned."""
+    import polars as pl
+
+    from datachef.core.contracts.accounting import frame_of
+    from datachef.core.errors import PluginError
+
+    ids = batch.select("id")
+    table = frame_of(decision, "resolve()", "id", column).select("id", column)
+    decided = ids.join(table, on="id", how="left", maintain_order="left")
+    if decided.height != batch.height:
+        twice = decided.filter(pl.col("id").is_duplicated())["id"][0]
+        raise PluginError(f"resolve() decides on the row {twice!r} more than once")
+    return decided[column]

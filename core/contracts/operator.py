@@ -1,0 +1,234 @@
+"""What every operator is: a frozen, typed set of parameters with a name and a version."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_serializer
+from pydantic_core import to_jsonable_python
+
+from datachef.core.errors import DatachefError, RunError
+from datachef.core.language_models.client import LLMBackend, LLMClient
+from datachef.core.problems import did_you_mean
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from datachef.core.contracts.task import Task
+
+
+NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a batch: every row of it is in exactly one of the three frames.
+
+    `dropped` and `failed` hold the rejected rows with one more column, `reason`, and may say more
+    in another, `detail`, which is kept with the rejected rows. `created` counts
+    the rows of `rows` that are more than one for one.
+    """
+
+    rows: pl.DataFrame
+    dropped: pl.DataFrame | None = None
+    failed: pl.DataFrame | None = None
+    created: int = 0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a check knows about the place of a step: the columns that reach it, of every source the
+    most tokens it can hold, where that can be told without reading it, and the types of columns
+    ("bool", "int", "float", "text", "null") as far as the first rows of the sources show them."""
+
+    columns: frozenset[str]
+    sources: Mapping[str, int | None]
+    kinds: Mapping[str, str] = field(default_factory=dict)
+
+
+class Operator(BaseModel):
+    """Base of the four shapes; subclass `Filter`, `Transform`, `Synthesis` or `CorpusOperator`.
+
+    The fields are the parameters. `op` is the name by which recipes call the operator; the first
+    line of the docstring is what people and the policy read. `version` changes whenever the same
+    parameters would give another result. Heavy state belongs in a `functools.cached_property`: it
+    is dropped when the operator travels to another process.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: ClassVar[int] = 1
+    shape: ClassVar[str] = ""
+    # A guard is run at the end of every recipe that has a task and does not write the step itself.
+    guards_task: ClassVar[bool] = False
+    # A step that keeps so many rows because so many are asked for, whatever they are like.
+    selects: ClassVar[bool] = False
+    # Reasons of failure that may pass (a server was down): the next run tries those rows again.
+    transient: ClassVar[frozenset[str]] = frozenset()
+    # Whether applying it costs money: then a batch that breaks it is not tried again in parts, and
+    # it stops where `Services.failures` says that the run will fail anyway.
+    paid: ClassVar[bool] = False
+
+    op: str
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        name = cls.model_fields["op"].default
+        if isinstance(name, str):
+            _refuse_incomplete(cls, name)
+
+    @classmethod
+    def name(cls) -> str:
+        """The name by which recipes call this operator."""
+        return str(cls.model_fields["op"].default)
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the docstring."""
+        return (cls.__doc__ or "").strip().splitlines()[0]
+
+    def reads(self) -> set[str]:
+        """Columns that must be there before this step."""
+        return {"text"}
+
+    def writes(self) -> set[str]:
+        """Columns that are there after this step and were not before."""
+        return set()
+
+    def reasons(self) -> tuple[str, ...]:
+        """Names under which this operator drops rows."""
+        return ()
+
+    def requires(self) -> Mapping[str, str]:
+        """Importable modules this operator needs, each with what `pip install` takes."""
+        return {}
+
+    def objections(self, scene: Scene) -> Iterable[tuple[str, str, str]]:
+        """What is wrong with this operator at its place: (parameter, message, hint) each."""
+        return ()
+
+    def files(self) -> tuple[str, ...]:
+        """Local files read besides the rows; their identity is part of what a result depends on."""
+        return ()
+
+    def located(self, folder: Path) -> Operator:
+        """This operator with relative paths resolved against the folder of its recipe."""
+        return self
+
+    def for_task(self, task: Task) -> Operator:
+        """This operator with what it leaves open filled in from the task of the recipe."""
+        return self
+
+    def scaled(self, factor: float) -> Operator:
+        """This operator for a corpus `factor` times as large: what it counts in rows or tokens of
+        the whole corpus goes along."""
+        return self
+
+    def connect(self, services: Services) -> Operator:
+        """This operator with the connections it needs; called where it is going to run."""
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """All that this operator's result depends on, apart from rows, files and the seed."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields if name != "op"}
+        return {"op": self.op, "version": self.version, "parameters": to_jsonable_python(fields)}
+
+    @model_serializer(mode="plain")
+    def _as_written(self) -> dict[str, Any]:
+        parameters = {
+            name: getattr(self, name)
+            for name, field in type(self).model_fields.items()
+            if name != "op" and getattr(self, name) != field.get_default(call_default_factory=True)
+        }
+        return {"op": self.op, **parameters}
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = dict(super().__getstate__())
+        fields = type(self).model_fields
+        state["__dict__"] = {k: v for k, v in state["__dict__"].items() if k in fields}
+        return state
+
+
+def threshold(default: Any, *, description: str, **bounds: Any) -> Any:
+    """A parameter that only rules read: changing it re-decides from cached signals.
+
+    Takes the bounds of `pydantic.Field` (`ge`, `gt`, `le`, `lt`, `multiple_of`).
+    """
+    return Field(default, description=description, json_schema_extra={"threshold": True}, **bounds)
+
+
+def _refuse_incomplete(cls: type[Operator], name: str) -> None:
+    """Guard rails at class definition, so that a mistake shows where it was made."""
+    where = f"operator {cls.__qualname__}"
+    if not NAME.fullmatch(name):
+        raise TypeError(f"{where}: op must be in snake_case, got {name!r}")
+    if not (cls.__doc__ or "").strip() or cls.__doc__ == Operator.__doc__:
+        raise TypeError(f"{where}: write a docstring; its first line is shown by `chef ops`")
+    bare = [field for field, info in cls.model_fields.items() if not info.description]
+    if bare := [field for field in bare if field != "op"]:
+        raise TypeError(f"{where}: describe {', '.join(bare)} with Field(..., description=...)")
+
+
+@dataclass
+class FailureLimit:
+    """How many rows may fail before nothing more is paid for: a run that fails anyway stops early.
+
+    `most` is what `max_failed` leaves of the rows of a step; None sets no limit.
+    """
+
+    place: str = ""
+    most: int | None = None
+    reasons: Counter[str] = field(default_factory=Counter)
+    first: str = ""
+
+    def begin(self, place: str, most: int | None) -> None:
+        """Counts anew, for rows at another place."""
+        self.place, self.most = place, most
+        self.reasons.clear()
+
+    def add(self, reason: str, detail: str) -> None:
+        """Counts a row that failed. Raises `RunError` where there are too many."""
+        if not self.reasons:
+            self.first = detail
+        self.reasons[reason] += 1
+        if self.most is not None and self.reasons.total() > self.most:
+            told = ", ".join(f"{name} {count:,}" for name, count in self.reasons.most_common(5))
+            raise RunError(
+                f"{self.place}: {self.reasons.total():,} rows failed ({told}), more than "
+                "max_failed allows of all that arrive; nothing more was asked",
+                f"the first: {self.first[:300]}; what was answered is kept and not asked again: "
+                "for other answers change the prompt, the seed or the model",
+            )
+
+
+@dataclass(frozen=True)
+class Services:
+    """The registered LLM backends and the folder in which their answers are remembered.
+
+    `failures` bounds what is paid for in vain.
+    """
+
+    backends: Mapping[str, Callable[[], LLMBackend]]
+    cache: Path
+    failures: FailureLimit = field(default_factory=FailureLimit, compare=False)
+    _clients: dict[str, LLMClient] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def llm(self, name: str) -> LLMClient:
+        """The client of a backend, the same at every call; an unknown name is a `DatachefError`."""
+        if name not in self.backends:
+            raise DatachefError(
+                f"there is no LLM backend {name!r}",
+                hint=did_you_mean(name, self.backends)
+                or "install a plugin that has datachef_llm_backends",
+            )
+        if name not in self._clients:
+            self._clients[name] = LLMClient(name, self.backends[name], self.cache)
+        return self._clients[name]

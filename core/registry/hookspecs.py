@@ -1,0 +1,78 @@
+"""The hooks through which everything reaches datachef, grouped by when they are called.
+
+A plugin is a module or package with functions marked `@hookimpl`, named by an entry point in the
+group `datachef` or given as a file with `--plugin`. Every hook may return an empty list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    import typer
+
+    from datachef.core.contracts.engine import Engine
+    from datachef.core.contracts.observer import RunObserver
+    from datachef.core.contracts.operator import Operator
+    from datachef.core.contracts.recipe import Recipe
+    from datachef.core.contracts.reward import Reward, RewardConfig
+    from datachef.core.contracts.source import Source
+    from datachef.core.language_models.client import LLMBackend
+    from datachef.core.problems import Problem
+
+NAME = "datachef"
+
+hookspec = pluggy.HookspecMarker(NAME)
+hookimpl = pluggy.HookimplMarker(NAME)
+
+
+# Registration: called when a command needs the parts, at most once per process.
+
+
+@hookspec
+def datachef_operators() -> Sequence[type[Operator]]:  # type: ignore[empty-body]
+    """Operator classes that recipes may use from now on."""
+
+
+@hookspec
+def datachef_sources() -> Sequence[type[Source]]:  # type: ignore[empty-body]
+    """Kinds of source; each is told from the others by the field it names in `key`."""
+
+
+@hookspec
+def datachef_engines() -> Mapping[str, Callable[..., Engine]]:  # type: ignore[empty-body]
+    """Engines by the name that `chef run --engine` takes."""
+
+
+@hookspec
+def datachef_llm_backends() -> Mapping[str, Callable[[], LLMBackend]]:  # type: ignore[empty-body]
+    """LLM backends by the name that synthesis operators take as `backend`; built on first use."""
+
+
+@hookspec
+def datachef_rewards() -> Mapping[str, Callable[[RewardConfig], Reward]]:  # type: ignore[empty-body]
+    """Rewards by name: what `chef score` and the policy's training ask for a `Score`."""
+
+
+@hookspec
+def datachef_commands(app: typer.Typer) -> None:
+    """Adds commands to `chef`, at every start of it: import heavy packages in the command."""
+
+
+# Checking: called once per `chef check`, `plan` and `run`, after the recipe is known to be valid.
+
+
+@hookspec
+def datachef_recipe_rules(recipe: Recipe) -> Iterable[Problem]:  # type: ignore[empty-body]
+    """What in-house policy has against this recipe; any problem keeps it from running."""
+
+
+# Running: called once at the start of a run, in the process that started it.
+
+
+@hookspec
+def datachef_run_observers() -> Sequence[RunObserver]:  # type: ignore[empty-body]
+    """Objects that are told of the run's start, progress and end."""

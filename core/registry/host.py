@@ -1,0 +1,394 @@
+"""Finds plugins, loads each on its own, and answers what is registered."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from datachef.core.distribution import NAME
+from datachef.core.errors import DatachefError, PluginError
+from datachef.core.problems import did_you_mean
+from datachef.core.registry import hookspecs, registration
+from datachef.core.registry.registration import Registered
+from datachef.core.system.code_identity import PluginFileLoader, remember_code
+from datachef.core.system.containment import (
+    ENDINGS,
+    PATIENCE,
+    RESTRICT,
+    bounded,
+    cause_of,
+    contained,
+    innermost,
+)
+
+if TYPE_CHECKING:
+    import typer
+
+    from datachef.core.contracts.observer import RunObserver
+    from datachef.core.contracts.operator import Operator
+    from datachef.core.contracts.recipe import Recipe
+    from datachef.core.problems import Problem
+    from datachef.core.registry.vocabulary import Vocabulary
+
+
+GROUP = "datachef"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One plugin that was found.
+
+    `error` says all that is wrong with it, in one line, and is empty where nothing is; what else it
+    registers works. `note` says what is odd and harms nothing.
+    """
+
+    name: str
+    package: str
+    version: str
+    module: str
+    error: str = ""
+    note: str = ""
+
+
+def or_broken(hint: str, broken: Sequence[Plugin]) -> str:
+    """A hint about what is missing: it may be in one of the plugins that are broken."""
+    if not broken:
+        return hint
+    causes = "; ".join(f"{plugin.name} ({plugin.error})" for plugin in broken)
+    return f"{hint}{' - or ' if hint else ''}it is in a plugin that is broken: {causes}"
+
+
+@dataclass
+class _Found:
+    """A plugin with what is known of it by now; `key` is its name for pluggy."""
+
+    name: str
+    package: str
+    version: str
+    module: str
+    place: Path | None = None
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        return f"{self.package}:{self.name}"
+
+    def blame(self, problems: Iterable[str], notes: Iterable[str] = ()) -> None:
+        self.problems += [problem for problem in problems if problem not in self.problems]
+        self.notes += [note for note in notes if note not in self.notes]
+
+    def told(self) -> Plugin:
+        problems, notes = "; ".join(self.problems), "; ".join(self.notes)
+        return Plugin(self.name, self.package, self.version, self.module, problems, notes)
+
+
+class Host:
+    """The loaded plugins of this process.
+
+    `DATACHEF_PLUGINS`, a comma-separated list of entry-point names, restricts what is loaded.
+    Whatever is wrong with a plugin is kept in `plugins` with its cause and harms no other.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[str] = (),
+        only: Iterable[str] | None = None,
+        *,
+        patience: float | None = None,
+        refused: Mapping[str, str] | None = None,
+    ) -> None:
+        """Loads every entry point of the group `datachef`, then the given plugin files.
+
+        The process ends where an import or a hook of a plugin takes more than `patience` seconds.
+        `refused` tells of plugins, by their `key`, why they are not loaded. Raises `DatachefError`
+        for a file that is not there.
+        """
+        self._patience = patience
+        self._refused = refused or {}
+        self.files = tuple(dict.fromkeys(plugin_file(file) for file in files))
+        self._found: list[_Found] = []
+        self._observers: list[tuple[_Found, RunObserver]] = []
+        self._manager = pluggy.PluginManager(hookspecs.NAME)
+        self._manager.add_hookspecs(hookspecs)
+        chosen = _restriction() if only is None else set(only)
+        for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.name, _package(e))):
+            if chosen is None or entry.name in chosen:
+                version = entry.dist.version if entry.dist else ""
+                self._add(_Found(entry.name, _package(entry), version, entry.value), entry.load)
+        stems: Counter[str] = Counter()
+        for file in map(Path, self.files):
+            stems[file.stem] += 1
+            load = partial(module_of, file, stems[file.stem])
+            self._add(_Found(file.stem, str(file), "", str(file), file), load)
+
+    @property
+    def plugins(self) -> list[Plugin]:
+        """All plugins that were found, those of entry points first."""
+        return [found.told() for found in self._found]
+
+    @property
+    def broken(self) -> list[Plugin]:
+        """The plugins with which something is wrong."""
+        return [plugin for plugin in self.plugins if plugin.error]
+
+    def missing(self, name: str, known: Iterable[str]) -> str:
+        """The hint for a name that nobody registered."""
+        return or_broken(did_you_mean(name, known), self.broken)
+
+    def _add(self, found: _Found, load: Callable[[], Any]) -> None:
+        self._found.append(found)
+        if found.key in self._refused:
+            found.blame([self._refused[found.key]])
+            return
+        try:
+            with self._within_patience(found, "its import"), contained():
+                module = load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a stranger's import may raise anything
+            found.blame([cause_of(error, found.place)])
+            return
+        if self._manager.is_registered(module):
+            name = (self._manager.get_name(module) or "").rpartition(":")[2]
+            found.notes.append(f"the same module as {name}, loaded once")
+            return
+        found.place = found.place or _place_of(module)
+        try:
+            found.blame(registration.problems_of_form(self._manager, module))
+            if not found.problems:
+                self._manager.register(module, name=found.key)
+        except ENDINGS as error:
+            self._manager.unregister(name=found.key)
+            found.blame([cause_of(error)])
+
+    def _within_patience(self, found: _Found, what: str) -> AbstractContextManager[None]:
+        """Ours are waited for."""
+        patience = None if found.package == NAME else self._patience
+        return bounded(f"plugin {found.name} ({found.package}): {what}", patience)
+
+    def _collect(
+        self,
+        hook: str,
+        check: Callable[[Any], Registered],
+        arguments: Callable[[], Mapping[str, Any]] = dict,
+    ) -> Iterator[tuple[_Found, Any]]:
+        """What plugins answer to a hook and can be used, each item with the plugin it came from.
+
+        In the order of packages and plugins; implementations marked `tryfirst` come before all
+        others and those marked `trylast` after them.
+        """
+        by_key = {found.key: found for found in self._found}
+        for implementation in sorted(
+            getattr(self._manager.hook, hook).get_hookimpls(),
+            key=lambda i: (i.trylast - i.tryfirst, i.plugin_name, i.function.__name__),
+        ):
+            found = by_key[implementation.plugin_name]
+            given = arguments()
+            try:
+                with self._within_patience(found, hook), contained():
+                    answer = implementation.function(*(given[n] for n in implementation.argnames))
+                    if isinstance(answer, Iterator):  # a generator runs here, where it is caught
+                        answer = list(answer)
+                    checked = check(answer)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - and so may a hook
+                found.blame([f"{hook}: {cause_of(error, found.place)}"])
+                continue
+            found.blame(checked.problems, checked.notes)
+            yield from ((found, item) for item in checked.items)
+
+    def _listed(
+        self, hook: str, what: str, problem_of: Callable[[Any], str], **arguments: Any
+    ) -> list[tuple[_Found, Any]]:
+        check = partial(registration.checked_list, hook, what, problem_of)
+        return list(self._collect(hook, check, lambda: arguments))
+
+    @cached_property
+    def _operators(self) -> list[tuple[_Found, type[Operator]]]:
+        problem_of = registration.operator_problem
+        return self._listed("datachef_operators", "operator classes", problem_of)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """All registered operators and kinds of source."""
+        from datachef.core.registry.vocabulary import Vocabulary
+
+        sources = self._listed("datachef_sources", "source classes", registration.source_problem)
+        return Vocabulary(
+            [(cls, found.package) for found, cls in self._operators],
+            [(cls, found.package) for found, cls in sources],
+        )
+
+    def named(self, hook: str) -> dict[str, Any]:
+        """The answers of a hook that gives a mapping by name; a name given twice is an error."""
+        merged: dict[str, Any] = {}
+        origin: dict[str, str] = {}
+        for found, (name, value) in self._collect(
+            hook, partial(registration.checked_mapping, hook)
+        ):
+            if name in merged:
+                raise PluginError(
+                    f"{origin[name]} and {found.package} both give {name!r} in {hook}",
+                    hint=f"rename one of them, or load only one with {RESTRICT}",
+                )
+            merged[name], origin[name] = value, found.package
+        return merged
+
+    def observers(self) -> list[RunObserver]:
+        """Those whom plugins want to be told of a run."""
+        from datachef.core.contracts.observer import RunObserver
+
+        problem_of = registration.instance_of(RunObserver)
+        hook = "datachef_run_observers"
+        self._observers = self._listed(hook, "RunObserver objects", problem_of)
+        return [observer for _, observer in self._observers]
+
+    def observer_broke(self, observer: RunObserver, event: str, error: BaseException) -> bool:
+        """Blames the plugin that an observer is of; false where it is of none."""
+        for found, known in self._observers:
+            if known is observer:
+                found.blame([f"{event}: {cause_of(error, found.place)}; it was told no more"])
+                return True
+        return False
+
+    def recipe_problems(self, recipe: Recipe) -> list[Problem]:
+        """What the rules of plugins have against a recipe."""
+        from datachef.core.problems import Problem
+
+        problem_of = registration.instance_of(Problem)
+        hook = "datachef_recipe_rules"
+        return [item for _, item in self._listed(hook, "Problems", problem_of, recipe=recipe)]
+
+    def add_commands(self, app: typer.Typer) -> None:
+        """Adds the commands of all plugins; one whose name is taken is its plugin's problem."""
+        import typer
+        from typer.models import CommandInfo
+
+        owners = dict.fromkeys(registration.command_names(app), "chef itself")
+        part = app
+
+        def fresh() -> Mapping[str, Any]:
+            nonlocal part
+            part = typer.Typer()
+            return {"app": part}
+
+        def check(_: Any) -> Registered:
+            return registration.checked_commands(part, owners)
+
+        for found, (names, record) in self._collect("datachef_commands", check, fresh):
+            owners |= dict.fromkeys(names, found.package)
+            if isinstance(record, CommandInfo):
+                app.registered_commands.append(record)
+            else:
+                app.registered_groups.append(record)
+
+    def examine(self) -> None:
+        """Calls every hook that needs no recipe, and tries every operator that needs no parameters,
+        so that `plugins` tells all that can be known without a recipe."""
+        from datachef.core.registry.promises import broken_defaults
+
+        for found, cls in self._operators:
+            with self._within_patience(found, f"trying {cls.name()}"), contained():
+                found.blame(f"{cls.name()}: {text}" for text in broken_defaults(cls))
+        for hook in ("datachef_engines", "datachef_llm_backends", "datachef_rewards"):
+            self.named(hook)
+        self.observers()
+        _ = self.vocabulary
+
+    def origin(self, error: BaseException, ours: bool = True) -> str:
+        """The plugin and the line of its code that an exception came out of; empty for none.
+
+        Without `ours` those of datachef itself are not looked at.
+        """
+        for found in self._found:
+            if not ours and found.package == NAME:
+                continue
+            if found.place and (line := innermost(error.__traceback__, found.place)):
+                return f"plugin {found.name} ({found.package}), {line}"
+        return ""
+
+
+def _place_of(module: Any) -> Path | None:
+    """Where the code of a plugin lies: the folder of a package, the file of a module."""
+    try:
+        file = Path(inspect.getfile(module if inspect.ismodule(module) else type(module)))
+    except (TypeError, OSError):
+        return None
+    return file.parent if file.name == "__init__.py" else file
+
+
+def plugin_patience() -> float:
+    """For how many seconds an import or a hook of a plugin may take, as the environment says."""
+    value = os.environ.get(PATIENCE, "120")
+    with suppress(ValueError):
+        if 0 < (seconds := float(value)) <= threading.TIMEOUT_MAX - 5:
+            return seconds
+    raise DatachefError(f"{PATIENCE} is {value!r}, not a number of seconds")
+
+
+def foreign_plugins(files: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """What is loaded besides our own plugins: by the key of the host, `entry` and its name or
+    `file` and its path."""
+    chosen = _restriction()
+    found = {
+        f"{_package(entry)}:{entry.name}": ("entry", entry.name)
+        for entry in entry_points(group=GROUP)
+        if _package(entry) != NAME and (chosen is None or entry.name in chosen)
+    }
+    return found | {f"{f}:{Path(f).stem}": ("file", f) for f in map(plugin_file, files)}
+
+
+def _restriction() -> set[str] | None:
+    value = os.environ.get(RESTRICT)
+    return None if value is None else {name.strip() for name in value.split(",") if name.strip()}
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist else "unknown"
+
+
+def plugin_file(name: str) -> str:
+    """The absolute path of a plugin file. Raises `DatachefError` where there is no file."""
+    path = Path(os.path.expanduser(name)).resolve()  # noqa: PTH111 - it lets `~nobody` be
+    if path.is_dir():
+        raise DatachefError(f"no plugin file: {path} is a folder", "--plugin takes a Python file")
+    if not path.is_file():
+        raise DatachefError(f"no plugin file {path}", hint="--plugin takes a Python file")
+    return str(path)
+
+
+def module_of(path: Path, number: int) -> ModuleType:
+    """The module in a file, the `number`th of those with its stem; it is as if imported."""
+    name = f"datachef_plugin_{re.sub(r'[^0-9a-zA-Z_]', '_', path.stem)}"
+    name += f"_{number}" if number > 1 else ""
+    spec = spec_from_loader(name, PluginFileLoader(name, str(path)))
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    before = sys.modules.get(name)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+        remember_code(module)
+    except BaseException:
+        del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before
+        raise
+    return module

@@ -1,0 +1,246 @@
+"""The vocabulary: everything recipes can be made of, as a value with a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Union
+
+import orjson
+from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model
+from pydantic_core import PydanticCustomError
+
+from datachef.core.contracts.corpus import MixOperator
+from datachef.core.contracts.operator import Operator
+from datachef.core.contracts.recipe import Name, Pool, Recipe
+from datachef.core.contracts.source import Source
+from datachef.core.contracts.task import Task
+from datachef.core.distribution import NAME
+from datachef.core.errors import PluginError
+from datachef.core.registry.take import Take
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered class and the package it came from."""
+
+    type: type[Any]
+    package: str
+
+
+class PooledSource(Source):
+    """A source of the pool, by the name under which it stands in the recipe."""
+
+
+class Vocabulary:
+    """Operators and kinds of source, read-only and sorted by name."""
+
+    def __init__(
+        self,
+        operators: Iterable[tuple[type[Operator], str]] = (),
+        sources: Iterable[tuple[type[Source], str]] = (),
+    ) -> None:
+        """Takes classes with the package each came from; two of one name raise `PluginError`."""
+        self._operators = _unique("operator", [(o.name(), o, p) for o, p in operators])
+        self._sources = _unique("source kind", [(s.key, s, p) for s, p in sources])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._operators)
+
+    def __len__(self) -> int:
+        return len(self._operators)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._operators
+
+    def __getitem__(self, name: str) -> type[Operator]:
+        operator: type[Operator] = self._operators[name].type
+        return operator
+
+    def package(self, name: str) -> str:
+        """The package that an operator came from; our own where no plugin has it (`take`)."""
+        return self._operators[name].package if name in self._operators else NAME
+
+    def source_package(self, key: str) -> str:
+        """The package that a kind of source came from."""
+        return self._sources[key].package
+
+    @property
+    def source_keys(self) -> tuple[str, ...]:
+        """The fields by which kinds of source are told apart."""
+        return tuple(self._sources)
+
+    def operator(self, data: Mapping[str, Any]) -> Operator:
+        """The operator that a step describes, already known to be valid."""
+        name = data["op"]
+        kind: type[Operator] = Take if name == "take" else self[name]
+        return kind.model_validate(data)
+
+    def source_type(self, key: str) -> type[Source]:
+        """The class of a kind of source."""
+        kind: type[Source] = self._sources[key].type
+        return kind
+
+    def source(self, key: str, data: Mapping[str, Any]) -> Source:
+        """The source of a kind, already known to be valid."""
+        return self.source_type(key).model_validate(data)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes whenever an operator or source kind comes, goes or changes its parameters."""
+        described = [
+            [name, entry.type.version, entry.type.model_json_schema()]
+            for name, entry in self._operators.items()
+        ]
+        kinds = [[key, entry.type.model_json_schema()] for key, entry in self._sources.items()]
+        raw = orjson.dumps([described, kinds], option=orjson.OPT_SORT_KEYS)
+        return hashlib.blake2b(raw, digest_size=16).hexdigest()
+
+    @cached_property
+    def recipe_model(self) -> type[Recipe]:
+        """`Recipe` over exactly what is registered."""
+        steps = self._steps()
+        mixes = _union(
+            [e.type for e in self._operators.values() if issubclass(e.type, MixOperator)]
+        )
+        return create_model(
+            "Recipe",
+            __base__=Recipe,
+            __doc__=Recipe.__doc__,
+            sources=(_mapping_of(self._source(steps)), _field(Recipe, "sources")),
+            mix=(mixes | None, _field(Recipe, "mix")),
+            steps=(tuple[steps, ...], _field(Recipe, "steps")),  # type: ignore[valid-type]
+        )
+
+    @cached_property
+    def pool_model(self) -> type[Pool]:
+        """`Pool` over exactly what is registered."""
+        sources = _mapping_of(self._source(self._steps()))
+        return create_model("Pool", __base__=Pool, sources=(sources, _field(Pool, "sources")))
+
+    def _steps(self) -> Any:
+        return _union(
+            [e.type for e in self._operators.values() if not issubclass(e.type, MixOperator)]
+        )
+
+    def _source(self, steps: Any) -> Any:
+        kinds = {key: entry.type for key, entry in self._sources.items()} | {"": PooledSource}
+        tagged = []
+        for key, kind in kinds.items():
+            model = create_model(
+                kind.__name__, __base__=kind, __doc__=kind.__doc__, steps=(tuple[steps, ...], ())
+            )
+            tagged.append(Annotated[model, Tag(key)])
+
+        def kind_of(value: Any) -> str | None:
+            if isinstance(value, Source):
+                return value.key
+            if value is None:
+                return ""
+            if not isinstance(value, Mapping):
+                return None
+            named = [key for key in kinds if key and key in value]
+            return named[0] if len(named) == 1 else "" if not named else None
+
+        return Annotated[
+            Union[tuple(tagged)],  # noqa: UP007 - made at run time
+            Discriminator(
+                kind_of,
+                custom_error_type="source_kind",
+                custom_error_message="a source names exactly one of: "
+                + ", ".join(k for k in kinds if k),
+            ),
+        ]
+
+
+def _mapping_of(source: Any) -> Any:
+    return dict[Name, source]
+
+
+def _field(model: type[Any], name: str) -> Any:
+    return model.model_fields[name]
+
+
+def _union(classes: list[type[Any]]) -> Any:
+    if len(classes) > 1:
+        return Annotated[Union[tuple(classes)], Field(discriminator="op")]  # noqa: UP007
+    return classes[0] if classes else Annotated[Operator, BeforeValidator(_refuse)]
+
+
+def _refuse(step: Any) -> Any:
+    """Where no operator is registered, no step is one."""
+    name = step.get("op") if isinstance(step, Mapping) else None
+    if not isinstance(name, str):
+        raise PydanticCustomError("union_tag_not_found", "a step names its operator")
+    raise PydanticCustomError("union_tag_invalid", "no operator is registered", {"tag": name})
+
+
+def _unique(kind: str, named: list[tuple[str, type[Any], str]]) -> dict[str, Entry]:
+    entries: dict[str, Entry] = {}
+    for name, cls, package in sorted(named, key=lambda item: (item[0], item[2])):
+        if name in entries and entries[name].type is not cls:
+            other = entries[name]
+            raise PluginError(
+                f"two packages register the {kind} {name!r}: "
+                f"{other.package} ({_home(other.type)}) and {package} ({_home(cls)})",
+                hint="rename one of them, or load only one with DATACHEF_PLUGINS",
+            )
+        entries[name] = Entry(cls, package)
+    return entries
+
+
+def _home(cls: type[Any]) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def recipe_schema(vocabulary: Vocabulary) -> dict[str, Any]:
+    """The JSON Schema of `recipe.yaml`."""
+    return _finished(vocabulary.recipe_model.model_json_schema(by_alias=True), "recipe")
+
+
+def pool_schema(vocabulary: Vocabulary) -> dict[str, Any]:
+    """The JSON Schema of `pool.yaml`."""
+    return _finished(vocabulary.pool_model.model_json_schema(by_alias=True), "pool")
+
+
+def task_schema(_: Vocabulary) -> dict[str, Any]:
+    """The JSON Schema of `task.yaml`."""
+    return _finished(Task.model_json_schema(by_alias=True), "task")
+
+
+SCHEMAS: dict[str, Callable[[Vocabulary], dict[str, Any]]] = {
+    "recipe": recipe_schema,
+    "pool": pool_schema,
+    "task": task_schema,
+}
+
+
+def _finished(schema: dict[str, Any], title: str) -> dict[str, Any]:
+    finished = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": f"datachef {title}",
+    }
+    return _without_one_of(finished)  # type: ignore[no-any-return]
+
+
+def _without_one_of(node: Any) -> Any:
+    """`anyOf` for `oneOf`: the alternatives exclude each other, and every decoder knows `anyOf`.
+
+    A step must name its operator, which pydantic leaves optional because the field has a default.
+    """
+    if isinstance(node, list):
+        return [_without_one_of(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    result = {
+        ("anyOf" if key == "oneOf" else key): _without_one_of(value)
+        for key, value in node.items()
+        if key not in ("discriminator", "threshold")
+    }
+    properties = result.get("properties")
+    if isinstance(properties, dict) and "const" in (properties.get("op") or {}):
+        result["required"] = ["op", *(n for n in result.get("required", []) if n != "op")]
+    return result

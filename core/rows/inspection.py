@@ -1,0 +1,305 @@
+"""What a source offers: its units, its format, its columns - from its first rows alone."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+from typing import Any
+
+import orjson
+import polars as pl
+
+from datachef.core.contracts.corpus import Size
+from datachef.core.contracts.source import (
+    BrokenFileError,
+    RawRow,
+    Source,
+    SourceError,
+    Unit,
+    first_rows,
+)
+from datachef.core.distribution import install_command
+from datachef.core.errors import MAX_ROW_BYTES, MissingPackageError, RowError, RunError
+from datachef.core.language_models.tokens import BYTES_PER_TOKEN, TokenCounter
+from datachef.core.problems import did_you_mean
+from datachef.core.rows.columns import NULL, kind_of
+from datachef.core.rows.reader import Intake, fields_of, length, sample, stored_names
+from datachef.core.rows.stored_conversations import unfit
+from datachef.core.text.conversations import TEMPLATE_COLUMNS, stored
+from datachef.core.text.formats import Conversation, Format, PromptFormat, recognise
+from datachef.core.text.values import plain
+
+# Text rarely compresses better than this, so that a budget beyond it is surely impossible.
+MOST_COMPRESSION = 100
+# How far a source is read for a column that is named and not in its first rows.
+LATE_BYTES = 32 * 2**20
+# What to do where rows do not fit a format, by reason.
+REMEDIES = {
+    "unknown_role": "name it in the format, as in roles: {student: user}",
+    "unsupported_content": "only text can be trained on: leave the source out, or its pictures",
+    "bad_tools": "if the field holds no tools, write tools: null into the format",
+}
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A source as it was found; `kinds`, `mostly` and `unsupported` as in `Fields`.
+
+    Of its first `sampled` rows, `misfits` tells how many do not fit the format and why, by reason;
+    `unwritable` how many conversations each schema of the output could not hold as they are.
+    """
+
+    source: Source
+    units: Sequence[Unit]
+    format: Format
+    kinds: Mapping[str, str]
+    mostly: Mapping[str, str] = field(default_factory=dict)
+    unsupported: Mapping[str, str] = field(default_factory=dict)
+    sampled: int = 0
+    misfits: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    unwritable: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    # What was estimated of it, by how tokens are counted: looked up once, whatever its steps.
+    estimates: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(unit.size for unit in self.units)
+
+    @property
+    def packed(self) -> bool:
+        """Whether its bytes are compressed, some of them at least."""
+        return any(unit.name.endswith((".gz", ".zst", ".parquet")) for unit in self.units)
+
+    @property
+    def most_tokens(self) -> int | None:
+        """No source can hold more tokens than its bytes, however well they are compressed; None
+        where its size is unknown."""
+        if any(unit.size == 0 for unit in self.units):
+            return None
+        unpacked = self.size * (MOST_COMPRESSION if self.packed else 1)
+        return unpacked // BYTES_PER_TOKEN + len(self.units)
+
+    @property
+    def unread(self) -> dict[str, str]:
+        """Fields that mostly belong to conversations and that a format which was recognised, not
+        written, leaves out, with how a format names them."""
+        if self.source.format is not None or not self.format.conversational:
+            return {}
+        known = {name: f"system: {name}" for name in ("system_prompt", "system_message")}
+        if isinstance(self.format, PromptFormat):
+            known["context"] = 'prompt: "{context} {' + self.format.prompt + '}"'
+        return {name: how for name, how in known.items() if self.kinds.get(name, NULL) != NULL}
+
+    @property
+    def columns(self) -> set[str]:
+        """The columns that rows of this source have when they are read."""
+        content = (
+            {"text", "messages", *TEMPLATE_COLUMNS} if self.format.conversational else {"text"}
+        )
+        return {"id", "source"} | content | set(self.column_kinds)
+
+    @property
+    def column_kinds(self) -> dict[str, str]:
+        """The columns beside the content, with the types in which a step reads them."""
+        kinds = {**self.kinds, **self.mostly}
+        return {name: kinds[field] for field, name in stored_names(self.kinds).items()}
+
+    def with_late(self, names: set[str]) -> Survey:
+        """This survey with those of the named fields that come later than the first rows, if they
+        come soon enough to be found."""
+        late = names - self.format.uses() - self.kinds.keys() - self.unsupported.keys()
+        found: dict[str, str] = {}
+        left = LATE_BYTES
+        with suppress(SourceError, RunError, OSError, ValueError):
+            for raw in chain.from_iterable(first_rows(self.source, unit) for unit in self.units):
+                left -= raw.size
+                if left < 0 or late <= found.keys():
+                    break
+                for name in (late & (raw.data or {}).keys()) - found.keys():
+                    kind = kind_of(plain(raw.data[name])) if raw.data else NULL
+                    if kind != NULL:
+                        found[name] = kind
+        return replace(self, kinds={**self.kinds, **found})
+
+
+class Surveyor:
+    """Looks at each source once, whatever steps it is given."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, Survey] = {}
+
+    def look(self, source: Source) -> Survey:
+        """The survey of a source, from memory where it was seen before. Raises `SourceError`."""
+        key = f"{source.key} {source.model_dump_json(exclude={'steps', 'take'})}"
+        known = self._seen.get(key)
+        if known is None:
+            known = self._seen[key] = survey(source)
+        return replace(known, source=source)
+
+
+def survey(source: Source) -> Survey:
+    """Looks at a source. Raises `SourceError` where it cannot be read or its format is unclear."""
+    units = _units(source)
+    rows = sample(source, units)
+    if not rows:
+        raise SourceError("no_rows", _no_row(source, units), "is the file format right?")
+    counts = Counter(name for row in rows for name in row)
+    names = set(counts)
+    row_format = source.format or recognise(n for n in names if counts[n] > len(rows) / 2)
+    if row_format is None:
+        raise SourceError(
+            "unclear_format",
+            f"no usual format fits the fields {', '.join(sorted(names)[:12])}",
+            source.advice(names)
+            or "say which hold the content, for example format: {text: FIELD}, "
+            "format: {messages: FIELD} or format: {prompt: FIELD, completion: FIELD}",
+        )
+    fitting, misfits = _converted(row_format, rows)
+    if not fitting:
+        (reason, (_, trouble)), *_ = misfits.items()
+        missing = row_format.fields() - names
+        hint = source.advice(names) or REMEDIES.get(reason, "look at the first rows")
+        if missing and not source.advice(names):
+            hint = did_you_mean(min(missing), names)
+        raise SourceError(
+            "format_mismatch", f"the format fits none of the first rows: {trouble}", hint
+        )
+    fields = fields_of(rows, row_format.uses())
+    unwritable = _unwritable(fitting) if row_format.conversational else {}
+    return Survey(source, units, row_format, *fields, len(rows), misfits, unwritable)
+
+
+def _converted(
+    row_format: Format, rows: Sequence[Mapping[str, Any]]
+) -> tuple[list[str | Conversation], dict[str, tuple[int, str]]]:
+    """The content of rows, and of those without one how many there are and why, by reason."""
+    fitting: list[str | Conversation] = []
+    misfits: dict[str, tuple[int, str]] = {}
+    made = 0
+    for row in rows:
+        if made > MAX_ROW_BYTES:
+            break  # fields that are composed may come to far more than was read
+        try:
+            content = row_format.convert(row)
+            made += length(content)
+            fitting.append(content)
+        except RowError as error:
+            count, detail = misfits.get(error.reason, (0, str(error)))
+            misfits[error.reason] = (count + 1, detail)
+    return fitting, misfits
+
+
+def _unwritable(content: Sequence[str | Conversation]) -> dict[str, dict[str, int]]:
+    """For every schema of conversations, how many of them it cannot hold, by reason."""
+    turns = [row.turns for row in content if isinstance(row, Conversation)]
+    rows = stored(turns).to_frame()
+    return {
+        schema: dict(unfit(rows, schema).drop_nulls().value_counts(sort=True).iter_rows())
+        for schema in ("messages", "prompt_completion")
+    }
+
+
+def _no_row(source: Source, units: Sequence[Unit]) -> str:
+    """That there is none, with what is wrong with the first."""
+    message = "not one readable row at its beginning"
+    for unit in units[:1]:
+        first = next((raw for raw in first_rows(source, unit) if raw.reason), None)
+        if first is not None:
+            message += f"; {unit.name} line {first.line}: {first.detail or first.reason}"
+    return message
+
+
+def _units(source: Source) -> Sequence[Unit]:
+    try:
+        return source.units()
+    except ImportError as error:
+        requirement = next(iter(source.requires().values()), str(error.name))
+        raise SourceError(
+            "missing_package", f"needs {error.name}", install_command(requirement)
+        ) from error
+    except MissingPackageError as error:
+        raise SourceError("missing_package", error.message, error.hint) from error
+
+
+PLACES = 4
+ROWS = 100
+
+
+def estimated_size(found: Survey, counter: TokenCounter) -> Size | None:
+    """What a source holds before its steps, by up to `ROWS` rows at each of up to `PLACES` places;
+    None where its rows cannot be told from its size.
+
+    Exact where these are all its rows.
+    """
+    if counter.identity not in found.estimates:
+        found.estimates[counter.identity] = _estimated(found, counter)
+    whole: Size | None = found.estimates[counter.identity]
+    if whole is None or found.source.take is None or whole.rows <= found.source.take:
+        return whole
+    return Size(found.source.take, whole.tokens * found.source.take / whole.rows)
+
+
+def _estimated(found: Survey, counter: TokenCounter) -> Size | None:
+    looked = [_looked(found, unit, counter) for unit in _spread(found.units)]
+    if any(unit.size == 0 and unit.rows is None for unit in found.units):
+        return None
+    sampled = sum(part.rows for part in looked)
+    if not sampled:
+        return None
+    rows = sum(part.whole for part in looked)
+    measured, all_bytes = sum(unit.size for unit in _spread(found.units)), found.size
+    if len(looked) < len(found.units):
+        counts = [unit.rows for unit in found.units]
+        known = [count for count in counts if count is not None]
+        rows = sum(known) if len(known) == len(counts) else rows * all_bytes / max(measured, 1)
+    kept = rows * sum(part.kept for part in looked) / sampled
+    tokens = sum(part.tokens for part in looked) / max(sum(part.kept for part in looked), 1)
+    return Size(kept, kept * tokens)
+
+
+class _Looked:
+    """The first rows of a unit: how many, kept and tokens, and how many the unit holds in all."""
+
+    def __init__(self, unit: Unit, raws: Sequence[RawRow], frames: Sequence[pl.DataFrame]) -> None:
+        held = [raw for raw in raws if raw.data is not None or raw.reason]
+        self.rows = len(held)
+        self.kept = sum(frame.height for frame in frames)
+        self.tokens = 0
+        size = sum(raw.size for raw in raws)
+        if len(raws) < ROWS or not size:
+            self.whole = float(self.rows)
+        elif unit.rows is not None:
+            self.whole = float(unit.rows)
+        else:
+            self.whole = self.rows * unit.size * _packing(unit, held) / size
+
+
+def _looked(found: Survey, unit: Unit, counter: TokenCounter) -> _Looked:
+    raws: list[RawRow] = []
+    with suppress(BrokenFileError, OSError):
+        raws += islice(found.source.read(unit), ROWS)
+    intake = Intake(found.source.key, unit, found.format, {})
+    frames = list(intake.batches(raws, 1 << 62))
+    looked = _Looked(unit, raws, frames)
+    looked.tokens = sum(int(counter.count_rows(frame).sum()) for frame in frames)
+    return looked
+
+
+def _spread(units: Sequence[Unit]) -> list[Unit]:
+    """Some of the units, from the first to the last."""
+    if len(units) <= PLACES:
+        return list(units)
+    return [units[round(index * (len(units) - 1) / (PLACES - 1))] for index in range(PLACES)]
+
+
+def _packing(unit: Unit, rows: Sequence[RawRow]) -> float:
+    """How many bytes of rows a byte on disk stands for, where a file is compressed."""
+    if not unit.name.endswith((".gz", ".zst")):
+        return 1.0
+    raw = b"\n".join(orjson.dumps(row.data, default=str) for row in rows if row.data is not None)
+    return len(raw) / len(zlib.compress(raw)) if raw else 1.0

@@ -1,0 +1,199 @@
+"""Measures rows for filters and decides on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from datachef.core.contracts.filter import Filter
+from datachef.core.errors import PluginError
+from datachef.core.registry.promises import ask
+from datachef.core.system.containment import ENDINGS
+
+
+class Intermediates:
+    """What consecutive filters compute on the way to their signals, each expression once.
+
+    The columns are kept beside the rows, and follow them as rows are dropped.
+    """
+
+    def __init__(self) -> None:
+        self._expressions: dict[str, pl.Expr] = {}
+        self._columns: dict[str, pl.Series] = {}
+
+    def beside(self, operator: Filter, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows with the intermediates of this filter, of which some may be there already."""
+        wanted = _intermediates(operator)
+        known = self._expressions
+        if any(name in known and not known[name].meta.eq(wanted[name]) for name in wanted):
+            known.clear()
+        for name, expression in wanted.items():
+            if name not in known:
+                values = rows.select(expression.alias(name))[name]
+                _refuse_other_height(operator, name, values, rows)
+                self._columns[name] = values
+                known[name] = expression
+            rows = rows.with_columns(self._columns[name])
+        return rows
+
+    def keep(self, kept: pl.Series) -> None:
+        """Follows the rows: `kept` says which of them stay."""
+        self._columns = {name: self._columns[name].filter(kept) for name in self._expressions}
+
+
+def measure(
+    operator: Filter, rows: pl.DataFrame, shared: Intermediates | None = None
+) -> pl.DataFrame:
+    """The lasting signals of a filter under their own names, one row per row.
+
+    All expressions run as one query, in which equal parts are computed once.
+    """
+    view = (shared or Intermediates()).beside(operator, rows)
+    lasting = {n: s for n, s in operator.signals().items() if not n.startswith("_")}
+    expressions = {n: s for n, s in lasting.items() if isinstance(s, pl.Expr)}
+    table = view.lazy().select(**expressions).collect()
+    columns = {name: table[name] for name in expressions}
+    for name, function in lasting.items():
+        if not isinstance(function, pl.Expr):
+            columns[name] = _series(operator, name, function(view.clone()))
+    for name, values in columns.items():
+        _refuse_other_height(operator, name, values, rows)
+    return pl.DataFrame([columns[name] for name in lasting])
+
+
+def _refuse_other_height(
+    operator: Filter, name: str, values: pl.Series, rows: pl.DataFrame
+) -> None:
+    if len(values) != rows.height:
+        raise PluginError(
+            f"the signal {name} of {operator.op} has {len(values)} values, not {rows.height}",
+            hint="a signal gives one value per row, in the order of the batch",
+        )
+
+
+def _series(operator: Filter, name: str, values: Any) -> pl.Series:
+    if not isinstance(values, pl.Series):
+        kind = "None" if values is None else f"a {type(values).__name__}"
+        raise PluginError(
+            f"the signal {name} of {operator.op} gave {kind}, not a polars Series",
+            hint="a signal gives one value per row, in the order of the batch",
+        )
+    if values.dtype == pl.Object:
+        raise PluginError(
+            f"the signal {name} of {operator.op} gave Python objects, which cannot be stored",
+            hint="give numbers, strings, booleans, or lists of them",
+        )
+    return values.alias(name)
+
+
+def decide(operator: Filter, signals: pl.DataFrame) -> pl.Series:
+    """The reason for which each row is dropped, null where it is kept.
+
+    `signals` has the columns of the batch and this filter's signals under their own names. Raises
+    `PluginError` where the rules cannot be evaluated on any rows of these types.
+    """
+    try:
+        return _reasons(operator, signals)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        if signals.height:
+            decide(operator, signals.clear())  # of other rows the same may be true
+            raise
+        rules = ", ".join(operator.rules())
+        words = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise PluginError(
+            f"the rules of {operator.op} ({rules}) cannot be evaluated: {words}",
+            hint="a rule is a condition on the filter's signals",
+        ) from error
+
+
+def details(operator: Filter, dropped: pl.DataFrame) -> pl.Series:
+    """What the filter says of each dropped row, as `detail`; empty where it says nothing."""
+    told = ask(operator, "details", dropped)
+    if told is None:
+        return pl.repeat("", dropped.height, dtype=pl.String, eager=True).alias("detail")
+    if not isinstance(told, pl.Series) or len(told) != dropped.height:
+        given = f"{len(told)} values" if isinstance(told, pl.Series) else f"a {type(told).__name__}"
+        raise PluginError(
+            f"details() of {operator.op} gave {given} for {dropped.height} dropped rows",
+            hint="details() gives a polars Series with one text per dropped row, or None",
+        )
+    return told.cast(pl.String).alias("detail")
+
+
+def refuse_neighbours(
+    operator: Filter, rows: pl.DataFrame, signals: pl.DataFrame, reasons: pl.Series
+) -> None:
+    """Raises `PluginError` where a row is measured or judged otherwise with fewer rows beside it.
+
+    `signals` and `reasons` are those of all rows; some rows are tried again by themselves.
+    What looks at other rows (a mean, a rank, the row before) would depend on where batches are cut.
+    """
+    for places in some_rows(rows.height):
+        some, known = rows[places], signals[places]
+        try:
+            again = measure(operator, some)
+            judged = decide(operator, some.with_columns(known))
+        except ENDINGS:
+            continue  # what breaks on these rows is met, and told, where it does
+        other = [
+            f"the signal {name}" for name in known.columns if _differ(again[name], known[name])
+        ]
+        if not judged.equals(reasons[places], null_equal=True):
+            other.append("one of the rules")
+        if other:
+            raise PluginError(
+                f"{other[0]} of {operator.op} gives a row another value when other rows are "
+                "beside it",
+                hint="a filter looks at each row by itself (no mean, rank or shift over the rows, "
+                "nothing random); what needs the whole corpus is a CorpusOperator",
+            )
+
+
+def some_rows(height: int) -> list[list[int]]:
+    """Rows of a batch on which it is tried whether the others matter to them: some of them, and
+    in a small batch, where these are few, also the first alone."""
+    step = max(2, height // 16)
+    some = list(range(step - 1, height, step))
+    return [some] if len(some) > 8 else [[0], some]
+
+
+def unlike(first: pl.DataFrame, second: pl.DataFrame) -> bool:
+    """Whether tables differ by more than how compiled code rounds in batches of other sizes."""
+    if first.height != second.height or not first["id"].equals(second["id"]):
+        return True
+    shared = [name for name in first.columns if name in second.columns]
+    return any(_differ(first[name], second[name]) for name in shared)
+
+
+def _differ(first: pl.Series, second: pl.Series) -> bool:
+    """Whether values differ by more than how compiled code rounds in batches of other sizes."""
+    from polars.testing import assert_series_equal
+
+    if first.dtype == second.dtype and first.equals(second, null_equal=True):
+        return False  # as nearly always; what follows is slow
+    try:
+        assert_series_equal(first, second, check_dtypes=False, rel_tol=1e-3, abs_tol=1e-6)
+    except AssertionError:
+        return True
+    return False
+
+
+def _reasons(operator: Filter, signals: pl.DataFrame) -> pl.Series:
+    reason = pl.lit(None, pl.String)
+    for name, rejects in reversed(list(operator.rules().items())):
+        reason = pl.when(rejects).then(pl.lit(name)).otherwise(reason)
+    # a filter without rules would give one literal instead of a value per row
+    values = signals.select(reason.alias("reason"))["reason"]
+    return values if len(values) == signals.height else values.new_from_index(0, signals.height)
+
+
+def _intermediates(operator: Filter) -> Mapping[str, pl.Expr]:
+    found = {}
+    for name, signal in operator.signals().items():
+        if name.startswith("_"):
+            if not isinstance(signal, pl.Expr):
+                raise PluginError(f"{operator.op}: the intermediate {name} must be an expression")
+            found[name] = signal
+    return found

@@ -1,0 +1,1 @@
+"""What processes, files and the network of this machine promise, whoever uses them."""

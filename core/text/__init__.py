@@ -1,0 +1,1 @@
+"""Texts and conversations as values: no rows of a run, no plugins."""

@@ -1,0 +1,474 @@
+"""How the fields of a source map to `text` or to `messages`.
+
+A field is named, reached through dots (`question.stem`, `answers.0`), or composed: `"{body}
+{question}"` puts the values of two fields into one string. Braces hold names alone; nothing is
+evaluated.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_serializer,
+)
+
+from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE, RowError
+from datachef.core.text.turns import Turn, dumps, split_turns, tool_schemas, turn
+from datachef.core.text.values import UnsupportedValueError, json_text, plain, text_of
+
+_SLOT = re.compile(r"\{([^{}]+)\}")
+# Fields that one composition may name: more of them would make gigabytes of small rows.
+MOST_SLOTS = 100
+# Fields of a turn that are read where those that the format names are not there.
+_ROLE_FIELDS, _CONTENT_FIELDS = ("role", "from"), ("content", "value")
+_MEDIA = ("image", "images", "video", "videos", "audio", "audios")
+_PLACEHOLDER = re.compile(r"<(image|video|audio)>")
+
+# Fields of every conversational format; none of them tells one from another.
+_BESIDE = ("system", "history", "tools")
+
+# What tells `apply_chat_template` what to do. Handed on by a row, it would choose the template that
+# is compiled for it, or end the training: rows bring variables for the template, and nothing else.
+_CHAT_TEMPLATE_ARGUMENTS = frozenset(
+    (
+        "self", "conversation", "messages", "tools", "chat_template", "add_generation_prompt",
+        "continue_final_message", "tokenize", "sanitize_control_tokens", "padding", "truncation",
+        "max_length", "return_tensors", "return_dict", "return_assistant_tokens_mask",
+        "tokenizer_kwargs", "processor_kwargs", "template_kwargs",
+    )
+)  # fmt: skip
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+
+
+class Conversation(NamedTuple):
+    """A row that is a conversation: its turns, and what chat templates read beside them, as JSON
+    text."""
+
+    turns: list[Turn]
+    tools: str | None = None
+    chat_template_kwargs: str | None = None
+
+
+def _reach(row: Mapping[str, Any], name: str) -> Any:
+    if name in row:
+        return row[name]
+    value: Any = row
+    for part in name.split("."):
+        key: Any = int(part) if isinstance(value, list) and part.isdecimal() else part
+        try:
+            value = value[key]
+        except (LookupError, TypeError):
+            raise RowError("missing_field", f"no field {name!r}") from None
+    return value
+
+
+def _string(value: Any, name: str) -> str:
+    """The text of a field: numbers, dates and the like as `text_of` writes them, bytes as UTF-8."""
+    if isinstance(value, str):
+        return str(value)
+    try:
+        if isinstance(value, bytes | bytearray | memoryview):
+            return bytes(value).decode()
+        value = plain(value)
+    except UnicodeDecodeError as error:
+        detail = f"the field {name!r} holds bytes that are no text: {error}"
+        raise RowError("not_utf8", detail) from error
+    except UnsupportedValueError as error:
+        raise RowError("unsupported_value", f"the field {name!r} holds {error}") from error
+    if value is None:
+        raise RowError("missing_field", f"the field {name!r} is null")
+    if _is_nan(value):
+        raise RowError("missing_field", f"the field {name!r} is NaN")
+    if isinstance(value, list | dict):
+        raise RowError("schema_mismatch", f"the field {name!r} is not text")
+    return str(text_of(value))
+
+
+def _is_nan(value: Any) -> bool:
+    """How tables write that there is no value."""
+    return isinstance(value, float) and math.isnan(value)
+
+
+def fill(row: Mapping[str, Any], spec: str) -> str:
+    """The text that a field, or a composition of fields, has in a row. Raises `RowError`."""
+    if "{" not in spec:
+        return _string(_reach(row, spec), spec)
+    left = MAX_ROW_BYTES
+
+    def filled(slot: re.Match[str]) -> str:
+        nonlocal left
+        text = _string(_reach(row, slot[1]), slot[1])
+        left -= len(text)
+        if left < 0:
+            raise RowError(ROW_TOO_LARGE, f"its fields make more than {MAX_ROW_BYTES:,} characters")
+        return text
+
+    return _SLOT.sub(filled, spec)
+
+
+class _Format(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    conversational: ClassVar[bool] = False
+
+    @field_validator("*")
+    @classmethod
+    def _bounded(cls, value: Any) -> Any:
+        if isinstance(value, str) and len(_SLOT.findall(value)) > MOST_SLOTS:
+            raise ValueError(f"a composition names at most {MOST_SLOTS} fields")
+        return value
+
+    def fields(self) -> set[str]:
+        """The fields that every row must have."""
+        return self._named_in(self._required())
+
+    def uses(self) -> set[str]:
+        """The fields that `convert` turns into text; they are not kept beside it."""
+        return self._named_in(set(type(self).model_fields) - {"role", "content", "roles"})
+
+    @model_serializer(mode="plain")
+    def _as_written(self) -> dict[str, Any]:
+        """The first field, by which the format is told, and the others that are not the usual."""
+        usual = {
+            name: field.get_default(call_default_factory=True)
+            for name, field in type(self).model_fields.items()
+        }
+        first, *others = sorted(usual, key=lambda name: name in _BESIDE)
+        named = [first, *(name for name in others if getattr(self, name) != usual[name])]
+        return {name: getattr(self, name) for name in named}
+
+    def _named_in(self, parameters: Iterable[str]) -> set[str]:
+        specs = [v for k in parameters if isinstance(v := getattr(self, k), str)]
+        return {slot for spec in specs for slot in (_SLOT.findall(spec) or [spec])}
+
+    def _required(self) -> Iterable[str]:
+        return type(self).model_fields
+
+
+class TextFormat(_Format):
+    """Documents: one field, or several composed."""
+
+    text: str = Field("text", description="The field with the text.")
+
+    def convert(self, row: Mapping[str, Any]) -> str:
+        return fill(row, self.text)
+
+
+class _Conversational(_Format):
+    """Rows that are conversations.
+
+    `system`, `history` and `tools` need not be there; another name than the usual must be.
+    """
+
+    conversational: ClassVar[bool] = True
+
+    def convert(self, row: Mapping[str, Any]) -> Conversation:
+        """The conversation in a row. Raises `RowError`."""
+        try:
+            return self._conversation(row)
+        except UnsupportedValueError as error:
+            raise RowError("unsupported_value", f"it holds {error}") from error
+        except RecursionError as error:
+            raise RowError("nested_too_deeply", "JSON in it nests too deeply") from error
+
+    def _conversation(self, row: Mapping[str, Any]) -> Conversation:
+        turns = [*self._history(row), *self._turns(row)]
+        if not turns:
+            raise RowError("schema_mismatch", "there is no turn in it")
+        if system := self._optional_text(row, "system"):
+            turns = _with_system(system, turns)
+        _refuse_media(row, turns)
+        for made in turns:
+            if len(made) > 2:  # more than role and content: is it data?
+                json_text(made)
+        return Conversation(turns, self._tools(row), _template_arguments(row))
+
+    def _turns(self, row: Mapping[str, Any]) -> list[Turn]:
+        raise NotImplementedError
+
+    def uses(self) -> set[str]:
+        return super().uses() | {"chat_template_kwargs"}
+
+    def _required(self) -> Iterable[str]:
+        usual = type(self).model_fields
+        named = [name for name in _BESIDE if getattr(self, name) != usual[name].default]
+        return [*self._content_fields(), *named]
+
+    def _content_fields(self) -> Iterable[str]:
+        raise NotImplementedError
+
+    def _optional(self, row: Mapping[str, Any], parameter: str) -> Any:
+        """The value of a field that need not be there under its usual name."""
+        name = getattr(self, parameter)
+        if name is None or (name == type(self).model_fields[parameter].default and name not in row):
+            return None
+        value = _reach(row, name)
+        return None if _is_nan(value) else value
+
+    def _optional_text(self, row: Mapping[str, Any], parameter: str) -> str | None:
+        name = getattr(self, parameter)
+        if name is not None and "{" in name:
+            return fill(row, name)
+        value = self._optional(row, parameter)
+        if isinstance(value, list) and value:
+            value = turn(parameter, value, {}, {})["content"]
+        text = None if value is None else _string(value, str(name))
+        return text if text and text.strip() else None
+
+    def _history(self, row: Mapping[str, Any]) -> list[Turn]:
+        """Earlier turns: pairs of a question and its answer, or turns."""
+        value = _unpacked(self._optional(row, "history"))
+        if not value:
+            return []
+        if not isinstance(value, list):
+            raise RowError(
+                "schema_mismatch",
+                f"{self.history!r} holds no earlier turns; if it is something else, write "
+                "history: null",
+            )
+        turns: list[Turn] = []
+        for item in value:
+            if isinstance(item, Mapping):
+                turns += _turns_in(item)
+            elif isinstance(item, list | tuple) and len(item) == 2:
+                turns += _pair(*(_string(text, "history") for text in item))
+            else:
+                raise RowError("schema_mismatch", f"{self.history!r} is no list of pairs")
+        return turns
+
+    def _tools(self, row: Mapping[str, Any]) -> str | None:
+        value = self._optional(row, "tools")
+        if value is None and self.tools == "tools" and isinstance(row.get("functions"), list):
+            value = row["functions"]
+        return None if value is None else tool_schemas(value, self.tools or "functions")
+
+    system: str | None = Field(
+        "system", description="The field with a system message; need not be there. Null: none."
+    )
+    history: str | None = Field(
+        "history", description="The field with earlier turns; need not be there. Null: none."
+    )
+    tools: str | None = Field(
+        "tools", description="The field with the tools on offer; need not be there. Null: none."
+    )
+
+
+class MessagesFormat(_Conversational):
+    """Conversations as a list of `{role, content}`, with tool calls, reasoning and what else."""
+
+    messages: str = Field("messages", description="The field with the list of turns.")
+    role: str = Field("role", description="Name of the speaker's field in a turn.")
+    content: str = Field("content", description="Name of the words' field in a turn.")
+    roles: dict[str, Role] = Field(
+        default_factory=dict, description="More names of roles, such as student: user."
+    )
+
+    def _content_fields(self) -> Iterable[str]:
+        return ("messages",)
+
+    def _turns(self, row: Mapping[str, Any]) -> list[Turn]:
+        return _list_of_turns(row, self.messages, self.role, self.content, self.roles)
+
+
+class ShareGPTFormat(_Conversational):
+    """ShareGPT: a list of `{from, value}`, where human and gpt become user and assistant."""
+
+    conversations: str = Field("conversations", description="The field with the list of turns.")
+    roles: dict[str, Role] = Field(
+        default_factory=dict, description="More names of roles, such as student: user."
+    )
+
+    def _content_fields(self) -> Iterable[str]:
+        return ("conversations",)
+
+    def _turns(self, row: Mapping[str, Any]) -> list[Turn]:
+        return _list_of_turns(row, self.conversations, "from", "value", self.roles)
+
+
+class AlpacaFormat(_Conversational):
+    """Alpaca rows: an instruction, an input that may be absent or empty, an output."""
+
+    instruction: str = Field("instruction", description="The field with the instruction.")
+    input: str = Field("input", description="The field with the input; need not be there.")
+    output: str = Field("output", description="The field with the answer.")
+
+    def _content_fields(self) -> Iterable[str]:
+        return ("instruction", "output")
+
+    def _turns(self, row: Mapping[str, Any]) -> list[Turn]:
+        prompt = fill(row, self.instruction)
+        extra = row.get(self.input)
+        text = "" if extra is None or _is_nan(extra) else _string(extra, self.input)
+        if text.strip():
+            prompt = f"{prompt}\n\n{text}"
+        return _pair(prompt, fill(row, self.output))
+
+
+class PromptFormat(_Conversational):
+    """A prompt and its completion: two texts, or two lists of turns."""
+
+    prompt: str = Field("prompt", description="The field with the prompt.")
+    completion: str = Field("completion", description="The field with the completion.")
+
+    def _content_fields(self) -> Iterable[str]:
+        return ("prompt", "completion")
+
+    def _turns(self, row: Mapping[str, Any]) -> list[Turn]:
+        return [
+            *self._side(row, self.prompt, "user"),
+            *self._side(row, self.completion, "assistant"),
+        ]
+
+    def _side(self, row: Mapping[str, Any], name: str, role: str) -> list[Turn]:
+        if "{" not in name and isinstance(_reach(row, name), list):
+            return _list_of_turns(row, name, "role", "content", {})
+        return [{"role": role, "content": fill(row, name)}]
+
+
+def _pair(prompt: str, completion: str) -> list[Turn]:
+    return [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
+
+
+def _list_of_turns(
+    row: Mapping[str, Any], field: str, role: str, content: str, roles: Mapping[str, str]
+) -> list[Turn]:
+    found = _unpacked(_reach(row, field))
+    if not isinstance(found, list) or not found:
+        raise RowError("schema_mismatch", f"{field!r} is not a list of turns")
+    return [turn for item in found for turn in _turns_in(item, role, content, roles)]
+
+
+def _turns_in(
+    item: Any, role: str = "role", content: str = "content", roles: Mapping[str, str] | None = None
+) -> list[Turn]:
+    item = _unpacked(item)
+    if not isinstance(item, Mapping):
+        raise RowError("schema_mismatch", "a turn is not an object")
+    role = _field_in(item, role, _ROLE_FIELDS)
+    content = _field_in(item, content, _CONTENT_FIELDS)
+    said = _reach(item, content) if content in item or "." in content else None
+    rest = {key: value for key, value in item.items() if key not in (role, content)}
+    more = {name.strip().lower(): known for name, known in (roles or {}).items()}
+    return split_turns(_reach(item, role), said, rest, more)
+
+
+def _field_in(item: Mapping[str, Any], name: str, usual: Iterable[str]) -> str:
+    """The field as it is named, or else the usual one that is there."""
+    known = [name, *usual] if "." not in name else [name]
+    return next((field for field in known if field in item), name)
+
+
+def _unpacked(value: Any) -> Any:
+    """A list or an object, which may be written as JSON text."""
+    value = plain(value)
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _with_system(system: str, turns: list[Turn]) -> list[Turn]:
+    """The turns after a system message; one that they have already is joined to it."""
+    first, *rest = turns
+    if first["role"] != "system":
+        return [{"role": "system", "content": system}, *turns]
+    own = first["content"] or ""
+    whole = own if system.strip() in own else f"{system}\n\n{own}".rstrip()
+    return [first | {"content": whole}, *rest]
+
+
+def _refuse_media(row: Mapping[str, Any], turns: Iterable[Turn]) -> None:
+    beside = [name for name in _MEDIA if row.get(name)]
+    if beside and any(_PLACEHOLDER.search(turn["content"] or "") for turn in turns):
+        raise RowError(
+            "unsupported_content",
+            f"its turns refer to what is in {beside[0]!r}: only text is supported, no images, "
+            "audio or video",
+        )
+
+
+def _template_arguments(row: Mapping[str, Any]) -> str | None:
+    """What TRL hands to the chat template for this row alone."""
+    value = _unpacked(row.get("chat_template_kwargs"))
+    if not value:
+        return None
+    if not isinstance(value, Mapping):
+        raise RowError("schema_mismatch", "'chat_template_kwargs' is not an object")
+    if refused := sorted(_CHAT_TEMPLATE_ARGUMENTS & set(value)):
+        detail = f"'chat_template_kwargs' may not set {refused[0]!r}: it has variables alone"
+        raise RowError("schema_mismatch", detail)
+    return dumps(value)
+
+
+_KINDS = {
+    "text": TextFormat,
+    "messages": MessagesFormat,
+    "sharegpt": ShareGPTFormat,
+    "alpaca": AlpacaFormat,
+    "prompt": PromptFormat,
+}
+_KEYS = {"conversations": "sharegpt", "instruction": "alpaca", "completion": "prompt"}
+
+
+def _kind(value: Any) -> str | None:
+    if isinstance(value, _Format):
+        return next(name for name, model in _KINDS.items() if type(value) is model)
+    if not isinstance(value, Mapping):
+        return None
+    for key in value:
+        if (kind := _KEYS.get(key, key)) in _KINDS:
+            return kind
+    return None
+
+
+def _named(value: Any) -> Any:
+    """`format: alpaca` is short for the format with its usual field names."""
+    return _KINDS[value]() if isinstance(value, str) and value in _KINDS else value
+
+
+_Kind = Annotated[
+    Annotated[TextFormat, Tag("text")]
+    | Annotated[MessagesFormat, Tag("messages")]
+    | Annotated[ShareGPTFormat, Tag("sharegpt")]
+    | Annotated[AlpacaFormat, Tag("alpaca")]
+    | Annotated[PromptFormat, Tag("prompt")],
+    Discriminator(
+        _kind,
+        custom_error_type="unknown_format",
+        custom_error_message="a format names text, messages, conversations, instruction and "
+        "output, or prompt and completion",
+    ),
+]
+_Usual = Literal["text", "messages", "sharegpt", "alpaca", "prompt"]
+Format = Annotated[_Kind, BeforeValidator(_named, json_schema_input_type=_Kind | _Usual)]
+
+_USUAL = (
+    MessagesFormat(),
+    ShareGPTFormat(),
+    AlpacaFormat(),
+    PromptFormat(),
+    PromptFormat(prompt="prompt", completion="response"),
+    PromptFormat(prompt="question", completion="answer"),
+    TextFormat(),
+    TextFormat(text="content"),
+)
+
+
+def recognise(columns: Iterable[str]) -> Format | None:
+    """The format that these column names are usual for, or None."""
+    names = set(columns)
+    return next((usual for usual in _USUAL if usual.fields() <= names), None)
