@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datachef.core.contracts.engine import Engine, Setting
+from datachef.core.contracts.engine import Engine, WorkerConfig
 from datachef.core.contracts.observer import RunObserver
 from datachef.core.errors import DatachefError, PluginError, RecipeError
 from datachef.core.registry.host import Host
@@ -17,7 +17,7 @@ from datachef.core.text.values import described
 
 if TYPE_CHECKING:
     from datachef.core.recipe.resolving import Loaded
-    from datachef.core.rows.inspection import Survey
+    from datachef.core.rows.inspection import SourceInfo
     from datachef.core.run.plan import Plan
     from datachef.core.run.report import Report
 
@@ -29,7 +29,7 @@ class Checked:
     """A recipe with its problems, and what its sources offer."""
 
     loaded: Loaded
-    surveys: dict[str, Survey]
+    surveys: dict[str, SourceInfo]
 
 
 def default_cache() -> Path:
@@ -90,7 +90,7 @@ def run_recipe(
         raise DatachefError(f"no engine {engine!r}", host.missing(engine, engines))
     cache = (cache or default_cache()).absolute()
     in_utf8([str(cache), *([str(output.absolute())] if output else [])])
-    setting = Setting(host.files, cache, stall_limit)
+    setting = WorkerConfig(host.files, cache, stall_limit)
     built = engines[engine](setting, workers or os.cpu_count() or 1)
     if not isinstance(built, Engine):
         raise PluginError(f"the engine {engine!r} is {described(built)}, not an Engine")

@@ -26,7 +26,7 @@ from datachef.core.registry.promises import broken_answers, broken_rules, missin
 from datachef.core.registry.registration import operator_problem
 from datachef.core.rows.columns import concat
 from datachef.core.run.ledger import Entry
-from datachef.core.run.pipeline import Chain, Step
+from datachef.core.run.pipeline import Step, StepPipeline
 from datachef.core.run.signals import measure
 from datachef.core.text.conversations import stored, turns, with_reading
 from datachef.core.text.turns import PROSE, Turn
@@ -236,7 +236,7 @@ class OperatorContract:
         """The rows that the operator lets through, and its entry in the ledger."""
         decision = self._decision(batches)
         step = Step("step", self.operator, decision)
-        chain = Chain([step], _NoMemory(), lambda path, outcome, rows: None)
+        chain = StepPipeline([step], _NoMemory(), lambda path, outcome, rows: None)
         out = [chain.run(batch) for batch in batches]
         return concat(out), chain.ledger["step"]
 

@@ -20,7 +20,7 @@ from datachef.core.errors import DatachefError
 from datachef.core.recipe.checking import check
 from datachef.core.recipe.resolving import understand
 from datachef.core.registry.host import Host
-from datachef.core.rows.inspection import Surveyor
+from datachef.core.rows.inspection import SourceInspector
 from datachef.core.system.child_process import ProcessPool
 from datachef.policy.decoding.local import LocalDecoder
 from datachef.policy.recipe_task import Assignment, policy_model
@@ -32,7 +32,7 @@ PORTION = 250
 
 
 @dataclass(frozen=True)
-class Setting:
+class WorkerConfig:
     """Where everything is; `plugins` are files, and the first `run` recipes are run."""
 
     folder: Path
@@ -42,7 +42,7 @@ class Setting:
     run: int
 
 
-def portion(setting: Setting, seed: int) -> Counter[str]:
+def portion(setting: WorkerConfig, seed: int) -> Counter[str]:
     """What became of so many recipes: `checked`, `tried` to run, `ran`, and why others did not."""
     host, surveyor, assignment, decoder, reward = _parts(setting)
     brief = assignment.brief(decoder.count_tokens, 256)
@@ -76,7 +76,9 @@ def _operators(recipe: dict[str, Any]) -> set[str]:
 
 
 @cache
-def _parts(setting: Setting) -> tuple[Host, Surveyor, Assignment, LocalDecoder, RecipeReward]:
+def _parts(
+    setting: WorkerConfig,
+) -> tuple[Host, SourceInspector, Assignment, LocalDecoder, RecipeReward]:
     """Of each process, once."""
     import torch
 
@@ -86,7 +88,7 @@ def _parts(setting: Setting) -> tuple[Host, Surveyor, Assignment, LocalDecoder, 
     assignment = Assignment.of(host, task, pool, Limits())
     decoder = LocalDecoder.of(policy_model("tiny", [assignment], setting.cache))
     reward = RecipeReward(host, task, cache=setting.cache, pool=pool, rows=setting.rows)
-    return host, Surveyor(), assignment, decoder, reward
+    return host, SourceInspector(), assignment, decoder, reward
 
 
 def main() -> None:
@@ -99,7 +101,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200, help="sampled rows per source")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
-    setting = Setting(
+    setting = WorkerConfig(
         options.folder.absolute(), options.cache.absolute(), tuple(options.plugin),
         options.rows, options.run,
     )  # fmt: skip

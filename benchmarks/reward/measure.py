@@ -40,7 +40,7 @@ RUNNING = "running-"
 
 
 @dataclass(frozen=True)
-class Setting:
+class WorkerConfig:
     """What all processes of a campaign share."""
 
     work: Path
@@ -51,14 +51,14 @@ class Setting:
         return self.work / "history.sqlite"
 
 
-def prepare(recipe: Path, setting: Setting) -> None:
+def prepare(recipe: Path, setting: WorkerConfig) -> None:
     """Makes the base model of a task, which all its measurements share."""
     folder = recipe.parents[1]
     loaded = load(recipe, _host())
     _reward(folder, setting.work).base_model(setting.protocol.model, loaded)
 
 
-def measure(job: Job, setting: Setting) -> Measured:
+def measure(job: Job, setting: WorkerConfig) -> Measured:
     """Measures a recipe once, unless the history knows it, and remembers it there."""
     reward, history = _reward(job.folder, setting.work), History(setting.history)
     with TemporaryDirectory(dir=setting.work, prefix=RUNNING) as folder:
@@ -66,7 +66,7 @@ def measure(job: Job, setting: Setting) -> Measured:
         return evaluator.measure(job.recipe, [job.seed])[0]
 
 
-def unmeasured(jobs: Sequence[Job], setting: Setting) -> list[Job]:
+def unmeasured(jobs: Sequence[Job], setting: WorkerConfig) -> list[Job]:
     """The jobs without a measurement that the history has under the recipe's text."""
     protocol = setting.protocol
     way = protocol.training.model_dump(mode="json") | {"items": protocol.items}
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
     """Does what is left of the campaign; returns how many measurements failed."""
     training = Training(max_tokens=options.train_tokens)
     protocol = Protocol(TINY, training, options.items, accuracy=False)
-    setting = Setting(options.work.resolve(), protocol)
+    setting = WorkerConfig(options.work.resolve(), protocol)
     history = History(setting.history)
     if options.output.exists():
         history.import_(options.output)
@@ -130,7 +130,7 @@ class Progress:
 
 
 def _work(
-    pool: ProcessPool, jobs: Sequence[Job], setting: Setting, save: Callable[[], object]
+    pool: ProcessPool, jobs: Sequence[Job], setting: WorkerConfig, save: Callable[[], object]
 ) -> Progress:
     """Has all jobs done and saves after each; an error ends its own job alone."""
     firsts = {job.folder: job.recipe for job in jobs}.values()

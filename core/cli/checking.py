@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datachef.core.problems import Problem
     from datachef.core.recipe.resolving import Loaded
     from datachef.core.run.plan import Plan
-    from datachef.core.run.stage import UnitTask
+    from datachef.core.run.stage import PartitionTask
     from datachef.core.run.store import Store
 
 
@@ -75,17 +75,17 @@ def plan(
     loaded, planned = plan_recipe(recipe, get_host(), pool, overrides or [])
     store = Store((cache or default_cache()).absolute())
     rows: list[dict[str, Any]] = []
-    for number, wave in enumerate(planned.waves, start=1):
-        stages: dict[int, list[UnitTask]] = {}
-        for task in wave.tasks:
+    for number, phase in enumerate(planned.phases, start=1):
+        stages: dict[int, list[PartitionTask]] = {}
+        for task in phase.tasks:
             stages.setdefault(id(task.stage), []).append(task)
         for tasks in stages.values():
             rows.append(_stage(number, tasks, store))
-        for decision in wave.decisions:
+        for decision in phase.decisions:
             cached = int(store.record(decision.key) is not None)
             rows.append(
-                {"wave": number, "work": f"decide {decision.label}", "units": 1, "cached": cached,
-                 "bytes": 0, "places": [decision.step.path]}
+                {"phase": number, "work": f"decide {decision.label}", "partitions": 1,
+                 "cached": cached, "bytes": 0, "places": [decision.step.path]}
             )  # fmt: skip
     changed = changes(store.root, loaded, planned)
     operators = dict(planned.steps)
@@ -100,13 +100,13 @@ def plan(
 
     from datachef.core.cli.display import size
 
-    table = Table("wave", "work", "units", "cached", "input")
+    table = Table("phase", "work", "partitions", "cached", "input")
     for row in rows:
         table.add_row(
-            *(str(row[k]) for k in ("wave", "work", "units", "cached")), size(row["bytes"])
+            *(str(row[k]) for k in ("phase", "work", "partitions", "cached")), size(row["bytes"])
         )
     console().print(table)
-    missing = any(row["cached"] < row["units"] for row in rows)
+    missing = any(row["cached"] < row["partitions"] for row in rows)
     if changed is not None and missing:
         lines = dict.fromkeys(line for row in rows for line in row["changed"])
         lines |= {f"{place}: removed": None for place, s in changed.items() if s == ["removed"]}
@@ -124,7 +124,7 @@ def _changed(
     row: dict[str, Any], changed: dict[str, list[str]], operators: dict[str, str]
 ) -> Iterator[str]:
     """What changed in a stage of which something is not in the cache."""
-    if row["cached"] == row["units"]:
+    if row["cached"] == row["partitions"]:
         return
     from datachef.core.run.changes import EVERYWHERE
 
@@ -175,16 +175,16 @@ def _show_mix(mixed: list[dict[str, Any]]) -> None:
     console().print(table)
 
 
-def _stage(number: int, tasks: list[UnitTask], store: Store) -> dict[str, Any]:
+def _stage(number: int, tasks: list[PartitionTask], store: Store) -> dict[str, Any]:
     stage = tasks[0].stage
     parts = [f"read {stage.source.name}"] if stage.source else []
     parts += [step.data["op"] for step in stage.steps]
     parts += [f"summarize for {stage.tail.data['op']}"] if stage.tail else []
     parts += ["write"] if stage.output else []
     return {
-        "wave": number,
+        "phase": number,
         "work": " > ".join(parts),
-        "units": len(tasks),
+        "partitions": len(tasks),
         "cached": sum(store.record(task.key) is not None for task in tasks),
         "bytes": sum(task.size for task in tasks),
         "places": [

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 class Notices(RunObserver):
     """Lines on standard error about what should not wait until the run is over."""
 
-    def unit_stalled(self, label: str, seconds: float, where: str) -> None:
+    def partition_stalled(self, label: str, seconds: float, where: str) -> None:
         told = f"{label}: no progress for {seconds:.0f} s, in {where}"
         print(f"warning: {one_line(told)}", file=sys.stderr, flush=True)
 
 
 class ProgressBar(RunObserver):
-    """One bar per wave of units; gone when the run is over."""
+    """One bar per phase of partitions; gone when the run is over."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -54,7 +54,7 @@ class ProgressBar(RunObserver):
         self._progress.start()
         escape_output()  # rich has put streams of its own in place of ours
 
-    def wave_started(self, title: str, total_bytes: int) -> None:
+    def phase_started(self, title: str, total_bytes: int) -> None:
         self._rows = self._finished = 0
         self._within.clear()
         self._progress.reset(self._task, total=total_bytes, description=title, rows=0, visible=True)
@@ -64,7 +64,7 @@ class ProgressBar(RunObserver):
         self._rows += rows
         self._show()
 
-    def unit_finished(self, label: str, size: int) -> None:
+    def partition_finished(self, label: str, size: int) -> None:
         self._within.pop(label, None)
         self._finished += size
         self._show()

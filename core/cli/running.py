@@ -95,7 +95,7 @@ def _show(result: Any) -> None:
     speed = f" ({size(int(result.bytes_read / result.seconds))}/s)" if result.bytes_read else ""
     out.print(
         f"{result.rows:,} rows, {result.tokens:,} tokens in {duration(result.seconds)}{speed}; "
-        f"{result.units_cached} of {result.units} units were in the cache"
+        f"{result.partitions_cached} of {result.partitions} partitions were in the cache"
     )
     for source, fields in result.ignored_fields.items():
         names = [f"{one_line(name)} ({count:,})" for name, count in sorted(fields.items())]

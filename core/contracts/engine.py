@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Setting:
+class WorkerConfig:
     """What a process needs to carry tasks out: the cache, and plugin files besides packages.
 
     A worker that makes no progress for `stall_limit` seconds is ended; None waits for ever.
@@ -34,8 +34,8 @@ OnStall = Callable[[str, float, str], None]
 class Engine(ABC):
     """Carries out tasks, in any order and anywhere that the cache can be reached.
 
-    A task is plain data (`stage.to_data`) for `Workshop.perform`, which leaves its result in the
-    cache under the task's key. Order, barriers and accounts are not the engine's business.
+    A task is plain data (`stage.to_data`) for `TaskExecutor.perform`, which leaves its result in
+    the cache under the task's key. Order, barriers and accounts are not the engine's business.
 
     An engine that notices a task without progress calls `on_stall(label, seconds, words)`.
     """
@@ -43,7 +43,7 @@ class Engine(ABC):
     on_stall: OnStall | None = None
 
     @abstractmethod
-    def __init__(self, setting: Setting, workers: int) -> None: ...
+    def __init__(self, setting: WorkerConfig, workers: int) -> None: ...
 
     @abstractmethod
     def map(

@@ -41,7 +41,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Scene:
+class CheckContext:
     """What a check knows about the place of a step: the columns that reach it, of every source the
     most tokens it can hold, where that can be told without reading it, and the types of columns
     ("bool", "int", "float", "text", "null") as far as the first rows of the sources show them."""
@@ -109,7 +109,7 @@ class Operator(BaseModel):
         """Importable modules this operator needs, each with what `pip install` takes."""
         return {}
 
-    def objections(self, scene: Scene) -> Iterable[tuple[str, str, str]]:
+    def check(self, context: CheckContext) -> Iterable[tuple[str, str, str]]:
         """What is wrong with this operator at its place: (parameter, message, hint) each."""
         return ()
 

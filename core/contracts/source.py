@@ -1,4 +1,4 @@
-"""Where rows come from: the contract of a source, its units and its raw rows."""
+"""Where rows come from: the contract of a source, its partitions and its raw rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOST = "broken_file"
 
 
 @dataclass(frozen=True)
-class Unit:
+class Partition:
     """A part of a source that one worker reads: a byte range, a compressed file, a row group.
 
     `name` is the file as people know it, `identity` tells one version of its content from another,
@@ -40,8 +40,9 @@ class RawRow(NamedTuple):
     """One row as it was found: `data`, or the `reason` for which there is none.
 
     With neither it is no row but a line without one (a blank line), which only counts as a line.
-    `position` is unique in the file and does not depend on units (an offset or a row number);
-    `line` counts from 1 at the start of the unit, 0 where a source has no lines; `size` is bytes.
+    `position` is unique in the file and does not depend on partitions (an offset or a row number);
+    `line` counts from 1 at the start of the partition, 0 where a source has no lines; `size` is in
+    bytes.
     """
 
     position: int
@@ -128,7 +129,7 @@ class Source(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     key: ClassVar[str] = ""
-    # Whether the rows of all units have the same fields and types, so that one tells them.
+    # Whether the rows of all partitions have the same fields and types, so that one tells them.
     uniform: ClassVar[bool] = False
 
     format: Format | None = Field(None, description="How fields map to text or messages.")
@@ -168,36 +169,36 @@ class Source(BaseModel):
         """Importable modules this source needs, each with what `pip install` takes."""
         return {}
 
-    def units(self) -> Sequence[Unit]:
+    def partitions(self) -> Sequence[Partition]:
         """The parts of this source, in the order of the data. Raises `SourceError`."""
         raise NotImplementedError
 
-    def read(self, unit: Unit) -> Iterator[RawRow]:
-        """The rows of one unit, in order, bad ones included.
+    def read(self, partition: Partition) -> Iterator[RawRow]:
+        """The rows of one partition, in order, bad ones included.
 
         Raises `BrokenFileError` after the last row that can be read, where that is not the end.
         """
         raise NotImplementedError
 
-    def verify(self, unit: Unit) -> Any:
-        """Raises `ChangedInputError` where a unit holds something else than its identity says.
+    def verify(self, partition: Partition) -> Any:
+        """Raises `ChangedInputError` where a partition holds something else than its identity says.
 
-        Called before and after a unit is read, and before a corpus is published. What it returns
-        (the times of a file) must be the same before and after.
+        Called before and after a partition is read, and before a corpus is published. What it
+        returns (the times of a file) must be the same before and after.
         """
 
-    def verify_all(self, units: Iterable[Unit]) -> None:
-        """The same for all units of a run; of those of one name, which are parts of one file, one
-        is looked at."""
-        for unit in {unit.name: unit for unit in units}.values():
-            self.verify(unit)
+    def verify_all(self, partitions: Iterable[Partition]) -> None:
+        """The same for all partitions of a run; of those of one name, which are parts of one file,
+        one is looked at."""
+        for partition in {partition.name: partition for partition in partitions}.values():
+            self.verify(partition)
 
     def advice(self, columns: Iterable[str]) -> str:
         """What may be wrong with how rows are read, given their columns; nothing by default."""
         return ""
 
     def provenance(self) -> Mapping[str, Any]:
-        """What the manifest says of this source besides its units (a revision, a URL)."""
+        """What the manifest says of this source besides its partitions (a revision, a URL)."""
         return {}
 
 
@@ -231,34 +232,34 @@ class BrokenFileError(SourceError):
         self.passing = passing
 
 
-def read_unchanged(source: Source, unit: Unit) -> Iterator[RawRow]:
-    """What `Source.read` gives. Raises `ChangedInputError` where the unit is another than was
+def read_unchanged(source: Source, partition: Partition) -> Iterator[RawRow]:
+    """What `Source.read` gives. Raises `ChangedInputError` where the partition is another than was
     planned, or becomes another meanwhile: by then, rows of both may have been given."""
-    before = source.verify(unit)
+    before = source.verify(partition)
     try:
-        yield from source.read(unit)
+        yield from source.read(partition)
     except BrokenFileError:
-        _verify_again(source, unit, before)  # what is being rewritten looks damaged
+        _verify_again(source, partition, before)  # what is being rewritten looks damaged
         raise
-    _verify_again(source, unit, before)
+    _verify_again(source, partition, before)
 
 
-def _verify_again(source: Source, unit: Unit, before: Any) -> None:
-    if source.verify(unit) != before:
-        raise ChangedInputError(f"{unit.name}: it changed while it was read")
+def _verify_again(source: Source, partition: Partition, before: Any) -> None:
+    if source.verify(partition) != before:
+        raise ChangedInputError(f"{partition.name}: it changed while it was read")
 
 
-def first_rows(source: Source, unit: Unit) -> Iterator[RawRow]:
-    """The rows of a unit, to look at some; ends where its file breaks off, if the source allows it.
+def first_rows(source: Source, partition: Partition) -> Iterator[RawRow]:
+    """The first rows of a partition; ends where its file breaks off, if the source allows it.
 
     Raises `SourceError` where a run would fail of it.
     """
     try:
-        yield from read_unchanged(source, unit)
+        yield from read_unchanged(source, partition)
     except ChangedInputError as error:
         raise SourceError("changed_input", error.message, error.hint) from error
     except BrokenFileError as error:
-        raise_environment_failure(error, unit.name)
+        raise_environment_failure(error, partition.name)
         if source.max_failed_files == 0:
             hint = error.hint or "replace it; to do without the rest of it: max_failed_files: 1"
-            raise SourceError(error.code, f"{unit.name}: {error}", hint) from error
+            raise SourceError(error.code, f"{partition.name}: {error}", hint) from error

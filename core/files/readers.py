@@ -9,9 +9,9 @@ from datachef.core.contracts.source import (
     LOST,
     BrokenFileError,
     CsvOptions,
+    Partition,
     RawRow,
     SourceError,
-    Unit,
     size_of,
 )
 from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE
@@ -32,27 +32,27 @@ from datachef.core.system.network import Network
 if TYPE_CHECKING:
     import polars as pl
 
-Reader = Callable[[Unit], Iterator[RawRow]]
+Reader = Callable[[Partition], Iterator[RawRow]]
 
 
-def _text_rows(read: Callable[[Text, Unit], Iterator[RawRow]]) -> Reader:
+def _text_rows(read: Callable[[Text, Partition], Iterator[RawRow]]) -> Reader:
     """A reader of whole text files, whatever their encoding and line ends."""
 
-    def rows(unit: Unit) -> Iterator[RawRow]:
-        with opened(unit.place["path"], unit.size, _network(unit.place)) as file:
-            yield from read(text_of(file, unit.place.get("encoding")), unit)
+    def rows(partition: Partition) -> Iterator[RawRow]:
+        with opened(partition.place["path"], partition.size, _network(partition.place)) as file:
+            yield from read(text_of(file, partition.place.get("encoding")), partition)
 
     return rows
 
 
-def read_jsonl(unit: Unit) -> Iterator[RawRow]:
-    """One JSON object per line; a unit may be the lines that begin in a range of bytes."""
-    start, stop = unit.place.get("start", 0), unit.place.get("stop")
+def read_jsonl(partition: Partition) -> Iterator[RawRow]:
+    """One JSON object per line; a partition may be the lines that begin in a range of bytes."""
+    start, stop = partition.place.get("start", 0), partition.place.get("stop")
     if stop is None:
-        yield from _whole_jsonl(unit)
+        yield from _whole_jsonl(partition)
         return
     # a mark at the beginning of what is cut is UTF-8's, and no part of its first line
-    with opened(unit.place["path"], network=_network(unit.place)) as file:
+    with opened(partition.place["path"], network=_network(partition.place)) as file:
         stream, offset = file.stream(), start
         if start:
             stream.seek(start - 1)
@@ -63,17 +63,19 @@ def read_jsonl(unit: Unit) -> Iterator[RawRow]:
 _whole_jsonl = _text_rows(lambda text, _: rows_of_lines(lines(text), text.not_decodable))
 read_json = _text_rows(lambda text, _: rows_of_json(text))
 read_csv = _text_rows(
-    lambda text, unit: rows_of_table(text, unit.place.get("csv", {}), unit.place["kind"])
+    lambda text, partition: rows_of_table(
+        text, partition.place.get("csv", {}), partition.place["kind"]
+    )
 )
 
 
-def _rows_of_text(text: Text, unit: Unit) -> Iterator[RawRow]:
+def _rows_of_text(text: Text, partition: Partition) -> Iterator[RawRow]:
     """The whole file as one row, or each of its lines, with the text under `text`."""
-    if not unit.place["by_line"]:
+    if not partition.place["by_line"]:
         raw = text.stream.read(MAX_ROW_BYTES + 1)
         if len(raw) > MAX_ROW_BYTES:
-            detail = f"a file of {unit.size:,} bytes is too large for one row: rows: line"
-            yield RawRow(0, 1, unit.size, None, ROW_TOO_LARGE, detail)
+            detail = f"a file of {partition.size:,} bytes is too large for one row: rows: line"
+            yield RawRow(0, 1, partition.size, None, ROW_TOO_LARGE, detail)
         else:
             yield _text_row(0, 1, raw, text)
         return
@@ -99,16 +101,16 @@ def _text_row(offset: int, number: int, raw: bytes, text: Text) -> RawRow:
 read_text = _text_rows(_rows_of_text)
 
 
-def read_parquet(unit: Unit) -> Iterator[RawRow]:
+def read_parquet(partition: Partition) -> Iterator[RawRow]:
     """Rows [start, stop) of a Parquet file; row groups outside are not read.
 
     Of a range that is damaged the rows before and after the damage are read, and the others fail.
     """
     import polars as pl
 
-    start, stop = unit.place.get("start", 0), unit.place.get("stop")
+    start, stop = partition.place.get("start", 0), partition.place.get("stop")
     try:
-        file = ParquetFile(unit.place["path"], _network(unit.place))
+        file = ParquetFile(partition.place["path"], _network(partition.place))
         features = file.features()
         stop = file.count() if stop is None else stop
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -137,7 +139,7 @@ def read_parquet(unit: Unit) -> Iterator[RawRow]:
         done += frame.height
     raise BrokenFileError(
         _first_line(trouble),
-        bytes_read=unit.size * (before + after) // max(rows, 1),
+        bytes_read=partition.size * (before + after) // max(rows, 1),
         passing=_passing(trouble),
     ) from trouble
 
@@ -251,4 +253,4 @@ def read_file(
     """
     form = form_of(path, csv)
     place = place_of(path, form, encoding, csv) | {"by_line": True}
-    return READERS[form](Unit(path, "", 0, place))
+    return READERS[form](Partition(path, "", 0, place))

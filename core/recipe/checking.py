@@ -11,7 +11,7 @@ from pathlib import Path
 
 from datachef.core.contracts.corpus import Size
 from datachef.core.contracts.filter import DISPLACED, Filter
-from datachef.core.contracts.operator import Operator, Scene
+from datachef.core.contracts.operator import CheckContext, Operator
 from datachef.core.contracts.source import Source, SourceError
 from datachef.core.distribution import extra, install_command
 from datachef.core.document import Location
@@ -31,7 +31,7 @@ from datachef.core.recipe.resolving import Loaded
 from datachef.core.registry.host import Host
 from datachef.core.registry.promises import ask, broken_answers, broken_rules, missing_packages
 from datachef.core.rows.columns import common
-from datachef.core.rows.inspection import REMEDIES, Survey, estimated_size, survey
+from datachef.core.rows.inspection import REMEDIES, SourceInfo, estimated_size, survey
 from datachef.core.rows.stored_conversations import UNWRITABLE
 from datachef.core.system.containment import ENDINGS, cause_of
 from datachef.core.system.failures import raise_environment_failure
@@ -45,14 +45,14 @@ EXPECTED = "shortage_expected"
 
 
 def check(
-    loaded: Loaded, host: Host, look: Callable[[Source], Survey] = survey
-) -> dict[str, Survey]:
+    loaded: Loaded, host: Host, look: Callable[[Source], SourceInfo] = survey
+) -> dict[str, SourceInfo]:
     """Adds to `loaded.problems` all that is wrong, and returns what the sources offer.
 
     Reads no data beyond the first rows of each source and, for a mix, a few more from which its
     size is estimated; `look` may remember what it saw before.
     """
-    surveys: dict[str, Survey] = {}
+    surveys: dict[str, SourceInfo] = {}
     if loaded.recipe is None:
         return surveys
     for name, source in loaded.sources.items():
@@ -86,7 +86,7 @@ def check(
     return surveys
 
 
-def _kinds(surveys: Iterable[Survey], written: set[str]) -> dict[str, str]:
+def _kinds(surveys: Iterable[SourceInfo], written: set[str]) -> dict[str, str]:
     """The types of columns over several sources, of those that no step wrote."""
     met: dict[str, set[str]] = {}
     for found in surveys:
@@ -105,7 +105,7 @@ def _told(steps: Iterable[PlacedStep], method: str) -> set[str]:
 
 
 def _look_for_late_columns(
-    loaded: Loaded, surveys: dict[str, Survey], steps: list[PlacedStep]
+    loaded: Loaded, surveys: dict[str, SourceInfo], steps: list[PlacedStep]
 ) -> None:
     """Columns that are named, but that the first rows of no source show, may come later."""
     assert loaded.recipe is not None
@@ -130,8 +130,8 @@ def _ask_the_house(loaded: Loaded, host: Host) -> None:
 
 
 def _survey(
-    loaded: Loaded, name: str, source: Source, look: Callable[[Source], Survey]
-) -> Survey | None:
+    loaded: Loaded, name: str, source: Source, look: Callable[[Source], SourceInfo]
+) -> SourceInfo | None:
     place: Location = ("sources", name)
     inner = (*place, source.key) if (*place, source.key) in loaded.document.places else place
     if not _check_requirements(loaded, inner, source.key, source):
@@ -179,8 +179,8 @@ def _follow(
         if ready:
             check_step_items(loaded, step)
         if columns is not None and reachable:
-            scene = Scene(frozenset(columns), limits, kinds)
-            for parameter, message, hint in ask(operator, "objections", scene):
+            context = CheckContext(frozenset(columns), limits, kinds)
+            for parameter, message, hint in ask(operator, "check", context):
                 at = (*place, *parameter.split(".")) if parameter else place
                 loaded.add("impossible", at, f"{operator.op}: {message}", hint)
                 ready = False  # what it cannot do as it is written, its rules cannot say
@@ -263,12 +263,12 @@ def _files_of_task(loaded: Loaded) -> set[str]:
     return {part.path for part in (task.benchmark, task.examples) if hasattr(part, "path")}  # type: ignore[union-attr]
 
 
-def _most_tokens(loaded: Loaded, found: Survey | None) -> int | None:
+def _most_tokens(loaded: Loaded, found: SourceInfo | None) -> int | None:
     own = loaded.recipe is not None and loaded.recipe.tokenizer is not None
     return None if found is None or own else found.most_tokens
 
 
-def _check_tokenizer(loaded: Loaded, surveys: Mapping[str, Survey]) -> None:
+def _check_tokenizer(loaded: Loaded, surveys: Mapping[str, SourceInfo]) -> None:
     recipe = loaded.recipe
     if recipe is None or recipe.tokenizer is None:
         return
@@ -296,7 +296,7 @@ def _check_tokenizer(loaded: Loaded, surveys: Mapping[str, Survey]) -> None:
         )
 
 
-def _expect_shortage(loaded: Loaded, surveys: Mapping[str, Survey]) -> None:
+def _expect_shortage(loaded: Loaded, surveys: Mapping[str, SourceInfo]) -> None:
     """Warns where the mix will fall short, by what the sources are estimated to hold."""
     assert loaded.recipe is not None
     mix = loaded.recipe.mix
@@ -310,7 +310,7 @@ def _expect_shortage(loaded: Loaded, surveys: Mapping[str, Survey]) -> None:
         loaded.warn(EXPECTED, place, f"estimated before any step: {message}", hint)
 
 
-def expected_sizes(loaded: Loaded, surveys: Mapping[str, Survey]) -> dict[str, Size] | None:
+def expected_sizes(loaded: Loaded, surveys: Mapping[str, SourceInfo]) -> dict[str, Size] | None:
     """What reaches the mix where no step drops anything, estimated; None where that is unclear."""
     counter = TokenCounter(*counting(loaded, output_schema(loaded, surveys)))
     sizes = {name: estimated_size(found, counter) for name, found in surveys.items()}
@@ -344,13 +344,13 @@ def _check_unused_sources(loaded: Loaded) -> None:
             )
 
 
-def _unsupported(name: str, surveys: Mapping[str, Survey]) -> str:
+def _unsupported(name: str, surveys: Mapping[str, SourceInfo]) -> str:
     found = (survey.unsupported.get(name) for survey in surveys.values())
     return next((f"it holds {what}" for what in found if what), "")
 
 
 def _check_output(
-    loaded: Loaded, surveys: Mapping[str, Survey], final: set[str] | None, some: set[str] | None
+    loaded: Loaded, surveys: Mapping[str, SourceInfo], final: set[str] | None, some: set[str] | None
 ) -> None:
     recipe = loaded.recipe
     if recipe is None:
@@ -381,7 +381,7 @@ def _check_output(
             )
 
 
-def _warn_of_rows(loaded: Loaded, surveys: Mapping[str, Survey]) -> None:
+def _warn_of_rows(loaded: Loaded, surveys: Mapping[str, SourceInfo]) -> None:
     """Rows at the beginning of sources that will fail: when they are read, or at the output."""
     assert loaded.recipe is not None
     schema = loaded.recipe.output.schema_

@@ -18,7 +18,7 @@ from datachef.core.registry.take import Take
 from datachef.core.registry.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from datachef.core.rows.inspection import Survey
+    from datachef.core.rows.inspection import SourceInfo
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def makes_messages(loaded: Loaded, name: str) -> bool:
     return any("messages" in step.writes() for step in (*loaded.sources[name].steps, *corpus))
 
 
-def output_schema(loaded: Loaded, surveys: Mapping[str, Survey]) -> str:
+def output_schema(loaded: Loaded, surveys: Mapping[str, SourceInfo]) -> str:
     """The schema of the output: as written, or conversations where all sources are such."""
     assert loaded.recipe is not None
     written = loaded.recipe.output.schema_

@@ -28,7 +28,7 @@ RESERVED = ALWAYS | {"messages"}
 # Methods that give the operator made ready for something.
 _REMADE = frozenset({"located", "for_task", "scaled", "connect"})
 # Methods that tell what is wrong: (parameter, message, hint) each.
-_TELLING = frozenset({"objections", "shortages"})
+_TELLING = frozenset({"check", "shortages"})
 # Methods of a mix that tell something of whole sources.
 _OF_SOURCES = frozenset({"shares", "asked", "epochs", "sizes"})
 

@@ -136,7 +136,7 @@ def source_problem(item: Any) -> str:
         return f"{name}: key is {described(item.key)}, not the name of a field"
     if item.key not in item.model_fields or item.key in Source.model_fields:
         return f"{name}: key names {item.key!r}, which is no field of its own"
-    for method in ("units", "read"):
+    for method in ("partitions", "read"):
         if getattr(item, method) is getattr(Source, method):
             return f"{name} does not define {method}()"
     return _abstract(item) or _undescribable(item)

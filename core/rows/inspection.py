@@ -1,4 +1,4 @@
-"""What a source offers: its units, its format, its columns - from its first rows alone."""
+"""What a source offers: its partitions, its format, its columns - from its first rows alone."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import polars as pl
 from datachef.core.contracts.corpus import Size
 from datachef.core.contracts.source import (
     BrokenFileError,
+    Partition,
     RawRow,
     Source,
     SourceError,
-    Unit,
     first_rows,
 )
 from datachef.core.distribution import install_command
@@ -27,7 +27,7 @@ from datachef.core.errors import MAX_ROW_BYTES, MissingPackageError, RowError, R
 from datachef.core.language_models.tokens import BYTES_PER_TOKEN, TokenCounter
 from datachef.core.problems import did_you_mean
 from datachef.core.rows.columns import NULL, kind_of
-from datachef.core.rows.reader import Intake, fields_of, length, sample, stored_names
+from datachef.core.rows.reader import RowReader, fields_of, length, sample, stored_names
 from datachef.core.rows.stored_conversations import unfit
 from datachef.core.text.conversations import TEMPLATE_COLUMNS, stored
 from datachef.core.text.formats import Conversation, Format, PromptFormat, recognise
@@ -46,7 +46,7 @@ REMEDIES = {
 
 
 @dataclass(frozen=True)
-class Survey:
+class SourceInfo:
     """A source as it was found; `kinds`, `mostly` and `unsupported` as in `Fields`.
 
     Of its first `sampled` rows, `misfits` tells how many do not fit the format and why, by reason;
@@ -54,7 +54,7 @@ class Survey:
     """
 
     source: Source
-    units: Sequence[Unit]
+    partitions: Sequence[Partition]
     format: Format
     kinds: Mapping[str, str]
     mostly: Mapping[str, str] = field(default_factory=dict)
@@ -68,21 +68,23 @@ class Survey:
     @property
     def size(self) -> int:
         """Bytes on disk."""
-        return sum(unit.size for unit in self.units)
+        return sum(partition.size for partition in self.partitions)
 
     @property
     def packed(self) -> bool:
         """Whether its bytes are compressed, some of them at least."""
-        return any(unit.name.endswith((".gz", ".zst", ".parquet")) for unit in self.units)
+        return any(
+            partition.name.endswith((".gz", ".zst", ".parquet")) for partition in self.partitions
+        )
 
     @property
     def most_tokens(self) -> int | None:
         """No source can hold more tokens than its bytes, however well they are compressed; None
         where its size is unknown."""
-        if any(unit.size == 0 for unit in self.units):
+        if any(partition.size == 0 for partition in self.partitions):
             return None
         unpacked = self.size * (MOST_COMPRESSION if self.packed else 1)
-        return unpacked // BYTES_PER_TOKEN + len(self.units)
+        return unpacked // BYTES_PER_TOKEN + len(self.partitions)
 
     @property
     def unread(self) -> dict[str, str]:
@@ -109,14 +111,16 @@ class Survey:
         kinds = {**self.kinds, **self.mostly}
         return {name: kinds[field] for field, name in stored_names(self.kinds).items()}
 
-    def with_late(self, names: set[str]) -> Survey:
+    def with_late(self, names: set[str]) -> SourceInfo:
         """This survey with those of the named fields that come later than the first rows, if they
         come soon enough to be found."""
         late = names - self.format.uses() - self.kinds.keys() - self.unsupported.keys()
         found: dict[str, str] = {}
         left = LATE_BYTES
         with suppress(SourceError, RunError, OSError, ValueError):
-            for raw in chain.from_iterable(first_rows(self.source, unit) for unit in self.units):
+            for raw in chain.from_iterable(
+                first_rows(self.source, partition) for partition in self.partitions
+            ):
                 left -= raw.size
                 if left < 0 or late <= found.keys():
                     break
@@ -127,13 +131,13 @@ class Survey:
         return replace(self, kinds={**self.kinds, **found})
 
 
-class Surveyor:
+class SourceInspector:
     """Looks at each source once, whatever steps it is given."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, Survey] = {}
+        self._seen: dict[str, SourceInfo] = {}
 
-    def look(self, source: Source) -> Survey:
+    def look(self, source: Source) -> SourceInfo:
         """The survey of a source, from memory where it was seen before. Raises `SourceError`."""
         key = f"{source.key} {source.model_dump_json(exclude={'steps', 'take'})}"
         known = self._seen.get(key)
@@ -142,12 +146,12 @@ class Surveyor:
         return replace(known, source=source)
 
 
-def survey(source: Source) -> Survey:
+def survey(source: Source) -> SourceInfo:
     """Looks at a source. Raises `SourceError` where it cannot be read or its format is unclear."""
-    units = _units(source)
-    rows = sample(source, units)
+    partitions = _partitions(source)
+    rows = sample(source, partitions)
     if not rows:
-        raise SourceError("no_rows", _no_row(source, units), "is the file format right?")
+        raise SourceError("no_rows", _no_row(source, partitions), "is the file format right?")
     counts = Counter(name for row in rows for name in row)
     names = set(counts)
     row_format = source.format or recognise(n for n in names if counts[n] > len(rows) / 2)
@@ -171,7 +175,7 @@ def survey(source: Source) -> Survey:
         )
     fields = fields_of(rows, row_format.uses())
     unwritable = _unwritable(fitting) if row_format.conversational else {}
-    return Survey(source, units, row_format, *fields, len(rows), misfits, unwritable)
+    return SourceInfo(source, partitions, row_format, *fields, len(rows), misfits, unwritable)
 
 
 def _converted(
@@ -204,19 +208,19 @@ def _unwritable(content: Sequence[str | Conversation]) -> dict[str, dict[str, in
     }
 
 
-def _no_row(source: Source, units: Sequence[Unit]) -> str:
+def _no_row(source: Source, partitions: Sequence[Partition]) -> str:
     """That there is none, with what is wrong with the first."""
     message = "not one readable row at its beginning"
-    for unit in units[:1]:
-        first = next((raw for raw in first_rows(source, unit) if raw.reason), None)
+    for partition in partitions[:1]:
+        first = next((raw for raw in first_rows(source, partition) if raw.reason), None)
         if first is not None:
-            message += f"; {unit.name} line {first.line}: {first.detail or first.reason}"
+            message += f"; {partition.name} line {first.line}: {first.detail or first.reason}"
     return message
 
 
-def _units(source: Source) -> Sequence[Unit]:
+def _partitions(source: Source) -> Sequence[Partition]:
     try:
-        return source.units()
+        return source.partitions()
     except ImportError as error:
         requirement = next(iter(source.requires().values()), str(error.name))
         raise SourceError(
@@ -230,7 +234,7 @@ PLACES = 4
 ROWS = 100
 
 
-def estimated_size(found: Survey, counter: TokenCounter) -> Size | None:
+def estimated_size(found: SourceInfo, counter: TokenCounter) -> Size | None:
     """What a source holds before its steps, by up to `ROWS` rows at each of up to `PLACES` places;
     None where its rows cannot be told from its size.
 
@@ -244,17 +248,17 @@ def estimated_size(found: Survey, counter: TokenCounter) -> Size | None:
     return Size(found.source.take, whole.tokens * found.source.take / whole.rows)
 
 
-def _estimated(found: Survey, counter: TokenCounter) -> Size | None:
-    looked = [_looked(found, unit, counter) for unit in _spread(found.units)]
-    if any(unit.size == 0 and unit.rows is None for unit in found.units):
+def _estimated(found: SourceInfo, counter: TokenCounter) -> Size | None:
+    looked = [_looked(found, partition, counter) for partition in _spread(found.partitions)]
+    if any(partition.size == 0 and partition.rows is None for partition in found.partitions):
         return None
     sampled = sum(part.rows for part in looked)
     if not sampled:
         return None
     rows = sum(part.whole for part in looked)
-    measured, all_bytes = sum(unit.size for unit in _spread(found.units)), found.size
-    if len(looked) < len(found.units):
-        counts = [unit.rows for unit in found.units]
+    measured, all_bytes = sum(partition.size for partition in _spread(found.partitions)), found.size
+    if len(looked) < len(found.partitions):
+        counts = [partition.rows for partition in found.partitions]
         known = [count for count in counts if count is not None]
         rows = sum(known) if len(known) == len(counts) else rows * all_bytes / max(measured, 1)
     kept = rows * sum(part.kept for part in looked) / sampled
@@ -263,9 +267,11 @@ def _estimated(found: Survey, counter: TokenCounter) -> Size | None:
 
 
 class _Looked:
-    """The first rows of a unit: how many, kept and tokens, and how many the unit holds in all."""
+    """The first rows of a partition: how many, kept and tokens, and how many it holds in all."""
 
-    def __init__(self, unit: Unit, raws: Sequence[RawRow], frames: Sequence[pl.DataFrame]) -> None:
+    def __init__(
+        self, partition: Partition, raws: Sequence[RawRow], frames: Sequence[pl.DataFrame]
+    ) -> None:
         held = [raw for raw in raws if raw.data is not None or raw.reason]
         self.rows = len(held)
         self.kept = sum(frame.height for frame in frames)
@@ -273,33 +279,35 @@ class _Looked:
         size = sum(raw.size for raw in raws)
         if len(raws) < ROWS or not size:
             self.whole = float(self.rows)
-        elif unit.rows is not None:
-            self.whole = float(unit.rows)
+        elif partition.rows is not None:
+            self.whole = float(partition.rows)
         else:
-            self.whole = self.rows * unit.size * _packing(unit, held) / size
+            self.whole = self.rows * partition.size * _packing(partition, held) / size
 
 
-def _looked(found: Survey, unit: Unit, counter: TokenCounter) -> _Looked:
+def _looked(found: SourceInfo, partition: Partition, counter: TokenCounter) -> _Looked:
     raws: list[RawRow] = []
     with suppress(BrokenFileError, OSError):
-        raws += islice(found.source.read(unit), ROWS)
-    intake = Intake(found.source.key, unit, found.format, {})
+        raws += islice(found.source.read(partition), ROWS)
+    intake = RowReader(found.source.key, partition, found.format, {})
     frames = list(intake.batches(raws, 1 << 62))
-    looked = _Looked(unit, raws, frames)
+    looked = _Looked(partition, raws, frames)
     looked.tokens = sum(int(counter.count_rows(frame).sum()) for frame in frames)
     return looked
 
 
-def _spread(units: Sequence[Unit]) -> list[Unit]:
-    """Some of the units, from the first to the last."""
-    if len(units) <= PLACES:
-        return list(units)
-    return [units[round(index * (len(units) - 1) / (PLACES - 1))] for index in range(PLACES)]
+def _spread(partitions: Sequence[Partition]) -> list[Partition]:
+    """Some of the partitions, from the first to the last."""
+    if len(partitions) <= PLACES:
+        return list(partitions)
+    return [
+        partitions[round(index * (len(partitions) - 1) / (PLACES - 1))] for index in range(PLACES)
+    ]
 
 
-def _packing(unit: Unit, rows: Sequence[RawRow]) -> float:
+def _packing(partition: Partition, rows: Sequence[RawRow]) -> float:
     """How many bytes of rows a byte on disk stands for, where a file is compressed."""
-    if not unit.name.endswith((".gz", ".zst")):
+    if not partition.name.endswith((".gz", ".zst")):
         return 1.0
     raw = b"\n".join(orjson.dumps(row.data, default=str) for row in rows if row.data is not None)
     return len(raw) / len(zlib.compress(raw)) if raw else 1.0

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from datachef.core.contracts.filter import DISPLACED
-from datachef.core.contracts.source import RawRow, Source, Unit, first_rows
+from datachef.core.contracts.source import Partition, RawRow, Source, first_rows
 from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE, RowError, words_of
 from datachef.core.problems import shortened
 from datachef.core.rows.columns import (
@@ -53,33 +53,33 @@ REJECTS = {
 }  # fmt: skip
 
 
-def sample(source: Source, units: Sequence[Unit]) -> list[Mapping[str, Any]]:
+def sample(source: Source, partitions: Sequence[Partition]) -> list[Mapping[str, Any]]:
     """The first rows of a source, and a few of its other files: as little as tells its columns."""
     rows: list[Mapping[str, Any]] = []
     size = 0
-    for number, unit in enumerate(units):
-        for raw in islice(first_rows(source, unit), SAMPLE_ROWS):
+    for number, partition in enumerate(partitions):
+        for raw in islice(first_rows(source, partition), SAMPLE_ROWS):
             if raw.data is not None:
                 rows.append(raw.data)
                 size += raw.size
             if len(rows) >= SAMPLE_ROWS or size >= SAMPLE_BYTES:
                 break
         if rows:
-            return rows + _of_others(source, units[number:])
+            return rows + _of_others(source, partitions[number:])
     return rows
 
 
-def _of_others(source: Source, units: Sequence[Unit]) -> list[Mapping[str, Any]]:
+def _of_others(source: Source, partitions: Sequence[Partition]) -> list[Mapping[str, Any]]:
     """The first rows of some files after the first, spread over the source."""
     if source.uniform:
         return []
-    # of each file its first unit, the last file first
-    others = list({unit.name: unit for unit in reversed(units)}.values())[:-1]
+    # of each file its first partition, the last file first
+    others = list({partition.name: partition for partition in reversed(partitions)}.values())[:-1]
     chosen = others[:: -(-len(others) // SAMPLE_FILES) or 1]
     return [
         raw.data
-        for unit in reversed(chosen)
-        for raw in islice(first_rows(source, unit), SAMPLE_ROWS // 10)
+        for partition in reversed(chosen)
+        for raw in islice(first_rows(source, partition), SAMPLE_ROWS // 10)
         if raw.data is not None
     ]
 
@@ -172,8 +172,8 @@ def length(content: str | Conversation) -> int:
     return sum(len(turn["content"] or "") for turn in content.turns)
 
 
-class Intake:
-    """Turns the raw rows of one unit into batches.
+class RowReader:
+    """Turns the raw rows of one partition into batches.
 
     `kinds` are the columns of the source with the types that its first rows show; a column widens
     where a batch holds more. `needs` are the columns that a step or the output names, each with
@@ -188,13 +188,13 @@ class Intake:
     def __init__(
         self,
         name: str,
-        unit: Unit,
+        partition: Partition,
         row_format: Format,
         kinds: Mapping[str, str],
         needs: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
-        self.unit = unit
+        self.partition = partition
         self.format = row_format
         self.rows_in = 0
         self.bytes_in = 0
@@ -252,7 +252,7 @@ class Intake:
             )
         else:
             frame = pl.DataFrame({"text": pl.Series(content, dtype=pl.String)})
-        prefix = f"{self.name}/{self.unit.name}:"
+        prefix = f"{self.name}/{self.partition.name}:"
         ids = [
             f"{prefix}{row.raw.position}-{zlib.crc32(text.encode()):08x}"
             for row, text in zip(kept, frame["text"], strict=True)
@@ -326,13 +326,13 @@ class Intake:
                 shown = json_text(raw.data)
         self._quarantine.append(
             {
-                "id": f"{self.name}/{self.unit.name}:{raw.position}",
+                "id": f"{self.name}/{self.partition.name}:{raw.position}",
                 "source": self.name,
                 "step": f"sources.{self.name}",
                 "outcome": "failed",
                 "reason": reason,
                 "detail": detail[:REJECT_CHARACTERS],
-                "file": self.unit.name,
+                "file": self.partition.name,
                 "line": raw.line or None,
                 "text": shown[:REJECT_CHARACTERS],
             }

@@ -1,1 +1,1 @@
-"""Planning and running a recipe: stages of units, content-addressed, each row accounted for."""
+"""Plans and runs a recipe: stages of partitions, content-addressed, every row accounted for."""

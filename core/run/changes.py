@@ -27,22 +27,22 @@ _NAMED = 3
 def parts_of(plan: Plan) -> dict[str, Parts]:
     """By place in the recipe, all that the keys of a plan are made of, in the order of the data."""
     places: dict[str, dict[str, Any]] = {EVERYWHERE: dict(plan.environment)}
-    for wave in plan.waves:
-        for task in wave.tasks:
+    for phase in plan.phases:
+        for task in phase.tasks:
             stage = task.stage
-            if (source := stage.source) is not None and task.unit is not None:
+            if (source := stage.source) is not None and task.partition is not None:
                 place = f"sources.{source.name}"
                 known = places.setdefault(
                     place,
                     {**source.identity, "op": "read", "format": source.format, "input": {},
                      "columns": dict(source.kinds)},
                 )  # fmt: skip
-                known["input"].setdefault(task.unit.name, []).append(task.unit.identity)
+                known["input"].setdefault(task.partition.name, []).append(task.partition.identity)
             for step in (*stage.steps, *((stage.tail,) if stage.tail else ())):
                 places.setdefault(step.path, dict(step.identity))
             if stage.output is not None:
                 places.setdefault("output", {"op": "write", "parameters": asdict(stage.output)})
-        for decision in wave.decisions:
+        for decision in phase.decisions:
             places[decision.step.path]["seed"] = decision.seed
     for parts in places.values():
         if "input" in parts:

@@ -26,7 +26,14 @@ from datachef.core.registry.host import Host
 from datachef.core.registry.promises import ask
 from datachef.core.run.pipeline import Step
 from datachef.core.run.signal_cache import TextMemory
-from datachef.core.run.stage import DecisionTask, ShardTask, StageSpec, StepSpec, Task, UnitTask
+from datachef.core.run.stage import (
+    DecisionTask,
+    PartitionTask,
+    ShardTask,
+    StageSpec,
+    StepSpec,
+    Task,
+)
 from datachef.core.run.store import Store
 from datachef.core.run.time_limit import NO_LIMIT
 from datachef.core.system.code_identity import code_of
@@ -50,7 +57,7 @@ class BuiltStage:
     tail: Step | None
 
 
-class Workshop:
+class TaskExecutor:
     """Carries out tasks one after the other; knows nothing of other workers.
 
     Results go to `store`, by default on disk in the cache. With `texts` signals are also remembered
@@ -103,16 +110,16 @@ class Workshop:
             return done
         if isinstance(task, DecisionTask):
             return self._decide(task)
-        return self._run_unit(task, progress)
+        return self._run_partition(task, progress)
 
-    def _run_unit(self, task: UnitTask, progress: Progress) -> dict[str, Any]:
-        from datachef.core.run.unit import UnitRun
+    def _run_partition(self, task: PartitionTask, progress: Progress) -> dict[str, Any]:
+        from datachef.core.run.partition import PartitionRun
 
         stage = self._built(task.stage)
         if stage.steps:
             first = stage.steps[0]
             self._services.failures.begin(f"{first.path} ({first.operator.op})", task.may_fail)
-        return UnitRun(task, stage, self.store, progress, self._texts, self.limit).run()
+        return PartitionRun(task, stage, self.store, progress, self._texts, self.limit).run()
 
     def _decide(self, task: DecisionTask) -> dict[str, Any]:
         verify_files(task.step.files)

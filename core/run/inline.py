@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from datachef.core.contracts.engine import Engine, Progress, Setting
+from datachef.core.contracts.engine import Engine, Progress, WorkerConfig
 from datachef.core.registry.host import Host
-from datachef.core.run.executor import Workshop
+from datachef.core.run.executor import TaskExecutor
 from datachef.core.run.signal_cache import TextMemory
 from datachef.core.run.stage import Task
 from datachef.core.run.store import Store
@@ -21,11 +21,13 @@ class InlineEngine(Engine):
     series.
     """
 
-    def __init__(self, setting: Setting, workers: int = 1, *, store: Store | None = None) -> None:
+    def __init__(
+        self, setting: WorkerConfig, workers: int = 1, *, store: Store | None = None
+    ) -> None:
 
         texts = TextMemory() if store is not None else None
         store = store or Store(setting.cache, setting.run)
-        self._workshop = Workshop(Host(setting.plugin_files), setting.cache, store, texts)
+        self._workshop = TaskExecutor(Host(setting.plugin_files), setting.cache, store, texts)
 
     def map(
         self, tasks: Sequence[Task], progress: Progress

@@ -43,7 +43,7 @@ def operator_identity(operator: Operator, files: Files) -> dict[str, Any]:
 
 
 def source_identity(source: Source) -> dict[str, Any]:
-    """What the rows of a source depend on besides the content of its units: its code, and the
+    """What the rows of a source depend on besides the content of its partitions: its code, and the
     parameters of its own kind."""
     ignored = {*Source.model_fields, source.key}
     own = {name: getattr(source, name) for name in type(source).model_fields if name not in ignored}

@@ -170,7 +170,7 @@ def _breaks(chain: list[Entry]) -> list[str]:
 class Accounts:
     """The ledger of all rows, and of the rows of each source by itself.
 
-    A unit holds rows of one source alone, so the accounts of the units tell both.
+    A partition holds rows of one source alone, so the accounts of the partitions tell both.
     """
 
     whole: Ledger
@@ -178,11 +178,11 @@ class Accounts:
 
     @classmethod
     def of(cls, plan: Plan, records: Mapping[str, Any]) -> Accounts:
-        """The accounts of all units that are done, in the order of the recipe."""
+        """The accounts of all partitions that are done, in the order of the recipe."""
         whole = _blank(plan, None)
         sources = {name: _blank(plan, name) for name in plan.surveys}
-        for wave in plan.waves:
-            for task in wave.tasks:
+        for phase in plan.phases:
+            for task in phase.tasks:
                 for data in records.get(task.key, {}).get("ledger", ()):
                     whole.add(Entry.from_data(data))
                     sources[task.source].add(Entry.from_data(data))
@@ -199,16 +199,16 @@ class Accounts:
 
 def _complete_broken_files(plan: Plan, records: Mapping[str, Any], ledger: Ledger) -> None:
     """Adds what was read of the other parts of files that broke in one part."""
-    for task in plan.waves[0].tasks:
+    for task in plan.phases[0].tasks:
         record = records.get(task.key)
-        if task.unit is None or record is None:
+        if task.partition is None or record is None:
             continue
         entry = ledger[f"sources.{task.source}"]
         own = next(Entry.from_data(e) for e in record["ledger"] if e["path"] == entry.path)
-        if task.unit.name in entry.broken and not own.broken:
-            size = task.unit.size
-            whole = BrokenFile(task.unit.name, size, size, own.rows_in, "")
-            entry.add(Entry(entry.path, entry.op, broken={task.unit.name: whole}))
+        if task.partition.name in entry.broken and not own.broken:
+            size = task.partition.size
+            whole = BrokenFile(task.partition.name, size, size, own.rows_in, "")
+            entry.add(Entry(entry.path, entry.op, broken={task.partition.name: whole}))
 
 
 def _blank(plan: Plan, source: str | None) -> Ledger:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from datachef.core.contracts.engine import Engine, Progress, Setting
+from datachef.core.contracts.engine import Engine, Progress, WorkerConfig
 from datachef.core.errors import RunError
 from datachef.core.run.stage import Task
 from datachef.core.run.time_limit import VARIABLE, Call, Overdue, seconds_allowed
@@ -33,7 +33,7 @@ FILES_PER_WORKER = 4
 
 
 class Late(NamedTuple):
-    """A call with a batch of rows that was not done in time: its unit, the seconds, its step."""
+    """A call with a batch of rows that took too long: its partition, the seconds, its step."""
 
     label: str
     seconds: float
@@ -50,7 +50,7 @@ class LocalEngine(Engine):
     time that a call may take is replaced until the rows are found that do, at most so many.
     """
 
-    def __init__(self, setting: Setting, workers: int) -> None:
+    def __init__(self, setting: WorkerConfig, workers: int) -> None:
         self._setting = setting
         self._call_limit = seconds_allowed()
         self._slow: set[str] = set()

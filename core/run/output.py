@@ -31,7 +31,7 @@ from datachef.core.system.file_identity import checksum
 from datachef.core.text.conversations import MESSAGES, TEMPLATE_COLUMNS, as_text
 
 if TYPE_CHECKING:
-    from datachef.core.rows.inspection import Survey
+    from datachef.core.rows.inspection import SourceInfo
 
 
 OUTPUT = "write"
@@ -46,7 +46,7 @@ _CONTENT = {
 _PLAIN = {"prompt": "String", "completion": "String"}
 _FEATURES = {"Boolean": "bool"}
 
-# A table of a finished unit: the unit's key, and what its record says of the table.
+# A table of a finished partition: the partition's key, and what its record says of the table.
 Table = tuple[str, Mapping[str, Any]]
 
 
@@ -241,7 +241,7 @@ UNPACKED = 4
 _COPY = r"~(\d+)((?:\.\d+)*)$"
 
 
-def ranges_for(surveys: Iterable[Survey]) -> int:
+def ranges_for(surveys: Iterable[SourceInfo]) -> int:
     """Into how many ranges of about `RANGE_BYTES` to cut the order, as a power of two."""
     sizes = [found.size * (UNPACKED if found.packed else 1) for found in surveys]
     wanted = MOST_RANGES if not all(sizes) else -(-sum(sizes) // RANGE_BYTES)

@@ -72,8 +72,8 @@ class Step:
             raise PluginError(f"{self}: {error.message}", error.hint) from error
 
 
-# The number of a row among those that reach a group of filters, over all batches of the unit. It
-# stands in tables of our own alone, beside signals, whose names begin with no underscore.
+# The number of a row among those that reach a group of filters, over all batches of the partition.
+# It stands in tables of our own alone, beside signals, whose names begin with no underscore.
 ROW = "_row"
 
 
@@ -106,7 +106,7 @@ def groups(steps: Sequence[Step]) -> list[list[Step]]:
     return result
 
 
-class Chain:
+class StepPipeline:
     """The row-wise steps of a stage; `ledger` tells what became of the rows."""
 
     def __init__(

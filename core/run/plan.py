@@ -1,4 +1,4 @@
-"""From a checked recipe to stages of units, each with the key of its result."""
+"""From a checked recipe to stages of partitions, each with the key of its result."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from datachef.core.contracts.corpus import CorpusOperator, MixOperator
-from datachef.core.contracts.source import Unit
+from datachef.core.contracts.source import Partition
 from datachef.core.distribution import NAME, version
 from datachef.core.language_models.tokens import counting
 from datachef.core.recipe.flow import PlacedStep, corpus_steps, output_schema, source_steps
 from datachef.core.recipe.resolving import Loaded
 from datachef.core.registry.vocabulary import Vocabulary
-from datachef.core.rows.inspection import Survey
+from datachef.core.rows.inspection import SourceInfo
 from datachef.core.rows.reader import RESERVED, stored_names
 from datachef.core.run.keys import files_of, key_of, operator_identity, seed_of, source_identity
 from datachef.core.run.output import OUTPUT, ranges_for
@@ -25,10 +25,10 @@ from datachef.core.run.stage import (
     DecisionTask,
     OrderSpec,
     OutputSpec,
+    PartitionTask,
     SourceSpec,
     StageSpec,
     StepSpec,
-    UnitTask,
 )
 from datachef.core.system.code_identity import core_code, distribution_code
 from datachef.core.system.file_identity import path_identity, verify_files
@@ -38,36 +38,36 @@ LAYOUT = 2
 
 
 @dataclass
-class Wave:
-    """What can be done in parallel: the units, and when all are done the decisions."""
+class Phase:
+    """What can be done in parallel: the partitions, and when all are done the decisions."""
 
-    tasks: list[UnitTask] = field(default_factory=list)
+    tasks: list[PartitionTask] = field(default_factory=list)
     decisions: list[DecisionTask] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Waves in the order in which they run.
+    """Phases in the order in which they run.
 
-    `steps` are the ledger's entries (path, operator) in the order of the recipe, `final` the units
-    whose rows are the corpus, in the order of the data, `output` how they are written. `selecting`
-    are the paths of steps that keep so many rows because so many are asked for, `mix` is the key
-    of the mix's decision, `counting` how tokens are counted. A layered plan names in `read` and
-    `prepared` the units that hold each source as it was read and where the mix begins.
-    `environment` is what all results depend on.
+    `steps` are the ledger's entries (path, operator) in the order of the recipe, `final` the
+    partitions whose rows are the corpus, in the order of the data, `output` how they are written.
+    `selecting` are the paths of steps that keep so many rows because so many are asked for, `mix`
+    is the key of the mix's decision, `counting` how tokens are counted. A layered plan names in
+    `read` and `prepared` the partitions that hold each source as it was read and where the mix
+    begins. `environment` is what all results depend on.
     """
 
-    waves: tuple[Wave, ...]
-    final: tuple[UnitTask, ...]
+    phases: tuple[Phase, ...]
+    final: tuple[PartitionTask, ...]
     steps: tuple[tuple[str, str], ...]
     output: OutputSpec
-    surveys: Mapping[str, Survey]
+    surveys: Mapping[str, SourceInfo]
     environment: Mapping[str, Any]
     selecting: frozenset[str] = frozenset()
     mix: str | None = None
     counting: tuple[str | None, bool] = (None, False)
-    read: Mapping[str, tuple[UnitTask, ...]] = field(default_factory=dict)
-    prepared: Mapping[str, tuple[UnitTask, ...]] = field(default_factory=dict)
+    read: Mapping[str, tuple[PartitionTask, ...]] = field(default_factory=dict)
+    prepared: Mapping[str, tuple[PartitionTask, ...]] = field(default_factory=dict)
 
     @property
     def schema(self) -> str:
@@ -78,16 +78,16 @@ class Plan:
         """Raises `ChangedInputError` where what a result was made of is not as it was planned: the
         data, the files that steps read, the tokenizer."""
         for found in self.surveys.values():
-            found.source.verify_all(found.units)
-        for stage in {id(task.stage): task.stage for w in self.waves for task in w.tasks}.values():
+            found.source.verify_all(found.partitions)
+        for stage in {id(task.stage): task.stage for w in self.phases for task in w.tasks}.values():
             verify_files(stage.files)
 
 
 class _Input(NamedTuple):
-    """Rows of one source that a unit works on: a unit of it, or what an earlier unit left."""
+    """Rows of one source that a task works on: a partition of it, or what an earlier task left."""
 
     source: str
-    unit: Unit | None
+    partition: Partition | None
     parent: str | None
     label: str
     size: int
@@ -95,31 +95,31 @@ class _Input(NamedTuple):
 
 @dataclass
 class _Stream:
-    """Rows on their way: the units that hold them and the steps that wait to be run on them.
+    """Rows on their way: the partitions that hold them and the steps that wait to be run on them.
 
-    `depth` is the number of barriers behind them: the wave in which they are next worked on;
-    `settled` are the units that hold the rows, where no step waits.
+    `depth` is the number of barriers behind them: the phase in which they are next worked on;
+    `settled` are the partitions that hold the rows, where no step waits.
     """
 
     depth: int
     inputs: list[_Input]
     source: SourceSpec | None
     steps: list[StepSpec] = field(default_factory=list)
-    settled: tuple[UnitTask, ...] = ()
+    settled: tuple[PartitionTask, ...] = ()
 
 
 class Planner:
     """Cuts one recipe into stages."""
 
     def __init__(
-        self, loaded: Loaded, surveys: Mapping[str, Survey], vocabulary: Vocabulary
+        self, loaded: Loaded, surveys: Mapping[str, SourceInfo], vocabulary: Vocabulary
     ) -> None:
         assert loaded.recipe is not None
         self._loaded = loaded
         self._recipe = loaded.recipe
         self._surveys = surveys
         self._vocabulary = vocabulary
-        self._waves: dict[int, Wave] = {}
+        self._waves: dict[int, Phase] = {}
         self._steps: list[tuple[str, str]] = []
         self._selecting: set[str] = set()
         self._mix: str | None = None
@@ -142,8 +142,8 @@ class Planner:
         recipes share that differ in what comes later, and leaves rows with all columns.
         """
         streams = []
-        read: dict[str, tuple[UnitTask, ...]] = {}
-        prepared: dict[str, tuple[UnitTask, ...]] = {}
+        read: dict[str, tuple[PartitionTask, ...]] = {}
+        prepared: dict[str, tuple[PartitionTask, ...]] = {}
         for name in self._loaded.sources:
             stream = self._read(name, layered=layered)
             if layered:
@@ -158,8 +158,8 @@ class Planner:
         if layered:
             settled = [self._settle(stream) for stream in streams]
             streams = [stream for stream, _ in settled]
-            units = [unit for _, tasks in settled for unit in tasks]
-            prepared = {name: tuple(u for u in units if u.source == name) for name in read}
+            partitions = [partition for _, tasks in settled for partition in tasks]
+            prepared = {name: tuple(u for u in partitions if u.source == name) for name in read}
         for step in steps[len(guards) :]:
             streams = self._advance(streams, step)
         written = self._recipe.output
@@ -216,8 +216,10 @@ class Planner:
             source.granted,
         )
         inputs = [
-            _Input(name, unit, None, f"{name}/{unit.name}{_range(unit)}", unit.size)
-            for unit in found.units
+            _Input(
+                name, partition, None, f"{name}/{partition.name}{_range(partition)}", partition.size
+            )
+            for partition in found.partitions
         ]
         self._steps.append((f"sources.{name}", "read"))
         return _Stream(0, inputs, spec)
@@ -251,8 +253,8 @@ class Planner:
             self._mix = key
         return [_Stream(depth + 1, _left_by(tasks), None, [replace(spec, decision=key)])]
 
-    def _settle(self, stream: _Stream) -> tuple[_Stream, tuple[UnitTask, ...]]:
-        """The stream with all its rows in units, and these."""
+    def _settle(self, stream: _Stream) -> tuple[_Stream, tuple[PartitionTask, ...]]:
+        """The stream with all its rows in partitions, and these."""
         if stream.source is None and not stream.steps:
             return stream, stream.settled
         tasks = tuple(self._close(stream))
@@ -260,8 +262,8 @@ class Planner:
 
     def _close(
         self, stream: _Stream, tail: StepSpec | None = None, output: OutputSpec | None = None
-    ) -> list[UnitTask]:
-        """The units of the stage that a stream ends with here, put into its wave."""
+    ) -> list[PartitionTask]:
+        """The partitions of the stage that a stream ends with here, put into its phase."""
         rejects = self._recipe.rejects
         limit = {"none": 0, "all": None, "sample": rejects.per_reason}[rejects.keep]
         stage = StageSpec(
@@ -270,17 +272,17 @@ class Planner:
         )  # fmt: skip
         fingerprint = key_of(self._environment, stage.identity())
         tasks = []
-        for source, unit, parent, label, size in stream.inputs:
-            content = parent or self._content(stream.source, unit)
-            key = key_of("unit", fingerprint, content)
-            tasks.append(UnitTask(key, content, stage, source, label, size, unit, parent))
-        self._waves.setdefault(stream.depth, Wave()).tasks += tasks
+        for source, partition, parent, label, size in stream.inputs:
+            content = parent or self._content(stream.source, partition)
+            key = key_of("partition", fingerprint, content)
+            tasks.append(PartitionTask(key, content, stage, source, label, size, partition, parent))
+        self._waves.setdefault(stream.depth, Phase()).tasks += tasks
         return tasks
 
-    def _content(self, source: SourceSpec | None, unit: Unit | None) -> str:
-        """The rows of a unit as they are read."""
-        assert source is not None and unit is not None
-        place = [unit.name, unit.identity, unit.place]
+    def _content(self, source: SourceSpec | None, partition: Partition | None) -> str:
+        """The rows of a partition as they are read."""
+        assert source is not None and partition is not None
+        place = [partition.name, partition.identity, partition.place]
         return key_of(self._environment, replace(source, data={}, network=()), place)
 
     def _package(self, package: str) -> dict[str, Any]:
@@ -297,11 +299,11 @@ class Planner:
         return OrderSpec(seed_of(self._recipe.seed, "output.order"), ranges, self._mix)
 
 
-def _left_by(tasks: Iterable[UnitTask]) -> list[_Input]:
-    """The rows that units leave, as what later ones work on."""
+def _left_by(tasks: Iterable[PartitionTask]) -> list[_Input]:
+    """The rows that partitions leave, as what later ones work on."""
     return [_Input(task.source, None, task.key, task.label, task.size) for task in tasks]
 
 
-def _range(unit: Unit) -> str:
-    start = unit.place.get("start")
-    return "" if start is None else f"[{start}:{unit.place.get('stop')}]"
+def _range(partition: Partition) -> str:
+    start = partition.place.get("start")
+    return "" if start is None else f"[{start}:{partition.place.get('stop')}]"

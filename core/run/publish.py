@@ -77,9 +77,12 @@ def refuse_data(folder: Path) -> None:
 def _inputs_in(folder: Path, plan: Plan) -> Iterator[Path]:
     """The local files that sources and steps read from a folder, one of each of its subfolders; and
     all folders that they read, which may hold it."""
-    units = (unit for survey in plan.surveys.values() for unit in survey.units)
-    stages = {id(task.stage): task.stage for wave in plan.waves for task in wave.tasks}.values()
-    read = chain((unit.place.get("path") for unit in units), *(stage.files for stage in stages))
+    partitions = (partition for survey in plan.surveys.values() for partition in survey.partitions)
+    stages = {id(task.stage): task.stage for phase in plan.phases for task in phase.tasks}.values()
+    read = chain(
+        (partition.place.get("path") for partition in partitions),
+        *(stage.files for stage in stages),
+    )
     seen: set[str] = set()
     for path in dict.fromkeys(read):
         if not isinstance(path, str) or is_url(path):
@@ -139,7 +142,7 @@ def _failed(folder: Path) -> Path:
 
 
 class Corpus:
-    """The corpus of a plan whose units are done."""
+    """The corpus of a plan whose partitions are done."""
 
     def __init__(self, recipe: Recipe, plan: Plan, records: Mapping[str, Any]) -> None:
         self._output = recipe.output

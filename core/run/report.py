@@ -30,7 +30,7 @@ MANIFEST_VERSION = 1
 
 @dataclass(frozen=True)
 class Report:
-    """The result of a run; `units_cached` of `units` were there already.
+    """The result of a run; `partitions_cached` of `partitions` were there already.
 
     `shares` are the sources in the corpus, beside what the mix was asked for; `warnings` are what
     whoever trains on the corpus should know.
@@ -42,8 +42,8 @@ class Report:
     tokens: int
     bytes_read: int
     seconds: float
-    units: int
-    units_cached: int
+    partitions: int
+    partitions_cached: int
     ignored_fields: Mapping[str, Mapping[str, int]]
     shares: tuple[SourceShare, ...]
     warnings: tuple[Problem, ...]
@@ -75,8 +75,8 @@ class Report:
             "tokens": self.tokens,
             "bytes_read": self.bytes_read,
             "seconds": self.seconds,
-            "units": self.units,
-            "units_cached": self.units_cached,
+            "partitions": self.partitions,
+            "partitions_cached": self.partitions_cached,
             "ignored_fields": {k: dict(v) for k, v in self.ignored_fields.items()},
             "shares": [share.to_data() for share in self.shares],
             "warnings": [problem.to_data() for problem in self.warnings],
@@ -115,9 +115,9 @@ def _input(plan: Plan, name: str) -> dict[str, Any]:
         "kind": found.source.key,
         "licence": found.source.licence,
         "format": found.format.model_dump(mode="json"),
-        "units": [
-            {"name": unit.name, "bytes": unit.size, "identity": unit.identity}
-            for unit in found.units
+        "partitions": [
+            {"name": partition.name, "bytes": partition.size, "identity": partition.identity}
+            for partition in found.partitions
         ],
         **found.source.provenance(),
     }
@@ -214,11 +214,11 @@ def gather(plan: Plan, records: Mapping[str, Any], store: Store, settings: Rejec
     """
     frames = []
     lines: Counter[str] = Counter()
-    for task in (task for wave in plan.waves for task in wave.tasks if task.key in records):
+    for task in (task for phase in plan.phases for task in phase.tasks if task.key in records):
         record = records[task.key]
         before = 0
-        if task.unit is not None and task.stage.source is not None:
-            file = f"{task.stage.source.name}/{task.unit.name}"
+        if task.partition is not None and task.stage.source is not None:
+            file = f"{task.stage.source.name}/{task.partition.name}"
             before = lines[file]
             lines[file] += record["lines"]
         if record["rejects"]:

@@ -29,7 +29,7 @@ from datachef.core.run.publish import (
     verify,
 )
 from datachef.core.run.report import Report, gather
-from datachef.core.run.stage import DecisionTask, ShardTask, UnitTask
+from datachef.core.run.stage import DecisionTask, PartitionTask, ShardTask
 from datachef.core.run.store import Store
 from datachef.core.run.verdict import Verdict
 from datachef.core.system.atomic import replacing
@@ -80,9 +80,9 @@ class Runner:
         """Does what is not done yet and replaces `folder` by the corpus.
 
         Raises `RunError` when another process is writing `folder`, too many rows failed, none is
-        left, a unit cannot be done, or the ledger does not balance. What was done until then is in
-        the cache and not done again, and `folder` stays as it was; where rows are to blame, they
-        lie in `FOLDER.failed`.
+        left, a partition cannot be done, or the ledger does not balance. What was done until then
+        is in the cache and not done again, and `folder` stays as it was; where rows are to blame,
+        they lie in `FOLDER.failed`.
         """
         started = time.monotonic()
         with ending_runs():
@@ -129,14 +129,14 @@ class Runner:
     def cook(self) -> None:
         """Does what is not done yet, and puts no corpus anywhere: its rows stay in the cache."""
         self._records, self._cached, self._bytes = {}, 0, 0
-        for number, wave in enumerate(self._plan.waves, start=1):
-            self._perform(f"{number}/{len(self._plan.waves)}", wave.tasks)
+        for number, phase in enumerate(self._plan.phases, start=1):
+            self._perform(f"{number}/{len(self._plan.phases)}", phase.tasks)
             if number == 1:  # all files are read in it
                 self._bound_broken_files()
-            self._perform("deciding", wave.decisions)
+            self._perform("deciding", phase.decisions)
             self._bound_failures()
 
-    def _perform(self, title: str, tasks: Sequence[UnitTask | DecisionTask]) -> None:
+    def _perform(self, title: str, tasks: Sequence[PartitionTask | DecisionTask]) -> None:
         todo: list[Any] = []
         for task in tasks:
             record = self._store.record(task.key)
@@ -147,23 +147,27 @@ class Runner:
                 self._cached += 1
         if not todo:
             return
-        self._tell("wave_started", title, sum(task.size for task in todo))
+        self._tell("phase_started", title, sum(task.size for task in todo))
         todo = self._bounded(todo)
         for index, record in self._engine.map(todo, self._progressed):
             task = todo[index]
             self._records[task.key] = record
-            if isinstance(task, UnitTask) and task.may_fail is not None and _failed(record):
+            if isinstance(task, PartitionTask) and task.may_fail is not None and _failed(record):
                 self._bound_failures()
-            if isinstance(task, UnitTask) and task.unit is not None:
+            if isinstance(task, PartitionTask) and task.partition is not None:
                 self._bytes += task.size
-            self._tell("unit_finished", task.label, task.size)
+            self._tell("partition_finished", task.label, task.size)
 
     def _bounded(self, tasks: list[Any]) -> list[Any]:
         """The tasks, those whose first step is paid for with the number of rows that may fail."""
         known: dict[str, int] = {}
 
         def bounded(task: Any) -> Any:
-            step = task.stage.steps[0] if isinstance(task, UnitTask) and task.stage.steps else None
+            step = (
+                task.stage.steps[0]
+                if isinstance(task, PartitionTask) and task.stage.steps
+                else None
+            )
             name = step.data["op"] if step is not None else ""
             if step is None or name not in self._host.vocabulary:
                 return task
@@ -179,10 +183,10 @@ class Runner:
         self._tell("progressed", label, done_bytes, rows)
 
     def _stalled(self, label: str, seconds: float, where: str) -> None:
-        self._tell("unit_stalled", label, seconds, where)
+        self._tell("partition_stalled", label, seconds, where)
 
     def ledger(self) -> Ledger:
-        """All records of units added up, in the order of the recipe."""
+        """All records of partitions added up, in the order of the recipe."""
         return self._verdict().accounts.whole
 
     def _verdict(self) -> Verdict:
@@ -251,8 +255,10 @@ class Runner:
                 tokens=ledger["output"].tokens,
                 bytes_read=self._bytes,
                 seconds=time.monotonic() - started,
-                units=sum(len(wave.tasks) + len(wave.decisions) for wave in self._plan.waves),
-                units_cached=self._cached,
+                partitions=sum(
+                    len(phase.tasks) + len(phase.decisions) for phase in self._plan.phases
+                ),
+                partitions_cached=self._cached,
                 ignored_fields=self._ignored_fields(),
                 accounts=verdict.accounts,
                 shares=verdict.shares,
@@ -274,17 +280,17 @@ class Runner:
             return f"rejected rows were not kept: {told}"
 
     def _write(self, tasks: Sequence[ShardTask]) -> list[dict[str, Any]]:
-        self._tell("wave_started", "writing", sum(task.size for task in tasks))
+        self._tell("phase_started", "writing", sum(task.size for task in tasks))
         files: dict[int, dict[str, Any]] = {}
         for index, facts in self._engine.map(tasks, self._progressed):
             files[index] = facts
-            self._tell("unit_finished", tasks[index].label, tasks[index].size)
+            self._tell("partition_finished", tasks[index].label, tasks[index].size)
         return [files[index] for index in range(len(tasks))]
 
     def _ignored_fields(self) -> dict[str, Counter[str]]:
         """Fields that were not in the first rows of their source, with how often they came."""
         found: dict[str, Counter[str]] = {}
-        for task in self._plan.waves[0].tasks:
+        for task in self._plan.phases[0].tasks:
             if task.stage.source is not None and (fields := self._records[task.key]["ignored"]):
                 found.setdefault(task.stage.source.name, Counter()).update(fields)
         return found

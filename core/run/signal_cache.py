@@ -17,19 +17,19 @@ Place = tuple[int, int]
 
 
 class SignalCache:
-    """The signals of the filters of one unit.
+    """The signals of the filters of one partition.
 
-    A filter's key is the unit's input, all steps before its group of consecutive filters, and what
-    its signals depend on: no threshold of the group. It holds the rows that were ever measured.
-    Rows are known by their number, so that nothing is kept of rows that may be others in the next
-    run: where `unit_input` is None, and after a step whose failures may pass. What `texts`
-    remembers besides need not be of this unit.
+    A filter's key is the partition's input, all steps before its group of consecutive filters, and
+    what its signals depend on: no threshold of the group. It holds the rows that were ever
+    measured. Rows are known by their number, so that nothing is kept of rows that may be others in
+    the next run: where `partition_input` is None, and after a step whose failures may pass. What
+    `texts` remembers besides need not be of this partition.
     """
 
     def __init__(
         self,
         store: Store,
-        unit_input: str | None,
+        partition_input: str | None,
         steps: Sequence[Step],
         texts: TextMemory | None = None,
     ) -> None:
@@ -40,8 +40,8 @@ class SignalCache:
         self._files: dict[Place, str] = {}
         self._known: dict[Place, pl.DataFrame] = {}
         self._new: dict[Place, list[pl.DataFrame]] = {}
-        before: list[Any] = [unit_input]
-        lasting = unit_input is not None
+        before: list[Any] = [partition_input]
+        lasting = partition_input is not None
         for index, group in enumerate(groups(steps)):
             for place, step in enumerate(group):
                 operator = step.operator
@@ -84,7 +84,7 @@ class SignalCache:
             self._texts.remember(self._text_keys[group, place], rows, signals)
 
     def finish(self) -> None:
-        """Writes what was measured, once the whole unit has passed."""
+        """Writes what was measured, once the whole partition has passed."""
         for place, frames in self._new.items():
             key = self._keys[place]
             known = [self._known[place]] if place in self._known else []

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from datachef.core.contracts.source import Unit
+from datachef.core.contracts.source import Partition
 from datachef.core.system.file_identity import Files
 
 
@@ -26,7 +26,7 @@ class StepSpec:
 class SourceSpec:
     """What a worker needs to read a source: its kind and parameters, its format and columns.
 
-    `identity` is what its rows depend on besides format, columns and the content of its units.
+    `identity` is what its rows depend on besides format, columns and the content of its partitions.
     `needs` are the columns that are named later, each with the step that reads it or nothing.
     `network` are the places that its pool lets it reach; what it reads does not depend on them.
     """
@@ -97,8 +97,8 @@ class StageSpec:
 
 
 @dataclass(frozen=True)
-class UnitTask:
-    """One unit of a stage: reads a unit of the source or the rows of `parent`, leaves its own.
+class PartitionTask:
+    """One partition of a stage: reads rows of the source or those of `parent`, and leaves its own.
 
     All its rows come from one `source`; `input` tells one content of what comes in from another.
     Where the first step is paid for, it stops when more than `may_fail` rows have failed there.
@@ -110,16 +110,16 @@ class UnitTask:
     source: str
     label: str
     size: int
-    unit: Unit | None = None
+    partition: Partition | None = None
     parent: str | None = None
     may_fail: int | None = None
 
-    kind = "unit"
+    kind = "partition"
 
 
 @dataclass(frozen=True)
 class DecisionTask:
-    """The decision of a corpus operator from the summaries of all units before it."""
+    """The decision of a corpus operator from the summaries of all partitions before it."""
 
     key: str
     step: StepSpec
@@ -134,7 +134,7 @@ class DecisionTask:
 
 @dataclass(frozen=True)
 class Block:
-    """Rows that follow one another in the corpus: tables of finished units, by the unit's key.
+    """Rows that follow one another in the corpus: tables of finished partitions, by their keys.
 
     They stay in the order of the tables, or are `sorted` by the order that the tables hold; of all
     of them those from `start` to `stop` are meant.
@@ -161,7 +161,7 @@ class ShardTask:
     kind = "shard"
 
 
-Task = UnitTask | DecisionTask | ShardTask
+Task = PartitionTask | DecisionTask | ShardTask
 
 
 def to_data(task: Task) -> dict[str, Any]:
@@ -173,11 +173,11 @@ def from_data(data: Mapping[str, Any]) -> Task:
     """The task that `to_data` described."""
     fields = dict(data)
     kind = fields.pop("kind")
-    if kind == "unit":
-        unit = fields["unit"]
-        fields["unit"] = Unit(**unit) if unit else None
+    if kind == "partition":
+        partition = fields["partition"]
+        fields["partition"] = Partition(**partition) if partition else None
         fields["stage"] = _stage(fields["stage"])
-        return UnitTask(**fields)
+        return PartitionTask(**fields)
     if kind == "decision":
         fields["step"] = StepSpec(**fields["step"])
         return DecisionTask(**fields | {k: tuple(fields[k]) for k in ("summaries", "sources")})

@@ -53,7 +53,7 @@ class Store:
             pass
 
     def folder(self, key: str) -> Path:
-        return self.root / "units" / key[:2]
+        return self.root / "partitions" / key[:2]
 
     def path(self, key: str, suffix: str) -> Path:
         return self.folder(key) / f"{key}.{suffix}"
@@ -134,7 +134,7 @@ class Store:
         return scratch_folder(self.root, "merging")
 
     def rows(self, key: str) -> pl.DataFrame:
-        """The rows of a finished unit. Raises `RunError` where they are gone or damaged."""
+        """The rows of a finished partition. Raises `RunError` where they are gone or damaged."""
         record = self.record(key)
         if record is None:
             raise RunError(f"the rows of {key} are gone from the cache", "run again")

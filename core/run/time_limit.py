@@ -40,7 +40,7 @@ class Call(NamedTuple):
 class Overdue:
     """The calls that did not end in time: `batches` and `steps` go row by row, `rows` not at all.
 
-    A step that is late with two batches of a unit goes row by row in all of it.
+    A step that is late with two batches of a partition goes row by row in all of it.
     """
 
     batches: set[tuple[str, str]] = field(default_factory=set)

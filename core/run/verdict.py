@@ -22,7 +22,7 @@ LEAST_KEPT = 0.01
 
 
 class Verdict:
-    """The accounts of the units that are done by now, the shares of the sources, and warnings."""
+    """The accounts of the partitions that are done, the shares of the sources, and warnings."""
 
     def __init__(self, loaded: Loaded, plan: Plan, records: Mapping[str, Any]) -> None:
         assert loaded.recipe is not None

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from datachef.core.contracts.engine import Setting
+from datachef.core.contracts.engine import WorkerConfig
 from datachef.core.errors import DatachefError, PluginError, words_of
 from datachef.core.system.activity import ACTIVITY, LOADING
 from datachef.core.system.containment import refusing
@@ -79,14 +79,14 @@ def _serve(setting: dict[str, Any], tasks: queue.Queue[dict[str, Any]], answers:
     from pathlib import Path
 
     from datachef.core.registry.host import Host, plugin_patience
-    from datachef.core.run.executor import Workshop
+    from datachef.core.run.executor import TaskExecutor
     from datachef.core.run.stage import from_data
     from datachef.core.run.store import Store
     from datachef.core.run.time_limit import Overdue, TimeLimit
     from datachef.core.system.failures import environment_failure, explained
 
-    place = Setting(tuple(setting["plugin_files"]), Path(setting["cache"]), setting["run"])
-    workshop = Workshop(
+    place = WorkerConfig(tuple(setting["plugin_files"]), Path(setting["cache"]), setting["run"])
+    executor = TaskExecutor(
         Host(place.plugin_files, patience=plugin_patience()),
         place.cache,
         Store(place.cache, place.run),
@@ -95,11 +95,11 @@ def _serve(setting: dict[str, Any], tasks: queue.Queue[dict[str, Any]], answers:
         data = tasks.get()
         overdue = Overdue.from_data(data.pop("overdue"))
         limit = TimeLimit(setting["call_limit"], overdue, lambda call: say(call=list(call)))
-        workshop.limit = limit
+        executor.limit = limit
         task = from_data(data)
         ACTIVITY.begin("starting")
         try:
-            say(record=workshop.perform(task, lambda b, r: say(bytes=b, rows=r)))
+            say(record=executor.perform(task, lambda b, r: say(bytes=b, rows=r)))
         except BaseException as error:  # noqa: BLE001 - reported to the run, which names the task
             told = error if isinstance(error, DatachefError) else explained(error)
             if told is None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import orjson
 
-from datachef.core.contracts.engine import Setting
+from datachef.core.contracts.engine import WorkerConfig
 from datachef.core.escaping import escaped
 from datachef.core.run.stage import Task, to_data
 from datachef.core.run.time_limit import SIGNAL, Call, Overdue
@@ -51,7 +51,7 @@ class Worker:
     `task` what it was asked for, None where it has nothing to do. First it is `loading` plugins.
     """
 
-    def __init__(self, setting: Setting, call_limit: float | None) -> None:
+    def __init__(self, setting: WorkerConfig, call_limit: float | None) -> None:
         # One thread per worker: the workers are the parallelism.
         environment = os.environ | {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self.task: Task | None = None

@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import Field
 
 from datachef.core.contracts.filter import Filter
-from datachef.core.contracts.operator import Scene, threshold
+from datachef.core.contracts.operator import CheckContext, threshold
 from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.errors import DatachefError
 from datachef.core.system.file_identity import path_identity
@@ -53,7 +53,7 @@ class Decontaminate(Filter):
         0.75, ge=0.05, le=1.0, description="Share of an item from which a row is contaminated."
     )
 
-    def objections(self, scene: Scene) -> Iterator[tuple[str, str, str]]:
+    def check(self, scene: CheckContext) -> Iterator[tuple[str, str, str]]:
         if self.benchmark is None:
             hint = "give the step a benchmark, or the recipe a task whose benchmark is a file"
             yield "", "there is no benchmark to look for", hint

@@ -12,7 +12,7 @@ import polars as pl
 from pydantic import Field
 
 from datachef.core.contracts.filter import Filter
-from datachef.core.contracts.operator import Scene, threshold
+from datachef.core.contracts.operator import CheckContext, threshold
 from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError
 from datachef.core.system.failures import raise_environment_failure
@@ -78,7 +78,7 @@ class LanguageFilter(Filter):
     def files(self) -> tuple[str, ...]:
         return () if self.model is None else (self.model,)
 
-    def objections(self, scene: Scene) -> Iterator[tuple[str, str, str]]:
+    def check(self, scene: CheckContext) -> Iterator[tuple[str, str, str]]:
         try:
             labels = self._labels()
         except ImportError:  # there is a problem about the package
@@ -122,7 +122,7 @@ class LanguageFilter(Filter):
     @cached_property
     def _wanted(self) -> list[str]:
         """The labels of the languages to keep. What is wrong with them or with the model is for
-        `objections` to say, and for `_identify` where nobody asked."""
+        `check` to say, and for `_identify` where nobody asked."""
         found: list[str] = []
         try:
             labels = self._labels()

@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import Field
 
 from datachef.core.contracts.corpus import Context, MixOperator, Size
-from datachef.core.contracts.operator import Scene
+from datachef.core.contracts.operator import CheckContext
 from datachef.core.contracts.task import Budget
 from datachef.core.errors import RunError
 from datachef.core.registry.take import priority
@@ -70,7 +70,7 @@ class WeightedMix(MixOperator):
         shares = self._shares(self._counted(sizes))
         return {name: float(shares.get(name, 0)) for name in sizes}
 
-    def objections(self, scene: Scene) -> Iterator[tuple[str, str, str]]:
+    def check(self, scene: CheckContext) -> Iterator[tuple[str, str, str]]:
         if self.weights and not any(self.weights.values()):
             yield "weights", "every weight is 0, so nothing is taken", "give a source some weight"
 

@@ -9,7 +9,7 @@ import polars as pl
 from pydantic import Field
 
 from datachef.core.contracts.corpus import Context, CorpusOperator
-from datachef.core.contracts.operator import Scene
+from datachef.core.contracts.operator import CheckContext
 from datachef.core.errors import RunError
 from datachef.core.problems import shortened
 from datachef.operators.selection.quota import quota, scaled_rows
@@ -41,7 +41,7 @@ class TopSelection(CorpusOperator):
     def reads(self) -> set[str]:
         return {self.by}
 
-    def objections(self, scene: Scene) -> Iterable[tuple[str, str, str]]:
+    def check(self, scene: CheckContext) -> Iterable[tuple[str, str, str]]:
         if scene.kinds.get(self.by) == "text":
             yield "by", f"the column {shortened(self.by)} holds text, not numbers", _HINT
 

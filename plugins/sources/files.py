@@ -16,10 +16,10 @@ from datachef.core.contracts.source import (
     BrokenFileError,
     CsvOptions,
     Encoding,
+    Partition,
     RawRow,
     Source,
     SourceError,
-    Unit,
 )
 from datachef.core.files.delimited import DELIMITERS
 from datachef.core.files.finding import File, find
@@ -33,7 +33,7 @@ from datachef.core.system.file_identity import verify_file
 from datachef.core.system.network import Network
 from datachef.core.system.paths import located
 
-# A unit is small, so that workers end together, but a file is not cut into more than so many.
+# A partition is small, so that workers end together, but a file is not cut into more than so many.
 UNIT_BYTES = 8 * 2**20
 MOST_UNITS = 256
 # As well as this text is packed, at most, where it is not made to be large.
@@ -76,23 +76,23 @@ class FileSource(Source):
     def _paths(self) -> tuple[str, ...]:
         return (self.path,) if isinstance(self.path, str) else self.path
 
-    def units(self) -> Sequence[Unit]:
+    def partitions(self) -> Sequence[Partition]:
         files = find(self._paths, self.network)
         lost: list[str] = []
-        units = [unit for file in files for unit in self._cut(file, lost)]
+        partitions = [partition for file in files for partition in self._cut(file, lost)]
         if len(lost) > self.max_failed_files:
             raise SourceError(
                 "broken_file",
                 "; ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else ""),
                 f"mend the source, or allow it: max_failed_files: {len(lost)}",
             )
-        if not units:
+        if not partitions:
             names = ", ".join(self._paths)
             raise SourceError("empty_source", f"{names}: the files hold no rows")
-        return units
+        return partitions
 
-    def _cut(self, file: File, lost: list[str]) -> Iterator[Unit]:
-        """The units of a file; what keeps it from being read is noted in `lost`."""
+    def _cut(self, file: File, lost: list[str]) -> Iterator[Partition]:
+        """The partitions of a file; what keeps it from being read is noted in `lost`."""
         form = form_of(file.path, self.csv)
         place = place_of(file.path, form, self.encoding, self.csv)
         reached = self._reached(place)
@@ -100,10 +100,10 @@ class FileSource(Source):
             place["by_line"] = self.rows == "line"
         if file.trouble:
             lost.append(f"{file.name}: {file.trouble}")
-            yield _unit(file, place, file.size)
+            yield _partition(file, place, file.size)
         elif not is_url(file.path) and (wrong := wrong_beginning(file.path)):
             lost.append(f"{file.name}: {wrong}")
-            yield _unit(file, place, file.size)
+            yield _partition(file, place, file.size)
         elif form == "parquet":
             yield from _row_ranges(file, place, self.network, lost)
         elif file.size > UNIT_BYTES and can_be_cut(reached):
@@ -111,21 +111,23 @@ class FileSource(Source):
             for start in range(0, file.size, step):
                 stop = min(start + step, file.size)
                 cut = {"kind": "jsonl", "start": start, "stop": stop}
-                yield _unit(file, place | cut, stop - start)
+                yield _partition(file, place | cut, stop - start)
         else:
-            yield _unit(file, place, file.size)
+            yield _partition(file, place, file.size)
 
-    def read(self, unit: Unit) -> Iterator[RawRow]:
-        if not _planned(unit):
-            raise BrokenFileError(_trouble(unit.place["path"]), passing=True)
-        yield from READERS[unit.place["kind"]](replace(unit, place=self._reached(unit.place)))
+    def read(self, partition: Partition) -> Iterator[RawRow]:
+        if not _planned(partition):
+            raise BrokenFileError(_trouble(partition.place["path"]), passing=True)
+        yield from READERS[partition.place["kind"]](
+            replace(partition, place=self._reached(partition.place))
+        )
 
     def _reached(self, place: Mapping[str, Any]) -> Mapping[str, Any]:
         """A place with what reading it may reach, which its results do not depend on."""
         return {**place, "network": self.network.places} if is_url(place["path"]) else place
 
-    def verify(self, unit: Unit) -> Any:
-        path, planned = unit.place["path"], _planned(unit)
+    def verify(self, partition: Partition) -> Any:
+        path, planned = partition.place["path"], _planned(partition)
         if is_url(path):
             return verify_remote(path, planned, self.network)
         return verify_file(path, planned) if planned else None
@@ -152,9 +154,9 @@ class FileSource(Source):
             return ""
 
 
-def _planned(unit: Unit) -> str:
-    """The identity of a unit's file; empty where it could not be read when the run was planned."""
-    return str(json.loads(unit.identity)[0])
+def _planned(partition: Partition) -> str:
+    """The identity of a partition's file; empty where it could not be read at planning."""
+    return str(json.loads(partition.identity)[0])
 
 
 def _trouble(path: str) -> str:
@@ -183,7 +185,7 @@ def _located(folder: Path, path: str) -> str:
 
 def _row_ranges(
     file: File, place: dict[str, Any], network: Network, lost: list[str]
-) -> Iterator[Unit]:
+) -> Iterator[Partition]:
     import polars as pl
 
     try:
@@ -194,15 +196,15 @@ def _row_ranges(
     except (pl.exceptions.PolarsError, BrokenFileError, OSError) as error:
         raise_environment_failure(error, file.name)
         lost.append(f"{file.name}: {(str(error).splitlines() or [''])[0]}")
-        yield _unit(file, place, file.size)
+        yield _partition(file, place, file.size)
         return
     step = max(1, rows * UNIT_BYTES // max(size, 1), -(-rows // MOST_UNITS))
     for start in range(0, rows, step):
         stop = min(start + step, rows)
         part = place | {"start": start, "stop": stop}
-        yield _unit(file, part, file.size * (stop - start) // rows, stop - start)
+        yield _partition(file, part, file.size * (stop - start) // rows, stop - start)
 
 
-def _unit(file: File, place: dict[str, Any], size: int, rows: int | None = None) -> Unit:
+def _partition(file: File, place: dict[str, Any], size: int, rows: int | None = None) -> Partition:
     identity = json.dumps([file.identity, place.get("start", 0), place.get("stop")])
-    return Unit(file.name, identity, size, place, rows)
+    return Partition(file.name, identity, size, place, rows)

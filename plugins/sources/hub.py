@@ -14,10 +14,10 @@ from pydantic import Field
 
 from datachef.core.contracts.source import (
     BrokenFileError,
+    Partition,
     RawRow,
     Source,
     SourceError,
-    Unit,
     size_of,
 )
 from datachef.core.distribution import extra
@@ -57,13 +57,13 @@ class HubSource(Source):
         local = located(folder, self.hf)
         return self.model_copy(update={"hf": str(local)}) if local.is_dir() else self
 
-    def units(self) -> Sequence[Unit]:
+    def partitions(self) -> Sequence[Partition]:
         shards = self._opened().num_shards
         place: dict[str, Any] = {"revision": self._commit, "shards": shards}
         if not self._is_hub:
             place["path"] = self.hf
         return [
-            Unit(
+            Partition(
                 name=f"{Path(self.hf).name}/{self.split}-{index}",
                 identity=json.dumps(
                     [self.hf, self.config, self.split, self._commit, index, shards]
@@ -74,10 +74,10 @@ class HubSource(Source):
             for index in range(shards)
         ]
 
-    def read(self, unit: Unit) -> Iterator[RawRow]:
-        dataset = self._opened(unit.place["revision"])
+    def read(self, partition: Partition) -> Iterator[RawRow]:
+        dataset = self._opened(partition.place["revision"])
         features = {} if dataset.features is None else dataset.features.to_dict()
-        shard = dataset.shard(num_shards=unit.place["shards"], index=unit.place["index"])
+        shard = dataset.shard(num_shards=partition.place["shards"], index=partition.place["index"])
         # as tables, in which values still have their exact types
         tables = shard.with_format("arrow").iter(batch_size=BATCH_ROWS)
         position = 0
@@ -86,14 +86,14 @@ class HubSource(Source):
                 yield RawRow(position, position + 1, size_of(row), row)
                 position += 1
 
-    def verify(self, unit: Unit) -> None:
-        planned = str(unit.place["revision"])
+    def verify(self, partition: Partition) -> None:
+        planned = str(partition.place["revision"])
         if planned.startswith("[") and self._content() != planned:
             raise ChangedInputError(f"{self.hf}: it changed after the run was planned")
 
-    def verify_all(self, units: Iterable[Unit]) -> None:
-        for unit in islice(units, 1):  # all are parts of one folder, or of one revision
-            self.verify(unit)
+    def verify_all(self, partitions: Iterable[Partition]) -> None:
+        for partition in islice(partitions, 1):  # all are parts of one folder, or of one revision
+            self.verify(partition)
 
     def _next(self, tables: Iterator[Any]) -> pl.DataFrame | None:
         try:

@@ -17,8 +17,8 @@ from datachef.core.contracts.source import RawRow, SourceError
 from datachef.core.errors import DatachefError, RowError
 from datachef.core.language_models.tokens import TokenCounter
 from datachef.core.rows.columns import concat
-from datachef.core.rows.inspection import Survey
-from datachef.core.rows.reader import SAMPLE_BYTES, SAMPLE_ROWS, Intake, sample
+from datachef.core.rows.inspection import SourceInfo
+from datachef.core.rows.reader import SAMPLE_BYTES, SAMPLE_ROWS, RowReader, sample
 from datachef.core.run.signals import measure
 from datachef.core.text.conversations import reading
 from datachef.core.text.turns import Turn
@@ -61,7 +61,7 @@ class SourceCard:
 
 def source_card(
     name: str,
-    survey: Survey,
+    survey: SourceInfo,
     operators: Iterable[Operator],
     refuses: Refuses = lambda texts: False,
 ) -> SourceCard:
@@ -72,7 +72,7 @@ def source_card(
     refused are no examples. Raises `DatachefError` where the source can no longer be read.
     """
     try:
-        rows = sample(survey.source, survey.units)
+        rows = sample(survey.source, survey.partitions)
     except SourceError as error:
         raise DatachefError(f"the source {name} cannot be read: {error}", error.hint) from error
     frame = _frame(name, survey, rows)
@@ -97,9 +97,9 @@ def source_card(
     )
 
 
-def _frame(name: str, survey: Survey, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+def _frame(name: str, survey: SourceInfo, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """The rows as filters see them; those that do not fit the format are left out."""
-    intake = Intake(name, survey.units[0], survey.format, survey.kinds)
+    intake = RowReader(name, survey.partitions[0], survey.format, survey.kinds)
     raw = (RawRow(position, 0, 0, row) for position, row in enumerate(rows))
     batches = list(intake.batches(raw, SAMPLE_BYTES))
     if not batches:
@@ -107,21 +107,21 @@ def _frame(name: str, survey: Survey, rows: Sequence[Mapping[str, Any]]) -> pl.D
     return concat(batches)
 
 
-def _rows(survey: Survey, rows: Sequence[Mapping[str, Any]]) -> tuple[int | None, bool]:
+def _rows(survey: SourceInfo, rows: Sequence[Mapping[str, Any]]) -> tuple[int | None, bool]:
     """About how many rows the source has, and whether that is rough.
 
     Compressed files are taken to pack as well as their first rows do.
     """
     lines = b"".join(orjson.dumps(row, default=str) + b"\n" for row in rows)
-    if len(survey.units) == 1 and len(rows) < SAMPLE_ROWS and len(lines) < _SURELY_READ:
+    if len(survey.partitions) == 1 and len(rows) < SAMPLE_ROWS and len(lines) < _SURELY_READ:
         return _taken(survey, len(rows)), False
-    if any(unit.size == 0 for unit in survey.units):
+    if any(partition.size == 0 for partition in survey.partitions):
         return _taken(survey, None), False
     size = len(zlib.compress(lines)) if survey.packed else len(lines)
     return _taken(survey, round(survey.size * len(rows) / size)), survey.packed
 
 
-def _taken(survey: Survey, rows: int | None) -> int | None:
+def _taken(survey: SourceInfo, rows: int | None) -> int | None:
     take = survey.source.take
     return rows if take is None or (rows is not None and rows < take) else take
 
@@ -157,7 +157,7 @@ def _quantiles(values: pl.Series) -> Quantiles | None:
 
 
 def _examples(
-    survey: Survey, rows: Sequence[Mapping[str, Any]], refuses: Refuses
+    survey: SourceInfo, rows: Sequence[Mapping[str, Any]], refuses: Refuses
 ) -> tuple[Example, ...]:
     found: list[Example] = []
     for row in spread(rows):
@@ -169,7 +169,7 @@ def _examples(
     return tuple(found)
 
 
-def _example(survey: Survey, row: Mapping[str, Any]) -> Example:
+def _example(survey: SourceInfo, row: Mapping[str, Any]) -> Example:
     try:
         content = survey.format.convert(row)
     except RowError:

@@ -14,7 +14,7 @@ from datachef.core.problems import did_you_mean
 from datachef.core.recipe.checking import check
 from datachef.core.recipe.resolving import Loaded, read_task, understand
 from datachef.core.registry.host import Host
-from datachef.core.rows.inspection import Survey, Surveyor
+from datachef.core.rows.inspection import SourceInfo, SourceInspector
 from datachef.policy.settings import Limits
 from datachef.policy.space.nodes import Choice, Node, OneOf, Record, Selection, Sequence, Shared
 from datachef.policy.space.space import BUDGET, WEIGHTS, RecipeSpace
@@ -121,7 +121,7 @@ class _Trial:
         """Raises `RecipeError` for a pool that cannot be read."""
         self._host = host
         self._pool = pool
-        self._surveyor = Surveyor()
+        self._surveyor = SourceInspector()
         # Of language models, until `surveys` has read what the pool allows.
         self.caps = LanguageModelCaps()
         read = document.read(pool)
@@ -133,7 +133,7 @@ class _Trial:
         if not self.sources:
             raise DatachefError(f"{pool} has no sources")
 
-    def surveys(self, sources: list[str]) -> dict[str, Survey]:
+    def surveys(self, sources: list[str]) -> dict[str, SourceInfo]:
         """What the sources offer. Raises `RecipeError` where one cannot be used."""
         loaded, found = self._check({name: [] for name in sources}, [])
         if loaded.problems:
@@ -147,7 +147,7 @@ class _Trial:
 
     def _check(
         self, sources: Mapping[str, list[Any]], steps: list[Any]
-    ) -> tuple[Loaded, dict[str, Survey]]:
+    ) -> tuple[Loaded, dict[str, SourceInfo]]:
         data = {
             "name": "trial",
             "sources": {name: {"steps": own} for name, own in sources.items()},

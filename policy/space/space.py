@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from datachef.core.contracts.task import Budget
 from datachef.core.errors import DatachefError
 from datachef.core.registry.vocabulary import Vocabulary
-from datachef.core.rows.inspection import Survey
+from datachef.core.rows.inspection import SourceInfo
 from datachef.policy.space.nodes import (
     Choice,
     Chooser,
@@ -44,7 +44,7 @@ class RecipeSpace:
     root: Record
     operators: tuple[str, ...]
     left_out: Mapping[str, str]
-    surveys: Mapping[str, Survey]
+    surveys: Mapping[str, SourceInfo]
     budget: Budget | None
     vocabulary: Vocabulary
 

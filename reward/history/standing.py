@@ -10,7 +10,7 @@ from datachef.core.statistics import mean_interval
 from datachef.reward.history.measured import Measured, canonical
 
 # Measurements of different tasks, base models or training say nothing of one another.
-Setting = tuple[str, str, str]
+WorkerConfig = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Comparison:
 
 def standings(measurements: Sequence[Measured]) -> list[Standing]:
     """One for each recipe and way of measuring it, best first; equals in order of their ids."""
-    groups: dict[tuple[str, Setting], list[Measured]] = {}
+    groups: dict[tuple[str, WorkerConfig], list[Measured]] = {}
     for measured in measurements:
         groups.setdefault((measured.recipe_key, setting_of(measured)), []).append(measured)
     found = [standing_of(group) for group in groups.values()]
@@ -76,7 +76,7 @@ def compared(recipes: Sequence[Sequence[Measured]]) -> Comparison:
     return Comparison(tuple(best_first), tuple(differences))
 
 
-def setting_of(measured: Measured) -> Setting:
+def setting_of(measured: Measured) -> WorkerConfig:
     """How it was measured, apart from the recipe and the seed."""
     return (measured.task_key, measured.base_model, canonical(measured.training).decode())
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from datachef.core.contracts.corpus import CorpusOperator, Size
-from datachef.core.contracts.engine import Setting
+from datachef.core.contracts.engine import WorkerConfig
 from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.recipe import Recipe, Rejects
 from datachef.core.contracts.source import Source
@@ -19,12 +19,12 @@ from datachef.core.recipe.resolving import Loaded
 from datachef.core.registry.host import Host
 from datachef.core.registry.promises import ask
 from datachef.core.rows.columns import concat
-from datachef.core.rows.inspection import Survey, Surveyor
+from datachef.core.rows.inspection import SourceInfo, SourceInspector
 from datachef.core.run.inline import InlineEngine
 from datachef.core.run.ledger import Ledger
 from datachef.core.run.plan import Plan, Planner
 from datachef.core.run.runner import Runner
-from datachef.core.run.stage import UnitTask
+from datachef.core.run.stage import PartitionTask
 from datachef.core.run.store import MemoryStore
 from datachef.reward.sample.pantry import Pantry, Stock
 
@@ -73,18 +73,18 @@ class SampleKitchen:
         self._host = host
         self._pantry = Pantry(cache / "samples", rows, seed)
         self._store = MemoryStore()
-        self._engine = InlineEngine(Setting(host.files, cache), store=self._store)
-        self._surveyor = Surveyor()
+        self._engine = InlineEngine(WorkerConfig(host.files, cache), store=self._store)
+        self._surveyor = SourceInspector()
 
-    def look(self, source: Source) -> Survey:
+    def look(self, source: Source) -> SourceInfo:
         """The survey of a source, from memory where it was seen before by this kitchen."""
         return self._surveyor.look(source)
 
-    def stock(self, found: Survey) -> Stock:
+    def stock(self, found: SourceInfo) -> Stock:
         """The sample of a source. Raises `SourceError` where it holds no row that fits."""
         return self._pantry.stock(found)
 
-    def cook(self, loaded: Loaded, surveys: Mapping[str, Survey]) -> SampledCorpus:
+    def cook(self, loaded: Loaded, surveys: Mapping[str, SourceInfo]) -> SampledCorpus:
         """The sample of a corpus, of a recipe that passed the check.
 
         Raises `RunError` where the recipe does not run on the sample, and `SourceError` where a
@@ -130,12 +130,12 @@ class SampleKitchen:
             rows = rows.with_columns(weight.alias("weight"), tokens).filter(pl.col("weight") > 0)
         return SampledCorpus(recipe, plan.schema, sources, rows, runner.ledger())
 
-    def _together(self, tasks: Sequence[UnitTask]) -> pl.DataFrame:
-        """All rows of the units, in the order of the data."""
+    def _together(self, tasks: Sequence[PartitionTask]) -> pl.DataFrame:
+        """All rows of the partitions, in the order of the data."""
         frames = [frame for task in tasks if (frame := self._store.rows(task.key)).width]
         return concat(frames) if frames else pl.DataFrame()
 
-    def _sampled(self, found: Survey, stock: Stock) -> Source:
+    def _sampled(self, found: SourceInfo, stock: Stock) -> Source:
         """The file with the sample in the place of the source, its steps scaled to it."""
         data = {"path": stock.path, "format": found.format.model_dump(mode="json")}
         source = self._host.vocabulary.source("path", data)

@@ -13,13 +13,13 @@ import orjson
 
 from datachef.core.contracts.source import (
     BrokenFileError,
+    Partition,
     RawRow,
     SourceError,
-    Unit,
     read_unchanged,
 )
 from datachef.core.errors import RowError
-from datachef.core.rows.inspection import Survey
+from datachef.core.rows.inspection import SourceInfo
 from datachef.core.run.keys import key_of
 from datachef.core.system.atomic import remove, write_once
 from datachef.core.system.cached import clear_scratch, read_record, write_record
@@ -28,7 +28,7 @@ from datachef.core.system.file_identity import checksum
 from datachef.core.text.formats import Format
 
 LAYOUT = 2
-# A larger source is sampled from some of its units, so that drawing takes seconds at any size.
+# A larger source is sampled from some of its partitions, so that drawing takes seconds at any size.
 READ_BYTES = 64 * 2**20
 
 
@@ -37,7 +37,7 @@ class Stock:
     """The sample of one source: a JSON-lines file with rows as the source has them.
 
     `rows` are in the file, `available` are in the source that fit its format (estimated by bytes
-    where only some units were read, and no more than its `take`), `failed` is the share of rows
+    where some partitions were not read, and no more than its `take`), `failed` is the share of rows
     that do not fit.
     """
 
@@ -61,14 +61,16 @@ class Pantry:
         self._seed = seed
         self._known: dict[str, Stock] = {}
 
-    def stock(self, survey: Survey) -> Stock:
+    def stock(self, survey: SourceInfo) -> Stock:
         """The sample of a source. Raises `SourceError` where it holds no row that fits."""
         source = survey.source
-        units = [[unit.name, unit.identity, unit.place] for unit in survey.units]
+        partitions = [
+            [partition.name, partition.identity, partition.place] for partition in survey.partitions
+        ]
         own = source.model_dump(mode="json", exclude={"steps", "format", "description", "licence"})
         row_format = survey.format.model_dump(mode="json")
         code = [core_code(), code_of(type(source)), code_of(Pantry)]
-        key = key_of("stock", LAYOUT, own, row_format, units, self._rows, self._seed, code)
+        key = key_of("stock", LAYOUT, own, row_format, partitions, self._rows, self._seed, code)
         record, file = self._folder / f"{key}.json", self._folder / f"{key}.jsonl"
         known = self._known.get(key)
         if known is None or not file.is_file():
@@ -80,22 +82,22 @@ class Pantry:
             known = self._known[key] = Stock(**kept["stock"] | {"path": str(file)})
         return known
 
-    def _draw(self, survey: Survey, path: Path) -> tuple[Stock, str]:
+    def _draw(self, survey: SourceInfo, path: Path) -> tuple[Stock, str]:
         clear_scratch(self._folder)
         drawing = _Drawing(self._rows, self._seed, survey.format)
-        chosen = self._chosen_units(survey)
+        chosen = self._chosen_partitions(survey)
         broken: dict[str, BrokenFileError] = {}
-        for place, unit in chosen:
+        for place, partition in chosen:
             try:
-                drawing.see(place, unit, read_unchanged(survey.source, unit))
+                drawing.see(place, partition, read_unchanged(survey.source, partition))
             except BrokenFileError as error:
-                broken[unit.name] = error
+                broken[partition.name] = error
         if len(broken) > survey.source.max_failed_files:
             name, first = next(iter(broken.items()))
             raise SourceError(first.code, f"{name} cannot be read to its end: {first}", first.hint)
         if not drawing.fitting:
             raise SourceError("no_rows", "not one row fits the format", "look at its first rows")
-        read = sum(unit.size for _, unit in chosen)
+        read = sum(partition.size for _, partition in chosen)
         available = drawing.fitting * (survey.size / read if read else 1.0)
         take = survey.source.take
         rows = drawing.rows()
@@ -112,16 +114,16 @@ class Pantry:
         )
         return stock, digest
 
-    def _chosen_units(self, survey: Survey) -> list[tuple[int, Unit]]:
-        """All units, or some by the seed, in the order of the data."""
-        placed = list(enumerate(survey.units))
+    def _chosen_partitions(self, survey: SourceInfo) -> list[tuple[int, Partition]]:
+        """All partitions, or some by the seed, in the order of the data."""
+        placed = list(enumerate(survey.partitions))
         if survey.size <= READ_BYTES:
             return placed
         placed.sort(key=lambda pair: _priority(self._seed, f"{pair[1].name}:{pair[0]}"))
         chosen, size = [], 0
-        for place, unit in placed:
-            chosen.append((place, unit))
-            size += unit.size
+        for place, partition in placed:
+            chosen.append((place, partition))
+            size += partition.size
             if size >= READ_BYTES:
                 break
         return sorted(chosen, key=lambda pair: pair[0])
@@ -138,12 +140,12 @@ class _Drawing:
         self._format = row_format
         self._heap: list[tuple[int, tuple[int, int], bytes]] = []
 
-    def see(self, place: int, unit: Unit, rows: Iterator[RawRow]) -> None:
+    def see(self, place: int, partition: Partition, rows: Iterator[RawRow]) -> None:
         for row in rows:
             if row.data is None:
                 self.failed += bool(row.reason)
                 continue
-            priority = -_priority(self._seed, f"{unit.name}:{row.position}")
+            priority = -_priority(self._seed, f"{partition.name}:{row.position}")
             full = len(self._heap) == self._limit
             try:
                 self._format.convert(row.data)

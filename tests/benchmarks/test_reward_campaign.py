@@ -222,7 +222,7 @@ def test_what_the_history_has_is_not_measured_again(module: Module, tmp_path: Pa
     recipe.parent.mkdir(parents=True)
     recipe.write_text("name: all\nsources: {a: {path: a.jsonl}}\n")
     protocol = script.Protocol("tiny", script.Training(max_tokens=100), 5, accuracy=False)
-    setting = script.Setting(tmp_path, protocol)
+    setting = script.WorkerConfig(tmp_path, protocol)
     jobs = [job_type(recipe.parents[1], recipe, seed) for seed in (0, 1)]
     assert script.unmeasured(jobs, setting) == jobs
     measured = Measured(
@@ -234,4 +234,4 @@ def test_what_the_history_has_is_not_measured_again(module: Module, tmp_path: Pa
     History(setting.history).add(measured)
     assert script.unmeasured(jobs, setting) == jobs[:1]
     other = script.Protocol("tiny", script.Training(max_tokens=200), 5, accuracy=False)
-    assert script.unmeasured(jobs, script.Setting(tmp_path, other)) == jobs
+    assert script.unmeasured(jobs, script.WorkerConfig(tmp_path, other)) == jobs

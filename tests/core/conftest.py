@@ -21,14 +21,14 @@ _NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,12}", fullmatch=True)
 
 
 @pytest.fixture(scope="session")
-def kitchen_file() -> str:
-    return str(Path(__file__).parent / "kitchen.py")
+def operators_file() -> str:
+    return str(Path(__file__).parent / "sample_operators.py")
 
 
 @pytest.fixture(scope="session")
-def kitchen(kitchen_file: str) -> Host:
-    """A host with the operators of `kitchen.py` and the kinds of source that we register."""
-    return Host([kitchen_file], only={"sources"})
+def sample_host(operators_file: str) -> Host:
+    """A host with the operators of `sample_operators.py` and our kinds of source."""
+    return Host([operators_file], only={"sources"})
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def installed() -> Host:
 
 
 @pytest.fixture
-def pantry(tmp_path: Path) -> Path:
+def workspace(tmp_path: Path) -> Path:
     """A folder with documents, conversations, a pool, a task and its benchmark."""
     files = {
         "web.jsonl": [{"text": f"page {n}", "url": f"u{n}", "tokens": 3} for n in range(30)],
@@ -56,15 +56,19 @@ def pantry(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def problems(pantry: Path, kitchen: Host) -> Callable[..., list[Problem]]:
-    """Checks the text of a recipe among the files of the pantry."""
+def problems(workspace: Path, sample_host: Host) -> Callable[..., list[Problem]]:
+    """Checks the text of a recipe among the files of the workspace."""
 
     def check(
-        text: str, *, pool: str | None = None, host: Host = kitchen, overrides: tuple[str, ...] = ()
+        text: str,
+        *,
+        pool: str | None = None,
+        host: Host = sample_host,
+        overrides: tuple[str, ...] = (),
     ) -> list[Problem]:
-        path = pantry / "recipe.yaml"
+        path = workspace / "recipe.yaml"
         path.write_text(text, encoding="utf-8")
-        bound = pantry / pool if pool else None
+        bound = workspace / pool if pool else None
         return check_recipe(path, host, bound, overrides).loaded.problems
 
     return check

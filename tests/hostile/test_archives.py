@@ -38,7 +38,7 @@ def packed(file: Path, content: bytes) -> str:
 
 def read(url: str) -> list[object]:
     source = FileSource(path=url)
-    return [row.data for unit in source.units() for row in source.read(unit)]
+    return [row.data for partition in source.partitions() for row in source.read(partition)]
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -65,7 +65,7 @@ def test_what_unpacks_without_end_is_refused(
     monkeypatch.setattr(archives, "MOST_UNPACKED", 2**20)
     monkeypatch.setattr(archives, "MOST_EXPANSION", 2)
     with pytest.raises(SourceError, match="unpack to") as caught:
-        FileSource(path=url).units()
+        FileSource(path=url).partitions()
     assert (caught.value.code, "unpack it" in caught.value.hint) == ("broken_file", True)
 
 
@@ -74,7 +74,7 @@ def test_a_tar_that_promises_what_it_does_not_hold_is_refused_at_once(tmp_path: 
     member.size = 2**36
     (tmp_path / "a.tar").write_bytes(member.tobuf())
     with pytest.raises(SourceError, match="unpack to") as caught:
-        FileSource(path=f"tar://in.jsonl::{tmp_path / 'a.tar'}").units()
+        FileSource(path=f"tar://in.jsonl::{tmp_path / 'a.tar'}").partitions()
     assert caught.value.code == "broken_file"
 
 
@@ -114,5 +114,5 @@ def test_what_fails_leaves_no_descriptor_open(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     for _ in range(20):
         with pytest.raises(SourceError):
-            FileSource(path=f"tar://in.jsonl::{tmp_path / 'a.zip'}").units()
+            FileSource(path=f"tar://in.jsonl::{tmp_path / 'a.zip'}").partitions()
     assert len(os.listdir("/proc/self/fd")) < before + 20  # noqa: PTH208

@@ -17,7 +17,7 @@ import pytest
 from datachef.core.contracts.recipe import Recipe
 from datachef.core.contracts.task import Task
 from datachef.core.errors import RunError
-from datachef.core.run import unit
+from datachef.core.run import partition
 from datachef.core.system import file_identity as identity
 from datachef.core.system.file_identity import path_identity
 from datachef.reward import measuring
@@ -103,7 +103,7 @@ def plugin(tmp_path: Path) -> Path:
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows reach the steps while the rest of their file is not read yet."""
-    monkeypatch.setattr(unit, "BATCH_BYTES", 20_000)
+    monkeypatch.setattr(partition, "BATCH_BYTES", 20_000)
 
 
 def lines(word: str, rows: int = ROWS) -> bytes:
@@ -283,7 +283,7 @@ def test_a_local_dataset_that_changes(cook: Cook, tmp_path: Path, plugin: Path) 
 
 @pytest.mark.parametrize("way", ["replaced", "cut off", "rewritten with its old date"])
 def test_every_worker_notices(cook: Cook, tmp_path: Path, plugin: Path, way: str) -> None:
-    """Cut into units that several processes read."""
+    """Cut into partitions that several processes read."""
     path = tmp_path / "a.jsonl"
     path.write_bytes(lines("old" * 50, 150_000))
     (tmp_path / "a.jsonl.new").write_bytes(lines("new" * 50, 150_000))

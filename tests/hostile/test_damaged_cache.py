@@ -108,7 +108,7 @@ def run(cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
 
 
 def files(cache: Path, suffix: str) -> list[Path]:
-    return sorted((cache / "units").rglob(f"*{suffix}"))
+    return sorted((cache / "partitions").rglob(f"*{suffix}"))
 
 
 def ledger(cooked: Any) -> Any:
@@ -128,7 +128,7 @@ def test_damaged_files_are_made_anew(
         assert again.rows.equals(first.rows)
         assert again.rejects.equals(first.rejects)
         assert ledger(again) == accounts
-        assert run().report.units_cached == again.report.units
+        assert run().report.partitions_cached == again.report.partitions
 
 
 def test_any_flipped_bit_is_noticed(run: Callable[..., Any], tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ from datachef.core.system.atomic import scratch as beside
 from datachef.core.system.cached import scratch, scratch_folder
 
 root = Path(sys.argv[1])
-with scratch(root, root / "units" / "file"), scratch_folder(root, "merging") as folder:
+with scratch(root, root / "partitions" / "file"), scratch_folder(root, "merging") as folder:
     (folder / "0.parquet").write_text("half")
     with beside(root / "beside") as temporary:
         temporary.write_text("half")

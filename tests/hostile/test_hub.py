@@ -179,7 +179,7 @@ def test_a_local_dataset_reads_its_own_files_alone(
     content = card(_named(config, other.url))
     (folder / file).write_bytes(content if file == "README.md" else content.strip(b"-\n"))
     with pytest.raises(SourceError) as caught:
-        HubSource(hf=str(folder)).units()
+        HubSource(hf=str(folder)).partitions()
     assert caught.value.code == "outside_dataset"
     assert other.asked == []
 
@@ -198,7 +198,7 @@ def test_another_configuration_than_the_one_that_is_read_counts_too(
         b"---\nconfigs: " + json.dumps(configs).encode() + b"\n---\n"
     )
     with pytest.raises(SourceError, match="no file of this dataset"):
-        HubSource(hf=str(folder), config="default").units()
+        HubSource(hf=str(folder), config="default").partitions()
     assert other.asked == []
 
 
@@ -206,7 +206,7 @@ def test_another_configuration_than_the_one_that_is_read_counts_too(
 def test_kinds_of_files_that_lead_to_others_are_not_read(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(SourceError) as caught:
-        HubSource(hf=str(tmp_path)).units()
+        HubSource(hf=str(tmp_path)).partitions()
     assert caught.value.code == "unreadable_dataset"
 
 
@@ -218,7 +218,7 @@ def test_a_card_that_repeats_itself_is_soon_read(tmp_path: Path) -> None:
     config = "configs: [{config_name: default, data_files: *a10}]"
     (tmp_path / "README.md").write_text("\n".join(["---", *lines, config, "---", ""]))
     with pytest.raises(SourceError):
-        HubSource(hf=str(tmp_path)).units()
+        HubSource(hf=str(tmp_path)).partitions()
 
 
 def test_the_hub_is_asked_only_where_it_is_allowed(tmp_path: Path, hub: Hub) -> None:

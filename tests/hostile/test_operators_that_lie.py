@@ -23,7 +23,7 @@ import polars as pl
 from datachef.core import (CorpusOperator, Filter, MixOperator, Outcome, TextTransform, Transform,
                            hookimpl)
 from datachef.core.contracts.observer import RunObserver
-from datachef.core.contracts.source import RawRow, Source, Unit
+from datachef.core.contracts.source import RawRow, Source, Partition
 
 class Chooser(CorpusOperator):
     def reasons(self):
@@ -415,7 +415,9 @@ def datachef_run_observers():
 """
 
 
-@pytest.mark.parametrize("event", ["run_started", "progressed", "unit_finished", "run_finished"])
+@pytest.mark.parametrize(
+    "event", ["run_started", "progressed", "partition_finished", "run_finished"]
+)
 @pytest.mark.parametrize(
     "rude",
     [
@@ -451,9 +453,9 @@ class Twice(Source):
     "Gives rows one position."
     key = "twice"
     twice: str
-    def units(self):
-        return [Unit("u", str(n), 9, {"n": n}) for n in range(2)]
-    def read(self, unit):
+    def partitions(self):
+        return [Partition("u", str(n), 9, {"n": n}) for n in range(2)]
+    def read(self, partition):
         yield RawRow(0, 0, 3, {"text": "same"})
 
 @hookimpl

@@ -43,7 +43,7 @@ class WordList(Filter):
     def files(self):
         return (self.words,)
 
-    def objections(self, scene):
+    def check(self, context):
         yield "words", open(self.words).read(), ""
 
     def signals(self):

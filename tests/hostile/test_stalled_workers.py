@@ -85,12 +85,12 @@ class Listener(RunObserver):
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
 
-    def unit_stalled(self, label: str, seconds: float, where: str) -> None:
+    def partition_stalled(self, label: str, seconds: float, where: str) -> None:
         self.told.append((label, where))
 
 
 @pytest.mark.parametrize("kind", STALLS)
-def test_a_stalled_worker_is_ended_and_its_unit_and_step_named(
+def test_a_stalled_worker_is_ended_and_its_partition_and_step_named(
     run: Run, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "ATTEMPTS", 1)
@@ -104,7 +104,7 @@ def test_a_stalled_worker_is_ended_and_its_unit_and_step_named(
     assert not (tmp_path / "out").exists()
 
 
-def test_an_ended_worker_costs_its_unit_a_second_attempt(run: Run) -> None:
+def test_an_ended_worker_costs_its_partition_a_second_attempt(run: Run) -> None:
     assert run("while True: pass", once=True, observer=Listener(), limit=8).rows == 2
 
 
@@ -114,8 +114,8 @@ def test_without_a_limit_it_is_told_of_and_goes_on_where_it_can(
     monkeypatch.setattr(local, "NOTICE", 1.0)
 
     class Wakes(Listener):
-        def unit_stalled(self, label: str, seconds: float, where: str) -> None:
-            super().unit_stalled(label, seconds, where)
+        def partition_stalled(self, label: str, seconds: float, where: str) -> None:
+            super().partition_stalled(label, seconds, where)
             if stopped := re.search(r"is stopped \(kill -CONT (\d+)", where):
                 os.kill(int(stopped[1]), signal.SIGCONT)
 

@@ -62,7 +62,7 @@ class Summarize(CorpusOperator):
         return summaries.head(0).with_columns(pl.lit("none").alias("reason")).collect()
 
 class Told(RunObserver):
-    def unit_stalled(self, label, seconds, where):
+    def partition_stalled(self, label, seconds, where):
         with open(os.environ["TOLD"], "a") as file:
             print(label, seconds, where, file=file)
 

@@ -310,7 +310,7 @@ def test_a_name_that_leads_to_another_address_when_it_is_connected_to(
     monkeypatch.setattr(socket, "getaddrinfo", rebound)
     assert socket.getaddrinfo("rebound.example", 80)[0][4][0] == "93.184.216.34"
     with pytest.raises(Exception, match=r"rebound.example leads to 127.0.0.1"):
-        FileSource(path=f"http://rebound.example:{web.port}/a.jsonl").units()
+        FileSource(path=f"http://rebound.example:{web.port}/a.jsonl").partitions()
     assert web.asked == []
 
 
@@ -420,11 +420,11 @@ class TestVersions:
         web.files["/a.jsonl"] = self.LARGE
         web.headers[stated] = "Sat, 28 Nov 2026 10:00:00 GMT"
         cook(f"{web.url}/a.jsonl")
-        assert cook(f"{web.url}/a.jsonl").report.units_cached == 1
+        assert cook(f"{web.url}/a.jsonl").report.partitions_cached == 1
         web.headers[stated] = "Sat, 28 Nov 2026 10:00:01 GMT"
         web.files["/a.jsonl"] = self.LARGE.replace(b"row 4", b"new 4")
         result = cook(f"{web.url}/a.jsonl")
-        assert result.report.units_cached == 0
+        assert result.report.partitions_cached == 0
         assert result.rows["text"][4] == "new 4"
 
     def test_without_one_nothing_large_is_taken_from_the_cache(self, web: Web, cook: Cook) -> None:
@@ -432,7 +432,7 @@ class TestVersions:
         first = cook(f"{web.url}/a.jsonl")
         web.files["/a.jsonl"] = self.LARGE[:-8] + b' 4"}\n   '.rjust(8)
         again = cook(f"{web.url}/a.jsonl")
-        assert (first.report.units_cached, again.report.units_cached) == (0, 0)
+        assert (first.report.partitions_cached, again.report.partitions_cached) == (0, 0)
         assert first.rows["id"].to_list()[:100] == again.rows["id"].to_list()[:100]
 
     @pytest.mark.parametrize("headers", [{"ETag": '"1"'}, {}])
@@ -459,7 +459,7 @@ class TestVersions:
         web.files["/a.zip"] = (tmp_path / "one.zip").read_bytes()
         url = f"zip://in.jsonl::{web.url}/a.zip"
         assert cook(url).rows["text"].to_list() == ["one"]
-        assert cook(url).report.units_cached == 1
+        assert cook(url).report.partitions_cached == 1
         web.files["/a.zip"] = (tmp_path / "two.zip").read_bytes()
         assert cook(url).rows["text"].to_list() == ["two"]
 

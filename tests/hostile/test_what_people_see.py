@@ -52,7 +52,7 @@ class Odd(Filter):
         return {{EVIL: pl.col("size") < 3}}
 
 class Watcher(RunObserver):
-    def unit_finished(self, label, size):
+    def partition_finished(self, label, size):
         raise KeyError("observed " + EVIL)
 
 @hookimpl

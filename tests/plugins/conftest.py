@@ -67,7 +67,7 @@ def make_kitchen() -> Callable[..., Kitchen]:
     def make(
         folder: Path, *, rows: int = 200, task: str = ".", pool: str = ".", **changes: Any
     ) -> Kitchen:
-        kitchen, rng = Kitchen(folder), random.Random(1)
+        sample_host, rng = Kitchen(folder), random.Random(1)
 
         def problem() -> dict[str, str]:
             have, more, fruit = rng.randint(2, 99), rng.randint(2, 99), rng.choice(FRUITS)
@@ -85,16 +85,16 @@ def make_kitchen() -> Callable[..., Kitchen]:
             path.parent.mkdir(exist_ok=True)
             path.write_text("".join(json.dumps(row) + "\n" for row in content))
         fields = {"prompt": "question", "answer": "answer"}
-        kitchen.write(f"{task}/task.yaml", {
+        sample_host.write(f"{task}/task.yaml", {
             "name": "fruit", "metric": "number_match",
             "benchmark": {"path": "test.jsonl", **fields},
             "examples": {"path": "train.jsonl", **fields}, **changes,
         })  # fmt: skip
         problems = {"prompt": "question", "completion": "answer"}
-        kitchen.write(f"{pool}/pool.yaml", {"sources": {
+        sample_host.write(f"{pool}/pool.yaml", {"sources": {
             "good": {"path": "good.jsonl", "format": problems},
             "odd": {"path": "odd.jsonl", "format": {"text": "text"}},
         }})  # fmt: skip
-        return kitchen
+        return sample_host
 
     return make

@@ -41,27 +41,27 @@ SETTINGS = {
 
 
 @pytest.fixture
-def kitchen(tmp_path: Path, make_kitchen: Callable[..., Any]) -> Any:
+def sample_host(tmp_path: Path, make_kitchen: Callable[..., Any]) -> Any:
     """A task, a pool and an evolve.yaml."""
-    kitchen = make_kitchen(tmp_path, budget={"tokens": 6000})
-    kitchen.write("evolve.yaml", SETTINGS)
-    return kitchen
+    sample_host = make_kitchen(tmp_path, budget={"tokens": 6000})
+    sample_host.write("evolve.yaml", SETTINGS)
+    return sample_host
 
 
 @pytest.mark.slow
-def test_recipes_evolve_and_a_killed_run_goes_on(kitchen: Any) -> None:
-    base, run = kitchen.folder / "base", kitchen.folder / "run"
-    rows = (kitchen.folder / "odd.jsonl").read_text().splitlines()
+def test_recipes_evolve_and_a_killed_run_goes_on(sample_host: Any) -> None:
+    base, run = sample_host.folder / "base", sample_host.folder / "run"
+    rows = (sample_host.folder / "odd.jsonl").read_text().splitlines()
     prose = [json.loads(row)["text"] for row in rows]
     make_tiny(prose, base, seed=0, vocabulary=320, hidden=32, layers=1, tokens=20_000)
-    killed = kitchen.start(*EVOLVE)
+    killed = sample_host.start(*EVOLVE)
     while killed.poll() is None and not (run / "policy" / "checkpoint-1").exists():
         time.sleep(0.05)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     measured = [m.created for m in History(run / "history.sqlite").measurements()]
     assert len(measured) == 5
-    report = kitchen.json(*EVOLVE)
+    report = sample_host.json(*EVOLVE)
     assert report["task"] == "fruit"
     assert (report["rounds"], report["steps"], report["reward_calls"]) == (2, 4, 20 + 2 * (8 + 2))
     again = History(run / "history.sqlite").measurements()
@@ -79,7 +79,7 @@ def test_recipes_evolve_and_a_killed_run_goes_on(kitchen: Any) -> None:
     assert [best["score"] for best in report["best"]] == sorted(
         (best["score"] for best in report["best"]), reverse=True
     )
-    kitchen.chef("check", f"run/{report['best'][0]['file']}")
+    sample_host.chef("check", f"run/{report['best'][0]['file']}")
     assert (run / "progress.png").read_bytes().startswith(b"\x89PNG")
     shown = (run / "report.md").read_text()
     assert "| policy | 40 |" in shown
@@ -99,38 +99,40 @@ def test_recipes_evolve_and_a_killed_run_goes_on(kitchen: Any) -> None:
     ],
 )  # fmt: skip
 def test_mistakes_are_told_in_words(
-    kitchen: Any, change: dict[str, Any], status: int, said: str
+    sample_host: Any, change: dict[str, Any], status: int, said: str
 ) -> None:
-    kitchen.write("evolve.yaml", {**SETTINGS, **change})
-    assert said in kitchen.chef(*EVOLVE, fails=status).stderr
-    assert not (kitchen.folder / "run").exists()
+    sample_host.write("evolve.yaml", {**SETTINGS, **change})
+    assert said in sample_host.chef(*EVOLVE, fails=status).stderr
+    assert not (sample_host.folder / "run").exists()
 
 
-def test_two_runs_do_not_share_an_output(kitchen: Any) -> None:
-    scratch = kitchen.folder / "run" / "measuring-of-the-first"
+def test_two_runs_do_not_share_an_output(sample_host: Any) -> None:
+    scratch = sample_host.folder / "run" / "measuring-of-the-first"
     scratch.mkdir(parents=True)
-    with locked(kitchen.folder / "run"):
-        said = kitchen.chef(*EVOLVE, fails=4).stderr
+    with locked(sample_host.folder / "run"):
+        said = sample_host.chef(*EVOLVE, fails=4).stderr
     assert f"run is being written by process {os.getpid()} on " in said
     assert scratch.exists()
 
 
-def test_the_history_of_the_reward_is_where_measurements_go(kitchen: Any) -> None:
+def test_the_history_of_the_reward_is_where_measurements_go(sample_host: Any) -> None:
     train = {**SETTINGS["train"], "reward": {"options": {"history": "known.sqlite"}}}
-    kitchen.write("evolve.yaml", {**SETTINGS, "train": train})
-    settings = load_evolve_settings(kitchen.folder / "evolve.yaml")
-    laboratory = RewardLaboratory(Host(), settings, kitchen.folder, kitchen.folder / "cache")
+    sample_host.write("evolve.yaml", {**SETTINGS, "train": train})
+    settings = load_evolve_settings(sample_host.folder / "evolve.yaml")
+    laboratory = RewardLaboratory(
+        Host(), settings, sample_host.folder, sample_host.folder / "cache"
+    )
     # Nothing was measured yet: the reward is the prior, and there is nothing to fit.
-    assert not laboratory.refit(kitchen.folder / "proxy.json")
+    assert not laboratory.refit(sample_host.folder / "proxy.json")
     assert laboratory.fidelity() is None
-    assert not (kitchen.folder / "proxy.json").exists()
+    assert not (sample_host.folder / "proxy.json").exists()
     laboratory.reward(None).close()
 
 
-def test_a_run_is_shown(kitchen: Any) -> None:
+def test_a_run_is_shown(sample_host: Any) -> None:
     from rich.console import Console
 
-    settings = load_evolve_settings(kitchen.folder / "evolve.yaml")
+    settings = load_evolve_settings(sample_host.folder / "evolve.yaml")
     settings = settings.model_copy(
         update={"budget": settings.budget.model_copy(update={"minutes": 2, "reward_calls": 100})}
     )

@@ -18,63 +18,63 @@ LIMITS = {"source_steps": 1, "corpus_steps": 1, "values": 2}
 
 
 @pytest.fixture(scope="module")
-def pantry(tmp_path_factory: pytest.TempPathFactory, make_kitchen: Callable[..., Any]) -> Any:
+def workspace(tmp_path_factory: pytest.TempPathFactory, make_kitchen: Callable[..., Any]) -> Any:
     """A task in one folder, a pool in another, and settings of a short training."""
-    pantry = make_kitchen(tmp_path_factory.mktemp("pantry"), task="task", pool="pool")
-    pantry.write("limits.yaml", LIMITS)
-    pantry.write("train.yaml", {
+    workspace = make_kitchen(tmp_path_factory.mktemp("workspace"), task="task", pool="pool")
+    workspace.write("limits.yaml", LIMITS)
+    workspace.write("train.yaml", {
         "tasks": [{"task": "task/task.yaml", "pool": "pool/pool.yaml"}],
         "output": "runs/fruit", "steps": 3, "save_steps": 2,
         "recipes_per_step": 8, "recipes_per_brief": 8, "limits": LIMITS,
         "cold_start": {"drawn": 24, "kept": 0.5},
     })  # fmt: skip
-    return pantry
+    return workspace
 
 
 ASKED = ("--task", "task/task.yaml", "--pool", "pool/pool.yaml", "--limits", "limits.yaml")
 
 
-def test_proposals_are_valid_sorted_and_tell_why(pantry: Any) -> None:
-    found = pantry.json("propose", *ASKED, "-n", "3", "--samples", "12")
+def test_proposals_are_valid_sorted_and_tell_why(workspace: Any) -> None:
+    found = workspace.json("propose", *ASKED, "-n", "3", "--samples", "12")
     values = [one["value"] for one in found]
     assert len(found) == 3
     assert values == sorted(values, reverse=True)
     assert found[0]["sources"] == ["good"]
     for one in found:
-        pantry.chef("check", one["path"])
+        workspace.chef("check", one["path"])
     stepped = next(one for one in found if any("steps" in place for place in one["effects"]))
-    text = (pantry.folder / stepped["path"]).read_text()
+    text = (workspace.folder / stepped["path"]).read_text()
     assert text.startswith(f"# value {stepped['value']:.4f}, predicted ")
     place, effect = next((p, e) for p, e in stepped["effects"].items() if "steps" in p)
     assert f"# adds {effect:+.4f}" in text, place
 
 
-def test_the_same_seed_proposes_the_same(pantry: Any) -> None:
+def test_the_same_seed_proposes_the_same(workspace: Any) -> None:
     asked = (*ASKED, "-n", "1", "--samples", "6", "--json", "--seed", "3")
-    first, second = (pantry.chef("propose", *asked).stdout for _ in range(2))
+    first, second = (workspace.chef("propose", *asked).stdout for _ in range(2))
     assert first == second
 
 
-def test_a_policy_is_trained_and_goes_on(pantry: Any) -> None:
-    done = pantry.json("train", "train.yaml", "--steps", "2")
+def test_a_policy_is_trained_and_goes_on(workspace: Any) -> None:
+    done = workspace.json("train", "train.yaml", "--steps", "2")
     assert done["checkpoint"].endswith("checkpoint-2")
-    said = pantry.chef("train", "train.yaml").stderr
+    said = workspace.chef("train", "train.yaml").stderr
     assert [line.split(":")[0] for line in said.splitlines() if line.startswith("step")] == [
         "step 3"
     ]
-    log = (pantry.folder / "runs" / "fruit" / "recipes.jsonl").read_text().splitlines()
+    log = (workspace.folder / "runs" / "fruit" / "recipes.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in log] == [0] * 8 + [1] * 8 + [2] * 8
-    checkpoint = pantry.folder / "runs" / "fruit" / "checkpoint-3"
+    checkpoint = workspace.folder / "runs" / "fruit" / "checkpoint-3"
     asked = (*ASKED, "-n", "1", "--samples", "4", "--policy", str(checkpoint), "--json")
-    quiet = pantry.chef("propose", *asked).stderr
+    quiet = workspace.chef("propose", *asked).stderr
     assert "another vocabulary" not in quiet
     # The same checkpoint where somebody has installed something, and left something out.
     allowed = {**LIMITS, "operators": ["band_filter", "weighted_mix"]}
-    pantry.write("strange.yaml", allowed)
-    done = pantry.chef("--plugin", str(STRANGERS), "propose", *asked, "--limits", "strange.yaml")
+    workspace.write("strange.yaml", allowed)
+    done = workspace.chef("--plugin", str(STRANGERS), "propose", *asked, "--limits", "strange.yaml")
     assert "trained on another vocabulary; it has never seen band_filter" in done.stderr
     (one,) = json.loads(done.stdout)
-    pantry.chef("check", one["path"], "--plugin", str(STRANGERS))
+    workspace.chef("check", one["path"], "--plugin", str(STRANGERS))
 
 
 @pytest.mark.parametrize(
@@ -90,30 +90,30 @@ def test_a_policy_is_trained_and_goes_on(pantry: Any) -> None:
     ],
 )
 def test_mistakes_are_told_in_words(
-    pantry: Any, change: dict[str, Any], status: int, said: str
+    workspace: Any, change: dict[str, Any], status: int, said: str
 ) -> None:
-    settings = pantry.read("train.yaml") | change | {"output": "runs/none"}
-    pantry.write("wrong.yaml", settings)
-    error = pantry.chef("train", "wrong.yaml", fails=status).stderr
+    settings = workspace.read("train.yaml") | change | {"output": "runs/none"}
+    workspace.write("wrong.yaml", settings)
+    error = workspace.chef("train", "wrong.yaml", fails=status).stderr
     assert said in error
-    shutil.rmtree(pantry.folder / "runs" / "none", ignore_errors=True)
+    shutil.rmtree(workspace.folder / "runs" / "none", ignore_errors=True)
 
 
-def test_two_trainings_do_not_share_an_output(pantry: Any) -> None:
-    with locked(pantry.folder / "runs" / "fruit"):
-        said = pantry.chef("train", "train.yaml", fails=4).stderr
+def test_two_trainings_do_not_share_an_output(workspace: Any) -> None:
+    with locked(workspace.folder / "runs" / "fruit"):
+        said = workspace.chef("train", "train.yaml", fails=4).stderr
     assert f"fruit is being written by process {os.getpid()} on " in said
 
 
-def test_a_served_policy_needs_its_name(pantry: Any) -> None:
+def test_a_served_policy_needs_its_name(workspace: Any) -> None:
     asked = ("propose", *ASKED, "--server", "http://127.0.0.1:9/v1")
-    assert "no model is named" in pantry.chef(*asked, fails=1).stderr
+    assert "no model is named" in workspace.chef(*asked, fails=1).stderr
 
 
 @pytest.mark.slow
-def test_a_vllm_server_proposes(pantry: Any, vllm_server: Any) -> None:
+def test_a_vllm_server_proposes(workspace: Any, vllm_server: Any) -> None:
     asked = (*ASKED, "--server", vllm_server.url, "--policy", vllm_server.model, "-n", "2")
-    found = pantry.json("propose", *asked, "--samples", "8")
+    found = workspace.json("propose", *asked, "--samples", "8")
     assert len(found) == 2
     for one in found:
-        pantry.chef("check", one["path"])
+        workspace.chef("check", one["path"])

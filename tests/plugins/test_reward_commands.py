@@ -12,33 +12,33 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def pantry(tmp_path_factory: pytest.TempPathFactory, make_kitchen: Callable[..., Any]) -> Any:
+def workspace(tmp_path_factory: pytest.TempPathFactory, make_kitchen: Callable[..., Any]) -> Any:
     """A task, a pool, and recipes of different worth."""
-    pantry = make_kitchen(tmp_path_factory.mktemp("pantry"), rows=300)
+    workspace = make_kitchen(tmp_path_factory.mktemp("workspace"), rows=300)
     for name, weights in {
         "good": {"good": 1},
         "mixed": {"good": 1, "odd": 1},
         "odd": {"odd": 1},
     }.items():
-        pantry.write(f"{name}.yaml", {
+        workspace.write(f"{name}.yaml", {
             "name": name, "task": "task.yaml", "pool": "pool.yaml",
             "sources": {source: {} for source in weights},
             "mix": {"op": "weighted_mix", "weights": weights},
         })  # fmt: skip
-    pantry.write("training.yaml", {"max_tokens": 3000, "max_length": 64})
-    return pantry
+    workspace.write("training.yaml", {"max_tokens": 3000, "max_length": 64})
+    return workspace
 
 
-def test_scores_rank_recipes_and_explain_one(pantry: Any) -> None:
-    ranked = pantry.json("score", "odd.yaml", "good.yaml", "mixed.yaml")
+def test_scores_rank_recipes_and_explain_one(workspace: Any) -> None:
+    ranked = workspace.json("score", "odd.yaml", "good.yaml", "mixed.yaml")
     by_name = {found["recipe"]: found["value"] for found in ranked}
     assert by_name["good.yaml"] > by_name["mixed.yaml"] > by_name["odd.yaml"]
-    table = pantry.chef("score", "odd.yaml", "good.yaml", "mixed.yaml").stdout
+    table = workspace.chef("score", "odd.yaml", "good.yaml", "mixed.yaml").stdout
     assert table.index("good.yaml") < table.index("mixed.yaml") < table.index("odd.yaml")
-    (mixed,) = pantry.json("score", "mixed.yaml")
+    (mixed,) = workspace.json("score", "mixed.yaml")
     effects = {part["what"]: part["effect"] for part in mixed["contributions"]}
     assert effects["good"] > 0 > effects["odd"]
-    shown = pantry.chef("score", "mixed.yaml").stdout
+    shown = workspace.chef("score", "mixed.yaml").stdout
     assert "target.bits_per_byte" in shown
     assert "nothing was measured for this task yet" in shown
 
@@ -60,13 +60,13 @@ def parts_of(scored: Any) -> dict[str, Any]:
     return {part["path"]: part for part in scored[0]["contributions"]}
 
 
-def test_a_recipe_scores_the_same_from_any_folder(pantry: Any, tmp_path: Path) -> None:
-    pantry.write("own.yaml", own("good", "odd"))
-    here = pantry.json("score", "own.yaml")
-    elsewhere = type(pantry)(tmp_path)
+def test_a_recipe_scores_the_same_from_any_folder(workspace: Any, tmp_path: Path) -> None:
+    workspace.write("own.yaml", own("good", "odd"))
+    here = workspace.json("score", "own.yaml")
+    elsewhere = type(workspace)(tmp_path)
     for recipe in (
-        pantry.folder / "own.yaml",
-        os.path.relpath(pantry.folder / "own.yaml", tmp_path),
+        workspace.folder / "own.yaml",
+        os.path.relpath(workspace.folder / "own.yaml", tmp_path),
     ):
         cache = ("--cache", str(tmp_path / "cache"))
         there = elsewhere.json("score", str(recipe), *cache)
@@ -76,26 +76,26 @@ def test_a_recipe_scores_the_same_from_any_folder(pantry: Any, tmp_path: Path) -
     assert all(abs(part["effect"]) < 1 and not part["reason"] for part in parts.values())
 
 
-def test_a_variant_that_is_stopped_has_a_reason_and_no_number(pantry: Any) -> None:
-    lines = (pantry.folder / "good.jsonl").read_text().splitlines()[:30]
-    (pantry.folder / "few.jsonl").write_text("\n".join(lines))
-    pantry.write("few.yaml", own("good", "few"))
-    part = parts_of(pantry.json("score", "few.yaml"))["sources.good"]
+def test_a_variant_that_is_stopped_has_a_reason_and_no_number(workspace: Any) -> None:
+    lines = (workspace.folder / "good.jsonl").read_text().splitlines()[:30]
+    (workspace.folder / "few.jsonl").write_text("\n".join(lines))
+    workspace.write("few.yaml", own("good", "few"))
+    part = parts_of(workspace.json("score", "few.yaml"))["sources.good"]
     assert part["effect"] is None
     assert part["reason"].startswith("stopped: enough_rows: about 30 different rows")
-    shown = pantry.chef("score", "few.yaml").stdout
+    shown = workspace.chef("score", "few.yaml").stdout
     (line,) = [line for line in shown.splitlines() if "│ sources.good  " in line]
     assert "stopped: enough_rows" in line
     assert not re.search(r"[+-][0-9]", line)
 
 
-def test_a_variant_that_does_not_resolve_has_a_reason_and_no_number(pantry: Any) -> None:
+def test_a_variant_that_does_not_resolve_has_a_reason_and_no_number(workspace: Any) -> None:
     making = {"op": "length_filter", "min_chars": 1, "keep_signals": True}
     taking = {"op": "top_selection", "by": "length_chars", "share": 0.9}
     recipe = own("good")
     recipe["sources"]["good"]["steps"] = [making, taking]
-    pantry.write("needs.yaml", recipe)
-    parts = parts_of(pantry.json("score", "needs.yaml"))
+    workspace.write("needs.yaml", recipe)
+    parts = parts_of(workspace.json("score", "needs.yaml"))
     assert parts["sources.good.steps[0]"]["effect"] is None
     assert "length_chars" in parts["sources.good.steps[0]"]["reason"]
     assert parts["sources.good.steps[1]"]["effect"] is not None
@@ -104,76 +104,78 @@ def test_a_variant_that_does_not_resolve_has_a_reason_and_no_number(pantry: Any)
 
 
 @pytest.mark.parametrize("output", [{}, {"output": {"schema": "text"}}])
-def test_without_a_source_the_rest_keeps_its_form(pantry: Any, output: dict[str, Any]) -> None:
-    pantry.write("both.yaml", own("good", "odd", **output))
-    pantry.write("as_text.yaml", own("good", output={"schema": "text"}))
-    pantry.write("as_turns.yaml", own("good"))
-    both = pantry.json("score", "both.yaml")
-    text, turns = pantry.json("score", "as_text.yaml", "as_turns.yaml")
+def test_without_a_source_the_rest_keeps_its_form(workspace: Any, output: dict[str, Any]) -> None:
+    workspace.write("both.yaml", own("good", "odd", **output))
+    workspace.write("as_text.yaml", own("good", output={"schema": "text"}))
+    workspace.write("as_turns.yaml", own("good"))
+    both = workspace.json("score", "both.yaml")
+    text, turns = workspace.json("score", "as_text.yaml", "as_turns.yaml")
     parts = parts_of(both)
     found = (both[0]["schema"], text["schema"], turns["schema"])
     assert found == ("text", "text", "messages")
     assert parts["sources.odd"]["without"] == pytest.approx(text["value"])
     assert parts["sources.odd, output.schema"]["without"] == pytest.approx(turns["value"])
     assert "sources.good, output.schema" not in parts
-    alone = parts_of(pantry.json("score", "as_text.yaml"))
+    alone = parts_of(workspace.json("score", "as_text.yaml"))
     assert alone["output.schema"]["effect"] == pytest.approx(text["predicted"] - turns["predicted"])
 
 
-def test_limits_stop_a_recipe_outside_of_its_score(pantry: Any) -> None:
-    pantry.write("limits.yaml", {"max_source_share": 0.9})
-    stopped, fine = pantry.json("score", "good.yaml", "mixed.yaml", "--limits", "limits.yaml")
+def test_limits_stop_a_recipe_outside_of_its_score(workspace: Any) -> None:
+    workspace.write("limits.yaml", {"max_source_share": 0.9})
+    stopped, fine = workspace.json("score", "good.yaml", "mixed.yaml", "--limits", "limits.yaml")
     assert stopped["gate"] == "guardrails"
     assert "max_source_share" in stopped["reasons"][0]
     assert not fine["gate"]
 
 
-def test_mistakes_are_explained(pantry: Any) -> None:
-    pantry.write("no_task.yaml", {"name": "x", "sources": {"s": {"path": "odd.jsonl"}}})
-    assert "names no task" in pantry.chef("score", "no_task.yaml", fails=1).stderr
-    pantry.write("bad_limits.yaml", {"max_toxicty": 0.1, "min_rows": -1})
-    told = pantry.chef("score", "good.yaml", "--limits", "bad_limits.yaml", fails=2).stderr
+def test_mistakes_are_explained(workspace: Any) -> None:
+    workspace.write("no_task.yaml", {"name": "x", "sources": {"s": {"path": "odd.jsonl"}}})
+    assert "names no task" in workspace.chef("score", "no_task.yaml", fails=1).stderr
+    workspace.write("bad_limits.yaml", {"max_toxicty": 0.1, "min_rows": -1})
+    told = workspace.chef("score", "good.yaml", "--limits", "bad_limits.yaml", fails=2).stderr
     assert "bad_limits.yaml:1" in told
     assert "max_toxicity" in told
     assert "min_rows" in told
-    listed = pantry.chef("history", "list", "--history", "none.sqlite", fails=1)
+    listed = workspace.chef("history", "list", "--history", "none.sqlite", fails=1)
     assert "no history" in listed.stderr
-    scored = pantry.chef("score", "good.yaml", "--proxy", "task.yaml", fails=1)
+    scored = workspace.chef("score", "good.yaml", "--proxy", "task.yaml", fails=1)
     assert "is no proxy" in scored.stderr
 
 
 @pytest.mark.slow
-def test_what_is_measured_teaches_the_proxy(pantry: Any) -> None:
+def test_what_is_measured_teaches_the_proxy(workspace: Any) -> None:
     recipes = []
     for number, share in enumerate((0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)):
         weights = {"good": share, "odd": 1 - share}
         name = f"share-{number}.yaml"
         used = {source: weight for source, weight in weights.items() if weight}
-        pantry.write(name, {
+        workspace.write(name, {
             "name": name.removesuffix(".yaml"), "task": "task.yaml", "pool": "pool.yaml",
             "sources": {source: {} for source in used},
             "mix": {"op": "weighted_mix", "weights": used, "budget": {"rows": 250}},
         })  # fmt: skip
         recipes.append(name)
     options = ("--training", "training.yaml", "--seeds", "1", "--no-accuracy", "--items", "10")
-    first = pantry.json("evaluate", *recipes, *options)
+    first = workspace.json("evaluate", *recipes, *options)
     assert len(first) == 7
     assert all(0 < measured["score"] < 1 for measured in first)
     assert {measured["base_model"] for measured in first} == {"tiny"}
-    again = pantry.json("evaluate", recipes[0], *options)
+    again = workspace.json("evaluate", recipes[0], *options)
     assert again == [first[0]], "what the history has is not measured again"
-    assert "share-3" in pantry.chef("history", "list").stdout
-    best = pantry.json("history", "best", "fruit", "--number", "2")
+    assert "share-3" in workspace.chef("history", "list").stdout
+    best = workspace.json("history", "best", "fruit", "--number", "2")
     assert best[0]["score"] == max(measured["score"] for measured in first)
-    compared = pantry.chef("history", "compare", "share-0", "share-6").stdout
+    compared = workspace.chef("history", "compare", "share-0", "share-6").stdout
     assert "beside share-0" in compared
-    assert "7 measurements" in pantry.chef("history", "export", "shared.parquet").stdout
-    taken = pantry.chef("history", "import", "shared.parquet", "--history", "other.sqlite").stdout
+    assert "7 measurements" in workspace.chef("history", "export", "shared.parquet").stdout
+    taken = workspace.chef(
+        "history", "import", "shared.parquet", "--history", "other.sqlite"
+    ).stdout
     assert "7 new measurements" in taken
-    report = pantry.json("fit", "--task", "task.yaml", "-o", "proxy.json")
+    report = workspace.json("fit", "--task", "task.yaml", "-o", "proxy.json")
     assert report["noise"]["fruit"]["repeated"] == 0
-    assert "rank correlation" in pantry.chef("fit").stdout
-    told = pantry.chef("score", "mixed.yaml", "--proxy", "proxy.json").stdout
+    assert "rank correlation" in workspace.chef("fit").stdout
+    told = workspace.chef("score", "mixed.yaml", "--proxy", "proxy.json").stdout
     assert "nothing was measured" not in told
-    by_history = pantry.chef("score", "mixed.yaml", "--history", "history.sqlite").stdout
+    by_history = workspace.chef("score", "mixed.yaml", "--history", "history.sqlite").stdout
     assert by_history.splitlines()[0] == told.splitlines()[0]

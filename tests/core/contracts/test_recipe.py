@@ -84,6 +84,6 @@ def test_every_operator_knows_where_it_stands(installed: Host) -> None:
         assert vocabulary.package(name)
 
 
-def test_the_fingerprint_is_of_what_is_registered(installed: Host, kitchen: Host) -> None:
+def test_the_fingerprint_is_of_what_is_registered(installed: Host, sample_host: Host) -> None:
     assert installed.vocabulary.fingerprint == Host().vocabulary.fingerprint
-    assert installed.vocabulary.fingerprint != kitchen.vocabulary.fingerprint
+    assert installed.vocabulary.fingerprint != sample_host.vocabulary.fingerprint

@@ -261,17 +261,17 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_every_mistake_is_told_once_and_where_it_is(
-    problems: Check, pantry: Path, kitchen_file: str, mistake: str
+    problems: Check, workspace: Path, operators_file: str, mistake: str
 ) -> None:
-    (pantry / "odd.yaml").write_text("- a\n")
+    (workspace / "odd.yaml").write_text("- a\n")
     text, (code, line, path, hint) = MISTAKES[mistake]
-    (problem,) = problems(text, host=Host([kitchen_file], only={"sources"}))
+    (problem,) = problems(text, host=Host([operators_file], only={"sources"}))
     assert problem.code == code or code is None
     assert (problem.line, problem.path) == (line, path)
     assert hint in problem.hint
     assert problem.message
     assert problem.column > 0
-    assert problem.file == str(pantry / "recipe.yaml")
+    assert problem.file == str(workspace / "recipe.yaml")
 
 
 def test_all_problems_are_told_at_once_in_the_order_of_lines(problems: Check) -> None:
@@ -317,16 +317,18 @@ def test_a_missing_package_of_a_source_is_told(
     assert problem.hint == install_command(extra("hf"))
 
 
-def test_a_benchmark_that_is_gone(problems: Check, pantry: Path) -> None:
-    (pantry / "bench.jsonl").unlink()
+def test_a_benchmark_that_is_gone(problems: Check, workspace: Path) -> None:
+    (workspace / "bench.jsonl").unlink()
     (problem,) = problems(WEB + "task: task.yaml\n")
     assert (problem.code, problem.line) == ("no_file", 5)
     assert "bench.jsonl" in problem.message
 
 
-def test_mistakes_of_task_and_pool_stand_in_their_own_files(problems: Check, pantry: Path) -> None:
-    (pantry / "task.yaml").write_text("name: t\nbenchmark: {path: bench.jsonl}\nmetrik: label\n")
-    (pantry / "pool.yaml").write_text("sources:\n  web:\n    path: web.jsonl\n  empty: {}\n")
+def test_mistakes_of_task_and_pool_stand_in_their_own_files(
+    problems: Check, workspace: Path
+) -> None:
+    (workspace / "task.yaml").write_text("name: t\nbenchmark: {path: bench.jsonl}\nmetrik: label\n")
+    (workspace / "pool.yaml").write_text("sources:\n  web:\n    path: web.jsonl\n  empty: {}\n")
     found = problems("name: x\ntask: task.yaml\npool: pool.yaml\nsources:\n  web:\n")
     assert [(Path(p.file).name, p.line, p.code) for p in found] == [
         ("pool.yaml", 4, "source_kind"),
@@ -339,13 +341,13 @@ class TestRowsThatWillFail:
     """What the first rows show is told before anything runs, and keeps nothing from running."""
 
     @pytest.fixture
-    def warnings(self, pantry: Path, kitchen: Host) -> Callable[..., list[Problem]]:
+    def warnings(self, workspace: Path, sample_host: Host) -> Callable[..., list[Problem]]:
         def check(*chats: list[dict[str, Any]], output: str = "") -> list[Problem]:
             rows = [json.dumps({"messages": turns}) for turns in chats]
-            (pantry / "chats.jsonl").write_text("\n".join(rows))
-            path = pantry / "recipe.yaml"
+            (workspace / "chats.jsonl").write_text("\n".join(rows))
+            path = workspace / "recipe.yaml"
             path.write_text(f"name: r\nsources:\n  chats: {{path: chats.jsonl}}\n{output}")
-            loaded = check_recipe(path, kitchen).loaded
+            loaded = check_recipe(path, sample_host).loaded
             assert not loaded.problems
             return loaded.warnings
 
@@ -406,12 +408,12 @@ QUESTION = {"question": "q", "answer": "a"}
     ],
 )
 def test_fields_that_mostly_belong_to_conversations_are_named(
-    pantry: Path, kitchen: Host, row: dict[str, Any], format: str, expected: str | None
+    workspace: Path, sample_host: Host, row: dict[str, Any], format: str, expected: str | None
 ) -> None:
-    (pantry / "chats.jsonl").write_text(json.dumps(row))
-    path = pantry / "recipe.yaml"
+    (workspace / "chats.jsonl").write_text(json.dumps(row))
+    path = workspace / "recipe.yaml"
     path.write_text(f"name: r\nsources:\n  chats: {{path: chats.jsonl{format}}}\n")
-    loaded = check_recipe(path, kitchen).loaded
+    loaded = check_recipe(path, sample_host).loaded
     assert not loaded.problems
     assert [found.code for found in loaded.warnings] == ["unread_field"] * bool(expected)
     assert all(expected in found.hint for found in loaded.warnings if expected)

@@ -277,23 +277,23 @@ CASES = list(cases())
 
 @pytest.mark.parametrize("data", [(RECIPE, False), (BOUND, True)])
 def test_what_is_mutated_was_sound(
-    pantry: Path, kitchen: Host, data: tuple[dict[str, Any], bool]
+    workspace: Path, sample_host: Host, data: tuple[dict[str, Any], bool]
 ) -> None:
-    path = pantry / "recipe.yaml"
+    path = workspace / "recipe.yaml"
     path.write_bytes(written(data[0]))
-    pool = pantry / "pool.yaml" if data[1] else None
-    assert check_recipe(path, kitchen, pool).loaded.problems == []
+    pool = workspace / "pool.yaml" if data[1] else None
+    assert check_recipe(path, sample_host, pool).loaded.problems == []
 
 
 @pytest.mark.parametrize("number", range(len(CASES)))
 def test_a_wrong_recipe_is_refused_with_reasons(
-    pantry: Path, kitchen: Host, number: int, capfd: pytest.CaptureFixture[str]
+    workspace: Path, sample_host: Host, number: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     case = CASES[number]
-    path = pantry / "recipe.yaml"
+    path = workspace / "recipe.yaml"
     path.write_bytes(case.raw)
-    pool = pantry / "pool.yaml" if case.pool else None
-    problems = check_recipe(path, kitchen, pool).loaded.problems
+    pool = workspace / "pool.yaml" if case.pool else None
+    problems = check_recipe(path, sample_host, pool).loaded.problems
     assert problems or not case.wrong, case
     assert case.kind != "harmless" or not problems, problems
     assert [p.line for p in problems if p.file == str(path)] == sorted(
@@ -316,14 +316,14 @@ def test_a_wrong_recipe_is_refused_with_reasons(
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.wrong][::33], ids=lambda c: c.kind)
 def test_the_command_refuses_without_a_traceback(
-    pantry: Path, kitchen_file: str, case: Case
+    workspace: Path, operators_file: str, case: Case
 ) -> None:
-    path = pantry / "recipe.yaml"
+    path = workspace / "recipe.yaml"
     path.write_bytes(case.raw)
-    bound = ["--pool", str(pantry / "pool.yaml")] if case.pool else []
+    bound = ["--pool", str(workspace / "pool.yaml")] if case.pool else []
     command = [sys.executable, "-m", "datachef.core.cli", "check", str(path), *bound]
     done = subprocess.run(
-        [*command, "--plugin", kitchen_file], capture_output=True, text=True, check=False
+        [*command, "--plugin", operators_file], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2, done
     assert f"{path}:" in done.stdout
@@ -332,9 +332,9 @@ def test_the_command_refuses_without_a_traceback(
 
 @pytest.mark.parametrize("name", ["missing.yaml", "folder", "web.jsonl/recipe.yaml", "x" * 300])
 @pytest.mark.parametrize("flags", [[], ["--json"]])
-def test_a_recipe_file_that_is_none(pantry: Path, name: str, flags: list[str]) -> None:
-    (pantry / "folder").mkdir()
-    command = [sys.executable, "-m", "datachef.core.cli", "check", str(pantry / name), *flags]
+def test_a_recipe_file_that_is_none(workspace: Path, name: str, flags: list[str]) -> None:
+    (workspace / "folder").mkdir()
+    command = [sys.executable, "-m", "datachef.core.cli", "check", str(workspace / name), *flags]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "unreadable_file" in done.stdout

@@ -77,25 +77,25 @@ def test_overrides(problems: Check) -> None:
 
 
 def test_a_broken_plugin_is_named_where_its_operator_is_missing(
-    problems: Check, kitchen_file: str, tmp_path: Path
+    problems: Check, operators_file: str, tmp_path: Path
 ) -> None:
     broken = tmp_path / "spices.py"
     broken.write_text("import a_module_that_does_not_exist\n")
-    host = Host([kitchen_file, str(broken)], only={"sources"})
+    host = Host([operators_file, str(broken)], only={"sources"})
     (problem,) = problems(WEB + "steps:\n- op: pepper\n", host=host)
     assert problem.code == "unknown_operator"
     assert "spices (ModuleNotFoundError: No module named 'a_module_that" in problem.hint
     assert problems(WEB, host=host) == []
 
 
-def test_the_command_tells_people_and_machines(pantry: Path, kitchen_file: str) -> None:
-    path = pantry / "recipe.yaml"
+def test_the_command_tells_people_and_machines(workspace: Path, operators_file: str) -> None:
+    path = workspace / "recipe.yaml"
     path.write_text(WEB)
-    sound = chef("check", path, "--plugin", kitchen_file)
+    sound = chef("check", path, "--plugin", operators_file)
     assert (sound.returncode, sound.stdout, sound.stderr) == (0, f"{path}: no problems\n", "")
     assert json.loads(chef("check", path, "--json").stdout) == []
     path.write_text(WEB + "seed: 13\n")
-    ruled = chef("check", path, f"--plugin={kitchen_file}")
+    ruled = chef("check", path, f"--plugin={operators_file}")
     assert ruled.returncode == 2
     assert ruled.stdout == (
         f"{path}:5:1: we do not like 13 [house_rule] (at seed)\n    hint: take 14\n"
@@ -113,31 +113,31 @@ def test_the_command_tells_people_and_machines(pantry: Path, kitchen_file: str) 
 
 
 def test_no_data_is_read_beyond_a_sample(
-    pantry: Path, kitchen: Host, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, sample_host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a", "b"):
         rows = "".join(json.dumps({"text": f"{name} {n}"}) + "\n" for n in range(50_000))
-        (pantry / f"{name}.jsonl").write_text(rows)
+        (workspace / f"{name}.jsonl").write_text(rows)
     steps = "".join(f"    - {{op: size_filter, min_size: {n}}}\n" for n in range(10))
     sources = "".join(f"  {n}:\n    path: {n}.jsonl\n    steps:\n{steps}" for n in ("a", "b"))
-    path = pantry / "recipe.yaml"
+    path = workspace / "recipe.yaml"
     path.write_text(f"name: long\nsources:\n{sources}mix: {{op: even_mix}}\n")
     read = {"a": 0, "b": 0}
-    kind: type[Source] = kitchen.vocabulary.source_type("path")
+    kind: type[Source] = sample_host.vocabulary.source_type("path")
     original = kind.read
 
-    def counting(self, unit):
-        for row in original(self, unit):
-            read[Path(unit.name).stem] += 1
+    def counting(self, partition):
+        for row in original(self, partition):
+            read[Path(partition.name).stem] += 1
             yield row
 
     monkeypatch.setattr(kind, "read", counting)
-    assert check_recipe(path, kitchen).loaded.problems == []
+    assert check_recipe(path, sample_host).loaded.problems == []
     # the first rows for the columns, and some here and there for the size that the mix is told
     assert all(0 < count <= SAMPLE_ROWS + PLACES * ROWS for count in read.values())
     read.update(a=0, b=0)
     path.write_text(f"name: long\nsources:\n{sources}")
-    assert check_recipe(path, kitchen).loaded.problems == []
+    assert check_recipe(path, sample_host).loaded.problems == []
     assert all(0 < count <= SAMPLE_ROWS for count in read.values())
 
 

@@ -531,9 +531,9 @@ def test_objections_that_break_are_the_operators(
     write: Write, problems: Callable[..., list[Problem]], body: str, cause: str
 ) -> None:
     code = "class X(Good):\n    'X.'\n    op: Literal['x'] = 'x'\n"
-    code += f"    def objections(self, scene):\n        {body}\n"
+    code += f"    def check(self, context):\n        {body}\n"
     host, _ = examined(write(code + OPERATORS.format("X")))
-    with pytest.raises(DatachefError, match=r"objections\(\) of x") as raised:
+    with pytest.raises(DatachefError, match=r"check\(\) of x") as raised:
         problems(
             "name: r\nsources:\n  web:\n    path: web.jsonl\n    steps: [{op: x}]\n", host=host
         )

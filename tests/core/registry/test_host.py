@@ -100,9 +100,9 @@ def test_two_names_of_one_class_are_no_clash(install: Install) -> None:
     ],
 )
 def test_a_plugin_that_breaks_harms_no_other(
-    tmp_path: Path, kitchen_file: str, code: str, cause: str
+    tmp_path: Path, operators_file: str, code: str, cause: str
 ) -> None:
-    host = Host([written(tmp_path, code), kitchen_file], only={"sources"})
+    host = Host([written(tmp_path, code), operators_file], only={"sources"})
     assert "size_filter" in host.vocabulary
     assert host.vocabulary.source_keys == ("hf", "path")
     (broken,) = host.broken

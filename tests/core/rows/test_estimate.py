@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from datachef.core.language_models.tokens import TokenCounter
-from datachef.core.rows.inspection import Survey, estimated_size, survey
+from datachef.core.rows.inspection import SourceInfo, estimated_size, survey
 from datachef.plugins.sources import files
 from datachef.plugins.sources.files import FileSource
 
@@ -25,7 +25,7 @@ def texts() -> list[str]:
     return [" ".join(chance.choices(words, k=chance.randrange(5, 80))) for _ in range(ROWS)]
 
 
-def found(path: Path, take: int | None = None) -> Survey:
+def found(path: Path, take: int | None = None) -> SourceInfo:
     return survey(FileSource(path=str(path), take=take))
 
 

@@ -265,7 +265,7 @@ def test_signals_of_one_filter_may_differ_in_type_between_rows(run: Run, tmp_pat
 
 OBSERVER = """
 class Watcher(RunObserver):
-    def unit_finished(self, label, size):
+    def partition_finished(self, label, size):
         raise KeyError("lost")
 
 @hookimpl
@@ -278,7 +278,7 @@ def test_an_observer_that_breaks_is_told_no_more(run: Run) -> None:
     report = run("Lengths", "pass", more=OBSERVER)
     assert report.rows == 2
     (broken,) = run.host.broken  # type: ignore[attr-defined]
-    assert broken.error.startswith("unit_finished: KeyError: 'lost' (odd.py:")
+    assert broken.error.startswith("partition_finished: KeyError: 'lost' (odd.py:")
 
 
 ENGINE = """

@@ -98,7 +98,7 @@ def test_before_the_first_run_and_after_it_there_is_nothing_to_say(
     run()
     said, rows = plan()
     assert (said, {tuple(row["changed"]) for row in rows}) == ([], {()})
-    assert all(row["cached"] == row["units"] for row in rows)
+    assert all(row["cached"] == row["partitions"] for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_what_changed_is_said_where_it_changed(
     assert said == [expected]
     if "removed" not in expected:
         assert any(expected in row["changed"] for row in rows)
-    assert all(row["changed"] == [] for row in rows if row["cached"] == row["units"])
+    assert all(row["changed"] == [] for row in rows if row["cached"] == row["partitions"])
     run()
     assert plan()[0] == []
 
@@ -162,7 +162,7 @@ def test_a_package_that_was_upgraded_is_named(
 
 def test_results_that_are_gone_are_told(folder: Path, run: Callable[[], None], plan: Plan) -> None:
     run()
-    for record in (folder / "cache" / "units").glob("*/*.json"):
+    for record in (folder / "cache" / "partitions").glob("*/*.json"):
         record.unlink()
     (said,) = plan()[0]
     assert said.startswith("nothing changed since the last run")

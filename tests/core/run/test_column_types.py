@@ -13,8 +13,8 @@ import pytest
 from datachef.core.api import check_recipe, run_recipe
 from datachef.core.errors import RunError
 from datachef.core.registry.host import Host
-from datachef.core.rows import reader as intake
-from datachef.core.run import unit
+from datachef.core.rows import reader
+from datachef.core.run import partition
 from datachef.plugins.sources import files
 
 Cook = Callable[..., Any]
@@ -128,7 +128,7 @@ class TestColumnsOfTheOutput:
         assert result.rows.schema["v"] == dtype
         assert list(map(repr, result.rows["v"])) == list(map(repr, expected))
 
-    @pytest.mark.parametrize("unit_bytes", [60, 10**7])
+    @pytest.mark.parametrize("partition_bytes", [60, 10**7])
     @pytest.mark.parametrize(
         ("shards", "dtype", "expected"),
         [
@@ -145,14 +145,14 @@ class TestColumnsOfTheOutput:
         cook: Cook,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
-        unit_bytes: int,
+        partition_bytes: int,
         shards: list[list[str]],
         dtype: Any,
         expected: list[Any],
     ) -> None:
         """Each file alone is of one type; what is read first does not decide."""
-        monkeypatch.setattr(files, "UNIT_BYTES", unit_bytes)
-        monkeypatch.setattr(intake, "SAMPLE_FILES", 1)
+        monkeypatch.setattr(files, "UNIT_BYTES", partition_bytes)
+        monkeypatch.setattr(reader, "SAMPLE_FILES", 1)
         for number, values in enumerate(shards):
             write(tmp_path / f"{number}.jsonl", "v", values, f"file {number}")
         result = cook("*.jsonl", output={"columns": ["v"], "shard_bytes": 1000})
@@ -169,7 +169,7 @@ class TestColumnsOfTheOutput:
         self, cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_bytes: int
     ) -> None:
         """Integers and fractions meet in some batches, and text in none of theirs."""
-        monkeypatch.setattr(unit, "BATCH_BYTES", batch_bytes)
+        monkeypatch.setattr(partition, "BATCH_BYTES", batch_bytes)
         values = ["3"] * 300 + ["2.5", "3", "-0.0"] + ["3"] * 300 + ['"x"']
         write(tmp_path / "a.jsonl", "v", values)
         write(tmp_path / "b.jsonl", "v", ["3", "2.5"], "other")

@@ -371,14 +371,14 @@ OBJECTS = """
 from typing import ClassVar
 import numpy
 from datachef.core import hookimpl
-from datachef.core.contracts.source import RawRow, Source, Unit
+from datachef.core.contracts.source import RawRow, Source, Partition
 
 class Objects(Source):
     "Conversations that hold Python's objects."
     key: ClassVar[str] = "objects"
     objects: bool
-    def units(self): return [Unit("all", "", 10)]
-    def read(self, unit):
+    def partitions(self): return [Partition("all", "", 10)]
+    def read(self, partition):
         for n, value in enumerate([object(), numpy.array([1, 2]), {3}, 1j, None]):
             call = {"function": {"name": "f", "arguments": {"x": [value]}}}
             rows = [

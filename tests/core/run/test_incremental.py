@@ -53,8 +53,8 @@ def run(tmp_path: Path, host: Host, write_rows: WriteRows) -> Run:
 
 def test_a_second_run_does_nothing(run: Run) -> None:
     first, second = run(), run()
-    assert (first.units, first.units_cached) == (5, 0)
-    assert second.units_cached == second.units == 5
+    assert (first.partitions, first.partitions_cached) == (5, 0)
+    assert second.partitions_cached == second.partitions == 5
     assert second.ledger["output"].rows_out == first.ledger["output"].rows_out
 
 
@@ -67,7 +67,7 @@ def test_a_changed_threshold_decides_anew_without_measuring(
     loose = run(max_chars=1000)
     monkeypatch.setattr("datachef.core.run.pipeline.measure", refuse)
     strict = run(max_chars=20)
-    assert strict.units_cached == 0
+    assert strict.partitions_cached == 0
     assert 0 < strict.rows < loose.rows
 
 
@@ -80,13 +80,13 @@ def test_an_appended_step_uses_all_before_it(run: Run, tmp_path: Path) -> None:
         longer, tmp_path / "longer", host=Host([str(Path(__file__).parent / "trouble.py")]),
         engine="inline", cache=tmp_path / "cache",
     )  # fmt: skip
-    assert report.units_cached == 3  # both units before the decision, and the decision
+    assert report.partitions_cached == 3  # both partitions before the decision, and the decision
 
 
 def test_a_changed_file_alone_is_read_again(run: Run, write_rows: WriteRows) -> None:
     run()
     write_rows("b.jsonl", ["quite another text"])
-    assert run().units_cached == 1
+    assert run().partitions_cached == 1
 
 
 def test_rows_that_failed_for_now_are_tried_again(
@@ -119,7 +119,7 @@ def test_rows_that_failed_for_now_are_tried_again(
     assert second.rows == 3
     assert len(llm_server.calls) == asked + 1, "answers that were there are not asked for again"
     third = run()
-    assert third.units_cached == third.units
+    assert third.partitions_cached == third.partitions
     assert len(llm_server.calls) == asked + 1
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["operators"]
 

@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from datachef.core.errors import RecipeError, RunError
-from datachef.core.rows import reader as intake
+from datachef.core.rows import reader
 from datachef.plugins.sources import files
 
 Cook = Callable[..., Any]
@@ -47,7 +47,7 @@ def with_bad(bad: bytes, newline: bytes = b"\n") -> bytes:
 
 
 class TestBadRows:
-    @pytest.mark.parametrize("unit_bytes", [50, 170, 10**6])
+    @pytest.mark.parametrize("partition_bytes", [50, 170, 10**6])
     @pytest.mark.parametrize(("bad", "reason"), BAD.values(), ids=BAD)
     def test_one_bad_row_costs_itself_alone(
         self,
@@ -56,10 +56,10 @@ class TestBadRows:
         monkeypatch: pytest.MonkeyPatch,
         bad: bytes,
         reason: str,
-        unit_bytes: int,
+        partition_bytes: int,
     ) -> None:
-        monkeypatch.setattr(files, "UNIT_BYTES", unit_bytes)
-        monkeypatch.setattr(intake, "SAMPLE_ROWS", 5)
+        monkeypatch.setattr(files, "UNIT_BYTES", partition_bytes)
+        monkeypatch.setattr(reader, "SAMPLE_ROWS", 5)
         (tmp_path / "a.jsonl").write_bytes(with_bad(bad))
         result = cook("a.jsonl")
         assert result.rows["text"].to_list() == TEXTS

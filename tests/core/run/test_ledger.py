@@ -15,7 +15,7 @@ from datachef.core import document
 from datachef.core.api import run_recipe
 from datachef.core.errors import RunError
 from datachef.core.registry.host import Host
-from datachef.core.run import unit
+from datachef.core.run import partition
 from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.run.report import Report
 
@@ -126,12 +126,12 @@ def test_any_batch_size_gives_the_same_decisions(case: dict[str, Any], batch_byt
     with tempfile.TemporaryDirectory() as folder:
         assume(run(Path(folder), case) is not None)
         usual = _corpus(Path(folder))
-        before = unit.BATCH_BYTES
-        unit.BATCH_BYTES = batch_bytes
+        before = partition.BATCH_BYTES
+        partition.BATCH_BYTES = batch_bytes
         try:
             run(Path(folder), case)
         finally:
-            unit.BATCH_BYTES = before
+            partition.BATCH_BYTES = before
         assert _corpus(Path(folder)).equals(usual)
 
 

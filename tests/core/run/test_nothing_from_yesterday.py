@@ -40,15 +40,15 @@ SOURCE = """
 from typing import ClassVar
 from pydantic import Field
 from datachef.core import hookimpl
-from datachef.core.contracts.source import RawRow, Source, Unit
+from datachef.core.contracts.source import RawRow, Source, Partition
 
 class Counting(Source):
     "Numbers."
     key: ClassVar[str] = "numbers"
     numbers: int = Field(description="How many.")
     word: str = Field("row", description="Before each.")
-    def units(self): return [Unit("all", "always the same", 10)]
-    def read(self, unit):
+    def partitions(self): return [Partition("all", "always the same", 10)]
+    def read(self, partition):
         for n in range(self.numbers):
             yield RawRow(n, n + 1, 5, {{"text": f"{{self.word}} {{n}}{mark}"}})
 
@@ -98,8 +98,8 @@ def test_an_edited_plugin_is_run(
         changed = FILTER.format(signal='pl.col("text").str.count_matches("3")', least=1)
     plugin.write_text(changed)
     again = run(SHORT, plugin)
-    assert (texts(again), again.units_cached) == (["three 33"], 0)
-    assert run(SHORT, plugin).units_cached == 1
+    assert (texts(again), again.partitions_cached) == (["three 33"], 0)
+    assert run(SHORT, plugin).partitions_cached == 1
 
 
 def test_an_edit_of_the_same_size_and_date_is_seen(
@@ -138,7 +138,7 @@ def test_an_edited_source_kind_is_read(run: Run, tmp_path: Path) -> None:
     assert texts(run(recipe, plugin)) == ["row 0!", "row 1!"]
     other = recipe.replace("numbers: 2", "numbers: 2, word: line")
     assert texts(run(other, plugin)) == ["line 0!", "line 1!"]
-    assert run(other.replace("name: r", "name: other"), plugin).units_cached == 1
+    assert run(other.replace("name: r", "name: other"), plugin).partitions_cached == 1
 
 
 @pytest.mark.parametrize("size", [100, 5_000_000], ids=["small", "large"])
@@ -164,7 +164,7 @@ def test_the_date_of_a_small_file_alone_changes_nothing(
     recipe = "name: r\nsources:\n  s: {path: a.jsonl}\n"
     run(recipe)
     os.utime(path, (1, 1))
-    assert run(recipe).units_cached == 1
+    assert run(recipe).partitions_cached == 1
 
 
 def test_a_file_that_changes_after_planning_fails_the_run(
@@ -280,6 +280,6 @@ def test_a_url_that_holds_something_else_is_read_again(
     files["/a.jsonl"] = b'{"text": "one"}\n'
     recipe = f"name: r\nsources:\n  s: {{path: {url}/a.jsonl}}\n"
     assert texts(run(recipe)) == ["one"]
-    assert run(recipe).units_cached == 1
+    assert run(recipe).partitions_cached == 1
     files["/a.jsonl"] = b'{"text": "two"}\n'
     assert texts(run(recipe)) == ["two"]

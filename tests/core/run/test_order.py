@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from datachef.core.registry.host import Host
 from datachef.core.run import output as order
-from datachef.core.run import unit
+from datachef.core.run import partition
 from datachef.core.run.output import cut, joined, numbers
 from datachef.plugins.sources import files
 
@@ -29,7 +29,7 @@ MIX = {
 
 @pytest.fixture
 def mixed(cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Runs a mix of 600 and 2,000 rows, in small units and files."""
+    """Runs a mix of 600 and 2,000 rows, in small partitions and files."""
     for name, count in {"a": 600, "b": 2000}.items():
         rows = [json.dumps({"text": f"{name} {n}"}) + "\n" for n in range(count)]
         (tmp_path / f"{name}.jsonl").write_text("".join(rows))
@@ -102,8 +102,8 @@ def test_the_seed_decides_and_nothing_else(
 ) -> None:
     result = mixed()
     assert mixed(engine="local").manifest == result.manifest
-    monkeypatch.setattr(unit, "BATCH_BYTES", 500)
-    monkeypatch.setattr(unit, "PART_BYTES", 2000)
+    monkeypatch.setattr(partition, "BATCH_BYTES", 500)
+    monkeypatch.setattr(partition, "PART_BYTES", 2000)
     assert mixed(format="jsonl").rows.equals(result.rows)
     other = mixed(seed=1)
     assert other.rows["id"].to_list() != result.rows["id"].to_list()

@@ -73,14 +73,14 @@ def test_a_run_killed_ten_times_ends_as_if_undisturbed(
     done: dict[Path, tuple[int, int]] = {}
     for number in range(10):
         process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
-        if number % 2:  # killed among the units, however long starting takes on a busy machine
+        if number % 2:  # killed among the partitions, however long starting takes on a busy machine
             while len(_finished(cache)) == len(done) and process.poll() is None:
                 time.sleep(0.02)
         time.sleep(chance.uniform(0.0, 0.8))
         assert process.poll() is None, "the run ended before it was killed ten times"
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        assert done.items() <= _finished(cache).items(), "a finished unit was done again"
+        assert done.items() <= _finished(cache).items(), "a finished partition was done again"
         done = _finished(cache)
     assert subprocess.run(command, check=False).returncode == 0
     assert done.items() <= _finished(cache).items()
@@ -94,11 +94,11 @@ def test_a_run_killed_ten_times_ends_as_if_undisturbed(
 
 
 def _finished(cache: Path) -> dict[Path, tuple[int, int]]:
-    """The records of finished units, with what changes when one is written again."""
-    return {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in cache.glob("units/*/*.json")}
+    """The records of finished partitions, with what changes when one is written again."""
+    return {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in cache.glob("partitions/*/*.json")}
 
 
-def test_a_dead_worker_costs_its_unit_a_second_attempt(
+def test_a_dead_worker_costs_its_partition_a_second_attempt(
     tmp_path: Path, host: Host, write_rows: WriteRows
 ) -> None:
     write_rows("a.jsonl", ["fine", "DEADLY", "also fine"])
@@ -112,7 +112,7 @@ def test_a_dead_worker_costs_its_unit_a_second_attempt(
     assert result.rows == 4
 
 
-def test_a_unit_that_kills_every_worker_is_named(
+def test_a_partition_that_kills_every_worker_is_named(
     tmp_path: Path, host: Host, write_rows: WriteRows
 ) -> None:
     write_rows("good.jsonl", ["fine"])
@@ -154,7 +154,7 @@ def test_a_damaged_shard_is_noticed_and_made_anew(
 ) -> None:
     cache = tmp_path / "cache"
     first = run_recipe(recipe, tmp_path / "first", host=host, engine="inline", cache=cache)
-    shard = next(cache.glob("units/*/*.0.parquet"))
+    shard = next(cache.glob("partitions/*/*.0.parquet"))
     raw = bytearray(shard.read_bytes())
     raw[len(raw) // 2] ^= 0xFF
     shard.write_bytes(raw)
@@ -167,7 +167,9 @@ def test_an_interrupt_says_how_to_go_on(recipe: Path, tmp_path: Path, trouble: s
     command = [sys.executable, "-m", "datachef.core.cli", "--plugin", trouble, "run", str(recipe),
                "--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    while not list((tmp_path / "cache").glob("units/*/*.json")):  # it is in the middle of its work
+    while not list(
+        (tmp_path / "cache").glob("partitions/*/*.json")
+    ):  # it is in the middle of its work
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=30)

@@ -112,7 +112,7 @@ def test_nothing_is_done_before_the_output_is_free(
     recipe = write_recipe(tmp_path, "late", "a.jsonl")
     with locked(tmp_path / "out"), pytest.raises(RunError, match="is being written by process"):
         run_recipe(recipe, tmp_path / "out", host=host, engine="inline", cache=tmp_path / "cache")
-    assert not (tmp_path / "cache" / "units").exists()
+    assert not (tmp_path / "cache" / "partitions").exists()
     assert not (tmp_path / "out").exists()
 
 

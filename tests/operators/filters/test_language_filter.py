@@ -4,11 +4,11 @@ import pickle
 
 import pytest
 
-from datachef.core.contracts.operator import Scene
+from datachef.core.contracts.operator import CheckContext
 from datachef.core.errors import DatachefError
 from datachef.operators.filters.language_filter import LanguageFilter
 
-NOWHERE = Scene(frozenset({"text"}), {})
+NOWHERE = CheckContext(frozenset({"text"}), {})
 ENGLISH = "The weather was so bad that nobody wanted to leave the house in the morning."
 FRENCH = "Le temps était si mauvais que personne ne voulait quitter la maison ce matin-là."
 GERMAN = "Das Wetter war so schlecht, dass morgens niemand das Haus verlassen wollte."
@@ -28,7 +28,7 @@ def test_languages(signals, reasons):
 def test_a_language_has_many_names(reasons, english):
     operator = LanguageFilter(languages=(english, "deu"))
     assert reasons(operator, [ENGLISH, FRENCH, GERMAN]) == [None, "other_language", None]
-    assert list(operator.objections(NOWHERE)) == []
+    assert list(operator.check(NOWHERE)) == []
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_language_has_many_names(reasons, english):
 )
 def test_a_language_that_the_model_does_not_know_is_a_mistake(reasons, language, hint):
     operator = LanguageFilter(languages=("fr", language))
-    ((parameter, message, found),) = operator.objections(NOWHERE)
+    ((parameter, message, found),) = operator.check(NOWHERE)
     assert parameter == "languages"
     assert language in message
     assert hint in found
@@ -90,8 +90,8 @@ def test_a_fasttext_model(tmp_path, reasons, signals):
         assert reasons(LanguageFilter(model=path, languages=(language,)), texts[:2]) == [
             None, "other_language"
         ]  # fmt: skip
-    ((_, message, hint),) = LanguageFilter(model=path, languages=("de",)).objections(NOWHERE)
+    ((_, message, hint),) = LanguageFilter(model=path, languages=("de",)).check(NOWHERE)
     assert "no label for de" in message
     assert "eng" in hint
-    ((parameter, _, _),) = LanguageFilter(model=str(training)).objections(NOWHERE)
+    ((parameter, _, _),) = LanguageFilter(model=str(training)).check(NOWHERE)
     assert parameter == "model"

@@ -233,12 +233,12 @@ class TestChanges:
             read = files.FileSource.read
             calls = 0
 
-            def reading(self: Any, unit: Any) -> Iterator[Any]:
+            def reading(self: Any, partition: Any) -> Iterator[Any]:
                 nonlocal calls
                 calls += 1
                 if calls == 2:  # the first is the look at its first rows
                     action()
-                yield from read(self, unit)
+                yield from read(self, partition)
 
             monkeypatch.setattr(files.FileSource, "read", reading)
 
@@ -292,5 +292,5 @@ def test_a_damaged_file_is_not_read_again(cook: Cook, tmp_path: Path) -> None:
     source = {"path": "a.jsonl.gz", "max_failed_files": 1}
     first = cook({"s": source})
     again = cook({"s": source})
-    assert again.report.units_cached == again.report.units == first.report.units
+    assert again.report.partitions_cached == again.report.partitions == first.report.partitions
     assert list(again.report.ledger["sources.s"].broken) == ["a.jsonl.gz"]

@@ -34,10 +34,10 @@ def read(source: FileSource) -> list[RawRow]:
     """All rows, with lines counted from the start of the file as a run counts them."""
     rows: list[RawRow] = []
     lines: dict[str, int] = {}
-    for unit in source.units():
-        before = lines.get(unit.name, 0)
-        for raw in source.read(unit):
-            lines[unit.name] = before + raw.line
+    for partition in source.partitions():
+        before = lines.get(partition.name, 0)
+        for raw in source.read(partition):
+            lines[partition.name] = before + raw.line
             if raw.data is not None or raw.reason:
                 rows.append(raw._replace(line=before + raw.line))
     return rows
@@ -65,12 +65,12 @@ class TestByteRanges:
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
     @given(lines, st.integers(1, 80), st.sampled_from([b"\n", b"\r\n"]), st.booleans())
     def test_every_row_once_with_its_line_whatever_the_cut(
-        self, tmp_path: Path, lines: list[bytes], unit_bytes: int, newline: bytes, final: bool
+        self, tmp_path: Path, lines: list[bytes], partition_bytes: int, newline: bytes, final: bool
     ) -> None:
         file = tmp_path / "a.jsonl"
         file.write_bytes(newline.join(lines) + (newline if final else b""))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(files, "UNIT_BYTES", unit_bytes)
+            patch.setattr(files, "UNIT_BYTES", partition_bytes)
             rows = read(FileSource(path=str(file)))
         expected = [(n, line) for n, line in enumerate(lines, start=1) if line.strip()]
         assert [row.line for row in rows] == [n for n, _ in expected]
@@ -89,7 +89,7 @@ class TestByteRanges:
         whole = cook("a.jsonl").rows
         monkeypatch.setattr(files, "UNIT_BYTES", 100)
         cut = cook("a.jsonl")
-        assert cut.report.units > 5
+        assert cut.report.partitions > 5
         assert cut.rows.equals(whole)
         assert whole["text"].to_list() == TEXTS
 
@@ -138,7 +138,7 @@ class TestParquet:
         table.write_parquet(tmp_path / "a.parquet", row_group_size=130)
         monkeypatch.setattr(files, "UNIT_BYTES", 1000)
         result = cook("a.parquet", output={"columns": ["meta", "day", "n"]})
-        assert result.report.units > 5
+        assert result.report.partitions > 5
         assert result.rows["text"].to_list() == table["text"].to_list()
         assert result.rows["n"].to_list() == table["n"].to_list()
         assert json.loads(result.rows["meta"][7]) == {"url": "u7", "tags": ["a", "7"]}
@@ -362,8 +362,8 @@ class TestFinding:
         for pattern in ("**/*.jsonl", "data/**", "data/**/**/*.jsonl", "*/**/*.jsonl"):
             assert texts(tmp_path / pattern) == ["a", "deep/b"]
         assert texts(data / "*" / "*.jsonl") == ["deep/b", "a"]
-        units = FileSource(path=str(tmp_path / "**" / "*.jsonl")).units()
-        assert [unit.name for unit in units] == ["a.jsonl", "deep/b.jsonl"]
+        partitions = FileSource(path=str(tmp_path / "**" / "*.jsonl")).partitions()
+        assert [partition.name for partition in partitions] == ["a.jsonl", "deep/b.jsonl"]
 
     def test_a_folder_that_is_linked_is_read(self, tmp_path: Path) -> None:
         (tmp_path / "store").mkdir()
@@ -391,7 +391,7 @@ class TestFinding:
     def test_a_pipe_is_no_file_to_read(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "a.jsonl")
         with pytest.raises(SourceError, match="no regular file"):
-            FileSource(path=str(tmp_path / "*.jsonl")).units()
+            FileSource(path=str(tmp_path / "*.jsonl")).partitions()
 
     def test_folders_named_like_files_are_not_passed_over(self, tmp_path: Path) -> None:
         (tmp_path / "a.jsonl").write_bytes(LINES)
@@ -400,14 +400,14 @@ class TestFinding:
         (tmp_path / "out.jsonl").mkdir()
         (tmp_path / "out.jsonl" / "part-0.jsonl").write_bytes(LINES)
         with pytest.raises(SourceError, match="is a folder"):
-            FileSource(path=str(tmp_path / "*.jsonl")).units()
+            FileSource(path=str(tmp_path / "*.jsonl")).partitions()
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="everything can be read by root")
     def test_a_folder_that_cannot_be_read_is_not_passed_over(self, tmp_path: Path) -> None:
         (tmp_path / "a.jsonl").write_bytes(LINES)
         (tmp_path / "shut").mkdir(mode=0)
         with pytest.raises(SourceError, match="shut"):
-            FileSource(path=str(tmp_path / "**" / "*.jsonl")).units()
+            FileSource(path=str(tmp_path / "**" / "*.jsonl")).partitions()
 
     @pytest.mark.parametrize(
         ("path", "code"),
@@ -425,15 +425,15 @@ class TestFinding:
         for name in ("a.docx", "a"):
             (tmp_path / name).write_text("x")
         with pytest.raises(SourceError) as error:
-            FileSource(path=path).located(tmp_path).units()
+            FileSource(path=path).located(tmp_path).partitions()
         assert error.value.code == code
 
     def test_a_changed_file_has_another_identity(self, tmp_path: Path) -> None:
         (tmp_path / "a.jsonl").write_text('{"text": "a"}')
         source = FileSource(path=str(tmp_path / "a.jsonl"))
-        before = source.units()[0].identity
+        before = source.partitions()[0].identity
         (tmp_path / "a.jsonl").write_text('{"text": "abc"}')
-        assert source.units()[0].identity != before
+        assert source.partitions()[0].identity != before
 
 
 class _Ranged(AbstractBufferedFile):  # type: ignore[misc]
@@ -485,7 +485,7 @@ class TestUrls:
             archive.writestr("in/b.jsonl.gz", gzip.compress(LINES))
         assert texts(f"zip://in/a.jsonl::file://{tmp_path}/x.zip") == TEXTS
         source = FileSource(path=f"zip://in/*::file://{tmp_path}/x.zip")
-        assert [unit.name for unit in source.units()] == ["a.jsonl", "b.jsonl.gz"]
+        assert [partition.name for partition in source.partitions()] == ["a.jsonl", "b.jsonl.gz"]
         assert len(read(source)) == 60
 
     def test_a_store_that_knows_only_ranges(self, monkeypatch: pytest.MonkeyPatch) -> None:

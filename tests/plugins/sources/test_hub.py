@@ -59,9 +59,13 @@ def test_a_folder_is_streamed_in_shards(cook: Cook, dataset: Path) -> None:
     ]
     assert json.loads(result.rows["meta"][1]) == {"n": 1, "tags": ["a"]}
     assert result.rows["id"].n_unique() == 30
-    units = result.manifest["inputs"]["s"]["units"]
-    assert [unit["name"] for unit in units] == ["chats/train-0", "chats/train-1", "chats/train-2"]
-    assert len({unit["identity"] for unit in units}) == 3
+    partitions = result.manifest["inputs"]["s"]["partitions"]
+    assert [partition["name"] for partition in partitions] == [
+        "chats/train-0",
+        "chats/train-1",
+        "chats/train-2",
+    ]
+    assert len({partition["identity"] for partition in partitions}) == 3
 
 
 def test_split_and_configuration(cook: Cook, dataset: Path) -> None:
@@ -70,17 +74,19 @@ def test_split_and_configuration(cook: Cook, dataset: Path) -> None:
 
 
 def test_a_changed_file_has_another_identity(dataset: Path) -> None:
-    before = {unit.identity for unit in HubSource(hf=str(dataset)).units()}
+    before = {partition.identity for partition in HubSource(hf=str(dataset)).partitions()}
     file = dataset / "train-00000-of-00003.parquet"
     pl.read_parquet(file).head(3).write_parquet(file)
-    assert not before & {unit.identity for unit in HubSource(hf=str(dataset)).units()}
+    assert not before & {
+        partition.identity for partition in HubSource(hf=str(dataset)).partitions()
+    }
 
 
-def test_a_folder_is_looked_through_once_for_all_of_its_units(
+def test_a_folder_is_looked_through_once_for_all_of_its_partitions(
     dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = HubSource(hf=str(dataset))
-    units = source.units()
+    partitions = source.partitions()
     looked: list[str] = []
 
     def looking(path: str, **options: Any) -> list[list[str]]:
@@ -88,11 +94,11 @@ def test_a_folder_is_looked_through_once_for_all_of_its_units(
         return path_identity(path, **options)
 
     monkeypatch.setattr("datachef.plugins.sources.hub.path_identity", looking)
-    source.verify_all(units)
+    source.verify_all(partitions)
     assert looked == [str(dataset)]
     (dataset / "new.txt").write_text("new")
     with pytest.raises(ChangedInputError):
-        source.verify_all(units)
+        source.verify_all(partitions)
 
 
 def test_a_cache_within_the_folder_is_no_part_of_the_dataset(dataset: Path) -> None:
@@ -106,12 +112,12 @@ def test_a_cache_within_the_folder_is_no_part_of_the_dataset(dataset: Path) -> N
             recipe, output, host=Host(), engine="inline", cache=dataset / ".datachef"
         )
         assert report.rows == 30
-        assert (report.units_cached == report.units) is cached
+        assert (report.partitions_cached == report.partitions) is cached
 
 
 def test_rows_know_their_size_however_nested(dataset: Path) -> None:
     source = HubSource(hf=str(dataset))
-    sizes = [raw.size for raw in source.read(source.units()[0])]
+    sizes = [raw.size for raw in source.read(source.partitions()[0])]
     assert sizes[9] - sizes[1] == 8 * len("answer ")
 
 

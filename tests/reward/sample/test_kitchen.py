@@ -14,7 +14,7 @@ from datachef.core.api import run_recipe
 from datachef.core.recipe.checking import check
 from datachef.core.recipe.resolving import understand
 from datachef.core.registry.host import Host
-from datachef.core.run.unit import UnitRun
+from datachef.core.run.partition import PartitionRun
 from datachef.reward.sample.kitchen import SampledCorpus, SampleKitchen
 
 Taste = Callable[..., SampledCorpus]
@@ -118,14 +118,14 @@ def test_siblings_share_work(
     mixture: Mixture, larder: Path, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
-    run = UnitRun.run
+    run = PartitionRun.run
 
-    def counted(self: UnitRun) -> dict[str, Any]:
+    def counted(self: PartitionRun) -> dict[str, Any]:
         record = run(self)
         done.append(record["label"].split("/")[0])
         return record
 
-    monkeypatch.setattr(UnitRun, "run", counted)
+    monkeypatch.setattr(PartitionRun, "run", counted)
     kitchen = SampleKitchen(host, larder / "cache", 200)
 
     def cook(most: int, weight: float) -> list[str]:

@@ -131,8 +131,8 @@ class SharesMix(Untouched):
     def shares(self):
         return self.weights or None
 
-    def objections(self, scene) -> Iterable[tuple[str, str, str]]:
-        most = [scene.sources[name] for name in self.weights if name in scene.sources]
+    def check(self, context) -> Iterable[tuple[str, str, str]]:
+        most = [context.sources[name] for name in self.weights if name in context.sources]
         if (
             self.budget
             and self.budget.tokens

@@ -1,4 +1,4 @@
-"""Runs one unit of a stage: rows in, rows out in Parquet, everything else in the record."""
+"""Runs one partition of a stage: rows in, rows out in Parquet, everything else in the record."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import polars as pl
 
 from datachef.core.contracts.accounting import frame_of
 from datachef.core.contracts.corpus import CorpusOperator
-from datachef.core.contracts.source import LOST, BrokenFileError, RawRow, Unit, read_unchanged
+from datachef.core.contracts.source import LOST, BrokenFileError, Partition, RawRow, read_unchanged
 from datachef.core.errors import PluginError, RunError
 from datachef.core.language_models.tokens import TokenCounter
 from datachef.core.rows.columns import concat, kinds_in
-from datachef.core.rows.reader import REJECT_CHARACTERS, REJECTS, Intake
+from datachef.core.rows.reader import REJECT_CHARACTERS, REJECTS, RowReader
 from datachef.core.rows.stored_conversations import described
 from datachef.core.run.executor import BuiltStage
 from datachef.core.run.keys import key_of
 from datachef.core.run.ledger import BrokenFile, Entry, Ledger
 from datachef.core.run.output import OUTPUT, cut, finished_rows, numbers
-from datachef.core.run.pipeline import ROW, Chain, Step, broken_rows, safely
+from datachef.core.run.pipeline import ROW, Step, StepPipeline, broken_rows, safely
 from datachef.core.run.signal_cache import SignalCache, TextMemory
-from datachef.core.run.stage import UnitTask
+from datachef.core.run.stage import PartitionTask
 from datachef.core.run.store import Store
 from datachef.core.run.time_limit import TIME_LIMIT, TimeLimit
 from datachef.core.system.activity import ACTIVITY
@@ -37,12 +37,12 @@ _READING = "reading"
 Progress = Callable[[int, int], None]
 
 
-class UnitRun:
-    """One run of one unit; use `run` once."""
+class PartitionRun:
+    """One run of one partition; use `run` once."""
 
     def __init__(
         self,
-        task: UnitTask,
+        task: PartitionTask,
         stage: BuiltStage,
         store: Store,
         progress: Progress,
@@ -66,11 +66,11 @@ class UnitRun:
         self._tokens = TokenCounter(task.stage.tokenizer, task.stage.chat)
 
     def run(self) -> dict[str, Any]:
-        """Leaves the unit's files and record in the store, and returns the record."""
+        """Leaves the partition's files and record in the store, and returns the record."""
         verify_files(self._task.stage.files)
         kept = None if self._is_passing(self._task.parent) else self._task.input
         signals = SignalCache(self._store, kept, self._stage.steps, self._texts)
-        chain = Chain(self._stage.steps, signals, self._reject, self._limit)
+        chain = StepPipeline(self._stage.steps, signals, self._reject, self._limit)
         ACTIVITY.begin(_READING)
         for batch in self._batches(max(1, BATCH_BYTES // self._most_copies())):
             rows = chain.run(batch)
@@ -112,42 +112,42 @@ class UnitRun:
                 yield batch
 
     def _intake(self, batch_bytes: int) -> Iterator[pl.DataFrame]:
-        spec, unit = self._task.stage.source, self._task.unit
-        assert spec is not None and unit is not None and self._stage.source is not None
+        spec, partition = self._task.stage.source, self._task.partition
+        assert spec is not None and partition is not None and self._stage.source is not None
         assert self._stage.format is not None
-        intake = Intake(spec.name, unit, self._stage.format, spec.kinds, spec.needs)
+        reader = RowReader(spec.name, partition, self._stage.format, spec.kinds, spec.needs)
         entry = self._ledger.entry(f"sources.{spec.name}", "read")
         seen = 0
         started = time.perf_counter()
-        for batch in intake.batches(self._until_broken(unit), batch_bytes):
-            self._keep(intake.quarantine())
+        for batch in reader.batches(self._until_broken(partition), batch_bytes):
+            self._keep(reader.quarantine())
             entry.rows_out += batch.height
             entry.tokens += int(self._tokens.count_rows(batch).sum())
-            self._progress(intake.bytes_in - seen, 0)
-            seen = intake.bytes_in
+            self._progress(reader.bytes_in - seen, 0)
+            seen = reader.bytes_in
             entry.seconds += time.perf_counter() - started
             yield batch
             started = time.perf_counter()
-        self._keep(intake.quarantine())
-        entry.rows_in, entry.failed = intake.rows_in, intake.failed
+        self._keep(reader.quarantine())
+        entry.rows_in, entry.failed = reader.rows_in, reader.failed
         if self._broken is not None:
-            entry.broken[unit.name] = BrokenFile(
-                unit.name,
-                unit.size,
+            entry.broken[partition.name] = BrokenFile(
+                partition.name,
+                partition.size,
                 self._broken.bytes_read,
-                intake.rows_in - intake.failed[LOST],
+                reader.rows_in - reader.failed[LOST],
                 f"{self._broken}: {hint}" if (hint := self._broken.hint) else str(self._broken),
                 self._broken.passing,
             )
-        self._extra = {"lines": intake.lines, "ignored": dict(intake.ignored)}
+        self._extra = {"lines": reader.lines, "ignored": dict(reader.ignored)}
 
-    def _until_broken(self, unit: Unit) -> Iterator[RawRow]:
-        """The rows of a unit, as far as its file can be read."""
+    def _until_broken(self, partition: Partition) -> Iterator[RawRow]:
+        """The rows of a partition, as far as its file can be read."""
         assert self._stage.source is not None
         try:
-            yield from read_unchanged(self._stage.source, unit)
+            yield from read_unchanged(self._stage.source, partition)
         except BrokenFileError as error:
-            raise_environment_failure(error, unit.name)
+            raise_environment_failure(error, partition.name)
             self._broken = error
 
     def _leave(self, rows: pl.DataFrame) -> None:
@@ -220,7 +220,7 @@ class UnitRun:
         place = numbers(frame["id"], order.seed, self._copies(order.mix))
         return self._store.write_pieces(self._task.key, suffix, cut(frame, place, order.ranges))
 
-    def _finish(self, chain: Chain) -> dict[str, Any]:
+    def _finish(self, chain: StepPipeline) -> dict[str, Any]:
         files = list(self._parts)
         summary = None
         if self._summaries:
@@ -287,7 +287,7 @@ class UnitRun:
         )
 
     def _keep(self, rejects: pl.DataFrame) -> None:
-        """Keeps rejected rows, of each step and reason the first so many of the unit."""
+        """Keeps rejected rows, of each step and reason the first so many of the partition."""
         limit = self._task.stage.rejects
         if limit == 0 or rejects.height == 0:
             return
@@ -313,7 +313,7 @@ def bounded(frame: pl.DataFrame, limit: int) -> Iterator[pl.DataFrame]:
 
 
 def _ordered(entries: list[Entry]) -> list[Entry]:
-    """The entries of a unit as the rows met them: reading first, the output last."""
+    """The entries of a partition as the rows met them: reading first, the output last."""
     rank = {"read": 0, OUTPUT: 2}
     return sorted(entries, key=lambda entry: rank.get(entry.op, 1))
 
