@@ -19,7 +19,7 @@ from datachef.core.system.outputs import OutputFolder
 from datachef.core.text.formats import fill
 from datachef.reward.evaluation.bits import BitsPerByte, bits_per_byte
 from datachef.reward.evaluation.training import Training, fine_tune
-from datachef.reward.metrics import AllowCode, checker
+from datachef.reward.metrics import AllowCode, make_metric
 
 ITEMS = 200
 # Draws the items that are asked: the same whatever seed the model was trained with.
@@ -116,7 +116,7 @@ def require_checker(task: Task, allow_code: AllowCode) -> None:
     """Raises now what would be raised after training: a metric that lacks its package, code that is
     not allowed or cannot be confined."""
     if isinstance(task.benchmark, BenchmarkFile):
-        checker(task.metric, allow_code=allow_code)
+        make_metric(task.metric, allow_code=allow_code)
 
 
 def summary(

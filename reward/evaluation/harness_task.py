@@ -15,10 +15,14 @@ from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, MissingPackageError
 from datachef.core.rows.benchmark import BenchmarkItem
-from datachef.reward.metrics import AllowCode, Checker, checker
-from datachef.reward.metrics.multiple_choice import LETTERS, gold_place, option_texts
-from datachef.reward.metrics.text import normalised
-from datachef.reward.metrics.yes_no import gold_is_yes
+from datachef.reward.metrics import AllowCode, Metric, make_metric
+from datachef.reward.metrics.matching import (
+    LETTERS,
+    gold_is_yes,
+    gold_place,
+    normalised,
+    option_texts,
+)
 
 # The tokens that an answer may take where it is written and not chosen.
 ANSWER_TOKENS = {
@@ -61,7 +65,7 @@ class LocalTask:
 
     task: Task
     items: Sequence[BenchmarkItem]
-    checker: Checker
+    metric: Metric
     choices: Sequence[Choices | None]
     answers: list[dict[str, Any]] = field(default_factory=list)
 
@@ -69,8 +73,8 @@ class LocalTask:
     def of(cls, task: Task, items: Sequence[BenchmarkItem], *, allow_code: AllowCode) -> LocalTask:
         """Raises `DatachefError` where code is not allowed and where gold answers do not fit."""
         assert isinstance(task.benchmark, BenchmarkFile)
-        judge = checker(task.metric, allow_code=allow_code, program=task.benchmark.program)
-        return cls(task, items, judge, choices_of(task.metric, items))
+        metric = make_metric(task.metric, allow_code=allow_code, program=task.benchmark.program)
+        return cls(task, items, metric, choices_of(task.metric, items))
 
     def harness_task(self, answer_tokens: int, *, chat: bool) -> Any:
         """A `ConfigurableTask` over the items in their order, without examples in the prompt."""
@@ -120,7 +124,7 @@ class LocalTask:
             ]
             response = choices.texts[scores.index(max(scores))]
             answer["log_likelihoods"] = dict(zip(choices.texts, likelihoods, strict=True))
-        correct = self.checker.correct(response, item)
+        correct = self.metric.score(response, item) == 1
         self.answers.append({**answer, "response": response, "correct": correct})
         return correct
 

@@ -1,50 +1,48 @@
-"""Exact checkers: does a response answer an item, by the metric that its task names."""
+"""Metrics: does a response answer an item of a benchmark. `METRICS` has all of them by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import get_args
+from collections.abc import Mapping
 
-from datachef.core.contracts.task import BenchmarkFile, Task
+from datachef.core.contracts.task import BenchmarkFile
 from datachef.core.errors import DatachefError
 from datachef.core.problems import did_you_mean
-from datachef.reward.metrics.base import Checker
-from datachef.reward.metrics.exact_match import ExactMatch
-from datachef.reward.metrics.label import Label
+from datachef.reward.metrics.matching import (
+    ExactMatch,
+    Label,
+    Metric,
+    MultipleChoice,
+    NumberMatch,
+    NumberTolerance,
+    YesNo,
+)
 from datachef.reward.metrics.math_match import MathMatch
-from datachef.reward.metrics.multiple_choice import MultipleChoice
-from datachef.reward.metrics.number_match import NumberMatch
-from datachef.reward.metrics.number_tolerance import NumberTolerance
 from datachef.reward.metrics.unit_tests import AllowCode, UnitTests
-from datachef.reward.metrics.yes_no import YesNo
 
-__all__ = ["METRICS", "AllowCode", "Checker", "checker"]
+__all__ = ["METRICS", "AllowCode", "Metric", "make_metric"]
 
-METRICS: tuple[str, ...] = get_args(Task.model_fields["metric"].annotation)
+METRICS: Mapping[str, type[Metric]] = {
+    metric.name: metric
+    for metric in (
+        NumberMatch, NumberTolerance, ExactMatch, MultipleChoice, Label, YesNo, MathMatch,
+        UnitTests,
+    )
+}  # fmt: skip
 _PROGRAM: str = BenchmarkFile.model_fields["program"].default
 
-_CHECKERS: dict[str, Callable[[], Checker]] = {
-    "number_match": NumberMatch,
-    "number_tolerance": NumberTolerance,
-    "exact_match": ExactMatch,
-    "multiple_choice": MultipleChoice,
-    "label": Label,
-    "yes_no": YesNo,
-    "math_match": MathMatch,
-}
 
+def make_metric(name: str, *, allow_code: AllowCode = False, program: str = _PROGRAM) -> Metric:
+    """The metric of this name.
 
-def checker(metric: str, *, allow_code: AllowCode = False, program: str = _PROGRAM) -> Checker:
-    """The checker of a metric of `Task`.
-
-    `unit_tests` runs what a model wrote, and so needs `allow_code`: True runs it behind walls
+    `unit_tests` runs what a model wrote, and so needs `allow_code`: True runs it in the sandbox
     alone, "unconfined" even where this system has none. `program` tells how an answer becomes a
     program, as `Task.benchmark.program` does.
     Raises `DatachefError` for an unknown metric and for code that is not allowed or cannot be
     confined, and `MissingPackageError` where the metric needs a package that is not there.
     """
-    if metric == "unit_tests":
-        return UnitTests(program, allow_code=allow_code)
-    if metric not in _CHECKERS:
-        raise DatachefError(f"there is no metric {metric!r}", hint=did_you_mean(metric, METRICS))
-    return _CHECKERS[metric]()
+    if name not in METRICS:
+        raise DatachefError(f"there is no metric {name!r}", hint=did_you_mean(name, METRICS))
+    metric = METRICS[name]
+    if issubclass(metric, UnitTests):
+        return metric(program, allow_code=allow_code)
+    return metric()

@@ -1,16 +1,22 @@
-r"""Mathematical equality of LaTeX answers, such as those of MATH in \boxed{}."""
+"""Mathematical equality of LaTeX answers, such as those of MATH in \boxed{}."""
 
 from __future__ import annotations
 
+import atexit
+import json
 import re
+import selectors
+import subprocess
+import threading
+from contextlib import suppress
 from itertools import product
+from pathlib import Path
 
 from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
 from datachef.core.rows.benchmark import BenchmarkItem
-from datachef.reward.metrics.base import Checker, golds
-from datachef.reward.metrics.math_server import MathServer
-from datachef.reward.metrics.text import boxed, final_answer
+from datachef.core.system.child_process import Child, start
+from datachef.reward.metrics.matching import Metric, boxed, final_answer, golds
 
 # What does not change the meaning of an answer, after Hendrycks et al. 2021,
 # https://github.com/hendrycks/math.
@@ -37,13 +43,15 @@ def _plain(latex: str) -> str:
     return latex
 
 
-class MathMatch(Checker):
+class MathMatch(Metric):
     r"""Right where the last \boxed{}, or else the announced answer, equals the gold one.
 
     Equal are the same LaTeX but for spacing, and what math-verify proves equal, as `\frac12` and
     `0.5`. That runs in a process of its own, which is ended when it takes too much time or memory;
     what cannot be decided so is wrong.
     """
+
+    name = "math_match"
 
     def __init__(self) -> None:
         """Raises `MissingPackageError` without the package `math-verify`."""
@@ -82,3 +90,72 @@ def _displayed(latex: str) -> str:
         else:
             break
     return rf"$\boxed{{{bare[:end]}}}$"
+
+
+_PROGRAM = Path(__file__).with_name("math_child.py")
+_START_SECONDS = 120.0
+_MEMORY = 4 << 30
+
+
+class MathServer:
+    """Asks math-verify (https://github.com/huggingface/Math-Verify) in a process of its own.
+
+    The process starts at the first question and ends with the interpreter; all servers share it.
+    """
+
+    _child: Child | None = None
+    _lock = threading.Lock()
+
+    def __init__(self, seconds: float = 10.0) -> None:
+        """`seconds` is the time for one comparison."""
+        self.seconds = seconds
+
+    def equal(self, gold: str, given: str) -> bool:
+        """Whether the mathematics found in a text equals that in the gold text.
+
+        What takes too long, too much memory or cannot be read as mathematics is not equal.
+        """
+        question = json.dumps({"gold": gold, "given": given, "seconds": self.seconds})
+        with MathServer._lock:
+            reply = _ask(_running().process, question, self.seconds)
+            if reply is None:
+                _end()
+        return reply == "true"
+
+
+def _running() -> Child:
+    child = MathServer._child
+    if child is not None and child.alive:
+        return child
+    _end()
+    child = start(
+        [str(_PROGRAM)],
+        memory=_MEMORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    MathServer._child = child
+    atexit.register(_end)
+    _ask(child.process, None, _START_SECONDS)
+    return child
+
+
+def _ask(process: subprocess.Popen[bytes], question: str | None, seconds: float) -> str | None:
+    """The line that answers a question, or that tells readiness; None where none comes in time."""
+    assert process.stdin is not None and process.stdout is not None
+    with suppress(OSError), selectors.DefaultSelector() as ready:
+        if question is not None:
+            process.stdin.write(question.encode() + b"\n")
+            process.stdin.flush()
+        ready.register(process.stdout, selectors.EVENT_READ)
+        if ready.select(seconds):
+            return process.stdout.readline().decode().strip() or None
+    return None
+
+
+def _end() -> None:
+    atexit.unregister(_end)
+    child, MathServer._child = MathServer._child, None
+    if child is not None:
+        child.end()

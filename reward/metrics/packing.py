@@ -20,15 +20,15 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache, partial
 from typing import Any, Protocol
 
-from datachef.reward.metrics.remote import Asks, Remote, plain
+from datachef.reward.metrics.remote import Asker, RemoteObject, plain
 
 
 class RemoteError(Exception):
     """An exception of the other side whose class is not known here."""
 
 
-class End(Asks, Protocol):
-    """What packing has to know of an end of the wire.
+class ChannelEnd(Asker, Protocol):
+    """What packing has to know of an end of the channel.
 
     `shared` gives the classes of which both sides have a definition of their own, by name: their
     instances cross as copies. `errors` are the classes made here for exceptions of the other side,
@@ -36,7 +36,7 @@ class End(Asks, Protocol):
     """
 
     shared: Callable[[], Mapping[str, type]]
-    remotes: dict[int, Remote]
+    remotes: dict[int, RemoteObject]
     errors: dict[int, type[BaseException]]
 
     def hand_over(self, value: object) -> int: ...
@@ -79,8 +79,8 @@ class Packing:
     """Values as a list of nodes, which refer to one another by place: `[3]`, and by `[-1]`, `[-2]`,
     ... to what the other side has sent in the same exchange."""
 
-    def __init__(self, wire: End, known: Sequence[Any]) -> None:
-        self._wire = wire
+    def __init__(self, channel: ChannelEnd, known: Sequence[Any]) -> None:
+        self._channel = channel
         self.nodes: list[Any] = []
         self.kept: list[Any] = []
         self._places = {id(value): -1 - place for place, value in enumerate(known)}
@@ -129,7 +129,7 @@ class Packing:
             return ["timedelta", value.days, value.seconds, value.microseconds]
         if value is Ellipsis or value is NotImplemented:
             return ["constant", "Ellipsis" if value is Ellipsis else "NotImplemented"]
-        if isinstance(value, Remote):
+        if isinstance(value, RemoteObject):
             return ["yours", value._number]
         if isinstance(value, BaseException):
             state = {n: ref(v) for n, v in _state(value).items() if n[:2] != "__"}
@@ -147,7 +147,7 @@ class Packing:
 
     def _instance(self, value: Any) -> list[Any]:
         kind = type(value)
-        if self._wire.shared().get(kind.__name__) is kind:
+        if self._channel.shared().get(kind.__name__) is kind:
             if isinstance(value, enum.Enum):
                 return ["member", kind.__name__, value.name]
             if plain(value) is None:
@@ -160,17 +160,17 @@ class Packing:
                 return ["namedtuple", kind.__name__, list(kind._fields), parts]
             return [type(copy).__name__, copy] if type(copy) in _PLAIN else self.node(copy)
         if hasattr(kind, "__await__"):
-            return ["awaitable", self._wire.hand_over(value)]
-        return ["mine", self._wire.hand_over(value)]
+            return ["awaitable", self._channel.hand_over(value)]
+        return ["mine", self._channel.hand_over(value)]
 
     def _type(self, value: type) -> list[Any]:
         if (found := _builtin_type(value.__name__)) is value:
             return ["type", found.__name__]
-        if self._wire.shared().get(value.__name__) is value:
+        if self._channel.shared().get(value.__name__) is value:
             return ["shared", value.__name__]
         if issubclass(value, BaseException):
             return ["errors", self._error_class(value)]
-        return ["mine", self._wire.hand_over(value)]
+        return ["mine", self._channel.hand_over(value)]
 
     def _error_class(self, kind: type) -> list[Any]:
         """The name of a class of exceptions and its module or, where it is no one's but ours, its
@@ -179,11 +179,11 @@ class Packing:
             return [kind.__name__]
         if _error_of(kind.__module__, kind.__name__) is kind:
             return [kind.__name__, kind.__module__]
-        for number, made in self._wire.errors.items():
+        for number, made in self._channel.errors.items():
             if made is kind:
                 return [kind.__name__, number, None]
         bases = [self._error_class(b) for b in kind.__bases__ if issubclass(b, BaseException)]
-        return [kind.__name__, self._wire.hand_over(kind), bases]
+        return [kind.__name__, self._channel.hand_over(kind), bases]
 
     @staticmethod
     def _array(value: Any) -> list[Any] | None:
@@ -202,8 +202,8 @@ class Unpacking:
     """Makes values of nodes. What is made of others is made at once, what can be changed later is
     filled later, so that cycles are possible."""
 
-    def __init__(self, wire: End, nodes: list[Any], known: Sequence[Any]) -> None:
-        self._wire = wire
+    def __init__(self, channel: ChannelEnd, nodes: list[Any], known: Sequence[Any]) -> None:
+        self._channel = channel
         self._nodes = nodes
         self._known = known
         self.made: list[Any] = [_MISSING] * len(nodes)
@@ -239,7 +239,7 @@ class Unpacking:
         kind = node[0]
         if kind == "array":
             value[...] = self._array(node)
-        elif kind == "object" and type(value) is self._wire.shared().get(node[1]):
+        elif kind == "object" and type(value) is self._channel.shared().get(node[1]):
             for name in set(_state(value)) - set(node[2]):
                 object.__delattr__(value, name)
             self._first.append((value, node))
@@ -291,7 +291,7 @@ class Unpacking:
         if kind in {"tuple", "frozenset"}:
             return (tuple if kind == "tuple" else frozenset)(value(part) for part in rest[0])
         if kind == "object":
-            made = object.__new__(self._wire.shared()[rest[0]])
+            made = object.__new__(self._channel.shared()[rest[0]])
             self._first.append((made, node))
             return made
         if kind == "int":
@@ -324,7 +324,7 @@ class Unpacking:
         return self._make_reference(kind, rest)
 
     def _named_tuple(self, name: str, fields: tuple[str, ...], parts: list[Any]) -> tuple[Any, ...]:
-        known = self._wire.shared().get(name)
+        known = self._channel.shared().get(name)
         same = isinstance(known, type) and getattr(known, "_fields", None) == fields
         cls = known if same and issubclass(known, tuple) else _named_tuples(name, fields)  # type: ignore[arg-type]
         if len(parts) != len(fields):
@@ -332,20 +332,20 @@ class Unpacking:
         return tuple.__new__(cls, parts)  # type: ignore[arg-type]
 
     def _make_reference(self, kind: str, rest: list[Any]) -> Any:
-        wire = self._wire
+        channel = self._channel
         if kind == "mine":
             number = int(rest[0])  # the same object each time, as tests compare by `is`
-            return wire.remotes.setdefault(number, Remote(wire, number))
+            return channel.remotes.setdefault(number, RemoteObject(channel, number))
         if kind == "yours":
-            return wire.handed(int(rest[0]))
+            return channel.handed(int(rest[0]))
         if kind == "awaitable":
-            return _waiting(Remote(wire, int(rest[0])))
+            return _waiting(RemoteObject(channel, int(rest[0])))
         if kind == "errors":
             return self._error_class(rest[0])
         if kind == "member":
-            return wire.shared()[rest[0]][rest[1]]  # type: ignore[index]
+            return channel.shared()[rest[0]][rest[1]]  # type: ignore[index]
         if kind == "shared":
-            return wire.shared()[rest[0]]
+            return channel.shared()[rest[0]]
         if kind == "type" and (found := _builtin_type(rest[0])) is not None:
             return found
         if kind == "module" and _known_module(rest[0]):
@@ -356,17 +356,17 @@ class Unpacking:
 
     def _error_class(self, names: list[Any]) -> type[BaseException]:
         """A class of exceptions: ours, or one with the name and the bases of one that is not."""
-        known = self._wire.shared().get(names[0])
+        known = self._channel.shared().get(names[0])
         if len(names) == 1:
             found = getattr(builtins, names[0])
         elif len(names) == 2:
             found = _error_of(names[1], names[0])
         elif names[2] is None:
-            found = self._wire.handed(int(names[1]))
+            found = self._channel.handed(int(names[1]))
         elif isinstance(known, type) and issubclass(known, BaseException):
             found = known
         else:
-            classes = self._wire.errors
+            classes = self._channel.errors
             if names[1] not in classes:
                 bases = map(self._error_class, names[2])
                 kept = dict.fromkeys(b if issubclass(b, Exception) else RemoteError for b in bases)
@@ -433,5 +433,5 @@ def _known_module(name: str) -> bool:
     }
 
 
-async def _waiting(remote: Remote) -> Any:
-    return remote._wire.ask("wait", remote)
+async def _waiting(remote: RemoteObject) -> Any:
+    return remote._channel.ask("wait", remote)

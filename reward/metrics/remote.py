@@ -14,84 +14,86 @@ from typing import Any, Literal, Protocol
 Operation = Callable[..., Any]
 
 
-class Asks(Protocol):
+class Asker(Protocol):
     """What carries a question to the other process and brings what it gives or raises there."""
 
     def ask(self, what: str, /, *args: object, **kwargs: object) -> Any: ...
 
 
-class Remote:
+class RemoteObject:
     """An object of the other process. It has no operator for something of this process, as its
     answer could not be trusted, unless it extends a type of Python's own: a copy of that has."""
 
-    __slots__ = ("_number", "_wire")
+    __slots__ = ("_channel", "_number")
 
-    def __init__(self, wire: Asks, number: int) -> None:
-        object.__setattr__(self, "_wire", wire)
+    def __init__(self, channel: Asker, number: int) -> None:
+        object.__setattr__(self, "_channel", channel)
         object.__setattr__(self, "_number", number)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__array"):  # where numpy asks for addresses of memory, which it reads
             raise AttributeError(name)
-        return self._wire.ask("get", self, name)
+        return self._channel.ask("get", self, name)
 
     def __setattr__(self, name: str, value: object) -> None:
-        self._wire.ask("set", self, name, value)
+        self._channel.ask("set", self, name, value)
 
     def __delattr__(self, name: str) -> None:
-        self._wire.ask("delete", self, name)
+        self._channel.ask("delete", self, name)
 
     def __call__(self, /, *args: object, **kwargs: object) -> Any:
-        return self._wire.ask("call", self, *args, **kwargs)
+        return self._channel.ask("call", self, *args, **kwargs)
 
     def __next__(self) -> Any:
-        found = self._wire.ask("next", self)
+        found = self._channel.ask("next", self)
         if not found:
             raise StopIteration
         return found[0]
 
     def __instancecheck__(self, instance: object) -> bool:
-        return isinstance(instance, Remote) and bool(self._wire.ask("instance", self, instance))
+        return isinstance(instance, RemoteObject) and bool(
+            self._channel.ask("instance", self, instance)
+        )
 
     def __subclasscheck__(self, cls: object) -> bool:
-        return isinstance(cls, Remote) and bool(self._wire.ask("subclass", self, cls))
+        return isinstance(cls, RemoteObject) and bool(self._channel.ask("subclass", self, cls))
 
     def __copy__(self) -> Any:
-        return self._wire.ask("copy", self)
+        return self._channel.ask("copy", self)
 
     def __deepcopy__(self, memo: object) -> Any:
-        return self._wire.ask("deepcopy", self)
+        return self._channel.ask("deepcopy", self)
 
     def __enter__(self) -> Any:
-        return self._wire.ask("enter", self)
+        return self._channel.ask("enter", self)
 
     def __exit__(self, *_: object) -> Literal[False]:
-        self._wire.ask("exit", self)
+        self._channel.ask("exit", self)
         return False
 
     def __str__(self) -> str:
-        return str(self._wire.ask("str", self))
+        return str(self._channel.ask("str", self))
 
     def __repr__(self) -> str:
-        return str(self._wire.ask("repr", self))
+        return str(self._channel.ask("repr", self))
 
     def __format__(self, how: str) -> str:
-        return str(self._wire.ask("format", self, how))
+        return str(self._channel.ask("format", self, how))
 
     def __hash__(self) -> int:
-        return int(self._wire.ask("hash", self))
+        return int(self._channel.ask("hash", self))
 
     def __bool__(self) -> bool:
-        return self._wire.ask("bool", self) is True
+        return self._channel.ask("bool", self) is True
 
     def __getitem__(self, key: object) -> Any:
-        return self._wire.ask("getitem", self, key)
+        return self._channel.ask("getitem", self, key)
 
     def __setitem__(self, key: object, value: object) -> None:
-        self._wire.ask("setitem", self, key, value)
+        self._channel.ask("setitem", self, key, value)
 
     def __delitem__(self, key: object) -> None:
-        self._wire.ask("delitem", self, key)
+        self._channel.ask("delitem", self, key)
 
 
 # What says something of an object alone.
@@ -110,16 +112,16 @@ _BINARY: dict[str, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 
 
-def _unary(name: str) -> Callable[[Remote], Any]:
-    return lambda self: self._wire.ask(name, self)
+def _unary(name: str) -> Callable[[RemoteObject], Any]:
+    return lambda self: self._channel.ask(name, self)
 
 
-def _binary(name: str) -> Callable[[Remote, object], Any]:
-    def ask(self: Remote, other: object) -> Any:
-        if isinstance(other, Remote):
-            return self._wire.ask(name, self, other)
-        ours = self._wire.ask("plain", self)
-        if ours is None or isinstance(ours, Remote):
+def _binary(name: str) -> Callable[[RemoteObject, object], Any]:
+    def ask(self: RemoteObject, other: object) -> Any:
+        if isinstance(other, RemoteObject):
+            return self._channel.ask(name, self, other)
+        ours = self._channel.ask("plain", self)
+        if ours is None or isinstance(ours, RemoteObject):
             return NotImplemented
         return _BINARY[name](ours, other)
 
@@ -127,10 +129,10 @@ def _binary(name: str) -> Callable[[Remote, object], Any]:
 
 
 for _name in _UNARY:
-    setattr(Remote, f"__{_name}__", _unary(_name))
+    setattr(RemoteObject, f"__{_name}__", _unary(_name))
 for _name in _BINARY:
-    setattr(Remote, f"__{_name}__", _binary(_name))
-setattr(Remote, "__doc__", property(lambda self: self._wire.ask("get", self, "__doc__")))  # noqa: B010
+    setattr(RemoteObject, f"__{_name}__", _binary(_name))
+setattr(RemoteObject, "__doc__", property(lambda self: self._channel.ask("get", self, "__doc__")))  # noqa: B010
 
 
 _BASES = (int, float, complex, str, bytes, tuple, list, dict, set, frozenset)

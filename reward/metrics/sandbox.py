@@ -1,4 +1,4 @@
-"""Runs a stranger's program behind walls, and tests it from outside.
+"""Runs an untrusted program in a sandbox, and tests it from outside.
 
 A program is run in one process, its tests in another, which asks the first for values: what the
 answer prints, reads, patches or exits does not reach the verdict. Both are behind the walls of
@@ -13,19 +13,22 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from datachef.core.errors import DatachefError
 from datachef.core.system import walls
 from datachef.core.system.child_process import Child, start
-from datachef.reward.metrics import packing, remote, wire
-from datachef.reward.metrics.scratch import scratch_folder, within
+from datachef.reward.metrics import channel, packing, remote
 
 _CHILD = Path(__file__).with_name("sandbox_child.py")
 # Not -I, which would ignore the hash seed: a test that depends on the order of a set has to end
@@ -33,13 +36,13 @@ _CHILD = Path(__file__).with_name("sandbox_child.py")
 _FLAGS = ("-s", "-B")
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "OPENBLAS_NUM_THREADS": "1"}
 # What the processes load by path, in this order.
-_MODULES = (walls, remote, packing, wire)
+_MODULES = (walls, remote, packing, channel)
 _LOOK_EVERY = 0.05
 _MOST_PARTS = 16
 
 
 @dataclass(frozen=True)
-class Limits:
+class SandboxLimits:
     """What a program may use: seconds of processor time and of the clock, bytes of memory, of each
     file and of all, numbers of files and of threads.
 
@@ -69,7 +72,7 @@ class Program:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProgramResult:
     """How a program ended; `reason` is empty when it passed, else an exception or what ended it."""
 
     passed: bool
@@ -77,7 +80,7 @@ class Outcome:
 
 
 class UnconfinedError(DatachefError):
-    """This system does not offer the walls without which nothing is run."""
+    """This system cannot confine a program, so nothing is run."""
 
     def __init__(self, missing: str) -> None:
         super().__init__(
@@ -87,7 +90,9 @@ class UnconfinedError(DatachefError):
         )
 
 
-def run_program(program: str, limits: Limits | None = None, *, unconfined: bool = False) -> Outcome:
+def run_program(
+    program: str, limits: SandboxLimits | None = None, *, unconfined: bool = False
+) -> ProgramResult:
     """Runs Python source as `__main__`; it passes when, by its own account, it runs to its end.
 
     An exception, an exit before the end (with whatever status) and a limit are failures.
@@ -98,15 +103,19 @@ def run_program(program: str, limits: Limits | None = None, *, unconfined: bool 
 
 
 def run_tests(
-    program: Program, limits: Limits | None = None, *, gold: str = "", unconfined: bool = False
-) -> Outcome:
-    """Runs what stands before an answer and the answer in one process, and the tests in another.
+    program: Program,
+    limits: SandboxLimits | None = None,
+    *,
+    gold: str = "",
+    unconfined: bool = False,
+) -> ProgramResult:
+    """Runs the code before an answer and the answer in one process, and the tests in another.
 
-    The tests see the names that stand before the answer as they are there, and the others that the
-    answer binds: values as copies, functions and objects as `remote.Remote`. Python's own names are
-    the answer's only where the code `gold` binds them too, and what `gold` imports is imported for
-    the tests. It passes when the tests run to their end. Raises what `run_program` raises, and
-    `DatachefError` where what stands before or after the answer is no Python by itself.
+    The tests see the names that are defined before the answer as they are there, and the others
+    that the answer binds: values as copies, functions and objects as `remote.RemoteObject`. Names
+    of builtins are the answer's only where the code `gold` binds them too, and what `gold` imports
+    is imported for the tests. It passes when the tests run to their end. Raises what `run_program`
+    raises, and `DatachefError` where the code before or after the answer is no Python by itself.
     """
     if os.name != "posix":
         raise DatachefError(
@@ -114,7 +123,7 @@ def run_tests(
             hint="evaluate on Linux or macOS",
         )
     with ExitStack() as stack:
-        return _Run(limits or Limits(), unconfined, stack).of(program, gold)
+        return _Run(limits or SandboxLimits(), unconfined, stack).of(program, gold)
 
 
 @dataclass(frozen=True)
@@ -143,7 +152,7 @@ class _Part:
 class _Run:
     """One run of both processes; what they need is given back with the stack."""
 
-    def __init__(self, limits: Limits, unconfined: bool, stack: ExitStack) -> None:
+    def __init__(self, limits: SandboxLimits, unconfined: bool, stack: ExitStack) -> None:
         self._limits = limits
         self._unconfined = unconfined
         self._stack = stack
@@ -151,7 +160,7 @@ class _Run:
         self._open: set[int] = set()
         self._bounded_disk = False
 
-    def of(self, program: Program, gold: str) -> Outcome:
+    def of(self, program: Program, gold: str) -> ProgramResult:
         asked, asking = self._pipe()
         replied, replying = self._pipe()
         verdict, judging = self._pipe()
@@ -167,7 +176,7 @@ class _Run:
                 self._check(part.walls(self._end))
             said = self._wait_for(verdict, (answer, tests))
         except _OverLimitError as error:
-            return Outcome(False, str(error))
+            return ProgramResult(False, str(error))
         return _outcome(said, answer.child, tests.child)
 
     def _pipe(self) -> tuple[int, int]:
@@ -237,7 +246,7 @@ class _OverLimitError(Exception):
     """A process is to be ended."""
 
 
-def _outcome(said: bytes, answer: Child, tests: Child) -> Outcome:
+def _outcome(said: bytes, answer: Child, tests: Child) -> ProgramResult:
     """The verdict, or what ended the process that is to blame for there being none."""
     verdict: dict[str, Any] = {"passed": False, "reason": "", "fault": "", "broken": False}
     with suppress(ValueError):  # of a verdict that is cut short
@@ -248,16 +257,16 @@ def _outcome(said: bytes, answer: Child, tests: Child) -> Outcome:
             hint="its answer has to be whole statements, before which and after which stand others",
         )
     if verdict["passed"]:
-        return Outcome(True)
+        return ProgramResult(True)
     if verdict["reason"] and not verdict["broken"]:
-        return Outcome(False, verdict["reason"])
+        return ProgramResult(False, verdict["reason"])
     child = answer if said else tests
     with suppress(subprocess.TimeoutExpired):
         child.process.wait(1)
     status = child.end()
     if status == -signal.SIGXCPU:
-        return Outcome(False, "too much processor time")
-    return Outcome(False, f"ended early with status {status}")
+        return ProgramResult(False, "too much processor time")
+    return ProgramResult(False, f"ended early with status {status}")
 
 
 def _read(descriptor: int, end: float) -> bytes:
@@ -276,3 +285,78 @@ def _read(descriptor: int, end: float) -> bytes:
 def missing_walls() -> str:
     """The walls without which nothing is run and which this system does not offer, in words."""
     return " and ".join(wall for wall in walls.NEEDED if wall not in walls.walls_here())
+
+
+_MOST_FOLDERS = 256
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """An empty folder that is gone afterwards, whatever was put there."""
+    folder = Path(tempfile.mkdtemp(prefix="datachef-"))
+    try:
+        yield folder
+    finally:
+        remove_folder(folder)
+
+
+def remove_folder(folder: Path) -> None:
+    """Removes a folder, however deep it is and whatever modes its parts have, as far as possible.
+
+    Folders inside are moved up before they are emptied, so that no path gets long and nothing
+    recurs. Links are removed, not followed. No process may write there meanwhile.
+    """
+    moved = count()
+    folders = [folder]
+    with tempfile.TemporaryDirectory(
+        prefix=f"{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True
+    ) as beside:
+        while folders:
+            place = folders.pop()
+            with suppress(OSError):
+                place.chmod(0o700)
+                with os.scandir(place) as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            os.chmod(entry.path, 0o700)  # noqa: PTH101 - there may be very many
+                            target = Path(beside, str(next(moved)))
+                            os.rename(entry.path, target)  # noqa: PTH104
+                            folders.append(target)
+                        else:
+                            os.unlink(entry.path)  # noqa: PTH108
+                place.rmdir()
+    shutil.rmtree(folder, ignore_errors=True)  # what could not be moved, if anything
+
+
+def within(folder: Path, process: int, disk_bytes: int, files: int) -> bool:
+    """Whether what a process has put into a folder, or has open and removed, keeps to its bounds.
+
+    Folders that cannot be looked into, and very many of them, do not.
+    """
+    size = found = 0
+    with suppress(OSError), os.scandir(f"/proc/{process}/fd") as descriptors:
+        for descriptor in descriptors:
+            with suppress(OSError):
+                held = descriptor.stat()
+                size += held.st_blocks * 512 if held.st_nlink == 0 else 0
+    left = [os.open(folder, os.O_RDONLY)]
+    try:
+        while left and size <= disk_bytes and found <= files and len(left) <= _MOST_FOLDERS:
+            place = left.pop()
+            try:
+                with os.scandir(place) as entries:
+                    for entry in entries:
+                        found += 1
+                        with suppress(FileNotFoundError):
+                            size += entry.stat(follow_symlinks=False).st_blocks * 512
+                            if entry.is_dir(follow_symlinks=False):
+                                left.append(os.open(entry.name, _OPEN_FOLDER, dir_fd=place))
+            finally:
+                os.close(place)
+        return not left and size <= disk_bytes and found <= files
+    except OSError:
+        return False
+    finally:
+        for place in left:
+            os.close(place)

@@ -25,7 +25,7 @@ _FUTURE = sum({getattr(__future__, n).compiler_flag for n in __future__.all_feat
 
 def main(job: dict[str, Any]) -> None:
     """Does the part of a job, "answer" or "tests"."""
-    walls, remote, _, wire = _modules(job["modules"])
+    walls, remote, _, channel = _modules(job["modules"])
     _limit(job)
     folder = job["folder"]
     standing = walls.confine(folder, disk_bytes=job["disk_bytes"], files=job["files"])
@@ -43,7 +43,7 @@ def main(job: dict[str, Any]) -> None:
         sys.modules["__main__"] = module
         sys.argv = ["program.py"]
         (_have_the_answer if job["part"] == "answer" else _test)(
-            job, (remote, wire), module.__dict__
+            job, (remote, channel), module.__dict__
         )
     os._exit(0)
 
@@ -77,7 +77,7 @@ def _limit(job: dict[str, Any]) -> None:
 
 def _have_the_answer(job: dict[str, Any], modules: Any, names: dict[str, Any]) -> None:
     """Runs what it is told, and then does with it what the tests ask."""
-    remote, wire = modules
+    remote, channel = modules
     flags = 0
     shared: list[str] = []
 
@@ -97,7 +97,7 @@ def _have_the_answer(job: dict[str, Any], modules: Any, names: dict[str, Any]) -
         return {name: each for name, each in found.items() if isinstance(each, type)}
 
     operations = {**remote.OPERATIONS, "prepare": prepare, "run": run}
-    wire.Wire(job["reading"], job["writing"], classes, operations).serve()
+    channel.Channel(job["reading"], job["writing"], classes, operations).serve()
 
 
 def _test(job: dict[str, Any], modules: Any, names: dict[str, Any]) -> None:
@@ -105,12 +105,12 @@ def _test(job: dict[str, Any], modules: Any, names: dict[str, Any]) -> None:
 
     No line of the answer is read here, and the verdict goes to the parent alone.
     """
-    remote, wires = modules
+    remote, channels = modules
     verdict = {"passed": False, "reason": "", "fault": ""}
     shared: dict[str, type] = {}
-    wire = wires.Wire(job["reading"], job["writing"], lambda: shared, {})
+    channel = channels.Channel(job["reading"], job["writing"], lambda: shared, {})
     for name, operation in {**remote.HARMLESS, "get": _attribute, "set": _set}.items():
-        wire.operations[name] = _of_ours(wire, operation)
+        channel.operations[name] = _of_ours(channel, operation)
     try:
         before, stub = _statements(job["before"])
         tests = ast.parse(job["after"]).body
@@ -118,20 +118,20 @@ def _test(job: dict[str, Any], modules: Any, names: dict[str, Any]) -> None:
         verdict["fault"] = f"what stands around the answer is no Python by itself: {error}"
     else:
         try:
-            _ask(job, wire, names, shared, (before, stub, tests))
-            verdict["passed"] = not wire.broken
-        except wires.BrokenWireError:
+            _ask(job, channel, names, shared, (before, stub, tests))
+            verdict["passed"] = not channel.broken
+        except channels.BrokenChannelError:
             pass
         except BaseException as error:  # noqa: BLE001 - an exit is no pass
             name = type(error).__name__  # an exception of the answer may have any
             verdict["reason"] = name[:100] if name.isidentifier() else "Exception"
-    verdict["broken"] = wire.broken
+    verdict["broken"] = channel.broken
     os.write(job["verdict"], json.dumps(verdict).encode())
 
 
 def _ask(
     job: dict[str, Any],
-    wire: Any,
+    channel: Any,
     names: dict[str, Any],
     shared: dict[str, type],
     parts: tuple[list[ast.stmt], str, list[ast.stmt]],
@@ -139,7 +139,7 @@ def _ask(
     before, stub, tests = parts
     # What the answer completes is the answer's: nothing is prepared then, and all is run at once.
     gold = _parsed(job["gold"])
-    wire.ask("prepare", "" if stub else job["before"])
+    channel.ask("prepare", "" if stub else job["before"])
     for imported in (part for part in gold if isinstance(part, ast.Import | ast.ImportFrom)):
         with suppress(ImportError, SyntaxError):
             exec(_compiled(ast.Module([imported], [])), names)  # noqa: S102 - this and the next are of the benchmark
@@ -152,20 +152,20 @@ def _ask(
     known = ours | set(vars(builtins)) - set(_names_of(gold))
     used = {n.id for part in (*before, *tests) for n in ast.walk(part) if isinstance(n, ast.Name)}
     answer = job["before"] * bool(stub) + job["answer"]
-    found = wire.ask("run", answer, sorted(used - known), sorted(shared))
+    found = channel.ask("run", answer, sorted(used - known), sorted(shared))
     names.update({name: value for name, value in found.items() if name in used - known})
     future = [part for part in before if _is_future(part)]
     exec(_compiled(ast.Module([*future, *tests], [])), names)  # noqa: S102
 
 
-def _of_ours(wire: Any, operation: Callable[..., Any]) -> Callable[..., Any]:
+def _of_ours(channel: Any, operation: Callable[..., Any]) -> Callable[..., Any]:
     """An operation on what the tests have handed over, and on nothing that the answer names.
 
     Classes that it could make here would have operators of its own.
     """
 
     def ask(value: Any, /, *args: Any, **kwargs: Any) -> Any:
-        if not wire.has_handed(value) or (isinstance(value, type) and issubclass(value, type)):
+        if not channel.has_handed(value) or (isinstance(value, type) and issubclass(value, type)):
             raise TypeError("no object of the tests")
         return operation(value, *args, **kwargs)
 

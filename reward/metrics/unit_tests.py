@@ -11,11 +11,11 @@ from typing import Any, Literal
 from datachef.core.errors import DatachefError, RowError
 from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.core.text.formats import fill
-from datachef.reward.metrics.base import Checker
+from datachef.reward.metrics.matching import Metric
 from datachef.reward.metrics.sandbox import (
-    Limits,
-    Outcome,
     Program,
+    ProgramResult,
+    SandboxLimits,
     UnconfinedError,
     missing_walls,
     run_tests,
@@ -87,22 +87,24 @@ def require_permission(what: str, allow_code: AllowCode) -> None:
         raise UnconfinedError(missing)
 
 
-class UnitTests(Checker):
+class UnitTests(Metric):
     """Right where the tests run to their end within the limits; leaving early is a failure.
 
     See `sandbox` for what holds the answer back, and what of it the tests see.
     """
 
+    name = "unit_tests"
+
     def __init__(
-        self, program: str, *, allow_code: AllowCode, limits: Limits | None = None
+        self, program: str, *, allow_code: AllowCode, limits: SandboxLimits | None = None
     ) -> None:
         """Raises what `require_permission` raises."""
         require_permission("the metric unit_tests", allow_code)
         self.program = program
-        self.limits = limits or Limits()
+        self.limits = limits or SandboxLimits()
         self._unconfined = allow_code == "unconfined"
 
-    def run(self, response: str, item: BenchmarkItem) -> Outcome:
+    def run(self, response: str, item: BenchmarkItem) -> ProgramResult:
         """How the tests of a response ended. Raises `DatachefError` where nothing tests it."""
         program = assembled(self.program, code_of(response), item)
         if not program.after.strip():

@@ -12,7 +12,7 @@ from fractions import Fraction
 from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.errors import DatachefError, MissingPackageError
 from datachef.core.rows.benchmark import BenchmarkItem
-from datachef.reward.metrics import AllowCode, Checker, checker
+from datachef.reward.metrics import AllowCode, Metric, make_metric
 from datachef.reward.verifier.rows import RowChecker, SampledRow, Verdict
 
 
@@ -280,11 +280,11 @@ def gold_checker(
     if not examples:
         return None
     if task.metric != "unit_tests":
-        return GoldChecker(examples, checker(task.metric))
+        return GoldChecker(examples, make_metric(task.metric))
     if not allow_code or not isinstance(task.benchmark, BenchmarkFile):
         return None
-    runner = checker(task.metric, allow_code=allow_code, program=task.benchmark.program)
-    return GoldChecker(examples, runner)
+    metric = make_metric(task.metric, allow_code=allow_code, program=task.benchmark.program)
+    return GoldChecker(examples, metric)
 
 
 class GoldChecker:
@@ -294,13 +294,13 @@ class GoldChecker:
     white space. Where examples share a question, the answer to any of them is right.
     """
 
-    def __init__(self, examples: Sequence[BenchmarkItem], checker: Checker) -> None:
+    def __init__(self, examples: Sequence[BenchmarkItem], metric: Metric) -> None:
         known: dict[str, list[BenchmarkItem]] = {}
         for item in examples:
             if item.answer:
                 known.setdefault(_one_line(item.prompt), []).append(item)
         self._known: Mapping[str, Sequence[BenchmarkItem]] = known
-        self._checker = checker
+        self._metric = metric
 
     def check(self, row: SampledRow) -> Verdict | None:
         spoken = [turn for turn in row.turns or () if turn[0] != "system"]
@@ -310,7 +310,7 @@ class GoldChecker:
         if items is None:
             return None
         try:
-            right = any(self._checker.correct(spoken[1][1], item) for item in items)
+            right = any(self._metric.score(spoken[1][1], item) for item in items)
         except MissingPackageError:
             raise
         except DatachefError:  # this example cannot be judged by the metric

@@ -196,10 +196,10 @@ def test_unit_tests_of_every_code_task_pass_with_the_gold_answer(tasks: list[Pat
         if task.metric != "unit_tests":
             continue
         program = task.benchmark.program  # type: ignore[union-attr]
-        checker = UnitTests(program, allow_code=True)
+        metric = UnitTests(program, allow_code=True)
         for item in read_benchmark(task.benchmark)[:2]:  # type: ignore[arg-type]
-            assert checker.run(item.answer, item).passed, (folder.name, item.row["id"])
-            assert not checker.run("pass", item).passed, (folder.name, item.row["id"])
+            assert metric.run(item.answer, item).passed, (folder.name, item.row["id"])
+            assert not metric.run("pass", item).passed, (folder.name, item.row["id"])
 
 
 def test_a_format_of_a_source_fills_its_first_row(tasks: list[Path]) -> None:

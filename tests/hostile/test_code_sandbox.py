@@ -11,13 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from datachef.reward.metrics.sandbox import Limits, Outcome, Program, missing_walls, run_tests
+from datachef.reward.metrics.sandbox import (
+    Program,
+    ProgramResult,
+    SandboxLimits,
+    missing_walls,
+    run_tests,
+)
 
 pytestmark = pytest.mark.skipif(
     bool(missing_walls()), reason=f"no wall around {missing_walls()} here"
 )
 
-SHORT = Limits(cpu_seconds=1, memory=1 << 30, file_bytes=4 << 20, disk_bytes=8 << 20, files=200)
+SHORT = SandboxLimits(
+    cpu_seconds=1, memory=1 << 30, file_bytes=4 << 20, disk_bytes=8 << 20, files=200
+)
 
 
 def programs(name: str) -> dict[str, tuple[str, str]]:
@@ -156,7 +164,7 @@ def succeeded():
 """
 
 
-def run(answer: str, tests: str, before: str = "", limits: Limits = SHORT) -> Outcome:
+def run(answer: str, tests: str, before: str = "", limits: SandboxLimits = SHORT) -> ProgramResult:
     return run_tests(Program(before, answer + "\n", tests), limits)
 
 
@@ -193,7 +201,7 @@ def test_nothing_outside_can_be_touched(kind: str, outside: Path) -> None:
     outcome = run(answer, tests)
     if outcome.reason.startswith("attempt_"):
         pytest.fail(attempts[int(outcome.reason.removeprefix("attempt_"))])
-    assert outcome == Outcome(True)
+    assert outcome == ProgramResult(True)
     assert listing(outside) == before
     assert standing_of(os.getpid()) == mine
     assert not Path("/dev/shm/datachef-attack").exists()  # noqa: S108 - it was to be written
@@ -237,7 +245,7 @@ X86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers and cod
 
 @X86
 def test_system_calls_that_are_not_on_the_list_are_refused() -> None:
-    assert run(ERRORS_OF_CALLS, "assert allowed() == []") == Outcome(True)
+    assert run(ERRORS_OF_CALLS, "assert allowed() == []") == ProgramResult(True)
 
 
 @X86
@@ -250,7 +258,7 @@ page.write({machine_code!r})
 call = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))
 f = lambda: call()
 """
-    assert run(answer, "f()") == Outcome(False, "ended early with status -31")
+    assert run(answer, "f()") == ProgramResult(False, "ended early with status -31")
 
 
 # Every answer is wrong, and none may pass.
@@ -288,7 +296,7 @@ def test_bombs_are_bounded_and_leave_nothing(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     program, reason = BOMBS[name]
-    limits = Limits(2, 2.0, 1 << 30, 4 << 20, 8 << 20, 200, 64) if name == "sleep" else SHORT
+    limits = SandboxLimits(2, 2.0, 1 << 30, 4 << 20, 8 << 20, 200, 64) if name == "sleep" else SHORT
     outcome = run(program, "", limits=limits)
     assert not outcome.passed
     assert reason.strip() in outcome.reason
@@ -331,12 +339,12 @@ RESTRICTED = (
     + """
 program = given
 from datachef.core.errors import DatachefError
-from datachef.reward.metrics.sandbox import Limits, run_program
-limits = Limits(10, 60.0, 1 << 30, 4 << 20, 8 << 20, 200, 64)
-from datachef.reward.metrics import checker
+from datachef.reward.metrics.sandbox import SandboxLimits, run_program
+limits = SandboxLimits(10, 60.0, 1 << 30, 4 << 20, 8 << 20, 200, 64)
+from datachef.reward.metrics import make_metric
 for allowed in (True, "unconfined"):
     try:
-        checker("unit_tests", allow_code=allowed)
+        make_metric("unit_tests", allow_code=allowed)
     except DatachefError as error:
         print("refused", error.hint, file=sys.stderr)
 for unconfined in (False, True):
@@ -396,7 +404,7 @@ HONEST = programs("honest")
 @pytest.mark.parametrize("name", HONEST)
 def test_honest_programs_pass(name: str) -> None:
     answer, tests = HONEST[name]
-    assert run(answer, tests, HELPERS, Limits()) == Outcome(True)
+    assert run(answer, tests, HELPERS, SandboxLimits()) == ProgramResult(True)
 
 
 @X86

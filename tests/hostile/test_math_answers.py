@@ -9,8 +9,8 @@ import pytest
 
 from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.core.system.walls import walls_here
-from datachef.reward.metrics import checker, math_server
-from datachef.reward.metrics.math_server import MathServer
+from datachef.reward.metrics import make_metric, math_match
+from datachef.reward.metrics.math_match import MathServer
 
 pytest.importorskip("math_verify")
 
@@ -46,7 +46,7 @@ def test_no_answer_is_run(tmp_path: Path) -> None:
     for code in CODE:
         written = code.format(file=file)
         for response in (rf"\boxed{{{written}}}", f"The answer is ${written}$", written):
-            assert not checker("math_match").correct(response, BenchmarkItem("?", "7"))
+            assert not make_metric("math_match").score(response, BenchmarkItem("?", "7"))
             assert not file.exists(), response
 
 
@@ -57,7 +57,7 @@ def test_what_a_parser_would_run_finds_walls(
     program = tmp_path / "child.py"
     program.write_text(
         f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport runpy\n"
-        f"runpy.run_path({str(math_server._PROGRAM)!r}, run_name='__main__')\n"
+        f"runpy.run_path({str(math_match._PROGRAM)!r}, run_name='__main__')\n"
     )
     # Stands for a hole in the parser: it runs the text that it is given.
     (tmp_path / "math_verify.py").write_text(
@@ -67,8 +67,8 @@ def test_what_a_parser_would_run_finds_walls(
         "def parse(text, *_, **__): return eval(text)\n"
         "def verify(gold, given, **_): return gold == given\n"
     )
-    monkeypatch.setattr(math_server, "_PROGRAM", program)
-    math_server._end()
+    monkeypatch.setattr(math_match, "_PROGRAM", program)
+    math_match._end()
     server = MathServer()
     try:
         assert server.equal("7", "3 + 4")
@@ -84,7 +84,7 @@ def test_what_a_parser_would_run_finds_walls(
         assert not (tmp_path / "ran").exists()
         assert server.equal("7", "3 + 4")
     finally:
-        math_server._end()
+        math_match._end()
 
 
 @pytest.mark.slow
@@ -103,6 +103,6 @@ def test_long_answers_are_read_in_proportion_to_their_length(metric: str) -> Non
     choices = ("sand", "snow") if metric == "multiple_choice" else ("good", "bad")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
     for text in TEXTS:
-        assert not checker(metric).correct(text, BenchmarkItem("?", gold, choices)), text[:20]
+        assert not make_metric(metric).score(text, BenchmarkItem("?", gold, choices)), text[:20]
     # Seconds of the processor, where what grows with the square takes minutes.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - before < 20

@@ -21,13 +21,13 @@ def names():
 if __name__ == "__main__":
     from datachef.core.rows.benchmark import BenchmarkItem
     from datachef.core.system.child_process import ProcessPool
-    from datachef.reward.metrics import checker
+    from datachef.reward.metrics import make_metric
 
     with ProcessPool(1) as pool:
         print(*pool.submit(names).result(), sep="\\n")
-    print(checker("math_match").correct(r"\\boxed{\\frac12}", BenchmarkItem("", "0.5")))
+    print(make_metric("math_match").score(r"\\boxed{\\frac12}", BenchmarkItem("", "0.5")) == 1)
     tested = BenchmarkItem("", "", row={"tests": "import random, json\\nassert f() == 1"})
-    print(checker("unit_tests", allow_code=True).correct("def f():\\n    return 1", tested))
+    print(make_metric("unit_tests", allow_code=True).score("def f():\\n    return 1", tested) == 1)
 """
 
 

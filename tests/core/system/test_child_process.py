@@ -128,7 +128,7 @@ def test_workers_and_what_they_started(parent: Callable[..., int], tmp_path: Pat
 
 
 SERVER = r"""
-from datachef.reward.metrics.math_server import MathServer
+from datachef.reward.metrics.math_match import MathServer
 server = MathServer(seconds=100_000)
 assert server.equal("$2$", r"$\frac{4}{2}$")
 server.equal("$9^{9^{9^9}}$", "$1$")
@@ -143,8 +143,8 @@ def test_the_math_server(parent: Callable[..., int]) -> None:
 
 
 SANDBOX = """
-from datachef.reward.metrics.sandbox import Limits, run_program
-run_program("9 ** len('nine char') ** 9", Limits(cpu_seconds=100_000, clock_seconds=100_000))
+from datachef.reward.metrics.sandbox import SandboxLimits, run_program
+run_program("9 ** len('nine char') ** 9", SandboxLimits(cpu_seconds=100_000, clock_seconds=100_000))
 """
 
 
@@ -245,9 +245,9 @@ def test_a_child_does_not_allocate_more_than_it_may(tmp_path: Path) -> None:
 
 def test_the_arithmetic_of_a_question_ends_by_itself(tmp_path: Path) -> None:
     """Also when nobody is there to end it: processor time is bounded per question."""
-    from datachef.reward.metrics import math_server
+    from datachef.reward.metrics import math_match
 
-    program, pipe, nothing = str(math_server._PROGRAM), subprocess.PIPE, subprocess.DEVNULL
+    program, pipe, nothing = str(math_match._PROGRAM), subprocess.PIPE, subprocess.DEVNULL
     child = start([program], stdin=pipe, stdout=pipe, stderr=nothing)
     question = b'{"gold": "$9^{9^{9^9}}$", "given": "$1$", "seconds": 1}\n'
     child.process.communicate(question, timeout=PATIENCE)

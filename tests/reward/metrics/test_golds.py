@@ -12,9 +12,9 @@ from datachef.core.contracts.task import BenchmarkFile
 from datachef.core.distribution import extra, install_command
 from datachef.core.errors import DatachefError, MissingPackageError
 from datachef.core.rows.benchmark import BenchmarkItem, read_benchmark
-from datachef.reward.metrics import METRICS, Checker, checker
-from datachef.reward.metrics.multiple_choice import LETTERS, gold_place, option_texts
-from datachef.reward.metrics.sandbox import Limits
+from datachef.reward.metrics import METRICS, Metric, make_metric
+from datachef.reward.metrics.matching import LETTERS, gold_place, option_texts
+from datachef.reward.metrics.sandbox import SandboxLimits
 from datachef.reward.metrics.unit_tests import UnitTests
 
 REAL = {
@@ -46,16 +46,16 @@ def test_gold_answers_are_right_and_others_wrong(name: str, shared_data: Path) -
     metric = REAL[name]
     choices = "choices" if metric in {"multiple_choice", "label"} else None
     items = items_of(shared_data, name, choices=choices)
-    exact = checker("exact_match")
-    judge = checker(metric)
+    exact = make_metric("exact_match")
+    judge = make_metric(metric)
     golds = sorted({item.answer for item in items})
     for item in items:
         other = next(gold for gold in golds if gold != item.answer)
-        assert judge.correct(item.answer, item) and exact.correct(item.answer, item)
+        assert judge.score(item.answer, item) and exact.score(item.answer, item)
         # A benchmark may list an option twice; then either letter is right.
         twice = len(set(option_texts(item))) < len(option_texts(item))
-        assert twice or not judge.correct(other, item), (other, item)
-        assert not exact.correct(other, item), (other, item)
+        assert twice or not judge.score(other, item), (other, item)
+        assert not exact.score(other, item), (other, item)
 
 
 PHRASES = (
@@ -72,7 +72,7 @@ PHRASES = (
 def test_the_phrases_around_a_choice_do_not_matter(
     name: str, phrase: str, shared_data: Path
 ) -> None:
-    judge = checker("multiple_choice")
+    judge = make_metric("multiple_choice")
     items = random.Random(0).sample(items_of(shared_data, name, choices="choices"), 100)
     for item in items:
         texts = option_texts(item)
@@ -80,26 +80,26 @@ def test_the_phrases_around_a_choice_do_not_matter(
             continue
         for place, text in enumerate(texts):
             response = phrase.format(letter=LETTERS[place], text=text)
-            assert judge.correct(response, item) is (place == gold_place(item)), (response, item)
+            assert judge.score(response, item) == (place == gold_place(item)), (response, item)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_gold_programs_pass_and_others_fail(name: str, shared_data: Path) -> None:
     program = PROGRAMS[name]
-    judge = checker("unit_tests", allow_code=True, program=program)
+    judge = make_metric("unit_tests", allow_code=True, program=program)
     items = items_of(shared_data, name, program=program)
     for place in random.Random(0).sample(range(len(items) - 1), 4):
         item, other = items[place], items[place + 1]
-        assert judge.correct(item.answer, item), item.row["id"]
-        assert judge.correct(f"Here it is:\n```python\n{item.answer}\n```\nDone.", item)
-        assert not judge.correct(other.answer, item), item.row["id"]
+        assert judge.score(item.answer, item), item.row["id"]
+        assert judge.score(f"Here it is:\n```python\n{item.answer}\n```\nDone.", item)
+        assert not judge.score(other.answer, item), item.row["id"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_every_gold_program_passes(name: str, shared_data: Path) -> None:
     program = PROGRAMS[name]
-    limits = Limits(cpu_seconds=120, clock_seconds=600)
+    limits = SandboxLimits(cpu_seconds=120, clock_seconds=600)
     judge = UnitTests(program, allow_code=True, limits=limits)
     items = items_of(shared_data, name, program=program)
     failed = {item.row["id"]: judge.run(item.answer, item).reason for item in items}
@@ -124,7 +124,7 @@ TEXTS = st.text() | st.lists(WORDS, max_size=12).map(" ".join)
 @pytest.mark.parametrize("metric", PLAIN)
 @given(response=TEXTS)
 def test_no_response_breaks_a_checker(metric: str, response: str) -> None:
-    assert checker(metric).correct(response, ITEMS[metric]) in {True, False}
+    assert make_metric(metric).score(response, ITEMS[metric]) in {True, False}
 
 
 @pytest.mark.parametrize("metric", PLAIN)
@@ -133,38 +133,38 @@ def test_an_announced_answer_counts_whatever_was_said_before(metric: str, respon
     assume("boxed{" not in response and "<think>" not in response)
     gold = ITEMS[metric].answer.splitlines()[0]
     for cue in ("The answer is", "Answer:", "####"):
-        assert checker(metric).correct(f"{response}\n\n{cue} {gold}", ITEMS[metric])
+        assert make_metric(metric).score(f"{response}\n\n{cue} {gold}", ITEMS[metric])
 
 
 def test_every_metric_of_a_task_has_a_checker() -> None:
     assert set(ITEMS) == set(PLAIN)
     for metric in PLAIN:
-        judge = checker(metric)
-        assert isinstance(judge, Checker)
-        assert judge.correct(ITEMS[metric].answer, ITEMS[metric])
+        judge = make_metric(metric)
+        assert isinstance(judge, Metric)
+        assert judge.score(ITEMS[metric].answer, ITEMS[metric])
 
 
 def test_an_unknown_metric_is_told_with_a_hint() -> None:
     with pytest.raises(DatachefError, match="no metric 'number_mach'") as error:
-        checker("number_mach")
+        make_metric("number_mach")
     assert "number_match" in error.value.hint
 
 
 def test_code_needs_permission() -> None:
     with pytest.raises(DatachefError, match="not allowed"):
-        checker("unit_tests")
+        make_metric("unit_tests")
 
 
 def test_mathematics_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match="math_verify") as error:
-        checker("math_match")
+        make_metric("math_match")
     assert error.value.hint == install_command(extra("evaluate"))
 
 
 def test_reasoning_does_not_count() -> None:
     item = ITEMS["number_match"]
-    judge = checker("number_match")
-    assert judge.correct("<think>perhaps 3</think>It is -12.5", item)
-    assert not judge.correct("<think>It is -12.5", item)
-    assert not judge.correct("<think>It is -12.5</think>", item)
+    judge = make_metric("number_match")
+    assert judge.score("<think>perhaps 3</think>It is -12.5", item)
+    assert not judge.score("<think>It is -12.5", item)
+    assert not judge.score("<think>It is -12.5</think>", item)

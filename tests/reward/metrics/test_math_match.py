@@ -8,9 +8,8 @@ import threading
 import pytest
 
 from datachef.core.rows.benchmark import BenchmarkItem
-from datachef.reward.metrics import checker
-from datachef.reward.metrics.math_match import MathMatch, same_latex
-from datachef.reward.metrics.math_server import MathServer
+from datachef.reward.metrics import make_metric
+from datachef.reward.metrics.math_match import MathMatch, MathServer, same_latex
 
 pytest.importorskip("math_verify")
 
@@ -35,13 +34,13 @@ WRONG = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("gold", "response"), RIGHT)
 def test_what_is_equal(gold: str, response: str) -> None:
-    assert checker("math_match").correct(response, BenchmarkItem("?", gold))
+    assert make_metric("math_match").score(response, BenchmarkItem("?", gold))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("gold", "response"), WRONG)
 def test_what_is_not_equal(gold: str, response: str) -> None:
-    assert not checker("math_match").correct(response, BenchmarkItem("?", gold))
+    assert not make_metric("math_match").score(response, BenchmarkItem("?", gold))
 
 
 @pytest.mark.slow
@@ -59,7 +58,7 @@ def test_threads_may_ask_at_once() -> None:
 
     def ask(number: int) -> None:
         item = BenchmarkItem("?", str(number % 3))
-        verdicts[number] = judge.correct(rf"\boxed{{\frac{{{number}}}{{1}}}}", item)
+        verdicts[number] = judge.score(rf"\boxed{{\frac{{{number}}}{{1}}}}", item)
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(9)]
     for thread in threads:
@@ -72,7 +71,7 @@ def test_threads_may_ask_at_once() -> None:
 @pytest.mark.slow
 def test_the_process_ends_with_the_interpreter_and_silently() -> None:
     code = (
-        "from datachef.reward.metrics.math_server import MathServer as S\n"
+        "from datachef.reward.metrics.math_match import MathServer as S\n"
         "assert S().equal('$2$', '$\\\\frac{4}{2}$')\nprint(S._child.process.pid)"
     )
     done = subprocess.run(
@@ -99,4 +98,4 @@ def test_equal_latex_needs_no_other_process(monkeypatch: pytest.MonkeyPatch) -> 
         raise AssertionError
 
     monkeypatch.setattr(MathServer, "equal", refuse)
-    assert checker("math_match").correct(r"\boxed{x^2}", BenchmarkItem("?", "x^2"))
+    assert make_metric("math_match").score(r"\boxed{x^2}", BenchmarkItem("?", "x^2"))

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from datachef.core.errors import DatachefError
 from datachef.core.rows.benchmark import BenchmarkItem
-from datachef.reward.metrics import checker
-from datachef.reward.metrics.numbers import last_number
+from datachef.reward.metrics import make_metric
+from datachef.reward.metrics.matching import last_number
 
 NUMBERS = [
     ("18", "18"), ("#### 1,234", "1234"), ("$1,234.50.", "1234.5"), ("1,00,000", "100000"),
@@ -50,30 +50,30 @@ def test_formatted_numbers_come_back(whole: int, places: int) -> None:
 )  # fmt: skip
 def test_no_text_takes_long(hostile: str) -> None:
     right = BenchmarkItem("?", "17"), BenchmarkItem("?", "B", ("sand", "snow"))
-    assert checker("number_match").correct(f"{hostile}. It is 17", right[0])
-    assert checker("multiple_choice").correct(f"{hostile}. It is snow", right[1])
+    assert make_metric("number_match").score(f"{hostile}. It is 17", right[0])
+    assert make_metric("multiple_choice").score(f"{hostile}. It is snow", right[1])
 
 
 def test_equal_numbers_match_however_they_are_written() -> None:
-    judge = checker("number_match")
+    judge = make_metric("number_match")
     for response in ("18", "18.00", "$18.", "It is 9 + 9 = 18 dollars", "1.8e1"):
-        assert judge.correct(response, BenchmarkItem("?", "... #### 18"))
+        assert judge.score(response, BenchmarkItem("?", "... #### 18"))
     for response in ("18.01", "-18", "180", "18 of 20", "", "eighteen"):
-        assert not judge.correct(response, BenchmarkItem("?", "... #### 18"))
+        assert not judge.score(response, BenchmarkItem("?", "... #### 18"))
 
 
 def test_the_tolerance_is_five_percent_of_the_gold_number() -> None:
-    judge = checker("number_tolerance")
+    judge = make_metric("number_tolerance")
     item = BenchmarkItem("?", "-200")
     for response, right in (("-190", 1), ("-210", 1), ("-189.9", 0), ("-210.1", 0), ("200", 0)):
-        assert judge.correct(response, item) is bool(right)
-    assert judge.correct("3.1 × 10^8 m/s", BenchmarkItem("?", "299792458"))
-    assert judge.correct("0.0", BenchmarkItem("?", "0"))
-    assert not judge.correct("0.0001", BenchmarkItem("?", "0"))
-    assert not judge.correct("none", item)
+        assert judge.score(response, item) == bool(right)
+    assert judge.score("3.1 × 10^8 m/s", BenchmarkItem("?", "299792458"))
+    assert judge.score("0.0", BenchmarkItem("?", "0"))
+    assert not judge.score("0.0001", BenchmarkItem("?", "0"))
+    assert not judge.score("none", item)
 
 
 @pytest.mark.parametrize("metric", ["number_match", "number_tolerance"])
 def test_a_gold_answer_without_a_number_is_an_error(metric: str) -> None:
     with pytest.raises(DatachefError, match="has no number"):
-        checker(metric).correct("3", BenchmarkItem("?", "three"))
+        make_metric(metric).score("3", BenchmarkItem("?", "three"))

@@ -7,17 +7,17 @@ import pytest
 
 from datachef.core.errors import DatachefError
 from datachef.core.rows.benchmark import BenchmarkItem
-from datachef.reward.metrics import checker, sandbox
+from datachef.reward.metrics import make_metric, sandbox
 from datachef.reward.metrics.sandbox import (
-    Limits,
-    Outcome,
     Program,
+    ProgramResult,
+    SandboxLimits,
     missing_walls,
     run_program,
 )
 from datachef.reward.metrics.unit_tests import assembled, code_of
 
-SHORT = Limits(cpu_seconds=1, memory=1 << 30, file_bytes=1 << 20)
+SHORT = SandboxLimits(cpu_seconds=1, memory=1 << 30, file_bytes=1 << 20)
 
 
 walled = pytest.mark.skipif(bool(missing_walls()), reason=f"no wall around {missing_walls()}")
@@ -41,7 +41,7 @@ walled = pytest.mark.skipif(bool(missing_walls()), reason=f"no wall around {miss
     ],
 )
 def test_ordinary_programs_pass(program: str) -> None:
-    assert run_program(program) == Outcome(True)
+    assert run_program(program) == ProgramResult(True)
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ def test_ordinary_programs_pass(program: str) -> None:
     ],
 )
 def test_why_programs_fail(program: str, reason: str) -> None:
-    assert run_program(program, SHORT) == Outcome(False, reason)
+    assert run_program(program, SHORT) == ProgramResult(False, reason)
 
 
 def test_a_program_that_sleeps_is_ended_by_the_clock() -> None:
-    outcome = run_program("import time; time.sleep(600)", Limits(clock_seconds=1.0))
-    assert outcome == Outcome(False, "too much time")
+    outcome = run_program("import time; time.sleep(600)", SandboxLimits(clock_seconds=1.0))
+    assert outcome == ProgramResult(False, "too much time")
 
 
 def test_a_program_that_depends_on_the_order_of_a_set_ends_the_same_way() -> None:
@@ -88,7 +88,7 @@ def test_nothing_of_a_program_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_there_is_no_network() -> None:
     for kind in ("AF_INET", "AF_INET6", "AF_UNIX"):
         outcome = run_program(f"import socket; socket.socket(socket.{kind})")
-        assert outcome == Outcome(False, "PermissionError")
+        assert outcome == ProgramResult(False, "PermissionError")
 
 
 @walled
@@ -102,7 +102,7 @@ def test_there_is_no_network() -> None:
     ],
 )
 def test_no_process_is_started(program: str) -> None:
-    assert run_program(program, SHORT) == Outcome(False, "PermissionError")
+    assert run_program(program, SHORT) == ProgramResult(False, "PermissionError")
 
 
 @walled
@@ -135,9 +135,9 @@ def test_nothing_outside_is_written(tmp_path: Path) -> None:
 def test_nothing_of_the_user_is_read(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("secret")
-    assert run_program(f"open({str(file)!r})") == Outcome(False, "PermissionError")
+    assert run_program(f"open({str(file)!r})") == ProgramResult(False, "PermissionError")
     for other in (f"/proc/{os.getpid()}/environ", "/etc/passwd", __file__):
-        assert run_program(f"open({other!r}).read()") == Outcome(False, "PermissionError")
+        assert run_program(f"open({other!r}).read()") == ProgramResult(False, "PermissionError")
 
 
 def test_limits_cannot_be_lifted() -> None:
@@ -181,22 +181,22 @@ def test_programs_are_assembled_from_fields() -> None:
 
 
 def test_what_is_not_tested_has_no_verdict() -> None:
-    judge = checker("unit_tests", allow_code=True, program="{tests}\n{answer}")
+    judge = make_metric("unit_tests", allow_code=True, program="{tests}\n{answer}")
     with pytest.raises(DatachefError, match="nothing tests it"):
-        judge.correct("x = 1", item(tests="y = 1"))
+        judge.score("x = 1", item(tests="y = 1"))
 
 
 def test_tests_that_the_answer_would_have_to_complete_are_told() -> None:
-    judge = checker("unit_tests", allow_code=True, program="f(\n{answer}\n{tests}")
+    judge = make_metric("unit_tests", allow_code=True, program="f(\n{answer}\n{tests}")
     with pytest.raises(DatachefError, match="no Python by itself"):
-        judge.correct("1", item(tests=") == 2"))
+        judge.score("1", item(tests=") == 2"))
 
 
 def test_answers_are_tested() -> None:
     tested = item("", tests="assert f(2) == 4")
-    judge = checker("unit_tests", allow_code=True)
-    assert judge.correct("def f(x):\n    return x * x", tested)
-    assert judge.correct("Sure:\n```python\ndef f(x):\n    return 2 * x\n```", tested)
-    assert not judge.correct("def f(x):\n    return x", tested)
-    assert not judge.correct("I do not know.", tested)
-    assert not judge.correct("import sys; sys.exit()", tested)
+    judge = make_metric("unit_tests", allow_code=True)
+    assert judge.score("def f(x):\n    return x * x", tested)
+    assert judge.score("Sure:\n```python\ndef f(x):\n    return 2 * x\n```", tested)
+    assert not judge.score("def f(x):\n    return x", tested)
+    assert not judge.score("I do not know.", tested)
+    assert not judge.score("import sys; sys.exit()", tested)

@@ -4,13 +4,13 @@ import pytest
 
 from datachef.core.errors import DatachefError
 from datachef.core.rows.benchmark import BenchmarkItem
-from datachef.reward.metrics import checker
-from datachef.reward.metrics.text import announced, boxed, mentioned, normalised
+from datachef.reward.metrics import make_metric
+from datachef.reward.metrics.matching import announced, boxed, mentioned, normalised
 
 
 def verdicts(metric: str, item: BenchmarkItem, responses: list[str]) -> list[bool]:
-    judge = checker(metric)
-    return [judge.correct(response, item) for response in responses]
+    judge = make_metric(metric)
+    return [judge.score(response, item) for response in responses]
 
 
 EXACT = BenchmarkItem("?", "New York\nNYC")
@@ -66,7 +66,7 @@ def test_gold_options_are_letters_or_texts() -> None:
         ]  # fmt: skip
     for gold in ("1", "D", ""):
         with pytest.raises(DatachefError, match="no letter and no option"):
-            checker("multiple_choice").correct("A", BenchmarkItem("?", gold, options))
+            make_metric("multiple_choice").score("A", BenchmarkItem("?", gold, options))
 
 
 def test_case_tells_options_apart_that_nothing_else_does() -> None:
@@ -88,7 +88,7 @@ def test_letters_count_without_options() -> None:
 
 def test_a_gold_answer_that_is_neither_yes_nor_no_is_an_error() -> None:
     with pytest.raises(DatachefError, match="neither yes nor no"):
-        checker("yes_no").correct("yes", BenchmarkItem("?", "maybe"))
+        make_metric("yes_no").score("yes", BenchmarkItem("?", "maybe"))
 
 
 @pytest.mark.parametrize(

@@ -18,22 +18,22 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from datachef.reward.metrics.packing import CHANGING, QUIET, Packing, Unpacking
-from datachef.reward.metrics.remote import Operation, Remote
+from datachef.reward.metrics.remote import Operation, RemoteObject
 
 MOST_BYTES = 256 << 20
 
 
-class BrokenWireError(BaseException):
+class BrokenChannelError(BaseException):
     """The other side is gone, or says what makes no sense.
 
     No `Exception`, which tests may expect and swallow.
     """
 
 
-class Wire:
+class Channel:
     """One end of two pipes.
 
-    `shared` is as in `packing.End`; `operations` are those that the other side may ask for.
+    `shared` is as in `packing.ChannelEnd`; `operations` are those that the other side may ask for.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Wire:
         self._handed: list[object] = []
         self._numbers: dict[int, int] = {}
         self.errors: dict[int, type[BaseException]] = {}
-        self.remotes: dict[int, Remote] = {}
+        self.remotes: dict[int, RemoteObject] = {}
         self.broken = False
         self._asking = threading.RLock()  # one question after the other, and those within it
 
@@ -88,7 +88,7 @@ class Wire:
 
     def serve(self) -> None:
         """Answers until the other side is gone."""
-        with suppress(BrokenWireError):
+        with suppress(BrokenChannelError):
             self._serve()
 
     def hand_over(self, value: object) -> int:
@@ -122,7 +122,7 @@ class Wire:
             try:
                 args, kwargs = received.found
                 found = self.operations[message["ask"]](*args, **kwargs)
-            except BrokenWireError:
+            except BrokenChannelError:
                 raise
             except BaseException as error:  # noqa: BLE001 - raised where it was asked for
                 # As in a generator: what ends iterations would end those of the tests, in silence.
@@ -130,7 +130,7 @@ class Wire:
                 raised = True
             try:
                 reply = self._reply(found, received.made, message["nodes"])
-            except BrokenWireError:
+            except BrokenChannelError:
                 raise
             except BaseException as error:  # noqa: BLE001 - an object that cannot be looked into
                 raised = True
@@ -201,9 +201,9 @@ class Wire:
             size -= len(part)
         return b"".join(parts)
 
-    def _break(self) -> BrokenWireError:
+    def _break(self) -> BrokenChannelError:
         self.broken = True
-        return BrokenWireError()
+        return BrokenChannelError()
 
 
 class _Typed(io.StringIO):
