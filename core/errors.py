@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datachef.core.distribution import install_command
 
@@ -20,6 +20,14 @@ class DatachefError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _without_init, (type(self), self.args), self.__dict__
+
+
+def _without_init(kind: type[DatachefError], arguments: tuple[Any, ...]) -> DatachefError:
+    """An error that comes from another process: what `__init__` of its kind takes is not known."""
+    return kind.__new__(kind, *arguments)
 
 
 class RecipeError(DatachefError):
@@ -48,7 +56,18 @@ class RunError(DatachefError):
     exit_code = 4
 
 
-class ChangedInputError(RunError):
+class UnavailableError(RunError):
+    """What is needed from outside cannot be had now: a server, a key that it takes, an input at
+    rest. It says nothing of the recipe or its rows; see `unavailable`."""
+
+
+class MissingModelError(UnavailableError):
+    """A language model that a command names cannot be loaded."""
+
+    exit_code = 1
+
+
+class ChangedInputError(UnavailableError):
     """An input is not what it was when the run was planned; what was read of it is not kept."""
 
     def __init__(self, message: str) -> None:
@@ -58,6 +77,10 @@ class ChangedInputError(RunError):
 # The largest row that is read or made, and the reason for which a larger one fails.
 MAX_ROW_BYTES = 64 * 2**20
 ROW_TOO_LARGE = "row_too_large"
+
+# The reason of rows that failed because a server did not answer, though it was asked again: it says
+# nothing of them, or of the recipe.
+NO_ANSWER = "no_answer"
 
 
 class RowError(ValueError):
@@ -100,3 +123,24 @@ def panicked(error: BaseException) -> PluginError:
         "a bug of that library, or a value that it cannot take; leave the step out, or give it "
         "other rows (take:, another column) to see which",
     )
+
+
+_KINDS = {
+    kind.__name__: kind
+    for kind in (
+        DatachefError, MissingPackageError, PluginError, RunError, UnavailableError,
+        ChangedInputError,
+    )
+}  # fmt: skip
+
+
+def kind_of(error: DatachefError) -> str:
+    """The name of the kind of an error by which `error_of_kind` makes it again elsewhere."""
+    return next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in _KINDS)
+
+
+def error_of_kind(kind: str, message: str, hint: str) -> DatachefError:
+    """An error of another process, as what it was there."""
+    error = _without_init(_KINDS[kind], ())
+    DatachefError.__init__(error, message, hint)
+    return error

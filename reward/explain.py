@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from datachef.core.contracts.reward import Reward, Score
+from datachef.core.contracts.unavailable import unavailable
 from datachef.core.errors import DatachefError
 from datachef.core.problems import dotted
 
@@ -125,15 +126,19 @@ def _scores(variants: Sequence[Variant], base_dir: Path, reward: Reward) -> list
     recipes = [part.data for part in variants]
     try:
         return reward.score_all(recipes, base_dir)
-    except DatachefError:
+    except DatachefError as error:
+        if unavailable(error):
+            raise
         return [_score(recipe, base_dir, reward) for recipe in recipes]
 
 
 def _score(recipe: Mapping[str, Any], base_dir: Path, reward: Reward) -> Score:
-    """The score of a variant; one that ends with an error is stopped by it."""
+    """The score of a variant; one that ends with an error of its own is stopped by it."""
     try:
         return reward.score(recipe, base_dir)
     except DatachefError as error:
+        if unavailable(error):
+            raise
         return Score(value=-2.0, gate="runs", reasons=(error.message,))
 
 

@@ -15,6 +15,7 @@ from datachef.core.document import read
 from datachef.core.errors import DatachefError, RecipeError
 from datachef.core.recipe.resolving import Loaded
 from datachef.core.registry.host import Host
+from datachef.core.run.report import Report
 from datachef.core.system.file_identity import Files, path_identity, verify_files
 from datachef.core.system.lock import locked
 from datachef.reward.evaluation.evaluate import (
@@ -29,6 +30,7 @@ from datachef.reward.history import History, Measured
 from datachef.reward.identity import corpus_key, task_key, weights_key
 from datachef.reward.metrics import AllowCode
 from datachef.reward.scorer import RecipeReward
+from datachef.reward.unanswered import refuse_unanswered
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,9 @@ class Evaluator:
         assessed = self._reward.assess(document, recipe.parent)
         if assessed.loaded.problems:
             raise RecipeError(assessed.loaded.problems)
-        corpus = self._cook(recipe)
-        size = _size(corpus)
+        report = self._cook(recipe)
+        refuse_unanswered(report.accounts.whole)
+        corpus, size = report.folder, {"rows": report.rows, "tokens": report.tokens}
         if not size["rows"]:
             raise DatachefError(f"{recipe} leaves no row to train on", "chef report tells why")
         files = _files_of(self._reward.task)
@@ -153,10 +156,10 @@ class Evaluator:
                 allow_code=self._protocol.allow_code,
             )
 
-    def _cook(self, recipe: Path) -> Path:
+    def _cook(self, recipe: Path) -> Report:
         folder = self._folder / "corpora" / recipe.stem
         task = orjson.dumps(str(self._reward.task_file)).decode()
-        run_recipe(
+        return run_recipe(
             recipe,
             folder,
             host=self._host,
@@ -164,15 +167,9 @@ class Evaluator:
             overrides=[f"task={task}"],
             cache=self._reward.cache,
         )
-        return folder
 
 
 def _files_of(task: Task) -> Files:
     """The files with the questions and the examples of a task, as they are now."""
     paths = [getattr(part, "path", None) for part in (task.benchmark, task.examples)]
     return {path: path_identity(path) for path in paths if path is not None}
-
-
-def _size(corpus: Path) -> dict[str, int]:
-    entries = orjson.loads((corpus / "ledger.json").read_bytes())
-    return {"rows": entries[-1]["rows_out"], "tokens": entries[-1]["tokens"]}

@@ -13,8 +13,9 @@ import polars as pl
 
 from datachef.core.contracts.reward import Reward, Score
 from datachef.core.contracts.source import SourceError
+from datachef.core.contracts.unavailable import refuse_unavailable, unavailable
 from datachef.core.document import Document
-from datachef.core.errors import ChangedInputError, RunError
+from datachef.core.errors import RunError, UnavailableError
 from datachef.core.recipe.checking import check
 from datachef.core.recipe.resolving import Loaded, read_task, understand
 from datachef.core.registry.host import Host
@@ -74,17 +75,26 @@ class RecipeReward(Reward):
 
     def assess(self, recipe: Document, base_dir: Path) -> Assessment:
         """The score of a recipe with all that it was made from; its relative paths start at
-        `base_dir`. Raises `ChangedInputError` where a
-        source is not what it was when this reward first looked at it: no recipe is to blame."""
+        `base_dir`.
+
+        Raises where no recipe is to blame (see `unavailable`): `UnavailableError` for a server that
+        does not answer, a source that cannot be reached or is not what it was when this reward
+        first looked at it, a package that is missing; `OSError` for what the machine lacks.
+        """
         loaded = self._load(recipe, base_dir)
         surveys = check(loaded, self._host, self._kitchen.look)
         if loaded.problems:
+            refuse_unavailable(loaded.problems)
             return Assessment(_failed(failed_check(loaded.problems)), loaded)
         try:
             corpus = self._kitchen.cook(loaded, surveys)
-        except ChangedInputError:
-            raise
-        except (RunError, SourceError) as error:
+        except RunError as error:
+            if unavailable(error):
+                raise
+            return Assessment(_failed(failed_run(str(error))), loaded)
+        except SourceError as error:
+            if unavailable(error):
+                raise UnavailableError(str(error), error.hint) from error
             return Assessment(_failed(failed_run(str(error))), loaded)
         contaminated = self._audit.share(corpus.rows)
         features = self._meter.measure(corpus) | {"contaminated_share": contaminated}

@@ -52,7 +52,8 @@ class Engine(ABC):
         """Yields (index of the task, its record) as tasks finish.
 
         `progress(label, bytes, rows)` is called with what was done since the last call. Raises
-        `RunError` naming the task that could not be carried out, without waiting for the others.
+        the `DatachefError` that ended a task, naming it, without waiting for the others: of the
+        kind that it was where it was raised, and `RunError` where a worker was lost.
         """
 
     def close(self) -> None:  # noqa: B027 - not every engine holds something

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, model_serializer
 from pydantic_core import to_jsonable_python
 
-from datachef.core.errors import DatachefError, RunError
+from datachef.core.errors import NO_ANSWER, DatachefError, RunError, UnavailableError
 from datachef.core.language_models.client import LLMBackend, LLMClient
 from datachef.core.problems import did_you_mean
 
@@ -193,13 +193,15 @@ class FailureLimit:
         self.reasons.clear()
 
     def add(self, reason: str, detail: str) -> None:
-        """Counts a row that failed. Raises `RunError` where there are too many."""
+        """Counts a row that failed. Raises `RunError` where there are too many, and
+        `UnavailableError` where there would not be, had the server answered."""
         if not self.reasons:
             self.first = detail
         self.reasons[reason] += 1
         if self.most is not None and self.reasons.total() > self.most:
             told = ", ".join(f"{name} {count:,}" for name, count in self.reasons.most_common(5))
-            raise RunError(
+            others = self.reasons.total() - self.reasons[NO_ANSWER]
+            raise (UnavailableError if others <= self.most else RunError)(
                 f"{self.place}: {self.reasons.total():,} rows failed ({told}), more than "
                 "max_failed allows of all that arrive; nothing more was asked",
                 f"the first: {self.first[:300]}; what was answered is kept and not asked again: "

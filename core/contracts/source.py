@@ -262,4 +262,5 @@ def first_rows(source: Source, partition: Partition) -> Iterator[RawRow]:
         raise_environment_failure(error, partition.name)
         if source.max_failed_files == 0:
             hint = error.hint or "replace it; to do without the rest of it: max_failed_files: 1"
-            raise SourceError(error.code, f"{partition.name}: {error}", hint) from error
+            code = "unreachable" if error.passing else error.code
+            raise SourceError(code, f"{partition.name}: {error}", hint) from error

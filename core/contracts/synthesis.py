@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr
 
 from datachef.core.contracts.corpus import Context, CorpusOperator
 from datachef.core.contracts.operator import FailureLimit, Outcome
-from datachef.core.errors import DatachefError, PluginError, RunError
+from datachef.core.errors import NO_ANSWER, DatachefError, PluginError, RunError
 from datachef.core.language_models.answers import AnswerFailure, UnparsableAnswerError, answer_text
 from datachef.core.language_models.client import (
     Completion,
@@ -45,7 +45,8 @@ class Synthesis(CorpusOperator):
     and names the model in `synthesized_by`.
 
     Rows are dropped as `over_budget` before any call, and as `emptied` when `parse` returns none.
-    Rows fail as `prompt_error`, `prompt_too_long`, `llm_error`, `truncated_answer`,
+    Rows fail as `prompt_error`, `prompt_too_long`, `no_answer` (of a server that is down, after
+    several tries), `llm_error` (this request cannot be answered), `truncated_answer`,
     `filtered_answer` (by a content filter), `refused_answer`, `empty_answer`,
     `unparsable_answer` or an exception of `parse`, with the particulars in a column `detail`.
     `parse` is given what is left of an answer without its reasoning (`<think>...</think>`).
@@ -54,7 +55,7 @@ class Synthesis(CorpusOperator):
     shape: ClassVar[str] = "synthesis"
     max_rows: ClassVar[int | None] = None
     paid: ClassVar[bool] = True
-    transient: ClassVar[frozenset[str]] = frozenset({"llm_error"})
+    transient: ClassVar[frozenset[str]] = frozenset({NO_ANSWER, "llm_error"})
 
     backend: str = Field(
         "openai", min_length=1, max_length=100, description="Registered LLM backend."

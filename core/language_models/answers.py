@@ -9,7 +9,13 @@ from typing import Any, NamedTuple, NoReturn
 
 import orjson
 
-from datachef.core.language_models.client import Completion, LLMError, is_broken_off
+from datachef.core.errors import NO_ANSWER
+from datachef.core.language_models.client import (
+    Completion,
+    LLMError,
+    TransientLLMError,
+    is_broken_off,
+)
 
 # `<think>` and its kin, with `[THINK]` of Mistral, `◁think▷` of Kimi, `<|begin_of_thought|>` and
 # `<|START_THINKING|>` of Cohere.
@@ -88,13 +94,15 @@ class AnswerFailure(NamedTuple):
 
 def answer_text(answer: Completion | LLMError, asked: str = "") -> str | AnswerFailure:
     """The text of an answer without its reasoning, or why there is none: a failure's reason is
-    `llm_error`, `truncated_answer`, `filtered_answer`, `refused_answer`, `empty_answer` or
-    `unparsable_answer`.
+    `no_answer` (another try may have one), `llm_error`, `truncated_answer`, `filtered_answer`,
+    `refused_answer`, `empty_answer` or `unparsable_answer`.
 
     What a content filter cut off, what ran out of tokens, calls of tools and refusals are no
     answers. A text that only sounds like a refusal is none where `asked` begins like one too: then
     it may be what was asked for.
     """
+    if isinstance(answer, TransientLLMError):
+        return AnswerFailure(NO_ANSWER, answer.message)
     if isinstance(answer, LLMError):
         return AnswerFailure("llm_error", answer.message)
     finish = answer.finish_reason.lower().replace("-", "_")

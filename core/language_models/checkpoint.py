@@ -11,7 +11,7 @@ from typing import Any
 from warnings import catch_warnings, simplefilter
 
 from datachef.core.distribution import extra
-from datachef.core.errors import DatachefError, MissingPackageError
+from datachef.core.errors import MissingModelError, MissingPackageError
 from datachef.core.system.network import hub_refusal
 
 # ChatML, with marks around what an assistant says, so that training knows its tokens.
@@ -31,7 +31,7 @@ def load_tokenizer(model: str | Path) -> Any:
     """The tokenizer of a checkpoint, with a chat template and a padding token in any case.
 
     One without a template gets ChatML, one without padding pads with its end token. Raises
-    `DatachefError` where there is no such checkpoint.
+    `MissingModelError` where there is no such checkpoint.
     """
     transformers = training_package("transformers")
     with _explained(model):
@@ -48,7 +48,7 @@ def load_tokenizer(model: str | Path) -> Any:
 def load_model(model: str | Path, dtype: str = "float32") -> Any:
     """The causal language model of a checkpoint; weights are read from safetensors alone.
 
-    `dtype` is a torch name such as "bfloat16". Raises `DatachefError` where there is none.
+    `dtype` is a torch name such as "bfloat16". Raises `MissingModelError` where there is none.
     """
     training_package("torch")
     transformers = training_package("transformers")
@@ -109,9 +109,9 @@ def _explained(model: str | Path) -> Iterator[None]:
         refused = None if is_local(model) else hub_refusal()
         if refused is not None:
             message = f"the model {model} is not on this machine, and {refused}"
-            raise DatachefError(message, refused.hint) from error
+            raise MissingModelError(message, refused.hint) from error
         reason = str(error).strip().splitlines()[0]
-        raise DatachefError(
+        raise MissingModelError(
             f"cannot load the model {model}: {reason}",
             hint="name a folder with a checkpoint (config.json, safetensors, tokenizer.json) or a "
             "model of the hub",

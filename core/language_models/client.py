@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import orjson
 
 from datachef.core import escaping as surrogates
-from datachef.core.errors import DatachefError, PluginError, RunError
+from datachef.core.errors import DatachefError, MissingPackageError, PluginError, UnavailableError
 from datachef.core.system.activity import ACTIVITY
 from datachef.core.system.cached import clear_scratch, make_room, read_record, write_record
 from datachef.core.system.containment import cause_of
@@ -157,9 +158,9 @@ class LLMClient:
     def complete(self, request: Request, stop: threading.Event | None = None) -> Completion:
         """The answer to one request.
 
-        Raises `LLMError` when there is none after all attempts, `RunError` when that has happened
-        to `patience` requests in a row, `PluginError` for an exception that no backend may raise,
-        and what the backend raises otherwise. Once `stop` is set, nothing is asked any more.
+        Raises `LLMError` when there is none after all attempts, `UnavailableError` when that has
+        happened to `patience` requests in a row and where no request can succeed, `PluginError` for
+        an exception that no backend may raise. Once `stop` is set, nothing is asked any more.
         """
         stop = stop or threading.Event()
         key, canonical = self._canonical(request)
@@ -266,7 +267,7 @@ class LLMClient:
             self._failures_in_a_row += 1
             hopeless = self._failures_in_a_row >= self.patience
         if hopeless:
-            raise RunError(
+            raise UnavailableError(
                 f"the LLM backend {self.name} failed {self.patience} requests in a row, "
                 f"the last with: {error.message}",
                 hint=error.hint or "run again when it answers; what was answered is kept",
@@ -274,12 +275,23 @@ class LLMClient:
 
 
 def _asked(name: str, backend: LLMBackend, request: Request) -> Any:
-    try:
+    with _at_hand(name):
         return backend.complete(request)
-    except (DatachefError, OSError, MemoryError):
+
+
+@contextmanager
+def _at_hand(name: str) -> Iterator[None]:
+    """What a backend raises where no request can succeed, as `UnavailableError`."""
+    try:
+        yield
+    except (LLMError, PluginError, MissingPackageError, UnavailableError, MemoryError):
         raise
+    except DatachefError as error:
+        raise UnavailableError(error.message, error.hint) from error
     except Exception as error:
         raise_environment_failure(error)
+        if isinstance(error, OSError):
+            raise UnavailableError(f"the LLM backend {name}: {cause_of(error)}") from error
         raise PluginError(f"the LLM backend {name} raised {cause_of(error)}") from error
 
 
@@ -321,7 +333,8 @@ _FIELDS: Mapping[str, Callable[[Any], bool]] = {
 
 
 def _built(name: str, build: Callable[[], LLMBackend]) -> LLMBackend:
-    backend = build()
+    with _at_hand(name):
+        backend = build()
     if not callable(getattr(backend, "complete", None)):
         kind = "None" if backend is None else f"a {type(backend).__name__}"
         raise PluginError(f"the LLM backend {name} built {kind}, not an LLMBackend")

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from datachef.core.contracts.engine import Engine, Progress, WorkerConfig
-from datachef.core.errors import RunError
+from datachef.core.errors import DatachefError, RunError, error_of_kind
 from datachef.core.run.stage import Task
 from datachef.core.run.time_limit import VARIABLE, Call, Overdue, seconds_allowed
 from datachef.core.run.worker_process import Worker, WorkerDiedError
@@ -218,8 +218,10 @@ def _most_workers() -> int:
     return max(1, (allowed - RESERVED_FILES) // FILES_PER_WORKER)
 
 
-def _failure(task: Task, answer: dict[str, Any]) -> RunError:
-    error = RunError(f"{task.label}: {answer['error']}", answer.get("hint", ""))
+def _failure(task: Task, answer: dict[str, Any]) -> DatachefError:
+    """What a worker answered, as an error of the kind that was raised in it."""
+    message, hint = f"{task.label}: {answer['error']}", answer.get("hint", "")
+    error = error_of_kind(answer.get("kind", "RunError"), message, hint)
     if trace := answer.get("traceback"):
         error.add_note(trace)
     if lacks := answer.get("lacks"):

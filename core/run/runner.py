@@ -14,7 +14,7 @@ import polars as pl
 from datachef.core.contracts.engine import Engine
 from datachef.core.contracts.observer import RunObserver
 from datachef.core.distribution import NAME
-from datachef.core.errors import RunError
+from datachef.core.errors import NO_ANSWER, RunError, UnavailableError
 from datachef.core.recipe.resolving import Loaded
 from datachef.core.registry.host import Host
 from datachef.core.run.changes import remember
@@ -48,6 +48,10 @@ def _failed(record: Mapping[str, Any]) -> bool:
 
 class UnfitError(RunError):
     """The rows of a run are not fit to be a corpus: too many failed, or none is left."""
+
+
+class UnansweredError(UnfitError, UnavailableError):
+    """The same for want of a server's answers, which says nothing of the rows."""
 
 
 class Runner:
@@ -201,7 +205,8 @@ class Runner:
                 shown = [str(file) for _, file in sorted(broken.items())][:5]
                 more = f"; and {len(broken) - 5:,} more" if len(broken) > 5 else ""
                 files = "1 file" if len(broken) == 1 else f"{len(broken):,} files"
-                raise RunError(
+                passing = any(file.passing for file in broken.values())
+                raise (UnavailableError if passing else RunError)(
                     f"sources.{name}: {files} cannot be read to the end: {'; '.join(shown)}{more}",
                     "replace what is damaged; to do without the rest of it, give the source "
                     f"max_failed_files: {len(broken)}",
@@ -211,14 +216,16 @@ class Runner:
         """Ends the run where more rows failed at a step than the sources they came from allow."""
         found = self._verdict().failure()
         if found is not None:
-            path, message = found
-            raise UnfitError(message, self._example_of_failure(path) + self._author_of(path))
+            path, message, passing = found
+            kind = UnansweredError if passing else UnfitError
+            raise kind(message, self._example_of_failure(path) + self._author_of(path))
 
     def _refuse_empty(self) -> None:
         """Ends the run where no row is left."""
         found = self._verdict().emptiness()
         if found is not None:
-            raise UnfitError(*found)
+            unanswered = any(entry.failed[NO_ANSWER] for entry in self.ledger())
+            raise (UnansweredError if unanswered else UnfitError)(*found)
 
     def _example_of_failure(self, path: str) -> str:
         rejects = self._rejects().filter(pl.col("step") == path, pl.col("outcome") == "failed")

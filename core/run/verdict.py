@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from datachef.core.contracts.corpus import MixOperator, Size
 from datachef.core.contracts.source import LOST
+from datachef.core.errors import NO_ANSWER
 from datachef.core.problems import Problem, warning
 from datachef.core.recipe.checking import EXPECTED
 from datachef.core.recipe.resolving import Loaded
@@ -51,8 +52,9 @@ class Verdict:
             *shifts(self.accounts, self.shares, self._mixed),
         )
 
-    def failure(self) -> tuple[str, str] | None:
-        """Where more rows failed at a step than `max_failed` allows: its path and what to say."""
+    def failure(self) -> tuple[str, str, bool] | None:
+        """Where more rows failed at a step than `max_failed` allows: its path, what to say, and
+        whether there would be few enough if a server had answered."""
         most = {name: source.max_failed for name, source in self._loaded.sources.items()}
         return too_many_failed(self.accounts, most)
 
@@ -76,8 +78,8 @@ class Verdict:
         return [] if self._mixed is None else self._mixed.shortages()
 
 
-def too_many_failed(accounts: Accounts, most: Mapping[str, float]) -> tuple[str, str] | None:
-    """Where more rows failed at a step than `most` allows: its path, and what to say.
+def too_many_failed(accounts: Accounts, most: Mapping[str, float]) -> tuple[str, str, bool] | None:
+    """Where more rows failed at a step than `most` allows, as `Verdict.failure` tells it.
 
     `most` is the share of the rows of each source that may fail at any one step.
     """
@@ -93,10 +95,12 @@ def too_many_failed(accounts: Accounts, most: Mapping[str, float]) -> tuple[str,
         if failed > allowed.get(entry.path, 0.0):
             reasons = _reasons(counts)
             share = allowed[entry.path] / arrived[entry.path] if arrived[entry.path] else 0.0
-            return entry.path, (
+            message = (
                 f"{entry.path} ({entry.op}): {failed:,} of {arrived[entry.path]:,} rows failed "
                 f"({reasons}), more than the {share:.0%} that max_failed allows"
             )
+            passing = failed - counts.get(NO_ANSWER, 0) <= allowed.get(entry.path, 0.0)
+            return entry.path, message, passing
     return None
 
 

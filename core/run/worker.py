@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from datachef.core.contracts.engine import WorkerConfig
-from datachef.core.errors import DatachefError, PluginError, words_of
+from datachef.core.errors import DatachefError, PluginError, kind_of, words_of
 from datachef.core.system.activity import ACTIVITY, LOADING
 from datachef.core.system.containment import refusing
 
@@ -104,10 +104,12 @@ def _serve(setting: dict[str, Any], tasks: queue.Queue[dict[str, Any]], answers:
             told = error if isinstance(error, DatachefError) else explained(error)
             if told is None:
                 said = f"{type(error).__name__}: {words_of(error)}"
-                say(error=said, hint="", traceback=_trace(error))
+                say(error=said, kind="DatachefError", traceback=_trace(error))
                 continue
+            kind = kind_of(error) if told is error else "RunError"
             lacks = environment_failure(error)
-            say(error=told.message, hint=told.hint, lacks=None if lacks is None else lacks.errno)
+            number = None if lacks is None else lacks.errno
+            say(error=told.message, hint=told.hint, kind=kind, lacks=number)
 
 
 if __name__ == "__main__":

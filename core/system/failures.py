@@ -104,7 +104,7 @@ def environment_failure(error: BaseException) -> OSError | None:
     raised for another are followed to it. Of the words of an exception only those count that its
     library begins with, never what a row may have put there.
     """
-    for cause in _causes(error):
+    for cause in causes(error):
         found = _of_environment(cause)
         if found is not None:
             return found
@@ -122,7 +122,7 @@ def raise_environment_failure(error: BaseException, path: str | None = None) -> 
     raise found from error
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """An exception, and those that it was raised for or holds, at most so many."""
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()

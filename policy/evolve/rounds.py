@@ -10,9 +10,9 @@ from typing import Any
 
 from datachef.core import document
 from datachef.core.contracts.reward import Score
-from datachef.core.errors import ChangedInputError, DatachefError, MissingPackageError
+from datachef.core.contracts.unavailable import unavailable
+from datachef.core.errors import DatachefError
 from datachef.core.system.atomic import write_atomically
-from datachef.core.system.failures import environment_failure
 from datachef.policy.decoding.local import LocalDecoder
 from datachef.policy.evolve.laboratory import Laboratory
 from datachef.policy.evolve.run_state import (
@@ -90,17 +90,14 @@ def trial(
 ) -> Trial:
     """The measurements of a recipe, which gets the name of its file; or why there are none.
 
-    Raises what says nothing of the recipe: `MissingPackageError`, and the `DatachefError` for an
-    input that changed or for what the machine lacks.
+    Raises the `DatachefError` that says nothing of the recipe, as `unavailable` has it.
     """
     named = {**recipe, "name": file.stem}
     write_atomically(file, document.dump(named).encode())
     try:
         found = laboratory.measure(file, seeds)
-    except (MissingPackageError, ChangedInputError):
-        raise
     except DatachefError as error:
-        if environment_failure(error) is not None:
+        if unavailable(error):
             raise
         return Trial(recipe=named, value=value, failure=str(error))
     measured = [Seeded(seed=m.seed, score=m.score, scores=dict(m.scores)) for m in found]

@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from datachef.core.contracts.task import BenchmarkFile, LMEvalBenchmark, Task
-from datachef.core.errors import DatachefError
+from datachef.core.errors import DatachefError, UnavailableError
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
 from datachef.core.problems import did_you_mean
 from datachef.core.rows.benchmark import BenchmarkItem, read_benchmark
@@ -204,7 +204,7 @@ def _explained(name: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise_environment_failure(error)
-        raise DatachefError(
+        raise UnavailableError(
             f"lm-eval could not run its task {name}: {type(error).__name__}: {error}",
             hint="it may lack a package; its data set has to be in the cache of Hugging Face, "
             f"where `lm_eval --model dummy --tasks {name} --limit 1` puts it",

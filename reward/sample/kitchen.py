@@ -27,6 +27,7 @@ from datachef.core.run.runner import Runner
 from datachef.core.run.stage import PartitionTask
 from datachef.core.run.store import MemoryStore
 from datachef.reward.sample.pantry import Pantry, Stock
+from datachef.reward.unanswered import refuse_unanswered
 
 ROWS = 2000
 KEPT_BYTES = 2 * 10**9
@@ -87,8 +88,8 @@ class SampleKitchen:
     def cook(self, loaded: Loaded, surveys: Mapping[str, SourceInfo]) -> SampledCorpus:
         """The sample of a corpus, of a recipe that passed the check.
 
-        Raises `RunError` where the recipe does not run on the sample, and `SourceError` where a
-        source has no rows.
+        Raises `RunError` where the recipe does not run on the sample, `UnavailableError` where too
+        many rows got no answer of a server, and `SourceError` where a source has no rows.
         """
         self._store.trim(KEPT_BYTES)
         recipe = loaded.recipe
@@ -148,6 +149,7 @@ class SampleKitchen:
         plan = Planner(sampled, surveys, self._host.vocabulary).plan(layered=True)
         runner = Runner(sampled, plan, self._host, self._engine, self._store)
         runner.cook()
+        refuse_unanswered(runner.ledger())
         return plan, runner
 
     def _factor(self, sampled: Loaded, stocks: Mapping[str, Stock], recipe: Recipe) -> float:

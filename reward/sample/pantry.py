@@ -18,7 +18,7 @@ from datachef.core.contracts.source import (
     SourceError,
     read_unchanged,
 )
-from datachef.core.errors import RowError
+from datachef.core.errors import RowError, UnavailableError
 from datachef.core.rows.inspection import SourceInfo
 from datachef.core.run.keys import key_of
 from datachef.core.system.atomic import remove, write_once
@@ -62,7 +62,8 @@ class Pantry:
         self._known: dict[str, Stock] = {}
 
     def stock(self, survey: SourceInfo) -> Stock:
-        """The sample of a source. Raises `SourceError` where it holds no row that fits."""
+        """The sample of a source. Raises `SourceError` where it holds no row that fits, and
+        `UnavailableError` where it cannot be read to its end now, but may be another time."""
         source = survey.source
         partitions = [
             [partition.name, partition.identity, partition.place] for partition in survey.partitions
@@ -91,6 +92,9 @@ class Pantry:
             try:
                 drawing.see(place, partition, read_unchanged(survey.source, partition))
             except BrokenFileError as error:
+                if error.passing:
+                    said = f"{partition.name} cannot be read to its end now: {error}"
+                    raise UnavailableError(said, error.hint) from error
                 broken[partition.name] = error
         if len(broken) > survey.source.max_failed_files:
             name, first = next(iter(broken.items()))

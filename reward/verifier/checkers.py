@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from datachef.core.contracts.task import BenchmarkFile, Task
-from datachef.core.errors import DatachefError, MissingPackageError
+from datachef.core.contracts.unavailable import unavailable
+from datachef.core.errors import DatachefError
 from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.reward.metrics import AllowCode, Metric, make_metric
 from datachef.reward.verifier.rows import RowChecker, SampledRow, Verdict
@@ -311,10 +312,10 @@ class GoldChecker:
             return None
         try:
             right = any(self._metric.score(spoken[1][1], item) for item in items)
-        except MissingPackageError:
-            raise
-        except DatachefError:  # this example cannot be judged by the metric
-            return None
+        except DatachefError as error:
+            if unavailable(error):
+                raise
+            return None  # this example cannot be judged by the metric
         if right:
             return Verdict("pass", "the answer to an example of the task agrees with its gold")
         return Verdict("incorrect", "the answer to an example of the task is not its gold answer")

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from datachef.core.contracts.task import SCORED_BY, Task
-from datachef.core.errors import RunError
+from datachef.core.errors import UnavailableError
 from datachef.core.language_models.answers import (
     AnswerFailure,
     UnparsableAnswerError,
@@ -165,8 +165,9 @@ class Judge(BaseModel):
         """The verdict on each prompt.
 
         An answer that is refused, cut off, no JSON or of no known class is a `JudgeFailure`, and so
-        is a prompt without an answer. Raises `RunError` where too many got none (`MOST_TRANSIENT`,
-        `MOST_UNANSWERED`), and what the client raises when no request can succeed.
+        is a prompt without an answer. Raises `UnavailableError` where too many got none
+        (`MOST_TRANSIENT`, `MOST_UNANSWERED`), and what the client raises when no request can
+        succeed.
         """
         requests = [
             Request(
@@ -191,7 +192,7 @@ class Judge(BaseModel):
                 if transient > MOST_TRANSIENT * len(requests) or unanswered > MOST_UNANSWERED * len(
                     requests
                 ):
-                    raise RunError(
+                    raise UnavailableError(
                         f"the judge {self.model} left {unanswered:,} of {len(requests):,} "
                         f"questions unanswered, the last with: {answer.message}",
                         answer.hint or "try again when it answers; what was answered is kept",

@@ -10,7 +10,12 @@ import polars as pl
 import pytest
 
 from datachef.core.api import run_recipe
-from datachef.core.errors import PluginError, RunError
+from datachef.core.errors import (
+    ChangedInputError,
+    MissingPackageError,
+    PluginError,
+    RunError,
+)
 from datachef.core.registry.host import Host
 from datachef.core.run.report import Report
 
@@ -199,8 +204,30 @@ def test_a_signal_that_looks_at_its_own_row_is_taken(run: Run, signals: str) -> 
     assert run("Lengths", f"def signals(self): return {signals}").rows >= 2
 
 
+RAISED = {
+    "return None": (PluginError, 3),
+    "from datachef.core.errors import RunError; raise RunError('x')": (RunError, 4),
+    "from datachef.core.errors import ChangedInputError; raise ChangedInputError('x')": (
+        ChangedInputError, 4,
+    ),
+    "from datachef.core import MissingPackageError; raise MissingPackageError('m', 'm', 'x')": (
+        MissingPackageError, 1,
+    ),
+    "raise SystemExit(7)": (RunError, 4),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ["inline", "local"])
+@pytest.mark.parametrize("body", RAISED)
+def test_one_cause_has_one_exit_code_whatever_the_engine(run: Run, body: str, engine: str) -> None:
+    kind, code = RAISED[body]
+    with pytest.raises(kind) as raised:
+        run("Transform", f"def transform(self, batch): {body}", engine=engine)
+    assert raised.value.exit_code == code
+
+
 def test_from_a_worker_it_comes_without_a_traceback(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(RunError) as raised:
+    with pytest.raises(PluginError) as raised:
         run("Transform", "def transform(self, batch): return None", engine="local")
     message = f"a/rows.jsonl: steps[0] (x of {tmp_path / 'odd.py'}): transform() gave None"
     assert message in raised.value.message
