@@ -302,6 +302,17 @@ def _expands(what: str, size: int) -> BrokenFileError:
     )
 
 
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    """What bz2 raises for damaged data, like an error of the disk, as one of `DAMAGED`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None and str(error) == "Invalid data stream":
+            raise tarfile.ReadError("its compressed data is damaged") from error
+        raise
+
+
 class _Unpacked:
     """What comes out of a tar of so many bytes, read and skipped no further than it may be long."""
 
@@ -311,11 +322,13 @@ class _Unpacked:
 
     def read(self, size: int = -1) -> bytes:
         self._refuse(self.tell() + max(size, 0) - _STEP)
-        return bytes(self._stream.read(size if size >= 0 else _most(self._packed)))
+        with _damage_told():
+            return bytes(self._stream.read(size if size >= 0 else _most(self._packed)))
 
     def seek(self, offset: int, whence: int = 0) -> int:
         self._refuse(offset)
-        return int(self._stream.seek(offset, whence))
+        with _damage_told():
+            return int(self._stream.seek(offset, whence))
 
     def tell(self) -> int:
         return int(self._stream.tell())

@@ -116,3 +116,18 @@ def test_what_fails_leaves_no_descriptor_open(tmp_path: Path) -> None:
         with pytest.raises(SourceError):
             FileSource(path=f"tar://in.jsonl::{tmp_path / 'a.zip'}").partitions()
     assert len(os.listdir("/proc/self/fd")) < before + 20  # noqa: PTH208
+
+
+@pytest.mark.parametrize("beginning", [0, 100])
+@pytest.mark.parametrize("name", ["a.tar.bz2", "a.tar.gz", "a.tar.xz"])
+def test_a_damaged_archive_is_called_so_with_its_name(
+    tmp_path: Path, name: str, beginning: int
+) -> None:
+    url = packed(tmp_path / name, LINES)
+    raw = (tmp_path / name).read_bytes()
+    kept = max(beginning, 4)
+    damaged = raw[:kept] + random.Random(1).randbytes(len(raw) - kept)
+    (tmp_path / name).write_bytes(damaged)
+    with pytest.raises(SourceError, match=name) as caught:
+        read(url)
+    assert caught.value.code == "broken_file"
