@@ -1,9 +1,22 @@
 """The `chef` command. Commands import what they need when they are called."""
 
+# ruff: noqa: E402 - an interrupt while these are imported is told like any other
 from __future__ import annotations
 
+import os
 import sys
+from types import TracebackType
 from typing import Annotated
+
+
+def _quiet(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Ends the process of an interrupt that `main` does not meet, without a trace."""
+    if issubclass(kind, KeyboardInterrupt):
+        os._exit(130)
+    sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _quiet
 
 import typer
 
