@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from datachef.core.contracts.reward import Score
 from datachef.core.recipe.resolving import Loaded
-from datachef.reward.guardrails import Findings
-from datachef.reward.sample.kitchen import SampledCorpus
+from datachef.reward.guardrails import GuardrailFindings
+from datachef.reward.sampled_run import SampledCorpus
 
 
 @dataclass(frozen=True)
@@ -23,4 +23,4 @@ class Assessment:
     loaded: Loaded
     corpus: SampledCorpus | None = None
     features: Mapping[str, float] = field(default_factory=dict)
-    findings: Findings | None = None
+    findings: GuardrailFindings | None = None

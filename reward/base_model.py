@@ -14,9 +14,9 @@ from datachef.core.run.keys import key_of
 from datachef.core.system.code_identity import core_code, module_code
 from datachef.core.text.conversations import SEPARATOR, reading
 from datachef.core.text.formats import Conversation
-from datachef.reward.contamination import ContaminationAudit
 from datachef.reward.evaluation.tiny import make_tiny
-from datachef.reward.sample.kitchen import SampleKitchen
+from datachef.reward.gates import ContaminationAudit
+from datachef.reward.sampled_run import SampledRunner
 
 TINY = "tiny"
 ROWS = 300
@@ -26,7 +26,7 @@ CHARACTERS = 1_500
 def base_model(
     name: str,
     sources: Mapping[str, Source],
-    kitchen: SampleKitchen,
+    runner: SampledRunner,
     audit: ContaminationAudit,
     cache: Path,
     seed: int = 0,
@@ -38,7 +38,7 @@ def base_model(
     """
     if name != TINY:
         return Path(name).absolute() if Path(name).exists() else name
-    found = [text for source in sorted(sources) for text in _texts(kitchen, sources[source])]
+    found = [text for source in sorted(sources) for text in _texts(runner, sources[source])]
     texts = [
         text for text, clean in zip(found, audit.clean(pl.Series(found)), strict=True) if clean
     ]
@@ -52,10 +52,10 @@ def base_model(
     return folder
 
 
-def _texts(kitchen: SampleKitchen, source: Source) -> list[str]:
-    survey = kitchen.look(source)
-    lines = Path(kitchen.stock(survey).path).read_bytes().splitlines()[:ROWS]
-    return [_plain(survey.format.convert(orjson.loads(line)))[:CHARACTERS] for line in lines]
+def _texts(runner: SampledRunner, source: Source) -> list[str]:
+    found = runner.inspect(source)
+    lines = Path(runner.sample(found).path).read_bytes().splitlines()[:ROWS]
+    return [_plain(found.format.convert(orjson.loads(line)))[:CHARACTERS] for line in lines]
 
 
 def _plain(content: str | Conversation) -> str:

@@ -29,8 +29,8 @@ from datachef.reward.evaluation.training import Training
 from datachef.reward.history import History, Measured
 from datachef.reward.identity import corpus_key, task_key, weights_key
 from datachef.reward.metrics import AllowCode
+from datachef.reward.sampled_run import refuse_unanswered
 from datachef.reward.scorer import RecipeReward
-from datachef.reward.unanswered import refuse_unanswered
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,16 @@ from datachef.core.recipe.checking import check
 from datachef.core.recipe.resolving import Loaded, read_task, understand
 from datachef.core.registry.host import Host
 from datachef.reward.assessment import Assessment
-from datachef.reward.contamination import ContaminationAudit
-from datachef.reward.features.measure import FeatureMeter
-from datachef.reward.gates import Failure, failed_check, failed_run, first_failure
-from datachef.reward.guarding import SampleGuard
-from datachef.reward.guardrails import Limits
-from datachef.reward.sample.kitchen import ROWS, SampleKitchen
+from datachef.reward.features import FeatureExtractor
+from datachef.reward.gates import (
+    ContaminationAudit,
+    GateFailure,
+    failed_check,
+    failed_run,
+    first_failure,
+)
+from datachef.reward.guardrails import GuardrailLimits, SampleGuardrails
+from datachef.reward.sampled_run import ROWS, SampledRunner
 
 if TYPE_CHECKING:
     from datachef.reward.proxy import Prediction, Proxy
@@ -50,7 +54,7 @@ class RecipeReward(Reward):
         cache: Path,
         pool: Path | None = None,
         proxy: Proxy | None = None,
-        limits: Limits | None = None,
+        limits: GuardrailLimits | None = None,
         verifier: Verifier | None = None,
         rows: int = ROWS,
         seed: int = 0,
@@ -62,10 +66,10 @@ class RecipeReward(Reward):
         self._host = host
         self.pool = pool.absolute() if pool is not None else None
         self.cache = cache
-        self._kitchen = SampleKitchen(host, cache, rows, seed)
-        self._meter = FeatureMeter(self.task, seed)
+        self._runner = SampledRunner(host, cache, rows, seed)
+        self._extractor = FeatureExtractor(self.task, seed)
         self._audit = ContaminationAudit(host.vocabulary, self.task)
-        self._guard = SampleGuard(limits) if limits is not None else None
+        self._guard = SampleGuardrails(limits) if limits is not None else None
         self._proxy = proxy
         self._verifier = verifier
         self._pessimism = pessimism
@@ -82,12 +86,12 @@ class RecipeReward(Reward):
         first looked at it, a package that is missing; `OSError` for what the machine lacks.
         """
         loaded = self._load(recipe, base_dir)
-        surveys = check(loaded, self._host, self._kitchen.look)
+        found = check(loaded, self._host, self._runner.inspect)
         if loaded.problems:
             refuse_unavailable(loaded.problems)
             return Assessment(_failed(failed_check(loaded.problems)), loaded)
         try:
-            corpus = self._kitchen.cook(loaded, surveys)
+            corpus = self._runner.run(loaded, found)
         except RunError as error:
             if unavailable(error):
                 raise
@@ -97,12 +101,12 @@ class RecipeReward(Reward):
                 raise UnavailableError(str(error), error.hint) from error
             return Assessment(_failed(failed_run(str(error))), loaded)
         contaminated = self._audit.share(corpus.rows)
-        features = self._meter.measure(corpus) | {"contaminated_share": contaminated}
+        features = self._extractor.extract(corpus) | {"contaminated_share": contaminated}
         failure = first_failure(corpus, self.task.budget, contaminated)
         findings = self._guard.inspect(corpus) if failure is None and self._guard else None
         if findings is not None and findings.violations:
             broken = tuple(violation.message for violation in findings.violations)
-            failure = Failure("guardrails", 1 / (1 + len(broken)), broken)
+            failure = GateFailure("guardrails", 1 / (1 + len(broken)), broken)
         if failure is not None:
             score = replace(_failed(failure), schema=corpus.schema)
             return Assessment(score, loaded, corpus, features, findings)
@@ -117,7 +121,7 @@ class RecipeReward(Reward):
         from datachef.reward.base_model import base_model
 
         sources = dict(loaded.pool) or dict(loaded.sources)
-        return base_model(name, sources, self._kitchen, self._audit, self.cache)
+        return base_model(name, sources, self._runner, self._audit, self.cache)
 
     @property
     def measured(self) -> bool:
@@ -151,7 +155,7 @@ class RecipeReward(Reward):
         return understand(recipe, base_dir, self._host, self.pool, [f"task={task}"])
 
 
-def _failed(failure: Failure) -> Score:
+def _failed(failure: GateFailure) -> Score:
     return Score(value=failure.value, gate=failure.gate, reasons=failure.reasons)
 
 

@@ -14,9 +14,9 @@ import pytest
 from datachef.core.document import parse
 from datachef.core.registry import hookspecs
 from datachef.core.registry.host import Host
-from datachef.reward.features.catalogue import MEANINGS
-from datachef.reward.features.signals import SIGNALS
+from datachef.reward.features import FEATURE_DESCRIPTIONS
 from datachef.reward.gates import GATES
+from datachef.reward.text_measures import SIGNALS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -65,7 +65,7 @@ def test_operators_that_the_pages_name_exist() -> None:
 
 def test_every_feature_and_gate_is_on_the_page_about_rewards() -> None:
     page = (ROOT / "docs" / "reward.md").read_text(encoding="utf-8")
-    for name in [*MEANINGS, *SIGNALS, *GATES]:
+    for name in [*FEATURE_DESCRIPTIONS, *SIGNALS, *GATES]:
         assert f"| `{name}" in page
 
 

@@ -59,7 +59,7 @@ def proxy_reward(config: RewardConfig) -> Reward:
     """
     require_packages()
     from datachef.core.recipe.resolving import read_task, read_typed
-    from datachef.reward.guardrails import Limits
+    from datachef.reward.guardrails import GuardrailLimits
     from datachef.reward.scorer import RecipeReward
 
     options = RewardOptions.model_validate(config.options).located_in(config.folder)
@@ -76,7 +76,7 @@ def proxy_reward(config: RewardConfig) -> Reward:
         cache=config.cache,
         pool=config.pool,
         proxy=_proxy(options, task, config.seed),
-        limits=read_typed(options.limits, Limits) if options.limits else None,
+        limits=read_typed(options.limits, GuardrailLimits) if options.limits else None,
         verifier=_verifier(options, host, task, config),
         rows=options.rows,
         seed=config.seed,

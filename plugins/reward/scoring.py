@@ -169,14 +169,14 @@ _WORDS = ("source or step", "what", "part", "what it is", "recipe", "stopped by"
 
 def _parts(found: Assessment) -> Iterator[tuple[str, str, str]]:
     """What a score is made of, line by line: quantiles of a signal together, nothing unknown."""
-    from datachef.reward.features.catalogue import describe
-    from datachef.reward.features.signals import SIGNALS
+    from datachef.reward.features import describe_feature
+    from datachef.reward.text_measures import SIGNALS
 
     for name, value in found.score.parts.items():
         yield f"prediction of {name}", f"{value:.4f}", ""
     for name, value in found.features.items():
         if ".q" not in name and not math.isnan(value):
-            yield name, f"{value:.4f}", describe(name)
+            yield name, f"{value:.4f}", describe_feature(name)
     for name, (meaning, _) in SIGNALS.items():
         if f"{name}.q50" in found.features:
             low, middle, high = (found.features[f"{name}.q{q}"] for q in (10, 50, 90))

@@ -122,7 +122,10 @@ class RankTransform(FittedState):
         return pooled
 
 
+# Names of features that have a meaning of their own to the proxy.
 SHARE = "share."
+BITS_PER_BYTE = "target.bits_per_byte"
+LOG_UNIQUE_TOKENS = "log_unique_tokens"
 
 # Beyond the training range, a feature counts for one more standard deviation at most.
 _MARGIN = 1.0

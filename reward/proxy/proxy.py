@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from datachef.core.errors import DatachefError
-from datachef.reward.features.measure import BITS_PER_BYTE, LOG_UNIQUE_TOKENS
 from datachef.reward.proxy.encoding import (
+    BITS_PER_BYTE,
+    LOG_UNIQUE_TOKENS,
     EncodedFeatures,
     Encoder,
     FittedState,

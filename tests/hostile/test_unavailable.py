@@ -46,7 +46,7 @@ def lines(rows: list[dict[str, Any]]) -> str:
 
 
 @pytest.fixture
-def kitchen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a task and rows, where nobody waits for a server."""
     rows = [{"question": f"What is {n} + 1?", "answer": f"It is {n + 1}."} for n in range(90)]
     (tmp_path / "rows.jsonl").write_text(lines(rows))
@@ -80,32 +80,34 @@ def reward_of(folder: Path, **more: Any) -> RecipeReward:
 @pytest.mark.parametrize("most", [0.0, 0.1, 1.0])
 @pytest.mark.parametrize("step", [{}, {"max_concurrency": 1}])
 def test_a_dead_server_is_not_scored(
-    kitchen: Path, dead: str, most: float, step: dict[str, Any]
+    workspace: Path, dead: str, most: float, step: dict[str, Any]
 ) -> None:
     recipe = json.loads(json.dumps(REPHRASED))
     recipe["sources"]["rows"]["max_failed"] = most
     recipe["steps"][0] |= step
     with pytest.raises(UnavailableError, match=r"refused|no_answer"):
-        reward_of(kitchen).score(recipe, kitchen)
+        reward_of(workspace).score(recipe, workspace)
 
 
 @pytest.mark.parametrize("status", [401, 404, 429, 503])
 @pytest.mark.parametrize("rows", [15, 90])
 def test_a_server_that_refuses_everybody_is_not_scored(
-    kitchen: Path, llm_server: Any, monkeypatch: pytest.MonkeyPatch, status: int, rows: int
+    workspace: Path, llm_server: Any, monkeypatch: pytest.MonkeyPatch, status: int, rows: int
 ) -> None:
     monkeypatch.setenv("DATACHEF_LLM_BASE_URL", llm_server.url)
-    file = kitchen / "rows.jsonl"
+    file = workspace / "rows.jsonl"
     file.write_text("\n".join(file.read_text().splitlines()[:rows]))
     llm_server.script.extend([status] * 1000)
     with pytest.raises(UnavailableError):
-        reward_of(kitchen).score(REPHRASED, kitchen)
+        reward_of(workspace).score(REPHRASED, workspace)
     llm_server.script.clear()
-    assert reward_of(kitchen).score(REPHRASED, kitchen).gate == ("enough_rows" if rows < 50 else "")
+    assert reward_of(workspace).score(REPHRASED, workspace).gate == (
+        "enough_rows" if rows < 50 else ""
+    )
 
 
 def test_a_server_that_is_down_for_a_part_of_the_rows_is_not_scored(
-    kitchen: Path, llm_server: Any, refusal: Any, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, llm_server: Any, refusal: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATACHEF_LLM_BASE_URL", llm_server.url)
 
@@ -117,23 +119,23 @@ def test_a_server_that_is_down_for_a_part_of_the_rows_is_not_scored(
 
     llm_server.answer = answer
     with pytest.raises(UnavailableError, match=r"left 10 of 90 rows without an answer"):
-        reward_of(kitchen).score(REPHRASED, kitchen)
+        reward_of(workspace).score(REPHRASED, workspace)
 
 
 def test_a_request_that_is_refused_for_itself_is_of_the_recipe(
-    kitchen: Path, llm_server: Any, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, llm_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATACHEF_LLM_BASE_URL", llm_server.url)
     llm_server.script.extend([400] * 1000)
-    assert reward_of(kitchen).score(REPHRASED, kitchen).gate in ("runs", "not_empty")
+    assert reward_of(workspace).score(REPHRASED, workspace).gate in ("runs", "not_empty")
 
 
 def test_a_server_that_was_never_named_is_not_scored(
-    kitchen: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DATACHEF_LLM_BASE_URL", raising=False)
     with pytest.raises(UnavailableError, match="does not know its server"):
-        reward_of(kitchen).score(REPHRASED, kitchen)
+        reward_of(workspace).score(REPHRASED, workspace)
 
 
 class TroubledBackend:
@@ -166,16 +168,16 @@ def test_what_a_backend_raises_is_told_apart(
     assert type(caught.value) is kind
 
 
-def test_a_judge_that_is_down_ends_the_scoring(kitchen: Path, dead: str) -> None:
+def test_a_judge_that_is_down_ends_the_scoring(workspace: Path, dead: str) -> None:
     host = Host()
-    services = Services(host.named("datachef_llm_backends"), kitchen / "llm")
-    task = reward_of(kitchen).task
+    services = Services(host.named("datachef_llm_backends"), workspace / "llm")
+    task = reward_of(workspace).task
     verifier = Verifier([Judge(model="tiny")], services, task, rows=10)
-    reward = reward_of(kitchen, verifier=verifier)
+    reward = reward_of(workspace, verifier=verifier)
     with pytest.raises(UnavailableError, match="unanswered"):
-        reward.score(PLAIN, kitchen)
+        reward.score(PLAIN, workspace)
     with pytest.raises(UnavailableError):
-        leave_one_out(REPHRASED, kitchen, reward, Score(0.1, 0.1, schema="text"))
+        leave_one_out(REPHRASED, workspace, reward, Score(0.1, 0.1, schema="text"))
 
 
 @pytest.mark.parametrize(
@@ -186,25 +188,25 @@ def test_a_judge_that_is_down_ends_the_scoring(kitchen: Path, dead: str) -> None
     ],
 )
 def test_what_the_check_misses_outside_is_no_gate(
-    kitchen: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], said: str
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], said: str
 ) -> None:
     monkeypatch.setenv("DATACHEF_ALLOW_NETWORK", "127.0.0.1:9")
     host = Host([str(Path(__file__).parents[1] / "core" / "sample_operators.py")])
-    cache = kitchen / "cache"
-    reward = RecipeReward(host, kitchen / "task.yaml", cache=cache)
+    cache = workspace / "cache"
+    reward = RecipeReward(host, workspace / "task.yaml", cache=cache)
     with pytest.raises(UnavailableError, match=said):
-        reward.score({**PLAIN, **change}, kitchen)
+        reward.score({**PLAIN, **change}, workspace)
 
 
 @pytest.fixture
-def laboratory(kitchen: Path) -> RewardLaboratory:
+def laboratory(workspace: Path) -> RewardLaboratory:
     settings = {
         "train": {"tasks": [{"task": "task.yaml", "pool": "pool.yaml"}]},
         "output": "run",
         "measuring": {"base_model": "nobody/has-it", "items": 1},
     }
-    found = EvolveSettings.model_validate(settings).located_in(kitchen)
-    return RewardLaboratory(Host(), found, kitchen, kitchen / "cache")
+    found = EvolveSettings.model_validate(settings).located_in(workspace)
+    return RewardLaboratory(Host(), found, workspace, workspace / "cache")
 
 
 BOUND = {**REPHRASED, "sources": {"rows": {}}, "task": "task.yaml"}
@@ -214,13 +216,13 @@ BOUND = {**REPHRASED, "sources": {"rows": {}}, "task": "task.yaml"}
     ("steps", "said"), [(REPHRASED["steps"], "no_answer|in a row"), ([], "nobody/has-it")]
 )
 def test_nothing_outside_is_recorded_as_a_failed_recipe(
-    kitchen: Path, dead: str, laboratory: RewardLaboratory, steps: Any, said: str
+    workspace: Path, dead: str, laboratory: RewardLaboratory, steps: Any, said: str
 ) -> None:
     """For the one recipe the server is down, for the other the base model is nowhere."""
     with pytest.raises(UnavailableError, match=said):
-        trial(laboratory, {**BOUND, "steps": steps}, 0.1, kitchen / "r-1.yaml", [0])
+        trial(laboratory, {**BOUND, "steps": steps}, 0.1, workspace / "r-1.yaml", [0])
     empty = {**BOUND, "steps": [{"op": "length_filter", "min_chars": 10_000}]}
-    found = trial(laboratory, empty, 0.1, kitchen / "r-2.yaml", [0])
+    found = trial(laboratory, empty, 0.1, workspace / "r-2.yaml", [0])
     assert "empty" in found.failure, "what is the recipe's stays so"
 
 

@@ -12,7 +12,7 @@ from datachef.core import document
 from datachef.core.recipe.checking import check
 from datachef.core.recipe.resolving import understand
 from datachef.core.registry.host import Host
-from datachef.reward.sample.kitchen import SampledCorpus, SampleKitchen
+from datachef.reward.sampled_run import SampledCorpus, SampledRunner
 
 WORDS = ["apple", "pear", "plum", "fig", "lemon", "melon", "grape", "peach", "cherry", "mango"]
 NAMES = ["Ann", "Bob", "Cleo", "Dan", "Eve", "Finn", "Gus", "Hana", "Ivo", "June"]
@@ -46,7 +46,7 @@ def host() -> Host:
 
 
 @pytest.fixture
-def larder(tmp_path: Path) -> Path:
+def workspace(tmp_path: Path) -> Path:
     """A folder with a task, its training split and test, and a pool of two sources."""
     rng = random.Random(7)
     problems = [problem(rng) for _ in range(900)]
@@ -82,14 +82,14 @@ def mixture() -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-def taste(larder: Path, host: Host) -> Callable[..., SampledCorpus]:
-    """Cooks a recipe, given as data, on samples of so many rows."""
+def run_sampled(workspace: Path, host: Host) -> Callable[..., SampledCorpus]:
+    """Runs a recipe, given as data, on samples of so many rows."""
 
-    def cook(recipe: dict[str, Any], rows: int = 200, seed: int = 0) -> SampledCorpus:
-        kitchen = SampleKitchen(host, larder / "cache", rows, seed)
-        loaded = understand(document.parse(document.dump(recipe)), larder, host)
-        surveys = check(loaded, host, kitchen.look)
+    def run(recipe: dict[str, Any], rows: int = 200, seed: int = 0) -> SampledCorpus:
+        runner = SampledRunner(host, workspace / "cache", rows, seed)
+        loaded = understand(document.parse(document.dump(recipe)), workspace, host)
+        surveys = check(loaded, host, runner.inspect)
         assert not loaded.problems, loaded.problems
-        return kitchen.cook(loaded, surveys)
+        return runner.run(loaded, surveys)
 
-    return cook
+    return run

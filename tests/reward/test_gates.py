@@ -12,7 +12,7 @@ from datachef.core.api import run_recipe
 from datachef.core.errors import ChangedInputError
 from datachef.core.registry.host import Host
 from datachef.reward.gates import malformed_share
-from datachef.reward.sample.kitchen import SampledCorpus
+from datachef.reward.sampled_run import SampledCorpus
 from datachef.reward.scorer import RecipeReward
 
 ASKED = {"role": "user", "content": "q"}
@@ -30,17 +30,17 @@ CHATS = [
 ]
 
 
-def test_a_source_that_changes_is_no_fault_of_a_recipe(larder: Path, host: Host) -> None:
+def test_a_source_that_changes_is_no_fault_of_a_recipe(workspace: Path, host: Host) -> None:
     source = {"path": "good.jsonl", "format": {"prompt": "question", "completion": "answer"}}
     recipe = {"name": "fruit", "sources": {"rows": source}}
-    reward = RecipeReward(host, larder / "task.yaml", cache=larder / "cache")
+    reward = RecipeReward(host, workspace / "task.yaml", cache=workspace / "cache")
     wrong = recipe | {"steps": [{"op": "length_filter", "min_chars": "few"}]}
-    assert reward.score(wrong, larder).gate == "check"
+    assert reward.score(wrong, workspace).gate == "check"
     assert "task" not in wrong, "the recipe that was given stays as it is"
-    good = larder / "good.jsonl"
+    good = workspace / "good.jsonl"
     good.write_text(good.read_text().upper())
     with pytest.raises(ChangedInputError):
-        reward.score(recipe, larder)
+        reward.score(recipe, workspace)
 
 
 @pytest.mark.parametrize(
@@ -53,20 +53,20 @@ def test_a_source_that_changes_is_no_fault_of_a_recipe(larder: Path, host: Host)
     ],
 )
 def test_what_is_malformed_is_what_a_run_does_not_write(
-    taste: Callable[..., SampledCorpus],
-    larder: Path,
+    run_sampled: Callable[..., SampledCorpus],
+    workspace: Path,
     host: Host,
     output: dict[str, Any],
     kept: int,
 ) -> None:
     rows = [json.dumps({"messages": turns}) for turns in CHATS]
-    (larder / "chats.jsonl").write_text("\n".join(rows))
+    (workspace / "chats.jsonl").write_text("\n".join(rows))
     source = {"path": "chats.jsonl", "max_failed": 1.0}
     recipe = {"name": "chats", "sources": {"s": source}, "output": output}
-    (larder / "recipe.yaml").write_text(document.dump(recipe))
-    cache = larder / "cache"
+    (workspace / "recipe.yaml").write_text(document.dump(recipe))
+    cache = workspace / "cache"
     report = run_recipe(
-        larder / "recipe.yaml", larder / "corpus", host=host, engine="inline", cache=cache
+        workspace / "recipe.yaml", workspace / "corpus", host=host, engine="inline", cache=cache
     )
     assert report.rows == kept
-    assert malformed_share(taste(recipe)) == pytest.approx(1 - kept / len(CHATS))
+    assert malformed_share(run_sampled(recipe)) == pytest.approx(1 - kept / len(CHATS))

@@ -33,13 +33,13 @@ import sys
 from pathlib import Path
 from datachef.core.registry.host import Host
 from datachef.core.api import check_recipe
-from datachef.reward.sample.sample_host import SampleKitchen
+from datachef.reward.sampled_run import SampledRunner
 
 host, path = Host(), Path(sys.argv[1])
 checked = check_recipe(path, host)
 assert not checked.loaded.problems, checked.loaded.problems
-sample_host = SampleKitchen(host, path.parent / "cache")
-print(sample_host.cook(checked.loaded, checked.surveys).rows.height)
+runner = SampledRunner(host, path.parent / "cache")
+print(runner.run(checked.loaded, checked.surveys).rows.height)
 """
 
 

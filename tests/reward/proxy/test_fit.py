@@ -47,10 +47,10 @@ def measured(recipe: int, score: float, seed: int = 0, **more: Any) -> Measured:
 
 
 @pytest.fixture
-def history(tmp_path: Path, larder: Path) -> History:
+def history(tmp_path: Path, workspace: Path) -> History:
     """Twenty recipes whose score is told by a feature, three of them measured twice."""
     kept = History(tmp_path / "history.sqlite")
-    key = task_key(read_task(larder / "task.yaml"))
+    key = task_key(read_task(workspace / "task.yaml"))
     rng = np.random.default_rng(0)
     for recipe in range(20):
         score = 0.2 + recipe / 40 + rng.normal(0, 0.002)
@@ -61,8 +61,8 @@ def history(tmp_path: Path, larder: Path) -> History:
     return kept
 
 
-def test_a_proxy_learns_and_its_report_says_how_well(history: History, larder: Path) -> None:
-    task = read_task(larder / "task.yaml")
+def test_a_proxy_learns_and_its_report_says_how_well(history: History, workspace: Path) -> None:
+    task = read_task(workspace / "task.yaml")
     proxy = fit_proxy(history, task)
     low, high = proxy.predict(feature_table([measured(1, 0.22), measured(18, 0.65)]))
     assert low.value < 0.35
@@ -76,10 +76,10 @@ def test_a_proxy_learns_and_its_report_says_how_well(history: History, larder: P
     assert report.by_task is None
 
 
-def test_too_little_is_an_error_that_says_what_to_do(tmp_path: Path, larder: Path) -> None:
+def test_too_little_is_an_error_that_says_what_to_do(tmp_path: Path, workspace: Path) -> None:
     history = History(tmp_path / "empty.sqlite")
     with pytest.raises(DatachefError) as error:
-        fit_proxy(history, read_task(larder / "task.yaml"))
+        fit_proxy(history, read_task(workspace / "task.yaml"))
     assert "chef evaluate" in error.value.hint
     with pytest.raises(DatachefError, match="no task"):
         fit_report(history)
@@ -127,13 +127,13 @@ def test_every_source_and_step_is_left_out_once() -> None:
 
 @pytest.mark.slow
 def test_scores_do_not_depend_on_how_many_processes_find_them(
-    larder: Path, mixture: Callable[..., Any]
+    workspace: Path, mixture: Callable[..., Any]
 ) -> None:
     def setting(workers: int) -> RewardConfig:
         options = {"workers": workers, "rows": 200}
-        cache = larder / f"cache-{workers}"
+        cache = workspace / f"cache-{workers}"
         return RewardConfig(
-            larder / "task.yaml", larder / "pool.yaml", larder, cache, options=options
+            workspace / "task.yaml", workspace / "pool.yaml", workspace, cache, options=options
         )
 
     recipes = []
@@ -144,7 +144,7 @@ def test_scores_do_not_depend_on_how_many_processes_find_them(
     scores = []
     for workers in (1, 2):
         reward = proxy_reward(setting(workers))
-        scores.append(reward.score_all(recipes, larder))
+        scores.append(reward.score_all(recipes, workspace))
         reward.close()
     assert scores[0] == scores[1]
     assert not any(score.gate for score in scores[0]), scores[0]

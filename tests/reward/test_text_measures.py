@@ -4,26 +4,22 @@ import polars as pl
 import pytest
 
 from datachef.operators.transforms.redact_personal_data import RedactPersonalData
-from datachef.reward.guardrails import row_measures, text_measures
+from datachef.reward.text_measures import text_measures
 
 ENGLISH = "The weather was so bad that nobody wanted to leave the house in the morning."
 FRENCH = "Le temps était si mauvais que personne ne voulait quitter la maison ce matin-là."
 
 
 def test_rows():
-    rows = pl.DataFrame(
-        {
-            "id": ["a", "b", "c", "d"],
-            "text": [ENGLISH, f"{FRENCH} a.b@mail.fr", None, "you are a stupid pig, you know that"],
-        }
+    texts = pl.Series(
+        [ENGLISH, f"{FRENCH} a.b@mail.fr", None, "you are a stupid pig, you know that"]
     )
-    assert row_measures(rows).to_dict(as_series=False) == {
-        "id": ["a", "b", "c", "d"],
+    assert text_measures(texts).to_dict(as_series=False) == {
         "toxic": [False, False, False, True],
         "personal_data": [False, True, False, False],
         "language": ["en", "fr", "und", "en"],
     }
-    assert row_measures(rows[:0]).schema == row_measures(rows).schema
+    assert text_measures(texts[:0]).schema == text_measures(texts).schema
 
 
 def test_measures_do_not_depend_on_the_other_rows():

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from datachef.core.errors import DatachefError, RecipeError
 from datachef.core.recipe.resolving import read_typed
-from datachef.reward.guardrails import Findings, Guardrails, Limits
+from datachef.reward.guardrails import GuardrailFindings, GuardrailLimits, Guardrails
 
 ENGLISH = "The weather was so bad that nobody wanted to leave the house in the morning."
 GERMAN = "Das Wetter war so schlecht, dass morgens niemand das Haus verlassen wollte."
@@ -26,12 +26,12 @@ def rows(*parts: tuple[str, int], weight: float = 1.0, source: str = "web") -> p
 
 def inspect(
     before: pl.DataFrame, after: pl.DataFrame, licence: str = "MIT", **limits: Any
-) -> Findings:
-    guardrails = Guardrails(Limits(**limits))
+) -> GuardrailFindings:
+    guardrails = Guardrails(GuardrailLimits(**limits))
     return guardrails.inspect(before, after, licences={"web": licence}, shares={"web": 1.0})
 
 
-def broken(findings: Findings) -> list[str]:
+def broken(findings: GuardrailFindings) -> list[str]:
     return [violation.limit for violation in findings.violations]
 
 
@@ -179,8 +179,8 @@ def test_licences():
     after = pl.concat([rows((ENGLISH, 3), source=name) for name in ("a", "b", "c")])
     licences = {"a": "CC BY 4.0", "b": "GPL-3.0"}
 
-    def found(**limits: Any) -> Findings:
-        guardrails = Guardrails(Limits(**limits))
+    def found(**limits: Any) -> GuardrailFindings:
+        guardrails = Guardrails(GuardrailLimits(**limits))
         return guardrails.inspect(after, after, licences=licences, shares={})
 
     free = found()
@@ -226,7 +226,7 @@ def test_wrong_limits(tmp_path, text, code):
     path = tmp_path / "limits.yaml"
     path.write_text(text)
     with pytest.raises(RecipeError) as caught:
-        read_typed(path, Limits)
+        read_typed(path, GuardrailLimits)
     assert [problem.code for problem in caught.value.problems] == [code]
     assert caught.value.problems[0].line == 1
 
@@ -237,7 +237,7 @@ def test_languages_of_limits_are_those_that_rows_have(tmp_path):
         "min_retention_by_language: {English: 0.5, ger: 0.6, iw: 0.7}\n"
         "min_retention_by_group: {ours: {column: language, values: [FR, spa, und]}}\n"
     )
-    limits = read_typed(path, Limits)
+    limits = read_typed(path, GuardrailLimits)
     assert limits.min_retention_by_language == {"en": 0.5, "de": 0.6, "he": 0.7}
     assert limits.min_retention_by_group["ours"].values == ("fr", "es", "und")
 
@@ -248,7 +248,7 @@ def test_limits_from_a_file(tmp_path):
         "max_toxicity: 0.01\nlicences: [MIT]\nmin_rows: 100\n"
         "min_retention_by_group:\n  women: {words: [woman, women, she], min: 0.5}\n"
     )
-    limits = read_typed(path, Limits)
+    limits = read_typed(path, GuardrailLimits)
     assert limits.max_toxicity == 0.01
     assert limits.min_retention_by_group["women"].words == ("woman", "women", "she")
     with pytest.raises(ValidationError):

@@ -15,9 +15,9 @@ from datachef.core.recipe.checking import check
 from datachef.core.recipe.resolving import understand
 from datachef.core.registry.host import Host
 from datachef.core.run.partition import PartitionRun
-from datachef.reward.sample.kitchen import SampledCorpus, SampleKitchen
+from datachef.reward.sampled_run import SampledCorpus, SampledRunner
 
-Taste = Callable[..., SampledCorpus]
+RunSampled = Callable[..., SampledCorpus]
 Mixture = Callable[..., dict[str, Any]]
 
 
@@ -64,12 +64,12 @@ RECIPES: dict[str, tuple[dict[str, float], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_sample_weighs_what_the_corpus_holds(
-    name: str, taste: Taste, mixture: Mixture, larder: Path, host: Host
+    name: str, run_sampled: RunSampled, mixture: Mixture, workspace: Path, host: Host
 ) -> None:
     weights, more = RECIPES[name]
     recipe = mixture(weights, **more)
-    sampled = tokens_by_source(taste(recipe, rows=250).rows)
-    real = really_run(recipe, larder, host).with_columns(pl.lit(1.0).alias("weight"))
+    sampled = tokens_by_source(run_sampled(recipe, rows=250).rows)
+    real = really_run(recipe, workspace, host).with_columns(pl.lit(1.0).alias("weight"))
     for source, tokens in tokens_by_source(real).items():
         assert sampled[source] == pytest.approx(tokens, rel=0.15), source
 
@@ -78,44 +78,44 @@ def test_the_sample_weighs_what_the_corpus_holds(
     "more", [{"mix": {"budget": {"rows": 300}}}, {"steps": [{"op": "sample", "rows": 500}]}]
 )
 def test_what_the_guard_of_a_task_drops_is_not_counted(
-    more: dict[str, Any], taste: Taste, mixture: Mixture, larder: Path, host: Host
+    more: dict[str, Any], run_sampled: RunSampled, mixture: Mixture, workspace: Path, host: Host
 ) -> None:
-    with (larder / "good.jsonl").open("a") as good:
-        good.write((larder / "test.jsonl").read_text() * 20)
+    with (workspace / "good.jsonl").open("a") as good:
+        good.write((workspace / "test.jsonl").read_text() * 20)
     recipe = mixture({"good": 1, "prose": 1}, task="task.yaml", **more)
-    sampled = tokens_by_source(taste(recipe, rows=400).rows)
-    real = really_run(recipe, larder, host).with_columns(pl.lit(1.0).alias("weight"))
+    sampled = tokens_by_source(run_sampled(recipe, rows=400).rows)
+    real = really_run(recipe, workspace, host).with_columns(pl.lit(1.0).alias("weight"))
     assert real.height == pytest.approx(500 if "steps" in more else 300, abs=1)
     for source, tokens in tokens_by_source(real).items():
         assert sampled[source] == pytest.approx(tokens, rel=0.15), source
 
 
 def test_a_whole_sample_weighs_exactly_what_the_corpus_holds(
-    taste: Taste, mixture: Mixture, larder: Path, host: Host
+    run_sampled: RunSampled, mixture: Mixture, workspace: Path, host: Host
 ) -> None:
     recipe = mixture({"good": 1, "prose": 1}, steps=[{"op": "length_filter", "min_chars": 90}])
-    corpus = taste(recipe, rows=10_000)
-    real = really_run(recipe, larder, host)
+    corpus = run_sampled(recipe, rows=10_000)
+    real = really_run(recipe, workspace, host)
     weighed = dict(corpus.rows.group_by("source").agg(pl.col("weight").sum()).iter_rows())
     for (name,), rows in real.group_by("source"):
         assert weighed[str(name)] == pytest.approx(rows.height, rel=0.03)
 
 
-def test_a_source_of_no_weight_is_left_out(taste: Taste, mixture: Mixture) -> None:
-    corpus = taste(mixture({"good": 1, "prose": 0}))
+def test_a_source_of_no_weight_is_left_out(run_sampled: RunSampled, mixture: Mixture) -> None:
+    corpus = run_sampled(mixture({"good": 1, "prose": 0}))
     assert list(corpus.sources) == ["good"]
     assert corpus.rows["source"].unique().to_list() == ["good"]
 
 
-def test_the_same_seed_gives_the_same_sample(taste: Taste, mixture: Mixture) -> None:
+def test_the_same_seed_gives_the_same_sample(run_sampled: RunSampled, mixture: Mixture) -> None:
     recipe = mixture({"good": 1, "prose": 1}, steps=[{"op": "minhash_dedup"}])
-    first, again = taste(recipe), taste(recipe)
+    first, again = run_sampled(recipe), run_sampled(recipe)
     assert first.rows.equals(again.rows)
-    assert not taste(recipe, seed=1).rows.equals(first.rows)
+    assert not run_sampled(recipe, seed=1).rows.equals(first.rows)
 
 
 def test_siblings_share_work(
-    mixture: Mixture, larder: Path, host: Host, monkeypatch: pytest.MonkeyPatch
+    mixture: Mixture, workspace: Path, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
     run = PartitionRun.run
@@ -126,14 +126,14 @@ def test_siblings_share_work(
         return record
 
     monkeypatch.setattr(PartitionRun, "run", counted)
-    kitchen = SampleKitchen(host, larder / "cache", 200)
+    runner = SampledRunner(host, workspace / "cache", 200)
 
     def cook(most: int, weight: float) -> list[str]:
         done.clear()
         steps = [{"op": "length_filter", "max_chars": most}]
         recipe = mixture({"good": weight, "prose": 1}, sources={"prose": {"steps": steps}})
-        loaded = understand(document.parse(document.dump(recipe)), larder, host)
-        kitchen.cook(loaded, check(loaded, host, kitchen.look))
+        loaded = understand(document.parse(document.dump(recipe)), workspace, host)
+        runner.run(loaded, check(loaded, host, runner.inspect))
         return list(done)
 
     assert cook(180, 1)

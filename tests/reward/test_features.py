@@ -15,30 +15,27 @@ from hypothesis import strategies as st
 
 from datachef.core.recipe.resolving import read_task
 from datachef.core.rows.benchmark import BenchmarkItem
-from datachef.reward.features.bank import Bank
-from datachef.reward.features.catalogue import describe
-from datachef.reward.features.grams import entropy, similarity
-from datachef.reward.features.language_model import TargetModel
-from datachef.reward.features.measure import FeatureMeter
-from datachef.reward.features.signals import QUANTILES, weighted_quantiles
-from datachef.reward.sample.kitchen import SampledCorpus
+from datachef.reward.features import FeatureExtractor, describe_feature
+from datachef.reward.sampled_run import SampledCorpus
+from datachef.reward.target_similarity import TargetModel, entropy, similarity
+from datachef.reward.text_measures import QUANTILES, TextCache, weighted_quantiles
 
-Taste = Callable[..., SampledCorpus]
+RunSampled = Callable[..., SampledCorpus]
 Mixture = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def meter(larder: Path) -> FeatureMeter:
-    task = read_task(larder / "task.yaml")
-    return FeatureMeter(task)
+def meter(workspace: Path) -> FeatureExtractor:
+    task = read_task(workspace / "task.yaml")
+    return FeatureExtractor(task)
 
 
 def test_what_resembles_the_task_scores_better_on_every_likeness(
-    taste: Taste, mixture: Mixture, meter: FeatureMeter
+    run_sampled: RunSampled, mixture: Mixture, meter: FeatureExtractor
 ) -> None:
-    good = meter.measure(taste(mixture({"good": 1})))
-    both = meter.measure(taste(mixture({"good": 1, "prose": 1})))
-    prose = meter.measure(taste(mixture({"prose": 1})))
+    good = meter.extract(run_sampled(mixture({"good": 1})))
+    both = meter.extract(run_sampled(mixture({"good": 1, "prose": 1})))
+    prose = meter.extract(run_sampled(mixture({"prose": 1})))
     bits = "target.bits_per_byte"
     assert good[bits] < both[bits] < prose[bits]
     assert good["target.cosine"] > both["target.cosine"] > prose["target.cosine"]
@@ -49,10 +46,10 @@ def test_what_resembles_the_task_scores_better_on_every_likeness(
 
 
 def test_amounts_are_those_of_the_whole_corpus(
-    taste: Taste, mixture: Mixture, meter: FeatureMeter
+    run_sampled: RunSampled, mixture: Mixture, meter: FeatureExtractor
 ) -> None:
     recipe = mixture({"good": 1, "prose": 1}, mix={"budget": {"tokens": 20_000}, "max_epochs": 2})
-    features = meter.measure(taste(recipe, rows=100))
+    features = meter.extract(run_sampled(recipe, rows=100))
     assert math.expm1(features["log_tokens"]) == pytest.approx(20_000, rel=0.05)
     assert features["share.good"] == pytest.approx(0.5, abs=0.05)
     assert features["source_entropy"] == pytest.approx(1, abs=0.02)
@@ -60,10 +57,10 @@ def test_amounts_are_those_of_the_whole_corpus(
 
 
 def test_repeating_adds_tokens_but_no_different_ones(
-    taste: Taste, mixture: Mixture, meter: FeatureMeter
+    run_sampled: RunSampled, mixture: Mixture, meter: FeatureExtractor
 ) -> None:
-    once = meter.measure(taste(mixture({"good": 1})))
-    many = meter.measure(taste(mixture({"good": 1}, mix={"max_epochs": 10})))
+    once = meter.extract(run_sampled(mixture({"good": 1})))
+    many = meter.extract(run_sampled(mixture({"good": 1}, mix={"max_epochs": 10})))
     assert many["log_tokens"] > once["log_tokens"] + 2
     assert many["log_unique_tokens"] == pytest.approx(once["log_unique_tokens"])
     assert many["epochs"] == pytest.approx(10)
@@ -71,30 +68,32 @@ def test_repeating_adds_tokens_but_no_different_ones(
 
 
 def test_copies_and_templates_are_seen(
-    taste: Taste, mixture: Mixture, meter: FeatureMeter, larder: Path
+    run_sampled: RunSampled, mixture: Mixture, meter: FeatureExtractor, workspace: Path
 ) -> None:
-    line = (larder / "prose.jsonl").read_text().splitlines()[0]
-    (larder / "prose.jsonl").write_text(f"{line}\n" * 100)
-    copied = meter.measure(taste(mixture({"prose": 1})))
+    line = (workspace / "prose.jsonl").read_text().splitlines()[0]
+    (workspace / "prose.jsonl").write_text(f"{line}\n" * 100)
+    copied = meter.extract(run_sampled(mixture({"prose": 1})))
     assert copied["duplicate_share"] == pytest.approx(0.99)
-    good = meter.measure(taste(mixture({"good": 1})))
+    good = meter.extract(run_sampled(mixture({"good": 1})))
     assert good["duplicate_share"] < 0.1
     assert good["template_share"] > 0.3, "numbers alone tell these problems apart"
 
 
-def test_every_feature_is_documented(taste: Taste, mixture: Mixture, meter: FeatureMeter) -> None:
-    features = meter.measure(taste(mixture({"good": 1, "prose": 1})))
-    assert all(describe(name) for name in features)
+def test_every_feature_is_documented(
+    run_sampled: RunSampled, mixture: Mixture, meter: FeatureExtractor
+) -> None:
+    features = meter.extract(run_sampled(mixture({"good": 1, "prose": 1})))
+    assert all(describe_feature(name) for name in features)
     assert not any(math.isnan(value) for name, value in features.items() if name != "budget_share")
 
 
 def test_measuring_is_deterministic_whatever_was_measured_before(
-    taste: Taste, mixture: Mixture, meter: FeatureMeter, larder: Path
+    run_sampled: RunSampled, mixture: Mixture, meter: FeatureExtractor, workspace: Path
 ) -> None:
-    corpus = taste(mixture({"good": 1, "prose": 1}))
-    meter.measure(taste(mixture({"prose": 1})))
-    fresh = FeatureMeter(read_task(larder / "task.yaml"))
-    assert meter.measure(corpus) == pytest.approx(fresh.measure(corpus), nan_ok=True, rel=1e-12)
+    corpus = run_sampled(mixture({"good": 1, "prose": 1}))
+    meter.extract(run_sampled(mixture({"prose": 1})))
+    fresh = FeatureExtractor(read_task(workspace / "task.yaml"))
+    assert meter.extract(corpus) == pytest.approx(fresh.extract(corpus), nan_ok=True, rel=1e-12)
 
 
 @given(st.lists(st.tuples(st.floats(-5, 5), st.integers(0, 3)), min_size=1, max_size=20))
@@ -109,18 +108,18 @@ def test_weighted_quantiles_are_those_of_repeated_rows(rows: list[tuple[float, i
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=6), st.lists(st.sampled_from("abcd")))
-def test_a_bank_measures_each_text_once(first: list[str], second: list[str]) -> None:
+def test_a_text_cache_measures_each_text_once(first: list[str], second: list[str]) -> None:
     measured: list[str] = []
 
     def measure(texts: pl.DataFrame) -> list[str]:
         measured.extend(texts["text"])
         return list(texts["text"])
 
-    bank: Bank[list[str]] = Bank(measure)
+    cache: TextCache[list[str]] = TextCache(measure)
     for batch in (first, second):
-        places = bank.places(pl.DataFrame({"text": batch}, schema={"text": pl.String}))
-        known = [text for chunk in bank.chunks for text in chunk]
-        assert [known[place] for place in places] == batch
+        indices = cache.indices(pl.DataFrame({"text": batch}, schema={"text": pl.String}))
+        known = [text for chunk in cache.chunks for text in chunk]
+        assert [known[index] for index in indices] == batch
     assert sorted(measured) == sorted(set(first) | set(second))
 
 

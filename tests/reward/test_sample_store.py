@@ -14,48 +14,52 @@ from datachef.core.contracts.source import SourceError
 from datachef.core.registry.host import Host
 from datachef.core.rows.inspection import survey
 from datachef.core.text.formats import TextFormat
-from datachef.reward.sample import pantry
-from datachef.reward.sample.pantry import Pantry, Stock
+from datachef.reward import sampled_run
+from datachef.reward.sampled_run import SampleStore, SourceSample
 
 
-def stock_of(host: Host, file: Path, rows: int = 100, seed: int = 0, **source: Any) -> Stock:
+def sample_of(
+    host: Host, file: Path, rows: int = 100, seed: int = 0, **source: Any
+) -> SourceSample:
     data = {"path": str(file), "format": {"text": "text"}, **source}
     found = survey(host.vocabulary.source("path", data))
-    return Pantry(file.parent / "stocks", rows, seed).stock(found)
+    return SampleStore(file.parent / "samples", rows, seed).sample(found)
 
 
-def lines(stock: Stock) -> list[str]:
-    return Path(stock.path).read_text().splitlines()
+def lines(sample: SourceSample) -> list[str]:
+    return Path(sample.path).read_text().splitlines()
 
 
-def test_a_sample_is_the_same_for_a_seed_and_another_for_another(larder: Path, host: Host) -> None:
-    first, other = (stock_of(host, larder / "prose.jsonl", seed=seed) for seed in (1, 2))
-    (larder / "stocks").rename(larder / "older")
-    again = stock_of(host, larder / "prose.jsonl", seed=1)
-    assert lines(again) == (larder / "older" / Path(first.path).name).read_text().splitlines()
+def test_a_sample_is_the_same_for_a_seed_and_another_for_another(
+    workspace: Path, host: Host
+) -> None:
+    first, other = (sample_of(host, workspace / "prose.jsonl", seed=seed) for seed in (1, 2))
+    (workspace / "samples").rename(workspace / "older")
+    again = sample_of(host, workspace / "prose.jsonl", seed=1)
+    assert lines(again) == (workspace / "older" / Path(first.path).name).read_text().splitlines()
     assert len(lines(again)) == 100
     assert again.rate == pytest.approx(100 / 600)
-    assert lines(again) != (larder / "older" / Path(other.path).name).read_text().splitlines()
+    assert lines(again) != (workspace / "older" / Path(other.path).name).read_text().splitlines()
 
 
-def test_a_small_source_is_taken_whole(larder: Path, host: Host) -> None:
-    stock = stock_of(host, larder / "prose.jsonl", rows=10_000)
-    rows = (larder / "prose.jsonl").read_text().splitlines()
-    assert [json.loads(line) for line in lines(stock)] == [json.loads(row) for row in rows]
-    assert stock.rate == 1
+def test_a_small_source_is_taken_whole(workspace: Path, host: Host) -> None:
+    sample = sample_of(host, workspace / "prose.jsonl", rows=10_000)
+    rows = (workspace / "prose.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines(sample)] == [json.loads(row) for row in rows]
+    assert sample.rate == 1
 
 
-def test_take_bounds_what_is_available(larder: Path, host: Host) -> None:
-    assert stock_of(host, larder / "prose.jsonl", take=150).available == 150
+def test_take_bounds_what_is_available(workspace: Path, host: Host) -> None:
+    assert sample_of(host, workspace / "prose.jsonl", take=150).available == 150
 
 
 def test_rows_that_do_not_fit_are_counted_and_left_out(tmp_path: Path, host: Host) -> None:
     rows = [{"text": f"row {n}"} if n % 4 else {"other": n} for n in range(80)]
     file = tmp_path / "odd.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows) + "not json\n")
-    stock = stock_of(host, file)
-    assert stock.rows == 60
-    assert stock.failed == pytest.approx(21 / 81)
+    sample = sample_of(host, file)
+    assert sample.rows == 60
+    assert sample.failed == pytest.approx(21 / 81)
 
 
 def test_a_large_source_is_sampled_from_some_of_its_units(
@@ -66,12 +70,12 @@ def test_a_large_source_is_sampled_from_some_of_its_units(
         (tmp_path / f"part-{part:02}.jsonl").write_text(
             "".join(json.dumps(row) + "\n" for row in rows)
         )
-    monkeypatch.setattr(pantry, "READ_BYTES", 20_000)
+    monkeypatch.setattr(sampled_run, "READ_BYTES", 20_000)
     found = survey(host.vocabulary.source("path", {"path": str(tmp_path / "part-*.jsonl")}))
     assert found.size > 80_000
-    stock = Pantry(tmp_path / "stocks", 100, 0).stock(found)
-    assert stock.available == pytest.approx(4000, rel=0.05)
-    parts = {json.loads(line)["text"].split()[-1] for line in lines(stock)}
+    sample = SampleStore(tmp_path / "samples", 100, 0).sample(found)
+    assert sample.available == pytest.approx(4000, rel=0.05)
+    parts = {json.loads(line)["text"].split()[-1] for line in lines(sample)}
     assert 1 < len(parts) < 10
 
 
@@ -80,7 +84,9 @@ def test_a_source_without_rows_is_an_error(tmp_path: Path, host: Host) -> None:
     file.write_text('{"text": "x"}\n')
     found = survey(host.vocabulary.source("path", {"path": str(file)}))
     with pytest.raises(SourceError, match="not one row fits"):
-        Pantry(tmp_path / "stocks", 100, 0).stock(replace(found, format=TextFormat(text="other")))
+        SampleStore(tmp_path / "samples", 100, 0).sample(
+            replace(found, format=TextFormat(text="other"))
+        )
 
 
 def test_a_source_whose_file_breaks_off_is_sampled_where_it_may_be(
@@ -90,5 +96,5 @@ def test_a_source_whose_file_breaks_off_is_sampled_where_it_may_be(
     file = tmp_path / "a.jsonl.gz"
     file.write_bytes(gzip.compress(raw.encode())[:-5000])
     with pytest.raises(SourceError, match="cannot be read to its end"):
-        stock_of(host, file)
-    assert 0 < stock_of(host, file, max_failed_files=1).available < 20_000
+        sample_of(host, file)
+    assert 0 < sample_of(host, file, max_failed_files=1).available < 20_000

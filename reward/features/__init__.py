@@ -1,1 +1,0 @@
-"""What a proxy knows of a recipe: numbers with names, measured on its cooked sample."""

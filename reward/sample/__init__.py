@@ -1,1 +1,0 @@
-"""Cooking a recipe on a small fixed sample of its sources."""
