@@ -343,7 +343,7 @@ def test_in_a_decision_it_ends_the_run_by_name(run: Run, rude: str) -> None:
 
 
 def test_a_process_that_forks_itself_is_refused(run: Run) -> None:
-    with pytest.raises(RunError, match=r"os.fork\(\)") as raised:
+    with pytest.raises(PluginError, match=r"os.fork\(\)") as raised:
         run(
             "TextTransform",
             "def rewrite(self, text):\n    os.fork()\n    return text",
