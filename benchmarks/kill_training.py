@@ -29,7 +29,7 @@ from typing import Any
 
 from kills import Killer
 
-from datachef.core.errors import DatachefError
+from datachef.core import DatachefError
 from datachef.core.system.lock import locked
 from datachef.core.system.ownership import MARK
 

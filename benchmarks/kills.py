@@ -39,7 +39,8 @@ from typing import Any
 
 import psutil
 
-from datachef.core.language_models.client import LLMBackend, LLMClient, Request
+from datachef.core import LLMBackend, Request
+from datachef.core.language_models.client import LLMClient
 
 WORKER = "datachef.core.run.worker"
 ALREADY = "is being written by"

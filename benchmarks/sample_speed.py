@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from datachef.core import document
-from datachef.core.contracts.reward import Reward, RewardConfig
+from datachef.core import Reward, document
+from datachef.core.contracts.reward import RewardConfig
 from datachef.plugins.reward.factory import proxy_reward
 
 SOURCES = {

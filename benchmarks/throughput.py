@@ -103,7 +103,7 @@ def agreement(source: Path, folder: Path) -> dict[str, float]:
     """The share of single documents on which a filter of ours decides like datatrove's."""
     import polars as pl
 
-    from datachef.core.registry.host import Host
+    from datachef.core import Host
     from datachef.core.run.signals import decide, measure
 
     rows = [json.loads(line) for line in source.open(encoding="utf-8")]

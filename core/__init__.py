@@ -1,27 +1,20 @@
-"""The contracts of datachef: what a recipe, an operator, a source, an engine and a reward are."""
+"""The public interface of datachef: what plugins implement, and what programs call.
 
-from datachef.core.contracts.corpus import Context, CorpusOperator, MixOperator
-from datachef.core.contracts.filter import Filter
-from datachef.core.contracts.operator import Operator, Outcome, threshold
-from datachef.core.contracts.transform import TextTransform, Transform
-from datachef.core.errors import DatachefError, MissingPackageError, PluginError, RecipeError
-from datachef.core.problems import Problem
-from datachef.core.registry.hookspecs import hookimpl
+All names are loaded on first use, so that importing this package loads nothing else. What is listed
+here, `datachef.core.testing`, the hooks and the `chef` command follow the deprecation policy of
+`docs/stability.md`; every other module is private and may change in any release.
+"""
 
-__all__ = [
-    "Context",
-    "CorpusOperator",
-    "DatachefError",
-    "Filter",
-    "MissingPackageError",
-    "MixOperator",
-    "Operator",
-    "Outcome",
-    "PluginError",
-    "Problem",
-    "RecipeError",
-    "TextTransform",
-    "Transform",
-    "hookimpl",
-    "threshold",
-]
+from typing import Any
+
+import lazy_loader
+
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from datachef.core.distribution import version
+
+        return version()
+    return _load(name)

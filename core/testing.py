@@ -28,7 +28,7 @@ from datachef.core.rows.columns import concat
 from datachef.core.run.ledger import Entry
 from datachef.core.run.pipeline import Step, StepPipeline
 from datachef.core.run.signals import measure
-from datachef.core.text.conversations import stored, turns, with_reading
+from datachef.core.text.conversations import turns_column, turns_of, with_text
 from datachef.core.text.turns import PROSE, Turn
 
 ODD_TEXTS = (
@@ -70,7 +70,7 @@ def _conversation(index: int, text: str) -> list[Turn]:
 
 def _shape(messages: list[Turn]) -> list[Turn]:
     """The turns without their prose: every text that an operator may rewrite is a mark."""
-    shape = turns(messages)
+    shape = turns_of(messages)
     for turn in shape:
         for key in {"content", *PROSE} & turn.keys():
             turn[key] = None if turn[key] is None else ""
@@ -103,7 +103,7 @@ class OperatorContract:
             _conversation(index, text) if index % 5 == 0 else None
             for index, text in enumerate(texts)
         ]
-        return with_reading(frame.with_columns(stored(chats)))
+        return with_text(frame.with_columns(turns_column(chats)))
 
     def test_can_be_registered(self) -> None:
         """A class that the host would refuse, or one that breaks a promise, says here why."""

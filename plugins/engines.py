@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from datachef.core import hookimpl
-from datachef.core.contracts.engine import Engine
+from datachef.core import Engine, hookimpl
 
 
 @hookimpl

@@ -12,10 +12,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from datachef.core.errors import DatachefError
-from datachef.core.language_models.client import Completion, LLMBackend, Request
+from datachef.core import Completion, DatachefError, LLMBackend, Request, hookimpl
 from datachef.core.language_models.openai import TIMEOUT, OpenAIClient
-from datachef.core.registry.hookspecs import hookimpl
 
 BASE_URL = "DATACHEF_LLM_BASE_URL"
 API_KEY = "DATACHEF_LLM_API_KEY"

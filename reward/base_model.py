@@ -12,7 +12,7 @@ import polars as pl
 from datachef.core.contracts.source import Source
 from datachef.core.run.keys import key_of
 from datachef.core.system.code_identity import core_code, module_code
-from datachef.core.text.conversations import SEPARATOR, reading
+from datachef.core.text.conversations import SEPARATOR, render_text
 from datachef.core.text.formats import Conversation
 from datachef.reward.evaluation.tiny import make_tiny
 from datachef.reward.gates import ContaminationAudit
@@ -59,4 +59,4 @@ def _texts(runner: SampledRunner, source: Source) -> list[str]:
 
 
 def _plain(content: str | Conversation) -> str:
-    return content if isinstance(content, str) else SEPARATOR.join(map(reading, content.turns))
+    return content if isinstance(content, str) else SEPARATOR.join(map(render_text, content.turns))

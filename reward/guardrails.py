@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from datachef.core.contracts.recipe import Name
 from datachef.core.errors import DatachefError
 from datachef.core.rows.columns import concat
-from datachef.core.text.languages import UnknownLanguageError, label_of, py3langid_labels
+from datachef.core.text.languages import LanguageIdentifier, UnknownLanguageError
 from datachef.reward.features import source_shares
 from datachef.reward.sampled_run import SampledCorpus
 from datachef.reward.text_measures import TEXT_MEASURES, TextCache, text_measures
@@ -126,7 +126,7 @@ class GuardrailLimits(_Model):
 
 def _label(language: str) -> str:
     try:
-        return label_of(language, py3langid_labels())
+        return LanguageIdentifier().label_of(language)
     except UnknownLanguageError as error:
         raise ValueError(f"{error}: {error.hint}") from None
 

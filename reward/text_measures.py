@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from datachef.core.text.languages import UNDETERMINED, identified, py3langid_model
+from datachef.core.text.languages import UNDETERMINED_LANGUAGE, LanguageIdentifier, identify_languages
 from datachef.core.text.personal_data import holds_personal_data
 
 T = TypeVar("T")
@@ -118,8 +118,8 @@ def weighted_quantiles(
 
 def languages_of(texts: pl.Series) -> list[str]:
     """The ISO 639 code of each text's most likely language; `und` where there are no letters."""
-    found = identified(pl.col("text"), LANGUAGE_CHARACTERS, py3langid_model)
-    language = found.struct.field("language").fill_null(UNDETERMINED)
+    found = identify_languages(pl.col("text"), LANGUAGE_CHARACTERS, LanguageIdentifier)
+    language = found.struct.field("language").fill_null(UNDETERMINED_LANGUAGE)
     return texts.to_frame("text").select(language)["language"].to_list()
 
 

@@ -19,10 +19,8 @@ import pytest
 import zstandard
 from hypothesis import settings
 
-from datachef.core import document
-from datachef.core.api import run_recipe
+from datachef.core import Host, document, run_recipe
 from datachef.core.distribution import NAME
-from datachef.core.registry.host import Host
 from datachef.core.rows.reader import REJECTS
 from datachef.core.run.report import Report
 

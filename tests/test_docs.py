@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from datachef.core import Host
 from datachef.core.document import parse
 from datachef.core.registry import hookspecs
 from datachef.core.registry.host import Host

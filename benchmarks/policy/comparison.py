@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from datachef.core.errors import DatachefError
+from datachef.core import DatachefError
 from datachef.core.statistics import mean_interval
 
 # By method, the values of each of its runs in the order of the calls.

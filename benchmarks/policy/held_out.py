@@ -13,8 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from datachef.core.errors import DatachefError
-from datachef.core.registry.host import Host
+from datachef.core import DatachefError, Host
 from datachef.core.statistics import mean_interval
 from datachef.plugins.policy.building import reward_of
 from datachef.policy.decoding.local import LocalDecoder

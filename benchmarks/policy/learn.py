@@ -22,9 +22,7 @@ from typing import Any
 
 import orjson
 
-from datachef.core.contracts.reward import Reward
-from datachef.core.errors import DatachefError
-from datachef.core.registry.host import Host
+from datachef.core import DatachefError, Host, Reward
 from datachef.plugins.policy.building import reward_of
 from datachef.policy.recipe_task import Assignment, policy_model
 from datachef.policy.scored_recipes import Objective, recipe_key

@@ -34,9 +34,8 @@ import orjson
 import torch
 from datasets import Dataset
 
-from datachef.core.contracts.reward import Reward, Score
+from datachef.core import Host, Reward, Score
 from datachef.core.language_models.checkpoint import load_tokenizer, quiet
-from datachef.core.registry.host import Host
 from datachef.core.statistics import mean_interval
 from datachef.policy.decoding.local import prompt_tokens, text_of, token_positions
 from datachef.policy.grammar import Grammar, written

@@ -18,9 +18,7 @@ from typing import Any
 
 import orjson
 
-from datachef.core import document
-from datachef.core.errors import DatachefError
-from datachef.core.registry.host import Host
+from datachef.core import DatachefError, Host, document
 from datachef.core.system.child_process import ProcessPool
 from datachef.policy.scored_recipes import recipe_key
 from datachef.policy.search import SEARCHES, SourceBaselines

@@ -15,11 +15,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from datachef.core import DatachefError, Host
 from datachef.core.document import Document
-from datachef.core.errors import DatachefError
 from datachef.core.recipe.checking import check
 from datachef.core.recipe.resolving import understand
-from datachef.core.registry.host import Host
 from datachef.core.rows.inspection import SourceInspector
 from datachef.core.system.child_process import ProcessPool
 from datachef.policy.decoding.local import LocalDecoder

@@ -26,9 +26,8 @@ from jobs import Job, ordered_jobs
 from recipes import TOKENS, write_recipes
 from tasks import TASK, write_task
 
-from datachef.core.errors import DatachefError
+from datachef.core import DatachefError, Host
 from datachef.core.recipe.resolving import load
-from datachef.core.registry.host import Host
 from datachef.core.system.child_process import ProcessPool
 from datachef.reward.base_model import TINY
 from datachef.reward.evaluation import Training

@@ -16,8 +16,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from datachef.core import document
-from datachef.core.registry.host import Host
+from datachef.core import Host, document
 from datachef.reward.history import History, Measured
 from datachef.reward.proxy import Validation
 from datachef.reward.proxy.fit import FitReport, fit_report

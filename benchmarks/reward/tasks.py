@@ -17,8 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from datachef.core import document
-from datachef.core.errors import DatachefError, RecipeError
+from datachef.core import DatachefError, RecipeError, document
 from datachef.core.problems import did_you_mean
 
 HERE = Path(__file__).resolve().parent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from pydantic import Field
 
@@ -13,7 +13,8 @@ from datachef.core.contracts.operator import Operator
 if TYPE_CHECKING:
     import polars as pl
 
-    Signal = pl.Expr | Callable[[pl.DataFrame], pl.Series]
+# What measures a row: an expression, or a function from a batch to one value per row.
+Signal: TypeAlias = "pl.Expr | Callable[[pl.DataFrame], pl.Series]"
 
 # A column of the source that has the name of a kept signal goes on under this and its name.
 DISPLACED = "original_"

@@ -265,7 +265,7 @@ class Synthesis(CorpusOperator):
         """One row per dictionary, with the other columns of the row that it was made from."""
         import polars as pl
 
-        from datachef.core.text.conversations import TEMPLATE_COLUMNS, stored, with_reading
+        from datachef.core.text.conversations import TEMPLATE_COLUMNS, turns_column, with_text
 
         new = [(index, columns) for index, several in enumerate(made) for columns in several]
         for _, columns in new:
@@ -283,14 +283,14 @@ class Synthesis(CorpusOperator):
             # What templates read beside the turns of the old row says nothing of the new.
             beside = [name for name in TEMPLATE_COLUMNS if name in result.columns]
             result = result.with_columns(
-                stored(messages), *(pl.lit(None, pl.String).alias(name) for name in beside)
+                turns_column(messages), *(pl.lit(None, pl.String).alias(name) for name in beside)
             )
         elif any(messages):
             raise PluginError(
                 f"{self.op} made messages that it did not announce",
                 hint="add messages to what writes() returns",
             )
-        return with_reading(result)
+        return with_text(result)
 
     def __getstate__(self) -> dict[Any, Any]:
         private = {"_client": None, "_failures": FailureLimit()}

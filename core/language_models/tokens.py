@@ -17,7 +17,7 @@ from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, MissingPackageError
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.network import hub_refusal, refusal_in
-from datachef.core.text.conversations import TEMPLATE_COLUMNS, turns
+from datachef.core.text.conversations import TEMPLATE_COLUMNS, turns_of
 
 if TYPE_CHECKING:
     from datachef.core.recipe.resolving import Loaded
@@ -151,7 +151,7 @@ class TokenCounter:
         try:
             return str(
                 self._pretrained.apply_chat_template(
-                    turns(row["messages"]), tools=tools, tokenize=False, **(options or {})
+                    turns_of(row["messages"]), tools=tools, tokenize=False, **(options or {})
                 )
             )
         except Exception as error:  # noqa: BLE001 - a template raises what its author likes

@@ -12,7 +12,7 @@ from pydantic import Field
 from datachef.core.contracts.corpus import Context, CorpusOperator
 
 
-def priority(ids: pl.Series, seed: int) -> pl.Series:
+def sampling_priority(ids: pl.Series, seed: int) -> pl.Series:
     """One uniform 64-bit number per id; the same for any batch, machine and library version."""
     key = seed.to_bytes(8, "little", signed=False)
     digests = b"".join(blake2b(i.encode(), digest_size=8, key=key).digest() for i in ids)
@@ -38,7 +38,7 @@ class Take(CorpusOperator):
 
     def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
         ids = summaries.select("id").collect()["id"]
-        rank = priority(ids, context.seed).rank("ordinal")
+        rank = sampling_priority(ids, context.seed).rank("ordinal")
         dropped = ids.filter(rank > self.rows)
         return pl.DataFrame(
             {

@@ -29,7 +29,7 @@ from datachef.core.problems import did_you_mean
 from datachef.core.rows.columns import NULL, kind_of
 from datachef.core.rows.reader import RowReader, fields_of, length, sample, stored_names
 from datachef.core.rows.stored_conversations import unfit
-from datachef.core.text.conversations import TEMPLATE_COLUMNS, stored
+from datachef.core.text.conversations import TEMPLATE_COLUMNS, turns_column
 from datachef.core.text.formats import Conversation, Format, PromptFormat, recognise
 from datachef.core.text.values import plain
 
@@ -201,7 +201,7 @@ def _converted(
 def _unwritable(content: Sequence[str | Conversation]) -> dict[str, dict[str, int]]:
     """For every schema of conversations, how many of them it cannot hold, by reason."""
     turns = [row.turns for row in content if isinstance(row, Conversation)]
-    rows = stored(turns).to_frame()
+    rows = turns_column(turns).to_frame()
     return {
         schema: dict(unfit(rows, schema).drop_nulls().value_counts(sort=True).iter_rows())
         for schema in ("messages", "prompt_completion")

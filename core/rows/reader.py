@@ -29,7 +29,7 @@ from datachef.core.rows.columns import (
     series,
 )
 from datachef.core.system.failures import raise_environment_failure
-from datachef.core.text.conversations import TEMPLATE_COLUMNS, stored, with_reading
+from datachef.core.text.conversations import TEMPLATE_COLUMNS, turns_column, with_text
 from datachef.core.text.formats import Conversation, Format
 from datachef.core.text.values import UnsupportedValueError, json_text, plain, text_of
 
@@ -245,7 +245,7 @@ class RowReader:
         kept, others = self._others(kept)
         content = [row.content for row in kept]
         if self.format.conversational:
-            frame = with_reading(stored([row.turns for row in content]).to_frame())
+            frame = with_text(turns_column([row.turns for row in content]).to_frame())
             frame = frame.with_columns(
                 pl.Series(name, [getattr(row, name) for row in content], dtype=pl.String)
                 for name in TEMPLATE_COLUMNS

@@ -20,8 +20,8 @@ from datachef.core.text.conversations import (
     MESSAGES,
     TEMPLATE_COLUMNS,
     last_answers,
-    stored,
-    turns,
+    turns_column,
+    turns_of,
 )
 from datachef.core.text.turns import Turn, dumps
 
@@ -173,7 +173,7 @@ def _turn_column(messages: pl.Series, fields: Mapping[str, str]) -> pl.Series:
     names = ("role", "content", *fields)
     dtype = pl.List(pl.Struct(dict.fromkeys(names, pl.String)))
     rows = [
-        None if row is None else [_with_text(turn, fields) for turn in turns(row)]
+        None if row is None else [_with_text(turn, fields) for turn in turns_of(row)]
         for row in messages
     ]
     return pl.Series(messages.name, rows, dtype=dtype, strict=True)
@@ -188,7 +188,7 @@ def _with_text(turn: Turn, fields: Mapping[str, str]) -> Turn:
 
 def _nested_json(value: Any) -> str:
     if isinstance(value, pl.Series | list):
-        return dumps(turns(value))
+        return dumps(turns_of(value))
     return "null" if value is None else value
 
 
@@ -239,6 +239,6 @@ def read_back(frame: pl.DataFrame) -> pl.DataFrame:
             column = column.ext.storage()
         elif isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.Struct):
             decode = decoder(dtype) or (lambda turns: turns)
-            column = stored(map(decode, column.to_list())).rename(name)
+            column = turns_column(map(decode, column.to_list())).rename(name)
         columns.append(column)
     return pl.DataFrame(columns)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from datachef.core.errors import PluginError, is_panic
-from datachef.core.registry.take import priority
+from datachef.core.registry.take import sampling_priority
 from datachef.core.rows.columns import common_dtype, conformed
 from datachef.core.rows.stored_conversations import (
     JSON,
@@ -251,14 +251,14 @@ def ranges_for(surveys: Iterable[SourceInfo]) -> int:
 def numbers(ids: pl.Series, seed: int, copies: int) -> pl.Series:
     """The place of each row on a circle of 2**64, of a source whose rows have up to `copies`."""
     if copies == 1:
-        return priority(ids, seed)
+        return sampling_priority(ids, seed)
     originals = ids.str.replace(_COPY, "${2}")
     copy = ids.str.extract(_COPY).cast(pl.UInt64, strict=False).fill_null(1).to_numpy() - np.uint64(
         1
     )
-    own = priority(ids, seed).to_numpy() // np.uint64(2 * copies)
+    own = sampling_priority(ids, seed).to_numpy() // np.uint64(2 * copies)
     step = np.uint64(2**64 // copies)
-    place = priority(originals, seed).to_numpy() + (copy % np.uint64(copies)) * step + own
+    place = sampling_priority(originals, seed).to_numpy() + (copy % np.uint64(copies)) * step + own
     return pl.Series("priority", place)
 
 

@@ -26,13 +26,13 @@ SEPARATOR = "\n\n"
 TEMPLATE_COLUMNS = ("tools", "chat_template_kwargs")
 
 
-def stored(conversations: Iterable[Sequence[Turn] | None]) -> pl.Series:
+def turns_column(conversations: Iterable[Sequence[Turn] | None]) -> pl.Series:
     """Conversations as the column `messages`."""
     rows = [None if turns is None else [_stored(turn) for turn in turns] for turns in conversations]
     return pl.Series("messages", rows, dtype=MESSAGES, strict=True)
 
 
-def turns(messages: Iterable[Mapping[str, Any]]) -> list[Turn]:
+def turns_of(messages: Iterable[Mapping[str, Any]]) -> list[Turn]:
     """The turns in one value of the column `messages`, each with all its fields."""
     return [
         {
@@ -44,12 +44,12 @@ def turns(messages: Iterable[Mapping[str, Any]]) -> list[Turn]:
     ]
 
 
-def reading(turn: Mapping[str, Any]) -> str:
+def render_text(turn: Mapping[str, Any]) -> str:
     """All that a turn says, as plain text."""
     return SEPARATOR.join(prose(turn))
 
 
-def with_reading(batch: pl.DataFrame) -> pl.DataFrame:
+def with_text(batch: pl.DataFrame) -> pl.DataFrame:
     """Derives `text` again wherever a row has `messages`."""
     if "messages" not in batch.columns:
         return batch
@@ -67,7 +67,10 @@ def as_text(messages: pl.Series, separator: str = SEPARATOR) -> pl.Series:
     if not rich.any():
         return read
     rows = zip(messages, read, rich, strict=True)
-    told = [separator.join(map(reading, turns(row))) if more else text for row, text, more in rows]
+    told = [
+        separator.join(map(render_text, turns_of(row))) if more else text
+        for row, text, more in rows
+    ]
     return pl.Series(messages.name, told, dtype=pl.String)
 
 
@@ -93,10 +96,10 @@ def conformed(messages: pl.Series) -> pl.Series:
     rows = messages.to_list()
     if "extra" in dict(messages.dtype.inner):  # type: ignore[attr-defined]
         rows = [
-            None if row is None else [turns([turn])[0] | _others(turn) for turn in row]
+            None if row is None else [turns_of([turn])[0] | _others(turn) for turn in row]
             for row in rows
         ]
-    return stored(rows)
+    return turns_column(rows)
 
 
 def rewritten(
@@ -132,7 +135,7 @@ def rewritten(
     rows = rows.join(chats, "row", "left", maintain_order="left")
     text = _in_places(result.head(plain.len()), messages.is_null(), "text")
     whole = pl.coalesce(rows["rewritten"], rows["messages"]).alias("messages")
-    return with_reading(batch.with_columns(text, whole))
+    return with_text(batch.with_columns(text, whole))
 
 
 def _in_places(values: pl.Series, places: pl.Series, name: str) -> pl.Series:
@@ -185,7 +188,7 @@ def last_answers(messages: pl.Series) -> pl.Series:
     if not rich.any():
         return found
     rows = zip(messages, found, rich, strict=True)
-    places = [max(answers(turns(row)), default=None) if more else at for row, at, more in rows]
+    places = [max(answers(turns_of(row)), default=None) if more else at for row, at, more in rows]
     return pl.Series(places, dtype=pl.Int64)
 
 

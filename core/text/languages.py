@@ -12,27 +12,73 @@ from datachef.core.problems import did_you_mean
 from datachef.core.system.file_identity import file_identity
 
 if TYPE_CHECKING:
-    from py3langid.langid import LanguageIdentifier
-
+    from py3langid.langid import LanguageIdentifier as Py3langid
 
 _PREFIX = "__label__"
-
-Identify = Callable[[str], tuple[str, float]]
 
 FOUND = pl.Schema({"language": pl.String, "confidence": pl.Float64})
 
 
-def identified(text: pl.Expr, max_chars: int, identify: Callable[[], Identify]) -> pl.Expr:
+class LanguageIdentifier:
+    """Identifies the language of texts with py3langid or a fastText model.
+
+    Without `model` it is py3langid (Barbaresi's revision of langid.py, Lui and Baldwin 2012), whose
+    labels are codes of ISO 639, of two letters where there are. With the path of a fastText model
+    (lid.176, GlotLID), labels are the model's without `__label__`. The model is loaded on first use
+    and shared in the process. Methods raise `ValueError` for a file that is no model, `OSError` for
+    one that cannot be read, and `ImportError` for a missing package.
+    """
+
+    def __init__(self, model: str | None = None) -> None:
+        self._model = model
+
+    def labels(self) -> frozenset[str]:
+        """All labels of the model."""
+        if self._model is None:
+            return frozenset(map(str, _py3langid().nb_classes))
+        found = _fasttext(self._model, file_identity(self._model)).get_labels()
+        return frozenset(label.removeprefix(_PREFIX) for label in found)
+
+    def label_of(self, language: str) -> str:
+        """The model's label of a language: see `label_of`."""
+        return label_of(language, self.labels())
+
+    def load(self) -> Callable[[str], tuple[str, float]]:
+        """A function from a text, without line ends, to its label and the confidence in [0, 1]."""
+        if self._model is None:
+            identifier = _py3langid()
+
+            def classify(text: str) -> tuple[str, float]:
+                language, confidence = identifier.classify(text)
+                return str(language), min(max(float(confidence), 0.0), 1.0)
+
+            return classify
+        # `predict` of the wrapper breaks with numpy 2; what it calls does not.
+        model = _fasttext(self._model, file_identity(self._model)).f
+
+        def predict(text: str) -> tuple[str, float]:
+            found = model.predict(text + "\n", 1, 0.0, "strict")
+            if not found:
+                return UNDETERMINED_LANGUAGE, 0.0
+            confidence, label = found[0]
+            return label.removeprefix(_PREFIX), min(max(float(confidence), 0.0), 1.0)
+
+        return predict
+
+
+def identify_languages(
+    text: pl.Expr, max_chars: int, identifier: Callable[[], LanguageIdentifier]
+) -> pl.Expr:
     """The `language` and `confidence` (0 to 1) of each text, as a struct.
 
     Looks at the first `max_chars` characters. Text without any letter has the language `und`:
-    of it, a model would only say what it saw most often in training. `identify` builds the model
-    when the expression runs.
+    of it, a model would only say what it saw most often in training. `identifier` is called when
+    the expression runs.
     """
 
     def languages(texts: pl.Series) -> pl.Series:
-        of = identify()
-        found = [of(text) if text else (UNDETERMINED, 0.0) for text in texts]
+        of = identifier().load()
+        found = [of(text) if text else (UNDETERMINED_LANGUAGE, 0.0) for text in texts]
         return pl.DataFrame(found, schema=FOUND, orient="row").to_struct()
 
     head = text.fill_null("").str.head(max_chars)
@@ -41,27 +87,12 @@ def identified(text: pl.Expr, max_chars: int, identify: Callable[[], Identify]) 
 
 
 @cache
-def _py3langid() -> LanguageIdentifier:
+def _py3langid() -> Py3langid:
     """Loading it takes half a second, and operators come and go, so it stays."""
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    from py3langid.langid import MODEL_FILE
+    from py3langid.langid import LanguageIdentifier as Py3langid
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-
-
-def py3langid_model() -> Identify:
-    """py3langid, Barbaresi's revision of langid.py (Lui and Baldwin 2012)."""
-    identifier = _py3langid()
-
-    def identify(text: str) -> tuple[str, float]:
-        language, confidence = identifier.classify(text)
-        return str(language), min(max(float(confidence), 0.0), 1.0)
-
-    return identify
-
-
-def py3langid_labels() -> frozenset[str]:
-    """The codes that `py3langid_model` answers with: of ISO 639, two letters where there are."""
-    return frozenset(map(str, _py3langid().nb_classes))
+    return Py3langid.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 @lru_cache(maxsize=2)
@@ -71,34 +102,7 @@ def _fasttext(path: str, content: str) -> Any:
     return fasttext.load_model(path)
 
 
-def _loaded(path: str) -> Any:
-    return _fasttext(path, file_identity(path))
-
-
-def fasttext_model(path: str) -> Identify:
-    """A fastText model (lid.176, GlotLID): its labels without `__label__`."""
-    # `predict` of the wrapper breaks with numpy 2; what it calls does not.
-    model = _loaded(path).f
-
-    def identify(text: str) -> tuple[str, float]:
-        found = model.predict(text + "\n", 1, 0.0, "strict")
-        if not found:
-            return UNDETERMINED, 0.0
-        confidence, label = found[0]
-        return label.removeprefix(_PREFIX), min(max(float(confidence), 0.0), 1.0)
-
-    return identify
-
-
-def fasttext_labels(path: str) -> frozenset[str]:
-    """The labels of a fastText model without `__label__`.
-
-    Raises `ValueError` for a file that is no model, and `OSError` for one that cannot be read.
-    """
-    return frozenset(label.removeprefix(_PREFIX) for label in _loaded(path).get_labels())
-
-
-UNDETERMINED = "und"
+UNDETERMINED_LANGUAGE = "und"
 
 # A language in a line: its codes of ISO 639-1, 639-3 and, where they differ, 639-2/B; withdrawn
 # codes; that of the individual language that a macrolanguage mostly means. Then its English names.
@@ -344,7 +348,7 @@ def label_of(language: str, labels: Collection[str]) -> str:
     and for a region or script that the model does not tell apart (`en-US`, `zh-Hans`).
     """
     wanted = language.strip().removeprefix("__label__")
-    known = {*labels, UNDETERMINED}
+    known = {*labels, UNDETERMINED_LANGUAGE}
     if wanted in known:
         return wanted
     if alike := [label for label in known if _plain(label) == _plain(wanted)]:

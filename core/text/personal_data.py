@@ -17,16 +17,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import Literal
 
 import polars as pl
 
 Check = Callable[[str, int, int], int | None]
+PersonalDataKind = Literal[
+    "email_address", "iban_code", "credit_card", "ip_address", "phone_number"
+]
 
 _WORD = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
 
 
 @dataclass(frozen=True)
-class Kind:
+class PersonalDataPattern:
     """One kind of personal data: where to look, how to decide, and a neutral specimen of it.
 
     `literal` is a string without which there is no candidate; empty where there is none. An
@@ -185,7 +189,7 @@ _ELSEWHERE = (
 
 
 @cache
-def phone_number(region: str | None) -> Kind:
+def _phone_number(region: str | None) -> PersonalDataPattern:
     """Phone numbers with `+` and country code, and those written the way `region` writes them.
 
     Numbers without any separator and without `+` are left alone: they cannot be told from others.
@@ -222,23 +226,27 @@ def phone_number(region: str | None) -> Kind:
         return None if found is None else start + found
 
     pattern = f"{_INTERNATIONAL}|{home}" if home else _INTERNATIONAL
-    return Kind(pattern, check, "+1 202-555-0100", "" if home else "+")
+    return PersonalDataPattern(pattern, check, "+1 202-555-0100", "" if home else "+")
 
 
 # In the order in which they are replaced: what is more specific first.
-KINDS: dict[str, tuple[Kind, ...]] = {
-    "email_address": (Kind(_EMAIL, _email, "email@example.com", "@", indivisible=True),),
+PERSONAL_DATA: dict[str, tuple[PersonalDataPattern, ...]] = {
+    "email_address": (
+        PersonalDataPattern(_EMAIL, _email, "email@example.com", "@", indivisible=True),
+    ),
     "iban_code": (
-        Kind(
+        PersonalDataPattern(
             r"[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4}(?: ?[A-Z0-9]{4}){1,6}(?: ?[A-Z0-9]{1,3})?",
             _iban,
             "GB33BUKB20201555555555",
         ),
     ),
-    "credit_card": (Kind(_CARD, _card, "4111 1111 1111 1111"),),
+    "credit_card": (PersonalDataPattern(_CARD, _card, "4111 1111 1111 1111"),),
     "ip_address": (
-        Kind(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}", _ipv4, "198.51.100.1"),
-        Kind(r"[23][0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{0,4}){2,7}", _ipv6, "2001:db8::1"),
+        PersonalDataPattern(
+            r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}", _ipv4, "198.51.100.1"
+        ),
+        PersonalDataPattern(r"[23][0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{0,4}){2,7}", _ipv6, "2001:db8::1"),
     ),
 }
 
@@ -267,7 +275,7 @@ _PLAIN = {
 }
 
 
-def candidates(text: pl.Series, kind: Kind) -> pl.DataFrame:
+def _candidates(text: pl.Series, kind: PersonalDataPattern) -> pl.DataFrame:
     """The rows that hold a candidate: `row` (its index), `text`, `plain` (the text to search in, of
     the same length), and `found`, the candidates."""
     odd = pl.col("text").str.len_bytes() != pl.col("text").str.len_chars()
@@ -284,7 +292,7 @@ def candidates(text: pl.Series, kind: Kind) -> pl.DataFrame:
     )
 
 
-def spans(text: str, found: Sequence[str], kind: Kind) -> Iterator[tuple[int, int]]:
+def _spans(text: str, found: Sequence[str], kind: PersonalDataPattern) -> Iterator[tuple[int, int]]:
     """Where the candidates that pass the check begin and end, in the order of the text.
 
     `found` are the candidates of the plain `text` from left to right. One may have swallowed the
@@ -309,6 +317,33 @@ def spans(text: str, found: Sequence[str], kind: Kind) -> Iterator[tuple[int, in
         match = pattern.search(text, match.start() + 1 if end is None else end)
 
 
+def redact_personal_data(
+    text: pl.Series,
+    kind: PersonalDataKind,
+    replacement: str | None = None,
+    phone_region: str | None = "US",
+) -> pl.Series:
+    """The texts with personal data of one kind replaced, by a specimen where `replacement` is None.
+
+    `phone_region` is the country whose national format of phone numbers counts beside `+`.
+    """
+    known = (_phone_number(phone_region),) if kind == "phone_number" else PERSONAL_DATA[kind]
+    for pattern in known:
+        new = pattern.specimen if replacement is None else replacement
+        changed: dict[int, str] = {}
+        for row, old, plain, found in _candidates(text, pattern).iter_rows():
+            parts: list[str] = []
+            done = 0
+            for start, end in _spans(plain, found, pattern):
+                parts += (old[done:start], new)
+                done = end
+            if parts:
+                changed[row] = "".join([*parts, old[done:]])
+        if changed:  # scatter works in place
+            text = text.clone().scatter(list(changed), list(changed.values()))
+    return text
+
+
 def holds_personal_data(text: pl.Series, phone_region: str | None = "US") -> pl.Series:
     """Whether each text has an e-mail address, IBAN, card number, public IP address or phone number
     of somebody; false where the text is null.
@@ -318,15 +353,17 @@ def holds_personal_data(text: pl.Series, phone_region: str | None = "US") -> pl.
     """
     holds = [False] * len(text)
     for kind in (
-        kind for kinds in (*KINDS.values(), (phone_number(phone_region),)) for kind in kinds
+        kind
+        for kinds in (*PERSONAL_DATA.values(), (_phone_number(phone_region),))
+        for kind in kinds
     ):
-        for row, _, plain, found in candidates(text, kind).iter_rows():
+        for row, _, plain, found in _candidates(text, kind).iter_rows():
             holds[row] = holds[row] or any(
                 _belongs_to_somebody(plain[start:end], kind)
-                for start, end in spans(plain, found, kind)
+                for start, end in _spans(plain, found, kind)
             )
     return pl.Series("personal_data", holds, dtype=pl.Boolean)
 
 
-def _belongs_to_somebody(value: str, kind: Kind) -> bool:
+def _belongs_to_somebody(value: str, kind: PersonalDataPattern) -> bool:
     return value != kind.specimen and not _NOBODY.search(value)

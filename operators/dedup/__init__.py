@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from datachef.core.registry.hookspecs import hookimpl
+from datachef.core import hookimpl
 
 if TYPE_CHECKING:
-    from datachef.core.contracts.operator import Operator
+    from datachef.core import Operator
 
 
 @hookimpl

@@ -13,8 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from datachef.core.contracts.task import BenchmarkFile
-from datachef.core.rows.benchmark import read_benchmark
+from datachef.core import BenchmarkFile, read_benchmark
 from datachef.operators.dedup.words import telling_keys, telling_words
 from datachef.operators.text.lines import FILLED, LINES
 from datachef.operators.text.ngrams import (

@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 import polars as pl
 from pydantic import Field
 
-from datachef.core.contracts.filter import Filter
-from datachef.core.contracts.operator import CheckContext, threshold
-from datachef.core.contracts.task import BenchmarkFile, Task
-from datachef.core.errors import DatachefError
-from datachef.core.system.file_identity import path_identity
-from datachef.core.system.paths import located
+from datachef.core import (
+    BenchmarkFile,
+    CheckContext,
+    DatachefError,
+    Filter,
+    Task,
+    located,
+    path_identity,
+    threshold,
+)
 from datachef.operators.dedup.benchmark_index import BenchmarkIndex, Item, read_items
 
 if TYPE_CHECKING:
-    from datachef.core.contracts.filter import Signal
+    from datachef.core import Signal
 
 
 _SHOWN = 200

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from datachef.core.contracts.corpus import Context, CorpusOperator
+from datachef.core import Context, CorpusOperator
 from datachef.operators.dedup.clusters import copies
 from datachef.operators.dedup.words import compatible
 

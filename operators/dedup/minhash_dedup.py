@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from rensa import RMinHash
 
-from datachef.core.contracts.corpus import Context, CorpusOperator
+from datachef.core import Context, CorpusOperator
 from datachef.operators.dedup.clusters import copies
 from datachef.operators.dedup.words import WORD
 from datachef.operators.text.ngrams import (

@@ -10,12 +10,11 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from datachef.core.contracts.filter import Filter
-from datachef.core.contracts.operator import threshold
+from datachef.core import Filter, threshold
 from datachef.operators.text.c4 import LineRules, kept_lines, sentences
 
 if TYPE_CHECKING:
-    from datachef.core.contracts.filter import Signal
+    from datachef.core import Signal
 
 FACTS = pl.Struct({"sentences": pl.Int64, "lorem_ipsum": pl.Boolean, "curly_bracket": pl.Boolean})
 

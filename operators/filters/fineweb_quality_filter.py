@@ -10,14 +10,13 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from datachef.core.contracts.filter import Filter
-from datachef.core.contracts.operator import threshold
+from datachef.core import Filter, threshold
 from datachef.operators.text.lines import FILLED, LINES, repeats
 from datachef.operators.text.ngrams import offsets_of, ratio, sums
 from datachef.operators.text.words import SENTENCE_ENDS, WORDS
 
 if TYPE_CHECKING:
-    from datachef.core.contracts.filter import Signal
+    from datachef.core import Signal
 
 FACTS = pl.Struct(
     dict.fromkeys(("lines", "ended", "short", "newlines", "chars", "repeated_chars"), pl.Int64)

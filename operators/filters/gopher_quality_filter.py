@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 import polars as pl
 
-from datachef.core.contracts.filter import Filter
-from datachef.core.contracts.operator import threshold
+from datachef.core import Filter, threshold
 from datachef.operators.text.lines import LINES
 from datachef.operators.text.ngrams import document_of, offsets_of, ratio, sums
 from datachef.operators.text.words import SYMBOLS, WORDS
 
 if TYPE_CHECKING:
-    from datachef.core.contracts.filter import Signal
+    from datachef.core import Signal
 
 STOP_WORDS = ["the", "be", "to", "of", "and", "that", "have", "with"]
 

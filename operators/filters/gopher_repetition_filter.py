@@ -10,8 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from datachef.core.contracts.filter import Filter
-from datachef.core.contracts.operator import threshold
+from datachef.core import Filter, threshold
 from datachef.operators.text.lines import FILLED, LINES, PARAGRAPHS, REPEATS, repeats
 from datachef.operators.text.ngrams import (
     MULTIPLIER,
@@ -24,7 +23,7 @@ from datachef.operators.text.ngrams import (
 from datachef.operators.text.words import WORDS
 
 if TYPE_CHECKING:
-    from datachef.core.contracts.filter import Signal
+    from datachef.core import Signal
 
 TOP = (2, 3, 4)
 DUPLICATED = (5, 6, 7, 8, 9, 10)

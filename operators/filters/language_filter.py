@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
@@ -11,26 +10,22 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 import polars as pl
 from pydantic import Field
 
-from datachef.core.contracts.filter import Filter
-from datachef.core.contracts.operator import CheckContext, threshold
-from datachef.core.distribution import extra
-from datachef.core.errors import DatachefError
-from datachef.core.system.failures import raise_environment_failure
-from datachef.core.system.paths import located
-from datachef.core.text.languages import (
-    UNDETERMINED,
-    Identify,
+from datachef.core import (
+    UNDETERMINED_LANGUAGE,
+    CheckContext,
+    DatachefError,
+    Filter,
+    LanguageIdentifier,
     UnknownLanguageError,
-    fasttext_labels,
-    fasttext_model,
-    identified,
-    label_of,
-    py3langid_labels,
-    py3langid_model,
+    extra,
+    identify_languages,
+    located,
+    raise_environment_failure,
+    threshold,
 )
 
 if TYPE_CHECKING:
-    from datachef.core.contracts.filter import Signal
+    from datachef.core import Signal
 
 Language = Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=64)]
 
@@ -78,9 +73,9 @@ class LanguageFilter(Filter):
     def files(self) -> tuple[str, ...]:
         return () if self.model is None else (self.model,)
 
-    def check(self, scene: CheckContext) -> Iterator[tuple[str, str, str]]:
+    def check(self, context: CheckContext) -> Iterator[tuple[str, str, str]]:
         try:
-            labels = self._labels()
+            self._identifier.labels()
         except ImportError:  # there is a problem about the package
             return
         except (OSError, ValueError) as error:
@@ -89,27 +84,26 @@ class LanguageFilter(Filter):
             return
         for language in self.languages:
             try:
-                label_of(language, labels)
+                self._identifier.label_of(language)
             except UnknownLanguageError as error:
                 yield "languages", str(error), error.hint
 
-    def _labels(self) -> frozenset[str]:
-        return py3langid_labels() if self.model is None else fasttext_labels(self.model)
-
     @cached_property
-    def _identify(self) -> Identify:
-        """The model. A language that it does not know is told before anything is measured."""
-        labels = self._labels()
+    def _identifier(self) -> LanguageIdentifier:
+        return LanguageIdentifier(self.model)
+
+    def _checked_identifier(self) -> LanguageIdentifier:
+        """A language that the model does not know is an error before anything is measured."""
         for language in self.languages:
             try:
-                label_of(language, labels)
+                self._identifier.label_of(language)
             except UnknownLanguageError as error:
                 raise DatachefError(f"language_filter: {error}", error.hint) from error
-        return py3langid_model() if self.model is None else fasttext_model(self.model)
+        return self._identifier
 
     @cached_property
     def _language(self) -> pl.Expr:
-        return identified(pl.col("text"), self.max_chars, lambda: self._identify)
+        return identify_languages(pl.col("text"), self.max_chars, self._checked_identifier)
 
     def signals(self) -> Mapping[str, Signal]:
         found = pl.col("_language").struct
@@ -121,17 +115,17 @@ class LanguageFilter(Filter):
 
     @cached_property
     def _wanted(self) -> list[str]:
-        """The labels of the languages to keep. What is wrong with them or with the model is for
-        `check` to say, and for `_identify` where nobody asked."""
+        """The labels of the languages to keep. `check` reports what is wrong with them or with the
+        model, and `_checked_identifier` where nobody checked."""
         found: list[str] = []
-        try:
-            labels = self._labels()
-        except (OSError, ValueError) as error:
-            raise_environment_failure(error)
-            return found
         for language in self.languages:
-            with suppress(UnknownLanguageError):
-                found.append(label_of(language, labels))
+            try:
+                found.append(self._identifier.label_of(language))
+            except UnknownLanguageError:
+                continue
+            except (OSError, ValueError) as error:
+                raise_environment_failure(error)
+                break
         return found
 
     def reasons(self) -> tuple[str, ...]:
@@ -142,5 +136,5 @@ class LanguageFilter(Filter):
         unsure = pl.col("language_confidence") < self.min_confidence
         return {
             "other_language": ~language.is_in(self._wanted),
-            "unsure_language": unsure & (language != UNDETERMINED),
+            "unsure_language": unsure & (language != UNDETERMINED_LANGUAGE),
         }

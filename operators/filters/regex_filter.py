@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import polars as pl
 from pydantic import AfterValidator, Field
 
-from datachef.core.contracts.filter import Filter
-from datachef.core.contracts.operator import threshold
+from datachef.core import Filter, threshold
 
 if TYPE_CHECKING:
-    from datachef.core.contracts.filter import Signal
+    from datachef.core import Signal
 
 
 def _compiles(pattern: str) -> str:

@@ -10,11 +10,15 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from datachef.core.contracts.corpus import Context, MixOperator, Size
-from datachef.core.contracts.operator import CheckContext
-from datachef.core.contracts.task import Budget
-from datachef.core.errors import RunError
-from datachef.core.registry.take import priority
+from datachef.core import (
+    Budget,
+    CheckContext,
+    Context,
+    MixOperator,
+    RunError,
+    Size,
+    sampling_priority,
+)
 
 Shortage = Literal["stop", "redistribute", "repeat"]
 
@@ -180,7 +184,7 @@ def _copies(rows: pl.LazyFrame, size: int, amount: int, context: Context) -> pl.
     epochs, rest = divmod(amount, size) if size else (0, 0)
     if rest:
         known = rows.select("id", "size").collect()
-        drawn = known.with_columns(priority(known["id"], context.seed)).sort(
+        drawn = known.with_columns(sampling_priority(known["id"], context.seed)).sort(
             "priority", maintain_order=True
         )
         more = pl.Series(_filled(drawn["size"].to_numpy(), rest)).cast(pl.UInt32)

@@ -7,8 +7,7 @@ from typing import ClassVar, Literal, Self
 import polars as pl
 from pydantic import Field
 
-from datachef.core.contracts.corpus import Context, CorpusOperator
-from datachef.core.registry.take import priority
+from datachef.core import Context, CorpusOperator, sampling_priority
 from datachef.operators.selection.quota import quota, scaled_rows
 
 
@@ -41,7 +40,7 @@ class Sample(CorpusOperator):
 
     def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
         ids = summaries.collect()
-        order = ids.with_columns(priority(ids["id"], context.seed))
+        order = ids.with_columns(sampling_priority(ids["id"], context.seed))
         place = pl.col("priority").rank("ordinal")
         taken = quota(self.share, self.rows, pl.len())
         return order.filter(place > taken).select("id", pl.lit("not_sampled").alias("reason"))

@@ -8,10 +8,7 @@ from typing import ClassVar, Literal, Self
 import polars as pl
 from pydantic import Field
 
-from datachef.core.contracts.corpus import Context, CorpusOperator
-from datachef.core.contracts.operator import CheckContext
-from datachef.core.errors import RunError
-from datachef.core.problems import shortened
+from datachef.core import CheckContext, Context, CorpusOperator, RunError, shortened
 from datachef.operators.selection.quota import quota, scaled_rows
 
 _HINT = "name a numeric column, or a signal that a filter keeps (keep_signals: true)"

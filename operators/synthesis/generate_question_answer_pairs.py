@@ -7,13 +7,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from datachef.core.contracts.synthesis import Synthesis
-from datachef.core.language_models.answers import (
+from datachef.core import (
+    PromptTemplate,
+    Synthesis,
     UnparsableAnswerError,
     json_answer,
     without_reasoning,
 )
-from datachef.core.language_models.prompts import PromptTemplate
 
 _PROMPT = """\
 Read the document and write {{ pairs }} different question and answer pairs about it.

@@ -7,9 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from datachef.core.contracts.synthesis import Synthesis
-from datachef.core.language_models.answers import unfenced
-from datachef.core.language_models.prompts import PromptTemplate
+from datachef.core import PromptTemplate, Synthesis, unfenced
 
 _STYLES = {
     "easy": "in very short, simple sentences that a small child understands",

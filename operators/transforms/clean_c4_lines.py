@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from datachef.core.contracts.transform import TextTransform
+from datachef.core import TextTransform
 from datachef.operators.text.c4 import LineRules, kept_lines
 
 

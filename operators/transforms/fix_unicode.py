@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from datachef.core.contracts.transform import TextTransform
+from datachef.core import TextTransform
 
 if TYPE_CHECKING:
     import ftfy

@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from datachef.core.contracts.transform import TextTransform
-from datachef.core.text.personal_data import KINDS, Kind, candidates, phone_number, spans
+from datachef.core import PersonalDataKind, TextTransform, redact_personal_data
 
 if TYPE_CHECKING:
     import polars as pl
 
-Name = Literal["email_address", "iban_code", "credit_card", "ip_address", "phone_number"]
 Region = Literal[
     "AR", "AT", "AU", "BE", "BR", "CA", "CH", "CL", "CN", "CO", "CZ", "DE", "DK", "EG", "ES", "FI",
     "FR", "GB", "GR", "HU", "ID", "IE", "IL", "IN", "IT", "JP", "KE", "KR", "MX", "MY", "NG", "NL",
     "NO", "NZ", "PE", "PH", "PK", "PL", "PT", "RO", "RU", "SE", "SG", "TH", "TR", "TW", "UA", "US",
     "VN", "ZA",
 ]  # fmt: skip
-ALL: tuple[Name, ...] = (
+ALL: tuple[PersonalDataKind, ...] = (
     "email_address", "iban_code", "credit_card", "ip_address", "phone_number",
 )  # fmt: skip
 
@@ -40,7 +38,7 @@ class RedactPersonalData(TextTransform):
 
     op: Literal["redact_personal_data"] = "redact_personal_data"
 
-    kinds: tuple[Name, ...] = Field(
+    kinds: tuple[PersonalDataKind, ...] = Field(
         ALL, min_length=1, max_length=len(ALL), description="The kinds of data to replace."
     )
     replacement: Literal["tag", "specimen"] = Field(
@@ -56,7 +54,7 @@ class RedactPersonalData(TextTransform):
 
     @field_validator("kinds")
     @classmethod
-    def _in_order(cls, kinds: tuple[Name, ...]) -> tuple[Name, ...]:
+    def _in_order(cls, kinds: tuple[PersonalDataKind, ...]) -> tuple[PersonalDataKind, ...]:
         if len(set(kinds)) < len(kinds):
             raise ValueError("each kind once")
         return tuple(kind for kind in ALL if kind in kinds)
@@ -65,24 +63,7 @@ class RedactPersonalData(TextTransform):
         return {"phonenumbers": "phonenumbers>=8.13"} if "phone_number" in self.kinds else {}
 
     def rewrite(self, text: pl.Series) -> pl.Series:
-        for name in self.kinds:
-            known = (phone_number(self.phone_region),) if name == "phone_number" else KINDS[name]
-            for kind in known:
-                tag = self.replacement == "tag"
-                text = _replace(text, kind, f"<{name.upper()}>" if tag else kind.specimen)
+        for kind in self.kinds:
+            tag = f"<{kind.upper()}>" if self.replacement == "tag" else None
+            text = redact_personal_data(text, kind, tag, self.phone_region)
         return text
-
-
-def _replace(text: pl.Series, kind: Kind, replacement: str) -> pl.Series:
-    changed: dict[int, str] = {}
-    for row, old, plain, found in candidates(text, kind).iter_rows():
-        parts: list[str] = []
-        done = 0
-        for start, end in spans(plain, found, kind):
-            parts += (old[done:start], replacement)
-            done = end
-        if parts:
-            changed[row] = "".join([*parts, old[done:]])
-    if not changed:
-        return text
-    return text.clone().scatter(list(changed), list(changed.values()))  # scatter works in place

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from datachef.core.contracts.reward import Reward, RewardConfig
-from datachef.core.errors import DatachefError, PluginError
-from datachef.core.registry.host import Host
+from datachef.core import DatachefError, Host, PluginError, Reward
+from datachef.core.contracts.reward import RewardConfig
 
 if TYPE_CHECKING:
     from datachef.policy.recipe_task import Assignment

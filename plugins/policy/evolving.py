@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from datachef.core import extra
 from datachef.core.cli.display import place
 from datachef.core.cli.state import AsJson, CacheFolder, console, get_host, print_json
-from datachef.core.distribution import extra
 
 if TYPE_CHECKING:
     from datachef.policy.settings import EvolveSettings
@@ -83,7 +83,7 @@ def _require_packages(settings: EvolveSettings) -> None:
     """Raises `MissingPackageError` now, and not after hours."""
     import importlib.util
 
-    from datachef.core.errors import MissingPackageError
+    from datachef.core import MissingPackageError
 
     needed = NEEDED | ({"optuna": "the TPE search"} if "tpe" in settings.baselines else {})
     for module, what in needed.items():

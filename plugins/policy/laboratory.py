@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from datachef.core.contracts.reward import Reward
-from datachef.core.errors import DatachefError
-from datachef.core.registry.host import Host
+from datachef.core import DatachefError, Host, Reward, located
 from datachef.core.system.atomic import beside, clear_leftovers
-from datachef.core.system.paths import located, located_or_named
+from datachef.core.system.paths import located_or_named
 from datachef.plugins.policy.building import reward_of
 from datachef.policy.evolve.laboratory import Laboratory
 from datachef.policy.evolve.run_state import Fidelity

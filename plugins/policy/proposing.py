@@ -12,7 +12,7 @@ import typer
 from datachef.core.cli.state import AsJson, CacheFolder, console, get_host, print_json
 
 if TYPE_CHECKING:
-    from datachef.core.contracts.reward import Reward
+    from datachef.core import Reward
     from datachef.core.system.outputs import OutputFolder
     from datachef.policy.decoding import Decoder, Draft
     from datachef.policy.recipe_task import Assignment
@@ -104,7 +104,7 @@ def propose(
 def _decoder(
     policy: str | None, server: str | None, vllm: bool, assignment: Assignment, cache: Path
 ) -> Decoder:
-    from datachef.core.errors import DatachefError
+    from datachef.core import DatachefError
 
     if server is not None:
         from datachef.plugins.openai_backend import API_KEY

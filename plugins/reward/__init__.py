@@ -10,7 +10,8 @@ from datachef.core import hookimpl
 if TYPE_CHECKING:
     import typer
 
-    from datachef.core.contracts.reward import Reward, RewardConfig
+    from datachef.core import Reward
+    from datachef.core.contracts.reward import RewardConfig
 
 
 @hookimpl

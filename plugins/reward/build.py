@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
+from datachef.core import DatachefError
 from datachef.core.cli.state import get_host
 from datachef.core.contracts.reward import RewardConfig
 from datachef.core.contracts.task import LMEvalBenchmark
-from datachef.core.errors import DatachefError
 from datachef.core.recipe import binding
 from datachef.core.recipe.resolving import read_task
 
@@ -57,7 +57,7 @@ def task_of(recipes: Sequence[Document], pool: Path | None = None) -> Path:
     for document in recipes:
         path = Path(document.file)
         if document.data is None and document.problems:
-            from datachef.core.errors import RecipeError
+            from datachef.core import RecipeError
 
             raise RecipeError(document.problems)
         named = document.data.get("task") if isinstance(document.data, dict) else None

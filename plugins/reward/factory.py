@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from datachef.core.contracts.reward import Reward, RewardConfig
-from datachef.core.distribution import extra
-from datachef.core.errors import DatachefError, MissingPackageError
-from datachef.core.registry.host import Host
-from datachef.core.system.paths import located
+from datachef.core import DatachefError, Host, MissingPackageError, Reward, extra, located
+from datachef.core.contracts.reward import RewardConfig
 
 if TYPE_CHECKING:
-    from datachef.core.contracts.task import Task
+    from datachef.core import Task
     from datachef.reward.proxy import Proxy
     from datachef.reward.verifier import Verifier
 
@@ -120,7 +117,7 @@ def _verifier(
 ) -> Verifier | None:
     if not options.judges:
         return None
-    from datachef.core.contracts.operator import Services
+    from datachef.core import Services
     from datachef.reward.verifier import Judge, Verifier
 
     services = Services(host.named("datachef_llm_backends"), config.cache / "llm")

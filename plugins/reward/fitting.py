@@ -33,7 +33,7 @@ def fit(
     as_json: AsJson = False,
 ) -> None:
     """Fit the proxy to what was measured, and report how well it predicts what it has not seen."""
-    from datachef.core.errors import DatachefError
+    from datachef.core import DatachefError
     from datachef.core.recipe.resolving import read_task
     from datachef.plugins.reward.factory import require_packages
 

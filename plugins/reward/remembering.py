@@ -115,7 +115,7 @@ _WORDS = ("task", "recipe", "base model")
 
 
 def _opened(path: Path) -> History:
-    from datachef.core.errors import DatachefError
+    from datachef.core import DatachefError
     from datachef.reward.history import History
 
     if not path.is_file():

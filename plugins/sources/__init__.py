@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from datachef.core import hookimpl
-from datachef.core.contracts.source import Source
+from datachef.core import Source, hookimpl
 
 
 @hookimpl

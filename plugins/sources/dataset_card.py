@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datachef.core.contracts.source import SourceError
+from datachef.core import SourceError
 
 # Where `datasets` looks for configurations of a dataset.
 _CARDS = ("README.md", ".huggingface.yaml")

@@ -12,15 +12,16 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator
 
-from datachef.core.contracts.source import (
+from datachef.core import (
     BrokenFileError,
-    CsvOptions,
-    Encoding,
     Partition,
     RawRow,
     Source,
     SourceError,
+    located,
+    raise_environment_failure,
 )
+from datachef.core.contracts.source import CsvOptions, Encoding
 from datachef.core.files.delimited import DELIMITERS
 from datachef.core.files.finding import File, find
 from datachef.core.files.parquet import ParquetFile
@@ -28,10 +29,8 @@ from datachef.core.files.readers import READERS, can_be_cut, form_of, place_of
 from datachef.core.files.remote import verify_remote
 from datachef.core.files.storage import wrong_beginning
 from datachef.core.files.urls import Url, as_path, is_url
-from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.file_identity import verify_file
 from datachef.core.system.network import Network
-from datachef.core.system.paths import located
 
 # A partition is small, so that workers end together, but a file is not cut into more than so many.
 UNIT_BYTES = 8 * 2**20

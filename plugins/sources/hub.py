@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field
 
-from datachef.core.contracts.source import (
+from datachef.core import (
     BrokenFileError,
+    ChangedInputError,
     Partition,
     RawRow,
     Source,
     SourceError,
-    size_of,
+    extra,
+    located,
+    path_identity,
 )
-from datachef.core.distribution import extra
-from datachef.core.errors import ChangedInputError
+from datachef.core.contracts.source import size_of
 from datachef.core.files.parquet import frame_of, rows_of
-from datachef.core.system.file_identity import path_identity
 from datachef.core.system.network import NotAllowedError, guard_hub, refusal_in
-from datachef.core.system.paths import located
 from datachef.plugins.sources.dataset_card import check_card, check_files
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from datachef.core.rows.columns import concat
 from datachef.core.rows.inspection import SourceInfo
 from datachef.core.rows.reader import SAMPLE_BYTES, SAMPLE_ROWS, RowReader, sample
 from datachef.core.run.signals import measure
-from datachef.core.text.conversations import reading
+from datachef.core.text.conversations import render_text
 from datachef.core.text.turns import Turn
 from datachef.policy.prompt.quoting import named, quoted, spread
 
@@ -183,7 +183,7 @@ def _exchange(turns: Sequence[Turn]) -> Example:
     """The first answer and the turn before it."""
     for before, turn in pairwise(turns):
         if turn["role"] == "assistant":
-            return {"prompt": reading(before), "answer": reading(turn)}
+            return {"prompt": render_text(before), "answer": render_text(turn)}
     return {}
 
 

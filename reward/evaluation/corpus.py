@@ -18,8 +18,8 @@ from datachef.core.text.conversations import (
     MESSAGES,
     TEMPLATE_COLUMNS,
     last_answers,
-    stored,
-    turns,
+    turns_column,
+    turns_of,
 )
 from datachef.core.text.turns import dumps
 
@@ -62,7 +62,7 @@ def as_rows(rows: pl.DataFrame) -> list[Row]:
     for row in result:
         for name, dtype in rows.schema.items():
             if dtype == MESSAGES:
-                row[name] = turns(row[name])
+                row[name] = turns_of(row[name])
             elif name in TEMPLATE_COLUMNS and row[name] is not None:
                 row[name] = json.loads(row[name])
     return result
@@ -102,7 +102,7 @@ def _column(name: str, values: list[Any]) -> pl.Series:
     if name in TEMPLATE_COLUMNS:
         return pl.Series(name, [None if v is None else dumps(v) for v in values], dtype=pl.String)
     if any(isinstance(value, list) for value in values):
-        return stored(values).rename(name)
+        return turns_column(values).rename(name)
     return pl.Series(name, values, dtype=pl.String)
 
 

@@ -99,7 +99,9 @@ class SampledRow:
         messages = data.get("messages")
         turns = None
         if messages is not None:
-            turns = tuple((turn["role"] or "", chat.reading(turn)) for turn in chat.turns(messages))
+            turns = tuple(
+                (turn["role"] or "", chat.render_text(turn)) for turn in chat.turns_of(messages)
+            )
         return cls(data["id"], data["source"], data["text"] or "", turns)
 
     @property

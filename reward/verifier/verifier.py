@@ -14,7 +14,7 @@ import polars as pl
 from datachef.core.contracts.operator import Services
 from datachef.core.contracts.task import Task
 from datachef.core.errors import DatachefError
-from datachef.core.registry.take import priority
+from datachef.core.registry.take import sampling_priority
 from datachef.core.rows.benchmark import BenchmarkItem, read_benchmark
 from datachef.reward.metrics.unit_tests import AllowCode
 from datachef.reward.verifier.checkers import exact_checkers
@@ -134,7 +134,9 @@ def _examples(task: Task, seed: int) -> list[BenchmarkItem]:
     if task.examples is None:
         return []
     items = [item for item in read_benchmark(task.examples) if item.answer.strip()]
-    order = priority(pl.Series([item.prompt for item in items], dtype=pl.String), seed).to_list()
+    order = sampling_priority(
+        pl.Series([item.prompt for item in items], dtype=pl.String), seed
+    ).to_list()
     return [items[place] for place in sorted(range(len(items)), key=order.__getitem__)]
 
 
@@ -167,7 +169,7 @@ def draw(rows: pl.DataFrame, count: int, seed: int) -> list[Stratum]:
     rows = rows if rows.is_empty() else rows.filter(pl.col("weight") > 0)
     if rows.is_empty():
         return []
-    order = priority(rows["id"], seed).alias("order")
+    order = sampling_priority(rows["id"], seed).alias("order")
     ordered = rows.with_columns(order).sort("order", "id").drop("order")
     groups = {str(key[0]): part for key, part in ordered.group_by("source", maintain_order=True)}
     weights = {name: float(groups[name]["weight"].sum()) for name in sorted(groups)}

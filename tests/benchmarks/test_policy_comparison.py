@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from datachef.core.errors import DatachefError, MissingPackageError
+from datachef.core import DatachefError, MissingPackageError
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks" / "policy"
 Compare = Callable[..., Any]

@@ -10,12 +10,8 @@ from typing import Any
 
 import pytest
 
-from datachef.core import document
-from datachef.core.api import check_recipe, run_recipe
-from datachef.core.errors import DatachefError
+from datachef.core import DatachefError, Host, check_recipe, document, read_benchmark, run_recipe
 from datachef.core.recipe.resolving import read_task
-from datachef.core.registry.host import Host
-from datachef.core.rows.benchmark import read_benchmark
 from datachef.core.text.formats import fill
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks" / "reward"

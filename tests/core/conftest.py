@@ -9,10 +9,7 @@ import pytest
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from datachef.core.api import check_recipe
-from datachef.core.contracts.corpus import MixOperator
-from datachef.core.problems import Problem
-from datachef.core.registry.host import Host
+from datachef.core import Host, MixOperator, Problem, check_recipe
 
 Data = dict[str, Any]
 

@@ -6,9 +6,17 @@ from typing import Literal
 import polars as pl
 from pydantic import Field
 
-from datachef.core import CorpusOperator, Filter, MixOperator, Problem, TextTransform, hookimpl
-from datachef.core.contracts.operator import threshold
-from datachef.core.contracts.task import BenchmarkFile, Budget
+from datachef.core import (
+    BenchmarkFile,
+    Budget,
+    CorpusOperator,
+    Filter,
+    MixOperator,
+    Problem,
+    TextTransform,
+    hookimpl,
+    threshold,
+)
 
 
 class SizeFilter(Filter):

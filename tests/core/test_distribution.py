@@ -12,11 +12,9 @@ from typing import Any
 
 import pytest
 
-from datachef.core import distribution
+from datachef.core import Host, MissingPackageError, distribution, extra
 from datachef.core.cli import doctor
-from datachef.core.distribution import NAME, extra, install_command, version
-from datachef.core.errors import MissingPackageError
-from datachef.core.registry.host import Host
+from datachef.core.distribution import NAME, install_command, version
 
 ROOT = Path(__file__).parents[2]
 

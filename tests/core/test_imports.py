@@ -48,10 +48,7 @@ def test_help_is_light(arguments: list[str]) -> None:
 
 def test_the_vocabulary_needs_no_model_and_no_network() -> None:
     heavy = [name for name in HEAVY if name not in {"polars", "numpy", "fsspec", "jinja2"}]
-    assert (
-        loaded("from datachef.core.registry.host import Host; Host().vocabulary.fingerprint", heavy)
-        == []
-    )
+    assert loaded("from datachef.core import Host; Host().vocabulary.fingerprint", heavy) == []
 
 
 def test_one_import_does_not_print_or_warn() -> None:

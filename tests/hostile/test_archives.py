@@ -13,7 +13,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from datachef.core.contracts.source import SourceError
+from datachef.core import SourceError
 from datachef.core.files import storage as archives
 from datachef.plugins.sources.files import FileSource
 

@@ -18,10 +18,14 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from datachef.core import document
-from datachef.core.contracts.task import BenchmarkFile
-from datachef.core.errors import DatachefError, RecipeError, RunError
-from datachef.core.rows.benchmark import read_benchmark
+from datachef.core import (
+    BenchmarkFile,
+    DatachefError,
+    RecipeError,
+    RunError,
+    document,
+    read_benchmark,
+)
 
 MEGABYTE = 2**20
 # Runs `chef` and tells the most memory that it or a worker of it took.

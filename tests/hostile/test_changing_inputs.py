@@ -14,12 +14,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core.contracts.recipe import Recipe
-from datachef.core.contracts.task import Task
-from datachef.core.errors import RunError
+from datachef.core import Recipe, RunError, Task, path_identity
 from datachef.core.run import partition
 from datachef.core.system import file_identity as identity
-from datachef.core.system.file_identity import path_identity
 from datachef.reward import measuring
 from datachef.reward.history import History
 from datachef.reward.measuring import Protocol

@@ -338,7 +338,7 @@ RESTRICTED = (
     REFUSING
     + """
 program = given
-from datachef.core.errors import DatachefError
+from datachef.core import DatachefError
 from datachef.reward.metrics.sandbox import SandboxLimits, run_program
 limits = SandboxLimits(10, 60.0, 1 << 30, 4 << 20, 8 << 20, 200, 64)
 from datachef.reward.metrics import make_metric

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from datachef.core import Completion, Host, LLMBackend, Request
 from datachef.core.api import plan_recipe
-from datachef.core.language_models.client import Completion, LLMBackend, LLMClient, Request
-from datachef.core.registry.host import Host
+from datachef.core.language_models.client import LLMClient
 from datachef.core.run.changes import changes
 from datachef.core.system.atomic import beside, write_atomically
 from datachef.core.system.cached import read_record, write_record

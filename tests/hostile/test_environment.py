@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from datachef.core.errors import RunError
+from datachef.core import RunError
 from datachef.core.system.failures import environment_failure
 
 PLUGIN = '''

@@ -11,9 +11,7 @@ import polars as pl
 import pytest
 import zstandard
 
-from datachef.core.api import check_recipe
-from datachef.core.problems import Problem
-from datachef.core.registry.host import Host
+from datachef.core import Host, Problem, check_recipe
 
 ROWS = b"".join(json.dumps({"text": f"row {n}"}).encode() + b"\n" for n in range(500))
 MANY = 12

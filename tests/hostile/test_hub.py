@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from datachef.core.contracts.source import SourceError
+from datachef.core import SourceError
 from datachef.core.system.network import ALLOWED
 from datachef.plugins.sources.hub import HubSource
 

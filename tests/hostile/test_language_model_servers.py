@@ -18,20 +18,23 @@ from urllib.parse import urlsplit
 import polars as pl
 import pytest
 
-from datachef.core.api import run_recipe
-from datachef.core.contracts.operator import Services
-from datachef.core.contracts.task import Task
-from datachef.core.errors import DatachefError, PluginError, RunError
-from datachef.core.language_models.answers import UnparsableAnswerError, answer_text, json_answer
-from datachef.core.language_models.client import (
+from datachef.core import (
     Completion,
+    DatachefError,
     LLMBackend,
-    LLMClient,
     LLMError,
-    Persistence,
+    PluginError,
     Request,
+    RunError,
+    Services,
+    Task,
     TransientLLMError,
+    UnparsableAnswerError,
+    json_answer,
+    run_recipe,
 )
+from datachef.core.language_models.answers import answer_text
+from datachef.core.language_models.client import LLMClient, Persistence
 from datachef.core.system import http as http_post
 from datachef.operators.synthesis.rephrase_text import RephraseText
 from datachef.plugins.openai_backend import OpenAIBackend

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core.rows.benchmark import BenchmarkItem
+from datachef.core import BenchmarkItem
 from datachef.core.system.walls import walls_here
 from datachef.reward.metrics import make_metric, math_match
 from datachef.reward.metrics.math_match import MathServer

@@ -9,9 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from datachef.core.api import run_recipe
-from datachef.core.errors import DatachefError, PluginError, RecipeError, RunError
-from datachef.core.registry.host import Host
+from datachef.core import DatachefError, Host, PluginError, RecipeError, RunError, run_recipe
 from datachef.core.run import local
 from datachef.core.run import output as unique_ids
 from datachef.core.run.report import Report
@@ -22,8 +20,8 @@ from typing import Literal
 import polars as pl
 from datachef.core import (CorpusOperator, Filter, MixOperator, Outcome, TextTransform, Transform,
                            hookimpl)
-from datachef.core.contracts.observer import RunObserver
-from datachef.core.contracts.source import RawRow, Source, Partition
+from datachef.core import RunObserver
+from datachef.core import RawRow, Source, Partition
 
 class Chooser(CorpusOperator):
     def reasons(self):

@@ -12,9 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core.api import run_recipe
-from datachef.core.errors import DatachefError, RunError
-from datachef.core.registry.host import Host
+from datachef.core import DatachefError, Host, RunError, run_recipe
 from datachef.core.system.atomic import beside, clear_leftovers, replacing
 from datachef.core.system.lock import locked
 from datachef.core.system.outputs import OutputFolder, lies_in, refuse_places, write_file

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core.contracts.source import SourceError
+from datachef.core import SourceError
 from datachef.core.files.finding import find
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core.registry.host import Host
+from datachef.core import Host
 
 GOOD = """
 import os, sys, time

@@ -9,12 +9,9 @@ from typing import Any
 
 import pytest
 
-from datachef.core import document
-from datachef.core.api import check_recipe, run_recipe
-from datachef.core.errors import DatachefError, RunError
+from datachef.core import DatachefError, Host, RunError, check_recipe, document, run_recipe
 from datachef.core.language_models.caps import VARIABLES
 from datachef.core.recipe.resolving import Loaded
-from datachef.core.registry.host import Host
 from datachef.plugins.reward.build import task_of
 from datachef.policy.settings import Limits
 from datachef.policy.space import RandomChooser, RecipeSpace, recipe_space

@@ -14,8 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datachef.core.contracts.task import BenchmarkFile, Task
-from datachef.core.errors import RowError
+from datachef.core import BenchmarkFile, BenchmarkItem, RowError, Task
 from datachef.core.language_models.prompts import (
     MAX_TEMPLATE,
     PromptError,
@@ -23,7 +22,6 @@ from datachef.core.language_models.prompts import (
     names_in,
     render,
 )
-from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.core.text.formats import MessagesFormat
 from datachef.reward.verifier import SampledRow
 from datachef.reward.verifier.judge import JudgePrompt

@@ -12,10 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core.api import run_recipe
-from datachef.core.contracts.observer import RunObserver
-from datachef.core.errors import RunError
-from datachef.core.registry.host import Host
+from datachef.core import Host, RunError, RunObserver, run_recipe
 from datachef.core.run import local, worker_process
 from datachef.core.run.report import Report
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from datachef.core.errors import DatachefError, RunError
+from datachef.core import DatachefError, RunError
 
 PLUGIN = '''
 import os, re, time
@@ -19,7 +19,7 @@ from typing import Literal
 import polars as pl
 
 from datachef.core import CorpusOperator, Filter, Transform, hookimpl
-from datachef.core.contracts.observer import RunObserver
+from datachef.core import RunObserver
 
 CATASTROPHE = re.compile(r"(a+)+$")
 

@@ -9,17 +9,19 @@ from typing import Any
 
 import pytest
 
-from datachef.core import document
-from datachef.core.contracts.operator import Services
-from datachef.core.contracts.reward import Reward, Score
-from datachef.core.errors import (
+from datachef.core import (
     DatachefError,
+    Host,
     MissingPackageError,
     PluginError,
-    UnavailableError,
+    Request,
+    Reward,
+    Score,
+    Services,
+    document,
 )
-from datachef.core.language_models.client import LLMClient, Persistence, Request
-from datachef.core.registry.host import Host
+from datachef.core.errors import UnavailableError
+from datachef.core.language_models.client import LLMClient, Persistence
 from datachef.plugins.policy.laboratory import RewardLaboratory
 from datachef.policy.evolve.rounds import trial
 from datachef.policy.scored_recipes import Objective

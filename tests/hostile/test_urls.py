@@ -18,11 +18,8 @@ from typing import Any
 
 import pytest
 
-from datachef.core.api import check_recipe
+from datachef.core import DatachefError, Host, Problem, RecipeError, RunError, check_recipe
 from datachef.core.cli.state import take_network
-from datachef.core.errors import DatachefError, RecipeError, RunError
-from datachef.core.problems import Problem
-from datachef.core.registry.host import Host
 from datachef.core.system.network import ALLOWED, Network, NotAllowedError, is_public, places
 from datachef.plugins.sources import files
 from datachef.plugins.sources.files import FileSource

@@ -17,9 +17,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datachef.core import document
+from datachef.core import Problem, document
 from datachef.core.escaping import EscapingStream, escaped, escaped_json, markdown, one_line
-from datachef.core.problems import Problem
 
 # Colours, a cursor that moves, a title, a hyperlink, C1, a bell, DEL, direction, zero width, lines.
 EVIL = (
@@ -33,7 +32,7 @@ import sys
 from typing import Literal
 import polars as pl
 from datachef.core import Filter, Problem, hookimpl
-from datachef.core.contracts.observer import RunObserver
+from datachef.core import RunObserver
 
 EVIL = {EVIL!r}
 print("printed " + EVIL)

@@ -19,7 +19,7 @@ def names():
     return [module.__file__ for module in (orjson, polars, random, json)]
 
 if __name__ == "__main__":
-    from datachef.core.rows.benchmark import BenchmarkItem
+    from datachef.core import BenchmarkItem
     from datachef.core.system.child_process import ProcessPool
     from datachef.reward.metrics import make_metric
 

@@ -10,10 +10,7 @@ from typing import Any, Literal
 import polars as pl
 import pytest
 
-from datachef.core.contracts.filter import Filter
-from datachef.core.contracts.operator import Services, threshold
-from datachef.core.language_models.client import Completion, LLMBackend, Request
-from datachef.core.registry.host import Host
+from datachef.core import Completion, Filter, Host, LLMBackend, Request, Services, threshold
 from datachef.core.testing import OperatorContract
 
 VOCABULARY = Host().vocabulary

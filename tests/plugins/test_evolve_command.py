@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from datachef.core.registry.host import Host
+from datachef.core import Host
 from datachef.core.system.lock import locked
 from datachef.plugins.policy.evolving import load_evolve_settings
 from datachef.plugins.policy.laboratory import Measuring, RewardLaboratory

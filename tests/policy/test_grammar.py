@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from datachef.core.errors import DatachefError
-from datachef.core.registry.host import Host
+from datachef.core import DatachefError, Host
 from datachef.policy.grammar import Grammar
 from datachef.policy.space import recipe_space
 from datachef.policy.space.nodes import Choice, Node, OneOf, Record, Selection, Sequence, Text

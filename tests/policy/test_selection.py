@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datachef.core.contracts.reward import Score
+from datachef.core import Score
 from datachef.policy.scored_recipes import Call, best_different, recipe_key
 
 

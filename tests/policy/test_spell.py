@@ -12,8 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datachef.core.errors import DatachefError
-from datachef.core.registry.host import Host
+from datachef.core import DatachefError, Host
 from datachef.policy.grammar import Grammar, written
 from datachef.policy.settings import Limits
 from datachef.policy.space import RandomChooser, RecipeSpace, recipe_space

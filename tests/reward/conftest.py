@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from datachef.core import document
+from datachef.core import Host, document
 from datachef.core.recipe.checking import check
 from datachef.core.recipe.resolving import understand
 from datachef.core.registry.host import Host

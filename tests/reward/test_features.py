@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datachef.core import BenchmarkItem
 from datachef.core.recipe.resolving import read_task
 from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.reward.features import FeatureExtractor, describe_feature

@@ -7,10 +7,7 @@ from typing import Any
 
 import pytest
 
-from datachef.core import document
-from datachef.core.api import run_recipe
-from datachef.core.errors import ChangedInputError
-from datachef.core.registry.host import Host
+from datachef.core import ChangedInputError, Host, document, run_recipe
 from datachef.reward.gates import malformed_share
 from datachef.reward.sampled_run import SampledCorpus
 from datachef.reward.scorer import RecipeReward

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from datachef.core.errors import DatachefError, RecipeError
+from datachef.core import DatachefError, RecipeError
 from datachef.core.recipe.resolving import read_typed
 from datachef.reward.guardrails import GuardrailFindings, GuardrailLimits, Guardrails
 

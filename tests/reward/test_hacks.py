@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from datachef.core.contracts.reward import Score
-from datachef.core.registry.host import Host
+from datachef.core import Host, Score
 from datachef.reward.scorer import RecipeReward
 
 Mixture = Callable[..., dict[str, Any]]

@@ -12,10 +12,17 @@ from typing import Any
 
 import pytest
 
-from datachef.core.contracts.task import BenchmarkFile, LMEvalBenchmark, Task
-from datachef.core.distribution import extra, install_command
-from datachef.core.errors import DatachefError, MissingPackageError
-from datachef.core.rows.benchmark import BenchmarkItem, read_benchmark
+from datachef.core import (
+    BenchmarkFile,
+    BenchmarkItem,
+    DatachefError,
+    MissingPackageError,
+    Task,
+    extra,
+    read_benchmark,
+)
+from datachef.core.contracts.task import LMEvalBenchmark
+from datachef.core.distribution import install_command
 from datachef.reward.evaluation.harness import run_harness, score
 from datachef.reward.evaluation.harness_task import Choices, choices_of
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from datachef.core.errors import DatachefError
+from datachef.core import DatachefError
 from datachef.reward.history import History, Measured
 
 WRITER = """

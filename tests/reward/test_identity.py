@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from datachef.core.registry.host import Host
+from datachef.core import Host
 from datachef.reward.history import History, Measured
 from datachef.reward.identity import weights_key
 from datachef.reward.measuring import Evaluator, Protocol

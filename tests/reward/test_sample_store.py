@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from datachef.core.contracts.source import SourceError
-from datachef.core.registry.host import Host
+from datachef.core import Host, SourceError
 from datachef.core.rows.inspection import survey
 from datachef.core.text.formats import TextFormat
 from datachef.reward import sampled_run

@@ -9,11 +9,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core import document
-from datachef.core.api import run_recipe
+from datachef.core import Host, document, run_recipe
 from datachef.core.recipe.checking import check
 from datachef.core.recipe.resolving import understand
-from datachef.core.registry.host import Host
 from datachef.core.run.partition import PartitionRun
 from datachef.reward.sampled_run import SampledCorpus, SampledRunner
 

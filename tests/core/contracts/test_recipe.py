@@ -8,11 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from datachef.core import document
-from datachef.core.contracts.corpus import MixOperator
-from datachef.core.contracts.operator import Operator
-from datachef.core.contracts.recipe import Recipe
-from datachef.core.registry.host import Host
+from datachef.core import Host, MixOperator, Operator, Recipe, document
 
 slow_to_draw = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow]

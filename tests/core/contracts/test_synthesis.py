@@ -5,13 +5,17 @@ import polars as pl
 import pytest
 from pydantic import Field, ValidationError
 
-from datachef.core.contracts.corpus import Context
-from datachef.core.contracts.operator import Services
-from datachef.core.contracts.synthesis import Synthesis
-from datachef.core.errors import PluginError, RunError
-from datachef.core.language_models.answers import UnparsableAnswerError
-from datachef.core.language_models.client import Completion, LLMBackend
-from datachef.core.language_models.prompts import PromptTemplate
+from datachef.core import (
+    Completion,
+    Context,
+    LLMBackend,
+    PluginError,
+    PromptTemplate,
+    RunError,
+    Services,
+    Synthesis,
+    UnparsableAnswerError,
+)
 
 CONTEXT = Context(seed=0)
 NOTHING = pl.DataFrame(schema={"id": pl.String, "reason": pl.String})

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import get_args
 
-from datachef.core.contracts.task import SCORED_BY, Task
+from datachef.core import Task
+from datachef.core.contracts.task import SCORED_BY
 
 
 def test_every_metric_has_words() -> None:

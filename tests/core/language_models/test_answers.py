@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datachef.core.language_models.answers import (
-    AnswerFailure,
+from datachef.core import (
+    Completion,
+    LLMError,
     UnparsableAnswerError,
-    answer_text,
     json_answer,
     unfenced,
     without_reasoning,
 )
-from datachef.core.language_models.client import Completion, LLMError
+from datachef.core.language_models.answers import AnswerFailure, answer_text
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from datachef.core.contracts.operator import Services
-from datachef.core.errors import DatachefError, RunError
-from datachef.core.language_models.client import (
+from datachef.core import (
     Completion,
+    DatachefError,
     LLMBackend,
-    LLMClient,
     LLMError,
-    Persistence,
     Request,
+    RunError,
+    Services,
     TransientLLMError,
 )
+from datachef.core.language_models.client import LLMClient, Persistence
 from datachef.plugins import openai_backend
 from datachef.plugins.openai_backend import OpenAIBackend
 

@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
-from datachef.core.api import check_recipe
-from datachef.core.distribution import extra, install_command
-from datachef.core.problems import Problem
-from datachef.core.registry.host import Host
+from datachef.core import Host, Problem, check_recipe, extra
+from datachef.core.distribution import install_command
 
 Check = Callable[..., list[Problem]]
 

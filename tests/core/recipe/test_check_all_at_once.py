@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core.api import check_recipe
-from datachef.core.registry.host import Host
+from datachef.core import Host, check_recipe
 
 RECIPE = """\
 name: many

@@ -12,9 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from datachef.core import document
-from datachef.core.api import check_recipe
-from datachef.core.registry.host import Host
+from datachef.core import Host, check_recipe, document
 
 SEED = 20_260_101
 

@@ -10,10 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core.api import check_recipe
-from datachef.core.contracts.source import Source
-from datachef.core.problems import Problem
-from datachef.core.registry.host import Host
+from datachef.core import Host, Problem, Source, check_recipe
 from datachef.core.rows.inspection import PLACES, ROWS
 from datachef.core.rows.reader import SAMPLE_ROWS
 

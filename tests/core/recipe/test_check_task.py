@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 
-from datachef.core.api import check_recipe
-from datachef.core.problems import Problem
-from datachef.core.registry.host import Host
+from datachef.core import Host, Problem, check_recipe
 
 RECIPE = "name: r\ntask: task.yaml\nsources:\n  web: {path: web.jsonl}\n"
 ITEMS = [

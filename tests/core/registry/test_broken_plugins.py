@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core.errors import DatachefError
-from datachef.core.problems import Problem
-from datachef.core.registry.host import Host, Plugin
+from datachef.core import DatachefError, Host, Problem
+from datachef.core.registry.host import Plugin
 
 HEAD = """
 import contextlib, os, sys, warnings, logging
@@ -25,8 +24,8 @@ import polars as pl
 from pydantic import ConfigDict, Field
 from datachef.core import (Context, CorpusOperator, Filter, MixOperator, Operator, Problem,
                            TextTransform, Transform, hookimpl)
-from datachef.core.contracts.observer import RunObserver
-from datachef.core.contracts.source import Source
+from datachef.core import RunObserver
+from datachef.core import Source
 
 class Good(TextTransform):
     \"\"\"Does nothing.\"\"\"

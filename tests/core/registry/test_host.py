@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core.errors import DatachefError, PluginError
-from datachef.core.registry.host import Host
+from datachef.core import DatachefError, Host, PluginError
 
 Install = Callable[[str, str], None]
 

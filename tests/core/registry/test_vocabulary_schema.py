@@ -9,8 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from datachef.core import document
-from datachef.core.registry.host import Host
+from datachef.core import Host, document
 from datachef.core.registry.vocabulary import SCHEMAS
 
 EXAMPLES = Path(__file__).parents[3] / "examples"

@@ -11,12 +11,8 @@ import polars as pl
 import pytest
 import zstandard
 
-from datachef.core import document
-from datachef.core.api import check_recipe
-from datachef.core.contracts.task import BenchmarkFile, Examples
-from datachef.core.errors import DatachefError
-from datachef.core.registry.host import Host
-from datachef.core.rows.benchmark import read_benchmark
+from datachef.core import BenchmarkFile, DatachefError, Host, check_recipe, document, read_benchmark
+from datachef.core.contracts.task import Examples
 
 ITEMS = [{"prompt": "1 + 1, \u2028é", "answer": "2"}, {"prompt": "a\nb", "answer": '"c"'}]
 PAIRS = [(item["prompt"], item["answer"]) for item in ITEMS]

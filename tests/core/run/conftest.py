@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core.registry.host import Host
+from datachef.core import Host
 
 
 @pytest.fixture(scope="session")

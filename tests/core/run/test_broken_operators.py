@@ -9,21 +9,21 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from datachef.core.api import run_recipe
-from datachef.core.errors import (
+from datachef.core import (
     ChangedInputError,
+    Host,
     MissingPackageError,
     PluginError,
     RunError,
+    run_recipe,
 )
-from datachef.core.registry.host import Host
 from datachef.core.run.report import Report
 
 HEAD = """
 from typing import Literal
 import polars as pl
 from datachef.core import CorpusOperator, Filter, MixOperator, Outcome, Transform, hookimpl
-from datachef.core.contracts.observer import RunObserver
+from datachef.core import RunObserver
 
 class Lengths(Filter):
     def signals(self):
@@ -206,8 +206,8 @@ def test_a_signal_that_looks_at_its_own_row_is_taken(run: Run, signals: str) -> 
 
 RAISED = {
     "return None": (PluginError, 3),
-    "from datachef.core.errors import RunError; raise RunError('x')": (RunError, 4),
-    "from datachef.core.errors import ChangedInputError; raise ChangedInputError('x')": (
+    "from datachef.core import RunError; raise RunError('x')": (RunError, 4),
+    "from datachef.core import ChangedInputError; raise ChangedInputError('x')": (
         ChangedInputError, 4,
     ),
     "from datachef.core import MissingPackageError; raise MissingPackageError('m', 'm', 'x')": (

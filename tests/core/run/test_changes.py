@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from datachef.core.api import plan_recipe, run_recipe
+from datachef.core import Host, run_recipe
+from datachef.core.api import plan_recipe
 from datachef.core.cli.state import set_host
-from datachef.core.registry.host import Host
 from datachef.core.run import plan as planning
 from datachef.core.run.changes import changes
 

@@ -10,9 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core.api import check_recipe, run_recipe
-from datachef.core.errors import RunError
-from datachef.core.registry.host import Host
+from datachef.core import Host, RunError, check_recipe, run_recipe
 from datachef.core.rows import reader
 from datachef.core.run import partition
 from datachef.plugins.sources import files

@@ -371,7 +371,7 @@ OBJECTS = """
 from typing import ClassVar
 import numpy
 from datachef.core import hookimpl
-from datachef.core.contracts.source import RawRow, Source, Partition
+from datachef.core import RawRow, Source, Partition
 
 class Objects(Source):
     "Conversations that hold Python's objects."

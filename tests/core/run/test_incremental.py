@@ -10,8 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core.api import run_recipe
-from datachef.core.registry.host import Host
+from datachef.core import Host, run_recipe
 from datachef.core.run.report import Report
 
 WriteRows = Callable[..., Path]

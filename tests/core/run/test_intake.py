@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import zstandard
 
-from datachef.core.errors import RecipeError, RunError
+from datachef.core import RecipeError, RunError
 from datachef.core.rows import reader
 from datachef.plugins.sources import files
 
@@ -174,7 +174,7 @@ class TestOddButGood:
 GIANT = r"""
 import json, sys
 from pathlib import Path
-from datachef.core.api import run_recipe
+from datachef.core import run_recipe
 
 folder = Path(sys.argv[1])
 

@@ -11,10 +11,7 @@ import polars as pl
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from datachef.core import document
-from datachef.core.api import run_recipe
-from datachef.core.errors import RunError
-from datachef.core.registry.host import Host
+from datachef.core import Host, RunError, document, run_recipe
 from datachef.core.run import partition
 from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.run.report import Report

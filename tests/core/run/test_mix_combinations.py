@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from datachef.core import document
+from datachef.core import Host, document
 from datachef.core.cli import build
 from datachef.core.cli.state import set_host
-from datachef.core.registry.host import Host
 
 WEIGHTS = [{"a": 60, "b": 30, "c": 10}, {"a": 1, "b": 1, "c": 8}]
 BUDGETS = [({"tokens": 6_000}, 2), ({"tokens": 120_000}, 3)]

@@ -13,10 +13,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core.api import plan_recipe, run_recipe
-from datachef.core.contracts.observer import RunObserver
-from datachef.core.errors import RunError
-from datachef.core.registry.host import Host
+from datachef.core import Host, RunError, RunObserver, run_recipe
+from datachef.core.api import plan_recipe
 from datachef.core.run.report import Report
 
 WriteRows = Callable[..., Path]
@@ -40,7 +38,7 @@ SOURCE = """
 from typing import ClassVar
 from pydantic import Field
 from datachef.core import hookimpl
-from datachef.core.contracts.source import RawRow, Source, Partition
+from datachef.core import RawRow, Source, Partition
 
 class Counting(Source):
     "Numbers."

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datachef.core.registry.host import Host
+from datachef.core import Host
 from datachef.core.run import output as order
 from datachef.core.run import partition
 from datachef.core.run.output import cut, joined, numbers

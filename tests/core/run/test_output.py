@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 import yaml
 
-from datachef.core.errors import RecipeError, RunError
+from datachef.core import RecipeError, RunError
 from datachef.plugins.sources import files
 
 Cook = Callable[..., Any]

@@ -14,9 +14,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from datachef.core.api import run_recipe
-from datachef.core.errors import RunError
-from datachef.core.registry.host import Host
+from datachef.core import Host, RunError, run_recipe
 
 WriteRows = Callable[..., Path]
 Digests = Callable[[Path], dict[str, str]]

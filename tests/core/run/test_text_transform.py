@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datachef.core import turns_of
 from datachef.core.contracts.transform import rewrite_text
-from datachef.core.text.conversations import MESSAGES, SEPARATOR, turns
+from datachef.core.text.conversations import MESSAGES, SEPARATOR
 
 Cook = Callable[..., Any]
 
@@ -81,7 +82,9 @@ class TestRewriting:
         ]
         order = ["id", "messages", "text", "row", "_row", "role", "content"]
         rewritten = rewrite_text(batch, mangle).select(order).rows()
-        plain = [(id_, messages and turns(messages), *rest) for id_, messages, *rest in rewritten]
+        plain = [
+            (id_, messages and turns_of(messages), *rest) for id_, messages, *rest in rewritten
+        ]
         assert plain == left
 
     @given(st.lists(words, max_size=8))
@@ -143,7 +146,7 @@ class TestInARun:
     def test_documents_do_not_fit_a_corpus_of_messages(
         self, cook: Cook, plugin: Path, sources: dict[str, Any]
     ) -> None:
-        from datachef.core.errors import RecipeError
+        from datachef.core import RecipeError
 
         with pytest.raises(RecipeError, match="rows of documents are plain text"):
             cook(sources, plugins=[plugin], output={"schema": "messages"})

@@ -10,10 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core.api import check_recipe
-from datachef.core.errors import DatachefError
+from datachef.core import DatachefError, Host, check_recipe
 from datachef.core.language_models.tokens import TokenCounter, find_tokenizer
-from datachef.core.registry.host import Host
 
 Cook = Callable[..., Any]
 
@@ -85,13 +83,13 @@ def test_a_budget_counts_what_the_ledger_counts(
 
 
 def test_tools_count_and_what_the_template_refuses_is_counted_as_text(folder: Path) -> None:
-    from datachef.core.text.conversations import stored
+    from datachef.core import turns_column
 
     told = [{"role": "user", "content": "a b"}]
     rows = pl.DataFrame(
         {
             "text": ["a b", "a b", "plain words here"],
-            "messages": stored([told, [{"role": "robot", "content": "a b"}], None]),
+            "messages": turns_column([told, [{"role": "robot", "content": "a b"}], None]),
             "tools": ['[{"name": "f"}]', None, None],
         }
     )

@@ -12,9 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from datachef.core.api import run_recipe
-from datachef.core.errors import RunError
-from datachef.core.registry.host import Host
+from datachef.core import Host, RunError, run_recipe
 from datachef.core.system.file_identity import checksum
 from datachef.core.system.lock import locked
 

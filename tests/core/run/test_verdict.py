@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core.errors import RunError
+from datachef.core import RunError
 
 Cook = Callable[..., Any]
 

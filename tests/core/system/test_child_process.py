@@ -310,9 +310,7 @@ def datachef_operators():
 def test_a_worker_that_dies_is_told_by_its_cause(
     tmp_path: Path, how: int, cause: str, hint: str
 ) -> None:
-    from datachef.core.api import run_recipe
-    from datachef.core.errors import RunError
-    from datachef.core.registry.host import Host
+    from datachef.core import Host, RunError, run_recipe
 
     (tmp_path / "deadly.py").write_text(DEADLY)
     (tmp_path / "a.jsonl").write_text('{"text": "fine"}\n')

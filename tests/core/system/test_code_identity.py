@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core.registry.host import Host
+from datachef.core import Host
 from datachef.core.system.code_identity import code_of, core_code, distribution_code
 
 OPERATOR = """

@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from datachef.core.errors import DatachefError, RunError
+from datachef.core import DatachefError, RunError
 from datachef.core.system.failures import ending_runs, explained, naming, system_error
 
 Chef = Callable[..., subprocess.CompletedProcess[str]]

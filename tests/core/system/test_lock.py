@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core.errors import RunError
+from datachef.core import RunError
 from datachef.core.system.lock import locked
 
 HOLDS = """

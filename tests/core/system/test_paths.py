@@ -11,17 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core import document
-from datachef.core.api import check_recipe, default_cache
+from datachef.core import Host, check_recipe, document, located
+from datachef.core.api import default_cache
 from datachef.core.recipe.resolving import read_task
-from datachef.core.registry.host import Host
-from datachef.core.system.paths import (
-    expanded,
-    located,
-    located_or_named,
-    not_expanded,
-    with_homes,
-)
+from datachef.core.system.paths import expanded, located_or_named, not_expanded, with_homes
 from datachef.operators.dedup.decontaminate import Decontaminate
 from datachef.operators.filters.language_filter import LanguageFilter
 from datachef.plugins.policy.evolving import load_evolve_settings

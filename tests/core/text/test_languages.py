@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from datachef.core.text.languages import UnknownLanguageError, label_of, py3langid_labels
+from datachef.core import LanguageIdentifier, UnknownLanguageError
+from datachef.core.text.languages import label_of
 
 GLOTLID = {"eng_Latn", "cmn_Hani", "srp_Cyrl", "srp_Latn", "deu_Latn", "arb_Arab"}
 
@@ -17,7 +18,7 @@ GLOTLID = {"eng_Latn", "cmn_Hani", "srp_Cyrl", "srp_Latn", "deu_Latn", "arb_Arab
     ],
 )  # fmt: skip
 def test_codes_and_names(language, label):
-    assert label_of(language, py3langid_labels()) == label
+    assert LanguageIdentifier().label_of(language) == label
 
 
 @pytest.mark.parametrize(
@@ -40,8 +41,8 @@ def test_labels_with_a_script(language, label):
 
 
 def test_every_label_of_the_model_means_itself():
-    for label in py3langid_labels():
-        assert label_of(label.upper(), py3langid_labels()) == label
+    for label in LanguageIdentifier().labels():
+        assert LanguageIdentifier().label_of(label.upper()) == label
 
 
 @pytest.mark.parametrize(
@@ -50,5 +51,5 @@ def test_every_label_of_the_model_means_itself():
 )
 def test_the_code_of_a_country_hints_at_its_language(country, language):
     with pytest.raises(UnknownLanguageError) as caught:
-        label_of(country, py3langid_labels())
+        LanguageIdentifier().label_of(country)
     assert caught.value.hint == f"write {language}"

@@ -21,9 +21,7 @@ from pathlib import Path
 from cases import changed, drawn_case
 from following import verify
 
-from datachef.core.api import run_recipe
-from datachef.core.errors import RunError
-from datachef.core.registry.host import Host
+from datachef.core import Host, RunError, run_recipe
 
 
 def run_case(seed: int, number: int, host: Host, folder: Path) -> list[str]:

@@ -13,9 +13,8 @@ import orjson
 import polars as pl
 import pytest
 
-from datachef.core.contracts.task import BenchmarkFile, LMEvalBenchmark, Task
-from datachef.core.errors import DatachefError
-from datachef.core.rows.benchmark import read_benchmark
+from datachef.core import BenchmarkFile, DatachefError, Task, read_benchmark
+from datachef.core.contracts.task import LMEvalBenchmark
 from datachef.core.run.signals import decide, measure
 from datachef.operators.dedup.decontaminate import Decontaminate
 

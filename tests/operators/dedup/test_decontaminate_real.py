@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core.contracts.task import BenchmarkFile
+from datachef.core import BenchmarkFile
 from datachef.operators.dedup.decontaminate import Decontaminate
 
 PLANTED = [

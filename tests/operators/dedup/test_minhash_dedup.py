@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datachef.core.contracts.corpus import Context
+from datachef.core import Context
 from datachef.operators.dedup.minhash_dedup import MinHashDedup
 
 CONTEXT = Context(seed=0)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import polars as pl
 import pytest
 
-from datachef.core.contracts.filter import Filter
+from datachef.core import Filter
 from datachef.core.run.signals import decide, measure
 
 Texts = Sequence[str | None]

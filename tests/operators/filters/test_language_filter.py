@@ -4,8 +4,7 @@ import pickle
 
 import pytest
 
-from datachef.core.contracts.operator import CheckContext
-from datachef.core.errors import DatachefError
+from datachef.core import CheckContext, DatachefError
 from datachef.operators.filters.language_filter import LanguageFilter
 
 NOWHERE = CheckContext(frozenset({"text"}), {})

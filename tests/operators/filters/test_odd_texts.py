@@ -7,7 +7,7 @@ import random
 import polars as pl
 import pytest
 
-from datachef.core.contracts.filter import Filter
+from datachef.core import Filter
 from datachef.core.run.signals import Intermediates, measure
 from datachef.operators.filters.c4_quality_filter import C4QualityFilter
 from datachef.operators.filters.fineweb_quality_filter import FineWebQualityFilter

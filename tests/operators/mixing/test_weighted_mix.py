@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from datachef.core.contracts.corpus import Context, Size
-from datachef.core.contracts.task import Budget
+from datachef.core import Budget, Context, Size
 from datachef.operators.mixing.weighted_mix import WeightedMix
 
 Corpus = dict[str, list[int]]

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datachef.core.contracts.corpus import Context, CorpusOperator
-from datachef.core.errors import RunError
+from datachef.core import Context, CorpusOperator, RunError
 from datachef.operators.selection.sample import Sample
 from datachef.operators.selection.top_selection import TopSelection
 

@@ -4,9 +4,8 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from datachef.core.contracts.corpus import Context
-from datachef.core.contracts.operator import Services
-from datachef.core.text.conversations import MESSAGES, turns
+from datachef.core import Context, Services, turns_of
+from datachef.core.text.conversations import MESSAGES
 from datachef.operators.synthesis.generate_question_answer_pairs import GenerateQuestionAnswerPairs
 from datachef.operators.synthesis.rephrase_text import RephraseText
 from datachef.plugins.openai_backend import OpenAIBackend
@@ -35,7 +34,7 @@ def test_pairs_become_conversations(llm_server, services):
     assert outcome.rows["id"].to_list() == ["r0.0", "r0.1", "r1.0", "r1.1"]
     assert outcome.rows["text"].to_list() == ["x1\n\nAx1", "x2\n\nAx2", "y1\n\nAy1", "y2\n\nAy2"]
     assert outcome.rows.schema["messages"] == MESSAGES
-    assert turns(outcome.rows["messages"][0]) == [
+    assert turns_of(outcome.rows["messages"][0]) == [
         {"role": "user", "content": "x1"},
         {"role": "assistant", "content": "Ax1"},
     ]

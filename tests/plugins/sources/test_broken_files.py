@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 import zstandard
 
-from datachef.core.errors import RecipeError, RunError
+from datachef.core import RecipeError, RunError
 from datachef.core.files import storage
 from datachef.plugins.sources import files
 

@@ -18,8 +18,7 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datachef.core.contracts.source import RawRow, SourceError
-from datachef.core.errors import RecipeError
+from datachef.core import RawRow, RecipeError, SourceError
 from datachef.plugins.sources import files
 from datachef.plugins.sources.files import FileSource
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from datachef.core.errors import RecipeError
+from datachef.core import RecipeError
 
 Cook = Callable[..., Any]
 

@@ -10,10 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core.api import run_recipe
-from datachef.core.errors import ChangedInputError, RecipeError, RunError
-from datachef.core.registry.host import Host
-from datachef.core.system.file_identity import path_identity
+from datachef.core import ChangedInputError, Host, RecipeError, RunError, path_identity, run_recipe
 from datachef.plugins.sources.hub import HubSource
 
 pytest.importorskip("datasets")

@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 
-from datachef.core.api import check_recipe
+from datachef.core import Host, check_recipe
 from datachef.core.files import parquet
-from datachef.core.registry.host import Host
 from datachef.core.text.values import (
     NumberText,
     Unsupported,

@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 
-from datachef.core import document
-from datachef.core.problems import Problem
+from datachef.core import Host, Problem, document
 from datachef.core.recipe.checking import check
 from datachef.core.recipe.resolving import understand
-from datachef.core.registry.host import Host
 from datachef.policy.prompt.writer import Brief
 from datachef.policy.settings import Limits
 from datachef.policy.space import RecipeSpace, recipe_space

@@ -8,7 +8,7 @@ import pickle
 import sys
 from pathlib import Path
 
-from datachef.core.errors import DatachefError
+from datachef.core import DatachefError
 from datachef.policy.decoding.vllm import InProcessDecoder
 from datachef.policy.prompt.writer import Brief
 

@@ -13,9 +13,8 @@ from typing import Any, cast
 
 import pytest
 
-from datachef.core.distribution import extra, install_command
-from datachef.core.errors import MissingPackageError
-from datachef.core.problems import Problem
+from datachef.core import MissingPackageError, Problem, extra
+from datachef.core.distribution import install_command
 from datachef.policy.decoding.vllm import InProcessDecoder
 from datachef.policy.prompt.writer import Brief
 from datachef.policy.space import RecipeSpace

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from datachef.core.errors import DatachefError
-from datachef.core.problems import Problem
+from datachef.core import DatachefError, Problem
 from datachef.policy.decoding.vllm import ServedDecoder
 from datachef.policy.prompt.writer import Brief
 from datachef.policy.space import RandomChooser, RecipeSpace

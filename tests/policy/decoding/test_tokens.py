@@ -14,8 +14,8 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from datachef.core import Problem
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer
-from datachef.core.problems import Problem
 from datachef.policy.decoding import local
 from datachef.policy.decoding.local import LocalDecoder, _cache_parameter, sample_tokens
 from datachef.policy.grammar import Grammar, written

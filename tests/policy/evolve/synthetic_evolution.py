@@ -12,10 +12,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from datachef.core.contracts.reward import Reward, Score
+from datachef.core import DatachefError, Host, Reward, Score
 from datachef.core.document import read
-from datachef.core.errors import DatachefError
-from datachef.core.registry.host import Host
 from datachef.core.system.atomic import write_atomically
 from datachef.policy.evolve.loop import Result, evolve
 from datachef.policy.evolve.run_state import Fidelity

@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 from synthetic_evolution import LIMITS, Bench, Taste, run, settings_of, write_inputs
 
-from datachef.core import document
-from datachef.core.errors import DatachefError
-from datachef.core.registry.host import Host
+from datachef.core import DatachefError, Host, document
 from datachef.policy.evolve.report import best_measured, draw, write_report
 from datachef.policy.recipe_task import Assignment
 from datachef.policy.scored_recipes import recipe_key

@@ -10,10 +10,15 @@ import pytest
 from scipy.stats import spearmanr
 from synthetic_evolution import Bench, Point, settings_of
 
-from datachef.core import document
-from datachef.core.contracts.reward import Score
-from datachef.core.distribution import extra
-from datachef.core.errors import DatachefError, MissingPackageError, RecipeError, RunError
+from datachef.core import (
+    DatachefError,
+    MissingPackageError,
+    RecipeError,
+    RunError,
+    Score,
+    document,
+    extra,
+)
 from datachef.core.recipe.resolving import read_typed
 from datachef.policy.evolve.report import spearman
 from datachef.policy.evolve.rounds import passing, trial, trials, worth_measuring

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from datachef.core import Host
 from datachef.core.recipe.resolving import read_task
-from datachef.core.registry.host import Host
 from datachef.policy.prompt import PromptWriter
 from datachef.policy.space import RecipeSpace, recipe_space
 

@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core.contracts.filter import Filter
-from datachef.core.contracts.source import Unit
-from datachef.core.errors import DatachefError
-from datachef.core.registry.host import Host
+from datachef.core import DatachefError, Filter, Host, Partition
 from datachef.policy.prompt.sources import SourceCard, source_card
 from datachef.policy.settings import Limits
 from datachef.policy.space import RecipeSpace, recipe_space
@@ -35,8 +32,8 @@ def test_a_small_source_is_counted_and_a_large_one_estimated(space: RecipeSpace)
 
 def test_of_an_unknown_size_no_number_of_rows_is_told(space: RecipeSpace) -> None:
     survey = space.surveys["pages"]
-    unknown = [Unit(unit.name, unit.identity, 0, unit.place) for unit in survey.units]
-    card = source_card("pages", replace(survey, units=unknown), [])
+    unknown = [Partition(part.name, part.identity, 0, part.place) for part in survey.partitions]
+    card = source_card("pages", replace(survey, partitions=unknown), [])
     assert (card.rows, card.tokens) == (None, None)
     taken = survey.source.model_copy(update={"take": 7})
     assert source_card("pages", replace(survey, source=taken), []).rows == 7

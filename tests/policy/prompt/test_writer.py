@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 
-from datachef.core.contracts.task import Budget
-from datachef.core.errors import DatachefError
+from datachef.core import Budget, DatachefError, Host
 from datachef.core.recipe.resolving import read_task
-from datachef.core.registry.host import Host
 from datachef.policy.prompt import TRUNCATION, PromptWriter
 from datachef.policy.prompt.writer import Messages
 from datachef.policy.settings import Limits

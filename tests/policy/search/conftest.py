@@ -7,12 +7,9 @@ from typing import Any
 
 import pytest
 
-from datachef.core import document
-from datachef.core.contracts.reward import Reward, Score
-from datachef.core.problems import Problem
+from datachef.core import Host, Problem, Reward, Score, document
 from datachef.core.recipe.checking import check
 from datachef.core.recipe.resolving import understand
-from datachef.core.registry.host import Host
 from datachef.policy.scored_recipes import Objective
 from datachef.policy.settings import Limits
 from datachef.policy.space import RecipeSpace, recipe_space

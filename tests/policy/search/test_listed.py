@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from datachef.core.errors import DatachefError, RecipeError
-from datachef.core.problems import Problem
+from datachef.core import DatachefError, Problem, RecipeError
 from datachef.policy.scored_recipes import Objective, plain_recipe
 from datachef.policy.search import ListedSearch, SourceBaselines, run_search
 from datachef.policy.space import RecipeSpace

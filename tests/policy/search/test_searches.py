@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from datachef.core.distribution import extra, install_command
-from datachef.core.errors import MissingPackageError
-from datachef.core.problems import Problem
+from datachef.core import MissingPackageError, Problem, extra
+from datachef.core.distribution import install_command
 from datachef.policy.scored_recipes import Objective
 from datachef.policy.search import (
     EvolutionarySearch,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from datachef.core.registry.host import Host
+from datachef.core import Host
 from datachef.policy.settings import Limits
 from datachef.policy.space import RandomChooser, recipe_space
 from datachef.policy.space.nodes import (

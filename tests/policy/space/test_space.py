@@ -11,11 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from datachef.core import document
-from datachef.core.contracts.task import Budget
-from datachef.core.errors import DatachefError, RecipeError
-from datachef.core.problems import Problem
-from datachef.core.registry.host import Host
+from datachef.core import Budget, DatachefError, Host, Problem, RecipeError, document
 from datachef.policy.settings import Limits
 from datachef.policy.space import RandomChooser, RecipeSpace, recipe_space
 

@@ -10,13 +10,10 @@ import pytest
 import torch
 from datasets import Dataset
 
-from datachef.core import document
-from datachef.core.contracts.reward import Reward, Score
+from datachef.core import Host, Problem, Reward, Score, document
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
-from datachef.core.problems import Problem
 from datachef.core.recipe.checking import check
 from datachef.core.recipe.resolving import understand
-from datachef.core.registry.host import Host
 from datachef.policy.decoding.local import prompt_tokens, text_of
 from datachef.policy.grammar import Grammar, written
 from datachef.policy.prompt import TRUNCATION

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from datachef.core import document
-from datachef.core.errors import DatachefError
+from datachef.core import DatachefError, document
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
 from datachef.policy.decoding.base import Draft
 from datachef.policy.decoding.local import LocalDecoder, prompt_tokens

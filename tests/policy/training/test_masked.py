@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from datachef.core.errors import DatachefError
+from datachef.core import DatachefError
 from datachef.core.language_models.checkpoint import quiet
 from datachef.policy.decoding.local import token_positions
 from datachef.policy.training.grammar_trainer import RLOO

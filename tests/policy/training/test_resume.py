@@ -10,8 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from datachef.core.contracts.reward import Reward, Score
-from datachef.core.errors import DatachefError, RunError
+from datachef.core import DatachefError, Reward, RunError, Score
 from datachef.policy.recipe_task import CARD_FILE as CARD
 from datachef.policy.recipe_task import Assignment, is_whole
 from datachef.policy.scored_recipes import Objective

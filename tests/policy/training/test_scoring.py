@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from datachef.core.contracts.reward import Reward, Score
+from datachef.core import Reward, Score
 from datachef.core.language_models.checkpoint import load_tokenizer
 from datachef.policy.grammar import Grammar, written
 from datachef.policy.recipe_task import Assignment

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from datachef.core.contracts.task import Budget
-from datachef.core.errors import DatachefError
+from datachef.core import Budget, DatachefError
 from datachef.core.language_models.checkpoint import load_tokenizer
 from datachef.policy.decoding.local import LocalDecoder, prompt_tokens
 from datachef.policy.prompt.writer import Brief

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from datachef.core.contracts.reward import Reward, Score
+from datachef.core import Problem, Reward, Score
 from datachef.core.language_models.checkpoint import load_model
-from datachef.core.problems import Problem
 from datachef.policy.decoding.local import LocalDecoder
 from datachef.policy.recipe_task import Assignment, PolicyCard
 from datachef.policy.scored_recipes import Objective, Recipe

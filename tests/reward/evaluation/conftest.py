@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core.rows.benchmark import BenchmarkItem
+from datachef.core import BenchmarkItem
 from datachef.reward.evaluation import Training, make_tiny
 
 COLOURS = {"grass": "green", "snow": "white", "coal": "black", "blood": "red", "the sky": "blue"}

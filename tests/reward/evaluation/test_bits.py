@@ -8,9 +8,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from datachef.core.errors import DatachefError
+from datachef.core import BenchmarkItem, DatachefError
 from datachef.core.language_models.checkpoint import load_tokenizer, quiet
-from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.reward.evaluation import bits_per_byte
 
 

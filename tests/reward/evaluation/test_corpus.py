@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import zstandard
 
-from datachef.core.errors import DatachefError
+from datachef.core import DatachefError
 from datachef.reward.evaluation.corpus import as_rows, read_corpus, shuffled
 
 TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]

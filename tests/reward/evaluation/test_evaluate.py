@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from datachef.core.contracts.task import BenchmarkFile, LMEvalBenchmark, Task
-from datachef.core.errors import DatachefError
+from datachef.core import BenchmarkFile, DatachefError, Task
+from datachef.core.contracts.task import LMEvalBenchmark
 from datachef.core.system.ownership import MARK
 from datachef.reward.evaluation import Measurement, Training, evaluate, summary
 from datachef.reward.evaluation.evaluate import gold_items

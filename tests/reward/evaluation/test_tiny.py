@@ -8,7 +8,7 @@ import pytest
 from safetensors import safe_open
 from transformers import AutoTokenizer
 
-from datachef.core.errors import DatachefError
+from datachef.core import DatachefError
 from datachef.core.language_models.checkpoint import load_model
 from datachef.reward.evaluation import make_tiny
 

@@ -11,8 +11,8 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from datachef.core.distribution import extra, install_command
-from datachef.core.errors import DatachefError, MissingPackageError
+from datachef.core import DatachefError, MissingPackageError, extra
+from datachef.core.distribution import install_command
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
 from datachef.reward.evaluation import Training, bits_per_byte, fine_tune
 from datachef.reward.evaluation.corpus import read_corpus

@@ -8,10 +8,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from datachef.core.contracts.task import BenchmarkFile
-from datachef.core.distribution import extra, install_command
-from datachef.core.errors import DatachefError, MissingPackageError
-from datachef.core.rows.benchmark import BenchmarkItem, read_benchmark
+from datachef.core import (
+    BenchmarkFile,
+    BenchmarkItem,
+    DatachefError,
+    MissingPackageError,
+    extra,
+    read_benchmark,
+)
+from datachef.core.distribution import install_command
 from datachef.reward.metrics import METRICS, Metric, make_metric
 from datachef.reward.metrics.matching import LETTERS, gold_place, option_texts
 from datachef.reward.metrics.sandbox import SandboxLimits

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from datachef.core.rows.benchmark import BenchmarkItem
+from datachef.core import BenchmarkItem
 from datachef.reward.metrics import make_metric
 from datachef.reward.metrics.math_match import MathMatch, MathServer, same_latex
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datachef.core.errors import DatachefError
-from datachef.core.rows.benchmark import BenchmarkItem
+from datachef.core import BenchmarkItem, DatachefError
 from datachef.reward.metrics import make_metric
 from datachef.reward.metrics.matching import last_number
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core.errors import DatachefError
-from datachef.core.rows.benchmark import BenchmarkItem
+from datachef.core import BenchmarkItem, DatachefError
 from datachef.reward.metrics import make_metric, sandbox
 from datachef.reward.metrics.sandbox import (
     Program,

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from datachef.core.errors import DatachefError
-from datachef.core.rows.benchmark import BenchmarkItem
+from datachef.core import BenchmarkItem, DatachefError
 from datachef.reward.metrics import make_metric
 from datachef.reward.metrics.matching import announced, boxed, mentioned, normalised
 

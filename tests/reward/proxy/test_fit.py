@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from datachef.core import DatachefError
 from datachef.core.contracts.reward import RewardConfig
-from datachef.core.errors import DatachefError
 from datachef.core.recipe.resolving import read_task
 from datachef.plugins.reward.factory import proxy_reward
 from datachef.reward.explain import without_each

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from datachef.core.errors import DatachefError
+from datachef.core import DatachefError
 from datachef.reward.proxy.validation import (
     HeldOutTask,
     cross_validate,

@@ -16,8 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datachef.core.contracts.task import Task
-from datachef.core.rows.benchmark import BenchmarkItem
+from datachef.core import BenchmarkItem, Task
 from datachef.reward.verifier import SampledRow
 from datachef.reward.verifier.checkers import (
     ArithmeticChecker,

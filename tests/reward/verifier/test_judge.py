@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datachef.core.contracts.task import Task
+from datachef.core import Task
 from datachef.reward.verifier import SampledRow, Verifier
 from datachef.reward.verifier.judge import JudgePrompt, without_middle
 

@@ -10,9 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core.contracts.operator import Services
-from datachef.core.contracts.task import Task
-from datachef.core.errors import DatachefError
+from datachef.core import DatachefError, Services, Task
 from datachef.reward.verifier import Judge, JudgeFailure, Verdict, Verifier
 
 ROW_GRADES = ("invalid", "format", "incorrect", "task_mismatch", "pass")

@@ -9,9 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core.contracts.operator import Services
-from datachef.core.contracts.task import Task
-from datachef.core.errors import RunError
+from datachef.core import RunError, Services, Task
 from datachef.plugins.openai_backend import OpenAIBackend
 from datachef.reward.verifier import Judge, Verdict, Verifier
 

@@ -8,8 +8,7 @@ from typing import Literal
 import polars as pl
 import typer
 
-from datachef.core import Filter, Operator, Problem, hookimpl, threshold
-from datachef.core.contracts.recipe import Recipe
+from datachef.core import Filter, Operator, Problem, Recipe, hookimpl, threshold
 
 
 class ShoutingFilter(Filter):
