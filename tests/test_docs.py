@@ -14,7 +14,6 @@ import pytest
 from datachef.core import Host
 from datachef.core.document import parse
 from datachef.core.registry import hookspecs
-from datachef.core.registry.host import Host
 from datachef.reward.features import FEATURE_DESCRIPTIONS
 from datachef.reward.gates import GATES
 from datachef.reward.text_measures import SIGNALS

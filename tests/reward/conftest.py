@@ -11,7 +11,6 @@ import pytest
 from datachef.core import Host, document
 from datachef.core.recipe.checking import check
 from datachef.core.recipe.resolving import understand
-from datachef.core.registry.host import Host
 from datachef.reward.sampled_run import SampledCorpus, SampledRunner
 
 WORDS = ["apple", "pear", "plum", "fig", "lemon", "melon", "grape", "peach", "cherry", "mango"]

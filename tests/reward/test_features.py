@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from datachef.core import BenchmarkItem
 from datachef.core.recipe.resolving import read_task
-from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.reward.features import FeatureExtractor, describe_feature
 from datachef.reward.sampled_run import SampledCorpus
 from datachef.reward.target_similarity import TargetModel, entropy, similarity

@@ -31,8 +31,8 @@ output: {columns: [number]}
 SAMPLED = """
 import sys
 from pathlib import Path
-from datachef.core.registry.host import Host
-from datachef.core.api import check_recipe
+from datachef.core import Host
+from datachef.core import check_recipe
 from datachef.reward.sampled_run import SampledRunner
 
 host, path = Host(), Path(sys.argv[1])
