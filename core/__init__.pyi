@@ -29,7 +29,16 @@ from .contracts.operator import (
 from .contracts.operator import (
     Services as Services,
 )
-from .contracts.operator import (
+from .contracts.parameters import (
+    corpus_size as corpus_size,
+)
+from .contracts.parameters import (
+    input_file as input_file,
+)
+from .contracts.parameters import (
+    source_weights as source_weights,
+)
+from .contracts.parameters import (
     threshold as threshold,
 )
 from .contracts.recipe import Pool as Pool

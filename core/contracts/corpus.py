@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from datachef.core.contracts.operator import Operator, Outcome
+from datachef.core.contracts.parameters import SOURCE_WEIGHTS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -116,7 +117,10 @@ class MixOperator(CorpusOperator):
         return found
 
     def shares(self) -> Mapping[str, float] | None:
-        """The weight of each source, where the operator names them."""
+        """The weight of each source, where the operator names them: in its parameter made by
+        `source_weights()`."""
+        for name in self.marked(SOURCE_WEIGHTS):
+            return getattr(self, name) or None
         return None
 
     def asked(self, sizes: Mapping[str, Size]) -> Mapping[str, float]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from pydantic import Field
 
 from datachef.core.contracts.operator import Operator
+from datachef.core.contracts.parameters import THRESHOLD
 
 if TYPE_CHECKING:
     import polars as pl
@@ -66,12 +67,7 @@ class Filter(Operator):
     @classmethod
     def thresholds(cls) -> set[str]:
         """The parameters that only rules read."""
-        return {
-            name
-            for name, field in cls.model_fields.items()
-            if isinstance(field.json_schema_extra, dict)
-            and field.json_schema_extra.get("threshold")
-        }
+        return set(cls.marked(THRESHOLD))
 
     def signal_identity(self) -> dict[str, Any]:
         """All that the signals depend on: everything but the thresholds."""

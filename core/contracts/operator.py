@@ -7,11 +7,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_serializer
+from pydantic import BaseModel, ConfigDict, model_serializer
 from pydantic_core import to_jsonable_python
 
+from datachef.core.contracts.parameters import (
+    CORPUS_SIZE,
+    INPUT_FILE,
+    located_value,
+    marked,
+    paths_of,
+    scaled_value,
+)
 from datachef.core.errors import NO_ANSWER, DatachefError, RunError, UnavailableError
 from datachef.core.language_models.client import LLMBackend, LLMClient
 from datachef.core.problems import did_you_mean
@@ -113,22 +121,47 @@ class Operator(BaseModel):
         """What is wrong with this operator at its place: (parameter, message, hint) each."""
         return ()
 
-    def files(self) -> tuple[str, ...]:
-        """Local files read besides the rows; their identity is part of what a result depends on."""
-        return ()
+    @classmethod
+    def marked(cls, mark: str) -> tuple[str, ...]:
+        """The parameters that bear a mark of `contracts.parameters`, in order."""
+        return marked(cls, mark)
 
-    def located(self, folder: Path) -> Operator:
-        """This operator with relative paths resolved against the folder of its recipe."""
-        return self
+    def files(self) -> tuple[str, ...]:
+        """Local files read besides the rows; their identity is part of what a result depends on.
+
+        Those of the parameters made by `input_file()`.
+        """
+        return tuple(
+            path for name in self.marked(INPUT_FILE) for path in paths_of(getattr(self, name))
+        )
+
+    def located(self, folder: Path) -> Self:
+        """This operator with relative paths resolved against the folder of its recipe.
+
+        Those of the parameters made by `input_file()`.
+        """
+        named = self.marked(INPUT_FILE)
+        return self.changed({name: located_value(getattr(self, name), folder) for name in named})
 
     def for_task(self, task: Task) -> Operator:
         """This operator with what it leaves open filled in from the task of the recipe."""
         return self
 
-    def scaled(self, factor: float) -> Operator:
+    def scaled(self, factor: float) -> Self:
         """This operator for a corpus `factor` times as large: what it counts in rows or tokens of
-        the whole corpus goes along."""
-        return self
+        the whole corpus, in parameters made by `corpus_size()`, goes along."""
+        counts = self.marked(CORPUS_SIZE)
+        return self.changed({name: scaled_value(getattr(self, name), factor) for name in counts})
+
+    def changed(self, parameters: Mapping[str, Any]) -> Self:
+        """This operator with other parameters, already known to be valid; heavy state that was
+        made of the old ones is not taken along."""
+        if all(getattr(self, name) == value for name, value in parameters.items()):
+            return self
+        copy = self.model_copy(update=parameters)
+        for name in set(copy.__dict__) - set(type(self).model_fields):
+            del copy.__dict__[name]
+        return copy
 
     def connect(self, services: Services) -> Operator:
         """This operator with the connections it needs; called where it is going to run."""
@@ -153,14 +186,6 @@ class Operator(BaseModel):
         fields = type(self).model_fields
         state["__dict__"] = {k: v for k, v in state["__dict__"].items() if k in fields}
         return state
-
-
-def threshold(default: Any, *, description: str, **bounds: Any) -> Any:
-    """A parameter that only rules read: changing it re-decides from cached signals.
-
-    Takes the bounds of `pydantic.Field` (`ge`, `gt`, `le`, `lt`, `multiple_of`).
-    """
-    return Field(default, description=description, json_schema_extra={"threshold": True}, **bounds)
 
 
 def _refuse_incomplete(cls: type[Operator], name: str) -> None:

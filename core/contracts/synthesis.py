@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr
 
 from datachef.core.contracts.corpus import Context, CorpusOperator
 from datachef.core.contracts.operator import FailureLimit, Outcome
+from datachef.core.contracts.parameters import corpus_size
 from datachef.core.errors import NO_ANSWER, DatachefError, PluginError, RunError
 from datachef.core.language_models.answers import AnswerFailure, UnparsableAnswerError, answer_text
 from datachef.core.language_models.client import (
@@ -73,8 +74,7 @@ class Synthesis(CorpusOperator):
     max_prompt_chars: int = Field(
         32_000, ge=1, le=10_000_000, description="Rows whose prompt is longer fail."
     )
-    budget_tokens: int | None = Field(
-        None,
+    budget_tokens: int | None = corpus_size(
         ge=1,
         le=10**12,
         description="Tokens of prompts (estimated) and answers (at most) for the whole corpus.",
@@ -124,11 +124,6 @@ class Synthesis(CorpusOperator):
         return identity | {
             "parameters": {k: v for k, v in parameters.items() if k != "max_concurrency"}
         }
-
-    def scaled(self, factor: float) -> Self:
-        if self.budget_tokens is None:
-            return self
-        return self.model_copy(update={"budget_tokens": max(1, round(self.budget_tokens * factor))})
 
     def connect(self, services: Services) -> Self:
         connected = self.model_copy()

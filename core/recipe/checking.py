@@ -174,11 +174,11 @@ def _follow(
             columns = None
             continue
         ready = _check_requirements(loaded, place, operator.op, operator)
-        reachable = _check_reach(loaded, step)
-        ready &= reachable and _check_files(loaded, step)
+        readable = _check_reach(loaded, step) and _check_files(loaded, step)
+        ready &= readable
         if ready:
             check_step_items(loaded, step)
-        if columns is not None and reachable:
+        if columns is not None and readable:
             context = CheckContext(frozenset(columns), limits, kinds)
             for parameter, message, hint in ask(operator, "check", context):
                 at = (*place, *parameter.split(".")) if parameter else place

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from datachef.core.contracts.corpus import MixOperator
 from datachef.core.contracts.operator import Operator
+from datachef.core.contracts.parameters import MARKS
 from datachef.core.contracts.recipe import Name, Pool, Recipe
 from datachef.core.contracts.source import Source
 from datachef.core.contracts.task import Task
@@ -238,7 +239,7 @@ def _without_one_of(node: Any) -> Any:
     result = {
         ("anyOf" if key == "oneOf" else key): _without_one_of(value)
         for key, value in node.items()
-        if key not in ("discriminator", "threshold")
+        if key not in MARKS and not (key == "discriminator" and "oneOf" in node)
     }
     properties = result.get("properties")
     if isinstance(properties, dict) and "const" in (properties.get("op") or {}):

@@ -16,7 +16,7 @@ from datachef.core import (
     DatachefError,
     Filter,
     Task,
-    located,
+    input_file,
     path_identity,
     threshold,
 )
@@ -46,8 +46,8 @@ class Decontaminate(Filter):
     guards_task: ClassVar[bool] = True
 
     op: Literal["decontaminate"] = "decontaminate"
-    benchmark: BenchmarkFile | None = Field(
-        None, description="The test items; those of the recipe's task when left out."
+    benchmark: BenchmarkFile | None = input_file(
+        description="The test items; those of the recipe's task when left out."
     )
     ngram: int = Field(8, ge=3, le=30, description="Words per n-gram.")
     min_words: int = Field(
@@ -62,20 +62,10 @@ class Decontaminate(Filter):
             hint = "give the step a benchmark, or the recipe a task whose benchmark is a file"
             yield "", "there is no benchmark to look for", hint
 
-    def located(self, folder: Path) -> Self:
-        if self.benchmark is None:
-            return self
-        path = str(located(folder, self.benchmark.path))
-        placed = self.benchmark.model_copy(update={"path": path})
-        return self.model_copy(update={"benchmark": placed})
-
-    def files(self) -> tuple[str, ...]:
-        return (self.benchmark.path,) if self.benchmark else ()
-
     def for_task(self, task: Task) -> Self:
         if self.benchmark is not None or not isinstance(task.benchmark, BenchmarkFile):
             return self
-        return self.model_copy(update={"benchmark": task.benchmark})
+        return self.changed({"benchmark": task.benchmark})
 
     def signals(self) -> Mapping[str, Signal]:
         return {"benchmark_share": self._share}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import polars as pl
 from pydantic import Field
@@ -19,7 +19,7 @@ from datachef.core import (
     UnknownLanguageError,
     extra,
     identify_languages,
-    located,
+    input_file,
     raise_environment_failure,
     threshold,
 )
@@ -56,22 +56,14 @@ class LanguageFilter(Filter):
     max_chars: int = Field(
         5000, ge=50, le=1_000_000, description="Characters from the beginning that are looked at."
     )
-    model: str | None = Field(
-        None, max_length=4096, description="Path of a fastText model instead of py3langid."
+    model: str | None = input_file(
+        max_length=4096, description="Path of a fastText model instead of py3langid."
     )
 
     def requires(self) -> Mapping[str, str]:
         if self.model is None:
             return {"py3langid": "py3langid"}
         return {"fasttext": extra("fasttext")}
-
-    def located(self, folder: Path) -> Self:
-        if self.model is None:
-            return self
-        return self.model_copy(update={"model": str(located(folder, self.model))})
-
-    def files(self) -> tuple[str, ...]:
-        return () if self.model is None else (self.model,)
 
     def check(self, context: CheckContext) -> Iterator[tuple[str, str, str]]:
         try:

@@ -17,7 +17,9 @@ from datachef.core import (
     MixOperator,
     RunError,
     Size,
+    corpus_size,
     sampling_priority,
+    source_weights,
 )
 
 Shortage = Literal["stop", "redistribute", "repeat"]
@@ -45,16 +47,17 @@ class WeightedMix(MixOperator):
     version: ClassVar[int] = 2
 
     op: Literal["weighted_mix"] = "weighted_mix"
-    weights: dict[str, Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]] = Field(
-        default_factory=dict,
-        description="Weight of each source by name; one that is left out is not taken. "
-        "Without any, sources count by their size.",
+    weights: dict[str, Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]] = (
+        source_weights(
+            description="Weight of each source by name; one that is left out is not taken. "
+            "Without any, sources count by their size.",
+        )
     )
     temperature: float = Field(
         1.0, ge=0.1, le=10.0, description="Above 1 evens the weights out, below 1 sharpens them."
     )
-    budget: Budget | None = Field(
-        None, description="The size of the corpus; without, as much as honours the weights."
+    budget: Budget | None = corpus_size(
+        description="The size of the corpus; without, as much as honours the weights."
     )
     max_epochs: int = Field(1, ge=1, le=100, description="How often a row may be taken.")
     shortage: Shortage = Field(
@@ -66,9 +69,6 @@ class WeightedMix(MixOperator):
     @property
     def unit(self) -> Literal["tokens", "rows"]:
         return "rows" if self.budget is not None and self.budget.rows is not None else "tokens"
-
-    def shares(self) -> Mapping[str, float] | None:
-        return self.weights or None
 
     def asked(self, sizes: Mapping[str, Size]) -> Mapping[str, float]:
         shares = self._shares(self._counted(sizes))

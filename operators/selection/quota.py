@@ -9,8 +9,3 @@ def quota(share: float, rows: int | None, available: pl.Expr) -> pl.Expr:
     """The share of what is available, rounded half up, and never more than `rows`."""
     wanted = (available * share + 0.5).floor().cast(pl.Int64)
     return wanted if rows is None else pl.min_horizontal(wanted, pl.lit(rows))
-
-
-def scaled_rows(rows: int | None, factor: float) -> int | None:
-    """So many rows of a corpus `factor` times as large; at least one."""
-    return None if rows is None else max(1, round(rows * factor))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import polars as pl
 from pydantic import Field
 
-from datachef.core import Context, CorpusOperator, sampling_priority
-from datachef.operators.selection.quota import quota, scaled_rows
+from datachef.core import Context, CorpusOperator, corpus_size, sampling_priority
+from datachef.operators.selection.quota import quota
 
 
 class Sample(CorpusOperator):
@@ -22,8 +22,8 @@ class Sample(CorpusOperator):
 
     op: Literal["sample"] = "sample"
     share: float = Field(1.0, ge=0.001, le=1.0, description="Share of the rows to keep.")
-    rows: int | None = Field(
-        None, ge=1, le=1_000_000_000, description="Keep at most so many rows, whatever the share."
+    rows: int | None = corpus_size(
+        ge=1, le=1_000_000_000, description="Keep at most so many rows, whatever the share."
     )
 
     def reads(self) -> set[str]:
@@ -31,9 +31,6 @@ class Sample(CorpusOperator):
 
     def reasons(self) -> tuple[str, ...]:
         return ("not_sampled",)
-
-    def scaled(self, factor: float) -> Self:
-        return self.model_copy(update={"rows": scaled_rows(self.rows, factor)})
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
         return batch.select("id")

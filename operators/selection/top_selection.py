@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import polars as pl
 from pydantic import Field
 
-from datachef.core import CheckContext, Context, CorpusOperator, RunError, shortened
-from datachef.operators.selection.quota import quota, scaled_rows
+from datachef.core import CheckContext, Context, CorpusOperator, RunError, corpus_size, shortened
+from datachef.operators.selection.quota import quota
 
 _HINT = "name a numeric column, or a signal that a filter keeps (keep_signals: true)"
 
@@ -27,8 +27,8 @@ class TopSelection(CorpusOperator):
         min_length=1, max_length=200, description="A numeric column, or a signal kept as a column."
     )
     share: float = Field(1.0, ge=0.001, le=1.0, description="Share of the rows to keep.")
-    rows: int | None = Field(
-        None, ge=1, le=1_000_000_000, description="Keep at most so many rows, whatever the share."
+    rows: int | None = corpus_size(
+        ge=1, le=1_000_000_000, description="Keep at most so many rows, whatever the share."
     )
     order: Literal["descending", "ascending"] = Field(
         "descending", description="Whether the highest or the lowest values are best."
@@ -44,9 +44,6 @@ class TopSelection(CorpusOperator):
 
     def reasons(self) -> tuple[str, ...]:
         return ("not_in_top",)
-
-    def scaled(self, factor: float) -> Self:
-        return self.model_copy(update={"rows": scaled_rows(self.rows, factor)})
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
         dtype = batch.schema[self.by]
