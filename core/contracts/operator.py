@@ -1,4 +1,7 @@
-"""What every operator is: a frozen, typed set of parameters with a name and a version."""
+"""What every operator is, and what it is handed where it runs.
+
+An operator is a frozen, typed set of parameters with a name and a version.
+"""
 
 from __future__ import annotations
 

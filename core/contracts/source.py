@@ -1,4 +1,4 @@
-"""Where rows come from: the contract of a source, its partitions and its raw rows."""
+"""The contract of a source: its partitions, its raw rows, and how its files are written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of JSON: one object per line, or the objects of an array or of a row of values."""
+"""Rows of JSON: one object per line, or the objects of an array; numbers as they are written."""
 
 from __future__ import annotations
 

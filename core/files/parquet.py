@@ -1,4 +1,7 @@
-"""Parquet files as tables of polars, of whatever types: what polars does not read, Arrow does."""
+"""Parquet files as polars tables, and the rows of tables as plain values.
+
+What polars does not read, Arrow does.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files behind URLs: finding them, and telling one version of a file from another."""
+"""Files behind URLs: finding them, telling their versions apart, staying where that is allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening files by path or URL, unpacked, with what goes wrong while they are read."""
+"""Opens files by path or URL, decompressed and out of archives, bounded in size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints: loaded from a folder or the hub, saved whole or not at all."""
+"""Checkpoints and tokenizers: loaded from a folder or the Hub, or made on the spot; saved whole."""
 
 from __future__ import annotations
 

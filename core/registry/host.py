@@ -1,4 +1,4 @@
-"""Finds plugins, loads each on its own, and answers what is registered."""
+"""Finds plugins (packages and files), loads each on its own, and answers what is registered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vocabulary: everything recipes can be made of, as a value with a fingerprint."""
+"""The vocabulary: all that recipes can be made of, a value with a fingerprint and JSON Schemas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The questions of a benchmark, or of a training split that resembles it, with gold answers."""
+"""The items of a benchmark or of a training split like it, and whether its file has the fields."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from datachef.core.problems import did_you_mean, shortened
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.file_identity import file_identity
 from datachef.core.system.paths import not_expanded
-from datachef.core.text.formats import fill
+from datachef.core.text.values import composed_text
 
 # Of all items together, unpacked: they are held in memory, by every worker.
 MOST_BYTES = 256 * 2**20
@@ -67,7 +67,7 @@ def read_benchmark(benchmark: BenchmarkFile | Examples) -> list[BenchmarkItem]:
 
 def _text(row: Mapping[str, Any], spec: str) -> str:
     value = row.get(spec)
-    return "\n".join(map(str, value)) if isinstance(value, list) else fill(row, spec)
+    return "\n".join(map(str, value)) if isinstance(value, list) else composed_text(row, spec)
 
 
 def _too_large(path: str) -> DatachefError:
@@ -176,7 +176,7 @@ def _has(row: Mapping[str, Any], name: str) -> bool:
     if name in row:
         return row[name] is not None
     try:
-        fill(row, name)
+        composed_text(row, name)
     except RowError as error:
         return error.reason != "missing_field"
     return True

@@ -1,4 +1,4 @@
-"""What a source offers: its partitions, its format, its columns - from its first rows alone."""
+"""What a source offers, from its first rows: partitions, format, columns, and about how much."""
 
 from __future__ import annotations
 

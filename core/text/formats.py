@@ -8,7 +8,6 @@ evaluated.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -24,11 +23,19 @@ from pydantic import (
     model_serializer,
 )
 
-from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE, RowError
+from datachef.core.errors import RowError
 from datachef.core.text.turns import Turn, dumps, split_turns, tool_schemas, turn
-from datachef.core.text.values import UnsupportedValueError, json_text, plain, text_of
+from datachef.core.text.values import (
+    SLOT,
+    UnsupportedValueError,
+    composed_text,
+    field_text,
+    field_value,
+    is_nan,
+    json_text,
+    plain,
+)
 
-_SLOT = re.compile(r"\{([^{}]+)\}")
 # Fields that one composition may name: more of them would make gigabytes of small rows.
 MOST_SLOTS = 100
 # Fields of a turn that are read where those that the format names are not there.
@@ -62,63 +69,6 @@ class Conversation(NamedTuple):
     chat_template_kwargs: str | None = None
 
 
-def _reach(row: Mapping[str, Any], name: str) -> Any:
-    if name in row:
-        return row[name]
-    value: Any = row
-    for part in name.split("."):
-        key: Any = int(part) if isinstance(value, list) and part.isdecimal() else part
-        try:
-            value = value[key]
-        except (LookupError, TypeError):
-            raise RowError("missing_field", f"no field {name!r}") from None
-    return value
-
-
-def _string(value: Any, name: str) -> str:
-    """The text of a field: numbers, dates and the like as `text_of` writes them, bytes as UTF-8."""
-    if isinstance(value, str):
-        return str(value)
-    try:
-        if isinstance(value, bytes | bytearray | memoryview):
-            return bytes(value).decode()
-        value = plain(value)
-    except UnicodeDecodeError as error:
-        detail = f"the field {name!r} holds bytes that are no text: {error}"
-        raise RowError("not_utf8", detail) from error
-    except UnsupportedValueError as error:
-        raise RowError("unsupported_value", f"the field {name!r} holds {error}") from error
-    if value is None:
-        raise RowError("missing_field", f"the field {name!r} is null")
-    if _is_nan(value):
-        raise RowError("missing_field", f"the field {name!r} is NaN")
-    if isinstance(value, list | dict):
-        raise RowError("schema_mismatch", f"the field {name!r} is not text")
-    return str(text_of(value))
-
-
-def _is_nan(value: Any) -> bool:
-    """How tables write that there is no value."""
-    return isinstance(value, float) and math.isnan(value)
-
-
-def fill(row: Mapping[str, Any], spec: str) -> str:
-    """The text that a field, or a composition of fields, has in a row. Raises `RowError`."""
-    if "{" not in spec:
-        return _string(_reach(row, spec), spec)
-    left = MAX_ROW_BYTES
-
-    def filled(slot: re.Match[str]) -> str:
-        nonlocal left
-        text = _string(_reach(row, slot[1]), slot[1])
-        left -= len(text)
-        if left < 0:
-            raise RowError(ROW_TOO_LARGE, f"its fields make more than {MAX_ROW_BYTES:,} characters")
-        return text
-
-    return _SLOT.sub(filled, spec)
-
-
 class _Format(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     conversational: ClassVar[bool] = False
@@ -126,7 +76,7 @@ class _Format(BaseModel):
     @field_validator("*")
     @classmethod
     def _bounded(cls, value: Any) -> Any:
-        if isinstance(value, str) and len(_SLOT.findall(value)) > MOST_SLOTS:
+        if isinstance(value, str) and len(SLOT.findall(value)) > MOST_SLOTS:
             raise ValueError(f"a composition names at most {MOST_SLOTS} fields")
         return value
 
@@ -151,7 +101,7 @@ class _Format(BaseModel):
 
     def _named_in(self, parameters: Iterable[str]) -> set[str]:
         specs = [v for k in parameters if isinstance(v := getattr(self, k), str)]
-        return {slot for spec in specs for slot in (_SLOT.findall(spec) or [spec])}
+        return {slot for spec in specs for slot in (SLOT.findall(spec) or [spec])}
 
     def _required(self) -> Iterable[str]:
         return type(self).model_fields
@@ -163,7 +113,7 @@ class TextFormat(_Format):
     text: str = Field("text", description="The field with the text.")
 
     def convert(self, row: Mapping[str, Any]) -> str:
-        return fill(row, self.text)
+        return composed_text(row, self.text)
 
 
 class _Conversational(_Format):
@@ -214,17 +164,17 @@ class _Conversational(_Format):
         name = getattr(self, parameter)
         if name is None or (name == type(self).model_fields[parameter].default and name not in row):
             return None
-        value = _reach(row, name)
-        return None if _is_nan(value) else value
+        value = field_value(row, name)
+        return None if is_nan(value) else value
 
     def _optional_text(self, row: Mapping[str, Any], parameter: str) -> str | None:
         name = getattr(self, parameter)
         if name is not None and "{" in name:
-            return fill(row, name)
+            return composed_text(row, name)
         value = self._optional(row, parameter)
         if isinstance(value, list) and value:
             value = turn(parameter, value, {}, {})["content"]
-        text = None if value is None else _string(value, str(name))
+        text = None if value is None else field_text(value, str(name))
         return text if text and text.strip() else None
 
     def _history(self, row: Mapping[str, Any]) -> list[Turn]:
@@ -243,7 +193,7 @@ class _Conversational(_Format):
             if isinstance(item, Mapping):
                 turns += _turns_in(item)
             elif isinstance(item, list | tuple) and len(item) == 2:
-                turns += _pair(*(_string(text, "history") for text in item))
+                turns += _pair(*(field_text(text, "history") for text in item))
             else:
                 raise RowError("schema_mismatch", f"{self.history!r} is no list of pairs")
         return turns
@@ -308,12 +258,12 @@ class AlpacaFormat(_Conversational):
         return ("instruction", "output")
 
     def _turns(self, row: Mapping[str, Any]) -> list[Turn]:
-        prompt = fill(row, self.instruction)
+        prompt = composed_text(row, self.instruction)
         extra = row.get(self.input)
-        text = "" if extra is None or _is_nan(extra) else _string(extra, self.input)
+        text = "" if extra is None or is_nan(extra) else field_text(extra, self.input)
         if text.strip():
             prompt = f"{prompt}\n\n{text}"
-        return _pair(prompt, fill(row, self.output))
+        return _pair(prompt, composed_text(row, self.output))
 
 
 class PromptFormat(_Conversational):
@@ -332,9 +282,9 @@ class PromptFormat(_Conversational):
         ]
 
     def _side(self, row: Mapping[str, Any], name: str, role: str) -> list[Turn]:
-        if "{" not in name and isinstance(_reach(row, name), list):
+        if "{" not in name and isinstance(field_value(row, name), list):
             return _list_of_turns(row, name, "role", "content", {})
-        return [{"role": role, "content": fill(row, name)}]
+        return [{"role": role, "content": composed_text(row, name)}]
 
 
 def _pair(prompt: str, completion: str) -> list[Turn]:
@@ -344,7 +294,7 @@ def _pair(prompt: str, completion: str) -> list[Turn]:
 def _list_of_turns(
     row: Mapping[str, Any], field: str, role: str, content: str, roles: Mapping[str, str]
 ) -> list[Turn]:
-    found = _unpacked(_reach(row, field))
+    found = _unpacked(field_value(row, field))
     if not isinstance(found, list) or not found:
         raise RowError("schema_mismatch", f"{field!r} is not a list of turns")
     return [turn for item in found for turn in _turns_in(item, role, content, roles)]
@@ -358,10 +308,10 @@ def _turns_in(
         raise RowError("schema_mismatch", "a turn is not an object")
     role = _field_in(item, role, _ROLE_FIELDS)
     content = _field_in(item, content, _CONTENT_FIELDS)
-    said = _reach(item, content) if content in item or "." in content else None
+    said = field_value(item, content) if content in item or "." in content else None
     rest = {key: value for key, value in item.items() if key not in (role, content)}
     more = {name.strip().lower(): known for name, known in (roles or {}).items()}
-    return split_turns(_reach(item, role), said, rest, more)
+    return split_turns(field_value(item, role), said, rest, more)
 
 
 def _field_in(item: Mapping[str, Any], name: str, usual: Iterable[str]) -> str:

@@ -1,4 +1,7 @@
-"""The language of texts, found by py3langid or by a fastText model."""
+"""Language identification by py3langid or fastText, and what languages are called.
+
+The codes are those of ISO 639, with their English names.
+"""
 
 from __future__ import annotations
 

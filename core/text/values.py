@@ -11,6 +11,7 @@ import datetime
 import decimal
 import enum
 import math
+import re
 import uuid
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -18,12 +19,15 @@ from typing import Any
 
 import orjson
 
+from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE, RowError
 from datachef.core.system.containment import ENDINGS
 
 # The integers that a column holds as numbers; others are kept as their digits.
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
 # Every integer up to here is a double as well.
 LARGEST_EXACT = 2**53
+# A field within a composition of fields.
+SLOT = re.compile(r"\{([^{}]+)\}")
 # Lists and objects in each other; Pythons differ in how deep they go by themselves.
 DEEPEST = 400
 
@@ -218,3 +222,60 @@ def described(value: Any) -> str:
         text = "(it cannot be printed)"
     kind = type(value).__name__
     return f"the {kind} {text if len(text) <= 60 else text[:60] + '...'}"
+
+
+def field_value(row: Mapping[str, Any], name: str) -> Any:
+    if name in row:
+        return row[name]
+    value: Any = row
+    for part in name.split("."):
+        key: Any = int(part) if isinstance(value, list) and part.isdecimal() else part
+        try:
+            value = value[key]
+        except (LookupError, TypeError):
+            raise RowError("missing_field", f"no field {name!r}") from None
+    return value
+
+
+def field_text(value: Any, name: str) -> str:
+    """The text of a field: numbers, dates and the like as `text_of` writes them, bytes as UTF-8."""
+    if isinstance(value, str):
+        return str(value)
+    try:
+        if isinstance(value, bytes | bytearray | memoryview):
+            return bytes(value).decode()
+        value = plain(value)
+    except UnicodeDecodeError as error:
+        detail = f"the field {name!r} holds bytes that are no text: {error}"
+        raise RowError("not_utf8", detail) from error
+    except UnsupportedValueError as error:
+        raise RowError("unsupported_value", f"the field {name!r} holds {error}") from error
+    if value is None:
+        raise RowError("missing_field", f"the field {name!r} is null")
+    if is_nan(value):
+        raise RowError("missing_field", f"the field {name!r} is NaN")
+    if isinstance(value, list | dict):
+        raise RowError("schema_mismatch", f"the field {name!r} is not text")
+    return str(text_of(value))
+
+
+def is_nan(value: Any) -> bool:
+    """How tables write that there is no value."""
+    return isinstance(value, float) and math.isnan(value)
+
+
+def composed_text(row: Mapping[str, Any], spec: str) -> str:
+    """The text that a field, or a composition of fields, has in a row. Raises `RowError`."""
+    if "{" not in spec:
+        return field_text(field_value(row, spec), spec)
+    left = MAX_ROW_BYTES
+
+    def filled(slot: re.Match[str]) -> str:
+        nonlocal left
+        text = field_text(field_value(row, slot[1]), slot[1])
+        left -= len(text)
+        if left < 0:
+            raise RowError(ROW_TOO_LARGE, f"its fields make more than {MAX_ROW_BYTES:,} characters")
+        return text
+
+    return SLOT.sub(filled, spec)

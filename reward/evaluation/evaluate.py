@@ -16,7 +16,7 @@ from datachef.core.errors import DatachefError, RowError
 from datachef.core.rows.benchmark import BenchmarkItem, read_benchmark
 from datachef.core.statistics import mean_interval
 from datachef.core.system.outputs import OutputFolder
-from datachef.core.text.formats import fill
+from datachef.core.text.values import composed_text
 from datachef.reward.evaluation.bits import BitsPerByte, bits_per_byte
 from datachef.reward.evaluation.training import Training, fine_tune
 from datachef.reward.metrics import AllowCode, make_metric
@@ -174,7 +174,7 @@ def _gold(item: BenchmarkItem, spec: str, reference: str | None) -> str:
     if reference is None:
         return item.answer
     try:
-        return fill(item.row, reference)
+        return composed_text(item.row, reference)
     except RowError as error:
         raise DatachefError(
             f"an item of the benchmark lacks what it is measured by: {error}",

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from datachef.core.errors import DatachefError, RowError
 from datachef.core.rows.benchmark import BenchmarkItem
-from datachef.core.text.formats import fill
+from datachef.core.text.values import composed_text
 from datachef.reward.metrics.matching import Metric
 from datachef.reward.metrics.sandbox import (
     Program,
@@ -60,7 +60,7 @@ def assembled(program: str, code: str, item: BenchmarkItem) -> Program:
         for name, value in values.items()
     }
     try:
-        text = fill({**values, "answer": answer}, _MARKER.sub("{answer}", program))
+        text = composed_text({**values, "answer": answer}, _MARKER.sub("{answer}", program))
     except RowError as error:
         raise DatachefError(
             f"an item cannot be made into a program: {error}",

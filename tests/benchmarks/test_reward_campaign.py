@@ -12,7 +12,7 @@ import pytest
 
 from datachef.core import DatachefError, Host, check_recipe, document, read_benchmark, run_recipe
 from datachef.core.recipe.resolving import read_task
-from datachef.core.text.formats import fill
+from datachef.core.text.values import composed_text
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks" / "reward"
 Module = Callable[[str], Any]
@@ -205,9 +205,9 @@ def test_a_format_of_a_source_fills_its_first_row(tasks: list[Path]) -> None:
         "question": {"stem": "Where?", "choices": [{"text": text} for text in "vwxyz"]},
         "answerKey": "B",
     }
-    asked = fill(row, source["format"]["prompt"])
+    asked = composed_text(row, source["format"]["prompt"])
     assert asked == "Question: Where?\nA. v\nB. w\nC. x\nD. y\nE. z\nAnswer:"
-    assert fill(row, source["format"]["completion"]) == "B"
+    assert composed_text(row, source["format"]["completion"]) == "B"
 
 
 def test_what_the_history_has_is_not_measured_again(module: Module, tmp_path: Path) -> None:
