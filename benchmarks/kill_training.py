@@ -8,7 +8,7 @@ the log of recipes, the weights of the last checkpoint, the journal but for its 
 measurements. Files of a stranger in the output must be as they were. Ends with exit code 1 on any
 failure, and prints the counts as JSON.
 
-The evolution trains for real and measures with a laboratory that costs nothing, which is that of
+The evolution trains for real and measures with an evaluation backend that costs nothing, that of
 the tests (`tests/policy/evolve/synthetic_evolution.py`).
 """
 

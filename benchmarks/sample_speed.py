@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from datachef.core import Reward, document
-from datachef.core.contracts.reward import RewardConfig
-from datachef.plugins.reward.factory import proxy_reward
+from datachef.core import document
+from datachef.core.contracts.reward import Reward, RewardConfig
+from datachef.reward.factory import proxy_reward
 
 SOURCES = {
     "sentences": ("pool/fpb_train.jsonl.gz", {"prompt": "sentence", "completion": "label"}),

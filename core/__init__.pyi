@@ -43,7 +43,11 @@ from .contracts.parameters import (
 )
 from .contracts.recipe import Pool as Pool
 from .contracts.recipe import Recipe as Recipe
+from .contracts.reward import EvaluationBackend as EvaluationBackend
+from .contracts.reward import EvaluationConfig as EvaluationConfig
+from .contracts.reward import ProxyFidelity as ProxyFidelity
 from .contracts.reward import Reward as Reward
+from .contracts.reward import RewardConfig as RewardConfig
 from .contracts.reward import Score as Score
 from .contracts.source import (
     BrokenFileError as BrokenFileError,

@@ -13,10 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from datachef.core import Completion, DatachefError, LLMBackend, Request, hookimpl
-from datachef.core.language_models.openai import TIMEOUT, OpenAIClient
+from datachef.core.language_models.openai import API_KEY, TIMEOUT, OpenAIClient
 
 BASE_URL = "DATACHEF_LLM_BASE_URL"
-API_KEY = "DATACHEF_LLM_API_KEY"
 SECONDS = "DATACHEF_LLM_TIMEOUT"
 _HINT = f"check {BASE_URL}, {API_KEY} and the name of the model"
 

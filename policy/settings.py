@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from datachef.core.contracts.reward import EvaluationConfig, RewardConfig
 from datachef.core.system.paths import located, located_or_named
 
 Weight = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
@@ -98,6 +99,27 @@ class RewardChoice(_Settings):
 
     name: str = "proxy"
     options: dict[str, Any] = Field(default_factory=dict)
+
+    def config(
+        self,
+        task: Path,
+        pool: Path,
+        *,
+        folder: Path,
+        cache: Path,
+        plugin_files: tuple[str, ...],
+        seed: int,
+    ) -> RewardConfig:
+        """What the reward is built from; relative paths in its options start at `folder`."""
+        return RewardConfig(
+            task=task.absolute(),
+            pool=pool.absolute(),
+            folder=folder.absolute(),
+            cache=cache.absolute(),
+            plugin_files=plugin_files,
+            seed=seed,
+            options=self.options,
+        )
 
 
 class TrainSettings(_Settings):
@@ -221,8 +243,11 @@ class EvolveSettings(_Settings):
     )
     persons: tuple[Path, ...] = Field((), description="Recipes by people, to compare with.")
     measured_per_baseline: int = Field(1, ge=1, description="Of these the best one is compared.")
+    evaluation_backend: str = Field(
+        "fine_tuning", description="What measures recipes: the name of a registered backend."
+    )
     measuring: dict[str, Any] = Field(
-        default_factory=dict, description="How recipes are measured; for the laboratory."
+        default_factory=dict, description="How recipes are measured: options of the backend."
     )
 
     @model_validator(mode="before")
@@ -275,6 +300,21 @@ class EvolveSettings(_Settings):
     def calls_per_round(self) -> int:
         """Reward calls of a round."""
         return self.steps_per_round * self.train.recipes_per_step + self.samples_per_round
+
+    def evaluation_config(
+        self, *, folder: Path, cache: Path, plugin_files: tuple[str, ...]
+    ) -> EvaluationConfig:
+        """What the evaluation backend is built from; paths in its options start at `folder`."""
+        (chosen,), reward = self.train.tasks, self.train.reward
+        config = reward.config(
+            chosen.task,
+            chosen.pool,
+            folder=folder,
+            cache=cache,
+            plugin_files=plugin_files,
+            seed=self.train.seed,
+        )
+        return EvaluationConfig(reward.name, config, self.output, self.measuring)
 
     def located_in(self, folder: Path) -> EvolveSettings:
         """These settings with relative paths resolved against the folder of their file."""

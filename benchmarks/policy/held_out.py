@@ -13,9 +13,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from datachef.core import DatachefError, Host
+from datachef.core.errors import DatachefError
+from datachef.core.registry.factories import build_reward
+from datachef.core.registry.host import Host
 from datachef.core.statistics import mean_interval
-from datachef.plugins.policy.building import reward_of
 from datachef.policy.decoding.local import LocalDecoder
 from datachef.policy.recipe_task import Assignment, policy_model
 from datachef.policy.scored_recipes import Objective
@@ -76,9 +77,13 @@ def main() -> None:
     assignments = {n: Assignment.of(host, p.task, p.pool, LIMITS) for n, p in pairs.items()}
     objectives = {
         name: Objective(
-            reward_of(
-                host, choice, pair.task, pair.pool,
-                folder=pair.pool.parent, cache=options.cache, seed=0,
+            build_reward(
+                host,
+                choice.name,
+                choice.config(
+                    pair.task, pair.pool, folder=pair.pool.parent, cache=options.cache,
+                    plugin_files=host.files, seed=0,
+                ),
             ),
             pair.pool.parent,
         )

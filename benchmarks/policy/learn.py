@@ -22,8 +22,10 @@ from typing import Any
 
 import orjson
 
-from datachef.core import DatachefError, Host, Reward
-from datachef.plugins.policy.building import reward_of
+from datachef.core.contracts.reward import Reward
+from datachef.core.errors import DatachefError
+from datachef.core.registry.factories import build_reward
+from datachef.core.registry.host import Host
 from datachef.policy.recipe_task import Assignment, policy_model
 from datachef.policy.scored_recipes import Objective, recipe_key
 from datachef.policy.search import SEARCHES, run_search
@@ -78,10 +80,11 @@ class Bench:
         }  # fmt: skip
 
     def _reward(self) -> Reward:
-        return reward_of(
-            self._host, self._choice, self._task, self._pool,
-            folder=self._pool.parent, cache=self._cache, seed=0,
+        config = self._choice.config(
+            self._task, self._pool, folder=self._pool.parent, cache=self._cache,
+            plugin_files=self._host.files, seed=0,
         )  # fmt: skip
+        return build_reward(self._host, self._choice.name, config)
 
     def _train(self, run: Run, objective: Objective, recipes: int) -> None:
         from datachef.policy.training.train import train

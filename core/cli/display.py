@@ -36,6 +36,11 @@ def duration(seconds: float) -> str:
     )
 
 
+def interval(bounds: tuple[float, float] | None) -> str:
+    """`[low, high]`, empty where there is none."""
+    return "" if bounds is None else f"[{bounds[0]:.4f}, {bounds[1]:.4f}]"
+
+
 def shares_table(shares: Sequence[Mapping[str, Any]]) -> Any:
     """The sources of a corpus as a rich table, with what the mix was asked for beside them."""
     from rich.table import Table

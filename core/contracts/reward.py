@@ -1,12 +1,16 @@
-"""The contract of a reward: what a recipe is expected to score, and how sure that is."""
+"""The contracts of rewards and evaluation backends.
+
+A reward predicts what a recipe will score, and how sure that is. An evaluation backend measures
+what recipes really score, and fits the proxy of a reward to it; `chef evolve` uses both.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -66,4 +70,88 @@ class RewardConfig:
     cache: Path
     plugin_files: tuple[str, ...] = ()
     seed: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Measurement(Protocol):
+    """What a recipe scored with one seed: `score` in [0, 1], higher is better; `scores` by metric.
+
+    `recipe_key` is equal for recipes that make the same corpus.
+    """
+
+    @property
+    def recipe_key(self) -> str: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def score(self) -> float: ...
+
+    @property
+    def scores(self) -> Mapping[str, float]: ...
+
+
+@dataclass(frozen=True)
+class ProxyFidelity:
+    """How well a proxy ranks recipes that it was not fitted to.
+
+    `correlation` is Spearman's, every recipe left out once, with its 95% interval from `low` to
+    `high`; `recipes` is the number of measured recipes.
+    """
+
+    recipes: int
+    correlation: float
+    low: float
+    high: float
+
+
+class EvaluationBackend(ABC):
+    """Measures recipes for one task by training on their corpora.
+
+    Measurements outlive the process: what was measured before an interruption is not repeated.
+    """
+
+    @abstractmethod
+    def reward(self, proxy: Path | None) -> Reward:
+        """A reward with the proxy that `refit` saved in a file; None: the reward as configured.
+
+        Built again from the same file, it gives the same scores.
+        """
+
+    @abstractmethod
+    def measure(self, recipe: Path, seeds: Sequence[int]) -> Sequence[Measurement]:
+        """The measurements of a recipe file, one per seed and in their order.
+
+        Raises `DatachefError` for a recipe that cannot be measured.
+        """
+
+    @abstractmethod
+    def refit(self, target: Path) -> bool:
+        """Fits a proxy to all measurements and writes it to a file, atomically.
+
+        Returns False, and writes no file, where there are too few measurements.
+        """
+
+    @abstractmethod
+    def fidelity(self) -> ProxyFidelity | None:
+        """How well a proxy fitted to all measurements predicts; None where there are too few.
+
+        May take minutes.
+        """
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What a registered evaluation backend is built from.
+
+    `reward_name` is the registered reward that the policy is trained on, and `reward` its
+    configuration, with the task, the pool, the cache and the seed. `output` is the folder of the
+    run, for what the backend keeps; `options` are the backend's own, as plain data, whose relative
+    paths start at `reward.folder`.
+    """
+
+    reward_name: str
+    reward: RewardConfig
+    output: Path
     options: Mapping[str, Any] = field(default_factory=dict)

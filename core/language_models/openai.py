@@ -20,6 +20,8 @@ from datachef.core.language_models.client import (
 )
 from datachef.core.system.http import LongReplyError, NoReplyError, Reply, basic, post
 
+# The environment variable with the key of a server.
+API_KEY = "DATACHEF_LLM_API_KEY"
 TIMEOUT = 600.0
 # An answer of so many bytes, and of so many for each token that it may have: escapes, and what
 # servers tell besides. No token stands for more on average.

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from datachef.core.contracts.observer import RunObserver
     from datachef.core.contracts.operator import Operator
     from datachef.core.contracts.recipe import Recipe
-    from datachef.core.contracts.reward import Reward, RewardConfig
+    from datachef.core.contracts.reward import (
+        EvaluationBackend,
+        EvaluationConfig,
+        Reward,
+        RewardConfig,
+    )
     from datachef.core.contracts.source import Source
     from datachef.core.language_models.client import LLMBackend
     from datachef.core.problems import Problem
@@ -54,7 +59,14 @@ def datachef_llm_backends() -> Mapping[str, Callable[[], LLMBackend]]:  # type: 
 
 @hookspec
 def datachef_rewards() -> Mapping[str, Callable[[RewardConfig], Reward]]:  # type: ignore[empty-body]
-    """Rewards by name: what `chef score` and the policy's training ask for a `Score`."""
+    """Rewards by the name that `chef score --reward` and `reward.name` of a train.yaml take."""
+
+
+@hookspec
+def datachef_evaluation_backends() -> Mapping[  # type: ignore[empty-body]
+    str, Callable[[EvaluationConfig], EvaluationBackend]
+]:
+    """Evaluation backends by the name that `evaluation_backend` of an evolve.yaml takes."""
 
 
 @hookspec

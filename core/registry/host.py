@@ -307,7 +307,7 @@ class Host:
         for found, cls in self._operators:
             with self._within_patience(found, f"trying {cls.name()}"), contained():
                 found.blame(f"{cls.name()}: {text}" for text in broken_defaults(cls))
-        for hook in ("datachef_engines", "datachef_llm_backends", "datachef_rewards"):
+        for hook in registration.MAPPINGS:
             self.named(hook)
         self.observers()
         _ = self.vocabulary

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 # Names in recipes and ledgers that are no operator's.
 RESERVED = frozenset({"take", "read", "write"})
+# Hooks that return callables by name.
+MAPPINGS = (
+    "datachef_engines",
+    "datachef_llm_backends",
+    "datachef_rewards",
+    "datachef_evaluation_backends",
+)
 
 
 @dataclass

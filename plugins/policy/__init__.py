@@ -1,18 +1,5 @@
-"""The policy: `chef propose`, `train` and `evolve`."""
+"""Moved to `datachef.policy`; goes once every installation names that."""
 
-from __future__ import annotations
+from datachef.policy import datachef_commands
 
-from typing import TYPE_CHECKING
-
-from datachef.core import hookimpl
-
-if TYPE_CHECKING:
-    import typer
-
-
-@hookimpl
-def datachef_commands(app: typer.Typer) -> None:
-    from datachef.plugins.policy import evolving, proposing, training
-
-    for module in (proposing, training, evolving):
-        module.register(app)
+__all__ = ["datachef_commands"]

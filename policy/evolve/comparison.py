@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from datachef.policy.evolve.laboratory import Laboratory
+from datachef.core.contracts.reward import EvaluationBackend
 from datachef.policy.evolve.rounds import trial, trials, worth_measuring
 from datachef.policy.evolve.run_state import Contender, Journal, Round, Teller, Trial
 from datachef.policy.recipe_task import Assignment
@@ -32,13 +32,13 @@ class Contest:
         self,
         settings: EvolveSettings,
         assignment: Assignment,
-        laboratory: Laboratory,
+        backend: EvaluationBackend,
         journal: Journal,
         teller: Teller,
     ) -> None:
         self._settings = settings
         self._assignment = assignment
-        self._laboratory = laboratory
+        self._backend = backend
         self._journal = journal
         self._teller = teller
         self._fresh = range(settings.seeds, settings.seeds + settings.final_seeds)
@@ -53,7 +53,7 @@ class Contest:
         found = {method: self._journal.contender(name) for method, name in names.items()}
         if None in found.values():
             proxy = self._settings.output / last.fitted if last.fitted else None
-            reward = self._laboratory.reward(proxy)
+            reward = self._backend.reward(proxy)
             try:
                 for method in [name for name, known in found.items() if known is None]:
                     objective = Objective(reward, self._assignment.pool.parent)
@@ -107,9 +107,7 @@ class Contest:
         """Several recipes of a baseline, measured as those of the policy were."""
         count, seeds = self._settings.measured_per_baseline, range(self._settings.seeds)
         folder, candidates = self._settings.output / RECIPES, worth_measuring(calls, (), count)
-        found = trials(
-            self._laboratory, candidates, folder, f"{prefix}-try", count=count, seeds=seeds
-        )
+        found = trials(self._backend, candidates, folder, f"{prefix}-try", count=count, seeds=seeds)
         return [trial for trial in found if trial.measured]
 
     def _final(self, calls: Sequence[Call], tried: Sequence[Trial], prefix: str) -> Trial | None:
@@ -120,10 +118,10 @@ class Contest:
             values = {recipe_key(call.recipe): call.score.value for call in calls}
             value = values[recipe_key(best.recipe)]
             file = folder / f"{prefix}.yaml"
-            found = [trial(self._laboratory, best.recipe, value, file, self._fresh)]
+            found = [trial(self._backend, best.recipe, value, file, self._fresh)]
         else:
             candidates = worth_measuring(calls, (), 1)
-            found = trials(self._laboratory, candidates, folder, prefix, count=1, seeds=self._fresh)
+            found = trials(self._backend, candidates, folder, prefix, count=1, seeds=self._fresh)
         return next((trial for trial in found if trial.measured), None)
 
     def _searching(self, method: str) -> Search:

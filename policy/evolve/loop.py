@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from datachef.core.contracts.reward import EvaluationBackend, ProxyFidelity
 from datachef.core.system.outputs import OutputFolder, refuse_unmarked
 from datachef.policy.evolve.comparison import Contest
-from datachef.policy.evolve.laboratory import Laboratory
 from datachef.policy.evolve.rounds import Rounds
 from datachef.policy.evolve.run_state import (
     Contender,
-    Fidelity,
     Journal,
     Round,
     Spending,
@@ -34,8 +33,8 @@ class Result:
 
     rounds: tuple[Round, ...]
     contenders: tuple[Contender, ...]
-    before: Fidelity | None
-    after: Fidelity | None
+    before: ProxyFidelity | None
+    after: ProxyFidelity | None
     ended: str
     seconds: float
 
@@ -43,7 +42,7 @@ class Result:
 def evolve(
     settings: EvolveSettings,
     assignment: Assignment,
-    laboratory: Laboratory,
+    backend: EvaluationBackend,
     model: str | Path,
     told: Told | None = None,
 ) -> Result:
@@ -60,7 +59,7 @@ def evolve(
     journal = Journal(settings.output / JOURNAL)
     journal.open(settings, assignment.space.fingerprint)
     teller, spending = Teller(journal, told), Spending(settings, journal)
-    making = Rounds(settings, assignment, laboratory, model, spending, teller)
+    making = Rounds(settings, assignment, backend, model, spending, teller)
     rounds, ended = journal.rounds(), f"all {settings.rounds} rounds are done"
 
     def keep(finished: Round) -> None:
@@ -70,7 +69,7 @@ def evolve(
     teller.tell("going on" if rounds else "starting", rounds=settings.rounds)
     if not rounds:
         keep(making.beginning())
-    before = _trusted(0, journal, laboratory, teller)
+    before = _trusted(0, journal, backend, teller)
     while len(rounds) <= settings.rounds:
         _recall(rounds, settings, teller)
         if reason := spending.before_round(rounds):
@@ -78,20 +77,20 @@ def evolve(
             break
         keep(making.next(rounds))
     _recall(rounds, settings, teller)
-    after = _trusted(rounds[-1].number, journal, laboratory, teller)
-    found = Contest(settings, assignment, laboratory, journal, teller).contenders(rounds)
+    after = _trusted(rounds[-1].number, journal, backend, teller)
+    found = Contest(settings, assignment, backend, journal, teller).contenders(rounds)
     teller.tell("done")
     return Result(tuple(rounds), tuple(found), before, after, ended, journal.seconds)
 
 
 def _trusted(
-    after: int, journal: Journal, laboratory: Laboratory, teller: Teller
-) -> Fidelity | None:
+    after: int, journal: Journal, backend: EvaluationBackend, teller: Teller
+) -> ProxyFidelity | None:
     """How far to trust the proxy after a round: found out before anything else is measured."""
     known = journal.trust(after)
     if known is None:
         teller.tell("finding out how far to trust the proxy")
-        known = Trust(fidelity=laboratory.fidelity())
+        known = Trust(fidelity=backend.fidelity())
         journal.add_trust(after, known)
     return known.fidelity
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import cycle
 from pathlib import Path
 from statistics import fmean
@@ -13,13 +14,14 @@ from typing import Any
 import orjson
 
 from datachef.core import document
+from datachef.core.contracts.reward import ProxyFidelity
 from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
 from datachef.core.statistics import mean_interval
 from datachef.core.system.atomic import write_atomically
 from datachef.core.system.outputs import OutputFolder
 from datachef.policy.evolve.loop import Result
-from datachef.policy.evolve.run_state import Contender, Fidelity, Trial, evaluations
+from datachef.policy.evolve.run_state import Contender, Trial, evaluations
 from datachef.policy.recipe_task import Assignment
 from datachef.policy.settings import EVOLUTION, PLOT, POLICY
 from datachef.policy.training.environment import Logged
@@ -98,8 +100,8 @@ def _evaluations(result: Result) -> int:
     return evaluations(result.rounds) + sum(one.evaluations for one in result.contenders)
 
 
-def _fidelity(found: Fidelity | None) -> dict[str, Any] | None:
-    return None if found is None else found.model_dump()
+def _fidelity(found: ProxyFidelity | None) -> dict[str, Any] | None:
+    return None if found is None else asdict(found)
 
 
 def _as_chosen(result: Result) -> dict[str, Any] | None:

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from datachef.core import document
-from datachef.core.contracts.reward import Score
+from datachef.core.contracts.reward import EvaluationBackend, Score
 from datachef.core.contracts.unavailable import unavailable
 from datachef.core.errors import DatachefError
 from datachef.core.system.atomic import write_atomically
 from datachef.policy.decoding.local import LocalDecoder
-from datachef.policy.evolve.laboratory import Laboratory
 from datachef.policy.evolve.run_state import (
     Candidate,
     Round,
@@ -86,7 +85,7 @@ def sampled(
 
 
 def trial(
-    laboratory: Laboratory, recipe: Recipe, value: float, file: Path, seeds: Sequence[int]
+    backend: EvaluationBackend, recipe: Recipe, value: float, file: Path, seeds: Sequence[int]
 ) -> Trial:
     """The measurements of a recipe, which gets the name of its file; or why there are none.
 
@@ -95,7 +94,7 @@ def trial(
     named = {**recipe, "name": file.stem}
     write_atomically(file, document.dump(named).encode())
     try:
-        found = laboratory.measure(file, seeds)
+        found = backend.measure(file, seeds)
     except DatachefError as error:
         if unavailable(error):
             raise
@@ -105,7 +104,7 @@ def trial(
 
 
 def trials(
-    laboratory: Laboratory,
+    backend: EvaluationBackend,
     candidates: Iterable[Call],
     folder: Path,
     prefix: str,
@@ -128,7 +127,7 @@ def trials(
         if new == count or not goes_on(name, new * len(seeds)):
             break
         file = folder / f"{name}.yaml"
-        found.append(trial(laboratory, call.recipe, call.score.value, file, seeds))
+        found.append(trial(backend, call.recipe, call.score.value, file, seeds))
     return found
 
 
@@ -139,14 +138,14 @@ class Rounds:
         self,
         settings: EvolveSettings,
         assignment: Assignment,
-        laboratory: Laboratory,
+        backend: EvaluationBackend,
         model: str | Path,
         spending: Spending,
         teller: Teller,
     ) -> None:
         self._settings = settings
         self._assignment = assignment
-        self._laboratory = laboratory
+        self._backend = backend
         self._model = model
         self._spending = spending
         self._teller = teller
@@ -208,7 +207,7 @@ class Rounds:
             return not self._spending.before_measuring(made + more)
 
         found = trials(
-            self._laboratory,
+            self._backend,
             calls,
             self._settings.output / RECIPES,
             f"round-{number}",
@@ -235,7 +234,7 @@ class Rounds:
     ) -> Round:
         self._teller.tell("fitting the proxy")
         fitted = f"{PROXIES}/round-{number:04d}.json"
-        learned = self._laboratory.refit(self._settings.output / fitted)
+        learned = self._backend.refit(self._settings.output / fitted)
         return Round(
             number=number,
             step=step,
@@ -252,7 +251,7 @@ class Rounds:
     @contextmanager
     def _objective(self, proxy: str) -> Iterator[Objective]:
         """The reward with a proxy, by its name in the output."""
-        reward = self._laboratory.reward(self._settings.output / proxy if proxy else None)
+        reward = self._backend.reward(self._settings.output / proxy if proxy else None)
         try:
             yield Objective(reward, self._assignment.pool.parent)
         finally:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from datachef.core.contracts.reward import ProxyFidelity
 from datachef.core.errors import DatachefError
 from datachef.core.system.atomic import write_atomically
 from datachef.policy.settings import EvolveSettings
@@ -23,20 +24,10 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Fidelity(_Record):
-    """How well a proxy ranks recipes that it did not learn from: Spearman's correlation, every
-    recipe left out once, with its 95% interval, over so many measured recipes."""
-
-    recipes: int
-    correlation: float
-    low: float
-    high: float
-
-
 class Trust(_Record):
     """The fidelity of a proxy fitted to what was measured; None where that is too little."""
 
-    fidelity: Fidelity | None
+    fidelity: ProxyFidelity | None
 
 
 class Candidate(_Record):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 
-from datachef.plugins.policy.building import load_settings
+from datachef.policy.commands.train import load_settings
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("tiny", "8b", "32b")

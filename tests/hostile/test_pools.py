@@ -12,9 +12,9 @@ import pytest
 from datachef.core import DatachefError, Host, RunError, check_recipe, document, run_recipe
 from datachef.core.language_models.caps import VARIABLES
 from datachef.core.recipe.resolving import Loaded
-from datachef.plugins.reward.build import task_of
 from datachef.policy.settings import Limits
 from datachef.policy.space import RandomChooser, RecipeSpace, recipe_space
+from datachef.reward.commands.score import task_of
 
 POOL: dict[str, Any] = {
     "sources": {

@@ -22,11 +22,11 @@ from datachef.core import (
 )
 from datachef.core.errors import UnavailableError
 from datachef.core.language_models.client import LLMClient, Persistence
-from datachef.plugins.policy.laboratory import RewardLaboratory
+from datachef.core.recipe.contributions import leave_one_out
 from datachef.policy.evolve.rounds import trial
 from datachef.policy.scored_recipes import Objective
 from datachef.policy.settings import EvolveSettings
-from datachef.reward.explain import leave_one_out
+from datachef.reward.evaluation_backend import FineTuningBackend
 from datachef.reward.parallel import ParallelReward
 from datachef.reward.scorer import RecipeReward
 from datachef.reward.verifier import Judge, Verifier
@@ -201,14 +201,17 @@ def test_what_the_check_misses_outside_is_no_gate(
 
 
 @pytest.fixture
-def laboratory(workspace: Path) -> RewardLaboratory:
+def backend(workspace: Path) -> FineTuningBackend:
     settings = {
         "train": {"tasks": [{"task": "task.yaml", "pool": "pool.yaml"}]},
         "output": "run",
         "measuring": {"base_model": "nobody/has-it", "items": 1},
     }
     found = EvolveSettings.model_validate(settings).located_in(workspace)
-    return RewardLaboratory(Host(), found, workspace, workspace / "cache")
+    cache = workspace / "cache"
+    return FineTuningBackend(
+        found.evaluation_config(folder=workspace, cache=cache, plugin_files=())
+    )
 
 
 BOUND = {**REPHRASED, "sources": {"rows": {}}, "task": "task.yaml"}
@@ -218,13 +221,13 @@ BOUND = {**REPHRASED, "sources": {"rows": {}}, "task": "task.yaml"}
     ("steps", "said"), [(REPHRASED["steps"], "no_answer|in a row"), ([], "nobody/has-it")]
 )
 def test_nothing_outside_is_recorded_as_a_failed_recipe(
-    workspace: Path, dead: str, laboratory: RewardLaboratory, steps: Any, said: str
+    workspace: Path, dead: str, backend: FineTuningBackend, steps: Any, said: str
 ) -> None:
     """For the one recipe the server is down, for the other the base model is nowhere."""
     with pytest.raises(UnavailableError, match=said):
-        trial(laboratory, {**BOUND, "steps": steps}, 0.1, workspace / "r-1.yaml", [0])
+        trial(backend, {**BOUND, "steps": steps}, 0.1, workspace / "r-1.yaml", [0])
     empty = {**BOUND, "steps": [{"op": "length_filter", "min_chars": 10_000}]}
-    found = trial(laboratory, empty, 0.1, workspace / "r-2.yaml", [0])
+    found = trial(backend, empty, 0.1, workspace / "r-2.yaml", [0])
     assert "empty" in found.failure, "what is the recipe's stays so"
 
 

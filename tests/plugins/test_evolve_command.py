@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from datachef.core import Host
+from datachef.core.registry.factories import build_evaluation_backend
 from datachef.core.system.lock import locked
-from datachef.plugins.policy.evolving import load_evolve_settings
-from datachef.plugins.policy.laboratory import Measuring, RewardLaboratory
-from datachef.plugins.policy.watching import line, view
+from datachef.policy.commands.evolve import load_evolve_settings
+from datachef.policy.commands.progress import line, view
 from datachef.policy.evolve.run_state import State
 from datachef.reward.evaluation import Training, make_tiny
+from datachef.reward.evaluation_backend import FineTuningBackend, Measuring
 from datachef.reward.history import History
 
 EVOLVE = ("evolve", "evolve.yaml")
@@ -93,6 +94,7 @@ def test_recipes_evolve_and_a_killed_run_goes_on(sample_host: Any) -> None:
         ({"measuring": {"training": {"epoch": 3}}}, 1, "measuring.training"),
         ({"budget": {"evaluations": 3}}, 2, "the comparison takes 2"),
         ({"rounds": 0}, 2, "rounds"),
+        ({"evaluation_backend": "lab"}, 1, "there is no evaluation backend 'lab'"),
         ({"train": {**SETTINGS["train"], "steps": 7}}, 2, "train.steps is not for this file"),
         ({"train": {**SETTINGS["train"], "reward": {"options": {"history": "a"}}},
           "measuring": {"history": "b"}}, 1, "name one history"),
@@ -119,14 +121,16 @@ def test_the_history_of_the_reward_is_where_measurements_go(sample_host: Any) ->
     train = {**SETTINGS["train"], "reward": {"options": {"history": "known.sqlite"}}}
     sample_host.write("evolve.yaml", {**SETTINGS, "train": train})
     settings = load_evolve_settings(sample_host.folder / "evolve.yaml")
-    laboratory = RewardLaboratory(
-        Host(), settings, sample_host.folder, sample_host.folder / "cache"
+    config = settings.evaluation_config(
+        folder=sample_host.folder, cache=sample_host.folder / "cache", plugin_files=()
     )
+    backend = build_evaluation_backend(Host(), settings.evaluation_backend, config)
+    assert isinstance(backend, FineTuningBackend)
     # Nothing was measured yet: the reward is the prior, and there is nothing to fit.
-    assert not laboratory.refit(sample_host.folder / "proxy.json")
-    assert laboratory.fidelity() is None
+    assert not backend.refit(sample_host.folder / "proxy.json")
+    assert backend.fidelity() is None
     assert not (sample_host.folder / "proxy.json").exists()
-    laboratory.reward(None).close()
+    backend.reward(None).close()
 
 
 def test_a_run_is_shown(sample_host: Any) -> None:

@@ -43,6 +43,32 @@ def test_scores_rank_recipes_and_explain_one(workspace: Any) -> None:
     assert "nothing was measured for this task yet" in shown
 
 
+def test_any_registered_reward_is_asked_by_name(workspace: Any) -> None:
+    page = (Path(__file__).parent.parent.parent / "docs" / "reward.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (workspace.folder / "few_steps.py").write_text(code)
+    steps = [{"op": "exact_dedup"}, {"op": "sample", "rows": 50}]
+    workspace.write("steps.yaml", {**workspace.read("mixed.yaml"), "steps": steps})
+    asked = ("--plugin", "few_steps.py", "score", "--reward", "few_steps")
+    half = ("--reward-option", "penalty=0.25")
+    (scored,) = workspace.json(*asked, "steps.yaml", *half)
+    assert (scored["value"], scored["predicted"], scored["features"]) == (0.5, None, {})
+    effects = {part["path"]: part["effect"] for part in scored["contributions"]}
+    assert effects["steps[0]"] == effects["steps[1]"] == -0.25
+    assert effects["sources.good"] == 0
+    shown = workspace.chef(*asked, "steps.yaml", *half).stdout
+    assert shown.startswith("steps.yaml: 0.5000\n")
+    assert "exact_dedup" in shown and "less the uncertainty" not in shown
+    ranked = workspace.chef(*asked, "steps.yaml", "good.yaml").stdout
+    assert ranked.index("good.yaml") < ranked.index("steps.yaml")
+    said = workspace.chef(*asked, "steps.yaml", "--rows", "9", fails=1).stderr
+    assert "only the reward proxy has --rows" in said
+    said = workspace.chef(*asked, "steps.yaml", "--reward-option", "penalty", fails=1).stderr
+    assert "--reward-option 'penalty' is not NAME=VALUE" in said
+    said = workspace.chef("score", "steps.yaml", "--reward", "few_steps", fails=1).stderr
+    assert "there is no reward 'few_steps'" in said
+
+
 PROBLEMS = {"prompt": "question", "completion": "answer"}
 
 

@@ -17,10 +17,10 @@ from datachef.core.recipe.resolving import read_task
 from datachef.core.system.paths import expanded, located_or_named, not_expanded, with_homes
 from datachef.operators.dedup.decontaminate import Decontaminate
 from datachef.operators.filters.language_filter import LanguageFilter
-from datachef.plugins.policy.evolving import load_evolve_settings
-from datachef.plugins.reward.factory import RewardOptions
 from datachef.plugins.sources.files import FileSource
 from datachef.plugins.sources.hub import HubSource
+from datachef.policy.commands.evolve import load_evolve_settings
+from datachef.reward.factory import RewardOptions
 
 
 @pytest.fixture

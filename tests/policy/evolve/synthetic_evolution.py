@@ -1,4 +1,4 @@
-"""A whole run with a laboratory that costs nothing: made in a process that a test may kill.
+"""A whole run with an evaluation backend that costs nothing, in a process that a test may kill.
 
 Tests put this folder on the path of their processes, which find this module by its name.
 """
@@ -12,11 +12,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from datachef.core import DatachefError, Host, Reward, Score
+from datachef.core import DatachefError, EvaluationBackend, Host, ProxyFidelity, Reward, Score
 from datachef.core.document import read
 from datachef.core.system.atomic import write_atomically
 from datachef.policy.evolve.loop import Result, evolve
-from datachef.policy.evolve.run_state import Fidelity
 from datachef.policy.recipe_task import Assignment, policy_model
 from datachef.policy.scored_recipes import recipe_key
 from datachef.policy.settings import EvolveSettings, Limits, TaskAndPool, TrainSettings
@@ -66,8 +65,8 @@ class Taste(Reward):
         return Score(0.4 * known + 0.5 * truth(recipe))
 
 
-class Bench:
-    """A laboratory with one file per measurement, which takes its time."""
+class Bench(EvaluationBackend):
+    """An evaluation backend with one file per measurement, which takes its time."""
 
     def __init__(self, folder: Path, seconds: float = 0.0, broken: Sequence[str] = ()) -> None:
         self._folder = folder
@@ -107,11 +106,11 @@ class Bench:
         write_atomically(target, json.dumps(means).encode())
         return True
 
-    def fidelity(self) -> Fidelity | None:
+    def fidelity(self) -> ProxyFidelity | None:
         rows = self._rows()
         if len(rows) < 3:
             return None
-        return Fidelity(recipes=len(rows), correlation=len(rows) / 100, low=0.0, high=1.0)
+        return ProxyFidelity(recipes=len(rows), correlation=len(rows) / 100, low=0.0, high=1.0)
 
     def _rows(self) -> list[dict[str, Any]]:
         return [json.loads(file.read_text()) for file in sorted(self._folder.glob("[!.]*.json"))]

@@ -1,4 +1,4 @@
-"""The loop with real training and a laboratory that costs nothing."""
+"""The loop with real training and an evaluation backend that costs nothing."""
 
 from __future__ import annotations
 

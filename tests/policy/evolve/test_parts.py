@@ -98,7 +98,7 @@ def test_recipes_of_the_same_corpus_count_once(tmp_path: Path) -> None:
 
 
 class Bare(Bench):
-    """A laboratory without what it needs."""
+    """An evaluation backend without what it needs."""
 
     def measure(self, recipe: Path, seeds: Any) -> list[Point]:
         raise MissingPackageError("trl", extra("train"), "measuring")
@@ -110,7 +110,7 @@ def test_a_missing_package_is_no_fault_of_a_recipe(tmp_path: Path) -> None:
 
 
 class Failing(Bench):
-    """A laboratory in which measuring fails for a reason."""
+    """An evaluation backend in which measuring fails for a reason."""
 
     cause: Exception
 
@@ -119,13 +119,13 @@ class Failing(Bench):
 
 
 def test_a_full_disk_is_no_fault_of_a_recipe(tmp_path: Path) -> None:
-    laboratory = Failing(tmp_path)
-    laboratory.cause = ValueError("of a row")
-    measured = trial(laboratory, call(0.1, "a").recipe, 0.1, tmp_path / "r-1.yaml", [0])
+    backend = Failing(tmp_path)
+    backend.cause = ValueError("of a row")
+    measured = trial(backend, call(0.1, "a").recipe, 0.1, tmp_path / "r-1.yaml", [0])
     assert measured.failure == "it failed"
-    laboratory.cause = OSError(errno.ENOSPC, "full")
+    backend.cause = OSError(errno.ENOSPC, "full")
     with pytest.raises(RunError, match="it failed"):
-        trial(laboratory, call(0.1, "a").recipe, 0.1, tmp_path / "r-1.yaml", [0])
+        trial(backend, call(0.1, "a").recipe, 0.1, tmp_path / "r-1.yaml", [0])
 
 
 def test_the_journal_keeps_the_time_and_refuses_what_it_did_not_write(tmp_path: Path) -> None:

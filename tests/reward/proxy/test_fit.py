@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from datachef.core import DatachefError
-from datachef.core.contracts.reward import RewardConfig
+from datachef.core import DatachefError, RewardConfig
+from datachef.core.recipe.contributions import without_each
 from datachef.core.recipe.resolving import read_task
-from datachef.plugins.reward.factory import proxy_reward
-from datachef.reward.explain import without_each
+from datachef.reward.factory import proxy_reward
 from datachef.reward.history import History, Measured
 from datachef.reward.identity import task_key
 from datachef.reward.proxy.fit import (

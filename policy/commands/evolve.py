@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from datachef.core import extra
-from datachef.core.cli.display import place
+from datachef.core.cli.display import interval, place
 from datachef.core.cli.state import AsJson, CacheFolder, console, get_host, print_json
+from datachef.core.distribution import extra
 
 if TYPE_CHECKING:
     from datachef.policy.settings import EvolveSettings
@@ -35,30 +35,32 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
     wanted = load_evolve_settings(settings)
     _require_packages(wanted)
     from datachef.core.api import default_cache
+    from datachef.core.registry.factories import build_evaluation_backend
     from datachef.core.system.lock import locked
     from datachef.core.system.outputs import OutputFolder, refuse_places, refuse_unmarked
-    from datachef.plugins.policy.building import assign
-    from datachef.plugins.policy.laboratory import RewardLaboratory
-    from datachef.plugins.policy.watching import watching
+    from datachef.policy.commands.progress import show_progress
+    from datachef.policy.recipe_task import Assignment, policy_model
     from datachef.policy.settings import EVOLUTION, PLOT
 
     host, kept = get_host(), (cache or default_cache()).absolute()
     refuse_places(wanted.output, [("the cache", kept)])
     with locked(wanted.output):
         refuse_unmarked(wanted.output, EVOLUTION)
-        laboratory = RewardLaboratory(host, wanted, settings.absolute().parent, kept)
-        (assignment,) = assign(host, wanted.train.tasks, wanted.train.limits)
+        (chosen,) = wanted.train.tasks
+        folder = settings.absolute().parent
+        config = wanted.evaluation_config(folder=folder, cache=kept, plugin_files=host.files)
+        backend = build_evaluation_backend(host, wanted.evaluation_backend, config)
+        assignment = Assignment.of(host, chosen.task, chosen.pool, wanted.train.limits)
         # These take seconds to import, and a mistake in the settings is told before.
         from datachef.policy.evolve.loop import evolve as run
         from datachef.policy.evolve.report import draw, write_report
-        from datachef.policy.recipe_task import policy_model
         from datachef.policy.training.environment import read_log
 
         model = policy_model(wanted.train.model, [assignment], kept, wanted.train.seed)
         OutputFolder.open(wanted.output, EVOLUTION).claim(PLOT)
         try:
-            with locked(wanted.train.output), watching(wanted) as told:
-                result = run(wanted, assignment, laboratory, model, told)
+            with locked(wanted.train.output), show_progress(wanted) as told:
+                result = run(wanted, assignment, backend, model, told)
         except KeyboardInterrupt:
             print("interrupted: run the same command to go on from here", file=sys.stderr)
             raise typer.Exit(130) from None
@@ -71,8 +73,7 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
 
 
 def load_evolve_settings(path: Path) -> EvolveSettings:
-    """The settings of an evolve.yaml, its paths resolved. Raises `RecipeError` where something in
-    it is wrong."""
+    """The settings of an evolve.yaml, its paths resolved; mistakes in it raise `RecipeError`."""
     from datachef.core.recipe.resolving import read_typed
     from datachef.policy.settings import EvolveSettings
 
@@ -83,7 +84,7 @@ def _require_packages(settings: EvolveSettings) -> None:
     """Raises `MissingPackageError` now, and not after hours."""
     import importlib.util
 
-    from datachef.core import MissingPackageError
+    from datachef.core.errors import MissingPackageError
 
     needed = NEEDED | ({"optuna": "the TPE search"} if "tpe" in settings.baselines else {})
     for module, what in needed.items():
@@ -104,7 +105,7 @@ def _show(report: dict[str, Any], output: Path) -> None:
         for one in sorted(report["methods"], key=lambda one: -(one["score"] or 0)):
             table.add_row(
                 one["method"], f"{one['calls']:,}", f"{one['value']:.4f}",
-                _number(one["score"]), _interval(one["interval"]), _number(one["bits_per_byte"]),
+                _number(one["score"]), interval(one["interval"]), _number(one["bits_per_byte"]),
             )  # fmt: skip
         out.print(table)
     for name in ("before", "after"):
@@ -120,7 +121,3 @@ def _show(report: dict[str, Any], output: Path) -> None:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
-
-
-def _interval(bounds: tuple[float, float] | None) -> str:
-    return "" if bounds is None else f"[{bounds[0]:.4f}, {bounds[1]:.4f}]"

@@ -1,4 +1,4 @@
-"""Which source or step a score owes most to: what the reward says of the recipe without it."""
+"""What each source and step adds to the score of a recipe: the recipe is scored without each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SCHEMA = "output.schema"
 @dataclass(frozen=True)
 class Variant:
     """A recipe without one of its parts: `path` is the place of the part, `what` the operator or
-    source; `data` is None where the recipe cannot be without it, and `reason` says why."""
+    source. `data` is None where the part cannot be left out, and `reason` says why."""
 
     path: str
     what: str
@@ -29,11 +29,12 @@ class Variant:
 
 @dataclass(frozen=True)
 class Contribution:
-    """What a part of a recipe adds to the score: negative for one that it would be better without.
+    """What a part of a recipe adds to the score; negative where the recipe is better without it.
 
     `path` is its place in the recipe, `what` the operator or source, `without` the score of the
-    recipe that lacks it. Where the one recipe or the other has no prediction, `effect` is None and
-    `reason` tells why; there is no `without` where the recipe cannot be without the part.
+    recipe that lacks it: None where the part cannot be left out. `effect` is the difference of
+    the predictions, or of the values where the reward gives no prediction; where the two scores
+    cannot be compared it is None, and `reason` says why.
     """
 
     path: str
@@ -48,10 +49,10 @@ def leave_one_out(
 ) -> list[Contribution]:
     """The contribution of every source and step, greatest effect first.
 
-    Relative paths start at `base_dir`, in the recipe as in its variants, whose rows
-    keep the form that those of the recipe have, whatever would be the default without the part.
-    What the form itself adds is told apart: where all rows could be conversations but are written
-    as plain text, or could be once a source is gone.
+    Relative paths start at `base_dir`. The variants write rows in the schema of the recipe's
+    corpus, whatever would be the default without the part. What the schema itself adds is reported
+    as a contribution of its own, where all rows are written as plain text but could be written as
+    conversations, or could be once a source is left out.
     """
     variants = list(without_each(in_form(recipe, score.schema)))
     found = [
@@ -74,7 +75,7 @@ def leave_one_out(
 
 
 def in_form(data: Any, schema: str) -> Any:
-    """The recipe with the schema of its output written down, if there is one."""
+    """The recipe with an explicit `output.schema`; unchanged where no schema is given."""
     if not schema:
         return data
     output = data.get("output")
@@ -114,7 +115,7 @@ def _without_source(data: Any, name: str) -> Any:
 
 
 def _as_conversations(data: Any, variants: Sequence[Variant]) -> Iterator[Variant]:
-    """The recipe, and the recipe without each of its sources, with rows that are conversations."""
+    """The recipe, whole and without each of its sources, with rows written as conversations."""
     yield Variant(_SCHEMA, "text", in_form(data, "messages"))
     for part in variants:
         if part.data is not None and part.path == dotted(("sources", part.what)):
@@ -133,7 +134,7 @@ def _scores(variants: Sequence[Variant], base_dir: Path, reward: Reward) -> list
 
 
 def _score(recipe: Mapping[str, Any], base_dir: Path, reward: Reward) -> Score:
-    """The score of a variant; one that ends with an error of its own is stopped by it."""
+    """The score of a variant; an error of the variant stops it at the gate `runs`."""
     try:
         return reward.score(recipe, base_dir)
     except DatachefError as error:
@@ -146,8 +147,12 @@ def _contribution(part: Variant, score: Score, other: Score) -> Contribution:
     effect, reason = None, ""
     if other.gate:
         reason = f"stopped: {other.gate}: {other.reasons[0] if other.reasons else ''}"
-    elif score.gate or score.predicted is None or other.predicted is None:
-        reason = "the recipe itself is stopped" if score.gate else "nothing is predicted"
-    else:
+    elif score.gate:
+        reason = "the recipe itself is stopped"
+    elif score.predicted is not None and other.predicted is not None:
         effect = score.predicted - other.predicted
+    elif score.predicted is None and other.predicted is None:
+        effect = score.value - other.value
+    else:
+        reason = "nothing is predicted"
     return Contribution(part.path, part.what, effect, other, reason)

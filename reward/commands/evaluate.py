@@ -1,19 +1,21 @@
-"""`chef evaluate`: what a recipe really scores, by training on its corpus."""
+"""`chef evaluate`: what recipes really score, by training on their corpora."""
 
 from __future__ import annotations
 
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from datachef.core.cli.display import interval
 from datachef.core.cli.state import AsJson, CacheFolder, PoolFile, console, get_host, print_json
-from datachef.plugins.reward.scoring import RecipeFiles, TaskFile, interval
+from datachef.reward.commands.score import RecipeFiles, TaskFile
 
 if TYPE_CHECKING:
     from datachef.reward.history import Measured
+    from datachef.reward.scorer import RecipeReward
 
 
 def register(app: typer.Typer) -> None:
@@ -73,12 +75,14 @@ def evaluate(
     """
     from datachef.core.document import read
     from datachef.core.recipe.resolving import read_typed
-    from datachef.plugins.reward.build import build_reward
+    from datachef.core.registry.factories import build_reward
+    from datachef.reward.commands.score import reward_config
     from datachef.reward.evaluation import Training
     from datachef.reward.history import History
     from datachef.reward.measuring import Evaluator, Protocol
 
-    reward = build_reward([read(path) for path in recipes], task, pool, cache, 0, {})
+    config = reward_config([read(path) for path in recipes], task, pool, cache, 0, {})
+    reward = cast("RecipeReward", build_reward(get_host(), "proxy", config))
     protocol = Protocol(
         model=base_model or reward.task.base_model,
         training=read_typed(training, Training) if training is not None else Training(),

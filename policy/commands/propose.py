@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from datachef.core.cli.display import interval
 from datachef.core.cli.state import AsJson, CacheFolder, console, get_host, print_json
 
 if TYPE_CHECKING:
@@ -65,9 +66,9 @@ def propose(
     """
     from datachef.core.api import default_cache
     from datachef.core.recipe.resolving import read_typed
+    from datachef.core.registry.factories import build_reward
     from datachef.core.system.lock import locked
     from datachef.core.system.outputs import OutputFolder, refuse_places, refuse_unmarked
-    from datachef.plugins.policy.building import reward_of
     from datachef.policy.recipe_task import Assignment
     from datachef.policy.scored_recipes import Objective, best_different
     from datachef.policy.settings import Limits, RewardChoice
@@ -79,7 +80,8 @@ def propose(
     choice = read_typed(reward, RewardChoice) if reward is not None else RewardChoice()
     folder = reward.absolute().parent if reward is not None else Path.cwd()
     assignment = Assignment.of(host, task, pool, space_limits)
-    scorer = reward_of(host, choice, task, pool, folder=folder, cache=kept, seed=0)
+    config = choice.config(task, pool, folder=folder, cache=kept, plugin_files=host.files, seed=0)
+    scorer = build_reward(host, choice.name, config)
     decoder = _decoder(policy, server, vllm, assignment, kept)
     brief = assignment.brief(decoder.count_tokens, prompt_tokens)
     count = samples or 8 * number
@@ -107,7 +109,7 @@ def _decoder(
     from datachef.core import DatachefError
 
     if server is not None:
-        from datachef.plugins.openai_backend import API_KEY
+        from datachef.core.language_models.openai import API_KEY
         from datachef.policy.decoding.vllm import ServedDecoder
 
         if policy is None:
@@ -139,8 +141,8 @@ def _written(
 ) -> dict[str, Any]:
     """Writes a recipe with its rationale, and returns what there is to tell of it; `folder` is
     the output as it was named."""
+    from datachef.core.recipe.contributions import leave_one_out
     from datachef.policy.scored_recipes import reasons_in, with_comments
-    from datachef.reward.explain import leave_one_out
 
     name = f"{assignment.name}-{rank}"
     score, said = call.score, reasons_in(draft)
@@ -172,8 +174,6 @@ def _written(
 
 def _show(found: list[dict[str, Any]]) -> None:
     from rich.table import Table
-
-    from datachef.plugins.reward.scoring import interval
 
     table = Table(header_style="bold")
     table.add_column("recipe")

@@ -15,6 +15,7 @@ from datachef.core.cli.state import AsJson, CacheFolder, console, get_host, prin
 
 if TYPE_CHECKING:
     from datachef.policy.scored_recipes import Objective
+    from datachef.policy.settings import TrainSettings
     from datachef.policy.training.environment import Logged
 
 SettingsFile = Annotated[
@@ -42,11 +43,14 @@ def train(
     On several GPUs: accelerate launch -m datachef.core.cli train train.yaml
     """
     from datachef.core.api import default_cache
-    from datachef.plugins.policy.building import assign, load_settings, reward_of
+    from datachef.core.registry.factories import build_reward
+    from datachef.policy.recipe_task import Assignment, policy_model
 
     wanted = load_settings(settings)
     host, kept = get_host(), (cache or default_cache()).absolute()
-    assignments = assign(host, wanted.tasks, wanted.limits)
+    assignments = [
+        Assignment.of(host, each.task, each.pool, wanted.limits) for each in wanted.tasks
+    ]
     if dry_run:
         for each in assignments:
             size = f"{len(each.space.surveys)} sources, {len(each.space.operators)} operators"
@@ -59,22 +63,23 @@ def train(
 
     training_package("trl")
     refuse_places(wanted.output, [("the cache", kept)])
-    from datachef.policy.recipe_task import policy_model
     from datachef.policy.training import cold_start
     from datachef.policy.training.environment import read_log
     from datachef.policy.training.train import TRAINING
     from datachef.policy.training.train import train as learn
 
-    objectives = [
-        Objective(
-            reward_of(
-                host, wanted.reward, each.task, each.pool,
-                folder=settings.absolute().parent, cache=kept, seed=wanted.seed,
-            ),
-            each.pool.parent,
+    objectives = []
+    for each in assignments:
+        config = wanted.reward.config(
+            each.task,
+            each.pool,
+            folder=settings.absolute().parent,
+            cache=kept,
+            plugin_files=host.files,
+            seed=wanted.seed,
         )
-        for each in assignments
-    ]  # fmt: skip
+        scorer = build_reward(host, wanted.reward.name, config)
+        objectives.append(Objective(scorer, each.pool.parent))
     # Of the processes that `accelerate launch` started the first one holds it for all.
     first = os.environ.get("RANK", "0") == "0"
     try:
@@ -95,6 +100,14 @@ def train(
         return
     _show(log)
     console().print(place(checkpoint), soft_wrap=True)
+
+
+def load_settings(path: Path) -> TrainSettings:
+    """The settings of a train.yaml, its paths resolved; mistakes in it raise `RecipeError`."""
+    from datachef.core.recipe.resolving import read_typed
+    from datachef.policy.settings import TrainSettings
+
+    return read_typed(path, TrainSettings).located_in(path.absolute().parent)
 
 
 def _tell(step: int, mean: float) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from datachef.core.cli.display import interval
 from datachef.core.cli.state import AsJson, console, print_json
-from datachef.plugins.reward.scoring import interval
 
 if TYPE_CHECKING:
     from datachef.reward.history import History, Standing

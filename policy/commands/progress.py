@@ -1,4 +1,4 @@
-"""How `chef evolve` shows itself: a live table on a terminal, plain lines elsewhere."""
+"""The progress of `chef evolve`: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def watching(settings: EvolveSettings) -> Iterator[Told]:
-    """Whom to tell how a run stands; everything goes to standard error."""
+def show_progress(settings: EvolveSettings) -> Iterator[Told]:
+    """Yields the function that shows how a run stands, on standard error."""
     if not raw_stream(sys.stderr).isatty():
         yield lambda state: print(line(state), file=sys.stderr, flush=True)
         return
@@ -30,7 +30,7 @@ def watching(settings: EvolveSettings) -> Iterator[Told]:
 
 
 def line(state: State) -> str:
-    """How a run stands, in a line."""
+    """The state of a run in one line."""
     said = [f"round {state.round} of {state.rounds}"]
     if state.steps:
         said.append(f"step {state.step} of {state.steps}")
@@ -45,7 +45,7 @@ def line(state: State) -> str:
 
 
 def view(state: State, settings: EvolveSettings) -> Any:
-    """The same as a table that is redrawn, beside what the budget leaves."""
+    """The state of a run and what is left of its budget, as a table that is redrawn."""
     from rich.spinner import Spinner
     from rich.table import Table
     from rich.text import Text

@@ -1,39 +1,44 @@
-"""The laboratory of `chef evolve`: our reward, our evaluation, one history."""
+"""The evaluation backend `fine_tuning`: trains the base model on corpora, and keeps one history."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from datachef.core import DatachefError, Host, Reward, located
+from datachef.core.contracts.reward import (
+    EvaluationBackend,
+    EvaluationConfig,
+    ProxyFidelity,
+    Reward,
+)
+from datachef.core.errors import DatachefError
+from datachef.core.registry.factories import build_reward
+from datachef.core.registry.host import Host
 from datachef.core.system.atomic import beside, clear_leftovers
-from datachef.core.system.paths import located_or_named
-from datachef.plugins.policy.building import reward_of
-from datachef.policy.evolve.laboratory import Laboratory
-from datachef.policy.evolve.run_state import Fidelity
+from datachef.core.system.paths import located, located_or_named
 from datachef.reward.evaluation import Training
 from datachef.reward.metrics.unit_tests import AllowCode
 
 if TYPE_CHECKING:
-    from datachef.policy.settings import EvolveSettings
     from datachef.reward.history import History, Measured
     from datachef.reward.measuring import Protocol
     from datachef.reward.scorer import RecipeReward
 
-# The reward that learns from measurements.
-LEARNS = "proxy"
+# The reward whose predictions are fitted to measurements.
+PROXY = "proxy"
 SCRATCH = "measuring"
 
 M = TypeVar("M", bound=BaseModel)
 
 
 class Measuring(BaseModel):
-    """How recipes are measured: `measuring` of an evolve.yaml."""
+    """How recipes are measured: the section `measuring` of an evolve.yaml."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,49 +56,49 @@ class Measuring(BaseModel):
     )
 
 
-class RewardLaboratory(Laboratory):
-    """Measures by training on whole corpora, and fits the proxy to the history.
+class FineTuningBackend(EvaluationBackend):
+    """Measures by fine-tuning on whole corpora, and fits the proxy to the history.
 
-    A reward other than `proxy` is asked as it is, since it has no proxy of ours to replace.
+    A reward other than `proxy` is used as configured: it has no proxy that could be replaced.
     """
 
-    def __init__(self, host: Host, settings: EvolveSettings, folder: Path, cache: Path) -> None:
-        """Relative paths among options begin in `folder`. Raises `DatachefError` for options that
-        make no sense together."""
-        self._host = host
-        self._settings = settings
-        self._folder = folder
-        self._cache = cache
-        self._task = settings.train.tasks[0]
-        self._options = dict(settings.train.reward.options)
-        self._measuring = _understood("measuring", Measuring, settings.measuring)
-        self._training = _understood("measuring.training", Training, self._measuring.training)
-        taught = self._options.pop("history", None) if self._learns else None
-        told = self._measuring.history
-        if len({located(folder, each) for each in (taught, told) if each is not None}) > 1:
+    def __init__(self, config: EvaluationConfig) -> None:
+        """Raises `DatachefError` for options that contradict each other."""
+        self._config = config
+        self._host = Host(config.reward.plugin_files)
+        self._folder = config.reward.folder
+        self._options = dict(config.reward.options)
+        self._measuring = _validated("measuring", Measuring, config.options)
+        self._training = _validated("measuring.training", Training, self._measuring.training)
+        fitted_to = self._options.pop("history", None) if self._fits_proxy else None
+        kept_in = self._measuring.history
+        named = [path for path in (fitted_to, kept_in) if path is not None]
+        if len({located(self._folder, path) for path in named}) > 1:
             raise DatachefError(
-                f"the proxy learns from {taught}, and measurements go to {told}",
+                f"the proxy learns from {fitted_to}, and measurements go to {kept_in}",
                 "name one history, for both",
             )
-        kept = told or taught
-        self._file = settings.output / "history.sqlite" if kept is None else located(folder, kept)
-        clear_leftovers(settings.output / SCRATCH)
+        default = config.output / "history.sqlite"
+        self._file = located(self._folder, named[0]) if named else default
+        clear_leftovers(config.output / SCRATCH)
 
     def reward(self, proxy: Path | None) -> Reward:
         options = dict(self._options)
-        if proxy is not None and self._learns:
+        if proxy is not None and self._fits_proxy:
             options["proxy"] = str(proxy.absolute())
-        return self._reward(self._settings.train.reward.name, options)
+        return self._reward(self._config.reward_name, options)
 
     def measure(self, recipe: Path, seeds: Sequence[int]) -> list[Measured]:
         from datachef.reward.measuring import Evaluator
 
-        output = self._settings.output
+        output = self._config.output
         output.mkdir(parents=True, exist_ok=True)
         scratch = beside(output / SCRATCH, "partial")
         scratch.mkdir()
         try:
-            evaluator = Evaluator(self._ours, self._host, self._history, self._protocol, scratch)
+            evaluator = Evaluator(
+                self._proxy_reward, self._host, self._history, self._protocol, scratch
+            )
             return evaluator.measure(recipe, seeds)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -106,21 +111,21 @@ class RewardLaboratory(Laboratory):
 
         if not self._enough:
             return False
-        proxy = fit_proxy(self._history, self._ours.task, self._settings.train.seed)
+        proxy = fit_proxy(self._history, self._proxy_reward.task, self._config.reward.seed)
         write_atomically(target, orjson.dumps(proxy.to_data()))
         return True
 
-    def fidelity(self) -> Fidelity | None:
+    def fidelity(self) -> ProxyFidelity | None:
         from datachef.reward.proxy.fit import fit_report
 
         if not self._enough:
             return None
-        task = self._ours.task
-        report = fit_report(self._history, task, self._settings.train.seed)
+        task = self._proxy_reward.task
+        report = fit_report(self._history, task, self._config.reward.seed)
         if (found := report.by_recipe.get(task.name)) is None:
             return None
         rank = found.rank_correlation
-        return Fidelity(recipes=found.recipes, correlation=rank.value, low=rank.low, high=rank.high)
+        return ProxyFidelity(found.recipes, rank.value, rank.low, rank.high)
 
     @property
     def _enough(self) -> bool:
@@ -129,20 +134,21 @@ class RewardLaboratory(Laboratory):
         from datachef.reward.proxy.fit import FEWEST_MEASURED, comparable_measurements
 
         found = comparable_measurements(
-            self._history.measurements(task_key=task_key(self._ours.task))
+            self._history.measurements(task_key=task_key(self._proxy_reward.task))
         )
         return len({measured.recipe_key for measured in found}) >= FEWEST_MEASURED
 
     @property
-    def _learns(self) -> bool:
-        return self._settings.train.reward.name == LEARNS
+    def _fits_proxy(self) -> bool:
+        """Whether the reward is the one whose proxy is fitted to measurements."""
+        return self._config.reward_name == PROXY
 
     @cached_property
-    def _ours(self) -> RecipeReward:
-        """Checks and describes what is measured, with the features that the proxy learns from."""
+    def _proxy_reward(self) -> RecipeReward:
+        """Checks what is measured, and computes the features that the proxy is fitted to."""
         unused = ("proxy", "workers")
         options = {name: value for name, value in self._options.items() if name not in unused}
-        return cast("RecipeReward", self._reward(LEARNS, options if self._learns else {}))
+        return cast("RecipeReward", self._reward(PROXY, options if self._fits_proxy else {}))
 
     @cached_property
     def _history(self) -> History:
@@ -155,7 +161,7 @@ class RewardLaboratory(Laboratory):
         from datachef.reward.measuring import Protocol
 
         wanted = self._measuring
-        model = wanted.base_model or self._ours.task.base_model
+        model = wanted.base_model or self._proxy_reward.task.base_model
         if wanted.base_model is not None:
             model = located_or_named(self._folder, wanted.base_model)
         return Protocol(
@@ -166,21 +172,11 @@ class RewardLaboratory(Laboratory):
             allow_code=wanted.allow_code,
         )
 
-    def _reward(self, name: str, options: dict[str, Any]) -> Reward:
-        from datachef.policy.settings import RewardChoice
-
-        return reward_of(
-            self._host,
-            RewardChoice(name=name, options=options),
-            self._task.task,
-            self._task.pool,
-            folder=self._folder,
-            cache=self._cache,
-            seed=self._settings.train.seed,
-        )
+    def _reward(self, name: str, options: Mapping[str, Any]) -> Reward:
+        return build_reward(self._host, name, replace(self._config.reward, options=options))
 
 
-def _understood(name: str, model: type[M], data: dict[str, Any]) -> M:
+def _validated(name: str, model: type[M], data: Mapping[str, Any]) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
