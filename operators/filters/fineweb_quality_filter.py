@@ -91,8 +91,8 @@ class FineWebQualityFilter(Filter):
     def rules(self) -> Mapping[str, pl.Expr]:
         return {
             "empty": pl.col("fineweb_lines") == 0,
-            "line_punct_ratio": pl.col("fineweb_ended_lines") < self.min_ended_lines,
-            "short_line_ratio": pl.col("fineweb_short_lines") > self.max_short_lines,
-            "char_dup_ratio": pl.col("fineweb_repeated_chars") > self.max_repeated_chars,
-            "list_ratio": pl.col("fineweb_newline_ratio") > self.max_newline_ratio,
+            "too_few_ended_lines": pl.col("fineweb_ended_lines") < self.min_ended_lines,
+            "too_many_short_lines": pl.col("fineweb_short_lines") > self.max_short_lines,
+            "too_many_repeated_chars": pl.col("fineweb_repeated_chars") > self.max_repeated_chars,
+            "too_many_newlines": pl.col("fineweb_newline_ratio") > self.max_newline_ratio,
         }

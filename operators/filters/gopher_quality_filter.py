@@ -145,16 +145,14 @@ class GopherQualityFilter(Filter):
     def rules(self) -> Mapping[str, pl.Expr]:
         length = pl.col("gopher_mean_word_length")
         return {
-            "gopher_short_doc": pl.col("gopher_words") < self.min_words,
-            "gopher_long_doc": pl.col("gopher_words") > self.max_words,
-            "gopher_below_avg_threshold": length < self.min_mean_word_length,
-            "gopher_above_avg_threshold": length > self.max_mean_word_length,
-            "gopher_too_many_hashes": pl.col("gopher_hash_ratio") > self.max_symbol_ratio,
-            "gopher_too_many_ellipsis": pl.col("gopher_ellipsis_ratio") > self.max_symbol_ratio,
-            "gopher_too_many_bullets": pl.col("gopher_bullet_lines") > self.max_bullet_lines,
-            "gopher_too_many_end_ellipsis": (
-                pl.col("gopher_ellipsis_lines") > self.max_ellipsis_lines
-            ),
-            "gopher_below_alpha_threshold": pl.col("gopher_alpha_words") < self.min_alpha_words,
-            "gopher_enough_stop_words": pl.col("gopher_stop_words") < self.min_stop_words,
+            "too_few_words": pl.col("gopher_words") < self.min_words,
+            "too_many_words": pl.col("gopher_words") > self.max_words,
+            "low_mean_word_length": length < self.min_mean_word_length,
+            "high_mean_word_length": length > self.max_mean_word_length,
+            "too_many_hashes": pl.col("gopher_hash_ratio") > self.max_symbol_ratio,
+            "too_many_ellipses": pl.col("gopher_ellipsis_ratio") > self.max_symbol_ratio,
+            "too_many_bullet_lines": pl.col("gopher_bullet_lines") > self.max_bullet_lines,
+            "too_many_ellipsis_lines": (pl.col("gopher_ellipsis_lines") > self.max_ellipsis_lines),
+            "too_few_alpha_words": pl.col("gopher_alpha_words") < self.min_alpha_words,
+            "too_few_stop_words": pl.col("gopher_stop_words") < self.min_stop_words,
         }

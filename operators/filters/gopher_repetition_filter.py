@@ -98,10 +98,8 @@ class GopherRepetitionFilter(Filter):
 
     def rules(self) -> Mapping[str, pl.Expr]:
         names = ["dup_para_frac", "dup_para_char_frac", "dup_line_frac", "dup_line_char_frac"]
-        reasons = {name: name for name in names}
-        reasons |= {f"top_{n}_gram": f"top_{n}_gram" for n in TOP}
-        reasons |= {f"duplicated_{n}_n_grams": f"dup_{n}_gram" for n in DUPLICATED}
-        rules = {reason: pl.col(name) > getattr(self, name) for reason, name in reasons.items()}
+        names += [f"top_{n}_gram" for n in TOP] + [f"dup_{n}_gram" for n in DUPLICATED]
+        rules = {name: pl.col(name) > getattr(self, name) for name in names}
         return {"empty": pl.col("repetition_empty")} | rules
 
 

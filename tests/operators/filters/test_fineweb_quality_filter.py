@@ -30,10 +30,10 @@ def test_signals_are_those_of_a_naive_count(signals, lines):
     [
         (LONG, None),
         (" \n \n", "empty"),
-        ("No end here\nNor here", "line_punct_ratio"),
-        ("Home.\nNews.\nContact.\n" + LONG, "short_line_ratio"),
-        (f"{LONG}\n{LONG}", "char_dup_ratio"),
-        (f"{LONG}" + "\n" * 20, "list_ratio"),
+        ("No end here\nNor here", "too_few_ended_lines"),
+        ("Home.\nNews.\nContact.\n" + LONG, "too_many_short_lines"),
+        (f"{LONG}\n{LONG}", "too_many_repeated_chars"),
+        (f"{LONG}" + "\n" * 20, "too_many_newlines"),
     ],
 )
 def test_reasons(reasons, text, reason):
