@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datachef.reward.proxy import Proxy
     from datachef.reward.verifier import Verifier
 
-NEEDED = ("scipy", "sklearn", "lightgbm")
+NEEDED = ("scipy", "lightgbm")
 
 
 class JudgeOptions(BaseModel):

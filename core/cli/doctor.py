@@ -10,11 +10,9 @@ from datachef.core.distribution import NAME, extra, install_command
 # What each extra brings, by the module that shows that it is there.
 EXTRAS = {
     "hf": "datasets",
-    "datatrove": "datatrove",
     "fasttext": "fasttext",
     "train": "trl",
     "vllm": "vllm",
-    "ray": "ray",
     "reward": "lightgbm",
     "evaluate": "lm_eval",
     "policy": "optuna",
