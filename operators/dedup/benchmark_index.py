@@ -47,7 +47,7 @@ _LINE_LABEL = (
 # How far behind a short question its options or answer may begin or end, in words.
 _REACH = 16
 _ANCHOR = 3
-# An item is long from so many times the words of an n-gram.
+# An item is long if it has at least this many times the words of an n-gram.
 _LONG = 3
 
 
@@ -101,7 +101,10 @@ def items_of(prompts: list[str], answers: list[str]) -> list[Item]:
 def _parted(
     prompt: Iterable[tuple[str, Words]], template: set[Words], labels: Mapping[str, int]
 ) -> tuple[Words, Words]:
-    """The words of the question, and of the lines that follow it; labels have so many words."""
+    """The words of the question, and of the lines that follow it.
+
+    `labels` gives the number of words of each label.
+    """
     question: list[str] = []
     options: list[str] = []
     over = False

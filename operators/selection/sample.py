@@ -12,7 +12,7 @@ from datachef.operators.selection.quota import quota
 
 
 class Sample(CorpusOperator):
-    """Keeps a random share of the rows, or so many of them.
+    """Keeps a random share, or a fixed number, of the rows.
 
     The rows of the lowest priority stay, a hash of seed and id: the same ones for any number of
     workers, and a smaller sample is part of a larger one of the same seed.
@@ -23,7 +23,7 @@ class Sample(CorpusOperator):
     op: Literal["sample"] = "sample"
     share: float = Field(1.0, ge=0.001, le=1.0, description="Share of the rows to keep.")
     rows: int | None = corpus_size(
-        ge=1, le=1_000_000_000, description="Keep at most so many rows, whatever the share."
+        ge=1, le=1_000_000_000, description="Largest number of rows to keep, whatever the share."
     )
 
     def reads(self) -> set[str]:

@@ -15,7 +15,7 @@ _HINT = "name a numeric column, or a signal that a filter keeps (keep_signals: t
 
 
 class TopSelection(CorpusOperator):
-    """Keeps the rows with the highest or lowest values of a column, a share or so many of them.
+    """Keeps the rows with the highest or lowest values of a column: a share, or a fixed number.
 
     Rows without a value come last; among equal values, the row that comes first in the data.
     """
@@ -28,7 +28,7 @@ class TopSelection(CorpusOperator):
     )
     share: float = Field(1.0, ge=0.001, le=1.0, description="Share of the rows to keep.")
     rows: int | None = corpus_size(
-        ge=1, le=1_000_000_000, description="Keep at most so many rows, whatever the share."
+        ge=1, le=1_000_000_000, description="Largest number of rows to keep, whatever the share."
     )
     order: Literal["descending", "ascending"] = Field(
         "descending", description="Whether the highest or the lowest values are best."

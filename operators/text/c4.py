@@ -87,7 +87,7 @@ def _ends_well(lines: pl.Series) -> pl.Series:
 
 
 def _has_words(lines: pl.Series, least: int) -> pl.Series:
-    """Whether each line has so many words; without spaces between them, every character is one."""
+    """Whether each line has `least` words; without spaces between them, every character is one."""
     enough = lines.str.contains(r"\S+" + r"\s+\S+" * (least - 1))
     rest = (~enough).arg_true()
     return enough.scatter(rest, lines.gather(rest).str.count_matches(_WORD) >= least)
