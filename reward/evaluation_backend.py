@@ -26,8 +26,9 @@ from datachef.reward.evaluation import Training
 from datachef.reward.metrics.unit_tests import AllowCode
 
 if TYPE_CHECKING:
-    from datachef.reward.history import History, Measured
-    from datachef.reward.measuring import Protocol
+    from datachef.reward.evaluation.evaluator import EvaluationSettings
+    from datachef.reward.history import History
+    from datachef.reward.measurements import MeasurementRecord
     from datachef.reward.scorer import RecipeReward
 
 # The reward whose predictions are fitted to measurements.
@@ -88,8 +89,8 @@ class FineTuningBackend(EvaluationBackend):
             options["proxy"] = str(proxy.absolute())
         return self._reward(self._config.reward_name, options)
 
-    def measure(self, recipe: Path, seeds: Sequence[int]) -> list[Measured]:
-        from datachef.reward.measuring import Evaluator
+    def measure(self, recipe: Path, seeds: Sequence[int]) -> list[MeasurementRecord]:
+        from datachef.reward.evaluation.evaluator import Evaluator
 
         output = self._config.output
         output.mkdir(parents=True, exist_ok=True)
@@ -97,7 +98,7 @@ class FineTuningBackend(EvaluationBackend):
         scratch.mkdir()
         try:
             evaluator = Evaluator(
-                self._proxy_reward, self._host, self._history, self._protocol, scratch
+                self._proxy_reward, self._host, self._history, self._evaluation, scratch
             )
             return evaluator.measure(recipe, seeds)
         finally:
@@ -130,7 +131,7 @@ class FineTuningBackend(EvaluationBackend):
     @property
     def _enough(self) -> bool:
         """Whether a proxy can be fitted."""
-        from datachef.reward.identity import task_key
+        from datachef.reward.evaluation.evaluator import task_key
         from datachef.reward.proxy.fit import FEWEST_MEASURED, comparable_measurements
 
         found = comparable_measurements(
@@ -157,14 +158,14 @@ class FineTuningBackend(EvaluationBackend):
         return History(self._file)
 
     @cached_property
-    def _protocol(self) -> Protocol:
-        from datachef.reward.measuring import Protocol
+    def _evaluation(self) -> EvaluationSettings:
+        from datachef.reward.evaluation.evaluator import EvaluationSettings
 
         wanted = self._measuring
         model = wanted.base_model or self._proxy_reward.task.base_model
         if wanted.base_model is not None:
             model = located_or_named(self._folder, wanted.base_model)
-        return Protocol(
+        return EvaluationSettings(
             model=model,
             training=self._training,
             items=wanted.items or None,

@@ -61,7 +61,7 @@ def proxy_reward(config: RewardConfig) -> Reward:
 
     options = RewardOptions.model_validate(config.options).located_in(config.folder)
     if options.workers > 1:
-        from datachef.reward.parallel import ParallelReward
+        from datachef.reward.scorer import ParallelReward
 
         alone = replace(config, options={**config.options, "workers": 1})
         return ParallelReward(proxy_reward, alone, options.workers)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import polars as pl
 
-from datachef.core.contracts.reward import Reward, Score
+from datachef.core.contracts.reward import Reward, RewardConfig, Score
 from datachef.core.contracts.source import SourceError
 from datachef.core.contracts.unavailable import refuse_unavailable, unavailable
 from datachef.core.document import Document
@@ -19,7 +20,7 @@ from datachef.core.errors import RunError, UnavailableError
 from datachef.core.recipe.checking import check
 from datachef.core.recipe.resolving import Loaded, read_task, understand
 from datachef.core.registry.host import Host
-from datachef.reward.assessment import Assessment
+from datachef.core.system.child_process import ProcessPool
 from datachef.reward.features import FeatureExtractor
 from datachef.reward.gates import (
     ContaminationAudit,
@@ -28,12 +29,13 @@ from datachef.reward.gates import (
     failed_run,
     first_failure,
 )
-from datachef.reward.guardrails import GuardrailLimits, SampleGuardrails
-from datachef.reward.sampled_run import ROWS, SampledRunner
+from datachef.reward.guardrails import GuardrailFindings, GuardrailLimits, SampleGuardrails
+from datachef.reward.sampled_run import ROWS, SampledCorpus, SampledRunner
 
 if TYPE_CHECKING:
     from datachef.reward.proxy import Prediction, Proxy
     from datachef.reward.verifier import Verification, Verifier
+
 
 PESSIMISM = 1.0
 
@@ -118,7 +120,7 @@ class RecipeReward(Reward):
     def base_model(self, name: str, loaded: Loaded) -> str | Path:
         """The checkpoint to measure with; `tiny` is made of the pool's text, or of the recipe's
         sources where there is no pool."""
-        from datachef.reward.base_model import base_model
+        from datachef.reward.evaluation.evaluator import base_model
 
         sources = dict(loaded.pool) or dict(loaded.sources)
         return base_model(name, sources, self._runner, self._audit, self.cache)
@@ -164,3 +166,50 @@ def _verified(verification: Verification) -> dict[str, float]:
         "verifier.value": verification.value,
         "verifier.standard_error": verification.standard_error,
     }
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """A score with everything that it was made from.
+
+    `corpus` is None and `features` are empty for a recipe that did not run; `findings` are those of
+    the guardrails, where there are limits.
+    """
+
+    score: Score
+    loaded: Loaded
+    corpus: SampledCorpus | None = None
+    features: Mapping[str, float] = field(default_factory=dict)
+    findings: GuardrailFindings | None = None
+
+
+_REWARD: list[Reward] = []
+
+
+class ParallelReward(Reward):
+    """A reward whose recipes are scored by `workers` processes; scores do not depend on how many.
+
+    `build` makes the reward in each of them and must be importable, as a function of a module is.
+    """
+
+    def __init__(
+        self, build: Callable[[RewardConfig], Reward], config: RewardConfig, workers: int
+    ) -> None:
+        self._pool = ProcessPool(workers, _build_reward, build, config)
+
+    def score(self, recipe: Mapping[str, Any], base_dir: Path) -> Score:
+        return self._pool.submit(_score_here, recipe, base_dir).result()
+
+    def score_all(self, recipes: Iterable[Mapping[str, Any]], base_dir: Path) -> list[Score]:
+        return list(self._pool.map(_score_here, recipes, repeat(base_dir)))
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _build_reward(build: Callable[[RewardConfig], Reward], config: RewardConfig) -> None:
+    _REWARD[:] = [build(config)]
+
+
+def _score_here(recipe: Mapping[str, Any], base_dir: Path) -> Score:
+    return _REWARD[0].score(recipe, base_dir)

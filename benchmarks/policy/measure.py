@@ -24,8 +24,9 @@ from datachef.policy.scored_recipes import recipe_key
 from datachef.policy.search import SEARCHES, SourceBaselines
 from datachef.policy.space import recipe_space
 from datachef.reward.evaluation import Training
-from datachef.reward.history import History, Measured
-from datachef.reward.measuring import Evaluator, Protocol
+from datachef.reward.evaluation.evaluator import EvaluationSettings, Evaluator
+from datachef.reward.history import History
+from datachef.reward.measurements import MeasurementRecord
 from datachef.reward.scorer import RecipeReward
 
 CHOOSING = 0
@@ -46,9 +47,9 @@ def candidates(
             recipe = row["best"]["recipe"]
             kinds[kind].setdefault(recipe_key(recipe), recipe)
     ranked = [
-        standing.first.recipe_name.removeprefix("only-")
-        for standing in history.best(task.name, 1_000)
-        if standing.first.recipe_name.startswith("only-")
+        summary.first.recipe_name.removeprefix("only-")
+        for summary in history.best(task.name, 1_000)
+        if summary.first.recipe_name.startswith("only-")
     ]
     for recipe in SourceBaselines(space).ask(1_000):
         name = recipe["name"]
@@ -68,13 +69,13 @@ def _written(task: Path, kind: str, recipes: Sequence[dict[str, Any]]) -> list[P
     return paths
 
 
-def measure(recipe: Path, seed: int, work: Path, tokens: int) -> Measured:
+def measure(recipe: Path, seed: int, work: Path, tokens: int) -> MeasurementRecord:
     """One measurement, unless the history has it."""
     reward = _reward(recipe.parent, work)
-    protocol = Protocol("tiny", Training(max_tokens=tokens), 200, accuracy=False)
+    settings = EvaluationSettings("tiny", Training(max_tokens=tokens), 200, accuracy=False)
     with TemporaryDirectory(dir=work) as folder:
         history = History(work / "measured.sqlite")
-        evaluator = Evaluator(reward, Host(), history, protocol, Path(folder))
+        evaluator = Evaluator(reward, Host(), history, settings, Path(folder))
         return evaluator.measure(recipe, [seed])[0]
 
 
@@ -88,16 +89,16 @@ def _reward(folder: Path, work: Path) -> RecipeReward:
 
 def _measured(
     pool: ProcessPool, work: Path, tokens: int, paths: Sequence[Path], seeds: Sequence[int]
-) -> dict[Path, list[Measured]]:
+) -> dict[Path, list[MeasurementRecord]]:
     """Measures recipes with seeds, several at a time."""
     asked = [(p, pool.submit(measure, p, seed, work, tokens)) for p in paths for seed in seeds]
-    found: dict[Path, list[Measured]] = {}
+    found: dict[Path, list[MeasurementRecord]] = {}
     for path, future in asked:
         found.setdefault(path, []).append(future.result())
     return found
 
 
-def _score(found: dict[Path, list[Measured]], path: Path) -> float:
+def _score(found: dict[Path, list[MeasurementRecord]], path: Path) -> float:
     return sum(measured.score for measured in found[path])
 
 

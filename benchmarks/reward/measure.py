@@ -29,49 +29,49 @@ from tasks import TASK, write_task
 from datachef.core import DatachefError, Host
 from datachef.core.recipe.resolving import load
 from datachef.core.system.child_process import ProcessPool
-from datachef.reward.base_model import TINY
 from datachef.reward.evaluation import Training
-from datachef.reward.history import History, Measured
-from datachef.reward.measuring import Evaluator, Protocol
+from datachef.reward.evaluation.evaluator import TINY, EvaluationSettings, Evaluator
+from datachef.reward.history import History
+from datachef.reward.measurements import MeasurementRecord
 from datachef.reward.scorer import RecipeReward
 
 RUNNING = "running-"
 
 
 @dataclass(frozen=True)
-class WorkerConfig:
+class Campaign:
     """What all processes of a campaign share."""
 
     work: Path
-    protocol: Protocol
+    settings: EvaluationSettings
 
     @property
     def history(self) -> Path:
         return self.work / "history.sqlite"
 
 
-def prepare(recipe: Path, setting: WorkerConfig) -> None:
+def prepare(recipe: Path, campaign: Campaign) -> None:
     """Makes the base model of a task, which all its measurements share."""
     folder = recipe.parents[1]
     loaded = load(recipe, _host())
-    _reward(folder, setting.work).base_model(setting.protocol.model, loaded)
+    _reward(folder, campaign.work).base_model(campaign.settings.model, loaded)
 
 
-def measure(job: Job, setting: WorkerConfig) -> Measured:
+def measure(job: Job, campaign: Campaign) -> MeasurementRecord:
     """Measures a recipe once, unless the history knows it, and remembers it there."""
-    reward, history = _reward(job.folder, setting.work), History(setting.history)
-    with TemporaryDirectory(dir=setting.work, prefix=RUNNING) as folder:
-        evaluator = Evaluator(reward, _host(), history, setting.protocol, Path(folder))
+    reward, history = _reward(job.folder, campaign.work), History(campaign.history)
+    with TemporaryDirectory(dir=campaign.work, prefix=RUNNING) as folder:
+        evaluator = Evaluator(reward, _host(), history, campaign.settings, Path(folder))
         return evaluator.measure(job.recipe, [job.seed])[0]
 
 
-def unmeasured(jobs: Sequence[Job], setting: WorkerConfig) -> list[Job]:
+def unmeasured(jobs: Sequence[Job], campaign: Campaign) -> list[Job]:
     """The jobs without a measurement that the history has under the recipe's text."""
-    protocol = setting.protocol
-    way = protocol.training.model_dump(mode="json") | {"items": protocol.items}
+    settings = campaign.settings
+    way = settings.training.model_dump(mode="json") | {"items": settings.items}
     known = {
         (m.task, m.recipe, m.seed)
-        for m in History(setting.history).measurements(base_model=protocol.model)
+        for m in History(campaign.history).measurements(base_model=settings.model)
         if m.training == way
     }
     texts = {recipe: _text(recipe) for recipe in {job.recipe for job in jobs}}
@@ -81,27 +81,27 @@ def unmeasured(jobs: Sequence[Job], setting: WorkerConfig) -> list[Job]:
 def run(options: argparse.Namespace) -> int:
     """Does what is left of the campaign; returns how many measurements failed."""
     training = Training(max_tokens=options.train_tokens)
-    protocol = Protocol(TINY, training, options.items, accuracy=False)
-    setting = WorkerConfig(options.work.resolve(), protocol)
-    history = History(setting.history)
+    settings = EvaluationSettings(TINY, training, options.items, accuracy=False)
+    campaign = Campaign(options.work.resolve(), settings)
+    history = History(campaign.history)
     if options.output.exists():
         history.import_(options.output)
     recipes = {}
     for name in options.tasks:
-        folder = setting.work / "tasks" / name
+        folder = campaign.work / "tasks" / name
         write_task(options.data, name, folder)
         recipes[folder] = write_recipes(folder, options.seed, tokens=options.tokens)
     jobs = ordered_jobs(recipes, options.seeds, options.noise, options.seed)
-    todo = unmeasured(jobs, setting)
+    todo = unmeasured(jobs, campaign)
     print(
         f"{len(jobs)} measurements, {len(jobs) - len(todo)} of them are there already", flush=True
     )
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    for left in setting.work.glob(f"{RUNNING}*"):
+    for left in campaign.work.glob(f"{RUNNING}*"):
         shutil.rmtree(left)
     with ProcessPool(options.jobs) as pool:
         try:
-            progress = _work(pool, todo, setting, lambda: history.export(options.output))
+            progress = _work(pool, todo, campaign, lambda: history.export(options.output))
         except KeyboardInterrupt:
             print("stopped; start it again to go on", file=sys.stderr, flush=True)
             os._exit(130)  # the processes end with this one, whatever they are at
@@ -117,7 +117,7 @@ class Progress:
     failed: int = 0
     started: float = field(default_factory=time.monotonic)
 
-    def tell(self, job: Job, outcome: Measured | BaseException) -> None:
+    def tell(self, job: Job, outcome: MeasurementRecord | BaseException) -> None:
         self.done += 1
         if isinstance(outcome, BaseException):
             self.failed += 1
@@ -129,14 +129,14 @@ class Progress:
 
 
 def _work(
-    pool: ProcessPool, jobs: Sequence[Job], setting: WorkerConfig, save: Callable[[], object]
+    pool: ProcessPool, jobs: Sequence[Job], campaign: Campaign, save: Callable[[], object]
 ) -> Progress:
     """Has all jobs done and saves after each; an error ends its own job alone."""
     firsts = {job.folder: job.recipe for job in jobs}.values()
-    for prepared in [pool.submit(prepare, recipe, setting) for recipe in firsts]:
+    for prepared in [pool.submit(prepare, recipe, campaign) for recipe in firsts]:
         prepared.result()
     progress = Progress(len(jobs))
-    running = {pool.submit(measure, job, setting): job for job in jobs}
+    running = {pool.submit(measure, job, campaign): job for job in jobs}
     for future in as_completed(running):
         progress.tell(running[future], future.exception() or future.result())
         save()

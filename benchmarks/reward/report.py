@@ -17,7 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from datachef.core import Host, document
-from datachef.reward.history import History, Measured
+from datachef.reward.history import History
+from datachef.reward.measurements import MeasurementRecord
 from datachef.reward.proxy import Validation
 from datachef.reward.proxy.fit import FitReport, fit_report
 from datachef.reward.scorer import RecipeReward
@@ -45,7 +46,9 @@ def main() -> None:
         print(page)
 
 
-def with_new_features(measurements: list[Measured], work: Path) -> Iterator[Measured]:
+def with_new_features(
+    measurements: list[MeasurementRecord], work: Path
+) -> Iterator[MeasurementRecord]:
     """The measurements with the features that their recipes have by now."""
     host = Host()
     rewards: dict[str, RecipeReward] = {}
@@ -104,10 +107,10 @@ def lines(history: History, report: FitReport) -> Iterator[str]:
     for task in report.by_recipe:
         yield from ["", f"## {task}", "", "| recipe | seeds | score | bits per byte |"]
         yield "|---|--:|--:|--:|"
-        for standing in history.best(task, 100):
-            bits = standing.scores["bits_per_byte"]
-            count = len(standing.measurements)
-            yield f"| {standing.first.recipe_name} | {count} | {standing.mean:.4f} | {bits:.3f} |"
+        for summary in history.best(task, 100):
+            bits = summary.scores["bits_per_byte"]
+            count = len(summary.measurements)
+            yield f"| {summary.first.recipe_name} | {count} | {summary.mean:.4f} | {bits:.3f} |"
 
 
 def figures(found: Validation) -> str:

@@ -14,7 +14,7 @@ from datachef.core.cli.state import AsJson, CacheFolder, PoolFile, console, get_
 from datachef.reward.commands.score import RecipeFiles, TaskFile
 
 if TYPE_CHECKING:
-    from datachef.reward.history import Measured
+    from datachef.reward.measurements import MeasurementRecord
     from datachef.reward.scorer import RecipeReward
 
 
@@ -78,12 +78,12 @@ def evaluate(
     from datachef.core.registry.factories import build_reward
     from datachef.reward.commands.score import reward_config
     from datachef.reward.evaluation import Training
+    from datachef.reward.evaluation.evaluator import EvaluationSettings, Evaluator
     from datachef.reward.history import History
-    from datachef.reward.measuring import Evaluator, Protocol
 
     config = reward_config([read(path) for path in recipes], task, pool, cache, 0, {})
     reward = cast("RecipeReward", build_reward(get_host(), "proxy", config))
-    protocol = Protocol(
+    settings = EvaluationSettings(
         model=base_model or reward.task.base_model,
         training=read_typed(training, Training) if training is not None else Training(),
         items=items or None,
@@ -91,7 +91,7 @@ def evaluate(
         allow_code="unconfined" if allow_unconfined else allow_code,
     )
     with tempfile.TemporaryDirectory() as scratch:
-        evaluator = Evaluator(reward, get_host(), History(history), protocol, work or Path(scratch))
+        evaluator = Evaluator(reward, get_host(), History(history), settings, work or Path(scratch))
         found = [evaluator.measure(path, range(seeds)) for path in recipes]
     if as_json:
         print_json([asdict(measured) for one in found for measured in one])
@@ -99,10 +99,10 @@ def evaluate(
         _show(found)
 
 
-def _show(found: list[list[Measured]]) -> None:
+def _show(found: list[list[MeasurementRecord]]) -> None:
     from rich.table import Table
 
-    from datachef.reward.history import standing_of
+    from datachef.reward.measurements import score_summary
 
     names = sorted({name for one in found for m in one for name in m.scores})
     shown = [name for name in names if not name.endswith("_stderr") and name != "likelihood"]
@@ -110,10 +110,10 @@ def _show(found: list[list[Measured]]) -> None:
     for name in ("recipe", "seeds", "score", "interval", *shown):
         table.add_column(name, justify="left" if name == "recipe" else "right")
     for one in found:
-        standing = standing_of(one)
+        summary = score_summary(one)
         table.add_row(
-            standing.first.recipe_name, str(len(one)), f"{standing.mean:.4f}",
-            interval(standing.interval),
-            *(f"{standing.scores[name]:.4f}" if name in standing.scores else "" for name in shown),
+            summary.first.recipe_name, str(len(one)), f"{summary.mean:.4f}",
+            interval(summary.interval),
+            *(f"{summary.scores[name]:.4f}" if name in summary.scores else "" for name in shown),
         )  # fmt: skip
     console().print(table)

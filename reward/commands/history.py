@@ -12,7 +12,8 @@ from datachef.core.cli.display import interval
 from datachef.core.cli.state import AsJson, console, print_json
 
 if TYPE_CHECKING:
-    from datachef.reward.history import History, Standing
+    from datachef.reward.history import History
+    from datachef.reward.measurements import ScoreSummary
 
 HistoryPath = Annotated[Path, typer.Option("--history", help="The history, an SQLite file.")]
 DEFAULT = Path("history.sqlite")
@@ -56,7 +57,7 @@ def best(
     """Rank the recipes of a task by their mean score over seeds."""
     found = _opened(history).best(task, number)
     if as_json:
-        print_json([_standing(standing) for standing in found])
+        print_json([_summary(summary) for summary in found])
     else:
         _show(found)
 
@@ -82,10 +83,10 @@ def compare(
             }
             for difference in found.differences
         ]
-        standings = [_standing(standing) for standing in found.standings]
-        print_json({"standings": standings, "differences": differences})
+        summaries = [_summary(summary) for summary in found.summaries]
+        print_json({"summaries": summaries, "differences": differences})
         return
-    _show(found.standings)
+    _show(found.summaries)
     for apart in found.differences:
         console().print(
             f"{apart.second.first.recipe_name} is {apart.mean:+.4f} beside "
@@ -123,27 +124,27 @@ def _opened(path: Path) -> History:
     return History(path)
 
 
-def _standing(standing: Standing) -> dict[str, Any]:
+def _summary(summary: ScoreSummary) -> dict[str, Any]:
     return {
-        "recipe": standing.first.recipe_name,
-        "task": standing.first.task,
-        "base_model": standing.first.base_model,
-        "score": standing.mean,
-        "interval": standing.interval,
-        "scores": dict(standing.scores),
-        "seeds": [measured.seed for measured in standing.measurements],
+        "recipe": summary.first.recipe_name,
+        "task": summary.first.task,
+        "base_model": summary.first.base_model,
+        "score": summary.mean,
+        "interval": summary.interval,
+        "scores": dict(summary.scores),
+        "seeds": [measured.seed for measured in summary.measurements],
     }
 
 
-def _show(standings: Any) -> None:
+def _show(summaries: Any) -> None:
     from rich.table import Table
 
     table = Table(header_style="bold")
     for name in ("recipe", "base model", "seeds", "score", "interval"):
         table.add_column(name, justify="left" if name in _WORDS else "right")
-    for standing in standings:
+    for summary in summaries:
         table.add_row(
-            standing.first.recipe_name, standing.first.base_model,
-            str(len(standing.measurements)), f"{standing.mean:.4f}", interval(standing.interval),
+            summary.first.recipe_name, summary.first.base_model,
+            str(len(summary.measurements)), f"{summary.mean:.4f}", interval(summary.interval),
         )  # fmt: skip
     console().print(table)

@@ -1,23 +1,33 @@
-"""True measurement: a base model is fine-tuned on a corpus and asked the benchmark."""
+"""Measures a corpus: a base model is fine-tuned on it and asked the benchmark."""
 
 from __future__ import annotations
 
+import random
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
+from math import log, sqrt
 from pathlib import Path
-from statistics import fmean
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.distribution import NAME
 from datachef.core.errors import DatachefError, RowError
+from datachef.core.language_models.checkpoint import (
+    is_local,
+    load_model,
+    load_tokenizer,
+    quiet,
+    training_package,
+)
 from datachef.core.rows.benchmark import BenchmarkItem, read_benchmark
-from datachef.core.statistics import mean_interval
 from datachef.core.system.outputs import OutputFolder
 from datachef.core.text.values import composed_text
-from datachef.reward.evaluation.bits import BitsPerByte, bits_per_byte
 from datachef.reward.evaluation.training import Training, fine_tune
 from datachef.reward.metrics import AllowCode, make_metric
 
@@ -46,15 +56,6 @@ class Measurement:
     seconds: float
     versions: Mapping[str, str] = field(default_factory=dict)
     checkpoint: Path | None = None
-
-
-@dataclass(frozen=True)
-class Summary:
-    """The mean of a score over seeds, with Student's t interval; one seed alone has none."""
-
-    mean: float
-    interval: tuple[float, float] | None
-    seeds: int
 
 
 def evaluate(
@@ -119,23 +120,6 @@ def require_checker(task: Task, allow_code: AllowCode) -> None:
         make_metric(task.metric, allow_code=allow_code)
 
 
-def summary(
-    measurements: Sequence[Measurement], score: str = LIKELIHOOD, coverage: float = 0.95
-) -> Summary:
-    """The mean of a score over measurements, with the t interval of that coverage.
-
-    Raises `DatachefError` without measurements, or where one lacks the score.
-    """
-    if not measurements or any(score not in m.scores for m in measurements):
-        known = sorted({name for m in measurements for name in m.scores})
-        raise DatachefError(
-            f"not every measurement has the score {score!r}",
-            hint=f"there are: {', '.join(known)}" if known else "measure at least one seed",
-        )
-    values = [measurement.scores[score] for measurement in measurements]
-    return Summary(fmean(values), mean_interval(values, coverage), len(values))
-
-
 def gold_items(task: Task) -> list[BenchmarkItem]:
     """The items of a task's benchmark file, each with the one text whose bits are measured.
 
@@ -188,3 +172,140 @@ def _likelihood(bits: BitsPerByte) -> dict[str, float]:
         "bits_per_byte_stderr": bits.standard_error,
         LIKELIHOOD: 2**-bits.mean,
     }
+
+
+BATCH = 16
+MAX_LENGTH = 1_024
+# Of a question that is too long this share of the window stays, and the answer is cut instead.
+LEAST_PROMPT = 0.25
+
+
+@dataclass(frozen=True)
+class BitsPerByte:
+    """`mean` bits per UTF-8 byte of the gold answers, with its standard error over items.
+
+    `items` were measured; `skipped` have no answer.
+    """
+
+    mean: float
+    standard_error: float
+    items: int
+    skipped: int = 0
+
+
+def bits_per_byte(
+    model_path: str | Path,
+    items: Sequence[BenchmarkItem],
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    max_length: int = MAX_LENGTH,
+    batch_size: int = BATCH,
+) -> BitsPerByte:
+    """Measures a checkpoint on at most `limit` items, drawn by `seed`.
+
+    The question stands in the chat template as a user's turn, and the answer where training puts
+    it. Every token of the answer counts, the mark that ends the turn does not: it has no bytes, and
+    whether a model stops is what its accuracy tells. All bits are divided by all bytes, as in
+    lm-evaluation-harness, so `2 ** -mean` is the geometric mean of the probability of a byte. The
+    standard error is that of a ratio of sums over items. In a window of `max_length` tokens long
+    questions lose their beginning, and answers that need more than three quarters of it their end.
+    Raises `DatachefError` where no item has an answer.
+    """
+    answered = [item for item in items if item.answer.strip()]
+    if not answered:
+        raise DatachefError(
+            "no item of the benchmark has an answer",
+            hint="name the field that holds it as `answer`",
+        )
+    chosen = answered
+    if limit is not None and limit < len(answered):
+        chosen = random.Random(seed).sample(answered, limit)
+    with quiet(offline=is_local(model_path)):
+        tokenizer, model = load_tokenizer(model_path), load_model(model_path)
+    window = min(max_length, getattr(model.config, "max_position_embeddings", max_length))
+    spans = [_span(item, tokenizer, window) for item in chosen]
+    bits = _bits(model, spans, batch_size)
+    size = np.array([span.size for span in spans], dtype=np.float64)
+    mean = float(bits.sum() / size.sum())
+    return BitsPerByte(
+        mean, _standard_error(bits, size, mean), len(chosen), len(items) - len(answered)
+    )
+
+
+@dataclass(frozen=True)
+class _Span:
+    """The tokens of a question and its answer; those from `start` on have `size` bytes."""
+
+    tokens: list[int]
+    start: int
+    size: int
+
+
+def _span(item: BenchmarkItem, tokenizer: Any, window: int) -> _Span:
+    prompt = _prompt(item.prompt, tokenizer)
+    answer = item.answer.strip()
+    before = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    whole = tokenizer(prompt + answer, add_special_tokens=False)["input_ids"]
+    start = _common(before, whole)
+    context, tokens, size = whole[:start], whole[start:], len(answer.encode())
+    room = window - min(len(context), max(1, int(LEAST_PROMPT * window)))
+    if len(tokens) > room:
+        tokens = tokens[:room]
+        size = len(tokenizer.decode(tokens).encode())
+    context = context[-(window - len(tokens)) :]
+    return _Span([*context, *tokens], len(context), size)
+
+
+def _prompt(question: str, tokenizer: Any) -> str:
+    """All that comes before an answer, found by rendering one that stands nowhere else."""
+    mark = "\u2401answer\u2401"
+    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": mark}]
+    return str(tokenizer.apply_chat_template(turns, tokenize=False)).partition(mark)[0]
+
+
+def _common(left: Sequence[int], right: Sequence[int]) -> int:
+    """The length of the common beginning, and no more than leaves the right one a rest."""
+    pairs = zip(left, right[:-1], strict=False)
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right) - 1))
+
+
+def _bits(model: Any, spans: Sequence[_Span], batch_size: int) -> NDArray[np.float64]:
+    """The bits of every answer; spans of like length share a batch."""
+    torch = training_package("torch")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = model.to(device).eval()
+    bits = np.zeros(len(spans))
+    with torch.inference_mode():
+        for batch in _batches(spans, batch_size):
+            longest = max(len(spans[i].tokens) for i in batch)
+            tokens = torch.zeros((len(batch), longest), dtype=torch.long)
+            target = torch.full((len(batch), longest), -100)
+            attended = torch.zeros((len(batch), longest), dtype=torch.long)
+            for row, i in enumerate(batch):
+                span = torch.tensor(spans[i].tokens)
+                tokens[row, : len(span)] = span
+                target[row, spans[i].start : len(span)] = span[spans[i].start :]
+                attended[row, : len(span)] = 1
+            logits = model(
+                input_ids=tokens.to(device), attention_mask=attended.to(device), use_cache=False
+            ).logits
+            losses = torch.nn.functional.cross_entropy(
+                logits[:, :-1].float().transpose(1, 2), target[:, 1:].to(device), reduction="none"
+            )
+            bits[batch] = losses.double().sum(dim=1).cpu().numpy() / log(2)
+    return bits
+
+
+def _batches(spans: Sequence[_Span], size: int) -> Iterator[list[int]]:
+    order = sorted(range(len(spans)), key=lambda i: len(spans[i].tokens))
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def _standard_error(bits: NDArray[np.float64], size: NDArray[np.float64], ratio: float) -> float:
+    count = len(bits)
+    if count < 2:
+        return float("nan")
+    residuals = bits - ratio * size
+    return float(sqrt(count / (count - 1) * (residuals**2).sum()) / size.sum())

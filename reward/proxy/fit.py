@@ -13,9 +13,9 @@ import polars as pl
 
 from datachef.core.contracts.task import Task
 from datachef.core.errors import DatachefError
-from datachef.reward.history import History, Measured
-from datachef.reward.history.standing import setting_of
-from datachef.reward.identity import task_key
+from datachef.reward.evaluation.evaluator import task_key
+from datachef.reward.history import History
+from datachef.reward.measurements import MeasurementRecord, comparison_key
 from datachef.reward.proxy import Proxy, Validation, cross_validate
 
 FEWEST_MEASURED = 6  # recipes of a task that a proxy is fitted to
@@ -100,7 +100,7 @@ def fit_report(history: History, task: Task | None = None, seed: int = 0) -> Fit
     return FitReport(by_recipe, by_task, {alike[0].task: noise_of(alike) for alike in chosen})
 
 
-def _columns(found: Sequence[Measured]) -> dict[str, Any]:
+def _columns(found: Sequence[MeasurementRecord]) -> dict[str, Any]:
     return {
         "features": feature_table(found),
         "scores": np.array([measured.score for measured in found]),
@@ -109,16 +109,16 @@ def _columns(found: Sequence[Measured]) -> dict[str, Any]:
     }
 
 
-def comparable_measurements(measurements: Sequence[Measured]) -> list[Measured]:
+def comparable_measurements(measurements: Sequence[MeasurementRecord]) -> list[MeasurementRecord]:
     """Those made in the way in which most were made: scores of other base models, or after other
     training, are not comparable."""
     by_setting = defaultdict(list)
     for measured in measurements:
-        by_setting[setting_of(measured)].append(measured)
+        by_setting[comparison_key(measured)].append(measured)
     return max(by_setting.values(), key=len, default=[])
 
 
-def feature_table(measurements: Sequence[Measured]) -> pl.DataFrame:
+def feature_table(measurements: Sequence[MeasurementRecord]) -> pl.DataFrame:
     """One row per measurement with its `LEARNED_FEATURES`; null where one is unknown."""
     names = sorted(
         {
@@ -134,7 +134,7 @@ def feature_table(measurements: Sequence[Measured]) -> pl.DataFrame:
     )
 
 
-def noise_of(measurements: Sequence[Measured]) -> ScoreNoise:
+def noise_of(measurements: Sequence[MeasurementRecord]) -> ScoreNoise:
     """The noise among measurements made alike."""
     by_recipe = defaultdict(list)
     for measured in measurements:
@@ -145,5 +145,5 @@ def noise_of(measurements: Sequence[Measured]) -> ScoreNoise:
     return ScoreNoise(between, within, len(repeated))
 
 
-def _recipes(measurements: Sequence[Measured]) -> int:
+def _recipes(measurements: Sequence[MeasurementRecord]) -> int:
     return len({measured.recipe_key for measured in measurements})

@@ -211,23 +211,24 @@ def test_a_format_of_a_source_fills_its_first_row(tasks: list[Path]) -> None:
 
 
 def test_what_the_history_has_is_not_measured_again(module: Module, tmp_path: Path) -> None:
-    from datachef.reward.history import History, Measured
+    from datachef.reward.history import History
+    from datachef.reward.measurements import MeasurementRecord
 
     script, job_type = module("measure"), module("jobs").Job
     recipe = tmp_path / "tasks" / "fruit" / "recipes" / "all.yaml"
     recipe.parent.mkdir(parents=True)
     recipe.write_text("name: all\nsources: {a: {path: a.jsonl}}\n")
-    protocol = script.Protocol("tiny", script.Training(max_tokens=100), 5, accuracy=False)
-    setting = script.WorkerConfig(tmp_path, protocol)
+    settings = script.EvaluationSettings("tiny", script.Training(max_tokens=100), 5, accuracy=False)
+    campaign = script.Campaign(tmp_path, settings)
     jobs = [job_type(recipe.parents[1], recipe, seed) for seed in (0, 1)]
-    assert script.unmeasured(jobs, setting) == jobs
-    measured = Measured(
+    assert script.unmeasured(jobs, campaign) == jobs
+    measured = MeasurementRecord(
         recipe_name="all", recipe="name: all\nsources:\n  a:\n    path: a.jsonl\n",
         recipe_key="r", task="fruit", task_key="t", base_model="tiny", seed=1, score=0.5,
         scores={}, features={}, versions={}, seconds=1.0, corpus={}, vocabulary="v",
         training=script.Training(max_tokens=100).model_dump() | {"items": 5},
     )  # fmt: skip
-    History(setting.history).add(measured)
-    assert script.unmeasured(jobs, setting) == jobs[:1]
-    other = script.Protocol("tiny", script.Training(max_tokens=200), 5, accuracy=False)
-    assert script.unmeasured(jobs, script.WorkerConfig(tmp_path, other)) == jobs
+    History(campaign.history).add(measured)
+    assert script.unmeasured(jobs, campaign) == jobs[:1]
+    other = script.EvaluationSettings("tiny", script.Training(max_tokens=200), 5, accuracy=False)
+    assert script.unmeasured(jobs, script.Campaign(tmp_path, other)) == jobs

@@ -17,9 +17,9 @@ import pytest
 from datachef.core import Recipe, RunError, Task, path_identity
 from datachef.core.run import partition
 from datachef.core.system import file_identity as identity
-from datachef.reward import measuring
+from datachef.reward.evaluation import evaluator as evaluator_module
+from datachef.reward.evaluation.evaluator import EvaluationSettings, Evaluator
 from datachef.reward.history import History
-from datachef.reward.measuring import Protocol
 
 Cook = Callable[..., Any]
 
@@ -352,19 +352,20 @@ def test_what_was_measured_with_changing_files_is_not_remembered(
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     (corpus / "manifest.json").write_text('{"outputs": [{"rows": 1, "checksum": "c"}]}')
-    (corpus / "ledger.json").write_text('[{"rows_out": 1, "tokens": 1}]')
     (tmp_path / "recipe.yaml").write_text("name: r\n")
     loaded = SimpleNamespace(problems=[], recipe=Recipe(name="r", sources={"s": {}}))
     reward: Any = SimpleNamespace(
         task=Task(name="t", **task),  # type: ignore[arg-type]
-        assess=lambda document: SimpleNamespace(loaded=loaded, features={}),
+        assess=lambda document, base_dir: SimpleNamespace(loaded=loaded, features={}),
         base_model=lambda name, loaded: name,
     )
     host: Any = SimpleNamespace(vocabulary=SimpleNamespace(fingerprint="v"))
     history = History(tmp_path / "history.sqlite")
-    protocol = Protocol(model=str(model))
-    evaluator = measuring.Evaluator(reward, host, history, protocol, tmp_path / "work")
-    monkeypatch.setattr(evaluator, "_cook", lambda recipe: corpus)
+    settings = EvaluationSettings(model=str(model))
+    evaluator = Evaluator(reward, host, history, settings, tmp_path / "work")
+    accounts = SimpleNamespace(whole=[])
+    report = SimpleNamespace(folder=corpus, rows=1, tokens=1, accounts=accounts)
+    monkeypatch.setattr(evaluator, "_make_corpus", lambda recipe: report)
     victims = {"model": model / "model.safetensors"}
     victim = victims.get(changed, tmp_path / f"{changed}.jsonl")
 
@@ -374,7 +375,7 @@ def test_what_was_measured_with_changing_files_is_not_remembered(
         scores = {"likelihood": 0.5}
         yield SimpleNamespace(seed=seeds[0], scores=scores, versions={}, seconds=1.0)
 
-    monkeypatch.setattr(measuring, "evaluate", evaluate)
+    monkeypatch.setattr(evaluator_module, "evaluate", evaluate)
     named = model if changed == "model" else victim
     with pytest.raises(RunError, match=rf"{named}: it changed"):
         evaluator.measure(tmp_path / "recipe.yaml", [0, 1])

@@ -168,7 +168,7 @@ def run(answer: str, tests: str, before: str = "", limits: SandboxLimits = SHORT
     return run_tests(Program(before, answer + "\n", tests), limits)
 
 
-def standing_of(process: int) -> list[object]:
+def score_summary(process: int) -> list[object]:
     """What a process could be robbed of."""
     limits = Path(f"/proc/{process}/limits").read_text()
     scheduling = (os.sched_getscheduler(process), os.getpriority(os.PRIO_PROCESS, process))
@@ -194,7 +194,7 @@ def listing(folder: Path) -> dict[str, tuple[object, ...]]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_outside_can_be_touched(kind: str, outside: Path) -> None:
     attempts = KINDS[kind].strip().splitlines()
-    before, mine = listing(outside), standing_of(os.getpid())
+    before, mine = listing(outside), score_summary(os.getpid())
     answer = TRIES.format(outside=str(outside), attempts=attempts)
     # The tests say which of them did not fail: there is no other way out.
     tests = "for number in succeeded(): raise type(f'attempt_{number}', (Exception,), {})"
@@ -203,7 +203,7 @@ def test_nothing_outside_can_be_touched(kind: str, outside: Path) -> None:
         pytest.fail(attempts[int(outcome.reason.removeprefix("attempt_"))])
     assert outcome == ProgramResult(True)
     assert listing(outside) == before
-    assert standing_of(os.getpid()) == mine
+    assert score_summary(os.getpid()) == mine
     assert not Path("/dev/shm/datachef-attack").exists()  # noqa: S108 - it was to be written
     assert not Path("/tmp/datachef-attack").exists()  # noqa: S108
 

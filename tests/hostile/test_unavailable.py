@@ -27,8 +27,7 @@ from datachef.policy.evolve.rounds import trial
 from datachef.policy.scored_recipes import Objective
 from datachef.policy.settings import EvolveSettings
 from datachef.reward.evaluation_backend import FineTuningBackend
-from datachef.reward.parallel import ParallelReward
-from datachef.reward.scorer import RecipeReward
+from datachef.reward.scorer import ParallelReward, RecipeReward
 from datachef.reward.verifier import Judge, Verifier
 
 PROBLEM = {"prompt": "question", "completion": "answer"}

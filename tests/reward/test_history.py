@@ -15,23 +15,25 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from datachef.core import DatachefError
-from datachef.reward.history import History, Measured
+from datachef.reward.history import History
+from datachef.reward.measurements import MeasurementRecord
 
 WRITER = """
 import json, sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from datachef.reward.history import History, Measured
+from datachef.reward.history import History
+from datachef.reward.measurements import MeasurementRecord
 
 path, first, last, one = sys.argv[1:]
 history = History(Path(path))
 for seed in range(int(first), int(last)):
-    history.add(replace(Measured(**json.loads(one)), seed=seed))
+    history.add(replace(MeasurementRecord(**json.loads(one)), seed=seed))
     print(seed, flush=True)
 """
 
 
-def measured(**changes) -> Measured:
+def measured(**changes) -> MeasurementRecord:
     values = {
         "recipe_name": "one",
         "recipe": "name: one\n",
@@ -50,7 +52,7 @@ def measured(**changes) -> Measured:
         "vocabulary": "abc",
         "created": "2025-01-01T00:00:00.000+00:00",
     }
-    return Measured(**values | changes)
+    return MeasurementRecord(**values | changes)
 
 
 def write(path, first, last, recipe) -> subprocess.Popen[str]:
@@ -99,7 +101,6 @@ def test_reading_makes_no_file(tmp_path):
     history = History(tmp_path / "folder" / "history.sqlite")
     assert history.measurements() == []
     assert history.best("sums") == []
-    assert history.table().height == 0
     assert list(tmp_path.iterdir()) == []
     history.add(measured())
     assert len(history.measurements()) == 1
@@ -122,19 +123,6 @@ def test_what_cannot_be_kept(changes):
 def test_features_that_are_no_numbers_are_unknown(history):
     history.add(measured(features={"a": float("nan"), "b": float("-inf"), "c": 3}))
     assert history.measurements()[0].features == {"a": None, "b": None, "c": 3.0}
-
-
-def test_table(history):
-    assert history.table().columns[:3] == ["id", "recipe_name", "recipe"]
-    history.add(measured())
-    history.add(measured(seed=1, features={"new": 7}, scores={"f1": 0.25}))
-    table = history.table()
-    assert table["feature.log_tokens"].to_list() == [9.5, None]
-    assert table["feature.new"].to_list() == [None, 7.0]
-    assert table["feature.unknown"].dtype == pl.Float64
-    assert table["score.f1"].to_list() == [None, 0.25]
-    assert table["corpus.tokens"].to_list() == [1000, 1000]
-    assert table["seed"].to_list() == [0, 1]
 
 
 def test_export_and_import(history, tmp_path):
@@ -261,7 +249,6 @@ def test_round_trip(tmp_path_factory, added):
     for one in added:
         history.add(one)
     assert history.measurements() == added
-    assert history.table().height == len(added)
     history.export(folder / "h.parquet")
     other = History(folder / "other.sqlite")
     other.import_(folder / "h.parquet")
@@ -328,10 +315,10 @@ def test_best(history):
     assert high == pytest.approx(0.15 + stats.t.ppf(0.975, 1) * 0.05)
 
 
-def test_other_training_is_another_standing(history):
+def test_other_training_is_another_summary(history):
     history.add(measured(score=0.2))
     history.add(measured(score=0.8, training={"epochs": 9}))
-    assert [standing.mean for standing in history.best("sums")] == [0.8, 0.2]
+    assert [summary.mean for summary in history.best("sums")] == [0.8, 0.2]
 
 
 def test_compare(history):
@@ -343,7 +330,7 @@ def test_compare(history):
     history.add(measured(seed=7, score=1.0))
     history.add(measured(recipe_name="three", recipe_key="r3", base_model="big"))
     found = history.compare(["one", last, "three"])
-    assert [s.first.recipe_name for s in found.standings] == ["one", "two", "three"]
+    assert [s.first.recipe_name for s in found.summaries] == ["one", "two", "three"]
     (difference,) = found.differences
     assert difference.seeds == 3
     assert difference.mean == pytest.approx(0.15)

@@ -12,7 +12,7 @@ import pytest
 from datachef.core import BenchmarkFile, DatachefError, Task
 from datachef.core.contracts.task import LMEvalBenchmark
 from datachef.core.system.ownership import MARK
-from datachef.reward.evaluation import Measurement, Training, evaluate, summary
+from datachef.reward.evaluation import Measurement, Training, evaluate
 from datachef.reward.evaluation.evaluate import gold_items
 
 Rows = list[dict[str, Any]]
@@ -162,23 +162,3 @@ def test_a_benchmark_without_a_file_is_explained() -> None:
 
 def measured(value: float) -> Measurement:
     return Measurement({"likelihood": value}, 0, 5, 1.0)
-
-
-def test_the_interval_over_seeds_is_students() -> None:
-    result = summary([measured(value) for value in (0.2, 0.3, 0.4)])
-    # t(0.975, 2) = 4.302653, and the standard error of the mean is 0.1 / sqrt(3).
-    assert result.mean == pytest.approx(0.3)
-    assert result.interval == pytest.approx((0.3 - 0.2484138, 0.3 + 0.2484138), abs=1e-6)
-    assert result.seeds == 3
-    narrow = summary([measured(value) for value in (0.2, 0.3, 0.4)], coverage=0.5).interval
-    # t(0.75, 2) = 0.816497
-    assert narrow == pytest.approx((0.3 - 0.0471405, 0.3 + 0.0471405), abs=1e-6)
-
-
-def test_one_seed_has_no_interval_and_none_no_summary() -> None:
-    assert summary([measured(0.2)]).interval is None
-    with pytest.raises(DatachefError, match="not every measurement"):
-        summary([])
-    with pytest.raises(DatachefError, match="'accuracy'") as caught:
-        summary([measured(0.2)], "accuracy")
-    assert "likelihood" in caught.value.hint

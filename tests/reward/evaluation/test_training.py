@@ -15,8 +15,7 @@ from datachef.core import DatachefError, MissingPackageError, extra
 from datachef.core.distribution import install_command
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
 from datachef.reward.evaluation import Training, bits_per_byte, fine_tune
-from datachef.reward.evaluation.corpus import read_corpus
-from datachef.reward.evaluation.selection import choose_rows
+from datachef.reward.evaluation.corpus import choose_rows, read_corpus
 from datachef.reward.evaluation.training import train
 
 Rows = list[dict[str, Any]]

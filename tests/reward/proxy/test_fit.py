@@ -12,9 +12,10 @@ import pytest
 from datachef.core import DatachefError, RewardConfig
 from datachef.core.recipe.contributions import without_each
 from datachef.core.recipe.resolving import read_task
+from datachef.reward.evaluation.evaluator import task_key
 from datachef.reward.factory import proxy_reward
-from datachef.reward.history import History, Measured
-from datachef.reward.identity import task_key
+from datachef.reward.history import History
+from datachef.reward.measurements import MeasurementRecord
 from datachef.reward.proxy.fit import (
     comparable_measurements,
     feature_table,
@@ -24,7 +25,7 @@ from datachef.reward.proxy.fit import (
 )
 
 
-def measured(recipe: int, score: float, seed: int = 0, **more: Any) -> Measured:
+def measured(recipe: int, score: float, seed: int = 0, **more: Any) -> MeasurementRecord:
     given: dict[str, Any] = {
         "recipe_name": f"r{recipe}",
         "recipe": "name: r",
@@ -42,7 +43,7 @@ def measured(recipe: int, score: float, seed: int = 0, **more: Any) -> Measured:
         "training": {"epochs": 1},
         "vocabulary": "v",
     }
-    return Measured(**given | more)
+    return MeasurementRecord(**given | more)
 
 
 @pytest.fixture

@@ -23,8 +23,7 @@ from datachef.core import (
 )
 from datachef.core.contracts.task import LMEvalBenchmark
 from datachef.core.distribution import install_command
-from datachef.reward.evaluation.harness import run_harness, score
-from datachef.reward.evaluation.harness_task import Choices, choices_of
+from datachef.reward.evaluation.harness import Choices, choices_of, run_harness, score
 
 Row = dict[str, Any]
 Scripted = Callable[[Mapping[str, str]], Any]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datachef.core.language_models.checkpoint import load_tokenizer
-from datachef.reward.evaluation.selection import choose_rows, training_order
+from datachef.reward.evaluation.corpus import choose_rows, training_order
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=60)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from datachef.core import Host
-from datachef.reward.history import History, Measured
-from datachef.reward.identity import weights_key
-from datachef.reward.measuring import Evaluator, Protocol
+from datachef.reward.evaluation.evaluator import EvaluationSettings, Evaluator, weights_key
+from datachef.reward.history import History
+from datachef.reward.measurements import MeasurementRecord
 
 
 def checkpoint(folder: Path, weights: bytes) -> str:
@@ -36,11 +36,11 @@ def test_a_measurement_of_other_weights_is_not_taken(tmp_path: Path) -> None:
     }  # fmt: skip
 
     def evaluator() -> Evaluator:
-        protocol = Protocol(model=model, accuracy=False)
-        return Evaluator(cast(Any, None), cast(Host, None), history, protocol, tmp_path)
+        settings = EvaluationSettings(model=model, accuracy=False)
+        return Evaluator(cast(Any, None), cast(Host, None), history, settings, tmp_path)
 
     old = evaluator()
-    measured = Measured(
+    measured = MeasurementRecord(
         **asked, recipe_key="key", task_key="task", base_model=model, training=old._training
     )
     number = history.add(measured)

@@ -1,4 +1,4 @@
-"""The history: one SQLite file with everything that was really measured.
+"""The history: one SQLite file with everything that was measured, and its exchange as Parquet.
 
 Every call is a transaction on a connection of its own, with a rollback journal that is synced to
 disk: a process may be killed at any moment, and others may write at the same time.
@@ -6,8 +6,9 @@ disk: a process may be killed at any moment, and others may write at the same ti
 
 from __future__ import annotations
 
+import io
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -16,10 +17,17 @@ import polars as pl
 from datachef.core.errors import DatachefError
 from datachef.core.problems import did_you_mean
 from datachef.core.system.failures import raise_environment_failure
-from datachef.reward.history.exchange import read_parquet, write_parquet
-from datachef.reward.history.measured import Measured
-from datachef.reward.history.rows import COLUMNS, measured_of, row_of, table_of
-from datachef.reward.history.standing import Comparison, Standing, compared, standings
+from datachef.core.system.outputs import write_file
+from datachef.reward.measurements import (
+    COLUMNS,
+    MeasurementRecord,
+    RecipeComparison,
+    ScoreSummary,
+    compared,
+    record_of,
+    row_of,
+    score_summaries,
+)
 
 SCHEMA_VERSION = 1
 APPLICATION = int.from_bytes(b"chef", "big")
@@ -58,7 +66,7 @@ class History:
             with self._opened() as database:
                 self._is_ready(database)
 
-    def add(self, measured: Measured) -> int:
+    def add(self, measured: MeasurementRecord) -> int:
         """Keeps a measurement and returns its id.
 
         One with the same recipe, task, base model, seed and training is there already: then that
@@ -72,16 +80,11 @@ class History:
         task_key: str | None = None,
         base_model: str | None = None,
         recipe_key: str | None = None,
-    ) -> list[Measured]:
+    ) -> list[MeasurementRecord]:
         """The measurements that agree with what is given, in the order they were added."""
         wanted = {"task_key": task_key, "base_model": base_model, "recipe_key": recipe_key}
         wanted = {name: value for name, value in wanted.items() if value is not None}
         return [m for m in self._read() if all(getattr(m, k) == v for k, v in wanted.items())]
-
-    def table(self) -> pl.DataFrame:
-        """All measurements, one a row; features are columns `feature.NAME`, metrics `score.NAME`,
-        sizes `corpus.NAME`. What a measurement does not have is null."""
-        return table_of(self._read())
 
     def export(self, path: Path) -> int:
         """Writes all measurements to a Parquet file, atomically; returns how many there are."""
@@ -97,12 +100,12 @@ class History:
         before = {measured.id for measured in self._read()}
         return len(set(self._add_all(read_parquet(path))) - before)
 
-    def best(self, task: str, n: int = 10, *, base_model: str | None = None) -> list[Standing]:
+    def best(self, task: str, n: int = 10, *, base_model: str | None = None) -> list[ScoreSummary]:
         """The `n` recipes with the highest mean score over seeds, of a task by name or key."""
         found = self.measurements(base_model=base_model)
-        return standings([m for m in found if task in (m.task, m.task_key)])[:n]
+        return score_summaries([m for m in found if task in (m.task, m.task_key)])[:n]
 
-    def compare(self, which: Sequence[int | str]) -> Comparison:
+    def compare(self, which: Sequence[int | str]) -> RecipeComparison:
         """Recipes beside the first of them, where both were measured the same way.
 
         A recipe is given by its name, its key, or the id of one of its measurements. Raises
@@ -111,7 +114,7 @@ class History:
         found = self._read()
         return compared([_chosen(found, one) for one in which])
 
-    def _add_all(self, measurements: Sequence[Measured]) -> list[int]:
+    def _add_all(self, measurements: Sequence[MeasurementRecord]) -> list[int]:
         with self._opened(write=True) as database:
             if not self._is_ready(database):
                 database.execute(_TABLE)
@@ -123,12 +126,12 @@ class History:
                 ids.append(int(database.execute(_FIND, row).fetchone()[0]))
             return ids
 
-    def _read(self) -> list[Measured]:
+    def _read(self) -> list[MeasurementRecord]:
         if not self.path.exists():
             return []
         with self._opened() as database:
             rows = database.execute(_READ).fetchall() if self._is_ready(database) else []
-        return [measured_of(dict(zip(("id", *COLUMNS), row, strict=True))) for row in rows]
+        return [record_of(dict(zip(("id", *COLUMNS), row, strict=True))) for row in rows]
 
     @contextmanager
     def _opened(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
@@ -170,7 +173,7 @@ class History:
         return False
 
 
-def _chosen(found: Sequence[Measured], which: int | str) -> list[Measured]:
+def _chosen(found: Sequence[MeasurementRecord], which: int | str) -> list[MeasurementRecord]:
     keys = {
         measured.recipe_key
         for measured in found
@@ -180,3 +183,34 @@ def _chosen(found: Sequence[Measured], which: int | str) -> list[Measured]:
         known = {measured.recipe_name for measured in found}
         raise DatachefError(f"nothing measured is called {which!r}", did_you_mean(which, known))
     return [measured for measured in found if measured.recipe_key in keys]
+
+
+def write_parquet(measurements: Iterable[MeasurementRecord], path: Path) -> None:
+    """Writes measurements in their order: the file holds all of them or what it held before.
+
+    Raises `DatachefError` for a file that is there and was written by something else.
+    """
+    raw = io.BytesIO()
+    pl.DataFrame(list(map(row_of, measurements)), schema=COLUMNS).write_parquet(raw)
+    write_file(path, raw.getvalue(), "table of measurements", _is_ours)
+
+
+def _is_ours(raw: bytes) -> bool:
+    return dict(pl.read_parquet_schema(io.BytesIO(raw))) == COLUMNS
+
+
+def read_parquet(path: Path) -> list[MeasurementRecord]:
+    """The measurements that `write_parquet` wrote. Raises `DatachefError` for any other file."""
+    try:
+        table = pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise_environment_failure(error, str(path))
+        raise DatachefError(f"cannot read the history {path}: {error}") from error
+    try:
+        if dict(table.schema) == COLUMNS and not any(table.null_count().row(0)):
+            return [record_of(row) for row in table.iter_rows(named=True)]
+    except (ValueError, AttributeError):
+        pass
+    raise DatachefError(
+        f"{path} is a Parquet file of something else", hint="name one made by an export"
+    )

@@ -1,0 +1,268 @@
+"""Measures recipes: makes their corpora, trains on them, and keeps the scores in the history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+
+import orjson
+import polars as pl
+
+from datachef.core.api import run_recipe
+from datachef.core.contracts.source import Source
+from datachef.core.contracts.task import BenchmarkFile, Task
+from datachef.core.document import read
+from datachef.core.errors import DatachefError, RecipeError
+from datachef.core.recipe.resolving import Loaded
+from datachef.core.registry.host import Host
+from datachef.core.run.keys import key_of
+from datachef.core.run.report import Report
+from datachef.core.system.code_identity import core_code, module_code
+from datachef.core.system.file_identity import Files, checksum, path_identity, verify_files
+from datachef.core.system.lock import locked
+from datachef.core.text.conversations import SEPARATOR, render_text
+from datachef.core.text.formats import Conversation
+from datachef.reward.evaluation.evaluate import (
+    ITEMS,
+    LIKELIHOOD,
+    Measurement,
+    evaluate,
+    require_checker,
+)
+from datachef.reward.evaluation.training import Training, make_tiny
+from datachef.reward.gates import ContaminationAudit
+from datachef.reward.history import History
+from datachef.reward.measurements import MeasurementRecord
+from datachef.reward.metrics import AllowCode
+from datachef.reward.sampled_run import SampledRunner, refuse_unanswered
+from datachef.reward.scorer import RecipeReward
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How recipes are measured: all that two measurements must share to be compared.
+
+    `model` is a checkpoint's folder, a model id on the Hugging Face Hub, or `tiny`; `items` of the
+    benchmark are asked, all where it is None; `accuracy` also scores answers, which for unit tests
+    needs `allow_code`.
+    """
+
+    model: str
+    training: Training = field(default_factory=Training)
+    items: int | None = ITEMS
+    accuracy: bool = True
+    allow_code: AllowCode = False
+
+
+class Evaluator:
+    """Measures recipes for the task of a reward, and keeps what was measured in a history."""
+
+    def __init__(
+        self,
+        reward: RecipeReward,
+        host: Host,
+        history: History,
+        settings: EvaluationSettings,
+        folder: Path,
+    ) -> None:
+        """Corpora and checkpoints are made in `folder`. Raises `DatachefError` where the
+        metric needs a package that is missing, or permission to run code."""
+        if settings.accuracy:
+            require_checker(reward.task, settings.allow_code)
+        self._reward = reward
+        self._host = host
+        self._history = history
+        self._settings = settings
+        self._folder = folder
+
+    def measure(self, recipe: Path, seeds: Sequence[int]) -> list[MeasurementRecord]:
+        """The measurements of a recipe, one per seed; those that the history has are not repeated.
+
+        Raises `RecipeError` for a recipe with problems, and `DatachefError` where it cannot be run,
+        nothing can be learned from its corpus, another process measures a recipe of this file
+        name in the same folder, or the task's files or the model change meanwhile: what was
+        measured then is not remembered.
+        """
+        with locked(self._folder / recipe.stem):
+            return self._measure(recipe, seeds)
+
+    def _measure(self, recipe: Path, seeds: Sequence[int]) -> list[MeasurementRecord]:
+        document = read(recipe)
+        assessed = self._reward.assess(document, recipe.parent)
+        if assessed.loaded.problems:
+            raise RecipeError(assessed.loaded.problems)
+        report = self._make_corpus(recipe)
+        refuse_unanswered(report.accounts.whole)
+        corpus, size = report.folder, {"rows": report.rows, "tokens": report.tokens}
+        if not size["rows"]:
+            raise DatachefError(f"{recipe} leaves no row to train on", "chef report tells why")
+        files = _files_of(self._reward.task)
+        key, asked = corpus_key(corpus), task_key(self._reward.task)
+        known = {m.seed: m for m in self._known(key, asked)}
+        missing = [seed for seed in seeds if seed not in known]
+        written = assessed.loaded.recipe
+        assert written is not None
+        # The reward has put its own task in the place of the one that the file names.
+        written = written.model_copy(update={"task": document.data.get("task")})
+        for measurement in self._evaluate(corpus, missing, assessed.loaded):
+            measured = MeasurementRecord(
+                recipe_name=written.name,
+                recipe=written.to_yaml(),
+                recipe_key=key,
+                task=self._reward.task.name,
+                task_key=asked,
+                base_model=self._settings.model,
+                seed=measurement.seed,
+                score=measurement.scores[LIKELIHOOD],
+                scores=measurement.scores,
+                features=assessed.features,
+                versions=measurement.versions,
+                seconds=measurement.seconds,
+                corpus=size,
+                training=self._training,
+                vocabulary=self._host.vocabulary.fingerprint,
+            )
+            verify_files({**files, **self._weights})
+            known[measurement.seed] = replace(measured, id=self._history.add(measured))
+        return [known[seed] for seed in seeds]
+
+    @cached_property
+    def _training(self) -> dict[str, object]:
+        """The settings of training, the number of items that were asked, since fewer give other
+        scores, and the weights in a model's folder, since it may hold others later."""
+        weights = weights_key(self._settings.model) if self._weights else None
+        settings = self._settings.training.model_dump() | {"items": self._settings.items}
+        return settings if weights is None else settings | {"weights": weights}
+
+    @cached_property
+    def _weights(self) -> Files:
+        """The folder of the model, where it is one, as it was when it was first looked into."""
+        model = self._settings.model
+        return {model: path_identity(model)} if Path(model).is_dir() else {}
+
+    def _known(self, recipe: str, task: str) -> list[MeasurementRecord]:
+        found = self._history.measurements(
+            recipe_key=recipe, task_key=task, base_model=self._settings.model
+        )
+        return [measured for measured in found if measured.training == self._training]
+
+    def _evaluate(
+        self, corpus: Path, seeds: Sequence[int], loaded: Loaded
+    ) -> Iterator[Measurement]:
+        """One seed after the other, so that each can be remembered when it is done."""
+        if not seeds:
+            return
+        model = self._reward.base_model(self._settings.model, loaded)
+        for seed in seeds:
+            yield from evaluate(
+                corpus,
+                self._reward.task,
+                model,
+                training=self._settings.training,
+                seeds=[seed],
+                folder=self._folder / "checkpoints" / corpus.name,
+                items=self._settings.items,
+                accuracy=self._settings.accuracy,
+                allow_code=self._settings.allow_code,
+            )
+
+    def _make_corpus(self, recipe: Path) -> Report:
+        folder = self._folder / "corpora" / recipe.stem
+        task = orjson.dumps(str(self._reward.task_file)).decode()
+        return run_recipe(
+            recipe,
+            folder,
+            host=self._host,
+            pool=self._reward.pool,
+            overrides=[f"task={task}"],
+            cache=self._reward.cache,
+        )
+
+
+def _files_of(task: Task) -> Files:
+    """The files with the questions and the examples of a task, as they are now."""
+    paths = [getattr(part, "path", None) for part in (task.benchmark, task.examples)]
+    return {path: path_identity(path) for path in paths if path is not None}
+
+
+def task_key(task: Task) -> str:
+    """What a score depends on: the questions, by content, and how answers to them are scored."""
+    benchmark = task.benchmark
+    if not isinstance(benchmark, BenchmarkFile):
+        return key_of("task", task.metric, benchmark.lm_eval)
+    try:
+        content = blake2b(Path(benchmark.path).read_bytes(), digest_size=16).hexdigest()
+    except OSError as error:
+        raise DatachefError(f"cannot read the benchmark {benchmark.path}: {error}") from error
+    unsaid = {name for name in ("encoding", "csv") if getattr(benchmark, name) is None}
+    fields = benchmark.model_dump(exclude={"path"} | unsaid)
+    return key_of("task", task.metric, content, fields)
+
+
+def weights_key(model: str) -> str | None:
+    """The content of a checkpoint's folder; None for the name of a model.
+
+    A folder keeps its path when it is trained further, and then it is another model.
+    """
+    folder = Path(model)
+    if not folder.is_dir():
+        return None
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return key_of("weights", [[path.name, checksum(path)] for path in files])
+
+
+def corpus_key(corpus: Path) -> str:
+    """The content of a finished corpus: recipes that make the same rows are measured once."""
+    try:
+        manifest = orjson.loads((corpus / "manifest.json").read_bytes())
+        files = [[f["rows"], f["checksum"]] for f in manifest["outputs"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatachefError(f"{corpus} is no finished corpus: {error}") from error
+    return key_of("corpus", files)
+
+
+TINY = "tiny"
+TINY_ROWS = 300
+TINY_CHARACTERS = 1_500
+
+
+def base_model(
+    name: str,
+    sources: Mapping[str, Source],
+    runner: SampledRunner,
+    audit: ContaminationAudit,
+    cache: Path,
+    seed: int = 0,
+) -> str | Path:
+    """A checkpoint's folder or a model id on the Hugging Face Hub, as it is; for `tiny` the folder
+    of a model made of rows of every source, which is cached by these rows and the seed.
+
+    The model does not get to see what holds items of the benchmark.
+    """
+    if name != TINY:
+        return Path(name).absolute() if Path(name).exists() else name
+    found = [text for source in sorted(sources) for text in _texts_of(runner, sources[source])]
+    texts = [
+        text for text, clean in zip(found, audit.clean(pl.Series(found)), strict=True) if clean
+    ]
+    code = key_of(core_code(), module_code(make_tiny.__module__))
+    digest = blake2b(f"{seed} {code}".encode(), digest_size=16)
+    for text in texts:
+        digest.update(text.encode() + b"\0")
+    folder = cache / "tiny" / digest.hexdigest()
+    if not folder.is_dir():
+        make_tiny(texts, folder, seed=seed)
+    return folder
+
+
+def _texts_of(runner: SampledRunner, source: Source) -> list[str]:
+    found = runner.inspect(source)
+    lines = Path(runner.sample(found).path).read_bytes().splitlines()[:TINY_ROWS]
+    return [_plain(found.format.convert(orjson.loads(line)))[:TINY_CHARACTERS] for line in lines]
+
+
+def _plain(content: str | Conversation) -> str:
+    return content if isinstance(content, str) else SEPARATOR.join(map(render_text, content.turns))
