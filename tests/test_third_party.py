@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-SAMPLE = Path(__file__).parent / "plugin_sample"
+SAMPLE = Path(__file__).parent.parent / "examples" / "plugin"
 
 Chef = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -90,6 +90,19 @@ def test_it_is_not_here_where_it_is_not_installed() -> None:
     assert "no operator 'shouting_filter'" in shown.stderr
 
 
+def test_its_own_tests_pass(environment: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [environment / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider",
+         environment / "sample" / "tests"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
+
+
 def test_it_works_in_worker_processes(chef: Chef, recipe: Path, tmp_path: Path) -> None:
     done = chef("run", str(recipe), "--workers", "2", "--json")
     assert done.returncode == 0, done.stderr
@@ -107,7 +120,7 @@ def test_an_edit_of_an_installed_module_is_run(
 ) -> None:
     def run() -> tuple[int, int]:
         result = json.loads(chef("run", str(recipe), "--json").stdout)
-        return result["rows"], result["units_cached"]
+        return result["rows"], result["partitions_cached"]
 
     (module,) = environment.glob("lib/python*/site-packages/datachef_sample/__init__.py")
     original = module.read_text()
@@ -138,15 +151,15 @@ def test_an_upgrade_is_run(chef: Chef, environment: Path, recipe: Path, tmp_path
         for path, text in before.items():
             path.write_text(text)
     assert "shouting_filter: datachef-sample 0.3.0 → 0.4.0" in said
-    assert again["units_cached"] == 0
+    assert again["partitions_cached"] == 0
 
 
-def test_its_rules_of_the_house_hold(chef: Chef, recipe: Path) -> None:
+def test_its_recipe_rules_hold(chef: Chef, recipe: Path) -> None:
     recipe.write_text(recipe.read_text().replace("name: loud", "name: secret-plan"))
     checked = chef("check", str(recipe), "--json")
     assert checked.returncode == 2
     (problem,) = json.loads(checked.stdout)
-    assert (problem["code"], problem["path"]) == ("house_rule", "name")
+    assert (problem["code"], problem["path"]) == ("secret_name", "name")
 
 
 def test_plugins_can_be_restricted(chef: Chef) -> None:

@@ -1,4 +1,4 @@
-"""A third-party package: one operator, one rule of the house, one command."""
+"""A third-party package: one operator, one recipe rule, one command."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def datachef_operators() -> list[type[Operator]]:
 @hookimpl
 def datachef_recipe_rules(recipe: Recipe) -> Iterator[Problem]:
     if recipe.name.startswith("secret"):
-        yield Problem("house_rule", "no recipe may be called secret", "name", "choose another name")
+        yield Problem(
+            "secret_name", "no recipe may be called secret", "name", "choose another name"
+        )
 
 
 @hookimpl
