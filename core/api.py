@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datachef.core.contracts.engine import Engine, WorkerConfig
 from datachef.core.contracts.observer import RunObserver
-from datachef.core.errors import DatachefError, PluginError, RecipeError
+from datachef.core.errors import DatachefError, PluginError
 from datachef.core.registry.host import Host
 from datachef.core.system.paths import expanded, in_utf8
 from datachef.core.text.values import described
 
 if TYPE_CHECKING:
-    from datachef.core.recipe.resolving import Loaded
-    from datachef.core.rows.inspection import SourceInfo
+    from datachef.core.recipe.checked import CheckedRecipe, CheckResult
     from datachef.core.run.plan import Plan
     from datachef.core.run.report import Report
 
 CACHE = "DATACHEF_CACHE"
-
-
-@dataclass(frozen=True)
-class Checked:
-    """A recipe with its problems, and what its sources offer."""
-
-    loaded: Loaded
-    surveys: dict[str, SourceInfo]
 
 
 def default_cache() -> Path:
@@ -38,30 +28,40 @@ def default_cache() -> Path:
 
 
 def check_recipe(
-    path: Path, host: Host, pool: Path | None = None, overrides: Sequence[str] = ()
-) -> Checked:
-    """Finds all problems of a recipe file; raises nothing for a mistake in it."""
-    from datachef.core.recipe.checking import check
-    from datachef.core.recipe.resolving import load
+    path: Path,
+    host: Host,
+    pool: Path | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    task: Path | None = None,
+) -> CheckResult:
+    """Finds all problems of a recipe file; raises nothing for a mistake in it.
 
-    loaded = load(path, host, pool, overrides)
-    surveys = check(loaded, host)
-    for found in (loaded.problems, loaded.warnings):
-        found.sort(key=lambda problem: (problem.file, problem.line, problem.column))
-    return Checked(loaded, surveys)
+    `pool` binds the recipe to the sources of a pool.yaml, `overrides` are `a.b=value` assignments,
+    and `task` is a task.yaml that takes the place of the one that the recipe names.
+    """
+    from datachef.core import document
+    from datachef.core.recipe.checking import check_document
+
+    return check_document(
+        document.read(path), path.parent, host, pool=pool, overrides=overrides, task=task
+    )
 
 
 def plan_recipe(
-    path: Path, host: Host, pool: Path | None = None, overrides: Sequence[str] = ()
-) -> tuple[Loaded, Plan]:
-    """The stages of a recipe file. Raises `RecipeError` with all problems where it has any."""
+    path: Path,
+    host: Host,
+    pool: Path | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    task: Path | None = None,
+) -> tuple[CheckedRecipe, Plan]:
+    """The recipe of a file and its stages. Raises `RecipeError` with all problems it has."""
     from datachef.core.run.plan import Planner
 
     in_utf8([str(path.absolute())])
-    checked = check_recipe(path, host, pool, overrides)
-    if checked.loaded.problems:
-        raise RecipeError(checked.loaded.problems)
-    return checked.loaded, Planner(checked.loaded, checked.surveys, host.vocabulary).plan()
+    checked = check_recipe(path, host, pool, overrides, task=task).passed()
+    return checked, Planner(checked, host.vocabulary).plan()
 
 
 def run_recipe(
@@ -71,6 +71,7 @@ def run_recipe(
     host: Host | None = None,
     pool: Path | None = None,
     overrides: Sequence[str] = (),
+    task: Path | None = None,
     engine: str = "local",
     workers: int | None = None,
     cache: Path | None = None,
@@ -79,8 +80,9 @@ def run_recipe(
 ) -> Report:
     """Runs a recipe file and puts the corpus into `output`, by default `corpus/<name>`.
 
-    A worker of the local engine that makes no progress for `stall_limit` seconds is ended, as if it
-    had died; by default it is waited for.
+    `pool`, `overrides` and `task` are as for `check_recipe`. A worker of the local engine that
+    makes no progress for `stall_limit` seconds is ended, as if it had died; by default it is waited
+    for.
 
     Raises `RecipeError` for a recipe with problems and `RunError` for a run that cannot finish.
     """
@@ -99,8 +101,7 @@ def run_recipe(
         from datachef.core.run.runner import Runner
         from datachef.core.run.store import Store
 
-        loaded, plan = plan_recipe(path, host, pool, overrides)
-        assert loaded.recipe is not None
-        folder = (output or Path("corpus") / loaded.recipe.name).absolute()
+        checked, plan = plan_recipe(path, host, pool, overrides, task=task)
+        folder = (output or Path("corpus") / checked.recipe.name).absolute()
         store = Store(cache, setting.run)
-        return Runner(loaded, plan, host, running, store, observers).run(folder)
+        return Runner(checked, plan, host, running, store, observers).run(folder)

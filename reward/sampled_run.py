@@ -26,8 +26,8 @@ from datachef.core.contracts.source import (
 )
 from datachef.core.errors import NO_ANSWER, RowError, UnavailableError
 from datachef.core.language_models.tokens import TokenCounter
+from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.recipe.flow import corpus_steps
-from datachef.core.recipe.resolving import Loaded
 from datachef.core.registry.host import Host
 from datachef.core.registry.promises import ask
 from datachef.core.rows.columns import concat
@@ -256,41 +256,42 @@ class SampledRunner:
         """The sample of a source. Raises `SourceError` where it holds no row that fits."""
         return self._sample_store.sample(found)
 
-    def run(self, loaded: Loaded, inspected: Mapping[str, SourceInfo]) -> SampledCorpus:
-        """The sampled corpus of a recipe that passed the check.
+    def run(self, checked: CheckedRecipe) -> SampledCorpus:
+        """The sampled corpus of a recipe.
 
         Raises `RunError` where the recipe does not run on the sample, `UnavailableError` where too
         many rows got no answer of a server, and `SourceError` where a source has no rows.
         """
         self._store.trim(KEPT_BYTES)
-        recipe = loaded.recipe
-        assert recipe is not None
+        recipe = checked.recipe
         shares = ask(recipe.mix, "shares") if recipe.mix is not None else None
-        names = [name for name in loaded.sources if not shares or shares.get(name, 0) > 0]
-        samples = {name: self.sample(inspected[name]) for name in names}
+        names = [name for name in checked.sources if not shares or shares.get(name, 0) > 0]
+        samples = {name: self.sample(checked.source_info[name]) for name in names}
+        sources = {name: self._sampled(checked.source_info[name], samples[name]) for name in names}
         sampled = replace(
-            loaded,
+            checked,
             recipe=_unmixed(recipe, recipe.steps),
-            sources={name: self._sampled(inspected[name], samples[name]) for name in names},
+            sources=sources,
+            source_info={name: self.inspect(source) for name, source in sources.items()},
         )
         factor = 1.0
         if any(step.scaled(0.5) != step for step in recipe.steps):
             factor = self._factor(sampled, samples, recipe)
             steps = tuple(step.scaled(factor) for step in recipe.steps)
-            sampled.recipe = _unmixed(recipe, steps)
+            sampled = replace(sampled, recipe=_unmixed(recipe, steps))
         plan, runner = self._execute(sampled)
         epochs, sizes = self._mixed(plan, samples, recipe)
         if any(
             _removes_copies(step.operator) for step in corpus_steps(sampled, self._host.vocabulary)
         ):
             epochs = {name: min(number, 1.0) for name, number in epochs.items()}
-        sources = {
+        sampled_sources = {
             name: SampledSource(
                 samples[name],
                 self._together(plan.read[name]),
                 sizes[name],
                 epochs[name],
-                loaded.sources[name].licence,
+                checked.sources[name].licence,
             )
             for name in names
         }
@@ -300,7 +301,7 @@ class SampledRunner:
             weight = pl.col("source").replace_strict(weights, return_dtype=pl.Float64)
             tokens = TokenCounter(*plan.counting).count_rows(rows).alias("tokens")
             rows = rows.with_columns(weight.alias("weight"), tokens).filter(pl.col("weight") > 0)
-        return SampledCorpus(recipe, plan.schema, sources, rows, runner.ledger())
+        return SampledCorpus(recipe, plan.schema, sampled_sources, rows, runner.ledger())
 
     def _together(self, tasks: Sequence[PartitionTask]) -> pl.DataFrame:
         """All rows of the partitions, in the order of the data."""
@@ -315,16 +316,15 @@ class SampledRunner:
         max_failed = max(found.source.max_failed, sample.failed)
         return source.model_copy(update={"steps": steps, "max_failed": max_failed})
 
-    def _execute(self, sampled: Loaded) -> tuple[Plan, Runner]:
-        inspected = {name: self.inspect(source) for name, source in sampled.sources.items()}
-        plan = Planner(sampled, inspected, self._host.vocabulary).plan(layered=True)
+    def _execute(self, sampled: CheckedRecipe) -> tuple[Plan, Runner]:
+        plan = Planner(sampled, self._host.vocabulary).plan(layered=True)
         runner = Runner(sampled, plan, self._host, self._engine, self._store)
-        runner.cook()
+        runner.execute()
         refuse_unanswered(runner.ledger())
         return plan, runner
 
     def _factor(
-        self, sampled: Loaded, samples: Mapping[str, SourceSample], recipe: Recipe
+        self, sampled: CheckedRecipe, samples: Mapping[str, SourceSample], recipe: Recipe
     ) -> float:
         """How large the sample is beside the whole corpus, where the corpus steps begin."""
         before = replace(sampled, recipe=_unmixed(recipe, ()))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import polars as pl
 
 from datachef.core.contracts.reward import Reward, RewardConfig, Score
@@ -17,8 +15,9 @@ from datachef.core.contracts.source import SourceError
 from datachef.core.contracts.unavailable import refuse_unavailable, unavailable
 from datachef.core.document import Document
 from datachef.core.errors import RunError, UnavailableError
-from datachef.core.recipe.checking import check
-from datachef.core.recipe.resolving import Loaded, read_task, understand
+from datachef.core.recipe.checked import CheckedRecipe, CheckResult
+from datachef.core.recipe.checking import check_document
+from datachef.core.recipe.resolving import read_task
 from datachef.core.registry.host import Host
 from datachef.core.system.child_process import ProcessPool
 from datachef.reward.features import FeatureExtractor
@@ -87,21 +86,27 @@ class RecipeReward(Reward):
         does not answer, a source that cannot be reached or is not what it was when this reward
         first looked at it, a package that is missing; `OSError` for what the machine lacks.
         """
-        loaded = self._load(recipe, base_dir)
-        found = check(loaded, self._host, self._runner.inspect)
-        if loaded.problems:
-            refuse_unavailable(loaded.problems)
-            return Assessment(_failed(failed_check(loaded.problems)), loaded)
+        check = check_document(
+            recipe,
+            base_dir,
+            self._host,
+            pool=self.pool,
+            task=self.task_file,
+            inspect=self._runner.inspect,
+        )
+        if check.checked is None:
+            refuse_unavailable(check.problems)
+            return Assessment(_failed(failed_check(check.problems)), check)
         try:
-            corpus = self._runner.run(loaded, found)
+            corpus = self._runner.run(check.checked)
         except RunError as error:
             if unavailable(error):
                 raise
-            return Assessment(_failed(failed_run(str(error))), loaded)
+            return Assessment(_failed(failed_run(str(error))), check)
         except SourceError as error:
             if unavailable(error):
                 raise UnavailableError(str(error), error.hint) from error
-            return Assessment(_failed(failed_run(str(error))), loaded)
+            return Assessment(_failed(failed_run(str(error))), check)
         contaminated = self._audit.share(corpus.rows)
         features = self._extractor.extract(corpus) | {"contaminated_share": contaminated}
         failure = first_failure(corpus, self.task.budget, contaminated)
@@ -111,18 +116,18 @@ class RecipeReward(Reward):
             failure = GateFailure("guardrails", 1 / (1 + len(broken)), broken)
         if failure is not None:
             score = replace(_failed(failure), schema=corpus.schema)
-            return Assessment(score, loaded, corpus, features, findings)
+            return Assessment(score, check, corpus, features, findings)
         if self._verifier is not None:
             features |= _verified(self._verifier.verify(corpus.rows))
         score = replace(self._score(features), schema=corpus.schema)
-        return Assessment(score, loaded, corpus, features, findings)
+        return Assessment(score, check, corpus, features, findings)
 
-    def base_model(self, name: str, loaded: Loaded) -> str | Path:
+    def base_model(self, name: str, checked: CheckedRecipe) -> str | Path:
         """The checkpoint to measure with; `tiny` is made of the pool's text, or of the recipe's
         sources where there is no pool."""
         from datachef.reward.evaluation.evaluator import base_model
 
-        sources = dict(loaded.pool) or dict(loaded.sources)
+        sources = dict(checked.pool) or dict(checked.sources)
         return base_model(name, sources, self._runner, self._audit, self.cache)
 
     @property
@@ -150,12 +155,6 @@ class RecipeReward(Reward):
             off_support=prediction.off_support,
         )
 
-    def _load(self, recipe: Document, base_dir: Path) -> Loaded:
-        """The recipe, whatever task it names, for the task of this reward."""
-        recipe = replace(recipe, data=copy.deepcopy(recipe.data))
-        task = orjson.dumps(str(self.task_file)).decode()
-        return understand(recipe, base_dir, self._host, self.pool, [f"task={task}"])
-
 
 def _failed(failure: GateFailure) -> Score:
     return Score(value=failure.value, gate=failure.gate, reasons=failure.reasons)
@@ -172,12 +171,13 @@ def _verified(verification: Verification) -> dict[str, float]:
 class Assessment:
     """A score with everything that it was made from.
 
-    `corpus` is None and `features` are empty for a recipe that did not run; `findings` are those of
-    the guardrails, where there are limits.
+    `check` has the problems of the recipe, or the checked recipe. `corpus` is None and `features`
+    are empty for a recipe that did not run; `findings` are those of the guardrails, where there are
+    limits.
     """
 
     score: Score
-    loaded: Loaded
+    check: CheckResult
     corpus: SampledCorpus | None = None
     features: Mapping[str, float] = field(default_factory=dict)
     findings: GuardrailFindings | None = None

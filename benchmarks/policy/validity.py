@@ -17,8 +17,7 @@ from typing import Any
 
 from datachef.core import DatachefError, Host
 from datachef.core.document import Document
-from datachef.core.recipe.checking import check
-from datachef.core.recipe.resolving import understand
+from datachef.core.recipe.checking import check_document
 from datachef.core.rows.inspection import SourceInspector
 from datachef.core.system.child_process import ProcessPool
 from datachef.policy.decoding.local import LocalDecoder
@@ -52,10 +51,12 @@ def portion(setting: WorkerConfig, seed: int) -> Counter[str]:
         for name in _operators(recipe):
             found[f"op {name}"] += 1
         document = Document(recipe)
-        loaded = understand(document, setting.folder, host, setting.folder / "pool.yaml")
-        check(loaded, host, surveyor.look)
-        if loaded.problems:
-            found[f"problem {loaded.problems[0].code}"] += 1
+        pool = setting.folder / "pool.yaml"
+        problems = check_document(
+            document, setting.folder, host, pool=pool, inspect=surveyor.look
+        ).problems
+        if problems:
+            found[f"problem {problems[0].code}"] += 1
             continue
         found["checked"] += 1
         if seed * PORTION >= setting.run:

@@ -26,8 +26,7 @@ from jobs import Job, ordered_jobs
 from recipes import TOKENS, write_recipes
 from tasks import TASK, write_task
 
-from datachef.core import DatachefError, Host
-from datachef.core.recipe.resolving import load
+from datachef.core import DatachefError, Host, check_recipe
 from datachef.core.system.child_process import ProcessPool
 from datachef.reward.evaluation import Training
 from datachef.reward.evaluation.evaluator import TINY, EvaluationSettings, Evaluator
@@ -53,8 +52,8 @@ class Campaign:
 def prepare(recipe: Path, campaign: Campaign) -> None:
     """Makes the base model of a task, which all its measurements share."""
     folder = recipe.parents[1]
-    loaded = load(recipe, _host())
-    _reward(folder, campaign.work).base_model(campaign.settings.model, loaded)
+    checked = check_recipe(recipe, _host()).passed()
+    _reward(folder, campaign.work).base_model(campaign.settings.model, checked)
 
 
 def measure(job: Job, campaign: Campaign) -> MeasurementRecord:
@@ -144,11 +143,8 @@ def _work(
 
 
 def _text(recipe: Path) -> str:
-    """A recipe as the history writes it. Raises `DatachefError` for one that is no recipe."""
-    loaded = load(recipe, _host())
-    if loaded.recipe is None:
-        raise DatachefError(f"{recipe}: {loaded.problems[0]}")
-    return loaded.recipe.to_yaml()
+    """A recipe as the history writes it. Raises `RecipeError` for one with problems."""
+    return check_recipe(recipe, _host()).passed().recipe.to_yaml()
 
 
 @cache

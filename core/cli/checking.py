@@ -24,7 +24,7 @@ from datachef.core.cli.state import (
 
 if TYPE_CHECKING:
     from datachef.core.problems import Problem
-    from datachef.core.recipe.resolving import Loaded
+    from datachef.core.recipe.checked import CheckedRecipe
     from datachef.core.run.plan import Plan
     from datachef.core.run.stage import PartitionTask
     from datachef.core.run.store import Store
@@ -45,15 +45,15 @@ def check(
     """
     from datachef.core.api import check_recipe
 
-    loaded = check_recipe(recipe, get_host(), pool, overrides or []).loaded
+    result = check_recipe(recipe, get_host(), pool, overrides or [])
     if as_json:
-        print_json([asdict(problem) for problem in (*loaded.problems, *loaded.warnings)])
+        print_json([asdict(problem) for problem in (*result.problems, *result.warnings)])
     else:
-        for problem in (*loaded.problems, *loaded.warnings):
+        for problem in (*result.problems, *result.warnings):
             print(problem)
-        if not loaded.problems:
+        if not result.problems:
             print(f"{recipe}: no problems")
-    if loaded.problems:
+    if result.problems:
         raise typer.Exit(2)
 
 
@@ -72,7 +72,7 @@ def plan(
     from datachef.core.run.changes import changes
     from datachef.core.run.store import Store
 
-    loaded, planned = plan_recipe(recipe, get_host(), pool, overrides or [])
+    checked, planned = plan_recipe(recipe, get_host(), pool, overrides or [])
     store = Store((cache or default_cache()).absolute())
     rows: list[dict[str, Any]] = []
     for number, phase in enumerate(planned.phases, start=1):
@@ -87,12 +87,12 @@ def plan(
                 {"phase": number, "work": f"decide {decision.label}", "partitions": 1,
                  "cached": cached, "bytes": 0, "places": [decision.step.path]}
             )  # fmt: skip
-    changed = changes(store.root, loaded, planned)
+    changed = changes(store.root, checked, planned)
     operators = dict(planned.steps)
     for row in rows:
         row["changed"] = list(_changed(row, changed or {}, operators))
         del row["places"]
-    mixed, warnings = _mix(loaded, planned, store)
+    mixed, warnings = _mix(checked, planned, store)
     if as_json:
         print_json({"stages": rows, "mix": mixed, "warnings": [w.to_data() for w in warnings]})
         return
@@ -134,20 +134,21 @@ def _changed(
             yield f"{place} {operators[place]}: {said}"
 
 
-def _mix(loaded: Loaded, planned: Plan, store: Store) -> tuple[list[dict[str, Any]], list[Problem]]:
+def _mix(
+    checked: CheckedRecipe, planned: Plan, store: Store
+) -> tuple[list[dict[str, Any]], list[Problem]]:
     """What the mix asks of each source beside what it holds, and what to warn of: as an earlier run
     of the same found it, or else by estimate."""
     from datachef.core.recipe.checking import EXPECTED, expected_sizes
     from datachef.core.registry.promises import ask
     from datachef.core.run.verdict import Mixed
 
-    assert loaded.recipe is not None
-    operator, warnings = loaded.recipe.mix, list(loaded.warnings)
+    operator, warnings = checked.recipe.mix, list(checked.warnings)
     if operator is None:
         return [], warnings
     record = store.record(planned.mix or "")
     known = Mixed.of(operator, planned, {planned.mix or "": record} if record else {})
-    sizes = known.sizes if known else expected_sizes(loaded, planned.surveys)
+    sizes = known.sizes if known else expected_sizes(checked)
     if sizes is None:
         return [], warnings
     if known:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 import polars as pl
@@ -18,9 +18,6 @@ from datachef.core.errors import DatachefError, MissingPackageError
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.network import hub_refusal, refusal_in
 from datachef.core.text.conversations import TEMPLATE_COLUMNS, turns_of
-
-if TYPE_CHECKING:
-    from datachef.core.recipe.resolving import Loaded
 
 BYTES_PER_TOKEN = 4
 # Of the files of a checkpoint, what its tokenizer is made of.
@@ -104,16 +101,6 @@ def _fetched(name: str) -> Path:
             f"no tokenizer {name!r} here, nor on the Hub: {first}",
             "a tokenizer.json, a folder, or an id on the Hub that can be reached",
         ) from error
-
-
-def counting(loaded: Loaded, schema: str) -> tuple[str | None, bool]:
-    """How the tokens of a recipe are counted: the path of its tokenizer, if any, and whether by its
-    chat template, as rows are written in conversations."""
-    found, recipe = loaded.tokenizer, loaded.recipe
-    if found is None or recipe is None:
-        return None, False
-    as_turns = schema != "text" and recipe.output.separator is None
-    return found.path, found.template and as_turns
 
 
 class TokenCounter:

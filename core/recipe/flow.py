@@ -1,4 +1,4 @@
-"""The order in which a recipe's steps meet the rows, told once for checking and planning."""
+"""The steps of a recipe in the order in which rows meet them, for checking and planning alike."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from datachef.core.contracts.filter import Filter
 from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.recipe import Recipe
 from datachef.core.document import Location
+from datachef.core.language_models.tokens import TokenizerFiles
 from datachef.core.problems import dotted
-from datachef.core.recipe.resolving import Loaded
+from datachef.core.recipe.checked import ResolvedRecipe
 from datachef.core.registry.promises import ask
 from datachef.core.registry.take import Take
 from datachef.core.registry.vocabulary import Vocabulary
@@ -35,47 +36,46 @@ class PlacedStep:
         return dotted(self.location)
 
 
-def source_steps(loaded: Loaded, name: str) -> Iterator[PlacedStep]:
+def source_steps(resolved: ResolvedRecipe, name: str) -> Iterator[PlacedStep]:
     """The steps of one source: `take`, those that it brings from the pool, those of the recipe."""
-    source = loaded.sources[name]
-    own = len(loaded.recipe.sources[name].steps) if loaded.recipe is not None else 0
-    pooled = len(source.steps) - own
+    source = resolved.sources[name]
+    pooled = len(source.steps) - len(resolved.recipe.sources[name].steps)
     if source.take is not None:
         yield PlacedStep(("sources", name, "take"), Take(op="take", rows=source.take))
     for index, operator in enumerate(source.steps):
         place: Location = ("sources", name, "pool", index)
         if index >= pooled:
-            place = loaded.place(("sources", name, "steps"), index - pooled)
-        yield PlacedStep(place, _ready(loaded, operator), from_pool=index < pooled)
+            place = resolved.place(("sources", name, "steps"), index - pooled)
+        yield PlacedStep(place, _ready(resolved, operator), from_pool=index < pooled)
 
 
-def corpus_steps(loaded: Loaded, vocabulary: Vocabulary) -> Iterator[PlacedStep]:
+def corpus_steps(resolved: ResolvedRecipe, vocabulary: Vocabulary) -> Iterator[PlacedStep]:
     """The mix, the steps on the corpus, and the guards that a task turns on.
 
     Guards come last, or first of all where the steps only leave rows out: so mix and steps count
     rows that stay, and weights, budgets and numbers of rows are met.
     """
-    recipe = loaded.recipe
-    assert recipe is not None
-    guards = list(_guards(loaded, recipe, vocabulary))
+    recipe = resolved.recipe
+    guards = list(_guards(resolved, vocabulary))
     first = all(_only_drops_rows(step) for step in recipe.steps)
     if first:
         yield from guards
     if recipe.mix is not None:
-        yield PlacedStep(("mix",), _ready(loaded, recipe.mix))
+        yield PlacedStep(("mix",), _ready(resolved, recipe.mix))
     for index, operator in enumerate(recipe.steps):
-        yield PlacedStep(loaded.place(("steps",), index), _ready(loaded, operator))
+        yield PlacedStep(resolved.place(("steps",), index), _ready(resolved, operator))
     if not first:
         yield from guards
 
 
-def _guards(loaded: Loaded, recipe: Recipe, vocabulary: Vocabulary) -> Iterator[PlacedStep]:
+def _guards(resolved: ResolvedRecipe, vocabulary: Vocabulary) -> Iterator[PlacedStep]:
     """The guards that the recipe does not write itself, where it has a task."""
+    recipe = resolved.recipe
     written = {operator.op for operator in recipe.steps}
     for name in vocabulary if recipe.task is not None else ():
         guard = vocabulary[name]
         if guard.guards_task and name not in written:
-            yield PlacedStep(("task", name), _ready(loaded, guard(op=name)))
+            yield PlacedStep(("task", name), _ready(resolved, guard(op=name)))
 
 
 def _only_drops_rows(operator: Operator) -> bool:
@@ -84,25 +84,35 @@ def _only_drops_rows(operator: Operator) -> bool:
     return isinstance(operator, Filter)
 
 
-def makes_messages(loaded: Loaded, name: str) -> bool:
+def makes_messages(resolved: ResolvedRecipe, name: str) -> bool:
     """Whether a step turns the documents of a source into conversations."""
-    corpus = loaded.recipe.steps if loaded.recipe is not None else ()
-    return any("messages" in step.writes() for step in (*loaded.sources[name].steps, *corpus))
+    steps = (*resolved.sources[name].steps, *resolved.recipe.steps)
+    return any("messages" in step.writes() for step in steps)
 
 
-def output_schema(loaded: Loaded, surveys: Mapping[str, SourceInfo]) -> str:
+def output_schema(resolved: ResolvedRecipe, source_info: Mapping[str, SourceInfo]) -> str:
     """The schema of the output: as written, or conversations where all sources are such."""
-    assert loaded.recipe is not None
-    written = loaded.recipe.output.schema_
+    written = resolved.recipe.output.schema_
     if written is not None:
         return written
     conversational = all(
-        found.format.conversational or makes_messages(loaded, name)
-        for name, found in surveys.items()
+        found.format.conversational or makes_messages(resolved, name)
+        for name, found in source_info.items()
     )
     return "messages" if conversational else "text"
 
 
-def _ready(loaded: Loaded, operator: Operator) -> Operator:
-    placed: Operator = ask(operator, "located", loaded.folder)
-    return placed if loaded.task is None else ask(placed, "for_task", loaded.task)
+def counting(
+    recipe: Recipe, tokenizer: TokenizerFiles | None, schema: str
+) -> tuple[str | None, bool]:
+    """How the tokens of a recipe are counted: the path of its tokenizer, if any, and whether by its
+    chat template, as rows are written in conversations."""
+    if tokenizer is None:
+        return None, False
+    as_turns = schema != "text" and recipe.output.separator is None
+    return tokenizer.path, tokenizer.template and as_turns
+
+
+def _ready(resolved: ResolvedRecipe, operator: Operator) -> Operator:
+    placed: Operator = ask(operator, "located", resolved.folder)
+    return placed if resolved.task is None else ask(placed, "for_task", resolved.task)

@@ -1,12 +1,13 @@
-"""From a recipe file to a recipe with its task, pool and sources in place, or to its problems."""
+"""From a recipe document to a recipe with its task, pool and sources in place."""
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -17,8 +18,9 @@ from datachef.core.contracts.task import Task
 from datachef.core.document import Document, Location
 from datachef.core.errors import DatachefError, RecipeError
 from datachef.core.language_models.caps import PoolCaps
-from datachef.core.problems import Problem, did_you_mean, dotted, warning
+from datachef.core.problems import Problem, did_you_mean, dotted
 from datachef.core.recipe import binding
+from datachef.core.recipe.checked import Findings, ResolvedRecipe
 from datachef.core.recipe.structure import problems_of, salvage
 from datachef.core.registry.host import Host
 from datachef.core.registry.promises import ask
@@ -26,135 +28,60 @@ from datachef.core.registry.vocabulary import PooledSource, Vocabulary
 from datachef.core.system.containment import ENDINGS, cause_of
 from datachef.core.system.paths import located, not_expanded
 
-if TYPE_CHECKING:
-    from datachef.core.language_models.tokens import TokenizerFiles
-
-
 _INDEX = re.compile(r"[0-9]{1,9}")
 
 
-@dataclass
-class Loaded:
-    """A recipe and everything it refers to; `recipe` is None where it could not be understood.
-
-    `sources` are those of the recipe, taken from the pool where the recipe only names them, with
-    paths resolved; `pool` are all those of the pool, and `pool_caps` what it allows of language
-    models. `bound` says that the recipe may use nothing but these. `warnings` are what is worth
-    knowing and no mistake, `tokenizer` is what the check found under its name. Where steps were too
-    wrong to be understood, `kept_steps` tells which ones are left of their list.
-    """
-
-    document: Document
-    folder: Path
-    recipe: Recipe | None = None
-    task: Task | None = None
-    task_document: Document | None = None
-    sources: dict[str, Source] = field(default_factory=dict)
-    pool: dict[str, Source] = field(default_factory=dict)
-    pool_caps: PoolCaps | None = None
-    bound: bool = False
-    problems: list[Problem] = field(default_factory=list)
-    warnings: list[Problem] = field(default_factory=list)
-    tokenizer: TokenizerFiles | None = None
-    kept_steps: dict[Location, list[int]] = field(default_factory=dict)
-
-    def place(self, steps: Location, index: int) -> Location:
-        """Where a step stands in the document, in which there may be wrong ones before it."""
-        kept = self.kept_steps.get(steps)
-        return (*steps, index if kept is None else kept[index])
-
-    def beside(self, name: str) -> Path:
-        """A path that the recipe names, relative to its own folder."""
-        return located(self.folder, name)
-
-    def add(self, code: str, location: Location, message: str, hint: str = "") -> None:
-        """Notes a problem at a place of the recipe's document."""
-        problem = Problem(code, message, dotted(location), hint)
-        self.problems.append(self.document.locate(problem, location))
-
-    def warn(self, code: str, location: Location, message: str, hint: str = "") -> None:
-        """Notes a warning at a place of the recipe's document."""
-        found = warning(code, message, dotted(location), hint)
-        self.warnings.append(self.document.locate(found, location))
-
-
-def load(path: Path, host: Host, pool: Path | None = None, overrides: Sequence[str] = ()) -> Loaded:
-    """Reads a recipe file.
-
-    `pool` binds the recipe to the sources of that pool. `overrides` are `a.b=value` assignments,
-    applied to the document before it is understood.
-    """
-    return understand(documents.read(path), path.parent, host, pool, overrides)
-
-
-def understand(
-    document: Document,
+def resolve_recipe(
+    findings: Findings,
     folder: Path,
     host: Host,
+    *,
     pool: Path | None = None,
     overrides: Sequence[str] = (),
-) -> Loaded:
-    """Like `load`, for a document already read; its paths are relative to `folder`."""
-    loaded = Loaded(document, folder, bound=pool is not None, problems=list(document.problems))
+    task: Path | None = None,
+) -> ResolvedRecipe | None:
+    """The recipe of the document of `findings`, to which its problems are added.
+
+    Relative paths start at `folder`. `pool` binds the recipe to the sources of that pool, `task`
+    takes the place of the task that the document names, and `overrides` are `a.b=value`
+    assignments, applied to a copy of the document. Steps and fields that are invalid are left out;
+    None where what is left is no recipe.
+    """
+    document = findings.document
     if document.data is None and document.problems:
-        return loaded
+        return None
     if not isinstance(document.data, dict):
-        loaded.add("not_a_recipe", (), "a recipe is a mapping", "begin with name: and sources:")
-        return loaded
+        hint = "begin with name: and sources:"
+        findings.add("not_a_recipe", (), "a recipe is a mapping", hint)
+        return None
+    data = copy.deepcopy(document.data)
     for override in overrides:
-        _override(loaded, override)
-    _fill_empty_sources(document.data)
+        _override(findings, data, override)
+    if task is not None:
+        data["task"] = str(task.absolute())
+    _fill_empty_sources(data)
+    document = replace(document, data=data)
     model = host.vocabulary.recipe_model
     recipe, mistakes = _validated(document, model, host)
-    loaded.problems += mistakes.values()
-    recipe = recipe if recipe is not None else _salvaged(loaded, model, mistakes)
+    findings.problems += mistakes.values()
+    kept_steps: dict[Location, list[int]] = {}
     if recipe is None:
-        return loaded
-    loaded.recipe = recipe
-    if recipe.task is not None:
-        # A task that whoever runs the recipe chose is theirs, wherever it lies.
-        chosen = any(override.partition("=")[0].strip() == "task" for override in overrides)
-        reach = pool if not chosen else None
-        loaded.task = _load_task(loaded, loaded.beside(recipe.task), reach)
-    pooled = loaded.pool = _load_pool(loaded, recipe, host, pool)
-    for name, source in recipe.sources.items():
-        place: Location = ("sources", name)
-        if isinstance(source, PooledSource):
-            _take_from_pool(loaded, name, source, pooled)
-        elif loaded.bound:
-            loaded.add(
-                "not_in_pool",
-                (*place, source.key),
-                f"this recipe may use the pool's sources alone, not {source.key}:",
-                f"known there: {', '.join(sorted(pooled))}",
-            )
-        elif (located := _located(source, folder, loaded.problems, document, place)) is not None:
-            loaded.sources[name] = located
-    return loaded
-
-
-def _salvaged(
-    loaded: Loaded, model: type[Recipe], mistakes: Mapping[Location, Problem]
-) -> Recipe | None:
-    """The recipe without its mistakes, so that what else is wrong with it is found as well."""
-    rest = salvage(loaded.document.data, mistakes)
-    if rest is None:
+        recipe, kept_steps = _salvaged(data, model, mistakes)
+    if recipe is None:
         return None
-    try:
-        recipe = model.model_validate(rest[0])
-    except ValidationError:
-        return None
-    loaded.kept_steps = rest[1]
-    return recipe
+    resolver = _Resolver(findings, document, folder, host, pool)
+    # A task that whoever runs the recipe chose is theirs, wherever it lies.
+    chosen = task is not None or any(o.partition("=")[0].strip() == "task" for o in overrides)
+    return resolver.resolve(recipe, kept_steps, own_task=not chosen)
 
 
-def _override(loaded: Loaded, override: str) -> None:
+def _override(findings: Findings, data: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     parsed = documents.parse(text or "null")
     if not equals or parsed.problems or not path:
-        loaded.add("bad_override", (), f"--set {override!r} is not a.b=value")
+        findings.add("bad_override", (), f"--set {override!r} is not a.b=value")
         return
-    here: Any = loaded.document.data
+    here: Any = data
     words = path.replace("[", ".").replace("]", "").split(".")
     for index, part in enumerate(words):
         key: Any = int(part) if isinstance(here, list) and _INDEX.fullmatch(part) else part
@@ -162,7 +89,8 @@ def _override(loaded: Loaded, override: str) -> None:
             isinstance(here, list) and isinstance(key, int) and key < len(here)
         )
         if not fits:
-            loaded.add("bad_override", (), f"--set {override!r}: there is no place {path!r}")
+            message = f"--set {override!r}: the recipe has no field {path!r}"
+            findings.add("bad_override", (), message)
             return
         if index == len(words) - 1:
             here[key] = parsed.data
@@ -174,8 +102,9 @@ def _fill_empty_sources(data: dict[str, Any]) -> None:
     """`web:` with nothing under it is a source of the pool as it is."""
     sources = data.get("sources")
     if isinstance(sources, dict):
-        for name, source in sources.items():
-            sources[name] = {} if source is None else source
+        data["sources"] = {
+            name: {} if source is None else source for name, source in sources.items()
+        }
 
 
 def _validated(
@@ -195,108 +124,168 @@ def _validated(
         return None, {(): document.locate(Problem("broken_operator", message), ())}
 
 
-def _located(
-    source: Source, folder: Path, problems: list[Problem], document: Document, place: Location
-) -> Source | None:
-    """The source with its paths resolved; a path that no system could have is a problem."""
-    place = (*place, source.key)
+def _salvaged(
+    data: Any, model: type[Recipe], mistakes: Mapping[Location, Problem]
+) -> tuple[Recipe | None, dict[Location, list[int]]]:
+    """The recipe without its mistakes, so that what else is wrong with it is found as well; and the
+    steps that are left of lists that lost some."""
+    rest = salvage(data, mistakes)
+    if rest is None:
+        return None, {}
     try:
-        steps = tuple(ask(step, "located", folder) for step in source.steps)
-        return source.located(folder).model_copy(update={"steps": steps})
-    except (OSError, RuntimeError, ValueError) as error:
-        problem = Problem("bad_path", f"not a path: {error}", dotted(place))
-        problems.append(document.locate(problem, place))
-        return None
+        return model.model_validate(rest[0]), rest[1]
+    except ValidationError:
+        return None, {}
 
 
-def _load_task(loaded: Loaded, path: Path, pool: Path | None) -> Task | None:
-    """The task in a file; `pool` where the recipe is bound to it and chose the task itself."""
-    folders = [loaded.folder, pool.parent] if pool is not None else []
-    if folders and not binding.within(path, folders):
-        message = "a recipe bound to a pool finds its task beside itself or beside the pool"
-        loaded.add("not_in_pool", ("task",), message)
-        return None
-    document = _referred(loaded, path, "task")
-    if document is None:
-        return None
-    loaded.task_document = document
-    try:
-        task = Task.model_validate(document.data).located_in(path.parent)
-    except ValidationError as error:
-        loaded.problems += problems_of(error, document, Task, Vocabulary(), []).values()
-        return None
-    # Whoever wrote the pool also wrote what lies beside it; any other task came with the recipe.
-    if pool is None or binding.within(path, [pool.parent]):
-        return task
-    outside = list(binding.files_outside(task, folders))
-    for part in outside:
-        message = "the task of a recipe bound to a pool reads files beside the recipe or the pool"
-        problem = Problem("not_in_pool", message, f"{part}.path")
-        loaded.problems.append(document.locate(problem, (part, "path")))
-    return None if outside else task
+class _Resolver:
+    """Reads what one recipe refers to; what is wrong with it goes to `findings`."""
 
+    def __init__(
+        self, findings: Findings, document: Document, folder: Path, host: Host, pool: Path | None
+    ) -> None:
+        self._findings = findings
+        self._document = document
+        self._folder = folder
+        self._host = host
+        self._bound_to = pool
 
-def _load_pool(
-    loaded: Loaded, recipe: Recipe, host: Host, bound_to: Path | None
-) -> dict[str, Source]:
-    if bound_to is not None and recipe.pool is not None:
-        loaded.add(
-            "not_in_pool", ("pool",), "this recipe is bound to a pool and cannot name another"
+    def resolve(
+        self, recipe: Recipe, kept_steps: Mapping[Location, list[int]], *, own_task: bool
+    ) -> ResolvedRecipe:
+        """`own_task` says that the recipe itself chose its task."""
+        task, task_document = None, None
+        if recipe.task is not None:
+            path = located(self._folder, recipe.task)
+            task, task_document = self._load_task(path, self._bound_to if own_task else None)
+        pool, pool_caps = self._load_pool(recipe)
+        sources = {}
+        for name, source in recipe.sources.items():
+            if (found := self._source(name, source, pool)) is not None:
+                sources[name] = found
+        return ResolvedRecipe(
+            recipe=recipe,
+            document=self._document,
+            folder=self._folder,
+            task=task,
+            task_document=task_document,
+            sources=sources,
+            pool=pool,
+            pool_caps=pool_caps,
+            bound=self._bound_to is not None,
+            kept_steps=kept_steps,
         )
-    path = bound_to if bound_to is not None else loaded.beside(recipe.pool) if recipe.pool else None
-    if path is None:
-        return {}
-    document = _referred(loaded, path, "pool")
-    if document is None:
-        return {}
-    pool, mistakes = _validated(document, host.vocabulary.pool_model, host)
-    loaded.problems += mistakes.values()
-    if pool is None:
-        return {}
-    loaded.pool_caps = pool.language_models
-    pooled = {}
-    for name, source in pool.sources.items():
+
+    def _load_task(self, path: Path, pool: Path | None) -> tuple[Task | None, Document | None]:
+        """The task in a file; `pool` where the recipe is bound to it and chose the task itself."""
+        folders = [self._folder, pool.parent] if pool is not None else []
+        if folders and not binding.within(path, folders):
+            message = "the task of a recipe bound to a pool must lie beside the recipe or the pool"
+            self._findings.add("not_in_pool", ("task",), message)
+            return None, None
+        document = self._referred(path, "task")
+        if document is None:
+            return None, None
+        try:
+            task = Task.model_validate(document.data).located_in(path.parent)
+        except ValidationError as error:
+            found = problems_of(error, document, Task, Vocabulary(), [])
+            self._findings.problems += found.values()
+            return None, document
+        # What lies beside the pool is by its author; any other task came with the recipe.
+        if pool is None or binding.within(path, [pool.parent]):
+            return task, document
+        outside = list(binding.files_outside(task, folders))
+        for part in outside:
+            message = "the files of its task must lie beside the recipe or the pool"
+            problem = Problem("not_in_pool", message, f"{part}.path")
+            self._findings.problems.append(document.locate(problem, (part, "path")))
+        return (None if outside else task), document
+
+    def _load_pool(self, recipe: Recipe) -> tuple[dict[str, Source], PoolCaps | None]:
+        """The sources of the pool, and what it allows of language models."""
+        path = self._bound_to
+        if path is not None and recipe.pool is not None:
+            message = "this recipe is bound to a pool and cannot name another"
+            self._findings.add("not_in_pool", ("pool",), message)
+        if path is None and recipe.pool:
+            path = located(self._folder, recipe.pool)
+        document = self._referred(path, "pool") if path is not None else None
+        if path is None or document is None:
+            return {}, None
+        pool, mistakes = _validated(document, self._host.vocabulary.pool_model, self._host)
+        self._findings.problems += mistakes.values()
+        if pool is None:
+            return {}, None
+        sources = {}
+        for name, source in pool.sources.items():
+            place: Location = ("sources", name)
+            if isinstance(source, PooledSource):
+                kinds = ", ".join(self._host.vocabulary.source_keys)
+                problem = Problem("source_kind", f"a source of a pool has one of: {kinds}")
+                self._findings.problems.append(document.locate(problem, place))
+            elif found := self._located(source, path.parent, document, place):
+                # what a recipe names itself grants it nothing: one author may have written both
+                bound = self._bound_to is not None
+                sources[name] = found.reaching(pool.allow_network) if bound else found
+        return sources, pool.language_models
+
+    def _source(self, name: str, source: Source, pool: Mapping[str, Source]) -> Source | None:
+        """A source of the recipe, ready to be read."""
         place: Location = ("sources", name)
         if isinstance(source, PooledSource):
-            kinds = ", ".join(host.vocabulary.source_keys)
-            problem = Problem("source_kind", f"a source of a pool names one of: {kinds}")
-            loaded.problems.append(document.locate(problem, place))
-        elif located := _located(source, path.parent, loaded.problems, document, place):
-            # what a recipe names itself grants it nothing: whoever wrote one may have written both
-            pooled[name] = located.reaching(pool.allow_network) if loaded.bound else located
-    return pooled
-
-
-def _take_from_pool(
-    loaded: Loaded, name: str, source: PooledSource, pooled: dict[str, Source]
-) -> None:
-    if name not in pooled:
-        hint = did_you_mean(name, pooled) if pooled else "give it a path: or hf:, or name a pool"
-        loaded.add("unknown_source", ("sources", name), f"the pool has no source {name!r}", hint)
-        return
-    own = {key: getattr(source, key) for key in source.model_fields_set - {"steps"}}
-    if loaded.bound:
-        for key, message, hint in binding.refused(name, own, pooled[name]):
-            loaded.add("not_in_pool", ("sources", name, key), message, hint)
-        takes = [take for take in (own.get("take"), pooled[name].take) if take is not None]
-        own = {"take": min(takes, default=None)}
-    steps = (*pooled[name].steps, *source.steps)
-    loaded.sources[name] = pooled[name].model_copy(update={**own, "steps": steps})
-
-
-def _referred(loaded: Loaded, path: Path, field_name: str) -> Document | None:
-    """A file that the recipe refers to; what is wrong with it is among the recipe's problems."""
-    document = documents.read(path)
-    if not document.problems and not isinstance(document.data, dict):
-        loaded.add("not_a_mapping", (field_name,), f"{path} is not a mapping")
+            return self._from_pool(name, source, pool)
+        if self._bound_to is None:
+            return self._located(source, self._folder, self._document, place)
+        message = f"this recipe may use only the sources of its pool, not {source.key}:"
+        hint = f"the pool has {', '.join(sorted(pool))}"
+        self._findings.add("not_in_pool", (*place, source.key), message, hint)
         return None
-    for problem in document.problems:
-        if problem.code == "unreadable_file":
-            hint = f"relative to the recipe's folder{not_expanded(path)}"
-            loaded.add("no_file", (field_name,), problem.message, hint)
-        else:
-            loaded.problems.append(problem)
-    return None if document.problems else document
+
+    def _from_pool(
+        self, name: str, source: PooledSource, pool: Mapping[str, Source]
+    ) -> Source | None:
+        pooled = pool.get(name)
+        if pooled is None:
+            hint = did_you_mean(name, pool) if pool else "add path: or hf:, or name a pool"
+            message = f"the pool has no source {name!r}"
+            self._findings.add("unknown_source", ("sources", name), message, hint)
+            return None
+        own = {key: getattr(source, key) for key in source.model_fields_set - {"steps"}}
+        if self._bound_to is not None:
+            for key, message, hint in binding.refused(name, own, pooled):
+                self._findings.add("not_in_pool", ("sources", name, key), message, hint)
+            takes = [take for take in (own.get("take"), pooled.take) if take is not None]
+            own = {"take": min(takes, default=None)}
+        steps = (*pooled.steps, *source.steps)
+        return pooled.model_copy(update={**own, "steps": steps})
+
+    def _located(
+        self, source: Source, folder: Path, document: Document, place: Location
+    ) -> Source | None:
+        """The source with its paths resolved; a path that no system could have is a problem."""
+        place = (*place, source.key)
+        try:
+            steps = tuple(ask(step, "located", folder) for step in source.steps)
+            return source.located(folder).model_copy(update={"steps": steps})
+        except (OSError, RuntimeError, ValueError) as error:
+            problem = Problem("bad_path", f"not a path: {error}", dotted(place))
+            self._findings.problems.append(document.locate(problem, place))
+            return None
+
+    def _referred(self, path: Path, field_name: str) -> Document | None:
+        """A file that the recipe refers to; what is wrong with it is among the problems."""
+        document = documents.read(path)
+        if not document.problems and not isinstance(document.data, dict):
+            self._findings.add("not_a_mapping", (field_name,), f"{path} is not a mapping")
+            return None
+        for problem in document.problems:
+            if problem.code == "unreadable_file":
+                hint = f"relative to the recipe's folder{not_expanded(path)}"
+                self._findings.add("no_file", (field_name,), problem.message, hint)
+            else:
+                self._findings.problems.append(problem)
+        return None if document.problems else document
 
 
 M = TypeVar("M", bound=BaseModel)

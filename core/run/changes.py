@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from datachef.core.recipe.resolving import Loaded
+from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.run.keys import key_of
 from datachef.core.run.plan import Plan
 from datachef.core.system.cached import read_record, write_record
@@ -50,18 +50,18 @@ def parts_of(plan: Plan) -> dict[str, Parts]:
     return orjson.loads(orjson.dumps(places))  # type: ignore[no-any-return]
 
 
-def remember(root: Path, loaded: Loaded, plan: Plan) -> None:
+def remember(root: Path, checked: CheckedRecipe, plan: Plan) -> None:
     """Keeps the parts of a plan in the cache, once all of it is done."""
-    path = _file(root, loaded)
+    path = _file(root, checked)
     write_record(path, root, path.name, parts_of(plan))
 
 
-def changes(root: Path, loaded: Loaded, plan: Plan) -> dict[str, list[str]] | None:
+def changes(root: Path, checked: CheckedRecipe, plan: Plan) -> dict[str, list[str]] | None:
     """What changed since the recipe last ran, in words by place; None where it never ran.
 
     A place is that of a source, a step or the output, or `EVERYWHERE`.
     """
-    path = _file(root, loaded)
+    path = _file(root, checked)
     before: dict[str, Parts] | None = read_record(path, path.name)
     if before is None:
         return None
@@ -71,9 +71,9 @@ def changes(root: Path, loaded: Loaded, plan: Plan) -> dict[str, list[str]] | No
     return {place: said for place, said in found.items() if said}
 
 
-def _file(root: Path, loaded: Loaded) -> Path:
-    name = loaded.recipe.name if loaded.recipe is not None else ""
-    return root / "recipes" / f"{key_of(str(Path(loaded.document.file).absolute()), name)}.json"
+def _file(root: Path, checked: CheckedRecipe) -> Path:
+    file = str(Path(checked.document.file).absolute())
+    return root / "recipes" / f"{key_of(file, checked.recipe.name)}.json"
 
 
 def _differences(before: Parts | None, now: Parts) -> Iterator[str]:

@@ -180,7 +180,7 @@ class Accounts:
     def of(cls, plan: Plan, records: Mapping[str, Any]) -> Accounts:
         """The accounts of all partitions that are done, in the order of the recipe."""
         whole = _blank(plan, None)
-        sources = {name: _blank(plan, name) for name in plan.surveys}
+        sources = {name: _blank(plan, name) for name in plan.source_info}
         for phase in plan.phases:
             for task in phase.tasks:
                 for data in records.get(task.key, {}).get("ledger", ()):

@@ -13,9 +13,14 @@ import polars as pl
 from datachef.core.contracts.corpus import CorpusOperator, MixOperator
 from datachef.core.contracts.source import Partition
 from datachef.core.distribution import NAME, version
-from datachef.core.language_models.tokens import counting
-from datachef.core.recipe.flow import PlacedStep, corpus_steps, output_schema, source_steps
-from datachef.core.recipe.resolving import Loaded
+from datachef.core.recipe.checked import CheckedRecipe
+from datachef.core.recipe.flow import (
+    PlacedStep,
+    corpus_steps,
+    counting,
+    output_schema,
+    source_steps,
+)
 from datachef.core.registry.vocabulary import Vocabulary
 from datachef.core.rows.inspection import SourceInfo
 from datachef.core.rows.reader import RESERVED, stored_names
@@ -61,7 +66,7 @@ class Plan:
     final: tuple[PartitionTask, ...]
     steps: tuple[tuple[str, str], ...]
     output: OutputSpec
-    surveys: Mapping[str, SourceInfo]
+    source_info: Mapping[str, SourceInfo]
     environment: Mapping[str, Any]
     selecting: frozenset[str] = frozenset()
     mix: str | None = None
@@ -77,9 +82,10 @@ class Plan:
     def verify_inputs(self) -> None:
         """Raises `ChangedInputError` where what a result was made of is not as it was planned: the
         data, the files that steps read, the tokenizer."""
-        for found in self.surveys.values():
+        for found in self.source_info.values():
             found.source.verify_all(found.partitions)
-        for stage in {id(task.stage): task.stage for w in self.phases for task in w.tasks}.values():
+        tasks = (task for phase in self.phases for task in phase.tasks)
+        for stage in {id(task.stage): task.stage for task in tasks}.values():
             verify_files(stage.files)
 
 
@@ -111,21 +117,18 @@ class _Stream:
 class Planner:
     """Cuts one recipe into stages."""
 
-    def __init__(
-        self, loaded: Loaded, surveys: Mapping[str, SourceInfo], vocabulary: Vocabulary
-    ) -> None:
-        assert loaded.recipe is not None
-        self._loaded = loaded
-        self._recipe = loaded.recipe
-        self._surveys = surveys
+    def __init__(self, checked: CheckedRecipe, vocabulary: Vocabulary) -> None:
+        self._checked = checked
+        self._recipe = checked.recipe
+        self._source_info = checked.source_info
         self._vocabulary = vocabulary
-        self._waves: dict[int, Phase] = {}
+        self._phases: dict[int, Phase] = {}
         self._steps: list[tuple[str, str]] = []
         self._selecting: set[str] = set()
         self._mix: str | None = None
-        self._schema = output_schema(loaded, surveys)
-        self._tokenizer, self._chat = counting(loaded, self._schema)
-        tokenizer = loaded.tokenizer.files() if loaded.tokenizer is not None else []
+        self._schema = output_schema(checked, checked.source_info)
+        self._tokenizer, self._chat = counting(checked.recipe, checked.tokenizer, self._schema)
+        tokenizer = checked.tokenizer.files() if checked.tokenizer is not None else []
         self._tokenizer_files = {file: path_identity(file) for file in tokenizer}
         self._environment = {
             "layout": LAYOUT,
@@ -144,14 +147,14 @@ class Planner:
         streams = []
         read: dict[str, tuple[PartitionTask, ...]] = {}
         prepared: dict[str, tuple[PartitionTask, ...]] = {}
-        for name in self._loaded.sources:
+        for name in self._checked.sources:
             stream = self._read(name, layered=layered)
             if layered:
                 stream, read[name] = self._settle(stream)
-            for step in source_steps(self._loaded, name):
+            for step in source_steps(self._checked, name):
                 (stream,) = self._advance([stream], step)
             streams.append(stream)
-        steps = list(corpus_steps(self._loaded, self._vocabulary))
+        steps = list(corpus_steps(self._checked, self._vocabulary))
         guards = list(takewhile(lambda step: step.location[0] == "task", steps))
         for guard in guards:
             streams = self._advance(streams, guard)
@@ -170,11 +173,11 @@ class Planner:
             self._steps.append(("output", OUTPUT))
             final = [task for stream in streams for task in self._close(stream, output=output)]
         return Plan(
-            tuple(self._waves[depth] for depth in sorted(self._waves)),
+            tuple(self._phases[depth] for depth in sorted(self._phases)),
             tuple(final),
             tuple(self._steps),
             output,
-            self._surveys,
+            self._source_info,
             self._environment,
             frozenset(self._selecting),
             self._mix,
@@ -187,7 +190,7 @@ class Planner:
         """The columns of a source that are named later: the first step that reads each, or nothing
         where only prompts and the output do, which take any value."""
         needs: dict[str, str] = {}
-        steps = [*source_steps(self._loaded, name), *corpus_steps(self._loaded, self._vocabulary)]
+        steps = [*source_steps(self._checked, name), *corpus_steps(self._checked, self._vocabulary)]
         for step in steps:
             reader = (
                 "" if step.operator.shape == "synthesis" else f"{step.path} ({step.operator.op})"
@@ -199,7 +202,7 @@ class Planner:
         return dict(sorted(needs.items()))
 
     def _read(self, name: str, *, layered: bool) -> _Stream:
-        found = self._surveys[name]
+        found = self._source_info[name]
         source = found.source
         data = source.model_dump(mode="json", exclude={"steps", "format"}, exclude_unset=True)
         needs = self._needs(name, layered=layered)
@@ -240,7 +243,7 @@ class Planner:
             return streams
         tasks = [task for stream in streams for task in self._close(stream, tail=spec)]
         seed = seed_of(self._recipe.seed, step.path)
-        sources = tuple(self._loaded.sources)
+        sources = tuple(self._checked.sources)
         keys = tuple(task.key for task in tasks)
         key = key_of("decision", self._environment, spec.identity, seed, sources, keys)
         decision = DecisionTask(
@@ -248,7 +251,7 @@ class Planner:
             size=sum(task.size for task in tasks),
         )  # fmt: skip
         depth = max(stream.depth for stream in streams)
-        self._waves[depth].decisions.append(decision)
+        self._phases[depth].decisions.append(decision)
         if isinstance(operator, MixOperator):
             self._mix = key
         return [_Stream(depth + 1, _left_by(tasks), None, [replace(spec, decision=key)])]
@@ -276,7 +279,7 @@ class Planner:
             content = parent or self._content(stream.source, partition)
             key = key_of("partition", fingerprint, content)
             tasks.append(PartitionTask(key, content, stage, source, label, size, partition, parent))
-        self._waves.setdefault(stream.depth, Phase()).tasks += tasks
+        self._phases.setdefault(stream.depth, Phase()).tasks += tasks
         return tasks
 
     def _content(self, source: SourceSpec | None, partition: Partition | None) -> str:
@@ -295,7 +298,7 @@ class Planner:
         default = "source" if self._recipe.mix is None else "shuffled"
         if (self._recipe.output.order or default) == "source":
             return None
-        ranges = ranges_for(self._surveys.values())
+        ranges = ranges_for(self._source_info.values())
         return OrderSpec(seed_of(self._recipe.seed, "output.order"), ranges, self._mix)
 
 

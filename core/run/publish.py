@@ -17,7 +17,7 @@ from datachef.core.contracts.recipe import Recipe
 from datachef.core.errors import RunError
 from datachef.core.escaping import escaped_json
 from datachef.core.files.urls import is_url
-from datachef.core.recipe.resolving import Loaded
+from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.registry.host import Host
 from datachef.core.run.ledger import Ledger
 from datachef.core.run.output import (
@@ -50,10 +50,10 @@ REJECTED = "rejects.parquet"
 FAILED = "failed run"
 
 
-def refuse_output(folder: Path, loaded: Loaded, plan: Plan, cache: Path) -> None:
+def refuse_output(folder: Path, checked: CheckedRecipe, plan: Plan, cache: Path) -> None:
     """Raises `RunError` for a folder that a corpus cannot take the place of, or must not: one with
     something else in it, an input or the cache."""
-    apart = [("the cache", cache), ("the recipe", Path(loaded.document.file))]
+    apart = [("the cache", cache), ("the recipe", Path(checked.document.file))]
     apart += [("the input", path) for path in _inputs_in(folder, plan)]
     refuse_places(folder, apart, replaced=True)
     refuse_unmarked(folder, CORPUS)
@@ -77,7 +77,7 @@ def refuse_data(folder: Path) -> None:
 def _inputs_in(folder: Path, plan: Plan) -> Iterator[Path]:
     """The local files that sources and steps read from a folder, one of each of its subfolders; and
     all folders that they read, which may hold it."""
-    partitions = (partition for survey in plan.surveys.values() for partition in survey.partitions)
+    partitions = (partition for info in plan.source_info.values() for partition in info.partitions)
     stages = {id(task.stage): task.stage for phase in plan.phases for task in phase.tasks}.values()
     read = chain(
         (partition.place.get("path") for partition in partitions),
@@ -172,30 +172,30 @@ class Corpus:
         if not self._shuffled:
             refuse_copies(store, self._parts)
 
-    def card(self, loaded: Loaded, plan: Plan, report: Report) -> str:
+    def card(self, checked: CheckedRecipe, plan: Plan, report: Report) -> str:
         """The dataset card; it names the types of columns where the files do not."""
         types = features(self._schema) if self._output.format != "parquet" else []
-        return dataset_card(loaded, plan, report, f"data/train-*.{self._suffix}", types)
+        return dataset_card(checked, plan, report, f"data/train-*.{self._suffix}", types)
 
     def write_accounts(
         self,
         folder: Path,
-        context: tuple[Loaded, Plan, Host],
+        context: tuple[CheckedRecipe, Plan, Host],
         files: list[dict[str, Any]],
         report: Report,
         rejects: pl.DataFrame,
     ) -> None:
         """Manifest, ledger, card and rejected rows, beside the data."""
-        loaded, plan, host = context
+        checked, plan, host = context
         stated: dict[str, Any] = {
             "shares": [share.to_data() for share in report.shares],
             "warnings": [problem.to_data() for problem in report.warnings],
         }
         with naming(folder):
-            (folder / CARD).write_text(self.card(loaded, plan, report), encoding="utf-8")
+            (folder / CARD).write_text(self.card(checked, plan, report), encoding="utf-8")
             (folder / LEDGER).write_bytes(_pretty(report.ledger_data()))
             stated["card"] = facts_of(folder / CARD)
-            (folder / MANIFEST).write_bytes(_pretty(manifest(loaded, plan, host, files) | stated))
+            (folder / MANIFEST).write_bytes(_pretty(manifest(checked, plan, host, files) | stated))
             if rejects.height:
                 (folder / REJECTS).parent.mkdir()
                 rejects.write_parquet(folder / REJECTS)

@@ -15,7 +15,7 @@ from datachef.core.contracts.source import Source
 from datachef.core.distribution import version
 from datachef.core.escaping import markdown, markdown_code
 from datachef.core.problems import Problem
-from datachef.core.recipe.resolving import Loaded
+from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.registry.host import Host
 from datachef.core.rows.reader import REJECTS
 from datachef.core.run.keys import key_of
@@ -84,9 +84,10 @@ class Report:
         }
 
 
-def manifest(loaded: Loaded, plan: Plan, host: Host, files: list[dict[str, Any]]) -> dict[str, Any]:
+def manifest(
+    checked: CheckedRecipe, plan: Plan, host: Host, files: list[dict[str, Any]]
+) -> dict[str, Any]:
     """What the corpus was made of and with; the same for every run of the same recipe and data."""
-    assert loaded.recipe is not None
     vocabulary = host.vocabulary
     used = sorted({op for _, op in plan.steps if op in vocabulary})
     packages = {vocabulary.package(op) for op in used}
@@ -94,7 +95,7 @@ def manifest(loaded: Loaded, plan: Plan, host: Host, files: list[dict[str, Any]]
         "manifest_version": MANIFEST_VERSION,
         "datachef": version(),
         "polars": pl.__version__,
-        "recipe": loaded.recipe.to_data(),
+        "recipe": checked.recipe.to_data(),
         "vocabulary": vocabulary.fingerprint,
         "operators": {op: vocabulary[op].version for op in used},
         "code": {"datachef": core_code()} | {op: key_of(code_of(vocabulary[op])) for op in used},
@@ -103,14 +104,14 @@ def manifest(loaded: Loaded, plan: Plan, host: Host, files: list[dict[str, Any]]
             for p in host.plugins
             if p.package in packages and not p.error
         ],
-        "inputs": {name: _input(plan, name) for name in plan.surveys},
+        "inputs": {name: _input(plan, name) for name in plan.source_info},
         "schema": plan.schema,
         "outputs": files,
     }
 
 
 def _input(plan: Plan, name: str) -> dict[str, Any]:
-    found = plan.surveys[name]
+    found = plan.source_info[name]
     return {
         "kind": found.source.key,
         "licence": found.source.licence,
@@ -124,7 +125,7 @@ def _input(plan: Plan, name: str) -> dict[str, Any]:
 
 
 def dataset_card(
-    loaded: Loaded, plan: Plan, report: Report, pattern: str, features: Sequence[Any]
+    checked: CheckedRecipe, plan: Plan, report: Report, pattern: str, features: Sequence[Any]
 ) -> str:
     """A README.md that `datasets` reads the layout from and people read the ledger in.
 
@@ -132,8 +133,7 @@ def dataset_card(
     """
     from datachef.core import document
 
-    recipe = loaded.recipe
-    assert recipe is not None
+    recipe = checked.recipe
     front = document.dump(
         {
             "configs": [
@@ -157,7 +157,7 @@ def dataset_card(
         "## Sources\n",
         "| source | licence | description |",
         "|---|---|---|",
-        *(_source_line(name, found.source) for name, found in plan.surveys.items()),
+        *(_source_line(name, found.source) for name, found in plan.source_info.items()),
         *_share_lines(report),
         *_warning_lines(report),
         "\n## Ledger\n",

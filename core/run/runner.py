@@ -15,7 +15,7 @@ from datachef.core.contracts.engine import Engine
 from datachef.core.contracts.observer import RunObserver
 from datachef.core.distribution import NAME
 from datachef.core.errors import NO_ANSWER, RunError, UnavailableError
-from datachef.core.recipe.resolving import Loaded
+from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.registry.host import Host
 from datachef.core.run.changes import remember
 from datachef.core.run.ledger import Ledger
@@ -55,20 +55,19 @@ class UnansweredError(UnfitError, UnavailableError):
 
 
 class Runner:
-    """One run of one plan; use `run` or `cook` once."""
+    """One run of one plan; use `run` or `execute` once."""
 
     def __init__(
         self,
-        loaded: Loaded,
+        checked: CheckedRecipe,
         plan: Plan,
         host: Host,
         engine: Engine,
         store: Store,
         observers: Sequence[RunObserver] = (),
     ) -> None:
-        assert loaded.recipe is not None
-        self._loaded = loaded
-        self._recipe = loaded.recipe
+        self._checked = checked
+        self._recipe = checked.recipe
         self._plan = plan
         self._host = host
         self._engine = engine
@@ -91,10 +90,10 @@ class Runner:
         started = time.monotonic()
         with ending_runs():
             folder = resolved(folder)
-            refuse_output(folder, self._loaded, self._plan, self._store.root)
+            refuse_output(folder, self._checked, self._plan, self._store.root)
             self._store.prepare()
             with locked(folder):
-                refuse_output(folder, self._loaded, self._plan, self._store.root)
+                refuse_output(folder, self._checked, self._plan, self._store.root)
                 return self._run(folder, started)
 
     def _run(self, folder: Path, started: float) -> Report:
@@ -118,8 +117,8 @@ class Runner:
         """The corpus put in place. What turns out damaged in the cache is made anew."""
         for repairs_left in reversed(range(MOST_REPAIRS + 1)):
             try:
-                self.cook()
-                remember(self._store.root, self._loaded, self._plan)
+                self.execute()
+                remember(self._store.root, self._checked, self._plan)
                 self._refuse_empty()
                 return self._publish(folder, started)
             except UnfitError:
@@ -130,7 +129,7 @@ class Runner:
                 raise failure
         raise AssertionError("the last attempt returns or raises")
 
-    def cook(self) -> None:
+    def execute(self) -> None:
         """Does what is not done yet, and puts no corpus anywhere: its rows stay in the cache."""
         self._records, self._cached, self._bytes = {}, 0, 0
         for number, phase in enumerate(self._plan.phases, start=1):
@@ -194,12 +193,12 @@ class Runner:
         return self._verdict().accounts.whole
 
     def _verdict(self) -> Verdict:
-        return Verdict(self._loaded, self._plan, self._records)
+        return Verdict(self._checked, self._plan, self._records)
 
     def _bound_broken_files(self) -> None:
         """Ends the run where more files could not be read to their end than a source allows."""
         ledger = self.ledger()
-        for name, source in self._loaded.sources.items():
+        for name, source in self._checked.sources.items():
             broken = ledger[f"sources.{name}"].broken
             if len(broken) > source.max_failed_files:
                 shown = [str(file) for _, file in sorted(broken.items())][:5]
@@ -271,7 +270,7 @@ class Runner:
                 shares=verdict.shares,
                 warnings=verdict.warnings(),
             )
-            context = (self._loaded, self._plan, self._host)
+            context = (self._checked, self._plan, self._host)
             corpus.write_accounts(staging, context, files, report, self._rejects())
             verify(staging, files)
             self._plan.verify_inputs()

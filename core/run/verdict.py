@@ -11,8 +11,8 @@ from datachef.core.contracts.corpus import MixOperator, Size
 from datachef.core.contracts.source import LOST
 from datachef.core.errors import NO_ANSWER
 from datachef.core.problems import Problem, warning
+from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.recipe.checking import EXPECTED
-from datachef.core.recipe.resolving import Loaded
 from datachef.core.registry.promises import ask
 from datachef.core.run.ledger import Accounts, Entry
 from datachef.core.run.output import OUTPUT
@@ -25,12 +25,11 @@ LEAST_KEPT = 0.01
 class Verdict:
     """The accounts of the partitions that are done, the shares of the sources, and warnings."""
 
-    def __init__(self, loaded: Loaded, plan: Plan, records: Mapping[str, Any]) -> None:
-        assert loaded.recipe is not None
-        self._loaded = loaded
+    def __init__(self, checked: CheckedRecipe, plan: Plan, records: Mapping[str, Any]) -> None:
+        self._checked = checked
         self._plan = plan
         self.accounts = Accounts.of(plan, records)
-        self._mixed = Mixed.of(loaded.recipe.mix, plan, records)
+        self._mixed = Mixed.of(checked.recipe.mix, plan, records)
 
     @cached_property
     def shares(self) -> tuple[SourceShare, ...]:
@@ -42,8 +41,8 @@ class Verdict:
 
         What it expected of a source by its first rows is counted by now, in the ledger.
         """
-        sources = {f"sources.{name}" for name in self._loaded.sources}
-        known = [w for w in self._loaded.warnings if w.code != EXPECTED and w.path not in sources]
+        sources = {f"sources.{name}" for name in self._checked.sources}
+        known = [w for w in self._checked.warnings if w.code != EXPECTED and w.path not in sources]
         return (
             *known,
             *broken_files(self.accounts),
@@ -55,13 +54,13 @@ class Verdict:
     def failure(self) -> tuple[str, str, bool] | None:
         """Where more rows failed at a step than `max_failed` allows: its path, what to say, and
         whether there would be few enough if a server had answered."""
-        most = {name: source.max_failed for name, source in self._loaded.sources.items()}
+        most = {name: source.max_failed for name, source in self._checked.sources.items()}
         return too_many_failed(self.accounts, most)
 
     def may_fail(self, path: str) -> int:
         """How many more rows may fail at a step that all rows before it have reached."""
         allowed = 0.0
-        for name, source in self._loaded.sources.items():
+        for name, source in self._checked.sources.items():
             for entry, rows in self.accounts.arrivals(name):
                 allowed += source.max_failed * rows if entry.path == path else 0.0
         failed = self.accounts.whole[path].failed

@@ -11,8 +11,9 @@ from datachef.core.contracts.corpus import MixOperator
 from datachef.core.errors import DatachefError, RecipeError
 from datachef.core.language_models.caps import LanguageModelCaps, caps_of_environment
 from datachef.core.problems import did_you_mean
-from datachef.core.recipe.checking import check
-from datachef.core.recipe.resolving import Loaded, read_task, understand
+from datachef.core.recipe.checked import CheckResult
+from datachef.core.recipe.checking import check_document
+from datachef.core.recipe.resolving import read_task
 from datachef.core.registry.host import Host
 from datachef.core.rows.inspection import SourceInfo, SourceInspector
 from datachef.policy.settings import Limits
@@ -26,7 +27,7 @@ def recipe_space(
 ) -> RecipeSpace:
     """The space over a pool, for a task, whose budget is what mixes are given.
 
-    Every operator is tried on every kind of source with `check`, the rules of the house included;
+    Every operator is tried on every kind of source with `check`, recipe rules included;
     no data is read but the first rows of each source. Raises `RecipeError` where a source cannot be
     used, and `DatachefError` where limits name what is not there or nothing can be written.
     """
@@ -135,24 +136,22 @@ class _Trial:
 
     def surveys(self, sources: list[str]) -> dict[str, SourceInfo]:
         """What the sources offer. Raises `RecipeError` where one cannot be used."""
-        loaded, found = self._check({name: [] for name in sources}, [])
-        if loaded.problems:
-            raise RecipeError(loaded.problems)
-        self.caps = caps_of_environment().with_those_of(loaded.pool_caps or LanguageModelCaps())
-        return found
+        checked = self._check({name: [] for name in sources}, []).passed()
+        self.caps = caps_of_environment().with_those_of(checked.pool_caps or LanguageModelCaps())
+        return dict(checked.source_info)
 
     def passes(self, sources: Mapping[str, list[Any]], steps: list[Any] | None = None) -> bool:
         """Whether nothing is wrong with these steps of sources, and on the corpus."""
-        return not self._check(sources, steps or [])[0].problems
+        return not self._check(sources, steps or []).problems
 
-    def _check(
-        self, sources: Mapping[str, list[Any]], steps: list[Any]
-    ) -> tuple[Loaded, dict[str, SourceInfo]]:
+    def _check(self, sources: Mapping[str, list[Any]], steps: list[Any]) -> CheckResult:
         data = {
             "name": "trial",
             "sources": {name: {"steps": own} for name, own in sources.items()},
             "steps": steps,
         }
         parsed = document.parse(document.dump(data))
-        loaded = understand(parsed, self._pool.absolute().parent, self._host, self._pool.absolute())
-        return loaded, check(loaded, self._host, self._surveyor.look)
+        pool = self._pool.absolute()
+        return check_document(
+            parsed, pool.parent, self._host, pool=pool, inspect=self._surveyor.look
+        )

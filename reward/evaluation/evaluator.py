@@ -15,8 +15,8 @@ from datachef.core.api import run_recipe
 from datachef.core.contracts.source import Source
 from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.document import read
-from datachef.core.errors import DatachefError, RecipeError
-from datachef.core.recipe.resolving import Loaded
+from datachef.core.errors import DatachefError
+from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.registry.host import Host
 from datachef.core.run.keys import key_of
 from datachef.core.run.report import Report
@@ -92,8 +92,7 @@ class Evaluator:
     def _measure(self, recipe: Path, seeds: Sequence[int]) -> list[MeasurementRecord]:
         document = read(recipe)
         assessed = self._reward.assess(document, recipe.parent)
-        if assessed.loaded.problems:
-            raise RecipeError(assessed.loaded.problems)
+        checked = assessed.check.passed()
         report = self._make_corpus(recipe)
         refuse_unanswered(report.accounts.whole)
         corpus, size = report.folder, {"rows": report.rows, "tokens": report.tokens}
@@ -103,11 +102,9 @@ class Evaluator:
         key, asked = corpus_key(corpus), task_key(self._reward.task)
         known = {m.seed: m for m in self._known(key, asked)}
         missing = [seed for seed in seeds if seed not in known]
-        written = assessed.loaded.recipe
-        assert written is not None
         # The reward has put its own task in the place of the one that the file names.
-        written = written.model_copy(update={"task": document.data.get("task")})
-        for measurement in self._evaluate(corpus, missing, assessed.loaded):
+        written = checked.recipe.model_copy(update={"task": document.data.get("task")})
+        for measurement in self._evaluate(corpus, missing, checked):
             measured = MeasurementRecord(
                 recipe_name=written.name,
                 recipe=written.to_yaml(),
@@ -150,12 +147,12 @@ class Evaluator:
         return [measured for measured in found if measured.training == self._training]
 
     def _evaluate(
-        self, corpus: Path, seeds: Sequence[int], loaded: Loaded
+        self, corpus: Path, seeds: Sequence[int], checked: CheckedRecipe
     ) -> Iterator[Measurement]:
         """One seed after the other, so that each can be remembered when it is done."""
         if not seeds:
             return
-        model = self._reward.base_model(self._settings.model, loaded)
+        model = self._reward.base_model(self._settings.model, checked)
         for seed in seeds:
             yield from evaluate(
                 corpus,
@@ -171,13 +168,12 @@ class Evaluator:
 
     def _make_corpus(self, recipe: Path) -> Report:
         folder = self._folder / "corpora" / recipe.stem
-        task = orjson.dumps(str(self._reward.task_file)).decode()
         return run_recipe(
             recipe,
             folder,
             host=self._host,
             pool=self._reward.pool,
-            overrides=[f"task={task}"],
+            task=self._reward.task_file,
             cache=self._reward.cache,
         )
 

@@ -66,7 +66,7 @@ def problems(workspace: Path, sample_host: Host) -> Callable[..., list[Problem]]
         path = workspace / "recipe.yaml"
         path.write_text(text, encoding="utf-8")
         bound = workspace / pool if pool else None
-        return check_recipe(path, host, bound, overrides).loaded.problems
+        return list(check_recipe(path, host, bound, overrides).problems)
 
     return check
 

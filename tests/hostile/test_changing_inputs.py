@@ -353,11 +353,12 @@ def test_what_was_measured_with_changing_files_is_not_remembered(
     corpus.mkdir()
     (corpus / "manifest.json").write_text('{"outputs": [{"rows": 1, "checksum": "c"}]}')
     (tmp_path / "recipe.yaml").write_text("name: r\n")
-    loaded = SimpleNamespace(problems=[], recipe=Recipe(name="r", sources={"s": {}}))
+    checked = SimpleNamespace(recipe=Recipe(name="r", sources={"s": {}}))
+    check = SimpleNamespace(passed=lambda: checked)
     reward: Any = SimpleNamespace(
         task=Task(name="t", **task),  # type: ignore[arg-type]
-        assess=lambda document, base_dir: SimpleNamespace(loaded=loaded, features={}),
-        base_model=lambda name, loaded: name,
+        assess=lambda document, base_dir: SimpleNamespace(check=check, features={}),
+        base_model=lambda name, checked: name,
     )
     host: Any = SimpleNamespace(vocabulary=SimpleNamespace(fingerprint="v"))
     history = History(tmp_path / "history.sqlite")

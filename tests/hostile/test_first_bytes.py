@@ -30,7 +30,7 @@ def check(tmp_path: Path, host: Host) -> Callable[..., list[Problem]]:
         source = {"path": f"part-*{suffix}", "max_failed_files": allowed}
         recipe = tmp_path / "recipe.yaml"
         recipe.write_text(json.dumps({"name": "a", "sources": {"s": source}}))
-        return check_recipe(recipe, host).loaded.problems
+        return list(check_recipe(recipe, host).problems)
 
     return problems
 

@@ -11,7 +11,8 @@ import pytest
 
 from datachef.core import DatachefError, Host, RunError, check_recipe, document, run_recipe
 from datachef.core.language_models.caps import VARIABLES
-from datachef.core.recipe.resolving import Loaded
+from datachef.core.recipe.checked import CheckResult, Findings, ResolvedRecipe
+from datachef.core.recipe.resolving import resolve_recipe
 from datachef.policy.settings import Limits
 from datachef.policy.space import RandomChooser, RecipeSpace, recipe_space
 from datachef.reward.commands.score import task_of
@@ -100,23 +101,30 @@ def write_pool(place: Path, **more: Any) -> None:
     (place / "pool" / "pool.yaml").write_text(document.dump({**POOL, **more}))
 
 
-Bound = Callable[..., Loaded]
+Bound = Callable[..., CheckResult]
 
 
 @pytest.fixture
 def bound(place: Path, host: Host) -> Bound:
     """Checks a recipe that lies in `recipes/`, bound to the pool."""
 
-    def check(data: dict[str, Any] | str, **how: Any) -> Loaded:
+    def check(data: dict[str, Any] | str, **how: Any) -> CheckResult:
         path = place / "recipes" / "recipe.yaml"
         path.write_text(data if isinstance(data, str) else document.dump({"name": "x", **data}))
-        return check_recipe(path, host, how.pop("pool", place / "pool" / "pool.yaml"), **how).loaded
+        return check_recipe(path, host, how.pop("pool", place / "pool" / "pool.yaml"), **how)
 
     return check
 
 
-def told(loaded: Loaded) -> list[tuple[str, str]]:
-    return [(problem.code, problem.path) for problem in loaded.problems]
+def resolved(place: Path, host: Host) -> ResolvedRecipe | None:
+    """The recipe that was checked last, bound to the pool, whatever is wrong with it."""
+    path = place / "recipes" / "recipe.yaml"
+    findings = Findings(document.read(path))
+    return resolve_recipe(findings, path.parent, host, pool=place / "pool" / "pool.yaml")
+
+
+def told(result: CheckResult) -> list[tuple[str, str]]:
+    return [(problem.code, problem.path) for problem in result.problems]
 
 
 REFUSED = [
@@ -134,10 +142,14 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("field", "value"), REFUSED)
-def test_a_source_of_the_pool_is_what_the_pool_says(bound: Bound, field: str, value: Any) -> None:
-    loaded = bound({"sources": {"web": {field: value}}})
-    assert told(loaded) == [("not_in_pool", f"sources.web.{field}")]
-    own = loaded.sources["web"]
+def test_a_source_of_the_pool_is_what_the_pool_says(
+    bound: Bound, place: Path, host: Host, field: str, value: Any
+) -> None:
+    result = bound({"sources": {"web": {field: value}}})
+    assert told(result) == [("not_in_pool", f"sources.web.{field}")]
+    recipe = resolved(place, host)
+    assert recipe is not None
+    own = recipe.sources["web"]
     assert (own.licence, own.description, own.take) == ("CC-BY-NC-4.0", "Pages.", 20)
     assert (own.max_failed, own.max_failed_files, own.format) == (0.0, 0, None)
 
@@ -167,31 +179,35 @@ def test_yaml_has_no_second_way_to_say_it(bound: Bound, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["Web", "WEB", "web ", "wеb", "web/", "../web", "web\u200b", ""])
-def test_no_other_spelling_is_a_source_of_the_pool(bound: Bound, name: str) -> None:
-    loaded = bound({"sources": {name: {}}})
-    assert loaded.problems
-    assert not loaded.sources
+def test_no_other_spelling_is_a_source_of_the_pool(
+    bound: Bound, place: Path, host: Host, name: str
+) -> None:
+    result = bound({"sources": {name: {}}})
+    assert result.problems
+    recipe = resolved(place, host)
+    assert recipe is None or not recipe.sources
 
 
 @pytest.mark.parametrize("key", ["path", "hf"])
 def test_no_source_of_ones_own_takes_the_name_of_one_of_the_pool(bound: Bound, key: str) -> None:
-    loaded = bound({"sources": {"web": {key: "../secret.jsonl"}}})
-    assert told(loaded) == [("not_in_pool", f"sources.web.{key}")]
+    result = bound({"sources": {"web": {key: "../secret.jsonl"}}})
+    assert told(result) == [("not_in_pool", f"sources.web.{key}")]
 
 
 def test_steps_and_fewer_rows_are_for_the_recipe_to_say(bound: Bound) -> None:
     steps = [{"op": "length_filter", "min_chars": 3}]
-    loaded = bound({"sources": {"web": {"take": 5, "steps": steps}, "chat": {"take": 30}}})
-    assert told(loaded) == []
-    assert (loaded.sources["web"].take, loaded.sources["web"].licence) == (5, "CC-BY-NC-4.0")
-    assert bound({"sources": {"web": {"take": None}}}).sources["web"].take == 20
+    result = bound({"sources": {"web": {"take": 5, "steps": steps}, "chat": {"take": 30}}})
+    assert told(result) == []
+    web = result.passed().sources["web"]
+    assert (web.take, web.licence) == (5, "CC-BY-NC-4.0")
+    assert bound({"sources": {"web": {"take": None}}}).passed().sources["web"].take == 20
 
 
 def test_whoever_names_a_pool_themselves_may_say_more(bound: Bound) -> None:
     own = {"licence": "MIT", "max_failed": 0.5, "take": 30}
-    loaded = bound({"pool": "../pool/pool.yaml", "sources": {"web": own}}, pool=None)
-    assert told(loaded) == []
-    assert loaded.sources["web"].licence == "MIT"
+    result = bound({"pool": "../pool/pool.yaml", "sources": {"web": own}}, pool=None)
+    assert told(result) == []
+    assert result.passed().sources["web"].licence == "MIT"
 
 
 @pytest.mark.parametrize("name", ["pool", "web"])
@@ -226,16 +242,17 @@ TASKS = [
 
 @pytest.mark.parametrize(("path", "part"), TASKS)
 def test_a_task_that_came_with_the_recipe_reads_nothing_elsewhere(
-    bound: Bound, place: Path, path: str, part: str
+    bound: Bound, place: Path, host: Host, path: str, part: str
 ) -> None:
     (place / "recipes" / "link.jsonl").symlink_to(place / "secret.jsonl")
     (place / "recipes" / "folder").symlink_to(place)
     parts = {"benchmark": {"path": "bench.jsonl"}, part: {"path": path}}
     (place / "recipes" / "task.yaml").write_text(document.dump({"name": "t", **parts}))
-    loaded = bound({"sources": {"web": {}}, "task": "task.yaml"})
-    assert ("not_in_pool", f"{part}.path") in told(loaded)
-    assert loaded.task is None
-    assert not any("my key" in str(problem) for problem in loaded.problems)
+    result = bound({"sources": {"web": {}}, "task": "task.yaml"})
+    assert ("not_in_pool", f"{part}.path") in told(result)
+    recipe = resolved(place, host)
+    assert recipe is not None and recipe.task is None
+    assert not any("my key" in str(problem) for problem in result.problems)
 
 
 def test_a_task_beside_the_pool_reads_what_it_names(bound: Bound, place: Path) -> None:
@@ -257,8 +274,8 @@ def test_a_task_names_no_pool(bound: Bound, place: Path, more: dict[str, Any]) -
 def test_a_link_to_a_task_elsewhere_is_elsewhere(bound: Bound, place: Path) -> None:
     (place / "task.yaml").write_text("name: t\nbenchmark: {path: secret.jsonl}\n")
     (place / "recipes" / "task.yaml").symlink_to(place / "task.yaml")
-    loaded = bound({"sources": {"web": {}}, "task": "task.yaml"})
-    assert ("not_in_pool", "task") in told(loaded)
+    result = bound({"sources": {"web": {}}, "task": "task.yaml"})
+    assert ("not_in_pool", "task") in told(result)
 
 
 STRANGE: list[tuple[str, dict[str, Any]]] = [

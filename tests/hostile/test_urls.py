@@ -111,7 +111,7 @@ def problems(tmp_path: Path) -> Callable[..., list[Problem]]:
     def check(source: dict[str, Any], pool: Path | None = None) -> list[Problem]:
         recipe = tmp_path / "recipe.yaml"
         recipe.write_text(json.dumps({"name": "r", "sources": {"s": source}}))
-        return check_recipe(recipe, Host(), pool).loaded.problems
+        return list(check_recipe(recipe, Host(), pool).problems)
 
     return check
 
@@ -340,7 +340,7 @@ class TestPools:
     ) -> None:
         recipe = tmp_path / "recipe.yaml"
         recipe.write_text(f"name: r\npool: {pool.name}\nsources:\n  s: {{}}\n")
-        (problem,) = check_recipe(recipe, Host()).loaded.problems
+        (problem,) = check_recipe(recipe, Host()).problems
         assert (problem.code, problem.path) == ("not_allowed", "sources.s")
         assert web.asked == []
 

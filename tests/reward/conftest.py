@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from datachef.core import Host, document
-from datachef.core.recipe.checking import check
-from datachef.core.recipe.resolving import understand
+from datachef.core.recipe.checking import check_document
 from datachef.reward.sampled_run import SampledCorpus, SampledRunner
 
 WORDS = ["apple", "pear", "plum", "fig", "lemon", "melon", "grape", "peach", "cherry", "mango"]
@@ -86,9 +85,7 @@ def run_sampled(workspace: Path, host: Host) -> Callable[..., SampledCorpus]:
 
     def run(recipe: dict[str, Any], rows: int = 200, seed: int = 0) -> SampledCorpus:
         runner = SampledRunner(host, workspace / "cache", rows, seed)
-        loaded = understand(document.parse(document.dump(recipe)), workspace, host)
-        surveys = check(loaded, host, runner.inspect)
-        assert not loaded.problems, loaded.problems
-        return runner.run(loaded, surveys)
+        parsed = document.parse(document.dump(recipe))
+        return runner.run(check_document(parsed, workspace, host, inspect=runner.inspect).passed())
 
     return run

@@ -10,8 +10,7 @@ import polars as pl
 import pytest
 
 from datachef.core import Host, document, run_recipe
-from datachef.core.recipe.checking import check
-from datachef.core.recipe.resolving import understand
+from datachef.core.recipe.checking import check_document
 from datachef.core.run.partition import PartitionRun
 from datachef.reward.sampled_run import SampledCorpus, SampledRunner
 
@@ -130,8 +129,8 @@ def test_siblings_share_work(
         done.clear()
         steps = [{"op": "length_filter", "max_chars": most}]
         recipe = mixture({"good": weight, "prose": 1}, sources={"prose": {"steps": steps}})
-        loaded = understand(document.parse(document.dump(recipe)), workspace, host)
-        runner.run(loaded, check(loaded, host, runner.inspect))
+        parsed = document.parse(document.dump(recipe))
+        runner.run(check_document(parsed, workspace, host, inspect=runner.inspect).passed())
         return list(done)
 
     assert cook(180, 1)

@@ -92,7 +92,7 @@ def test_a_changed_file_changes_the_result(
 
 
 def test_a_file_that_is_not_there_is_a_problem(host: Host, recipe: Callable[[str], Path]) -> None:
-    (problem,) = check_recipe(recipe("other.txt"), host).loaded.problems
+    (problem,) = check_recipe(recipe("other.txt"), host).problems
     assert problem.code == "no_file"
     assert problem.message.startswith("word_list: no file ")
 
@@ -103,7 +103,7 @@ def test_a_bound_recipe_names_no_file(
     (workspace / "words.txt").write_text("secret")  # its check would break on it
     path = recipe("words.txt")
     path.write_text(path.read_text().replace("    path: web.jsonl\n", ""))
-    (problem,) = check_recipe(path, host, workspace / "pool.yaml").loaded.problems
+    (problem,) = check_recipe(path, host, workspace / "pool.yaml").problems
     assert (problem.code, problem.path) == ("not_in_pool", "sources.web.steps[0]")
 
 

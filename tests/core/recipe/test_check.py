@@ -143,7 +143,7 @@ MISTAKES = {
     "not a mapping": ("\n- name: x\n", ("not_a_recipe", 2, "", "begin with name: and sources:")),
     "source of no pool": (
         "name: x\nsources:\n  web:\n",
-        ("unknown_source", 3, "sources.web", "give it a path: or hf:"),
+        ("unknown_source", 3, "sources.web", "add path: or hf:"),
     ),
     "source that the pool has not": (
         "name: x\npool: pool.yaml\nsources:\n  wob:\n",
@@ -246,11 +246,11 @@ MISTAKES = {
         WEB + "output:\n  schema: messages\n",
         ("no_messages", 6, "output.schema", "schema: text"),
     ),
-    "house rule": (
+    "recipe rule": (
         WEB + "\nseed: 13\n",
         ("house_rule", 6, "seed", "take 14"),
     ),
-    "house rule that breaks": (
+    "recipe rule that breaks": (
         "# c\nname: crash\nsources:\n  web:\n    path: web.jsonl\n",
         ("broken_rule", 2, "", ""),
     ),
@@ -345,9 +345,9 @@ class TestRowsThatWillFail:
             (workspace / "chats.jsonl").write_text("\n".join(rows))
             path = workspace / "recipe.yaml"
             path.write_text(f"name: r\nsources:\n  chats: {{path: chats.jsonl}}\n{output}")
-            loaded = check_recipe(path, sample_host).loaded
-            assert not loaded.problems
-            return loaded.warnings
+            result = check_recipe(path, sample_host)
+            assert not result.problems
+            return list(result.warnings)
 
         return check
 
@@ -411,7 +411,7 @@ def test_fields_that_mostly_belong_to_conversations_are_named(
     (workspace / "chats.jsonl").write_text(json.dumps(row))
     path = workspace / "recipe.yaml"
     path.write_text(f"name: r\nsources:\n  chats: {{path: chats.jsonl{format}}}\n")
-    loaded = check_recipe(path, sample_host).loaded
-    assert not loaded.problems
-    assert [found.code for found in loaded.warnings] == ["unread_field"] * bool(expected)
-    assert all(expected in found.hint for found in loaded.warnings if expected)
+    result = check_recipe(path, sample_host)
+    assert not result.problems
+    assert [found.code for found in result.warnings] == ["unread_field"] * bool(expected)
+    assert all(expected in found.hint for found in result.warnings if expected)

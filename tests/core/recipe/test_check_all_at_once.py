@@ -42,7 +42,7 @@ def test_structure_and_meaning_are_checked_together(tmp_path: Path) -> None:
     (tmp_path / "notes.jsonl").write_text(json.dumps({"text": "a note"}) + "\n")
     path = tmp_path / "recipe.yaml"
     path.write_text(RECIPE)
-    found = {(p.code, p.line) for p in check_recipe(path, Host()).loaded.problems}
+    found = {(p.code, p.line) for p in check_recipe(path, Host()).problems}
     assert found >= {
         ("no_file", 4),
         ("unknown_field", 5),
@@ -63,7 +63,7 @@ def test_a_step_after_a_wrong_one_is_named_by_its_own_place(tmp_path: Path) -> N
         "  - op: no_such_thing\n  - op: exact_dedup\n"
         "  - op: language_filter\n    model: missing.ftz\n"
     )
-    problems = check_recipe(path, Host()).loaded.problems
+    problems = check_recipe(path, Host()).problems
     (missing,) = [problem for problem in problems if problem.code == "no_file"]
     assert (missing.path, missing.line) == ("steps[2]", 7)
 
@@ -72,7 +72,7 @@ def test_a_step_after_a_wrong_one_is_named_by_its_own_place(tmp_path: Path) -> N
 def test_what_cannot_be_salvaged_is_still_reported(tmp_path: Path, broken: str) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(broken)
-    assert check_recipe(path, Host()).loaded.problems
+    assert check_recipe(path, Host()).problems
 
 
 def test_languages_are_checked_before_anything_runs(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_languages_are_checked_before_anything_runs(tmp_path: Path) -> None:
         "name: languages\nsources:\n  notes:\n    path: notes.jsonl\n    steps:\n"
         "      - op: language_filter\n        languages: [EN, german, zh-cn, frnch]\n"
     )
-    first, second = check_recipe(path, Host()).loaded.problems
+    first, second = check_recipe(path, Host()).problems
     assert (first.code, first.line, first.hint) == ("impossible", 7, "write zh")
     assert "zh-cn" in first.message
     assert (second.code, second.line) == ("impossible", 7)
@@ -97,6 +97,6 @@ def test_a_file_that_is_no_language_model_is_the_users_mistake(tmp_path: Path) -
         "name: languages\nsources:\n  notes:\n    path: notes.jsonl\n    steps:\n"
         "      - op: language_filter\n        model: notes.jsonl\n"
     )
-    (problem,) = check_recipe(path, Host()).loaded.problems
+    (problem,) = check_recipe(path, Host()).problems
     assert (problem.code, problem.line) == ("impossible", 7)
     assert "no fastText model" in problem.message

@@ -280,7 +280,7 @@ def test_what_is_mutated_was_sound(
     path = workspace / "recipe.yaml"
     path.write_bytes(written(data[0]))
     pool = workspace / "pool.yaml" if data[1] else None
-    assert check_recipe(path, sample_host, pool).loaded.problems == []
+    assert not check_recipe(path, sample_host, pool).problems
 
 
 @pytest.mark.parametrize("number", range(len(CASES)))
@@ -291,7 +291,7 @@ def test_a_wrong_recipe_is_refused_with_reasons(
     path = workspace / "recipe.yaml"
     path.write_bytes(case.raw)
     pool = workspace / "pool.yaml" if case.pool else None
-    problems = check_recipe(path, sample_host, pool).loaded.problems
+    problems = check_recipe(path, sample_host, pool).problems
     assert problems or not case.wrong, case
     assert case.kind != "harmless" or not problems, problems
     assert [p.line for p in problems if p.file == str(path)] == sorted(

@@ -30,8 +30,8 @@ def check(tmp_path: Path, installed: Host) -> Callable[..., Checked]:
     def checked(task: str, recipe: str = RECIPE) -> Checked:
         (tmp_path / "task.yaml").write_text(task)
         (tmp_path / "recipe.yaml").write_text(recipe)
-        loaded = check_recipe(tmp_path / "recipe.yaml", installed).loaded
-        return loaded.problems, loaded.warnings
+        found = check_recipe(tmp_path / "recipe.yaml", installed)
+        return list(found.problems), list(found.warnings)
 
     return checked
 

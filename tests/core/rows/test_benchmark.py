@@ -104,7 +104,7 @@ def test_check_finds_what_is_wrong_with_it(
     (tmp_path / "task.yaml").write_text(document.dump(task))
     recipe = {"name": "r", "task": "task.yaml", "sources": {"s": {"path": "a.jsonl"}}}
     (tmp_path / "recipe.yaml").write_text(document.dump(recipe))
-    problems = check_recipe(tmp_path / "recipe.yaml", Host()).loaded.problems
+    problems = check_recipe(tmp_path / "recipe.yaml", Host()).problems
     found = [problem for problem in problems if problem.code == "bad_benchmark"]
     assert len(found) == 1
     assert said in found[0].message
@@ -119,4 +119,4 @@ def test_a_benchmark_that_is_right_is_no_problem(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(
         "name: r\ntask: task.yaml\nsources:\n  s: {path: a.jsonl}\n"
     )
-    assert not check_recipe(tmp_path / "recipe.yaml", Host()).loaded.problems
+    assert not check_recipe(tmp_path / "recipe.yaml", Host()).problems

@@ -201,7 +201,7 @@ class TestColumnsOfTheOutput:
         (tmp_path / "r.yaml").write_text(
             "name: r\nsources: {s: {path: a.jsonl}}\noutput: {columns: [w]}\n"
         )
-        (problem,) = check_recipe(tmp_path / "r.yaml", Host()).loaded.problems
+        (problem,) = check_recipe(tmp_path / "r.yaml", Host()).problems
         assert problem.code == "missing_column"
 
     def test_the_same_bytes_for_any_number_of_workers(
@@ -274,7 +274,7 @@ class TestColumnsThatAStepReads:
             "name: r\nsources:\n  s:\n    path: a.jsonl\n    steps:\n"
             "    - {op: top_selection, by: score, rows: 1}\n"
         )
-        (problem,) = check_recipe(tmp_path / "r.yaml", Host()).loaded.problems
+        (problem,) = check_recipe(tmp_path / "r.yaml", Host()).problems
         assert problem.message == "top_selection: the column 'score' holds text, not numbers"
 
 

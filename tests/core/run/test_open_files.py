@@ -36,10 +36,9 @@ from datachef.core import check_recipe
 from datachef.reward.sampled_run import SampledRunner
 
 host, path = Host(), Path(sys.argv[1])
-checked = check_recipe(path, host)
-assert not checked.loaded.problems, checked.loaded.problems
+checked = check_recipe(path, host).passed()
 runner = SampledRunner(host, path.parent / "cache")
-print(runner.run(checked.loaded, checked.surveys).rows.height)
+print(runner.run(checked).rows.height)
 """
 
 

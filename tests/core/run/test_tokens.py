@@ -118,7 +118,7 @@ def test_what_is_no_tokenizer_is_a_problem(tmp_path: Path, chats: str, name: str
     (tmp_path / "empty").mkdir()
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(f"name: t\nsources:\n  s: {{path: {chats}}}\ntokenizer: {name}\n")
-    (problem,) = check_recipe(recipe, Host(only={"sources"})).loaded.problems
+    (problem,) = check_recipe(recipe, Host(only={"sources"})).problems
     assert (problem.code, problem.path) == ("no_file", "tokenizer")
     assert "tokenizer.json" in problem.hint
 

@@ -127,7 +127,7 @@ def test_a_variable_is_not_expanded_and_the_hint_says_so(
     else:
         recipe[field] = "${DATA}/x.yaml"
     (tmp_path / "recipe.yaml").write_text(document.dump(recipe))
-    problems = check_recipe(tmp_path / "recipe.yaml", Host()).loaded.problems
+    problems = check_recipe(tmp_path / "recipe.yaml", Host()).problems
     (problem,) = [problem for problem in problems if problem.code == "no_file"]
     assert "variables are not expanded" in problem.message + problem.hint
 

@@ -239,7 +239,7 @@ class TestParquet:
         monkeypatch.setattr(parquet, "is_foreign", lambda kind: False)
         write(tmp_path / "a.parquet", {"v": LIST_VIEW, "text": ["a", "b"]})
         (tmp_path / "r.yaml").write_text("name: r\nsources: {s: {path: a.parquet}}\n")
-        (problem,) = check_recipe(tmp_path / "r.yaml", Host()).loaded.problems
+        (problem,) = check_recipe(tmp_path / "r.yaml", Host()).problems
         assert problem.code == "broken_file"
         assert "a.parquet" in problem.message
 
@@ -289,7 +289,7 @@ class TestParquet:
         (tmp_path / "r.yaml").write_text(
             "name: r\nsources: {s: {path: a.parquet}}\noutput: {columns: [picture]}\n"
         )
-        (problem,) = check_recipe(tmp_path / "r.yaml", Host()).loaded.problems
+        (problem,) = check_recipe(tmp_path / "r.yaml", Host()).problems
         assert (problem.code, problem.hint) == (
             "missing_column",
             "it holds an image, which is not supported",

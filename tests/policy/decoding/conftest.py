@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from datachef.core import Host, Problem, document
-from datachef.core.recipe.checking import check
-from datachef.core.recipe.resolving import understand
+from datachef.core.recipe.checking import check_document
 from datachef.policy.prompt.writer import Brief
 from datachef.policy.settings import Limits
 from datachef.policy.space import RecipeSpace, recipe_space
@@ -48,8 +47,6 @@ def problems(small_pool: Path) -> Callable[[RecipeSpace, dict[str, Any]], list[P
 
     def found(space: RecipeSpace, draft: dict[str, Any]) -> list[Problem]:
         parsed = document.parse(document.dump(space.recipe(draft, "drafted")))
-        loaded = understand(parsed, small_pool.parent, host, small_pool)
-        check(loaded, host)
-        return loaded.problems
+        return list(check_document(parsed, small_pool.parent, host, pool=small_pool).problems)
 
     return found

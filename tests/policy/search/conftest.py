@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from datachef.core import Host, Problem, Reward, Score, document
-from datachef.core.recipe.checking import check
-from datachef.core.recipe.resolving import understand
+from datachef.core.recipe.checking import check_document
 from datachef.policy.scored_recipes import Objective
 from datachef.policy.settings import Limits
 from datachef.policy.space import RecipeSpace, recipe_space
@@ -104,8 +103,6 @@ def problems(folder: Path, host: Host) -> Problems:
     def found(recipe: Mapping[str, Any]) -> list[Problem]:
         data = {**recipe, "task": str(folder / "task.yaml")}
         parsed = document.parse(document.dump(data))
-        loaded = understand(parsed, folder, host, folder / "pool.yaml")
-        check(loaded, host)
-        return loaded.problems
+        return list(check_document(parsed, folder, host, pool=folder / "pool.yaml").problems)
 
     return found

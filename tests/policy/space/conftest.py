@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from datachef.core import Host, Problem, document
-from datachef.core.recipe.checking import check
-from datachef.core.recipe.resolving import understand
+from datachef.core.recipe.checking import check_document
 from datachef.policy.space import RecipeSpace
 
 POOL = """
@@ -58,8 +57,10 @@ def problems(pool: Path, host: Host) -> Problems:
 
     def found(space: RecipeSpace, draft: dict[str, object]) -> list[Problem]:
         data = {**space.recipe(draft, "drafted"), "task": str(pool.parent / "task.yaml")}
-        loaded = understand(document.parse(document.dump(data)), pool.parent, host, pool)
-        check(loaded, host)
-        return loaded.problems
+        return list(
+            check_document(
+                document.parse(document.dump(data)), pool.parent, host, pool=pool
+            ).problems
+        )
 
     return found

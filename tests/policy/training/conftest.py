@@ -12,8 +12,7 @@ from datasets import Dataset
 
 from datachef.core import Host, Problem, Reward, Score, document
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
-from datachef.core.recipe.checking import check
-from datachef.core.recipe.resolving import understand
+from datachef.core.recipe.checking import check_document
 from datachef.policy.decoding.local import prompt_tokens, text_of
 from datachef.policy.grammar import Grammar, written
 from datachef.policy.prompt import TRUNCATION
@@ -196,9 +195,7 @@ def problems(assignment: Assignment, host: Host) -> Callable[[Recipe], list[Prob
     def found(recipe: Recipe) -> list[Problem]:
         data = {**recipe, "task": str(assignment.task)}
         parsed = document.parse(document.dump(data))
-        loaded = understand(parsed, folder, host, assignment.pool)
-        check(loaded, host)
-        return loaded.problems
+        return list(check_document(parsed, folder, host, pool=assignment.pool).problems)
 
     return found
 

@@ -1,0 +1,197 @@
+"""What one step needs and may do: packages, files, benchmark items and language models."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from datachef.core.contracts.operator import Operator
+from datachef.core.contracts.source import Source
+from datachef.core.contracts.synthesis import Synthesis
+from datachef.core.contracts.task import BenchmarkFile, Examples
+from datachef.core.distribution import install_command
+from datachef.core.document import Document, Location
+from datachef.core.language_models.caps import (
+    LISTED,
+    VARIABLES,
+    LanguageModelCaps,
+    caps_of_environment,
+)
+from datachef.core.problems import Problem, did_you_mean, dotted, warning
+from datachef.core.recipe.checked import Findings, ResolvedRecipe
+from datachef.core.recipe.flow import PlacedStep
+from datachef.core.registry.promises import missing_packages
+from datachef.core.rows.benchmark import Misfit, misfits
+from datachef.core.system.paths import not_expanded
+
+# Parameters of synthesis that a cap bounds from above.
+_COUNTED = ("max_tokens", "max_concurrency")
+
+
+def check_requirements(
+    findings: Findings, place: Location, who: str, needs: Operator | Source
+) -> bool:
+    """Whether the packages of an operator or a source are installed."""
+    missing = missing_packages(needs)
+    for module, requirement in missing:
+        add_missing_package(findings, place, who, module, requirement)
+    return not missing
+
+
+def add_missing_package(
+    findings: Findings, place: Location, who: str, module: str, requirement: str
+) -> None:
+    message = f"{who} needs the package {module}"
+    findings.add("missing_package", place, message, install_command(requirement))
+
+
+def check_reach(findings: Findings, resolved: ResolvedRecipe, step: PlacedStep) -> bool:
+    """Whether a step reads no file that it may not read; nobody opens one before this is asked."""
+    if step.from_pool or not resolved.bound:
+        return True  # whoever wrote the pool may read what it names
+    allowed = _files_of_task(resolved)
+    beyond = [file for file in step.operator.files() if file not in allowed]
+    for file in beyond:
+        message = f"{step.operator.op} reads {file!r}, and this recipe may read only its pool"
+        findings.add("not_in_pool", step.location, message)
+    return not beyond
+
+
+def _files_of_task(resolved: ResolvedRecipe) -> set[str]:
+    task = resolved.task
+    found = (task.benchmark, task.examples) if task is not None else ()
+    return {part.path for part in found if isinstance(part, BenchmarkFile | Examples)}
+
+
+def check_files(findings: Findings, step: PlacedStep) -> bool:
+    """Whether the files of a step are there."""
+    if step.from_pool:
+        return True
+    missing = [file for file in step.operator.files() if not _is_file(file)]
+    for file in missing:
+        message = f"{step.operator.op}: no file {file!r}{not_expanded(file)}"
+        findings.add("no_file", step.location, message)
+    return not missing
+
+
+def _is_file(path: str | Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 - a name that is too long is no file either
+
+
+def check_step_items(findings: Findings, resolved: ResolvedRecipe, step: PlacedStep) -> None:
+    """Adds what is wrong with a file of items that a step names itself; the file is there."""
+    task = resolved.task
+    from_task = (task.benchmark, task.examples) if task is not None else ()
+    for name in type(step.operator).model_fields:
+        part = getattr(step.operator, name)
+        if isinstance(part, BenchmarkFile | Examples) and part not in from_task:
+            _add_misfits(findings, findings.document, (*step.location, name), misfits(part))
+
+
+def check_task_items(findings: Findings, resolved: ResolvedRecipe) -> None:
+    """Adds what is wrong with the benchmark and the examples of the task, at their places in it."""
+    task, document = resolved.task, resolved.task_document
+    if task is None or document is None:
+        return
+    for name in ("benchmark", "examples"):
+        part = getattr(task, name)
+        if not isinstance(part, BenchmarkFile | Examples):
+            continue
+        if _is_file(part.path):
+            runs_code = task.metric == "unit_tests"
+            _add_misfits(findings, document, (name,), misfits(part, runs_code=runs_code))
+        elif name == "examples":  # the steps that read the benchmark say where it is missing
+            message = f"no file {part.path!r}{not_expanded(part.path)}"
+            problem = Problem("no_file", message, "examples.path", "relative to the task's folder")
+            findings.problems.append(document.locate(problem, ("examples", "path")))
+
+
+def _add_misfits(
+    findings: Findings, document: Document, place: Location, found: Iterable[Misfit]
+) -> None:
+    for misfit in found:
+        at = (*place, misfit.parameter)
+        make, known = (
+            (warning, findings.warnings) if misfit.doubtful else (Problem, findings.problems)
+        )
+        problem = make("bad_benchmark", misfit.message, dotted(at), misfit.hint)
+        known.append(document.locate(problem, at))
+
+
+def check_language_models(
+    findings: Findings, resolved: ResolvedRecipe, steps: Iterable[PlacedStep]
+) -> None:
+    """Adds what the steps of a recipe ask of language models beyond the caps.
+
+    The caps of a pool hold for the steps of the recipe, those of the environment also for steps
+    that the pool brings. A recipe that is bound to a pool asks nothing that no cap bounds.
+    """
+    asking = [step for step in steps if _asks(step.operator)]
+    own = [step for step in asking if not step.from_pool]
+    if not asking:
+        return
+    environment, pool = caps_of_environment(), resolved.pool_caps or LanguageModelCaps()
+    if resolved.bound and not environment.with_those_of(pool).bounds_cost:
+        asking = [step for step in asking if step.from_pool]
+        for step in own:
+            findings.add(
+                "not_in_pool",
+                step.location,
+                f"{step.operator.op} asks a language model, but neither the pool nor the "
+                "environment says which models this recipe may ask, and for how many tokens",
+                "add language_models: {models: [...], budget_tokens: ...} to the pool, or set "
+                f"{VARIABLES['models']} and {VARIABLES['budget_tokens']}",
+            )
+    else:
+        _check_caps(findings, own, pool, "the pool")
+    _check_caps(findings, asking, environment, "the environment")
+
+
+def _asks(operator: Operator) -> bool:
+    return isinstance(operator, Synthesis) or type(operator).connect is not Operator.connect
+
+
+def _check_caps(
+    findings: Findings, steps: Iterable[PlacedStep], caps: LanguageModelCaps, whose: str
+) -> None:
+    if caps.none:
+        return
+    spent = 0
+    for step in steps:
+        operator = step.operator
+        if not isinstance(operator, Synthesis):
+            message = f"{operator.op} asks language models in a way that {whose} cannot cap"
+            findings.add("over_cap", step.location, message, "tell its author")
+            continue
+        for parameter, message, hint in _excesses(operator, caps, whose):
+            findings.add("over_cap", (*step.location, parameter), message, hint)
+        spent += operator.budget_tokens or 0
+        if caps.budget_tokens is not None and operator.budget_tokens and spent > caps.budget_tokens:
+            message = (
+                f"the token budgets up to this step add up to {spent:,}, and {whose} allows "
+                f"{caps.budget_tokens:,}"
+            )
+            findings.add("over_cap", (*step.location, "budget_tokens"), message, "lower them")
+
+
+def _excesses(
+    operator: Synthesis, caps: LanguageModelCaps, whose: str
+) -> Iterator[tuple[str, str, str]]:
+    """What an operator says beyond the caps: (parameter, message, hint) each."""
+    for name, parameter in LISTED.items():
+        allowed, value = getattr(caps, name), getattr(operator, parameter)
+        if allowed is not None and value not in allowed:
+            hint = did_you_mean(value, allowed)
+            yield parameter, f"{whose} does not allow the {parameter} {value!r}", hint
+    for name in _COUNTED:
+        most, value = getattr(caps, name), getattr(operator, name)
+        if most is not None and value > most:
+            message = f"{name} is {value:,}, and {whose} allows {most:,}"
+            yield name, message, f"set {name}: {most}"
+    if caps.budget_tokens is not None and operator.budget_tokens is None:
+        message = (
+            f"{operator.op} has no budget, and {whose} allows {caps.budget_tokens:,} tokens for the"
+            " whole recipe"
+        )
+        yield "budget_tokens", message, f"add budget_tokens: {caps.budget_tokens}, or less"
