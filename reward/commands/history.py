@@ -1,4 +1,4 @@
-"""`chef history`: what was really measured."""
+"""`chef history`: the measurements of recipes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ DEFAULT = Path("history.sqlite")
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(
-        help="Show, compare and exchange what was really measured.", no_args_is_help=True
-    )
+    group = typer.Typer(help="Show, compare and exchange measurements.", no_args_is_help=True)
     for command in (list_, best, compare, export, import_):
         group.command(command.__name__.rstrip("_"))(command)
     app.add_typer(group, name="history")
@@ -51,7 +49,7 @@ def list_(history: HistoryPath = DEFAULT, as_json: AsJson = False) -> None:
 def best(
     task: Annotated[str, typer.Argument(help="The name of a task.", show_default=False)],
     history: HistoryPath = DEFAULT,
-    number: Annotated[int, typer.Option("--number", "-n", min=1, help="So many recipes.")] = 10,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="Number of recipes.")] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Rank the recipes of a task by their mean score over seeds."""
@@ -69,7 +67,7 @@ def compare(
     history: HistoryPath = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Set recipes beside the first of them, seed by seed."""
+    """Compare recipes with the first of them, seed by seed."""
     which = [int(one) if one.isdecimal() else one for one in recipes]
     found = _opened(history).compare(which)
     if as_json:
@@ -106,7 +104,7 @@ def import_(
     file: Annotated[Path, typer.Argument(help="A Parquet file.", show_default=False)],
     history: HistoryPath = DEFAULT,
 ) -> None:
-    """Take over the measurements of a Parquet file; those that are there already stay."""
+    """Add the measurements of a Parquet file; the ones that exist already are kept."""
     from datachef.reward.history import History
 
     print(f"{history}: {History(history).import_(file):,} new measurements")
