@@ -16,6 +16,9 @@ from .contracts.engine import Engine as Engine
 from .contracts.engine import WorkerConfig as WorkerConfig
 from .contracts.filter import Filter as Filter
 from .contracts.filter import Signal as Signal
+from .contracts.metric import BenchmarkItem as BenchmarkItem
+from .contracts.metric import Choices as Choices
+from .contracts.metric import Metric as Metric
 from .contracts.observer import RunObserver as RunObserver
 from .contracts.operator import (
     CheckContext as CheckContext,
@@ -125,7 +128,6 @@ from .problems import shortened as shortened
 from .registry.hookspecs import hookimpl as hookimpl
 from .registry.host import Host as Host
 from .registry.take import sampling_priority as sampling_priority
-from .rows.benchmark import BenchmarkItem as BenchmarkItem
 from .rows.benchmark import read_benchmark as read_benchmark
 from .system.failures import raise_environment_failure as raise_environment_failure
 from .system.file_identity import path_identity as path_identity

@@ -41,7 +41,7 @@ class Assignment:
     def of(cls, host: Host, task: Path, pool: Path, limits: Limits) -> Assignment:
         """The assignment of a task.yaml and a pool.yaml. Raises `DatachefError` where one of them
         cannot be used."""
-        described = read_task(task)
+        described = read_task(task, host)
         space = recipe_space(host, pool, task, limits)
         return cls(described.name, task, pool, space, PromptWriter(described, space))
 

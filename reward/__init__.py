@@ -1,12 +1,12 @@
 """The reward: it predicts what a recipe will score, and measures what it really scores.
 
-Registers the reward `proxy`, the evaluation backend `fine_tuning`, and the commands `chef score`,
-`evaluate`, `fit` and `history`.
+Registers the metrics, the reward `proxy`, the evaluation backend `fine_tuning`, and the commands
+`chef score`, `evaluate`, `fit` and `history`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from datachef.core.registry.hookspecs import hookimpl
@@ -14,6 +14,7 @@ from datachef.core.registry.hookspecs import hookimpl
 if TYPE_CHECKING:
     import typer
 
+    from datachef.core.contracts.metric import Metric
     from datachef.core.contracts.reward import (
         EvaluationBackend,
         EvaluationConfig,
@@ -27,6 +28,13 @@ def datachef_rewards() -> Mapping[str, Callable[[RewardConfig], Reward]]:
     from datachef.reward.factory import proxy_reward
 
     return {"proxy": proxy_reward}
+
+
+@hookimpl
+def datachef_metrics() -> Sequence[type[Metric]]:
+    from datachef.reward.metrics import our_metrics
+
+    return our_metrics()
 
 
 @hookimpl

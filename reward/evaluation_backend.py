@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from datachef.core.contracts.metric import AllowCode
 from datachef.core.contracts.reward import (
     EvaluationBackend,
     EvaluationConfig,
@@ -23,7 +24,6 @@ from datachef.core.registry.host import Host
 from datachef.core.system.atomic import beside, clear_leftovers
 from datachef.core.system.paths import located, located_or_named
 from datachef.reward.evaluation import Training
-from datachef.reward.metrics.unit_tests import AllowCode
 
 if TYPE_CHECKING:
     from datachef.reward.evaluation.evaluator import EvaluationSettings

@@ -66,7 +66,7 @@ def proxy_reward(config: RewardConfig) -> Reward:
         alone = replace(config, options={**config.options, "workers": 1})
         return ParallelReward(proxy_reward, alone, options.workers)
     host = Host(config.plugin_files)
-    task = read_task(config.task)
+    task = read_task(config.task, host)
     return RecipeReward(
         host,
         config.task,

@@ -62,7 +62,7 @@ class RecipeReward(Reward):
         pessimism: float = PESSIMISM,
     ) -> None:
         """Raises `DatachefError` for a task that cannot be read."""
-        self.task = read_task(task)
+        self.task = read_task(task, host)
         self.task_file = task.absolute()
         self._host = host
         self.pool = pool.absolute() if pool is not None else None

@@ -24,8 +24,9 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from datachef.core.contracts.metric import BenchmarkItem
 from datachef.core.contracts.task import Task
-from datachef.core.rows.benchmark import BenchmarkItem, read_benchmark
+from datachef.core.rows.benchmark import read_benchmark
 from datachef.reward.text_measures import languages_of
 
 BUCKETS = 2**14

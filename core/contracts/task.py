@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
+from datachef.core.contracts.metric import PROGRAM, Metric
 from datachef.core.contracts.source import CsvOptions, Encoding
 from datachef.core.system.paths import located, located_or_named
-
-# How an answer is scored by each metric, in words for models that write or judge training data.
-SCORED_BY = {
-    "number_match": "the last number in the answer must be the right one",
-    "exact_match": "the answer must be the expected text",
-    "multiple_choice": "the answer must name the right option",
-    "label": "the answer must name the right label",
-    "yes_no": "the answer must say yes or no, whichever is right",
-    "unit_tests": "the answer is code that must pass unit tests",
-    "math_match": "the final expression must equal the right one",
-    "number_tolerance": "the last number in the answer must be within 5 % of the right one",
-}
 
 
 class _Model(BaseModel):
@@ -49,7 +38,7 @@ class BenchmarkFile(_ItemFile):
     )
     choices: str | None = Field(None, description="The field that lists the options, if any.")
     program: str = Field(
-        "{answer}\n{tests}",
+        PROGRAM,
         description="For unit tests, what is run: fields in braces, {answer} being what is tested; "
         "a line #SOLUTION# in it also stands for the answer.",
     )
@@ -82,18 +71,32 @@ class Budget(_Model):
 
 
 class Task(_Model):
-    """The contents of a `task.yaml`."""
+    """The contents of a `task.yaml`.
+
+    `Vocabulary.task` gives it with the class of its metric; one that was made in another way may
+    name any, and `registry.host.metric_of` looks for it among those that are installed.
+    """
 
     name: str
     instruction: str = ""
     benchmark: BenchmarkFile | LMEvalBenchmark
     examples: Examples | None = None
-    metric: Literal[
-        "number_match", "exact_match", "multiple_choice", "label", "yes_no", "unit_tests",
-        "math_match", "number_tolerance",
-    ] = "exact_match"  # fmt: skip
+    metric: str = Field("exact_match", description="How answers are scored: a registered metric.")
     base_model: str = "tiny"
     budget: Budget | None = None
+
+    _metric_type: type[Metric] | None = PrivateAttr(None)
+
+    @property
+    def metric_type(self) -> type[Metric] | None:
+        """The registered metric, where it was looked up when the task was read."""
+        return self._metric_type
+
+    def scored_by(self, metric: type[Metric] | None) -> Task:
+        """This task with the class of its metric."""
+        copy = self.model_copy()
+        copy._metric_type = metric
+        return copy
 
     def located_in(self, folder: Path) -> Task:
         """This task with its relative paths resolved against the folder of its file."""

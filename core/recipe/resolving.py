@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from datachef.core.problems import Problem, did_you_mean, dotted
 from datachef.core.recipe import binding
 from datachef.core.recipe.checked import Findings, ResolvedRecipe
 from datachef.core.recipe.structure import problems_of, salvage
-from datachef.core.registry.host import Host
+from datachef.core.registry.host import Host, installed
 from datachef.core.registry.promises import ask
 from datachef.core.registry.vocabulary import PooledSource, Vocabulary
 from datachef.core.system.containment import ENDINGS, cause_of
@@ -187,9 +187,10 @@ class _Resolver:
         if document is None:
             return None, None
         try:
-            task = Task.model_validate(document.data).located_in(path.parent)
+            task = self._host.vocabulary.task(document.data).located_in(path.parent)
         except ValidationError as error:
-            found = problems_of(error, document, Task, Vocabulary(), [])
+            vocabulary, broken = self._host.vocabulary, self._host.broken
+            found = problems_of(error, document, Task, vocabulary, broken)
             self._findings.problems += found.values()
             return None, document
         # What lies beside the pool is by its author; any other task came with the recipe.
@@ -293,6 +294,17 @@ M = TypeVar("M", bound=BaseModel)
 
 def read_typed(path: Path, model: type[M]) -> M:
     """The model in a YAML file. Raises `RecipeError` with all that is wrong with it, and where."""
+    return _read(path, model, model.model_validate)
+
+
+def read_task(path: Path, host: Host | None = None) -> Task:
+    """The task in a file, its paths resolved, with its metric; of those of `host`, or of those that
+    are installed. Raises `RecipeError` as `read_typed` does."""
+    host = host or installed()
+    return _read(path, Task, host.vocabulary.task, host).located_in(path.parent)
+
+
+def _read(path: Path, model: type[M], make: Callable[[Any], M], host: Host | None = None) -> M:
     document = documents.read(path)
     problems = list(document.problems)
     if not problems and not isinstance(document.data, dict):
@@ -303,12 +315,9 @@ def read_typed(path: Path, model: type[M]) -> M:
     if problems:
         raise RecipeError(problems)
     try:
-        return model.model_validate(document.data)
+        return make(document.data)
     except ValidationError as error:
-        found = problems_of(error, document, model, Vocabulary(), [])
+        vocabulary = Vocabulary() if host is None else host.vocabulary
+        broken = [] if host is None else host.broken
+        found = problems_of(error, document, model, vocabulary, broken)
         raise RecipeError(list(found.values())) from None
-
-
-def read_task(path: Path) -> Task:
-    """The task in a file, its paths resolved. Raises `RecipeError` as `read_typed` does."""
-    return read_typed(path, Task).located_in(path.parent)

@@ -99,7 +99,7 @@ def check_task_items(findings: Findings, resolved: ResolvedRecipe) -> None:
         if not isinstance(part, BenchmarkFile | Examples):
             continue
         if _is_file(part.path):
-            runs_code = task.metric == "unit_tests"
+            runs_code = task.metric_type is not None and task.metric_type.runs_code
             _add_misfits(findings, document, (name,), misfits(part, runs_code=runs_code))
         elif name == "examples":  # the steps that read the benchmark say where it is missing
             message = f"no file {part.path!r}{not_expanded(part.path)}"

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from datachef.core.contracts.source import Source
+from datachef.core.contracts.task import Task
 from datachef.core.document import Document, Location
 from datachef.core.problems import Problem, did_you_mean, dotted, shortened
 from datachef.core.registry.host import Plugin, or_broken
@@ -106,6 +107,10 @@ def _problem(
         return Problem(
             "unknown_operator", f"no operator {shortened(name)} can stand here", path, hint
         )
+    if kind == "literal_error" and issubclass(model, Task) and location == ("metric",):
+        name = str(item["input"])
+        hint = or_broken(did_you_mean(name, vocabulary.metrics), broken)
+        return Problem("unknown_metric", f"there is no metric {shortened(name)}", path, hint)
     if kind == "source_kind":
         hint = (
             "or a name of the pool, with none of them" if "path" in vocabulary.source_keys else ""

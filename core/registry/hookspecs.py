@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import typer
 
     from datachef.core.contracts.engine import Engine
+    from datachef.core.contracts.metric import Metric
     from datachef.core.contracts.observer import RunObserver
     from datachef.core.contracts.operator import Operator
     from datachef.core.contracts.recipe import Recipe
@@ -67,6 +68,11 @@ def datachef_evaluation_backends() -> Mapping[  # type: ignore[empty-body]
     str, Callable[[EvaluationConfig], EvaluationBackend]
 ]:
     """Evaluation backends by the name that `evaluation_backend` of an evolve.yaml takes."""
+
+
+@hookspec
+def datachef_metrics() -> Sequence[type[Metric]]:  # type: ignore[empty-body]
+    """Metrics that tasks may name from now on."""
 
 
 @hookspec

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -39,9 +39,11 @@ from datachef.core.system.containment import (
 if TYPE_CHECKING:
     import typer
 
+    from datachef.core.contracts.metric import Metric
     from datachef.core.contracts.observer import RunObserver
     from datachef.core.contracts.operator import Operator
     from datachef.core.contracts.recipe import Recipe
+    from datachef.core.contracts.task import Task
     from datachef.core.problems import Problem
     from datachef.core.registry.vocabulary import Vocabulary
 
@@ -227,13 +229,15 @@ class Host:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """All registered operators and kinds of source."""
+        """All registered operators, kinds of source and metrics."""
         from datachef.core.registry.vocabulary import Vocabulary
 
         sources = self._listed("datachef_sources", "source classes", registration.source_problem)
+        metrics = self._listed("datachef_metrics", "metric classes", registration.metric_problem)
         return Vocabulary(
             [(cls, found.package) for found, cls in self._operators],
             [(cls, found.package) for found, cls in sources],
+            [(cls, found.package) for found, cls in metrics],
         )
 
     def named(self, hook: str) -> dict[str, Any]:
@@ -323,6 +327,30 @@ class Host:
             if found.place and (line := innermost(error.__traceback__, found.place)):
                 return f"plugin {found.name} ({found.package}), {line}"
         return ""
+
+
+def metric_of(task: Task) -> type[Metric]:
+    """The metric of a task: that which was found when its file was read, or an installed one."""
+    return task.metric_type or installed_metric(task.metric)
+
+
+def installed_metric(name: str) -> type[Metric]:
+    """The installed metric of a name; an unknown one is a `DatachefError`."""
+    host = installed()
+    metrics = host.vocabulary.metrics
+    if name not in metrics:
+        raise DatachefError(f"there is no metric {name!r}", host.missing(name, metrics))
+    return metrics[name]
+
+
+def installed() -> Host:
+    """The host of all that is installed, as far as the environment does not restrict it."""
+    return _restricted_to(os.environ.get(RESTRICT))
+
+
+@lru_cache(maxsize=4)
+def _restricted_to(_: str | None) -> Host:
+    return Host()
 
 
 def _place_of(module: Any) -> Path | None:

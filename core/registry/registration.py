@@ -149,6 +149,22 @@ def source_problem(item: Any) -> str:
     return _abstract(item) or _undescribable(item)
 
 
+def metric_problem(item: Any) -> str:
+    """Why something cannot be a metric; empty where it can."""
+    from datachef.core.contracts.metric import Metric
+    from datachef.core.contracts.operator import NAME
+
+    if problem := _class_problem(item, Metric):
+        return problem
+    if not isinstance(item.name, str) or not NAME.fullmatch(item.name):
+        return f"{item.__qualname__}: name must be in snake_case, got {item.name!r}"
+    if not isinstance(item.criterion, str) or not item.criterion.strip():
+        return f"{item.__qualname__}: criterion must say when an answer is right"
+    if not isinstance(item.answer_tokens, int) or item.answer_tokens < 1:
+        return f"{item.__qualname__}: answer_tokens is {described(item.answer_tokens)}"
+    return _abstract(item)
+
+
 def _class_problem(item: Any, kind: type[Any]) -> str:
     if isinstance(item, type) and issubclass(item, kind):
         return ""

@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, Literal, Union
 
 import orjson
 from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model
 from pydantic_core import PydanticCustomError
 
 from datachef.core.contracts.corpus import MixOperator
+from datachef.core.contracts.metric import Metric
 from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.parameters import MARKS
 from datachef.core.contracts.recipe import Name, Pool, Recipe
@@ -36,16 +37,18 @@ class PooledSource(Source):
 
 
 class Vocabulary:
-    """Operators and kinds of source, read-only and sorted by name."""
+    """Operators, kinds of source and metrics, read-only and sorted by name."""
 
     def __init__(
         self,
         operators: Iterable[tuple[type[Operator], str]] = (),
         sources: Iterable[tuple[type[Source], str]] = (),
+        metrics: Iterable[tuple[type[Metric], str]] = (),
     ) -> None:
         """Takes classes with the package each came from; two of one name raise `PluginError`."""
         self._operators = _unique("operator", [(o.name(), o, p) for o, p in operators])
         self._sources = _unique("source kind", [(s.key, s, p) for s, p in sources])
+        self._metrics = _unique("metric", [(m.name, m, p) for m, p in metrics])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._operators)
@@ -88,6 +91,17 @@ class Vocabulary:
         """The source of a kind, already known to be valid."""
         return self.source_type(key).model_validate(data)
 
+    @property
+    def metrics(self) -> Mapping[str, type[Metric]]:
+        """The metrics by name."""
+        return {name: entry.type for name, entry in self._metrics.items()}
+
+    def task(self, data: Any) -> Task:
+        """The task that a document describes. Raises `ValidationError`, of `task_model`."""
+        self.task_model.model_validate(data)
+        task = Task.model_validate(data)
+        return task.scored_by(self.metrics.get(task.metric))
+
     @cached_property
     def fingerprint(self) -> str:
         """Changes whenever an operator or source kind comes, goes or changes its parameters."""
@@ -120,6 +134,13 @@ class Vocabulary:
         """`Pool` over exactly what is registered."""
         sources = _mapping_of(self._source(self._steps()))
         return create_model("Pool", __base__=Pool, sources=(sources, _field(Pool, "sources")))
+
+    @cached_property
+    def task_model(self) -> type[Task]:
+        """`Task` over exactly the metrics that are registered; any where there are none."""
+        metric = Literal[tuple(self._metrics)] if self._metrics else str
+        named: Any = (metric, _field(Task, "metric"))
+        return create_model("Task", __base__=Task, __doc__=Task.__doc__, metric=named)
 
     def _steps(self) -> Any:
         return _union(
@@ -206,9 +227,9 @@ def pool_schema(vocabulary: Vocabulary) -> dict[str, Any]:
     return _finished(vocabulary.pool_model.model_json_schema(by_alias=True), "pool")
 
 
-def task_schema(_: Vocabulary) -> dict[str, Any]:
+def task_schema(vocabulary: Vocabulary) -> dict[str, Any]:
     """The JSON Schema of `task.yaml`."""
-    return _finished(Task.model_json_schema(by_alias=True), "task")
+    return _finished(vocabulary.task_model.model_json_schema(by_alias=True), "task")
 
 
 SCHEMAS: dict[str, Callable[[Vocabulary], dict[str, Any]]] = {

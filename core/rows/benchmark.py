@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from datachef.core.contracts.metric import BenchmarkItem
 from datachef.core.contracts.source import SourceError
 from datachef.core.contracts.task import BenchmarkFile, Examples
 from datachef.core.errors import DatachefError, RowError
@@ -20,20 +21,6 @@ from datachef.core.text.values import composed_text
 
 # Of all items together, unpacked: they are held in memory, by every worker.
 MOST_BYTES = 256 * 2**20
-
-
-@dataclass(frozen=True)
-class BenchmarkItem:
-    """A question with its gold answer; several accepted answers stand one per line.
-
-    `choices` are the options in their order, where there are any; `row` is all that the file says
-    of the item, such as unit tests.
-    """
-
-    prompt: str
-    answer: str
-    choices: tuple[str, ...] = ()
-    row: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_benchmark(benchmark: BenchmarkFile | Examples) -> list[BenchmarkItem]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datachef.core.contracts.operator import Operator
-from datachef.core.contracts.task import SCORED_BY, Budget, Task
+from datachef.core.contracts.task import Budget, Task
+from datachef.core.registry.host import metric_of
 from datachef.core.rows.benchmark import read_benchmark
 from datachef.policy.prompt.quoting import BenchmarkGuard, named, quoted, spread, written
 from datachef.policy.prompt.sources import quoted_texts
@@ -26,7 +27,7 @@ def task_block(task: Task) -> str:
     place = Path(task.base_model)
     lines += [
         f"base model: {named(place.name if place.is_absolute() else task.base_model)}",
-        f"metric: {task.metric}; {SCORED_BY[task.metric]}",
+        f"metric: {task.metric}; {metric_of(task).criterion}",
         "protocol: your recipe makes a training corpus of the sources; the base model is fine-tuned"
         " on it and asked the questions of a benchmark that it has not seen, and the recipe scores"
         " by how probable the right answers have become. Rows with questions of the benchmark are"

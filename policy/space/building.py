@@ -51,7 +51,7 @@ def recipe_space(
             {name: _source(fitting, bool(mixes), limits) for name, fitting in of_sources.items()}
         )
     }
-    budget = read_task(task).budget if task is not None else None
+    budget = read_task(task, host).budget if task is not None else None
     if mixes:
         required["mix"] = OneOf(tuple(mixes))
         if budget is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datachef.core.cli.state import AsJson, console, print_json
+from datachef.core.cli.state import AsJson, console, get_host, print_json
 
 if TYPE_CHECKING:
     from datachef.reward.proxy import Validation
@@ -41,7 +41,7 @@ def fit(
     from datachef.reward.history import History
     from datachef.reward.proxy.fit import fit_proxy, fit_report
 
-    chosen = read_task(task) if task is not None else None
+    chosen = read_task(task, get_host()) if task is not None else None
     if output is not None and chosen is None:
         raise DatachefError("a saved proxy is for one task", "give --task")
     store = History(history)

@@ -181,7 +181,7 @@ def _refuse_beyond(pool: Path, task: Path, recipe: Path) -> None:
             " pool",
             hint,
         )
-    read = read_task(task)
+    read = read_task(task, get_host())
     outside = list(binding.files_outside(read, folders))
     if isinstance(read.benchmark, LMEvalBenchmark):
         outside.append("benchmark")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datachef.core.contracts.metric import AllowCode, BenchmarkItem
 from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.distribution import NAME
 from datachef.core.errors import DatachefError, RowError
@@ -25,11 +26,11 @@ from datachef.core.language_models.checkpoint import (
     quiet,
     training_package,
 )
-from datachef.core.rows.benchmark import BenchmarkItem, read_benchmark
+from datachef.core.rows.benchmark import read_benchmark
 from datachef.core.system.outputs import OutputFolder
 from datachef.core.text.values import composed_text
 from datachef.reward.evaluation.training import Training, fine_tune
-from datachef.reward.metrics import AllowCode, make_metric
+from datachef.reward.metrics import metric_for
 
 ITEMS = 200
 # Draws the items that are asked: the same whatever seed the model was trained with.
@@ -117,7 +118,7 @@ def require_checker(task: Task, allow_code: AllowCode) -> None:
     """Raises now what would be raised after training: a metric that lacks its package, code that is
     not allowed or cannot be confined."""
     if isinstance(task.benchmark, BenchmarkFile):
-        make_metric(task.metric, allow_code=allow_code)
+        metric_for(task, allow_code=allow_code)
 
 
 def gold_items(task: Task) -> list[BenchmarkItem]:

@@ -12,6 +12,7 @@ import orjson
 import polars as pl
 
 from datachef.core.api import run_recipe
+from datachef.core.contracts.metric import AllowCode
 from datachef.core.contracts.source import Source
 from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.document import read
@@ -36,7 +37,6 @@ from datachef.reward.evaluation.training import Training, make_tiny
 from datachef.reward.gates import ContaminationAudit
 from datachef.reward.history import History
 from datachef.reward.measurements import MeasurementRecord
-from datachef.reward.metrics import AllowCode
 from datachef.reward.sampled_run import SampledRunner, refuse_unanswered
 from datachef.reward.scorer import RecipeReward
 

@@ -11,7 +11,6 @@ import logging
 import os
 import random
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -21,21 +20,16 @@ from typing import Any
 
 import orjson
 
+from datachef.core.contracts.metric import AllowCode, BenchmarkItem, Choices, Metric
 from datachef.core.contracts.task import BenchmarkFile, LMEvalBenchmark, Task
 from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, MissingPackageError, UnavailableError
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
 from datachef.core.problems import did_you_mean
-from datachef.core.rows.benchmark import BenchmarkItem, read_benchmark
+from datachef.core.registry.host import metric_of
+from datachef.core.rows.benchmark import read_benchmark
 from datachef.core.system.failures import raise_environment_failure
-from datachef.reward.metrics import AllowCode, Metric, make_metric
-from datachef.reward.metrics.matching import (
-    LETTERS,
-    gold_is_yes,
-    gold_place,
-    normalised,
-    option_texts,
-)
+from datachef.reward.metrics import metric_for
 from datachef.reward.metrics.unit_tests import require_permission
 
 MOST_AT_ONCE = 32
@@ -94,7 +88,7 @@ def score(
     """
     if isinstance(task.benchmark, LMEvalBenchmark):
         return _named(lm, task.benchmark.lm_eval, limit, seed, allow_code, chat)
-    items = _drawn(_answered(task.benchmark, task.metric), limit, seed)
+    items = _drawn(_answered(task.benchmark, metric_of(task)), limit, seed)
     local = LocalTask.of(task, items, allow_code=allow_code)
     with _silent():
         most = int(getattr(lm, "max_length", 2**16)) // 2
@@ -106,9 +100,9 @@ def score(
     return _figures(results[task.name])
 
 
-def _answered(benchmark: BenchmarkFile, metric: str) -> list[BenchmarkItem]:
+def _answered(benchmark: BenchmarkFile, metric: type[Metric]) -> list[BenchmarkItem]:
     items = read_benchmark(benchmark)
-    asked = [item for item in items if metric == "unit_tests" or item.answer.strip()]
+    asked = [item for item in items if not metric.needs_gold or item.answer.strip()]
     if not asked:
         raise DatachefError(
             f"{benchmark.path} has no item with an answer",
@@ -251,14 +245,6 @@ def _silent() -> Iterator[None]:
                     os.environ[name] = value
 
 
-# The tokens that an answer may take where it is written and not chosen.
-ANSWER_TOKENS = {
-    "exact_match": 64,
-    "number_match": 512,
-    "number_tolerance": 512,
-    "math_match": 1024,
-    "unit_tests": 512,
-}
 # Where a model without a chat template starts another question of its own.
 ENDS = ("\n\nQuestion:", "\n\nProblem:", "\n\n\n")
 
@@ -272,22 +258,12 @@ def harness_package(module: str) -> Any:
         raise MissingPackageError(missing, extra("evaluate"), "measuring accuracy") from error
 
 
-@dataclass(frozen=True)
-class Choices:
-    """The continuations that compete for an item; `by_byte` divides each by its length."""
-
-    texts: tuple[str, ...]
-    by_byte: bool = False
-
-
 @dataclass
 class LocalTask:
     """The items of a task with a benchmark file; `answers` fills up as a model is judged.
 
-    Metrics with a closed set of answers are measured by likelihood, the others by generation:
-    `multiple_choice` compares letters where the prompt lists the options and else the texts of the
-    options per byte, `label` the choices of the item or else all labels of the benchmark, `yes_no`
-    the two words that the benchmark uses. Of equally likely choices the first counts.
+    Metrics with a closed set of answers (`Metric.choices`) are measured by likelihood, the others
+    by generation. Of equally likely choices the first counts.
     """
 
     task: Task
@@ -300,8 +276,8 @@ class LocalTask:
     def of(cls, task: Task, items: Sequence[BenchmarkItem], *, allow_code: AllowCode) -> LocalTask:
         """Raises `DatachefError` where code is not allowed and where gold answers do not fit."""
         assert isinstance(task.benchmark, BenchmarkFile)
-        metric = make_metric(task.metric, allow_code=allow_code, program=task.benchmark.program)
-        return cls(task, items, metric, choices_of(task.metric, items))
+        metric = metric_for(task, allow_code=allow_code)
+        return cls(task, items, metric, metric.choices(items))
 
     def harness_task(self, answer_tokens: int, *, chat: bool) -> Any:
         """A `ConfigurableTask` over the items in their order, without examples in the prompt."""
@@ -311,12 +287,12 @@ class LocalTask:
             for number, (item, texts) in enumerate(zip(self.items, self._texts(), strict=True))
         ]
         generated = self.choices[0] is None
-        tokens = min(ANSWER_TOKENS.get(self.task.metric, answer_tokens), answer_tokens)
+        tokens = min(self.metric.answer_tokens, answer_tokens)
         generation = {"until": [] if chat else list(ENDS), "do_sample": False}
 
         # lm-eval copies its configuration, which a function survives and a bound method does not.
         def judged(doc: dict[str, Any], results: list[Any]) -> dict[str, float]:
-            return {self.task.metric: float(self._judge(doc["number"], results))}
+            return {self.task.metric: self._judge(doc["number"], results)}
 
         config = {
             "task": self.task.name,
@@ -338,7 +314,7 @@ class LocalTask:
     def _texts(self) -> list[tuple[str, ...]]:
         return [() if choices is None else choices.texts for choices in self.choices]
 
-    def _judge(self, number: int, results: list[Any]) -> bool:
+    def _judge(self, number: int, results: list[Any]) -> float:
         item, choices = self.items[number], self.choices[number]
         answer: dict[str, Any] = {"prompt": item.prompt, "gold": item.answer}
         if choices is None:
@@ -351,48 +327,6 @@ class LocalTask:
             ]
             response = choices.texts[scores.index(max(scores))]
             answer["log_likelihoods"] = dict(zip(choices.texts, likelihoods, strict=True))
-        correct = self.metric.score(response, item) == 1
-        self.answers.append({**answer, "response": response, "correct": correct})
-        return correct
-
-
-def choices_of(metric: str, items: Sequence[BenchmarkItem]) -> list[Choices | None]:
-    """The competing continuations of every item; None for a metric that reads what is written.
-
-    Raises `DatachefError` where a gold answer is none of them.
-    """
-    if metric == "multiple_choice":
-        most = 1 + max(gold_place(item) for item in items)
-        return [_letters_or_texts(item, most) for item in items]
-    if metric == "yes_no":
-        return [Choices(_words(items))] * len(items)
-    if metric == "label":
-        labels = tuple(sorted({item.answer.strip() for item in items}))
-        return [_labels(item, item.choices or labels) for item in items]
-    return [None] * len(items)
-
-
-def _letters_or_texts(item: BenchmarkItem, most: int) -> Choices:
-    texts = option_texts(item)
-    if all(text in item.prompt for text in texts):
-        return Choices(tuple(LETTERS[: len(texts) or most]))
-    return Choices(texts, by_byte=True)
-
-
-def _words(items: Sequence[BenchmarkItem]) -> tuple[str, str]:
-    """How the benchmark writes yes and no: most often, and else in the words themselves."""
-    seen = Counter(item.answer.strip() for item in items)
-    words = []
-    for meaning, default in ((True, "yes"), (False, "no")):
-        written = [item.answer.strip() for item in items if gold_is_yes(item) is meaning]
-        words.append(min(written, key=lambda word: (-seen[word], word), default=default))
-    return words[0], words[1]
-
-
-def _labels(item: BenchmarkItem, labels: tuple[str, ...]) -> Choices:
-    if normalised(item.answer) not in map(normalised, labels):
-        raise DatachefError(
-            f"the gold answer {item.answer[:80]!r} is no choice of its item",
-            hint=f"the choices are {', '.join(labels)[:200]}",
-        )
-    return Choices(labels)
+        score = float(self.metric.score(response, item))
+        self.answers.append({**answer, "response": response, "correct": score == 1})
+        return score

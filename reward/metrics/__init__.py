@@ -1,48 +1,49 @@
-"""Metrics: does a response answer an item of a benchmark. `METRICS` has all of them by name."""
+"""Metrics: does a response answer an item of a benchmark."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from datachef.core.contracts.task import BenchmarkFile
-from datachef.core.errors import DatachefError
-from datachef.core.problems import did_you_mean
-from datachef.reward.metrics.matching import (
-    ExactMatch,
-    Label,
-    Metric,
-    MultipleChoice,
-    NumberMatch,
-    NumberTolerance,
-    YesNo,
-)
-from datachef.reward.metrics.math_match import MathMatch
-from datachef.reward.metrics.unit_tests import AllowCode, UnitTests
+from datachef.core.contracts.metric import PROGRAM, AllowCode, Metric
+from datachef.core.contracts.task import BenchmarkFile, Task
+from datachef.core.registry.host import installed_metric, metric_of
 
-__all__ = ["METRICS", "AllowCode", "Metric", "make_metric"]
+__all__ = ["make_metric", "metric_for", "our_metrics"]
 
-METRICS: Mapping[str, type[Metric]] = {
-    metric.name: metric
-    for metric in (
+
+def our_metrics() -> Sequence[type[Metric]]:
+    """The metrics of this package, for the hook that registers them."""
+    from datachef.reward.metrics.matching import (
+        ExactMatch,
+        Label,
+        MultipleChoice,
+        NumberMatch,
+        NumberTolerance,
+        YesNo,
+    )
+    from datachef.reward.metrics.math_match import MathMatch
+    from datachef.reward.metrics.unit_tests import UnitTests
+
+    return (
         NumberMatch, NumberTolerance, ExactMatch, MultipleChoice, Label, YesNo, MathMatch,
         UnitTests,
-    )
-}  # fmt: skip
-_PROGRAM: str = BenchmarkFile.model_fields["program"].default
+    )  # fmt: skip
 
 
-def make_metric(name: str, *, allow_code: AllowCode = False, program: str = _PROGRAM) -> Metric:
-    """The metric of this name.
+def make_metric(name: str, *, allow_code: AllowCode = False, program: str = PROGRAM) -> Metric:
+    """The installed metric of this name, ready to score.
 
-    `unit_tests` runs what a model wrote, and so needs `allow_code`: True runs it in the sandbox
-    alone, "unconfined" even where this system has none. `program` tells how an answer becomes a
-    program, as `Task.benchmark.program` does.
-    Raises `DatachefError` for an unknown metric and for code that is not allowed or cannot be
-    confined, and `MissingPackageError` where the metric needs a package that is not there.
+    Raises `DatachefError` for an unknown metric, and what `Metric.build` raises.
     """
-    if name not in METRICS:
-        raise DatachefError(f"there is no metric {name!r}", hint=did_you_mean(name, METRICS))
-    metric = METRICS[name]
-    if issubclass(metric, UnitTests):
-        return metric(program, allow_code=allow_code)
-    return metric()
+    return installed_metric(name).build(program=program, allow_code=allow_code)
+
+
+def metric_for(task: Task, *, allow_code: AllowCode = False) -> Metric:
+    """The metric of a task, ready to score. Raises as `make_metric` does.
+
+    One that runs code needs `allow_code`: True runs it in the sandbox alone, "unconfined" even
+    where this system has none.
+    """
+    benchmark = task.benchmark
+    program = benchmark.program if isinstance(benchmark, BenchmarkFile) else PROGRAM
+    return metric_of(task).build(program=program, allow_code=allow_code)

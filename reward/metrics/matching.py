@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from abc import ABC, abstractmethod
-from collections import deque
+from abc import abstractmethod
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import ClassVar
 
+from datachef.core.contracts.metric import BenchmarkItem, Choices, Metric
 from datachef.core.errors import DatachefError
-from datachef.core.rows.benchmark import BenchmarkItem
 
 
-class Metric(ABC):
-    """Scores a response against the gold answer of an item; the same inputs give the same score.
-
-    `name` is the one that a task file uses.
-    """
-
-    name: ClassVar[str]
+class MatchingMetric(Metric):
+    """A metric that accepts a response or does not, whatever was thought before it."""
 
     def score(self, response: str, item: BenchmarkItem) -> float:
-        """1 where `response`, without the reasoning in `<think>` tags, is right, else 0.
-
-        Raises `DatachefError` where the item itself cannot be judged by this metric.
-        """
         return float(self._accepts(after_thinking(response), item))
 
     @abstractmethod
@@ -119,13 +109,15 @@ def mentioned(text: str, options: Sequence[str]) -> int | None:
     return found
 
 
-class ExactMatch(Metric):
+class ExactMatch(MatchingMetric):
     """Right where the response, or the answer it announces, is one of the gold answers.
 
     Case, white space, and punctuation at the edges make no difference.
     """
 
     name = "exact_match"
+    criterion = "the answer must be the expected text"
+    answer_tokens = 64
 
     def _accepts(self, response: str, item: BenchmarkItem) -> bool:
         accepted = {normalised(gold) for gold in golds(item)}
@@ -133,7 +125,7 @@ class ExactMatch(Metric):
         return not accepted.isdisjoint(given - {""})
 
 
-class Label(Metric):
+class Label(MatchingMetric):
     """Right where the response, or the answer it announces, is or starts with the gold label.
 
     Where the item lists its labels as choices, a response that names the gold one alone is right
@@ -141,6 +133,7 @@ class Label(Metric):
     """
 
     name = "label"
+    criterion = "the answer must name the right label"
 
     def _accepts(self, response: str, item: BenchmarkItem) -> bool:
         gold = normalised(item.answer)
@@ -152,6 +145,21 @@ class Label(Metric):
             if place is not None:
                 return normalised(item.choices[place]) == gold
         return False
+
+    @classmethod
+    def choices(cls, items: Sequence[BenchmarkItem]) -> Sequence[Choices]:
+        """The choices of the item, or else all labels of the benchmark."""
+        labels = tuple(sorted({item.answer.strip() for item in items}))
+        return [_labels(item, item.choices or labels) for item in items]
+
+
+def _labels(item: BenchmarkItem, labels: tuple[str, ...]) -> Choices:
+    if normalised(item.answer) not in map(normalised, labels):
+        raise DatachefError(
+            f"the gold answer {item.answer[:80]!r} is no choice of its item",
+            hint=f"the choices are {', '.join(labels)[:200]}",
+        )
+    return Choices(labels)
 
 
 _MEANING = {"yes": True, "true": True, "no": False, "false": False}
@@ -170,16 +178,32 @@ def gold_is_yes(item: BenchmarkItem) -> bool:
     return meaning
 
 
-class YesNo(Metric):
+class YesNo(MatchingMetric):
     """Right where the response means what the gold answer means.
 
     It may start with its answer, announce it, or name one of the two alone.
     """
 
     name = "yes_no"
+    criterion = "the answer must say yes or no, whichever is right"
 
     def _accepts(self, response: str, item: BenchmarkItem) -> bool:
         return _meaning(response) is gold_is_yes(item)
+
+    @classmethod
+    def choices(cls, items: Sequence[BenchmarkItem]) -> Sequence[Choices]:
+        """The two words that the benchmark uses."""
+        return [Choices(_words(items))] * len(items)
+
+
+def _words(items: Sequence[BenchmarkItem]) -> tuple[str, str]:
+    """How the benchmark writes yes and no: most often, and else in the words themselves."""
+    seen = Counter(item.answer.strip() for item in items)
+    words = []
+    for meaning, default in ((True, "yes"), (False, "no")):
+        written = [item.answer.strip() for item in items if gold_is_yes(item) is meaning]
+        words.append(min(written, key=lambda word: (-seen[word], word), default=default))
+    return words[0], words[1]
 
 
 def _meaning(response: str) -> bool | None:
@@ -232,7 +256,7 @@ def gold_place(item: BenchmarkItem) -> int:
     )
 
 
-class MultipleChoice(Metric):
+class MultipleChoice(MatchingMetric):
     """Right where the response picks the gold option, or one that says the same.
 
     In this order count: a letter or an option that it announces or boxes, a letter or an option
@@ -241,11 +265,25 @@ class MultipleChoice(Metric):
     """
 
     name = "multiple_choice"
+    criterion = "the answer must name the right option"
 
     def _accepts(self, response: str, item: BenchmarkItem) -> bool:
         texts, gold = option_texts(item), gold_place(item)
         place = chosen(response, texts)
         return place == gold or (place is not None and bool(texts) and texts[place] == texts[gold])
+
+    @classmethod
+    def choices(cls, items: Sequence[BenchmarkItem]) -> Sequence[Choices]:
+        """Letters where the prompt lists the options, and else the options' texts per byte."""
+        most = 1 + max(gold_place(item) for item in items)
+        return [_letters_or_texts(item, most) for item in items]
+
+
+def _letters_or_texts(item: BenchmarkItem, most: int) -> Choices:
+    texts = option_texts(item)
+    if all(text in item.prompt for text in texts):
+        return Choices(tuple(LETTERS[: len(texts) or most]))
+    return Choices(texts, by_byte=True)
 
 
 def chosen(response: str, options: Sequence[str]) -> int | None:
@@ -346,22 +384,24 @@ def gold_number(item: BenchmarkItem) -> Decimal:
     return number
 
 
-class NumberMatch(Metric):
+class NumberMatch(MatchingMetric):
     """Right where the last numbers are equal in value: `18`, `18.00` and `$18.` are."""
 
     name = "number_match"
+    criterion = "the last number in the answer must be the right one"
 
     def _accepts(self, response: str, item: BenchmarkItem) -> bool:
         return last_number(response) == gold_number(item)
 
 
-class NumberTolerance(Metric):
+class NumberTolerance(MatchingMetric):
     """Right where the last number is within 5 % of the gold one; zero has to be met exactly.
 
     The tolerance is that of SciBench (Wang et al. 2023, https://arxiv.org/abs/2307.10635).
     """
 
     name = "number_tolerance"
+    criterion = "the last number in the answer must be within 5 % of the right one"
 
     tolerance = Decimal("0.05")
 

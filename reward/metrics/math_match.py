@@ -12,11 +12,11 @@ from contextlib import suppress
 from itertools import product
 from pathlib import Path
 
+from datachef.core.contracts.metric import BenchmarkItem
 from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
-from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.core.system.child_process import Child, start
-from datachef.reward.metrics.matching import Metric, boxed, final_answer, golds
+from datachef.reward.metrics.matching import MatchingMetric, boxed, final_answer, golds
 
 # What does not change the meaning of an answer, after Hendrycks et al. 2021,
 # https://github.com/hendrycks/math.
@@ -43,7 +43,7 @@ def _plain(latex: str) -> str:
     return latex
 
 
-class MathMatch(Metric):
+class MathMatch(MatchingMetric):
     r"""Right where the last \boxed{}, or else the announced answer, equals the gold one.
 
     Equal are the same LaTeX but for spacing, and what math-verify proves equal, as `\frac12` and
@@ -52,6 +52,8 @@ class MathMatch(Metric):
     """
 
     name = "math_match"
+    criterion = "the final expression must equal the right one"
+    answer_tokens = 1024
 
     def __init__(self) -> None:
         """Raises `MissingPackageError` without the package `math-verify`."""

@@ -6,12 +6,12 @@ import ast
 import re
 import secrets
 import warnings
-from typing import Any, Literal
+from typing import Any
 
+from datachef.core.contracts.metric import PROGRAM, AllowCode, BenchmarkItem, Metric
 from datachef.core.errors import DatachefError, RowError
-from datachef.core.rows.benchmark import BenchmarkItem
 from datachef.core.text.values import composed_text
-from datachef.reward.metrics.matching import Metric
+from datachef.reward.metrics.matching import after_thinking
 from datachef.reward.metrics.sandbox import (
     Program,
     ProgramResult,
@@ -20,9 +20,6 @@ from datachef.reward.metrics.sandbox import (
     missing_walls,
     run_tests,
 )
-
-# Whether a model's code may be run: never, behind walls, or even where this system has none.
-AllowCode = bool | Literal["unconfined"]
 
 _FENCE = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)(?:^[ \t]*```|\Z)", re.MULTILINE | re.DOTALL)
 _MARKER = re.compile(r"^[ \t]*#SOLUTION#[ \t]*$", re.MULTILINE)
@@ -94,6 +91,13 @@ class UnitTests(Metric):
     """
 
     name = "unit_tests"
+    criterion = "the answer is code that must pass unit tests"
+    runs_code = True
+    needs_gold = False
+
+    @classmethod
+    def build(cls, *, program: str = PROGRAM, allow_code: AllowCode = False) -> UnitTests:
+        return cls(program, allow_code=allow_code)
 
     def __init__(
         self, program: str, *, allow_code: AllowCode, limits: SandboxLimits | None = None
@@ -114,5 +118,5 @@ class UnitTests(Metric):
             )
         return run_tests(program, self.limits, gold=item.answer, unconfined=self._unconfined)
 
-    def _accepts(self, response: str, item: BenchmarkItem) -> bool:
-        return self.run(response, item).passed
+    def score(self, response: str, item: BenchmarkItem) -> float:
+        return float(self.run(after_thinking(response), item).passed)

@@ -9,11 +9,13 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
+from datachef.core.contracts.metric import AllowCode, BenchmarkItem, Metric
 from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.contracts.unavailable import unavailable
 from datachef.core.errors import DatachefError
-from datachef.core.rows.benchmark import BenchmarkItem
-from datachef.reward.metrics import AllowCode, Metric, make_metric
+from datachef.core.registry.host import metric_of
+from datachef.reward.metrics import metric_for
+from datachef.reward.metrics.matching import NumberMatch
 from datachef.reward.verifier.rows import RowChecker, SampledRow, Verdict
 
 
@@ -25,9 +27,10 @@ def exact_checkers(
     `allow_code` lets answers to examples of a task with unit tests be checked by running them.
     """
     checkers: list[RowChecker] = [ReadableChecker(), ConversationChecker()]
-    if task.metric == "number_match":
+    metric = metric_of(task)
+    if issubclass(metric, NumberMatch):
         checkers.append(ArithmeticChecker())
-    if task.metric == "unit_tests":
+    if metric.runs_code:
         checkers.append(PythonChecker())
     gold = gold_checker(task, examples, allow_code=allow_code)
     return (*checkers, gold) if gold is not None else tuple(checkers)
@@ -276,16 +279,14 @@ def gold_checker(
 ) -> GoldChecker | None:
     """The checker of a task with these examples; None where there are none.
 
-    None too for a task with unit tests, unless it has a program to run and `allow_code` is set.
+    None too for a metric that runs code, unless there is a program to run and `allow_code` is set.
     """
     if not examples:
         return None
-    if task.metric != "unit_tests":
-        return GoldChecker(examples, make_metric(task.metric))
-    if not allow_code or not isinstance(task.benchmark, BenchmarkFile):
+    runnable = allow_code and isinstance(task.benchmark, BenchmarkFile)
+    if metric_of(task).runs_code and not runnable:
         return None
-    metric = make_metric(task.metric, allow_code=allow_code, program=task.benchmark.program)
-    return GoldChecker(examples, metric)
+    return GoldChecker(examples, metric_for(task, allow_code=allow_code))
 
 
 class GoldChecker:
@@ -311,7 +312,7 @@ class GoldChecker:
         if items is None:
             return None
         try:
-            right = any(self._metric.score(spoken[1][1], item) for item in items)
+            right = any(self._metric.score(spoken[1][1], item) == 1 for item in items)
         except DatachefError as error:
             if unavailable(error):
                 raise

@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from datachef.core.contracts.task import SCORED_BY, Task
+from datachef.core.contracts.metric import BenchmarkItem
+from datachef.core.contracts.task import Task
 from datachef.core.errors import UnavailableError
 from datachef.core.language_models.answers import (
     AnswerFailure,
@@ -26,7 +27,7 @@ from datachef.core.language_models.client import (
     TransientLLMError,
 )
 from datachef.core.language_models.prompts import render
-from datachef.core.rows.benchmark import BenchmarkItem
+from datachef.core.registry.host import metric_of
 from datachef.reward.verifier.rows import ROW_GRADES, JudgeFailure, RowGrade, SampledRow, Verdict
 
 EXAMPLES = 2
@@ -100,7 +101,7 @@ class JudgePrompt:
         shown = [(item.prompt, item.answer) for item in examples[:EXAMPLES]]
         self._values: Mapping[str, Any] = {
             "task": task.instruction or task.name,
-            "metric": SCORED_BY[task.metric],
+            "metric": metric_of(task).criterion,
             "examples": [
                 {
                     "question": without_middle(question, LONGEST_EXAMPLE, "..."),

@@ -11,12 +11,12 @@ from math import sqrt
 
 import polars as pl
 
+from datachef.core.contracts.metric import AllowCode, BenchmarkItem
 from datachef.core.contracts.operator import Services
 from datachef.core.contracts.task import Task
 from datachef.core.errors import DatachefError
 from datachef.core.registry.take import sampling_priority
-from datachef.core.rows.benchmark import BenchmarkItem, read_benchmark
-from datachef.reward.metrics.unit_tests import AllowCode
+from datachef.core.rows.benchmark import read_benchmark
 from datachef.reward.verifier.checkers import exact_checkers
 from datachef.reward.verifier.judge import EXAMPLES, Judge, JudgePrompt
 from datachef.reward.verifier.rows import (

@@ -21,9 +21,11 @@ from datachef.core import (
     extra,
     read_benchmark,
 )
+from datachef.core.contracts.metric import Choices
 from datachef.core.contracts.task import LMEvalBenchmark
 from datachef.core.distribution import install_command
-from datachef.reward.evaluation.harness import Choices, choices_of, run_harness, score
+from datachef.core.registry.host import installed_metric
+from datachef.reward.evaluation.harness import run_harness, score
 
 Row = dict[str, Any]
 Scripted = Callable[[Mapping[str, str]], Any]
@@ -409,24 +411,25 @@ def test_letters_compete_where_the_prompt_lists_the_options() -> None:
     listed = item("Pick.\nA. sand\nB. snow", "B", "sand", "snow")
     unlisted = item("What is white?", "B", "sand", "snow")
     bare = item("Pick.\nA. sand\nB. snow", "B")
-    assert choices_of("multiple_choice", [listed]) == [Choices(("A", "B"))]
-    assert choices_of("multiple_choice", [unlisted]) == [Choices(("sand", "snow"), by_byte=True)]
+    pick = installed_metric("multiple_choice")
+    assert pick.choices([listed]) == [Choices(("A", "B"))]
+    assert pick.choices([unlisted]) == [Choices(("sand", "snow"), by_byte=True)]
     more = item("Pick.\nA. x\nB. y\nC. z", "C")
-    assert choices_of("multiple_choice", [bare, more]) == [Choices(("A", "B", "C"))] * 2
+    assert pick.choices([bare, more]) == [Choices(("A", "B", "C"))] * 2
 
 
 def test_words_compete_as_the_benchmark_writes_them() -> None:
     items = [item("?", answer) for answer in ("True", "True", "false", "False", "False")]
-    assert choices_of("yes_no", items) == [Choices(("True", "False"))] * 5
-    assert choices_of("yes_no", [item("?", "Yes")]) == [Choices(("Yes", "no"))]
+    assert installed_metric("yes_no").choices(items) == [Choices(("True", "False"))] * 5
+    assert installed_metric("yes_no").choices([item("?", "Yes")]) == [Choices(("Yes", "no"))]
 
 
 def test_labels_compete_over_the_whole_benchmark_where_items_list_none() -> None:
     items = [item("?", "good"), item("?", "bad"), item("?", "good", "good", "so-so")]
     both = Choices(("bad", "good"))
-    assert choices_of("label", items) == [both, both, Choices(("good", "so-so"))]
+    assert installed_metric("label").choices(items) == [both, both, Choices(("good", "so-so"))]
     with pytest.raises(DatachefError, match="no choice of its item"):
-        choices_of("label", [item("?", "great", "good", "bad")])
+        installed_metric("label").choices([item("?", "great", "good", "bad")])
 
 
 @pytest.mark.parametrize(

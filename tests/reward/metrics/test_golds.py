@@ -16,8 +16,9 @@ from datachef.core import (
     extra,
     read_benchmark,
 )
+from datachef.core.contracts.metric import Metric
 from datachef.core.distribution import install_command
-from datachef.reward.metrics import METRICS, Metric, make_metric
+from datachef.reward.metrics import make_metric, our_metrics
 from datachef.reward.metrics.matching import LETTERS, gold_place, option_texts
 from datachef.reward.metrics.sandbox import SandboxLimits
 from datachef.reward.metrics.unit_tests import UnitTests
@@ -111,7 +112,7 @@ def test_every_gold_program_passes(name: str, shared_data: Path) -> None:
     assert not {key: reason for key, reason in failed.items() if reason}
 
 
-PLAIN = [name for name in METRICS if name not in {"math_match", "unit_tests"}]
+PLAIN = [m.name for m in our_metrics() if m.name not in {"math_match", "unit_tests"}]
 ITEMS = {
     "number_match": BenchmarkItem("?", "-12.5"),
     "number_tolerance": BenchmarkItem("?", "3e8"),
