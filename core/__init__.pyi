@@ -95,6 +95,9 @@ from .errors import (
 from .errors import (
     RunError as RunError,
 )
+from .errors import (
+    UnavailableError as UnavailableError,
+)
 from .language_models.answers import (
     UnparsableAnswerError as UnparsableAnswerError,
 )
@@ -129,6 +132,7 @@ from .registry.hookspecs import hookimpl as hookimpl
 from .registry.host import Host as Host
 from .registry.take import sampling_priority as sampling_priority
 from .rows.benchmark import read_benchmark as read_benchmark
+from .run.executor import TaskExecutor as TaskExecutor
 from .system.failures import raise_environment_failure as raise_environment_failure
 from .system.file_identity import path_identity as path_identity
 from .system.paths import located as located

@@ -29,7 +29,7 @@ def default_cache() -> Path:
 
 def check_recipe(
     path: Path,
-    host: Host,
+    host: Host | None = None,
     pool: Path | None = None,
     overrides: Sequence[str] = (),
     *,
@@ -44,7 +44,7 @@ def check_recipe(
     from datachef.core.recipe.checking import check_document
 
     return check_document(
-        document.read(path), path.parent, host, pool=pool, overrides=overrides, task=task
+        document.read(path), path.parent, host or Host(), pool=pool, overrides=overrides, task=task
     )
 
 

@@ -38,24 +38,22 @@ SCRATCH = "measuring"
 M = TypeVar("M", bound=BaseModel)
 
 
-class FineTuningOptions(BaseModel):
-    """The options of the backend: the section `measuring` of an evolve.yaml."""
+class Measuring(BaseModel):
+    """How recipes are measured: the section `measuring` of an evolve.yaml."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     history: Path | None = Field(
-        None, description="The history of measurements; history.sqlite in the output by default."
+        None, description="Where measurements are kept, and learned from; in the output by default."
     )
-    base_model: str | None = Field(
-        None, description="The model to fine-tune; that of the task by default."
-    )
-    training: dict[str, Any] = Field(default_factory=dict, description="Training settings.")
-    items: int = Field(200, ge=0, description="Benchmark questions to ask; 0: all.")
-    accuracy: bool = Field(False, description="Also score generated answers.")
+    base_model: str | None = Field(None, description="What is fine-tuned; the task's by default.")
+    training: dict[str, Any] = Field(default_factory=dict, description="Settings of training.")
+    items: int = Field(200, ge=0, description="Questions of the benchmark to ask; 0 asks all.")
+    accuracy: bool = Field(False, description="Score answers too, besides their bits.")
     allow_code: AllowCode = Field(
         False,
-        description="Let unit tests run code of the model: true, if this system can sandbox "
-        "it; unconfined, in any case.",
+        description="Let unit tests run what the model wrote: true, where this system can confine "
+        "it; unconfined, everywhere.",
     )
 
 
@@ -71,10 +69,10 @@ class FineTuningBackend(EvaluationBackend):
         self._host = Host(config.reward.plugin_files)
         self._folder = config.reward.folder
         self._options = dict(config.reward.options)
-        self._settings = _validated("measuring", FineTuningOptions, config.options)
-        self._training = _validated("measuring.training", Training, self._settings.training)
+        self._measuring = _validated("measuring", Measuring, config.options)
+        self._training = _validated("measuring.training", Training, self._measuring.training)
         fitted_to = self._options.pop("history", None) if self._fits_proxy else None
-        kept_in = self._settings.history
+        kept_in = self._measuring.history
         named = [path for path in (fitted_to, kept_in) if path is not None]
         if len({located(self._folder, path) for path in named}) > 1:
             raise DatachefError(
@@ -163,7 +161,7 @@ class FineTuningBackend(EvaluationBackend):
     def _evaluation(self) -> EvaluationSettings:
         from datachef.reward.evaluation.evaluator import EvaluationSettings
 
-        wanted = self._settings
+        wanted = self._measuring
         model = wanted.base_model or self._proxy_reward.task.base_model
         if wanted.base_model is not None:
             model = located_or_named(self._folder, wanted.base_model)

@@ -1,9 +1,11 @@
-"""Documentation says what the code does: hooks with their signatures, commands with help."""
+"""Documentation says what the code does: hooks with their signatures, commands with help, examples
+that run, links that lead somewhere."""
 
 from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -19,7 +21,16 @@ from datachef.reward.gates import GATES
 from datachef.reward.text_measures import SIGNALS
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+# Pages whose blocks are run in order: a block with a title is written to that file, other Python is
+# run, and so is every line of a console block that begins with a dollar sign.
+RUNNABLE = [
+    *sorted((ROOT / "docs" / "extending").glob("*.md")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("outputs", "python-api", "troubleshooting")),
+]
+BLOCK = re.compile(r'^```(\w+)(?: title="([\w./-]+)")?\n(.*?)^```$', re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 def test_every_hook_is_documented_with_its_signature() -> None:
@@ -50,7 +61,7 @@ def test_every_command_has_help(command: str) -> None:
     assert len(shown.stdout.splitlines()) > 5
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_yaml_in_the_pages_is_valid(page: Path) -> None:
     for block in re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
         assert not parse(block).problems
@@ -78,3 +89,114 @@ def test_ops_lists_everything_as_json() -> None:
     described = json.loads(shown.stdout)
     assert {entry["op"] for entry in described} == set(Host().vocabulary)
     assert all(entry["description"] for entry in described)
+
+
+@pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: str(page.stem))
+def test_examples_run_as_they_are_printed(page: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    code = 0
+    for language, title, body in BLOCK.findall(page.read_text(encoding="utf-8")):
+        if title:
+            (tmp_path / title).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / title).write_text(body, encoding="utf-8")
+        elif language == "python":
+            code, said = _run([sys.executable, "-c", body], tmp_path)
+            assert code == 0, said
+        elif language == "text":
+            _assert_printed(body.splitlines(), said)
+        elif language == "console":
+            for command, *expected in _commands(body):
+                if command == "echo $?":
+                    assert expected == [str(code)], said
+                    code = 0
+                    continue
+                assert code == 0, said
+                code, said = _run(["bash", "-c", command], tmp_path)
+                _assert_printed(expected, said)
+            assert code == 0, said
+
+
+def _commands(body: str) -> list[list[str]]:
+    """Commands of a console block, each with the lines that it is expected to print."""
+    found: list[list[str]] = []
+    for line in body.splitlines():
+        if line.startswith("$ "):
+            found.append([line.removeprefix("$ ")])
+        else:
+            found[-1].append(line)
+    return found
+
+
+def _run(command: list[str], folder: Path) -> tuple[int, list[str]]:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={
+            **os.environ,
+            "COLUMNS": "120",
+            "DATACHEF_CACHE": str(folder / ".datachef"),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, [line.rstrip() for line in done.stdout.splitlines()]
+
+
+def _assert_printed(expected: list[str], said: list[str]) -> None:
+    """All expected lines are printed, in order; `...` stands for any lines."""
+    rest = iter(said)
+    for line in expected:
+        assert line == "..." or line.rstrip() in rest, f"{line!r} is not in {said}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link in LINK.findall(text):
+        if link.startswith(("http://", "https://")):
+            continue
+        place, _, anchor = link.partition("#")
+        target = page.parent / place if place else page
+        assert target.exists(), link
+        if anchor:
+            headings = HEADING.findall(target.read_text(encoding="utf-8"))
+            assert anchor in {_anchor(heading) for heading in headings}, link
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    navigation = (ROOT / "docs" / "zensical.toml").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert f'"{page.relative_to(ROOT).as_posix()}"' in navigation
+
+
+def test_the_reference_of_operators_tells_every_parameter(tmp_path: Path) -> None:
+    code = f"import build, pathlib; build.write_reference(pathlib.Path({str(tmp_path)!r}))"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT / "docs", check=True)
+    vocabulary = Host().vocabulary
+    for name in vocabulary:
+        page = (tmp_path / f"{name}.md").read_text(encoding="utf-8")
+        assert vocabulary[name].summary() in page
+        for parameter, field in vocabulary[name].model_fields.items():
+            assert parameter == "op" or f"| `{parameter}` |" in page
+            assert (field.description or "").replace("|", "\\|") in page
+    assert len(list(tmp_path.iterdir())) == len(vocabulary) + 1
+
+
+def test_the_glossary_is_short() -> None:
+    terms = re.findall(
+        r"^\| ([\w -]+) \| (.+) \|$",
+        (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )[1:]
+    assert 10 < len(terms) <= 25
+    assert len(dict(terms)) == len(terms)
+    for _, meaning in terms:
+        assert meaning.endswith(".")
+        assert ". " not in meaning

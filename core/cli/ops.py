@@ -11,6 +11,7 @@ from datachef.core.cli.state import AsJson, console, get_host, print_json
 
 if TYPE_CHECKING:
     from datachef.core.registry.host import Plugin
+    from datachef.core.registry.vocabulary import Vocabulary
 
 
 def register(app: typer.Typer) -> None:
@@ -29,9 +30,9 @@ def ops(
     if name is not None and name not in vocabulary:
         raise DatachefError(f"no operator {name!r}", get_host().missing(name, vocabulary))
     if as_json:
-        print_json([_described(n) for n in ([name] if name else vocabulary)])
+        print_json([described(n, vocabulary) for n in ([name] if name else vocabulary)])
     elif name is not None:
-        _show(_described(name))
+        _show(described(name, vocabulary))
     else:
         from rich.table import Table
 
@@ -42,13 +43,16 @@ def ops(
         console().print(table)
 
 
-def _described(name: str) -> dict[str, Any]:
+def described(name: str, vocabulary: Vocabulary) -> dict[str, Any]:
+    """All that there is to say of an operator, as JSON-ready data."""
     import inspect
 
-    vocabulary = get_host().vocabulary
     kind = vocabulary[name]
     schema = kind.model_json_schema(by_alias=True)
     parameters = {n: p for n, p in schema["properties"].items() if n != "op"}
+    for parameter, field in kind.model_fields.items():
+        if field.default_factory is not None:
+            parameters[parameter].setdefault("default", field.default_factory())  # type: ignore[call-arg]
     required = any(field.is_required() for n, field in kind.model_fields.items() if n != "op")
     return {
         "op": name,
@@ -61,38 +65,40 @@ def _described(name: str) -> dict[str, Any]:
     }
 
 
-def _show(described: dict[str, Any]) -> None:
+def _show(operator: dict[str, Any]) -> None:
     from rich.table import Table
 
     out = console()
-    facts = f"{described['op']} ({described['shape']}, version {described['version']})"
-    out.print(f"{facts} from {described['package']}\n")
-    out.print(f"{described['description']}\n")
+    facts = f"{operator['op']} ({operator['shape']}, version {operator['version']})"
+    out.print(f"{facts} from {operator['package']}\n")
+    out.print(f"{operator['description']}\n")
     table = Table("parameter", "type", "default", "range", "meaning")
-    for name, schema in described["parameters"].items():
+    for name, schema in operator["parameters"].items():
         table.add_row(
             name,
-            _type(schema),
+            type_of(schema),
             str(schema.get("default", "required")),
-            _bounds(schema),
+            range_of(schema),
             schema.get("description", ""),
         )
     out.print(table)
-    if described["reasons"]:
-        out.print(f"drops rows as: {', '.join(described['reasons'])}")
+    if operator["reasons"]:
+        out.print(f"drops rows as: {', '.join(operator['reasons'])}")
 
 
-def _type(schema: dict[str, Any]) -> str:
+def type_of(schema: dict[str, Any]) -> str:
+    """The type of a parameter, in words, from its JSON Schema."""
     if "enum" in schema:
         return " or ".join(map(str, schema["enum"]))
     if "anyOf" in schema:
-        return " or ".join(_type(option) for option in schema["anyOf"])
+        return " or ".join(type_of(option) for option in schema["anyOf"])
     if schema.get("type") == "array":
-        return f"list of {_type(schema.get('items', {}))}"
+        return f"list of {type_of(schema.get('items', {}))}"
     return str(schema.get("type") or schema.get("const") or schema.get("$ref", "").split("/")[-1])
 
 
-def _bounds(schema: dict[str, Any]) -> str:
+def range_of(schema: dict[str, Any]) -> str:
+    """The bounds of a parameter, from its JSON Schema; empty where it has none."""
     signs = {
         "minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<",
         "minLength": "length >=", "maxLength": "length <=", "minItems": "items >=",

@@ -19,6 +19,7 @@ from datachef.core.contracts.corpus import (
     MixOperator,
     refuse_unfit_decision,
 )
+from datachef.core.contracts.engine import WorkerConfig
 from datachef.core.contracts.operator import Services
 from datachef.core.contracts.source import Source
 from datachef.core.errors import DatachefError, PluginError, RunError, is_panic, panicked
@@ -79,6 +80,11 @@ class TaskExecutor:
         self.store = store or Store(cache)
         self._services = Services(host.named("datachef_llm_backends"), cache / "llm")
         self._stage: tuple[StageSpec, BuiltStage] | None = None
+
+    @classmethod
+    def of(cls, config: WorkerConfig) -> TaskExecutor:
+        """An executor with the plugins and the cache of a run, for engines of plugins."""
+        return cls(Host(config.plugin_files), config.cache, Store(config.cache, config.run))
 
     def perform(self, task: Task, progress: Progress) -> dict[str, Any]:
         """The record of the task; one that is already in the store is not done again.

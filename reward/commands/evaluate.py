@@ -29,42 +29,41 @@ def evaluate(
     base_model: Annotated[
         str | None,
         typer.Option(
-            help="A checkpoint folder, a model id on the Hugging Face Hub, or tiny: a small model "
-            "trained on the spot (default: base_model of the task)."
+            help="A checkpoint's folder, a name of the hub, or tiny: a small model made on the "
+            "spot. The task's by default."
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, max=100, help="Number of trainings per recipe.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="So many trainings.")] = 3,
     items: Annotated[
-        int, typer.Option(min=0, help="Benchmark questions to ask; 0: all of them.")
+        int, typer.Option(min=0, help="Questions of the benchmark to ask; 0 asks all.")
     ] = 200,
     training: Annotated[
         Path | None,
-        typer.Option("--training", help="A YAML file with training settings: LoRA, epochs, ..."),
+        typer.Option("--training", help="A YAML file with settings of training: LoRA, epochs, ..."),
     ] = None,
     accuracy: Annotated[
-        bool, typer.Option(help="Also score generated answers, with lm-evaluation-harness.")
+        bool, typer.Option(help="Score answers with lm-evaluation-harness, besides their bits.")
     ] = True,
     allow_code: Annotated[
         bool,
         typer.Option(
             "--allow-code",
-            help="Let unit tests run code that the model wrote, if this system can sandbox it.",
+            help="Let unit tests run what the model wrote, where this system can confine it.",
         ),
     ] = False,
     allow_unconfined: Annotated[
         bool,
         typer.Option(
             "--allow-unconfined",
-            help="Run it even if this system cannot sandbox it (see chef doctor): the code can do "
+            help="Let it run even where this system cannot confine it (see chef doctor): it can do "
             "all that you can.",
         ),
     ] = False,
-    history: Annotated[
-        Path, typer.Option("--history", help="The history, an SQLite file: measurements are added.")
-    ] = Path("history.sqlite"),
+    history: Annotated[Path, typer.Option("--history", help="Where measurements are kept.")] = Path(
+        "history.sqlite"
+    ),
     work: Annotated[
-        Path | None,
-        typer.Option("--work", help="Keep corpora in this folder (default: a temporary one)."),
+        Path | None, typer.Option("--work", help="Keeps corpora here; a scratch folder by default.")
     ] = None,
     cache: CacheFolder = None,
     as_json: AsJson = False,

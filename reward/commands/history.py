@@ -1,4 +1,4 @@
-"""`chef history`: the measurements of recipes."""
+"""`chef history`: what was really measured."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ DEFAULT = Path("history.sqlite")
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="Show, compare and exchange measurements.", no_args_is_help=True)
+    group = typer.Typer(
+        help="Show, compare and exchange what was really measured.", no_args_is_help=True
+    )
     for command in (list_, best, compare, export, import_):
         group.command(command.__name__.rstrip("_"))(command)
     app.add_typer(group, name="history")
@@ -49,7 +51,7 @@ def list_(history: HistoryPath = DEFAULT, as_json: AsJson = False) -> None:
 def best(
     task: Annotated[str, typer.Argument(help="The name of a task.", show_default=False)],
     history: HistoryPath = DEFAULT,
-    number: Annotated[int, typer.Option("--number", "-n", min=1, help="Number of recipes.")] = 10,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="So many recipes.")] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Rank the recipes of a task by their mean score over seeds."""
@@ -67,7 +69,7 @@ def compare(
     history: HistoryPath = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Compare recipes with the first of them, seed by seed."""
+    """Set recipes beside the first of them, seed by seed."""
     which = [int(one) if one.isdecimal() else one for one in recipes]
     found = _opened(history).compare(which)
     if as_json:
@@ -104,7 +106,7 @@ def import_(
     file: Annotated[Path, typer.Argument(help="A Parquet file.", show_default=False)],
     history: HistoryPath = DEFAULT,
 ) -> None:
-    """Add the measurements of a Parquet file; the ones that exist already are kept."""
+    """Take over the measurements of a Parquet file; those that are there already stay."""
     from datachef.reward.history import History
 
     print(f"{history}: {History(history).import_(file):,} new measurements")

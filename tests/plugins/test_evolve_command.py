@@ -19,7 +19,7 @@ from datachef.policy.commands.evolve import load_evolve_settings
 from datachef.policy.commands.progress import line, view
 from datachef.policy.evolve.run_state import State
 from datachef.reward.evaluation import Training, make_tiny
-from datachef.reward.evaluation_backend import FineTuningBackend, FineTuningOptions
+from datachef.reward.evaluation_backend import FineTuningBackend, Measuring
 from datachef.reward.history import History
 
 EVOLVE = ("evolve", "evolve.yaml")
@@ -159,5 +159,5 @@ def test_the_example_is_valid() -> None:
     file = Path(__file__).parents[2] / "examples" / "policy" / "evolve.yaml"
     settings = load_evolve_settings(file)
     assert settings.output == file.parent / "runs" / "evolve"
-    FineTuningOptions.model_validate(settings.measuring)
+    Measuring.model_validate(settings.measuring)
     Training.model_validate(settings.measuring["training"])
