@@ -14,12 +14,20 @@ from .contracts.corpus import (
 )
 from .contracts.engine import Engine as Engine
 from .contracts.engine import WorkerConfig as WorkerConfig
+from .contracts.engine import WorkItem as WorkItem
 from .contracts.filter import Filter as Filter
 from .contracts.filter import Signal as Signal
 from .contracts.metric import BenchmarkItem as BenchmarkItem
 from .contracts.metric import Choices as Choices
 from .contracts.metric import Metric as Metric
+from .contracts.observer import PartitionFinished as PartitionFinished
+from .contracts.observer import PartitionStalled as PartitionStalled
+from .contracts.observer import PhaseStarted as PhaseStarted
+from .contracts.observer import Progressed as Progressed
+from .contracts.observer import RunFailed as RunFailed
+from .contracts.observer import RunFinished as RunFinished
 from .contracts.observer import RunObserver as RunObserver
+from .contracts.observer import RunStarted as RunStarted
 from .contracts.operator import (
     CheckContext as CheckContext,
 )

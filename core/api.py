@@ -92,8 +92,8 @@ def run_recipe(
         raise DatachefError(f"no engine {engine!r}", host.missing(engine, engines))
     cache = (cache or default_cache()).absolute()
     in_utf8([str(cache), *([str(output.absolute())] if output else [])])
-    setting = WorkerConfig(host.files, cache, stall_limit)
-    built = engines[engine](setting, workers or os.cpu_count() or 1)
+    config = WorkerConfig(host.files, cache, stall_limit)
+    built = engines[engine](config, workers or os.cpu_count() or 1)
     if not isinstance(built, Engine):
         raise PluginError(f"the engine {engine!r} is {described(built)}, not an Engine")
     with built as running:
@@ -103,5 +103,5 @@ def run_recipe(
 
         checked, plan = plan_recipe(path, host, pool, overrides, task=task)
         folder = (output or Path("corpus") / checked.recipe.name).absolute()
-        store = Store(cache, setting.run)
+        store = Store(cache, config.run)
         return Runner(checked, plan, host, running, store, observers).run(folder)

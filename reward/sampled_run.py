@@ -37,7 +37,7 @@ from datachef.core.run.keys import key_of
 from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.run.plan import Plan, Planner
 from datachef.core.run.runner import Runner
-from datachef.core.run.stage import PartitionTask
+from datachef.core.run.stage import PartitionWork
 from datachef.core.run.store import MemoryStore
 from datachef.core.system.atomic import remove, write_once
 from datachef.core.system.cached import clear_scratch, read_record, write_record
@@ -303,7 +303,7 @@ class SampledRunner:
             rows = rows.with_columns(weight.alias("weight"), tokens).filter(pl.col("weight") > 0)
         return SampledCorpus(recipe, plan.schema, sampled_sources, rows, runner.ledger())
 
-    def _together(self, tasks: Sequence[PartitionTask]) -> pl.DataFrame:
+    def _together(self, tasks: Sequence[PartitionWork]) -> pl.DataFrame:
         """All rows of the partitions, in the order of the data."""
         frames = [frame for task in tasks if (frame := self._store.rows(task.key)).width]
         return concat(frames) if frames else pl.DataFrame()

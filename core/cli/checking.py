@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datachef.core.problems import Problem
     from datachef.core.recipe.checked import CheckedRecipe
     from datachef.core.run.plan import Plan
-    from datachef.core.run.stage import PartitionTask
+    from datachef.core.run.stage import PartitionWork
     from datachef.core.run.store import Store
 
 
@@ -76,11 +76,11 @@ def plan(
     store = Store((cache or default_cache()).absolute())
     rows: list[dict[str, Any]] = []
     for number, phase in enumerate(planned.phases, start=1):
-        stages: dict[int, list[PartitionTask]] = {}
-        for task in phase.tasks:
-            stages.setdefault(id(task.stage), []).append(task)
-        for tasks in stages.values():
-            rows.append(_stage(number, tasks, store))
+        stages: dict[int, list[PartitionWork]] = {}
+        for item in phase.partitions:
+            stages.setdefault(id(item.stage), []).append(item)
+        for items in stages.values():
+            rows.append(_stage(number, items, store))
         for decision in phase.decisions:
             cached = int(store.record(decision.key) is not None)
             rows.append(
@@ -176,21 +176,21 @@ def _show_mix(mixed: list[dict[str, Any]]) -> None:
     console().print(table)
 
 
-def _stage(number: int, tasks: list[PartitionTask], store: Store) -> dict[str, Any]:
-    stage = tasks[0].stage
+def _stage(number: int, items: list[PartitionWork], store: Store) -> dict[str, Any]:
+    stage = items[0].stage
     parts = [f"read {stage.source.name}"] if stage.source else []
     parts += [step.data["op"] for step in stage.steps]
-    parts += [f"summarize for {stage.tail.data['op']}"] if stage.tail else []
+    parts += [f"summarize for {stage.summarizes_for.data['op']}"] if stage.summarizes_for else []
     parts += ["write"] if stage.output else []
     return {
         "phase": number,
         "work": " > ".join(parts),
-        "partitions": len(tasks),
-        "cached": sum(store.record(task.key) is not None for task in tasks),
-        "bytes": sum(task.size for task in tasks),
+        "partitions": len(items),
+        "cached": sum(store.record(item.key) is not None for item in items),
+        "bytes": sum(item.size for item in items),
         "places": [
             *([f"sources.{stage.source.name}"] if stage.source else []),
-            *(step.path for step in (*stage.steps, *((stage.tail,) if stage.tail else ()))),
+            *(step.path for step in stage.all_steps),
             *(["output"] if stage.output else []),
         ],
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from rich.progress import (
     BarColumn,
@@ -15,20 +14,25 @@ from rich.progress import (
 )
 
 from datachef.core.cli.state import console
-from datachef.core.contracts.observer import RunObserver
+from datachef.core.contracts.observer import (
+    PartitionFinished,
+    PartitionStalled,
+    PhaseStarted,
+    Progressed,
+    RunFailed,
+    RunFinished,
+    RunObserver,
+    RunStarted,
+)
 from datachef.core.escaping import escape_output, one_line
-
-if TYPE_CHECKING:
-    from datachef.core.run.plan import Plan
-    from datachef.core.run.report import Report
 
 
 class Notices(RunObserver):
     """Lines on standard error about what should not wait until the run is over."""
 
-    def partition_stalled(self, label: str, seconds: float, where: str) -> None:
-        told = f"{label}: no progress for {seconds:.0f} s, in {where}"
-        print(f"warning: {one_line(told)}", file=sys.stderr, flush=True)
+    def partition_stalled(self, event: PartitionStalled) -> None:
+        message = f"{event.label}: no progress for {event.seconds:.0f} s, in {event.where}"
+        print(f"warning: {one_line(message)}", file=sys.stderr, flush=True)
 
 
 class ProgressBar(RunObserver):
@@ -50,31 +54,33 @@ class ProgressBar(RunObserver):
         self._within: dict[str, int] = {}
         self._finished = 0
 
-    def run_started(self, plan: Plan) -> None:
+    def run_started(self, event: RunStarted) -> None:
         self._progress.start()
         escape_output()  # rich has put streams of its own in place of ours
 
-    def phase_started(self, title: str, total_bytes: int) -> None:
+    def phase_started(self, event: PhaseStarted) -> None:
         self._rows = self._finished = 0
         self._within.clear()
-        self._progress.reset(self._task, total=total_bytes, description=title, rows=0, visible=True)
+        self._progress.reset(
+            self._task, total=event.total_bytes, description=event.title, rows=0, visible=True
+        )
 
-    def progressed(self, label: str, done_bytes: int, rows: int) -> None:
-        self._within[label] = self._within.get(label, 0) + done_bytes
-        self._rows += rows
+    def progressed(self, event: Progressed) -> None:
+        self._within[event.label] = self._within.get(event.label, 0) + event.bytes
+        self._rows += event.rows
         self._show()
 
-    def partition_finished(self, label: str, size: int) -> None:
-        self._within.pop(label, None)
-        self._finished += size
+    def partition_finished(self, event: PartitionFinished) -> None:
+        self._within.pop(event.label, None)
+        self._finished += event.size
         self._show()
 
     def _show(self) -> None:
         done = self._finished + sum(self._within.values())
         self._progress.update(self._task, completed=done, rows=self._rows)
 
-    def run_finished(self, report: Report) -> None:
+    def run_finished(self, event: RunFinished) -> None:
         self._progress.stop()
 
-    def run_failed(self, error: BaseException) -> None:
+    def run_failed(self, event: RunFailed) -> None:
         self._progress.stop()

@@ -1,4 +1,4 @@
-"""The contract of an engine: something that carries out independent tasks and survives trouble."""
+"""The contract of an engine, which carries out independent work items and survives trouble."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-
-if TYPE_CHECKING:
-    from datachef.core.run.stage import Task
+from typing import Any, Protocol, Self
 
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """What a process needs to carry tasks out: the cache, and plugin files besides packages.
+    """What a process needs to carry out work items: the cache, and plugin files besides packages.
 
     A worker that makes no progress for `stall_limit` seconds is ended; None waits for ever.
     `run` names the run, for what holds for it alone.
@@ -27,33 +24,49 @@ class WorkerConfig:
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
+class WorkItem(Protocol):
+    """A piece of a run that can be done anywhere, at any time, beside all others it is given with.
+
+    `label` names it for people, `size` is the bytes that it reads.
+    """
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+    def to_data(self) -> dict[str, Any]:
+        """This item as JSON-ready data."""
+
+
+# Called with the label of an item, and the bytes read and rows passed since the last call.
 Progress = Callable[[str, int, int], None]
+# Called with the label of an item, the seconds without progress, and where it stands, in words.
 OnStall = Callable[[str, float, str], None]
 
 
 class Engine(ABC):
-    """Carries out tasks, in any order and anywhere that the cache can be reached.
+    """Carries out work items, in any order and anywhere that the cache can be reached.
 
-    A task is plain data (`stage.to_data`) for `TaskExecutor.perform`, which leaves its result in
-    the cache under the task's key. Order, barriers and accounts are not the engine's business.
-
-    An engine that notices a task without progress calls `on_stall(label, seconds, words)`.
+    A worker calls `TaskExecutor.perform` with an item, which leaves its result in the cache; order,
+    barriers and accounts are not the engine's business. An engine that notices an item without
+    progress calls `on_stall`.
     """
 
     on_stall: OnStall | None = None
 
     @abstractmethod
-    def __init__(self, setting: WorkerConfig, workers: int) -> None: ...
+    def __init__(self, config: WorkerConfig, workers: int) -> None: ...
 
     @abstractmethod
     def map(
-        self, tasks: Sequence[Task], progress: Progress
+        self, items: Sequence[WorkItem], progress: Progress
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yields (index of the task, its record) as tasks finish.
+        """Yields (index of the item, its record) as items finish.
 
-        `progress(label, bytes, rows)` is called with what was done since the last call. Raises
-        the `DatachefError` that ended a task, naming it, without waiting for the others: of the
-        kind that it was where it was raised, and `RunError` where a worker was lost.
+        Raises `RunError` naming the item that could not be carried out, without waiting for the
+        others.
         """
 
     def close(self) -> None:  # noqa: B027 - not every engine holds something

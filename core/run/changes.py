@@ -28,17 +28,17 @@ def parts_of(plan: Plan) -> dict[str, Parts]:
     """By place in the recipe, all that the keys of a plan are made of, in the order of the data."""
     places: dict[str, dict[str, Any]] = {EVERYWHERE: dict(plan.environment)}
     for phase in plan.phases:
-        for task in phase.tasks:
-            stage = task.stage
-            if (source := stage.source) is not None and task.partition is not None:
+        for item in phase.partitions:
+            stage = item.stage
+            if (source := stage.source) is not None and item.partition is not None:
                 place = f"sources.{source.name}"
                 known = places.setdefault(
                     place,
                     {**source.identity, "op": "read", "format": source.format, "input": {},
                      "columns": dict(source.kinds)},
                 )  # fmt: skip
-                known["input"].setdefault(task.partition.name, []).append(task.partition.identity)
-            for step in (*stage.steps, *((stage.tail,) if stage.tail else ())):
+                known["input"].setdefault(item.partition.name, []).append(item.partition.identity)
+            for step in stage.all_steps:
                 places.setdefault(step.path, dict(step.identity))
             if stage.output is not None:
                 places.setdefault("output", {"op": "write", "parameters": asdict(stage.output)})

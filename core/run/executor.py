@@ -1,4 +1,4 @@
-"""Where tasks are carried out: a process with plugins loaded and operators built once per stage."""
+"""Carries out work items, in a process with plugins loaded and operators built once per stage."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ from pydantic import TypeAdapter
 from datachef.core.contracts.accounting import frame_of
 from datachef.core.contracts.corpus import (
     Context,
-    CorpusOperator,
     MixOperator,
     refuse_unfit_decision,
 )
-from datachef.core.contracts.engine import WorkerConfig
+from datachef.core.contracts.engine import WorkerConfig, WorkItem
 from datachef.core.contracts.operator import Services
 from datachef.core.contracts.source import Source
 from datachef.core.errors import DatachefError, PluginError, RunError, is_panic, panicked
 from datachef.core.registry.host import Host
 from datachef.core.registry.promises import ask
-from datachef.core.run.pipeline import Step
+from datachef.core.run.pipeline import AnyStep, CorpusStep, Step, corpus_step
 from datachef.core.run.signal_cache import TextMemory
 from datachef.core.run.stage import (
-    DecisionTask,
-    PartitionTask,
-    ShardTask,
+    DecisionWork,
+    PartitionWork,
+    ShardWork,
+    SourceSpec,
     StageSpec,
     StepSpec,
-    Task,
 )
 from datachef.core.run.store import Store
 from datachef.core.run.time_limit import NO_LIMIT
@@ -49,17 +48,30 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class BuiltStage:
-    """A stage with its operators made and its decisions loaded."""
+class BuiltSource:
+    """A source that can be read, with the format of its rows."""
 
-    steps: tuple[Step, ...]
-    source: Source | None
-    format: Format | None
-    tail: Step | None
+    spec: SourceSpec
+    source: Source
+    format: Format
+
+
+@dataclass(frozen=True)
+class BuiltStage:
+    """A stage with its operators built and its decisions read."""
+
+    steps: tuple[AnyStep, ...]
+    source: BuiltSource | None
+    summarizes_for: CorpusStep | None
+
+    @property
+    def all_steps(self) -> tuple[AnyStep, ...]:
+        """The steps, and the corpus operator that the stage summarizes for."""
+        return (*self.steps, *((self.summarizes_for,) if self.summarizes_for else ()))
 
 
 class TaskExecutor:
-    """Carries out tasks one after the other; knows nothing of other workers.
+    """Carries out work items one after the other; knows nothing of other workers.
 
     Results go to `store`, by default on disk in the cache. With `texts` signals are also remembered
     by the text that they were measured on.
@@ -72,7 +84,7 @@ class TaskExecutor:
         store: Store | None = None,
         texts: TextMemory | None = None,
     ) -> None:
-        # Of calls of steps with rows; an engine that can end this process may set one.
+        # The time that calls of steps may take; an engine that can end this process may set one.
         self.limit = NO_LIMIT
         self._texts = texts
         self._host = host
@@ -86,19 +98,19 @@ class TaskExecutor:
         """An executor with the plugins and the cache of a run, for engines of plugins."""
         return cls(Host(config.plugin_files), config.cache, Store(config.cache, config.run))
 
-    def perform(self, task: Task, progress: Progress) -> dict[str, Any]:
-        """The record of the task; one that is already in the store is not done again.
+    def perform(self, item: WorkItem, progress: Progress) -> dict[str, Any]:
+        """The record of the item; one that is already in the store is not done again.
 
         What an operator's author did wrong is a `PluginError`, wherever in its code it was met.
         """
         try:
-            return self._perform(task, progress)
+            return self._perform(item, progress)
         except DatachefError:
             raise
         except BaseException as error:
             if is_panic(error):
                 panic = panicked(error)
-                raise PluginError(f"{task.label}: {panic.message}", panic.hint) from error
+                raise PluginError(f"{item.label}: {panic.message}", panic.hint) from error
             if is_interrupt(error) or environment_failure(error) is not None:
                 raise
             origin = self._host.origin(error)
@@ -106,40 +118,41 @@ class TaskExecutor:
                 raise
             raise PluginError(f"{origin}: {cause_of(error)}") from error
 
-    def _perform(self, task: Task, progress: Progress) -> dict[str, Any]:
-        if isinstance(task, ShardTask):
+    def _perform(self, item: WorkItem, progress: Progress) -> dict[str, Any]:
+        if isinstance(item, ShardWork):
             from datachef.core.run.output import write_shard
 
-            return write_shard(task, self.store)
-        done = self.store.record(task.key)
-        if done is not None:
-            return done
-        if isinstance(task, DecisionTask):
-            return self._decide(task)
-        return self._run_partition(task, progress)
+            return write_shard(item, self.store)
+        if isinstance(item, PartitionWork | DecisionWork):
+            done = self.store.record(item.key)
+            if done is not None:
+                return done
+        if isinstance(item, DecisionWork):
+            return self._decide(item)
+        if isinstance(item, PartitionWork):
+            return self._run_partition(item, progress)
+        raise TypeError(f"not work of a run: {item!r}")
 
-    def _run_partition(self, task: PartitionTask, progress: Progress) -> dict[str, Any]:
+    def _run_partition(self, item: PartitionWork, progress: Progress) -> dict[str, Any]:
         from datachef.core.run.partition import PartitionRun
 
-        stage = self._built(task.stage)
+        stage = self._built(item.stage)
         if stage.steps:
             first = stage.steps[0]
-            self._services.failures.begin(f"{first.path} ({first.operator.op})", task.may_fail)
-        return PartitionRun(task, stage, self.store, progress, self._texts, self.limit).run()
+            self._services.failures.begin(f"{first.path} ({first.operator.op})", item.may_fail)
+        return PartitionRun(item, stage, self.store, progress, self._texts, self.limit).run()
 
-    def _decide(self, task: DecisionTask) -> dict[str, Any]:
-        verify_files(task.step.files)
-        step = self._step(task.step)
+    def _decide(self, item: DecisionWork) -> dict[str, Any]:
+        verify_files(item.step.files)
+        step = corpus_step(self._step(item.step))
         operator = step.operator
-        if not isinstance(operator, CorpusOperator):
-            raise PluginError(f"{step} is not a corpus operator")
         tables = []
         passing = False
-        for key in task.summaries:
+        for key in item.summaries:
             record = self.store.record(key)
             if record is None:
                 raise RunError(
-                    f"the rows before {task.step.path} are gone from the cache", "run again"
+                    f"the rows before {item.step.path} are gone from the cache", "run again"
                 )
             passing = passing or bool(record.get("passing"))
             if record["summary"]:
@@ -147,18 +160,18 @@ class TaskExecutor:
         decision = pl.DataFrame()
         mixed: dict[str, Any] = {}
         if tables:
-            context = Context(task.seed, task.sources)
+            context = Context(item.seed, item.sources)
             with step.located(), merged(self.store, tables) as summaries:
                 decision = frame_of(ask(operator, "resolve", summaries, context), "resolve()")
                 refuse_unfit_decision(operator, summaries, decision)
                 if isinstance(operator, MixOperator):
-                    mixed = _mixed(operator, summaries, decision, task.sources)
-        verify_files(task.step.files)
-        facts = self.store.write(task.key, "decision.parquet", decision)
-        record = {"key": task.key, "files": [facts], "ledger": [], "passing": passing, **mixed}
-        return dict(self.store.finish(task.key, record))
+                    mixed = _mixed(operator, summaries, decision, item.sources)
+        verify_files(item.step.files)
+        facts = self.store.write(item.key, "decision.parquet", decision)
+        record = {"key": item.key, "files": [facts], "ledger": [], "passing": passing, **mixed}
+        return dict(self.store.finish(item.key, record))
 
-    def _step(self, spec: StepSpec) -> Step:
+    def _step(self, spec: StepSpec) -> AnyStep:
         decision = None
         if spec.decision is not None:
             record = self.store.record(spec.decision)
@@ -168,7 +181,7 @@ class TaskExecutor:
         name = spec.data["op"]
         if name != "take" and name not in self._vocabulary:
             hint = self._host.missing(name, ())
-            raise PluginError(f"{spec.path}: no operator {name!r} in this process", hint)
+            raise PluginError(f"{spec.path}: this process has no operator {name!r}", hint)
         operator = self._vocabulary.operator(spec.data)
         _refuse_other_code(spec.path, type(operator), spec.identity)
         operator = ask(operator, "connect", self._services)
@@ -177,20 +190,19 @@ class TaskExecutor:
 
     def _built(self, spec: StageSpec) -> BuiltStage:
         if self._stage is None or self._stage[0] != spec:
-            source = None
-            if spec.source is not None:
-                source = self._vocabulary.source(spec.source.key, spec.source.data)
-                source = source.reaching(spec.source.network)
-                place = f"sources.{spec.source.name}"
-                _refuse_other_code(place, type(source), spec.source.identity)
+            last = spec.summarizes_for
             built = BuiltStage(
                 steps=tuple(self._step(step) for step in spec.steps),
-                source=source,
-                format=_FORMAT.validate_python(spec.source.format) if spec.source else None,
-                tail=self._step(spec.tail) if spec.tail else None,
+                source=self._source(spec.source) if spec.source is not None else None,
+                summarizes_for=corpus_step(self._step(last)) if last is not None else None,
             )
             self._stage = (spec, built)
         return self._stage[1]
+
+    def _source(self, spec: SourceSpec) -> BuiltSource:
+        source = self._vocabulary.source(spec.key, spec.data).reaching(spec.network)
+        _refuse_other_code(f"sources.{spec.name}", type(source), spec.identity)
+        return BuiltSource(spec, source, _FORMAT.validate_python(spec.format))
 
 
 def _refuse_other_code(path: str, cls: type, identity: Mapping[str, Any]) -> None:

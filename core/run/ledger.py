@@ -181,11 +181,10 @@ class Accounts:
         """The accounts of all partitions that are done, in the order of the recipe."""
         whole = _blank(plan, None)
         sources = {name: _blank(plan, name) for name in plan.source_info}
-        for phase in plan.phases:
-            for task in phase.tasks:
-                for data in records.get(task.key, {}).get("ledger", ()):
-                    whole.add(Entry.from_data(data))
-                    sources[task.source].add(Entry.from_data(data))
+        for item in plan.partitions:
+            for data in records.get(item.key, {}).get("ledger", ()):
+                whole.add(Entry.from_data(data))
+                sources[item.source].add(Entry.from_data(data))
         _complete_broken_files(plan, records, whole)
         return cls(whole, sources)
 
@@ -199,16 +198,16 @@ class Accounts:
 
 def _complete_broken_files(plan: Plan, records: Mapping[str, Any], ledger: Ledger) -> None:
     """Adds what was read of the other parts of files that broke in one part."""
-    for task in plan.phases[0].tasks:
-        record = records.get(task.key)
-        if task.partition is None or record is None:
+    for item in plan.phases[0].partitions:
+        record = records.get(item.key)
+        if item.partition is None or record is None:
             continue
-        entry = ledger[f"sources.{task.source}"]
+        entry = ledger[f"sources.{item.source}"]
         own = next(Entry.from_data(e) for e in record["ledger"] if e["path"] == entry.path)
-        if task.partition.name in entry.broken and not own.broken:
-            size = task.partition.size
-            whole = BrokenFile(task.partition.name, size, size, own.rows_in, "")
-            entry.add(Entry(entry.path, entry.op, broken={task.partition.name: whole}))
+        if item.partition.name in entry.broken and not own.broken:
+            size = item.partition.size
+            whole = BrokenFile(item.partition.name, size, size, own.rows_in, "")
+            entry.add(Entry(entry.path, entry.op, broken={item.partition.name: whole}))
 
 
 def _blank(plan: Plan, source: str | None) -> Ledger:

@@ -12,14 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from datachef.core.contracts.engine import Engine, Progress, WorkerConfig
+from datachef.core.contracts.engine import Engine, Progress, WorkerConfig, WorkItem
 from datachef.core.errors import DatachefError, RunError, error_of_kind
-from datachef.core.run.stage import Task
 from datachef.core.run.time_limit import VARIABLE, Call, Overdue, seconds_allowed
 from datachef.core.run.worker_process import Worker, WorkerDiedError
 
 ATTEMPTS = 2
-# Rows of one task that may use up the time for a call; each costs a worker and that time.
+# Rows of one work item that may use up the time for a call; each costs a worker and that time.
 MOST_OVERDUE = 20
 # Seconds without a sign of life after which it is told, and then again after twice as many.
 NOTICE = 60.0
@@ -41,17 +40,17 @@ class Late(NamedTuple):
 
 
 class LocalEngine(Engine):
-    """Worker processes that take tasks from one queue.
+    """Worker processes that take work items from one queue.
 
-    A worker that dies (killed, crashed, out of memory) costs its task a second attempt in a fresh
-    process; when that dies too, the run fails and names the task. A worker that gives no sign of
-    life for `stall_limit` seconds of the setting (stopped, in a deadlock or an endless loop) is
+    A worker that dies (killed, crashed, out of memory) costs its item a second attempt in a fresh
+    process; when that dies too, the run fails and names the item. A worker that gives no sign of
+    life for `stall_limit` seconds of the config (stopped, in a deadlock or an endless loop) is
     killed, and so has died; before that, and without a limit, it is told of. One that uses up the
     time that a call may take is replaced until the rows are found that do, at most so many.
     """
 
-    def __init__(self, setting: WorkerConfig, workers: int) -> None:
-        self._setting = setting
+    def __init__(self, config: WorkerConfig, workers: int) -> None:
+        self._config = config
         self._call_limit = seconds_allowed()
         self._slow: set[str] = set()
         self._workers = min(max(1, workers), _most_workers())
@@ -65,23 +64,23 @@ class LocalEngine(Engine):
             self._worker(slot)
 
     def map(
-        self, tasks: Sequence[Task], progress: Progress
+        self, items: Sequence[WorkItem], progress: Progress
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         for thread in self._threads:  # of a call that failed; they end with what they have begun
             thread.join()
         waiting: queue.Queue[int] = queue.Queue()
         events: queue.Queue[Any] = queue.Queue()
-        for index in range(len(tasks)):
+        for index in range(len(items)):
             waiting.put(index)
-        count = min(self._workers, len(tasks))
+        count = min(self._workers, len(items))
         self._threads = [
-            threading.Thread(target=self._drive, args=(slot, tasks, waiting, events), daemon=True)
+            threading.Thread(target=self._drive, args=(slot, items, waiting, events), daemon=True)
             for slot in range(count)
         ]
         for thread in self._threads:
             thread.start()
         try:
-            yield from self._results(len(tasks), events, progress)
+            yield from self._results(len(items), events, progress)
         finally:
             with suppress(queue.Empty):
                 while True:
@@ -111,7 +110,11 @@ class LocalEngine(Engine):
                 left -= 1
 
     def _drive(
-        self, slot: int, tasks: Sequence[Task], waiting: queue.Queue[int], events: queue.Queue[Any]
+        self,
+        slot: int,
+        items: Sequence[WorkItem],
+        waiting: queue.Queue[int],
+        events: queue.Queue[Any],
     ) -> None:
         try:
             while True:
@@ -119,20 +122,20 @@ class LocalEngine(Engine):
                     index = waiting.get_nowait()
                 except queue.Empty:
                     return
-                answer = self._attempt(slot, tasks[index], events)
+                answer = self._attempt(slot, items[index], events)
                 if "record" not in answer:
-                    events.put(_failure(tasks[index], answer))
+                    events.put(_failure(items[index], answer))
                     return
                 events.put((index, answer["record"]))
         except Exception as error:  # noqa: BLE001 - a driver that dies in silence is a run that hangs
             events.put(error)
 
-    def _attempt(self, slot: int, task: Task, events: queue.Queue[Any]) -> dict[str, Any]:
+    def _attempt(self, slot: int, item: WorkItem, events: queue.Queue[Any]) -> dict[str, Any]:
         deaths: list[WorkerDiedError] = []
         overdue = Overdue(steps=set(self._slow))
         while len(deaths) < ATTEMPTS:
             try:
-                answer = self._worker(slot).perform(task, overdue, events)
+                answer = self._worker(slot).perform(item, overdue, events)
                 self._slow |= overdue.slow()
                 return answer
             except WorkerDiedError as death:
@@ -141,7 +144,7 @@ class LocalEngine(Engine):
                 else:
                     overdue.add(death.late)
                     if not death.late.alone:
-                        events.put(self._late(task, death.late))
+                        events.put(self._late(item, death.late))
                 with self._lock:
                     if self._closed:
                         return {"error": "the run was stopped", "hint": ""}
@@ -153,12 +156,12 @@ class LocalEngine(Engine):
             "hint": deaths[-1].hint,
         }
 
-    def _late(self, task: Task, call: Call) -> Late:
+    def _late(self, item: WorkItem, call: Call) -> Late:
         where = (
             f"{call.path}, whose rows go one by one from here ({VARIABLE}=N allows a call with "
             "many rows more processor time)"
         )
-        return Late(task.label, self._call_limit or 0.0, where)
+        return Late(item.label, self._call_limit or 0.0, where)
 
     def _too_late(self, call: Call) -> dict[str, Any]:
         return {
@@ -177,14 +180,14 @@ class LocalEngine(Engine):
         with self._lock:
             workers = list(self._live.values())
         for worker in workers:
-            task = worker.task
+            item = worker.item
             if asleep > NOTICE / 4:  # it was us who were stopped, or busy
                 worker.heard = max(worker.heard, now)
             silent = now - worker.heard
-            limit = self._setting.stall_limit
+            limit = self._config.stall_limit
             if limit is not None and worker.loading:  # which depends on the load of the machine
                 limit = max(limit, NOTICE)
-            if task is None or silent < min(NOTICE, limit or NOTICE):
+            if item is None or silent < min(NOTICE, limit or NOTICE):
                 self._told.pop(worker, None)
             elif limit is not None and silent >= limit:
                 worker.end_for(f"it made no progress for {limit:.0f} s in {worker.doing}")
@@ -192,14 +195,14 @@ class LocalEngine(Engine):
                 self._told[worker] = silent
                 if self.on_stall is not None:
                     where = f"{worker.doing}; its process {worker.pid} {worker.state()}"
-                    self.on_stall(task.label, silent, where)
+                    self.on_stall(item.label, silent, where)
 
     def _worker(self, slot: int) -> Worker:
         with self._lock:
             if self._closed:
                 raise RunError("the run was stopped")
             if slot not in self._live:
-                self._live[slot] = Worker(self._setting, self._call_limit)
+                self._live[slot] = Worker(self._config, self._call_limit)
             return self._live[slot]
 
     def close(self) -> None:
@@ -218,9 +221,9 @@ def _most_workers() -> int:
     return max(1, (allowed - RESERVED_FILES) // FILES_PER_WORKER)
 
 
-def _failure(task: Task, answer: dict[str, Any]) -> DatachefError:
+def _failure(item: WorkItem, answer: dict[str, Any]) -> DatachefError:
     """What a worker answered, as an error of the kind that was raised in it."""
-    message, hint = f"{task.label}: {answer['error']}", answer.get("hint", "")
+    message, hint = f"{item.label}: {answer['error']}", answer.get("hint", "")
     error = error_of_kind(answer.get("kind", "RunError"), message, hint)
     if trace := answer.get("traceback"):
         error.add_note(trace)

@@ -23,7 +23,7 @@ from datachef.core.rows.stored_conversations import (
     with_fields,
     write_parquet,
 )
-from datachef.core.run.stage import Block, OutputSpec, ShardTask
+from datachef.core.run.stage import Block, OutputSpec, ShardWork
 from datachef.core.run.store import Store
 from datachef.core.system.atomic import flush
 from datachef.core.system.failures import naming, raise_environment_failure
@@ -174,38 +174,38 @@ def plan_shuffled_shards(tables: Sequence[Table], shard_bytes: int) -> list[list
     return shards
 
 
-def write_shard(task: ShardTask, store: Store) -> dict[str, Any]:
+def write_shard(item: ShardWork, store: Store) -> dict[str, Any]:
     """Writes one file of the corpus and tells its name, rows, size and checksum."""
-    path = Path(task.folder) / task.file
+    path = Path(item.folder) / item.file
     path.parent.mkdir(parents=True, exist_ok=True)
-    frames = [frame for block in task.blocks for frame in _block_rows(block, task, store)]
-    frame = pl.concat(frames) if frames else empty(task.schema)
+    frames = [frame for block in item.blocks for frame in _block_rows(block, item, store)]
+    frame = pl.concat(frames) if frames else empty(item.schema)
     with naming(path):
-        _write(frame, path, task)
+        _write(frame, path, item)
         flush(path)  # here, where several are at it
     return {
-        "file": task.file,
+        "file": item.file,
         "rows": frame.height,
         "bytes": path.stat().st_size,
         "checksum": checksum(path),
     }
 
 
-def _block_rows(block: Block, task: ShardTask, store: Store) -> list[pl.DataFrame]:
+def _block_rows(block: Block, item: ShardWork, store: Store) -> list[pl.DataFrame]:
     tables = [store.read(key, facts) for key, facts in block.tables]
-    rows = [_conformed(table, task.schema) for table in tables]
+    rows = [_conformed(table, item.schema) for table in tables]
     if not block.sorted:
         return rows
     numbers = [table.to_series(table.width - 1) for table in tables]
     return [joined(list(zip(numbers, rows, strict=True)))[block.start : block.stop]]
 
 
-def _write(frame: pl.DataFrame, path: Path, task: ShardTask) -> None:
-    if task.format == "parquet":
-        write_parquet(frame, task.schema, path, ROW_GROUP_ROWS)
+def _write(frame: pl.DataFrame, path: Path, item: ShardWork) -> None:
+    if item.format == "parquet":
+        write_parquet(frame, item.schema, path, ROW_GROUP_ROWS)
         return
-    raw = json_lines(frame, task.schema).encode()
-    if task.format == "jsonl.zst":
+    raw = json_lines(frame, item.schema).encode()
+    if item.format == "jsonl.zst":
         import zstandard
 
         raw = zstandard.ZstdCompressor().compress(raw)

@@ -11,19 +11,26 @@ import polars as pl
 
 from datachef.core.contracts.accounting import frame_of
 from datachef.core.contracts.corpus import CorpusOperator
-from datachef.core.contracts.source import LOST, BrokenFileError, Partition, RawRow, read_unchanged
+from datachef.core.contracts.source import (
+    LOST,
+    BrokenFileError,
+    Partition,
+    RawRow,
+    Source,
+    read_unchanged,
+)
 from datachef.core.errors import PluginError, RunError
 from datachef.core.language_models.tokens import TokenCounter
 from datachef.core.rows.columns import concat, kinds_in
 from datachef.core.rows.reader import REJECT_CHARACTERS, REJECTS, RowReader
 from datachef.core.rows.stored_conversations import described
-from datachef.core.run.executor import BuiltStage
+from datachef.core.run.executor import BuiltSource, BuiltStage
 from datachef.core.run.keys import key_of
 from datachef.core.run.ledger import BrokenFile, Entry, Ledger
 from datachef.core.run.output import OUTPUT, cut, finished_rows, numbers
-from datachef.core.run.pipeline import ROW, Step, StepPipeline, broken_rows, safely
+from datachef.core.run.pipeline import ROW, CorpusStep, StepPipeline, broken_rows, safely
 from datachef.core.run.signal_cache import SignalCache, TextMemory
-from datachef.core.run.stage import PartitionTask
+from datachef.core.run.stage import OutputSpec, PartitionWork
 from datachef.core.run.store import Store
 from datachef.core.run.time_limit import TIME_LIMIT, TimeLimit
 from datachef.core.system.activity import ACTIVITY
@@ -42,7 +49,7 @@ class PartitionRun:
 
     def __init__(
         self,
-        task: PartitionTask,
+        item: PartitionWork,
         stage: BuiltStage,
         store: Store,
         progress: Progress,
@@ -51,7 +58,7 @@ class PartitionRun:
     ) -> None:
         self._texts = texts
         self._limit = limit
-        self._task = task
+        self._item = item
         self._stage = stage
         self._store = store
         self._progress = progress
@@ -63,47 +70,47 @@ class PartitionRun:
         self._summaries: list[pl.DataFrame] = []
         self._extra: dict[str, Any] = {}
         self._broken: BrokenFileError | None = None
-        self._tokens = TokenCounter(task.stage.tokenizer, task.stage.chat)
+        self._tokens = TokenCounter(item.stage.tokenizer, item.stage.chat)
 
     def run(self) -> dict[str, Any]:
         """Leaves the partition's files and record in the store, and returns the record."""
-        verify_files(self._task.stage.files)
-        kept = None if self._is_passing(self._task.parent) else self._task.input
+        verify_files(self._item.stage.files)
+        kept = None if self._is_passing(self._item.parent) else self._item.input
         signals = SignalCache(self._store, kept, self._stage.steps, self._texts)
-        chain = StepPipeline(self._stage.steps, signals, self._reject, self._limit)
+        pipeline = StepPipeline(self._stage.steps, signals, self._reject, self._limit)
         ACTIVITY.begin(_READING)
         for batch in self._batches(max(1, BATCH_BYTES // self._most_copies())):
-            rows = chain.run(batch)
+            rows = pipeline.run(batch)
             self._leave(rows)
             self._progress(0, rows.height)
             ACTIVITY.begin(_READING)
         ACTIVITY.begin("writing")
         self._flush()
-        verify_files(self._task.stage.files)
-        if not self._failed_in_passing([*self._ledger, *chain.ledger]):
+        verify_files(self._item.stage.files)
+        if not self._failed_in_passing([*self._ledger, *pipeline.ledger]):
             signals.finish()
-        return self._finish(chain)
+        return self._finish(pipeline)
 
     def _most_copies(self) -> int:
         """How often the first step of the stage repeats a row of this source, at most."""
-        steps = self._task.stage.steps
+        steps = self._item.stage.steps
         return self._copies(steps[0].decision) if steps else 1
 
     def _copies(self, mix: str | None) -> int:
         """How often a mix takes a row of this source, at most; 1 where the decision is no mix's."""
         record = self._store.record(mix) if mix is not None else None
         copies: Mapping[str, int] = (record or {}).get("copies", {})
-        return copies.get(self._task.source, 1)
+        return copies.get(self._item.source, 1)
 
     def _batches(self, batch_bytes: int) -> Iterator[pl.DataFrame]:
-        if self._stage.source is not None:
-            yield from self._intake(batch_bytes)
+        if self._stage.source is not None and self._item.partition is not None:
+            yield from self._read(self._stage.source, self._item.partition, batch_bytes)
             return
-        parent = self._task.parent
+        parent = self._item.parent
         record = self._store.record(parent) if parent else None
         if parent is None or record is None:
             raise RunError(
-                f"the rows before {self._task.label} are gone from the cache", "run again"
+                f"the rows before {self._item.label} are gone from the cache", "run again"
             )
         for facts in record["parts"]:
             frame = self._store.read(parent, facts)
@@ -111,15 +118,15 @@ class PartitionRun:
                 self._progress(int(batch.estimated_size()), 0)
                 yield batch
 
-    def _intake(self, batch_bytes: int) -> Iterator[pl.DataFrame]:
-        spec, partition = self._task.stage.source, self._task.partition
-        assert spec is not None and partition is not None and self._stage.source is not None
-        assert self._stage.format is not None
-        reader = RowReader(spec.name, partition, self._stage.format, spec.kinds, spec.needs)
+    def _read(
+        self, built: BuiltSource, partition: Partition, batch_bytes: int
+    ) -> Iterator[pl.DataFrame]:
+        spec = built.spec
+        reader = RowReader(spec.name, partition, built.format, spec.kinds, spec.needs)
         entry = self._ledger.entry(f"sources.{spec.name}", "read")
         seen = 0
         started = time.perf_counter()
-        for batch in reader.batches(self._until_broken(partition), batch_bytes):
+        for batch in reader.batches(self._until_broken(built.source, partition), batch_bytes):
             self._keep(reader.quarantine())
             entry.rows_out += batch.height
             entry.tokens += int(self._tokens.count_rows(batch).sum())
@@ -141,43 +148,37 @@ class PartitionRun:
             )
         self._extra = {"lines": reader.lines, "ignored": dict(reader.ignored)}
 
-    def _until_broken(self, partition: Partition) -> Iterator[RawRow]:
+    def _until_broken(self, source: Source, partition: Partition) -> Iterator[RawRow]:
         """The rows of a partition, as far as its file can be read."""
-        assert self._stage.source is not None
         try:
-            yield from read_unchanged(self._stage.source, partition)
+            yield from read_unchanged(source, partition)
         except BrokenFileError as error:
             raise_environment_failure(error, partition.name)
             self._broken = error
 
     def _leave(self, rows: pl.DataFrame) -> None:
-        if self._task.stage.output is not None:
-            rows = self._as_output(rows)
-        if self._stage.tail is not None and rows.height:
-            rows = self._summarize(rows)
+        if self._item.stage.output is not None:
+            rows = self._as_output(rows, self._item.stage.output)
+        if self._stage.summarizes_for is not None and rows.height:
+            rows = self._summarize(rows, self._stage.summarizes_for)
         self._pending.append(rows)
         if sum(frame.estimated_size() for frame in self._pending) >= PART_BYTES:
             self._flush()
 
-    def _as_output(self, rows: pl.DataFrame) -> pl.DataFrame:
-        assert self._task.stage.output is not None
+    def _as_output(self, rows: pl.DataFrame, output: OutputSpec) -> pl.DataFrame:
         entry = self._ledger.entry("output", OUTPUT)
         entry.rows_in += rows.height
         tokens = self._tokens.count_rows(rows)
-        written, failed = finished_rows(
-            rows.with_columns(tokens.alias("tokens")), self._task.stage.output
-        )
+        written, failed = finished_rows(rows.with_columns(tokens.alias("tokens")), output)
         entry.tokens += int(written["tokens"].sum())
         entry.rows_out += written.height
         if failed is not None:
             entry.failed.update(dict(failed["reason"].value_counts().iter_rows()))
             self._reject("output", "failed", failed)
-        return written if "tokens" in self._task.stage.output.columns else written.drop("tokens")
+        return written if "tokens" in output.columns else written.drop("tokens")
 
-    def _summarize(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def _summarize(self, rows: pl.DataFrame, step: CorpusStep) -> pl.DataFrame:
         """Takes the summaries of the rows; a row that breaks the operator fails and is left out."""
-        step = self._stage.tail
-        assert step is not None and isinstance(step.operator, CorpusOperator)
         operator = step.operator
         needed = rows
         if "tokens" in operator.reads() and "tokens" not in rows.columns:
@@ -213,29 +214,29 @@ class PartitionRun:
 
     def _written(self, suffix: str, frame: pl.DataFrame) -> dict[str, Any]:
         """What the record says of a table that is kept; one of the output is cut by its order."""
-        output = self._task.stage.output
+        output = self._item.stage.output
         if output is None or output.order is None:
-            return self._store.write(self._task.key, suffix, frame)
+            return self._store.write(self._item.key, suffix, frame)
         order = output.order
         place = numbers(frame["id"], order.seed, self._copies(order.mix))
-        return self._store.write_pieces(self._task.key, suffix, cut(frame, place, order.ranges))
+        return self._store.write_pieces(self._item.key, suffix, cut(frame, place, order.ranges))
 
-    def _finish(self, chain: StepPipeline) -> dict[str, Any]:
+    def _finish(self, pipeline: StepPipeline) -> dict[str, Any]:
         files = list(self._parts)
         summary = None
         if self._summaries:
             table = self._joined_summaries()
-            summary = self._store.write(self._task.key, "summary.parquet", table)
+            summary = self._store.write(self._item.key, "summary.parquet", table)
             files.append(summary)
         rejects = None
         if self._rejects:
             table = pl.concat(self._rejects)
-            rejects = self._store.write(self._task.key, "rejects.parquet", table, "zstd")
+            rejects = self._store.write(self._item.key, "rejects.parquet", table, "zstd")
             files.append(rejects)
-        entries = [*self._ledger, *chain.ledger]
+        entries = [*self._ledger, *pipeline.ledger]
         record = {
-            "key": self._task.key,
-            "label": self._task.label,
+            "key": self._item.key,
+            "label": self._item.label,
             "files": files,
             "parts": self._parts,
             "summary": summary,
@@ -244,29 +245,27 @@ class PartitionRun:
             "passing": self._failed_in_passing(entries),
             **self._extra,
         }
-        return dict(self._store.finish(self._task.key, record))
+        return dict(self._store.finish(self._item.key, record))
 
     def _failed_in_passing(self, entries: list[Entry]) -> bool:
         """Whether another try may have another result: here, or of what this was made from."""
-        steps = [*self._stage.steps, *([self._stage.tail] if self._stage.tail else [])]
-        passing = {step.path: step.operator.transient for step in steps}
+        passing = {step.path: step.operator.transient for step in self._stage.all_steps}
         return (
             any(TIME_LIMIT in e.failed for e in entries)
             or any(not passing.get(e.path, frozenset()).isdisjoint(e.failed) for e in entries)
             or any(file.passing for entry in entries for file in entry.broken.values())
-            or self._is_passing(self._task.parent)
-            or any(self._is_passing(step.decision) for step in self._task.stage.steps)
+            or self._is_passing(self._item.parent)
+            or any(self._is_passing(step.decision) for step in self._item.stage.steps)
         )
 
     def _is_passing(self, key: str | None) -> bool:
         return key is not None and bool((self._store.record(key) or {}).get("passing"))
 
     def _joined_summaries(self) -> pl.DataFrame:
-        assert self._stage.tail is not None
         try:
             return pl.concat(self._summaries, how="vertical_relaxed", rechunk=True)
         except pl.exceptions.PolarsError as error:
-            message = f"{self._stage.tail}: summarize() gave tables that differ: {error}"
+            message = f"{self._stage.summarizes_for}: summarize() gave tables that differ: {error}"
             raise PluginError(message, "the same columns and types for every batch") from error
 
     def _reject(self, path: str, outcome: str, rows: pl.DataFrame) -> None:
@@ -288,7 +287,7 @@ class PartitionRun:
 
     def _keep(self, rejects: pl.DataFrame) -> None:
         """Keeps rejected rows, of each step and reason the first so many of the partition."""
-        limit = self._task.stage.rejects
+        limit = self._item.stage.rejects
         if limit == 0 or rejects.height == 0:
             return
         if limit is not None:
@@ -318,13 +317,12 @@ def _ordered(entries: list[Entry]) -> list[Entry]:
     return sorted(entries, key=lambda entry: rank.get(entry.op, 1))
 
 
-def summarized(step: Step, rows: pl.DataFrame, texts: TextMemory | None) -> pl.DataFrame:
+def summarized(step: CorpusStep, rows: pl.DataFrame, texts: TextMemory | None) -> pl.DataFrame:
     """The summary of the rows by the operator of a step; of texts that are known, as it was.
 
     That is possible for an operator that reads nothing but `text` and gives a row for every row.
     """
     operator = step.operator
-    assert isinstance(operator, CorpusOperator)
     if texts is None or operator.reads() != {"text"}:
         return _summarize(operator, rows)
     key = key_of("summary", step.identity)

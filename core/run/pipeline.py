@@ -1,4 +1,4 @@
-"""Runs a batch through the row-wise steps of a stage; a row that breaks one costs itself alone."""
+"""Runs batches through the row-wise steps of a stage; a row that breaks a step fails alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeGuard, TypeVar
 
 import polars as pl
 
@@ -42,9 +42,11 @@ from datachef.core.system.containment import ENDINGS, in_place, is_interrupt
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.text.conversations import with_stored_turns
 
+O_co = TypeVar("O_co", bound=Operator, covariant=True)
+
 
 @dataclass(frozen=True)
-class Step:
+class Step(Generic[O_co]):
     """An operator at its place in the recipe, with the decision that it applies, if any, and the
     package that it came from.
 
@@ -52,7 +54,7 @@ class Step:
     """
 
     path: str
-    operator: Operator
+    operator: O_co
     decision: pl.DataFrame | None = None
     package: str = ""
     identity: Mapping[str, Any] = field(default_factory=dict)
@@ -91,19 +93,38 @@ class SignalMemory(Protocol):
 OnRejected = Callable[[str, str, pl.DataFrame], None]
 
 
-def groups(steps: Sequence[Step]) -> list[list[Step]]:
+FilterStep = Step[Filter]
+CorpusStep = Step[CorpusOperator]
+AnyStep = Step[Operator]
+
+
+def groups(steps: Sequence[AnyStep]) -> list[list[FilterStep] | AnyStep]:
     """Consecutive filters together, every other step alone."""
-    result: list[list[Step]] = []
+    result: list[list[FilterStep] | AnyStep] = []
     for step in steps:
-        if (
-            result
-            and isinstance(step.operator, Filter)
-            and isinstance(result[-1][0].operator, Filter)
-        ):
-            result[-1].append(step)
+        last = result[-1] if result else None
+        if not _is_filter(step):
+            result.append(step)
+        elif isinstance(last, list):
+            last.append(step)
         else:
             result.append([step])
     return result
+
+
+def corpus_step(step: AnyStep) -> CorpusStep:
+    """The step as one with a corpus operator. Raises `PluginError` where it has none."""
+    if not _is_corpus_step(step):
+        raise PluginError(f"{step} is not a corpus operator")
+    return step
+
+
+def _is_corpus_step(step: AnyStep) -> TypeGuard[CorpusStep]:
+    return isinstance(step.operator, CorpusOperator)
+
+
+def _is_filter(step: AnyStep) -> TypeGuard[FilterStep]:
+    return isinstance(step.operator, Filter)
 
 
 class StepPipeline:
@@ -111,7 +132,7 @@ class StepPipeline:
 
     def __init__(
         self,
-        steps: Sequence[Step],
+        steps: Sequence[AnyStep],
         signals: SignalMemory,
         on_rejected: OnRejected,
         limit: TimeLimit = NO_LIMIT,
@@ -134,13 +155,13 @@ class StepPipeline:
     def run(self, batch: pl.DataFrame) -> pl.DataFrame:
         """The rows of the batch that pass all steps."""
         for index, group in enumerate(self.groups):
-            if isinstance(group[0].operator, Filter):
+            if isinstance(group, list):
                 batch = self._filter(index, group, batch)
             else:
-                batch = self._step(group[0], batch)
+                batch = self._step(group, batch)
         return batch
 
-    def _step(self, step: Step, batch: pl.DataFrame) -> pl.DataFrame:
+    def _step(self, step: AnyStep, batch: pl.DataFrame) -> pl.DataFrame:
         started = time.perf_counter()
         with step.located():
             if step.operator.paid and batch.height:
@@ -169,7 +190,7 @@ class StepPipeline:
         self._passed(step, batch.height, rows.height, started)
         return rows
 
-    def _filter(self, index: int, group: list[Step], rows: pl.DataFrame) -> pl.DataFrame:
+    def _filter(self, index: int, group: list[FilterStep], rows: pl.DataFrame) -> pl.DataFrame:
         """Each filter measures what those before it let through, and shares what they computed."""
         first = self._arrived[index]
         numbers = pl.int_range(first, first + rows.height, dtype=pl.UInt32, eager=True).alias(ROW)
@@ -179,7 +200,6 @@ class StepPipeline:
             started = time.perf_counter()
             height = rows.height
             operator = step.operator
-            assert isinstance(operator, Filter)
             with step.located():
                 signals, broken = self._signals_of((index, place), step, rows, numbers, shared)
             if broken:
@@ -212,7 +232,7 @@ class StepPipeline:
         return rows
 
     def _without(
-        self, step: Step, rows: pl.DataFrame, broken: Sequence[Broken], shared: Intermediates
+        self, step: AnyStep, rows: pl.DataFrame, broken: Sequence[Broken], shared: Intermediates
     ) -> pl.Series:
         """Which rows do not break the step; the others have failed."""
         fine = ~pl.int_range(rows.height, eager=True).is_in([at for at, _, _ in broken])
@@ -223,7 +243,7 @@ class StepPipeline:
     def _signals_of(
         self,
         key: tuple[int, int],
-        step: Step,
+        step: FilterStep,
         rows: pl.DataFrame,
         numbers: pl.Series,
         shared: Intermediates,
@@ -247,14 +267,13 @@ class StepPipeline:
         return table.drop(ROW), broken
 
     def _measured(
-        self, step: Step, rows: pl.DataFrame, numbers: pl.Series, shared: Intermediates | None
+        self, step: FilterStep, rows: pl.DataFrame, numbers: pl.Series, shared: Intermediates | None
     ) -> tuple[pl.DataFrame, list[Broken]]:
         """`ROW` and the signals of the rows that can be measured; and the rows that cannot be.
 
         What is computed for the neighbours is shared only where it can be computed for all rows.
         """
         operator = step.operator
-        assert isinstance(operator, Filter)
 
         def measured(part: pl.DataFrame, start: int) -> pl.DataFrame:
             signals = measure(operator, part, shared if part.height == rows.height else None)
@@ -265,12 +284,13 @@ class StepPipeline:
         tables, broken = safely(rows, measured, self._limit, step.path)
         return pl.concat(tables) if tables else measured(rows.clear(), 0), broken
 
-    def _decided(self, step: Step, rows: pl.DataFrame) -> tuple[list[pl.Series], list[Broken]]:
+    def _decided(
+        self, step: FilterStep, rows: pl.DataFrame
+    ) -> tuple[list[pl.Series], list[Broken]]:
         operator = step.operator
-        assert isinstance(operator, Filter)
         return safely(rows, lambda part, _: decide(operator, part), self._limit, step.path)
 
-    def _reject(self, step: Step, kind: str, rows: pl.DataFrame | None) -> None:
+    def _reject(self, step: AnyStep, kind: str, rows: pl.DataFrame | None) -> None:
         if rows is None or rows.height == 0:
             return
         counts: Counter[str] = getattr(self.ledger[step.path], kind)
@@ -278,7 +298,7 @@ class StepPipeline:
             counts[reason] += number
         self._on_rejected(step.path, kind, rows)
 
-    def _passed(self, step: Step, rows_in: int, rows_out: int, started: float) -> None:
+    def _passed(self, step: AnyStep, rows_in: int, rows_out: int, started: float) -> None:
         entry = self.ledger[step.path]
         entry.rows_in += rows_in
         entry.rows_out += rows_out
@@ -370,7 +390,7 @@ def _without_own_detail(rejects: pl.DataFrame | None, batch: pl.DataFrame) -> pl
     return rejects.drop("detail") if both["detail"].equals(both["own"]) else rejects
 
 
-def _refuse_neighbours(step: Step, batch: pl.DataFrame, rows: pl.DataFrame) -> None:
+def _refuse_neighbours(step: AnyStep, batch: pl.DataFrame, rows: pl.DataFrame) -> None:
     """Raises `PluginError` where a row becomes another one with fewer rows beside it.
 
     `rows` is what became of the batch. Texts that are exchanged between rows show so, and what
@@ -393,7 +413,7 @@ def _refuse_neighbours(step: Step, batch: pl.DataFrame, rows: pl.DataFrame) -> N
             )
 
 
-def _process(step: Step, batch: pl.DataFrame) -> Outcome:
+def _process(step: AnyStep, batch: pl.DataFrame) -> Outcome:
     operator = step.operator
     if isinstance(operator, CorpusOperator):
         if step.decision is None:

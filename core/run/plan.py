@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
@@ -27,10 +27,10 @@ from datachef.core.rows.reader import RESERVED, stored_names
 from datachef.core.run.keys import files_of, key_of, operator_identity, seed_of, source_identity
 from datachef.core.run.output import OUTPUT, ranges_for
 from datachef.core.run.stage import (
-    DecisionTask,
+    DecisionWork,
     OrderSpec,
     OutputSpec,
-    PartitionTask,
+    PartitionWork,
     SourceSpec,
     StageSpec,
     StepSpec,
@@ -46,8 +46,8 @@ LAYOUT = 2
 class Phase:
     """What can be done in parallel: the partitions, and when all are done the decisions."""
 
-    tasks: list[PartitionTask] = field(default_factory=list)
-    decisions: list[DecisionTask] = field(default_factory=list)
+    partitions: list[PartitionWork] = field(default_factory=list)
+    decisions: list[DecisionWork] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Plan:
     """
 
     phases: tuple[Phase, ...]
-    final: tuple[PartitionTask, ...]
+    final: tuple[PartitionWork, ...]
     steps: tuple[tuple[str, str], ...]
     output: OutputSpec
     source_info: Mapping[str, SourceInfo]
@@ -71,30 +71,48 @@ class Plan:
     selecting: frozenset[str] = frozenset()
     mix: str | None = None
     counting: tuple[str | None, bool] = (None, False)
-    read: Mapping[str, tuple[PartitionTask, ...]] = field(default_factory=dict)
-    prepared: Mapping[str, tuple[PartitionTask, ...]] = field(default_factory=dict)
+    read: Mapping[str, tuple[PartitionWork, ...]] = field(default_factory=dict)
+    prepared: Mapping[str, tuple[PartitionWork, ...]] = field(default_factory=dict)
 
     @property
     def schema(self) -> str:
         """The schema of the rows that are written."""
         return self.output.schema
 
+    @property
+    def partitions(self) -> Iterator[PartitionWork]:
+        """The partitions of all phases, in the order of the data within each."""
+        return (item for phase in self.phases for item in phase.partitions)
+
+    @property
+    def size(self) -> int:
+        """How many partitions and decisions there are."""
+        return sum(len(phase.partitions) + len(phase.decisions) for phase in self.phases)
+
+    @property
+    def stages(self) -> list[StageSpec]:
+        """The stages of all partitions, each once."""
+        return list({id(item.stage): item.stage for item in self.partitions}.values())
+
     def verify_inputs(self) -> None:
         """Raises `ChangedInputError` where what a result was made of is not as it was planned: the
         data, the files that steps read, the tokenizer."""
         for found in self.source_info.values():
             found.source.verify_all(found.partitions)
-        tasks = (task for phase in self.phases for task in phase.tasks)
-        for stage in {id(task.stage): task.stage for task in tasks}.values():
+        for stage in self.stages:
             verify_files(stage.files)
 
 
 class _Input(NamedTuple):
-    """Rows of one source that a task works on: a partition of it, or what an earlier task left."""
+    """Rows of one source to work on: a partition of it, or what earlier work left (`parent`).
+
+    `content` identifies the rows.
+    """
 
     source: str
     partition: Partition | None
     parent: str | None
+    content: str
     label: str
     size: int
 
@@ -111,7 +129,7 @@ class _Stream:
     inputs: list[_Input]
     source: SourceSpec | None
     steps: list[StepSpec] = field(default_factory=list)
-    settled: tuple[PartitionTask, ...] = ()
+    settled: tuple[PartitionWork, ...] = ()
 
 
 class Planner:
@@ -145,8 +163,8 @@ class Planner:
         recipes share that differ in what comes later, and leaves rows with all columns.
         """
         streams = []
-        read: dict[str, tuple[PartitionTask, ...]] = {}
-        prepared: dict[str, tuple[PartitionTask, ...]] = {}
+        read: dict[str, tuple[PartitionWork, ...]] = {}
+        prepared: dict[str, tuple[PartitionWork, ...]] = {}
         for name in self._checked.sources:
             stream = self._read(name, layered=layered)
             if layered:
@@ -161,17 +179,17 @@ class Planner:
         if layered:
             settled = [self._settle(stream) for stream in streams]
             streams = [stream for stream, _ in settled]
-            partitions = [partition for _, tasks in settled for partition in tasks]
+            partitions = [partition for _, items in settled for partition in items]
             prepared = {name: tuple(u for u in partitions if u.source == name) for name in read}
         for step in steps[len(guards) :]:
             streams = self._advance(streams, step)
         written = self._recipe.output
         output = OutputSpec(self._schema, written.columns, written.separator, self._order())
         if layered:
-            final = [task for stream in streams for task in self._settle(stream)[1]]
+            final = [item for stream in streams for item in self._settle(stream)[1]]
         else:
             self._steps.append(("output", OUTPUT))
-            final = [task for stream in streams for task in self._close(stream, output=output)]
+            final = [item for stream in streams for item in self._close(stream, output=output)]
         return Plan(
             tuple(self._phases[depth] for depth in sorted(self._phases)),
             tuple(final),
@@ -220,7 +238,12 @@ class Planner:
         )
         inputs = [
             _Input(
-                name, partition, None, f"{name}/{partition.name}{_range(partition)}", partition.size
+                name,
+                partition,
+                None,
+                self._content(spec, partition),
+                f"{name}/{partition.name}{_range(partition)}",
+                partition.size,
             )
             for partition in found.partitions
         ]
@@ -241,50 +264,51 @@ class Planner:
             for stream in streams:
                 stream.steps.append(spec)
             return streams
-        tasks = [task for stream in streams for task in self._close(stream, tail=spec)]
+        items = [item for stream in streams for item in self._close(stream, summarizes_for=spec)]
         seed = seed_of(self._recipe.seed, step.path)
         sources = tuple(self._checked.sources)
-        keys = tuple(task.key for task in tasks)
+        keys = tuple(item.key for item in items)
         key = key_of("decision", self._environment, spec.identity, seed, sources, keys)
-        decision = DecisionTask(
+        decision = DecisionWork(
             key, spec, keys, seed, sources, f"{step.path} ({operator.op})",
-            size=sum(task.size for task in tasks),
+            size=sum(item.size for item in items),
         )  # fmt: skip
         depth = max(stream.depth for stream in streams)
         self._phases[depth].decisions.append(decision)
         if isinstance(operator, MixOperator):
             self._mix = key
-        return [_Stream(depth + 1, _left_by(tasks), None, [replace(spec, decision=key)])]
+        return [_Stream(depth + 1, _left_by(items), None, [replace(spec, decision=key)])]
 
-    def _settle(self, stream: _Stream) -> tuple[_Stream, tuple[PartitionTask, ...]]:
+    def _settle(self, stream: _Stream) -> tuple[_Stream, tuple[PartitionWork, ...]]:
         """The stream with all its rows in partitions, and these."""
         if stream.source is None and not stream.steps:
             return stream, stream.settled
-        tasks = tuple(self._close(stream))
-        return _Stream(stream.depth + 1, _left_by(tasks), None, settled=tasks), tasks
+        items = tuple(self._close(stream))
+        return _Stream(stream.depth + 1, _left_by(items), None, settled=items), items
 
     def _close(
-        self, stream: _Stream, tail: StepSpec | None = None, output: OutputSpec | None = None
-    ) -> list[PartitionTask]:
+        self,
+        stream: _Stream,
+        summarizes_for: StepSpec | None = None,
+        output: OutputSpec | None = None,
+    ) -> list[PartitionWork]:
         """The partitions of the stage that a stream ends with here, put into its phase."""
         rejects = self._recipe.rejects
         limit = {"none": 0, "all": None, "sample": rejects.per_reason}[rejects.keep]
         stage = StageSpec(
-            tuple(stream.steps), stream.source, tail, output, self._tokenizer, self._chat, limit,
-            self._tokenizer_files,
+            tuple(stream.steps), stream.source, summarizes_for, output, self._tokenizer, self._chat,
+            limit, self._tokenizer_files,
         )  # fmt: skip
         fingerprint = key_of(self._environment, stage.identity())
-        tasks = []
-        for source, partition, parent, label, size in stream.inputs:
-            content = parent or self._content(stream.source, partition)
+        items = []
+        for source, partition, parent, content, label, size in stream.inputs:
             key = key_of("partition", fingerprint, content)
-            tasks.append(PartitionTask(key, content, stage, source, label, size, partition, parent))
-        self._phases.setdefault(stream.depth, Phase()).tasks += tasks
-        return tasks
+            items.append(PartitionWork(key, content, stage, source, label, size, partition, parent))
+        self._phases.setdefault(stream.depth, Phase()).partitions += items
+        return items
 
-    def _content(self, source: SourceSpec | None, partition: Partition | None) -> str:
+    def _content(self, source: SourceSpec, partition: Partition) -> str:
         """The rows of a partition as they are read."""
-        assert source is not None and partition is not None
         place = [partition.name, partition.identity, partition.place]
         return key_of(self._environment, replace(source, data={}, network=()), place)
 
@@ -302,9 +326,9 @@ class Planner:
         return OrderSpec(seed_of(self._recipe.seed, "output.order"), ranges, self._mix)
 
 
-def _left_by(tasks: Iterable[PartitionTask]) -> list[_Input]:
+def _left_by(items: Iterable[PartitionWork]) -> list[_Input]:
     """The rows that partitions leave, as what later ones work on."""
-    return [_Input(task.source, None, task.key, task.label, task.size) for task in tasks]
+    return [_Input(i.source, None, i.key, i.key, i.label, i.size) for i in items]
 
 
 def _range(partition: Partition) -> str:

@@ -30,7 +30,7 @@ from datachef.core.run.output import (
 )
 from datachef.core.run.plan import Plan
 from datachef.core.run.report import Report, dataset_card, manifest
-from datachef.core.run.stage import ShardTask
+from datachef.core.run.stage import ShardWork
 from datachef.core.run.store import Store
 from datachef.core.system.failures import naming
 from datachef.core.system.file_identity import checksum
@@ -78,10 +78,9 @@ def _inputs_in(folder: Path, plan: Plan) -> Iterator[Path]:
     """The local files that sources and steps read from a folder, one of each of its subfolders; and
     all folders that they read, which may hold it."""
     partitions = (partition for info in plan.source_info.values() for partition in info.partitions)
-    stages = {id(task.stage): task.stage for phase in plan.phases for task in phase.tasks}.values()
     read = chain(
         (partition.place.get("path") for partition in partitions),
-        *(stage.files for stage in stages),
+        *(stage.files for stage in plan.stages),
     )
     seen: set[str] = set()
     for path in dict.fromkeys(read):
@@ -151,20 +150,20 @@ class Corpus:
         self._schema = common_schema([facts for _, facts in self._parts], plan.output)
         self._suffix = SUFFIX[recipe.output.format]
 
-    def shards(self, folder: Path) -> list[ShardTask]:
-        """The tasks that write the files of the corpus."""
+    def shards(self, folder: Path) -> list[ShardWork]:
+        """The work on the files of the corpus, one item each."""
         planned = plan_shuffled_shards if self._shuffled else plan_shards
         shards = planned(self._parts, self._output.shard_bytes)
         size = sum(facts["memory"] for _, facts in self._parts) // len(shards)
-        tasks = []
+        items = []
         for index, blocks in enumerate(shards):
             file = f"data/train-{index:05d}-of-{len(shards):05d}.{self._suffix}"
-            tasks.append(
-                ShardTask(
+            items.append(
+                ShardWork(
                     file, str(folder), self._output.format, tuple(blocks), self._schema, file, size
                 )
             )
-        return tasks
+        return items
 
     def refuse_repeated_ids(self, store: Store) -> None:
         """Raises `PluginError` where two rows have one id; those in shuffled order are looked at

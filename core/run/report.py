@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from datachef.core.contracts.observer import RunFinished
 from datachef.core.contracts.recipe import Rejects
 from datachef.core.contracts.source import Source
 from datachef.core.distribution import version
@@ -66,6 +67,11 @@ class Report:
         for share in self.shares:
             entries[-1]["sources"][share.source] |= share.to_data()
         return entries
+
+    def finished(self) -> RunFinished:
+        """What observers are told of the run."""
+        names = (field.name for field in fields(RunFinished))
+        return RunFinished(**{name: getattr(self, name) for name in names})
 
     def to_data(self) -> dict[str, Any]:
         """The report as JSON-ready data."""
@@ -210,19 +216,19 @@ def _reasons(counts: Mapping[str, int]) -> str:
 def gather(plan: Plan, records: Mapping[str, Any], store: Store, settings: Rejects) -> pl.DataFrame:
     """The rejected rows that are kept, in the order of the data.
 
-    Units count lines from their own beginning; here they are counted from that of the file.
+    Partitions count lines from their own beginning; here they are counted from that of the file.
     """
     frames = []
     lines: Counter[str] = Counter()
-    for task in (task for phase in plan.phases for task in phase.tasks if task.key in records):
-        record = records[task.key]
+    for item in (item for item in plan.partitions if item.key in records):
+        record = records[item.key]
         before = 0
-        if task.partition is not None and task.stage.source is not None:
-            file = f"{task.stage.source.name}/{task.partition.name}"
+        if item.partition is not None and item.stage.source is not None:
+            file = f"{item.stage.source.name}/{item.partition.name}"
             before = lines[file]
             lines[file] += record["lines"]
         if record["rejects"]:
-            rejects = store.read(task.key, record["rejects"])
+            rejects = store.read(item.key, record["rejects"])
             frames.append(rejects.with_columns(pl.col("line") + before))
     table = pl.concat(frames) if frames else pl.DataFrame(schema=REJECTS)
     if settings.keep == "sample":

@@ -12,7 +12,17 @@ from typing import Any
 import polars as pl
 
 from datachef.core.contracts.engine import Engine
-from datachef.core.contracts.observer import RunObserver
+from datachef.core.contracts.observer import (
+    METHODS,
+    PartitionFinished,
+    PartitionStalled,
+    PhaseStarted,
+    Progressed,
+    RunEvent,
+    RunFailed,
+    RunObserver,
+    RunStarted,
+)
 from datachef.core.distribution import NAME
 from datachef.core.errors import NO_ANSWER, RunError, UnavailableError
 from datachef.core.recipe.checked import CheckedRecipe
@@ -29,7 +39,7 @@ from datachef.core.run.publish import (
     verify,
 )
 from datachef.core.run.report import Report, gather
-from datachef.core.run.stage import DecisionTask, PartitionTask, ShardTask
+from datachef.core.run.stage import DecisionWork, PartitionWork, ShardWork
 from datachef.core.run.store import Store
 from datachef.core.run.verdict import Verdict
 from datachef.core.system.atomic import replacing
@@ -97,20 +107,20 @@ class Runner:
                 return self._run(folder, started)
 
     def _run(self, folder: Path, started: float) -> Report:
-        self._tell("run_started", self._plan)
+        self._tell(RunStarted(self._recipe.name, folder, self._plan.size))
         try:
             report = self._made(folder, started)
             forget_failed(folder)
         except BaseException as error:
             if isinstance(error, UnfitError):
                 error.hint = "\n".join(filter(None, (error.hint, self._keep_failed(folder))))
-            self._tell("run_failed", error)
+            self._tell(RunFailed(error))
             raise
         finally:
             for key, record in self._records.items():
                 if record.get("passing"):
                     self._store.forget_passing(key)
-        self._tell("run_finished", report)
+        self._tell(report.finished())
         return report
 
     def _made(self, folder: Path, started: float) -> Report:
@@ -133,60 +143,60 @@ class Runner:
         """Does what is not done yet, and puts no corpus anywhere: its rows stay in the cache."""
         self._records, self._cached, self._bytes = {}, 0, 0
         for number, phase in enumerate(self._plan.phases, start=1):
-            self._perform(f"{number}/{len(self._plan.phases)}", phase.tasks)
+            self._perform(f"{number}/{len(self._plan.phases)}", phase.partitions)
             if number == 1:  # all files are read in it
                 self._bound_broken_files()
             self._perform("deciding", phase.decisions)
             self._bound_failures()
 
-    def _perform(self, title: str, tasks: Sequence[PartitionTask | DecisionTask]) -> None:
+    def _perform(self, title: str, items: Sequence[PartitionWork | DecisionWork]) -> None:
         todo: list[Any] = []
-        for task in tasks:
-            record = self._store.record(task.key)
+        for item in items:
+            record = self._store.record(item.key)
             if record is None:
-                todo.append(task)
+                todo.append(item)
             else:
-                self._records[task.key] = record
+                self._records[item.key] = record
                 self._cached += 1
         if not todo:
             return
-        self._tell("phase_started", title, sum(task.size for task in todo))
+        self._tell(PhaseStarted(title, sum(item.size for item in todo)))
         todo = self._bounded(todo)
         for index, record in self._engine.map(todo, self._progressed):
-            task = todo[index]
-            self._records[task.key] = record
-            if isinstance(task, PartitionTask) and task.may_fail is not None and _failed(record):
+            item = todo[index]
+            self._records[item.key] = record
+            if isinstance(item, PartitionWork) and item.may_fail is not None and _failed(record):
                 self._bound_failures()
-            if isinstance(task, PartitionTask) and task.partition is not None:
-                self._bytes += task.size
-            self._tell("partition_finished", task.label, task.size)
+            if isinstance(item, PartitionWork) and item.partition is not None:
+                self._bytes += item.size
+            self._tell(PartitionFinished(item.label, item.size))
 
-    def _bounded(self, tasks: list[Any]) -> list[Any]:
-        """The tasks, those whose first step is paid for with the number of rows that may fail."""
+    def _bounded(self, items: list[Any]) -> list[Any]:
+        """The items, those whose first step is paid for with the number of rows that may fail."""
         known: dict[str, int] = {}
 
-        def bounded(task: Any) -> Any:
+        def bounded(item: Any) -> Any:
             step = (
-                task.stage.steps[0]
-                if isinstance(task, PartitionTask) and task.stage.steps
+                item.stage.steps[0]
+                if isinstance(item, PartitionWork) and item.stage.steps
                 else None
             )
             name = step.data["op"] if step is not None else ""
             if step is None or name not in self._host.vocabulary:
-                return task
+                return item
             if not self._host.vocabulary[name].paid:
-                return task
+                return item
             if step.path not in known:
                 known[step.path] = self._verdict().may_fail(step.path)
-            return replace(task, may_fail=known[step.path])
+            return replace(item, may_fail=known[step.path])
 
-        return [bounded(task) for task in tasks]
+        return [bounded(item) for item in items]
 
     def _progressed(self, label: str, done_bytes: int, rows: int) -> None:
-        self._tell("progressed", label, done_bytes, rows)
+        self._tell(Progressed(label, done_bytes, rows))
 
     def _stalled(self, label: str, seconds: float, where: str) -> None:
-        self._tell("partition_stalled", label, seconds, where)
+        self._tell(PartitionStalled(label, seconds, where))
 
     def ledger(self) -> Ledger:
         """All records of partitions added up, in the order of the recipe."""
@@ -261,9 +271,7 @@ class Runner:
                 tokens=ledger["output"].tokens,
                 bytes_read=self._bytes,
                 seconds=time.monotonic() - started,
-                partitions=sum(
-                    len(phase.tasks) + len(phase.decisions) for phase in self._plan.phases
-                ),
+                partitions=self._plan.size,
                 partitions_cached=self._cached,
                 ignored_fields=self._ignored_fields(),
                 accounts=verdict.accounts,
@@ -285,36 +293,37 @@ class Runner:
             told = explained(error) or error
             return f"rejected rows were not kept: {told}"
 
-    def _write(self, tasks: Sequence[ShardTask]) -> list[dict[str, Any]]:
-        self._tell("phase_started", "writing", sum(task.size for task in tasks))
+    def _write(self, items: Sequence[ShardWork]) -> list[dict[str, Any]]:
+        self._tell(PhaseStarted("writing", sum(item.size for item in items)))
         files: dict[int, dict[str, Any]] = {}
-        for index, facts in self._engine.map(tasks, self._progressed):
+        for index, facts in self._engine.map(items, self._progressed):
             files[index] = facts
-            self._tell("partition_finished", tasks[index].label, tasks[index].size)
-        return [files[index] for index in range(len(tasks))]
+            self._tell(PartitionFinished(items[index].label, items[index].size))
+        return [files[index] for index in range(len(items))]
 
     def _ignored_fields(self) -> dict[str, Counter[str]]:
         """Fields that were not in the first rows of their source, with how often they came."""
         found: dict[str, Counter[str]] = {}
-        for task in self._plan.phases[0].tasks:
-            if task.stage.source is not None and (fields := self._records[task.key]["ignored"]):
-                found.setdefault(task.stage.source.name, Counter()).update(fields)
+        for item in self._plan.phases[0].partitions:
+            if item.stage.source is not None and (fields := self._records[item.key]["ignored"]):
+                found.setdefault(item.stage.source.name, Counter()).update(fields)
         return found
 
-    def _tell(self, event: str, *arguments: Any) -> None:
+    def _tell(self, event: RunEvent) -> None:
         """Tells observers; one of a plugin that breaks is told no more, and the run goes on.
 
         What those raise who were given by the caller is the caller's, who may end the run so.
         """
+        method = METHODS[type(event)]
         for observer in list(self._observers):
             if observer in self._given:
-                getattr(observer, event)(*arguments)
+                getattr(observer, method)(event)
                 continue
             try:
                 with contained():
-                    getattr(observer, event)(*arguments)
+                    getattr(observer, method)(event)
             except KeyboardInterrupt:
                 raise
-            except BaseException as error:  # noqa: BLE001 - a stranger's observer may raise anything
-                self._host.observer_broke(observer, event, error)
+            except BaseException as error:  # noqa: BLE001 - a plugin's observer may raise anything
+                self._host.observer_broke(observer, method, error)
                 self._observers.remove(observer)

@@ -7,10 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from datachef.core.contracts.filter import Filter
 from datachef.core.errors import RunError
 from datachef.core.run.keys import key_of
-from datachef.core.run.pipeline import ROW, Step, groups
+from datachef.core.run.pipeline import ROW, AnyStep, groups
 from datachef.core.run.store import Store
 
 Place = tuple[int, int]
@@ -30,7 +29,7 @@ class SignalCache:
         self,
         store: Store,
         partition_input: str | None,
-        steps: Sequence[Step],
+        steps: Sequence[AnyStep],
         texts: TextMemory | None = None,
     ) -> None:
         self._store = store
@@ -43,16 +42,17 @@ class SignalCache:
         before: list[Any] = [partition_input]
         lasting = partition_input is not None
         for index, group in enumerate(groups(steps)):
-            for place, step in enumerate(group):
-                operator = step.operator
-                if isinstance(operator, Filter) and operator.signal_names():
-                    identity = _identity(operator, step)
+            for place, filter_step in enumerate(group if isinstance(group, list) else ()):
+                operator = filter_step.operator
+                if operator.signal_names():
+                    identity = {**filter_step.identity, **operator.signal_identity()}
                     if lasting:
                         self._open((index, place), key_of("signals", before, identity))
                     if texts is not None and operator.reads() == {"text"}:
                         self._text_keys[index, place] = key_of("texts", identity)
-            before.extend([step.path, step.identity] for step in group)
-            lasting = lasting and not any(step.operator.transient for step in group)
+            members: Sequence[AnyStep] = group if isinstance(group, list) else [group]
+            before.extend([step.path, step.identity] for step in members)
+            lasting = lasting and not any(step.operator.transient for step in members)
 
     def _open(self, place: Place, key: str) -> None:
         self._keys[place] = key
@@ -93,10 +93,6 @@ class SignalCache:
             self._store.finish(key, {"files": [facts]}, anew=True)
             if (old := self._files.get(place)) not in (None, facts["file"]):
                 self._store.discard(key, old)
-
-
-def _identity(operator: Filter, step: Step) -> dict[str, Any]:
-    return {**step.identity, **operator.signal_identity()}
 
 
 TEXT = "_text"

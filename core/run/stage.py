@@ -1,4 +1,4 @@
-"""Stages as plain data: what travels to a worker, whatever engine carries it there."""
+"""Stages and work items as plain data, which any engine can send to a worker."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ class StageSpec:
     """A run of steps without a barrier.
 
     It begins with the rows of a source, or with those of an earlier stage and a decision about
-    them; it ends with summaries for a corpus operator (`tail`), or with rows to write (`output`).
-    `tokenizer_files` are what the tokenizer is made of.
+    them; it ends with summaries for the corpus operator that it `summarizes_for`, or with rows to
+    write (`output`). `tokenizer_files` are what the tokenizer is made of.
     """
 
     steps: tuple[StepSpec, ...] = ()
     source: SourceSpec | None = None
-    tail: StepSpec | None = None
+    summarizes_for: StepSpec | None = None
     output: OutputSpec | None = None
     tokenizer: str | None = None
     chat: bool = False
@@ -80,16 +80,21 @@ class StageSpec:
     tokenizer_files: Files = field(default_factory=dict)
 
     @property
+    def all_steps(self) -> tuple[StepSpec, ...]:
+        """The steps, and the corpus operator that the stage summarizes for."""
+        return (*self.steps, *((self.summarizes_for,) if self.summarizes_for else ()))
+
+    @property
     def files(self) -> Files:
         """All local files that are read besides the rows."""
-        steps = (*self.steps, *((self.tail,) if self.tail else ()))
-        return {**self.tokenizer_files, **{k: v for step in steps for k, v in step.files.items()}}
+        read = {file: found for step in self.all_steps for file, found in step.files.items()}
+        return {**self.tokenizer_files, **read}
 
     def identity(self) -> dict[str, Any]:
         """All that the results of this stage depend on, apart from its input and the tokenizer."""
         data = asdict(self)
         del data["tokenizer_files"]
-        for step in [*data["steps"], *([data["tail"]] if data["tail"] else [])]:
+        for step in [*data["steps"], *([data["summarizes_for"]] if data["summarizes_for"] else [])]:
             del step["data"], step["files"]
         if data["source"]:
             del data["source"]["data"], data["source"]["network"]
@@ -97,11 +102,12 @@ class StageSpec:
 
 
 @dataclass(frozen=True)
-class PartitionTask:
-    """One partition of a stage: reads rows of the source or those of `parent`, and leaves its own.
+class PartitionWork:
+    """The work on one partition of a stage: it reads rows of the source, or those that the work
+    with the key `parent` left, and leaves its own.
 
-    All its rows come from one `source`; `input` tells one content of what comes in from another.
-    Where the first step is paid for, it stops when more than `may_fail` rows have failed there.
+    All its rows come from one `source`; `input` identifies what comes in. Where the first step is
+    paid for, the work stops when more than `may_fail` rows have failed there.
     """
 
     key: str
@@ -116,10 +122,13 @@ class PartitionTask:
 
     kind = "partition"
 
+    def to_data(self) -> dict[str, Any]:
+        return _to_data(self)
+
 
 @dataclass(frozen=True)
-class DecisionTask:
-    """The decision of a corpus operator from the summaries of all partitions before it."""
+class DecisionWork:
+    """The work on the decision of a corpus operator, from the summaries of all partitions."""
 
     key: str
     step: StepSpec
@@ -130,6 +139,9 @@ class DecisionTask:
     size: int = 0
 
     kind = "decision"
+
+    def to_data(self) -> dict[str, Any]:
+        return _to_data(self)
 
 
 @dataclass(frozen=True)
@@ -147,8 +159,8 @@ class Block:
 
 
 @dataclass(frozen=True)
-class ShardTask:
-    """One file of the corpus, block by block."""
+class ShardWork:
+    """The work on one file of the corpus, written block by block."""
 
     file: str
     folder: str
@@ -160,28 +172,27 @@ class ShardTask:
 
     kind = "shard"
 
-
-Task = PartitionTask | DecisionTask | ShardTask
-
-
-def to_data(task: Task) -> dict[str, Any]:
-    """A task as JSON-ready data."""
-    return {"kind": task.kind, **asdict(task)}
+    def to_data(self) -> dict[str, Any]:
+        return _to_data(self)
 
 
-def from_data(data: Mapping[str, Any]) -> Task:
-    """The task that `to_data` described."""
+def _to_data(item: PartitionWork | DecisionWork | ShardWork) -> dict[str, Any]:
+    return {"kind": item.kind, **asdict(item)}
+
+
+def from_data(data: Mapping[str, Any]) -> PartitionWork | DecisionWork | ShardWork:
+    """The work item that `to_data` described."""
     fields = dict(data)
     kind = fields.pop("kind")
     if kind == "partition":
         partition = fields["partition"]
         fields["partition"] = Partition(**partition) if partition else None
         fields["stage"] = _stage(fields["stage"])
-        return PartitionTask(**fields)
+        return PartitionWork(**fields)
     if kind == "decision":
         fields["step"] = StepSpec(**fields["step"])
-        return DecisionTask(**fields | {k: tuple(fields[k]) for k in ("summaries", "sources")})
-    return ShardTask(**fields | {"blocks": tuple(_block(block) for block in fields["blocks"])})
+        return DecisionWork(**fields | {k: tuple(fields[k]) for k in ("summaries", "sources")})
+    return ShardWork(**fields | {"blocks": tuple(_block(block) for block in fields["blocks"])})
 
 
 def _block(data: Mapping[str, Any]) -> Block:
@@ -193,7 +204,7 @@ def _stage(data: Mapping[str, Any]) -> StageSpec:
     return StageSpec(
         steps=tuple(StepSpec(**step) for step in data["steps"]),
         source=SourceSpec(**data["source"]) if data["source"] else None,
-        tail=StepSpec(**data["tail"]) if data["tail"] else None,
+        summarizes_for=StepSpec(**data["summarizes_for"]) if data["summarizes_for"] else None,
         output=_output(output) if output else None,
         tokenizer=data["tokenizer"],
         chat=data["chat"],

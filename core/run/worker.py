@@ -1,4 +1,5 @@
-"""A worker process: tasks come as lines of JSON on standard input, answers go out the same way."""
+"""A worker process: work items arrive as lines of JSON on standard input, answers leave on standard
+output."""
 
 from __future__ import annotations
 
@@ -29,11 +30,11 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     os.register_at_fork(after_in_child=lambda: _part_from(answers))
-    tasks: queue.Queue[dict[str, Any]] = queue.Queue()
-    setting = orjson.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_listen, args=(sys.stdin.buffer, tasks), daemon=True).start()
+    items: queue.Queue[dict[str, Any]] = queue.Queue()
+    config = orjson.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_listen, args=(sys.stdin.buffer, items), daemon=True).start()
     with refusing(("fork", "forkpty"), _no_fork):
-        _serve(setting, tasks, answers)
+        _serve(config, items, answers)
 
 
 def _no_fork(name: str) -> PluginError:
@@ -59,13 +60,13 @@ def _trace(error: BaseException) -> str:
     return trace.encode(errors="backslashreplace").decode()
 
 
-def _listen(stream: BinaryIO, tasks: queue.Queue[dict[str, Any]]) -> None:
+def _listen(stream: BinaryIO, items: queue.Queue[dict[str, Any]]) -> None:
     for line in stream:
-        tasks.put(orjson.loads(line))
+        items.put(orjson.loads(line))
     _leave(0)
 
 
-def _serve(setting: dict[str, Any], tasks: queue.Queue[dict[str, Any]], answers: BinaryIO) -> None:
+def _serve(config: dict[str, Any], items: queue.Queue[dict[str, Any]], answers: BinaryIO) -> None:
     lock = threading.Lock()  # operators may work in threads
 
     def say(**answer: Any) -> None:
@@ -85,22 +86,22 @@ def _serve(setting: dict[str, Any], tasks: queue.Queue[dict[str, Any]], answers:
     from datachef.core.run.time_limit import Overdue, TimeLimit
     from datachef.core.system.failures import environment_failure, explained
 
-    place = WorkerConfig(tuple(setting["plugin_files"]), Path(setting["cache"]), setting["run"])
+    place = WorkerConfig(tuple(config["plugin_files"]), Path(config["cache"]), config["run"])
     executor = TaskExecutor(
         Host(place.plugin_files, patience=plugin_patience()),
         place.cache,
         Store(place.cache, place.run),
     )
     while True:
-        data = tasks.get()
+        data = items.get()
         overdue = Overdue.from_data(data.pop("overdue"))
-        limit = TimeLimit(setting["call_limit"], overdue, lambda call: say(call=list(call)))
+        limit = TimeLimit(config["call_limit"], overdue, lambda call: say(call=list(call)))
         executor.limit = limit
-        task = from_data(data)
+        item = from_data(data)
         ACTIVITY.begin("starting")
         try:
-            say(record=executor.perform(task, lambda b, r: say(bytes=b, rows=r)))
-        except BaseException as error:  # noqa: BLE001 - reported to the run, which names the task
+            say(record=executor.perform(item, lambda b, r: say(bytes=b, rows=r)))
+        except BaseException as error:  # noqa: BLE001 - reported to the run, which names the item
             told = error if isinstance(error, DatachefError) else explained(error)
             if told is None:
                 said = f"{type(error).__name__}: {words_of(error)}"

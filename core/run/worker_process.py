@@ -20,9 +20,8 @@ from typing import Any
 
 import orjson
 
-from datachef.core.contracts.engine import WorkerConfig
+from datachef.core.contracts.engine import WorkerConfig, WorkItem
 from datachef.core.escaping import escaped
-from datachef.core.run.stage import Task, to_data
 from datachef.core.run.time_limit import SIGNAL, Call, Overdue
 from datachef.core.system.activity import LOADING
 from datachef.core.system.child_process import machine_memory, start
@@ -48,13 +47,13 @@ class Worker:
     """One process and the conversation with it.
 
     `heard` is when it last gave a sign of life (`time.monotonic`), `doing` what it was at then,
-    `task` what it was asked for, None where it has nothing to do. First it is `loading` plugins.
+    `item` what it was asked for, None where it has nothing to do. First it is `loading` plugins.
     """
 
-    def __init__(self, setting: WorkerConfig, call_limit: float | None) -> None:
+    def __init__(self, config: WorkerConfig, call_limit: float | None) -> None:
         # One thread per worker: the workers are the parallelism.
         environment = os.environ | {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        self.task: Task | None = None
+        self.item: WorkItem | None = None
         self.heard = time.monotonic()
         self.doing = LOADING
         self.loading = True
@@ -72,23 +71,23 @@ class Worker:
         self._last_words: deque[str] = deque(maxlen=_LAST_LINES)
         self._relay = threading.Thread(target=self._relayed, daemon=True)
         self._relay.start()
-        told = {**asdict(setting), "cache": str(setting.cache), "call_limit": call_limit}
+        told = {**asdict(config), "cache": str(config.cache), "call_limit": call_limit}
         self._send(told)
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def perform(self, task: Task, overdue: Overdue, events: queue.Queue[Any]) -> dict[str, Any]:
-        """The answer to a task: its record, or an error. Raises `WorkerDiedError`."""
-        self.heard, self.task = time.monotonic(), task
+    def perform(self, item: WorkItem, overdue: Overdue, events: queue.Queue[Any]) -> dict[str, Any]:
+        """The answer to a work item: its record, or an error. Raises `WorkerDiedError`."""
+        self.heard, self.item = time.monotonic(), item
         try:
-            return self._answer(task, overdue, events)
+            return self._answer(item, overdue, events)
         finally:
-            self.task = None
+            self.item = None
 
-    def _answer(self, task: Task, overdue: Overdue, events: queue.Queue[Any]) -> dict[str, Any]:
-        self._send({**to_data(task), "overdue": overdue.to_data()})
+    def _answer(self, item: WorkItem, overdue: Overdue, events: queue.Queue[Any]) -> dict[str, Any]:
+        self._send({**item.to_data(), "overdue": overdue.to_data()})
         call = None
         assert self._process.stdout is not None
         for line in self._process.stdout:
@@ -100,7 +99,7 @@ class Worker:
             elif "call" in answer:
                 call = Call(*answer["call"])
             elif "rows" in answer and "bytes" in answer:
-                events.put((task.label, answer["bytes"], answer["rows"]))
+                events.put((item.label, answer["bytes"], answer["rows"]))
             else:
                 return answer
         with suppress(subprocess.TimeoutExpired):  # what ended it, not how we make sure of it

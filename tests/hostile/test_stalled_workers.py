@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from datachef.core import Host, RunError, RunObserver, run_recipe
+from datachef.core import Host, PartitionStalled, RunError, RunObserver, run_recipe
 from datachef.core.run import local, worker_process
 from datachef.core.run.report import Report
 
@@ -82,8 +82,8 @@ class Listener(RunObserver):
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
 
-    def partition_stalled(self, label: str, seconds: float, where: str) -> None:
-        self.told.append((label, where))
+    def partition_stalled(self, event: PartitionStalled) -> None:
+        self.told.append((event.label, event.where))
 
 
 @pytest.mark.parametrize("kind", STALLS)
@@ -111,9 +111,9 @@ def test_without_a_limit_it_is_told_of_and_goes_on_where_it_can(
     monkeypatch.setattr(local, "NOTICE", 1.0)
 
     class Wakes(Listener):
-        def partition_stalled(self, label: str, seconds: float, where: str) -> None:
-            super().partition_stalled(label, seconds, where)
-            if stopped := re.search(r"is stopped \(kill -CONT (\d+)", where):
+        def partition_stalled(self, event: PartitionStalled) -> None:
+            super().partition_stalled(event)
+            if stopped := re.search(r"is stopped \(kill -CONT (\d+)", event.where):
                 os.kill(int(stopped[1]), signal.SIGCONT)
 
     observer = Wakes()

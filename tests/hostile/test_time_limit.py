@@ -62,9 +62,9 @@ class Summarize(CorpusOperator):
         return summaries.head(0).with_columns(pl.lit("none").alias("reason")).collect()
 
 class Told(RunObserver):
-    def partition_stalled(self, label, seconds, where):
+    def partition_stalled(self, event):
         with open(os.environ["TOLD"], "a") as file:
-            print(label, seconds, where, file=file)
+            print(event.label, event.seconds, event.where, file=file)
 
 @hookimpl
 def datachef_run_observers():

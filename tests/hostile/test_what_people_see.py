@@ -51,7 +51,7 @@ class Odd(Filter):
         return {{EVIL: pl.col("size") < 3}}
 
 class Watcher(RunObserver):
-    def partition_finished(self, label, size):
+    def partition_finished(self, event):
         raise KeyError("observed " + EVIL)
 
 @hookimpl

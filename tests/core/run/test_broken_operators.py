@@ -292,7 +292,7 @@ def test_signals_of_one_filter_may_differ_in_type_between_rows(run: Run, tmp_pat
 
 OBSERVER = """
 class Watcher(RunObserver):
-    def partition_finished(self, label, size):
+    def partition_finished(self, event):
         raise KeyError("lost")
 
 @hookimpl

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core import Host, RunError, RunObserver, run_recipe
+from datachef.core import Host, RunError, RunObserver, RunStarted, run_recipe
 from datachef.core.api import plan_recipe
 from datachef.core.run.report import Report
 
@@ -169,7 +169,7 @@ def test_a_file_that_changes_after_planning_fails_the_run(
     run: Run, tmp_path: Path, write_rows: WriteRows
 ) -> None:
     class Writer(RunObserver):
-        def run_started(self, plan: Any) -> None:
+        def run_started(self, event: RunStarted) -> None:
             write_rows("a.jsonl", ["one", "two", "three"])
 
     write_rows("a.jsonl", ["one", "two"])
