@@ -19,7 +19,7 @@ from typing import Any
 
 from datachef.core import document
 from datachef.core.contracts.reward import Reward, RewardConfig
-from datachef.reward.factory import proxy_reward
+from datachef.reward.config import proxy_reward
 
 SOURCES = {
     "sentences": ("pool/fpb_train.jsonl.gz", {"prompt": "sentence", "completion": "label"}),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def datachef_rewards() -> Mapping[str, Callable[[RewardConfig], Reward]]:
-    from datachef.reward.factory import proxy_reward
+    from datachef.reward.config import proxy_reward
 
     return {"proxy": proxy_reward}
 

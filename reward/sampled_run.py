@@ -45,7 +45,6 @@ from datachef.core.system.code_identity import code_of, core_code
 from datachef.core.system.file_identity import checksum
 from datachef.core.text.formats import Format
 
-ROWS = 2000
 # Results of earlier recipes that stay in memory.
 KEPT_BYTES = 2 * 10**9
 LAYOUT = 3
@@ -241,7 +240,7 @@ class SampledRunner:
     steps share the work. Mixing costs nothing: rows are weighted instead of repeated.
     """
 
-    def __init__(self, host: Host, cache: Path, rows: int = ROWS, seed: int = 0) -> None:
+    def __init__(self, host: Host, cache: Path, rows: int, seed: int = 0) -> None:
         self._host = host
         self._sample_store = SampleStore(cache / "samples", rows, seed)
         self._store = MemoryStore()

@@ -8,18 +8,22 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import polars as pl
 
+from datachef.core.contracts.operator import Services
 from datachef.core.contracts.reward import Reward, RewardConfig, Score
 from datachef.core.contracts.source import SourceError
+from datachef.core.contracts.task import Task
 from datachef.core.contracts.unavailable import refuse_unavailable, unavailable
 from datachef.core.document import Document
-from datachef.core.errors import RunError, UnavailableError
+from datachef.core.errors import DatachefError, RunError, UnavailableError
 from datachef.core.recipe.checked import CheckedRecipe, CheckResult
 from datachef.core.recipe.checking import check_document
-from datachef.core.recipe.resolving import read_task
+from datachef.core.recipe.resolving import read_task, read_typed
 from datachef.core.registry.host import Host
 from datachef.core.system.child_process import ProcessPool
+from datachef.reward.config import RewardOptions
 from datachef.reward.features import FeatureExtractor
 from datachef.reward.gates import (
     ContaminationAudit,
@@ -29,51 +33,40 @@ from datachef.reward.gates import (
     first_failure,
 )
 from datachef.reward.guardrails import GuardrailFindings, GuardrailLimits, SampleGuardrails
-from datachef.reward.sampled_run import ROWS, SampledCorpus, SampledRunner
+from datachef.reward.sampled_run import SampledCorpus, SampledRunner
 
 if TYPE_CHECKING:
     from datachef.reward.proxy import Prediction, Proxy
     from datachef.reward.verifier import Verification, Verifier
 
 
-PESSIMISM = 1.0
-
-
 class RecipeReward(Reward):
-    """Scores recipes for one task by what they make of a sample.
+    """Scores recipes for one task by what they make of a sample; `RewardOptions` says how.
 
-    Without a `proxy` the prediction is the prior's. `verifier` judges sampled rows; its value is a
-    feature and a part. `limits` are guardrails. `pessimism` times the uncertainty is taken off the
-    prediction.
+    Without a proxy or a history, the prediction is the prior's. What judges say of sampled rows is
+    a feature. Guardrails apply where there are limits. A multiple of the uncertainty, `pessimism`,
+    is taken off the prediction.
     """
 
-    def __init__(
-        self,
-        host: Host,
-        task: Path,
-        *,
-        cache: Path,
-        pool: Path | None = None,
-        proxy: Proxy | None = None,
-        limits: GuardrailLimits | None = None,
-        verifier: Verifier | None = None,
-        rows: int = ROWS,
-        seed: int = 0,
-        pessimism: float = PESSIMISM,
-    ) -> None:
-        """Raises `DatachefError` for a task that cannot be read."""
-        self.task = read_task(task, host)
-        self.task_file = task.absolute()
-        self._host = host
-        self.pool = pool.absolute() if pool is not None else None
-        self.cache = cache
-        self._runner = SampledRunner(host, cache, rows, seed)
-        self._extractor = FeatureExtractor(self.task, seed)
+    def __init__(self, config: RewardConfig, host: Host | None = None) -> None:
+        """`host` is that of the configuration's plugins where it is not given.
+
+        Raises `DatachefError` for a task, limits, a proxy or a history that cannot be used, and
+        pydantic's `ValidationError` for wrong options.
+        """
+        options = RewardOptions.of(config)
+        self._host = host = host or Host(config.plugin_files)
+        self.task = read_task(config.task, host)
+        self.task_file = config.task.absolute()
+        self.pool = config.pool.absolute() if config.pool is not None else None
+        self.cache = config.cache
+        self._runner = SampledRunner(host, config.cache, options.rows, config.seed)
+        self._extractor = FeatureExtractor(self.task, config.seed)
         self._audit = ContaminationAudit(host.vocabulary, self.task)
-        self._guard = SampleGuardrails(limits) if limits is not None else None
-        self._proxy = proxy
-        self._verifier = verifier
-        self._pessimism = pessimism
+        self._guard = _guardrails(options)
+        self._proxy = _proxy(options, self.task, config.seed)
+        self._verifier = _verifier(options, host, self.task, config)
+        self._pessimism = options.pessimism
 
     def score(self, recipe: Mapping[str, Any], base_dir: Path) -> Score:
         return self.assess(Document(dict(recipe)), base_dir).score
@@ -154,6 +147,44 @@ class RecipeReward(Reward):
             parts=dict(prediction.parts),
             off_support=prediction.off_support,
         )
+
+
+def _guardrails(options: RewardOptions) -> SampleGuardrails | None:
+    if options.limits is None:
+        return None
+    return SampleGuardrails(read_typed(options.limits, GuardrailLimits))
+
+
+def _proxy(options: RewardOptions, task: Task, seed: int) -> Proxy | None:
+    if options.proxy is not None:
+        return _saved(options.proxy)
+    if options.history is None:
+        return None
+    from datachef.reward.history import History
+    from datachef.reward.proxy.fit import fit_proxy
+
+    return fit_proxy(History(options.history), task, seed)
+
+
+def _saved(path: Path) -> Proxy:
+    from datachef.reward.proxy import Proxy
+
+    try:
+        return Proxy.from_data(orjson.loads(path.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatachefError(f"{path} is no proxy: {error}", "chef fit makes one") from error
+
+
+def _verifier(
+    options: RewardOptions, host: Host, task: Task, config: RewardConfig
+) -> Verifier | None:
+    if not options.judges:
+        return None
+    from datachef.reward.verifier import Judge, Verifier
+
+    services = Services(host.named("datachef_llm_backends"), config.cache / "llm")
+    judges = [Judge(**judge.model_dump()) for judge in options.judges]
+    return Verifier(judges, services, task, rows=options.judged_rows, seed=config.seed)
 
 
 def _failed(failure: GateFailure) -> Score:

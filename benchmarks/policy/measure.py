@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from datachef.core import DatachefError, Host, document
+from datachef.core import DatachefError, Host, RewardConfig, document
 from datachef.core.system.child_process import ProcessPool
 from datachef.policy.scored_recipes import recipe_key
 from datachef.policy.search import SEARCHES, SourceBaselines
@@ -81,10 +81,8 @@ def measure(recipe: Path, seed: int, work: Path, tokens: int) -> MeasurementReco
 
 @cache
 def _reward(folder: Path, work: Path) -> RecipeReward:
-    return RecipeReward(
-        Host(), folder / "task.yaml", cache=work / "cache" / folder.name,
-        pool=folder / "pool.yaml",
-    )  # fmt: skip
+    cache = work / "cache" / folder.name
+    return RecipeReward(RewardConfig(folder / "task.yaml", folder / "pool.yaml", folder, cache))
 
 
 def _measured(

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from datachef.core import DatachefError, Host
+from datachef.core import DatachefError, Host, RewardConfig
 from datachef.core.document import Document
 from datachef.core.recipe.checking import check_document
 from datachef.core.rows.inspection import SourceInspector
@@ -87,7 +87,9 @@ def _parts(
     task, pool = setting.folder / "task.yaml", setting.folder / "pool.yaml"
     assignment = Assignment.of(host, task, pool, Limits())
     decoder = LocalDecoder.of(policy_model("tiny", [assignment], setting.cache))
-    reward = RecipeReward(host, task, cache=setting.cache, pool=pool, rows=setting.rows)
+    options = {"rows": setting.rows}
+    config = RewardConfig(task, pool, setting.folder, setting.cache, options=options)
+    reward = RecipeReward(config, host)
     return host, SourceInspector(), assignment, decoder, reward
 
 

@@ -26,7 +26,7 @@ from jobs import Job, ordered_jobs
 from recipes import TOKENS, write_recipes
 from tasks import TASK, write_task
 
-from datachef.core import DatachefError, Host, check_recipe
+from datachef.core import DatachefError, Host, RewardConfig, check_recipe
 from datachef.core.system.child_process import ProcessPool
 from datachef.reward.evaluation import Training
 from datachef.reward.evaluation.evaluator import TINY, EvaluationSettings, Evaluator
@@ -155,8 +155,8 @@ def _host() -> Host:
 @cache
 def _reward(folder: Path, work: Path) -> RecipeReward:
     """One for each task and process: it remembers what it has measured of each text."""
-    kept = work / "cache" / folder.name
-    return RecipeReward(_host(), folder / TASK, cache=kept)
+    config = RewardConfig(folder / TASK, None, folder, work / "cache" / folder.name)
+    return RecipeReward(config, _host())
 
 
 def main() -> None:

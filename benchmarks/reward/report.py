@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from datachef.core import Host, document
+from datachef.core import Host, RewardConfig, document
 from datachef.reward.history import History
 from datachef.reward.measurements import MeasurementRecord
 from datachef.reward.proxy import Validation
@@ -56,7 +56,8 @@ def with_new_features(
     for measured in measurements:
         folder = work / "tasks" / measured.task
         if measured.task not in rewards:
-            rewards[measured.task] = RecipeReward(host, folder / "task.yaml", cache=work / "cache")
+            config = RewardConfig(folder / "task.yaml", None, folder, work / "cache")
+            rewards[measured.task] = RecipeReward(config, host)
         key = (measured.task, measured.recipe)
         if key not in known:
             assessed = rewards[measured.task].assess(

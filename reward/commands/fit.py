@@ -35,7 +35,7 @@ def fit(
     """Fit the proxy to what was measured, and report how well it predicts what it has not seen."""
     from datachef.core import DatachefError
     from datachef.core.recipe.resolving import read_task
-    from datachef.reward.factory import require_packages
+    from datachef.reward.config import require_packages
 
     require_packages()
     from datachef.reward.history import History

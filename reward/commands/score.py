@@ -14,12 +14,15 @@ from datachef.core.cli.display import interval
 from datachef.core.cli.state import AsJson, CacheFolder, PoolFile, console, get_host, print_json
 from datachef.core.contracts.reward import Reward, RewardConfig, Score
 from datachef.core.errors import DatachefError, PluginError, RecipeError
+from datachef.reward.config import JudgeOptions, RewardOptions, described
 
 if TYPE_CHECKING:
     from datachef.core.document import Document
     from datachef.core.recipe.contributions import Contribution
 
 PROXY = "proxy"
+BACKEND: str = JudgeOptions.model_fields["backend"].default
+ROWS = str(RewardOptions.model_fields["rows"].default)
 
 RecipeFiles = Annotated[
     list[Path], typer.Argument(metavar="RECIPE...", help="YAML files.", show_default=False)
@@ -51,19 +54,15 @@ def score(
         ),
     ] = None,
     history: HistoryFile = None,
-    proxy: Annotated[
-        Path | None, typer.Option("--proxy", help="A proxy that chef fit saved.")
-    ] = None,
-    limits: Annotated[
-        Path | None, typer.Option("--limits", help="A limits.yaml with guardrails.")
-    ] = None,
+    proxy: Annotated[Path | None, typer.Option("--proxy", help=described("proxy"))] = None,
+    limits: Annotated[Path | None, typer.Option("--limits", help=described("limits"))] = None,
     judge: Annotated[
         list[str] | None,
         typer.Option("--judge", help="A model that grades sampled rows; repeat it for a second."),
     ] = None,
-    judge_backend: Annotated[str, typer.Option(help="LLM backend of the judges.")] = "openai",
+    judge_backend: Annotated[str, typer.Option(help="LLM backend of the judges.")] = BACKEND,
     rows: Annotated[
-        int | None, typer.Option(min=1, help="Sampled rows per source.", show_default="2000")
+        int | None, typer.Option(min=1, help=described("rows"), show_default=ROWS)
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws the samples.")] = 0,
     explain: Annotated[

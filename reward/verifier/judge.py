@@ -28,6 +28,7 @@ from datachef.core.language_models.client import (
 )
 from datachef.core.language_models.prompts import render
 from datachef.core.registry.host import metric_of
+from datachef.reward.config import JudgeOptions
 from datachef.reward.verifier.rows import ROW_GRADES, JudgeFailure, RowGrade, SampledRow, Verdict
 
 EXAMPLES = 2
@@ -141,26 +142,8 @@ def _row_text(row: SampledRow, fence: str) -> str:
     return "\n".join(f"{fence} {role}:\n{content}" for role, content in row.turns)
 
 
-class Judge(BaseModel):
-    """A language model that grades rows, and how it is asked."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    backend: str = Field(
-        "openai", min_length=1, max_length=100, description="Registered LLM backend."
-    )
-    model: str = Field(
-        min_length=1, max_length=200, description="Name by which the backend knows the model."
-    )
-    temperature: float = Field(0.0, ge=0, le=2, description="Randomness of the answers.")
-    max_tokens: int = Field(
-        1024, ge=1, le=1_000_000, description="Longest answer; a longer one is a failure."
-    )
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Sent with every request.")
-    max_row_chars: int = Field(
-        8_000, ge=100, le=10_000_000, description="Of a longer row the middle is not shown."
-    )
-    max_concurrency: int = Field(8, ge=1, le=1000, description="Requests at a time.")
+class Judge(JudgeOptions):
+    """A language model that grades rows."""
 
     def verdicts(self, client: LLMClient, prompts: Sequence[str]) -> list[Verdict | JudgeFailure]:
         """The verdict on each prompt.

@@ -17,6 +17,7 @@ from datachef.core.contracts.task import Task
 from datachef.core.errors import DatachefError
 from datachef.core.registry.take import sampling_priority
 from datachef.core.rows.benchmark import read_benchmark
+from datachef.reward.config import RewardOptions
 from datachef.reward.verifier.checkers import exact_checkers
 from datachef.reward.verifier.judge import EXAMPLES, Judge, JudgePrompt
 from datachef.reward.verifier.rows import (
@@ -29,7 +30,7 @@ from datachef.reward.verifier.rows import (
     Verification,
 )
 
-ROWS = 100
+JUDGED_ROWS: int = RewardOptions.model_fields["judged_rows"].default
 # The variance of a coin: no value between 0 and 1 varies more.
 LARGEST_VARIANCE = 0.25
 
@@ -50,7 +51,7 @@ class Verifier:
         services: Services,
         task: Task,
         *,
-        rows: int = ROWS,
+        rows: int = JUDGED_ROWS,
         seed: int = 0,
         checkers: Sequence[RowChecker] | None = None,
         allow_code: AllowCode = False,

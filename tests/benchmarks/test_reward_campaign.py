@@ -216,6 +216,7 @@ def test_what_the_history_has_is_not_measured_again(module: Module, tmp_path: Pa
     script, job_type = module("measure"), module("jobs").Job
     recipe = tmp_path / "tasks" / "fruit" / "recipes" / "all.yaml"
     recipe.parent.mkdir(parents=True)
+    (recipe.parent / "a.jsonl").write_text('{"text": "one"}\n')
     recipe.write_text("name: all\nsources: {a: {path: a.jsonl}}\n")
     settings = script.EvaluationSettings("tiny", script.Training(max_tokens=100), 5, accuracy=False)
     campaign = script.Campaign(tmp_path, settings)

@@ -16,8 +16,8 @@ from datachef.core import (
     PluginError,
     Request,
     Reward,
+    RewardConfig,
     Score,
-    Services,
     document,
 )
 from datachef.core.errors import UnavailableError
@@ -28,7 +28,6 @@ from datachef.policy.scored_recipes import Objective
 from datachef.policy.settings import EvolveSettings
 from datachef.reward.evaluation_backend import FineTuningBackend
 from datachef.reward.scorer import ParallelReward, RecipeReward
-from datachef.reward.verifier import Judge, Verifier
 
 PROBLEM = {"prompt": "question", "completion": "answer"}
 REPHRASED = {
@@ -73,9 +72,9 @@ def dead(monkeypatch: pytest.MonkeyPatch) -> str:
     return url
 
 
-def reward_of(folder: Path, **more: Any) -> RecipeReward:
-    cache = folder / "cache"
-    return RecipeReward(Host(), folder / "task.yaml", cache=cache, **more)
+def reward_of(folder: Path, host: Host | None = None, **options: Any) -> RecipeReward:
+    config = RewardConfig(folder / "task.yaml", None, folder, folder / "cache", options=options)
+    return RecipeReward(config, host)
 
 
 @pytest.mark.parametrize("most", [0.0, 0.1, 1.0])
@@ -170,11 +169,7 @@ def test_what_a_backend_raises_is_told_apart(
 
 
 def test_a_judge_that_is_down_ends_the_scoring(workspace: Path, dead: str) -> None:
-    host = Host()
-    services = Services(host.named("datachef_llm_backends"), workspace / "llm")
-    task = reward_of(workspace).task
-    verifier = Verifier([Judge(model="tiny")], services, task, rows=10)
-    reward = reward_of(workspace, verifier=verifier)
+    reward = reward_of(workspace, judges=[{"model": "tiny"}], judged_rows=10)
     with pytest.raises(UnavailableError, match="unanswered"):
         reward.score(PLAIN, workspace)
     with pytest.raises(UnavailableError):
@@ -193,8 +188,7 @@ def test_what_the_check_misses_outside_is_no_gate(
 ) -> None:
     monkeypatch.setenv("DATACHEF_ALLOW_NETWORK", "127.0.0.1:9")
     host = Host([str(Path(__file__).parents[1] / "core" / "sample_operators.py")])
-    cache = workspace / "cache"
-    reward = RecipeReward(host, workspace / "task.yaml", cache=cache)
+    reward = reward_of(workspace, host)
     with pytest.raises(UnavailableError, match=said):
         reward.score({**PLAIN, **change}, workspace)
 

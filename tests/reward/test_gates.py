@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from datachef.core import ChangedInputError, Host, document, run_recipe
+from datachef.core import ChangedInputError, Host, RewardConfig, document, run_recipe
 from datachef.reward.gates import malformed_share
 from datachef.reward.sampled_run import SampledCorpus
 from datachef.reward.scorer import RecipeReward
@@ -30,7 +30,8 @@ CHATS = [
 def test_a_source_that_changes_is_no_fault_of_a_recipe(workspace: Path, host: Host) -> None:
     source = {"path": "good.jsonl", "format": {"prompt": "question", "completion": "answer"}}
     recipe = {"name": "fruit", "sources": {"rows": source}}
-    reward = RecipeReward(host, workspace / "task.yaml", cache=workspace / "cache")
+    config = RewardConfig(workspace / "task.yaml", None, workspace, workspace / "cache")
+    reward = RecipeReward(config, host)
     wrong = recipe | {"steps": [{"op": "length_filter", "min_chars": "few"}]}
     assert reward.score(wrong, workspace).gate == "check"
     assert "task" not in wrong, "the recipe that was given stays as it is"

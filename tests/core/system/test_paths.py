@@ -20,7 +20,7 @@ from datachef.operators.filters.language_filter import LanguageFilter
 from datachef.plugins.sources.files import FileSource
 from datachef.plugins.sources.hub import HubSource
 from datachef.policy.commands.evolve import load_evolve_settings
-from datachef.reward.factory import RewardOptions
+from datachef.reward.config import RewardOptions
 
 
 @pytest.fixture
