@@ -12,6 +12,7 @@ from pathlib import Path
 from datachef.core.contracts.corpus import Size
 from datachef.core.contracts.filter import DISPLACED, Filter
 from datachef.core.contracts.operator import CheckContext
+from datachef.core.contracts.parameters import SOURCE_WEIGHTS
 from datachef.core.contracts.source import Source, SourceError
 from datachef.core.distribution import extra
 from datachef.core.document import Document, Location
@@ -277,11 +278,12 @@ class _Check:
         if recipe.mix is not None:
             with suppress(PluginError):  # reported where the mix itself is checked
                 shares = ask(recipe.mix, "shares")
-        if not shares:
+        if not shares or recipe.mix is None:
             return
+        parameter = recipe.mix.marked(SOURCE_WEIGHTS)[:1]
         for name in shares:
             if name not in recipe.sources:
-                place: Location = ("mix", "weights", name)
+                place: Location = ("mix", *parameter, name) if parameter else ("mix",)
                 hint = did_you_mean(name, recipe.sources)
                 self._findings.add("unknown_source", place, f"no source {shortened(name)}", hint)
         for name, source in recipe.sources.items():

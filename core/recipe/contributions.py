@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datachef.core.contracts.parameters import SOURCE_WEIGHTS
 from datachef.core.contracts.reward import Reward, Score
 from datachef.core.contracts.unavailable import unavailable
 from datachef.core.errors import DatachefError
 from datachef.core.problems import dotted
+from datachef.core.registry.vocabulary import Vocabulary
 
 _SCHEMA = "output.schema"
 
@@ -45,16 +47,20 @@ class Contribution:
 
 
 def leave_one_out(
-    recipe: Mapping[str, Any], base_dir: Path, reward: Reward, score: Score
+    recipe: Mapping[str, Any],
+    base_dir: Path,
+    reward: Reward,
+    score: Score,
+    vocabulary: Vocabulary,
 ) -> list[Contribution]:
     """The contribution of every source and step, greatest effect first.
 
-    Relative paths start at `base_dir`. The variants write rows in the schema of the recipe's
-    corpus, whatever would be the default without the part. What the schema itself adds is reported
-    as a contribution of its own, where all rows are written as plain text but could be written as
-    conversations, or could be once a source is left out.
+    Relative paths start at `base_dir`; `vocabulary` has the operators of the recipe. The variants
+    write rows in the schema of the recipe's corpus, whatever would be the default without the part.
+    What the schema itself adds is reported as a contribution of its own, where all rows are written
+    as plain text but could be written as conversations, or could be once a source is left out.
     """
-    variants = list(without_each(in_form(recipe, score.schema)))
+    variants = list(without_each(in_form(recipe, score.schema), vocabulary))
     found = [
         Contribution(part.path, part.what, None, reason=part.reason)
         for part in variants
@@ -82,14 +88,14 @@ def in_form(data: Any, schema: str) -> Any:
     return {**data, "output": {**(output if isinstance(output, dict) else {}), "schema": schema}}
 
 
-def without_each(data: Any) -> Iterator[Variant]:
+def without_each(data: Any, vocabulary: Vocabulary) -> Iterator[Variant]:
     """The recipe without each of its sources and steps in turn."""
     sources = data.get("sources") or {}
     for name in sources:
         place = dotted(("sources", name))
         if len(sources) == 1:
             yield Variant(place, name, None, "the only source")
-        elif (rest := _without_source(data, name)) is None:
+        elif (rest := _without_source(data, name, vocabulary)) is None:
             yield Variant(place, name, None, "no other source has a weight")
         else:
             yield Variant(place, name, rest)
@@ -103,14 +109,17 @@ def without_each(data: Any) -> Iterator[Variant]:
         yield Variant(dotted(("steps", index)), step["op"], rest)
 
 
-def _without_source(data: Any, name: str) -> Any:
+def _without_source(data: Any, name: str, vocabulary: Vocabulary) -> Any:
     rest = copy.deepcopy(data)
     del rest["sources"][name]
-    weights = (rest.get("mix") or {}).get("weights")
-    if isinstance(weights, dict):
-        weights.pop(name, None)
-        if not any(weights.values()):
-            return None
+    mix = rest.get("mix") or {}
+    kind = vocabulary.operator_type(mix["op"]) if mix else None
+    for parameter in kind.marked(SOURCE_WEIGHTS) if kind is not None else ():
+        weights = mix.get(parameter)
+        if isinstance(weights, dict):
+            weights.pop(name, None)
+            if not any(weights.values()):
+                return None
     return rest
 
 

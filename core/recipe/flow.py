@@ -41,7 +41,7 @@ def source_steps(resolved: ResolvedRecipe, name: str) -> Iterator[PlacedStep]:
     source = resolved.sources[name]
     pooled = len(source.steps) - len(resolved.recipe.sources[name].steps)
     if source.take is not None:
-        yield PlacedStep(("sources", name, "take"), Take(op="take", rows=source.take))
+        yield PlacedStep(("sources", name, "take"), Take(op=Take.name(), rows=source.take))
     for index, operator in enumerate(source.steps):
         place: Location = ("sources", name, "pool", index)
         if index >= pooled:

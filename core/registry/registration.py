@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import pluggy
     import typer
 
-# Names in recipes and ledgers that are no operator's.
-RESERVED = frozenset({"take", "read", "write"})
+# Names of lines in ledgers that are no operator's.
+LEDGER_LINES = frozenset({"read", "write"})
 # Hooks that return callables by name.
 MAPPINGS = (
     "datachef_engines",
@@ -112,6 +112,7 @@ def instance_of(kind: type[Any]) -> Callable[[Any], str]:
 def operator_problem(item: Any) -> str:
     """Why something cannot be an operator; empty where it can."""
     from datachef.core.contracts.operator import NAME, Operator
+    from datachef.core.registry.vocabulary import BUILT_IN
 
     if problem := _class_problem(item, Operator):
         return problem
@@ -125,7 +126,7 @@ def operator_problem(item: Any) -> str:
         return f'{item.__qualname__} has no name: write op: Literal["its_name"] = "its_name"'
     if not isinstance(op.default, str) or not NAME.fullmatch(op.default):
         return f"{item.__qualname__}: op must be in snake_case, got {op.default!r}"
-    if op.default in RESERVED:
+    if op.default in LEDGER_LINES or op.default in BUILT_IN:
         return f"{item.__qualname__}: {op.default!r} is a name of datachef's own, choose another"
     if not isinstance(item.version, int):
         return f"{item.__qualname__}: version is {described(item.version)}, not a whole number"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -24,7 +24,7 @@ class Take(CorpusOperator):
 
     selects: ClassVar[bool] = True
 
-    op: str = "take"
+    op: Literal["take"] = "take"
     rows: int = Field(1, ge=1, description="Rows to keep.")
 
     def reasons(self) -> tuple[str, ...]:

@@ -23,6 +23,9 @@ from datachef.core.distribution import NAME
 from datachef.core.errors import PluginError
 from datachef.core.registry.take import Take
 
+# Operators for which recipes have words of their own, and which therefore are no steps.
+BUILT_IN: Mapping[str, type[Operator]] = {Take.name(): Take}
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -64,7 +67,7 @@ class Vocabulary:
         return operator
 
     def package(self, name: str) -> str:
-        """The package that an operator came from; our own where no plugin has it (`take`)."""
+        """The package that an operator came from; our own where it is built in."""
         return self._operators[name].package if name in self._operators else NAME
 
     def source_package(self, key: str) -> str:
@@ -78,9 +81,13 @@ class Vocabulary:
 
     def operator(self, data: Mapping[str, Any]) -> Operator:
         """The operator that a step describes, already known to be valid."""
-        name = data["op"]
-        kind: type[Operator] = Take if name == "take" else self[name]
+        kind = self.operator_type(data["op"])
+        assert kind is not None
         return kind.model_validate(data)
+
+    def operator_type(self, name: str) -> type[Operator] | None:
+        """The class of an operator, registered or built in; None where there is none."""
+        return self[name] if name in self else BUILT_IN.get(name)
 
     def source_type(self, key: str) -> type[Source]:
         """The class of a kind of source."""

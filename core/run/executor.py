@@ -179,7 +179,7 @@ class TaskExecutor:
                 raise RunError(f"the decision of {spec.path} is gone from the cache", "run again")
             decision = self.store.read(spec.decision, record["files"][0])
         name = spec.data["op"]
-        if name != "take" and name not in self._vocabulary:
+        if self._vocabulary.operator_type(name) is None:
             hint = self._host.missing(name, ())
             raise PluginError(f"{spec.path}: this process has no operator {name!r}", hint)
         operator = self._vocabulary.operator(spec.data)

@@ -147,7 +147,8 @@ def _written(
     name = f"{assignment.name}-{rank}"
     score, said = call.score, reasons_in(draft)
     base_dir = assignment.pool.absolute().parent
-    parts = [] if score.gate else leave_one_out(call.recipe, base_dir, reward, score)
+    known = assignment.space.vocabulary
+    parts = [] if score.gate else leave_one_out(call.recipe, base_dir, reward, score, known)
     comments = {
         part.path: part.reason if part.effect is None else f"adds {part.effect:+.4f}"
         for part in parts

@@ -100,7 +100,8 @@ def score(
             from datachef.core.recipe.contributions import leave_one_out
 
             base_dir, found = recipes[0].parent, results[0].score
-            contributions = leave_one_out(documents[0].data, base_dir, scorer, found)
+            vocabulary = get_host().vocabulary
+            contributions = leave_one_out(documents[0].data, base_dir, scorer, found, vocabulary)
     finally:
         scorer.close()
     if as_json:
@@ -166,9 +167,9 @@ def task_of(recipes: Sequence[Document], pool: Path | None = None) -> Path:
 
 def _refuse_beyond(pool: Path, task: Path, recipe: Path) -> None:
     """A recipe restricted to a pool chooses no model, and no file outside both their folders."""
-    from datachef.core.contracts.task import LMEvalBenchmark
+    from datachef.core.contracts.task import LMEvalBenchmark, Task
     from datachef.core.recipe import binding
-    from datachef.core.recipe.resolving import read_task
+    from datachef.core.recipe.resolving import read_typed
 
     if binding.within(task, [pool.parent]):
         return
@@ -180,7 +181,7 @@ def _refuse_beyond(pool: Path, task: Path, recipe: Path) -> None:
             " pool",
             hint,
         )
-    read = read_task(task, get_host())
+    read = read_typed(task, Task).located_in(task.parent)
     outside = list(binding.files_outside(read, folders))
     if isinstance(read.benchmark, LMEvalBenchmark):
         outside.append("benchmark")

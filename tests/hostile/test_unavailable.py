@@ -173,7 +173,9 @@ def test_a_judge_that_is_down_ends_the_scoring(workspace: Path, dead: str) -> No
     with pytest.raises(UnavailableError, match="unanswered"):
         reward.score(PLAIN, workspace)
     with pytest.raises(UnavailableError):
-        leave_one_out(REPHRASED, workspace, reward, Score(0.1, 0.1, schema="text"))
+        leave_one_out(
+            REPHRASED, workspace, reward, Score(0.1, 0.1, schema="text"), Host().vocabulary
+        )
 
 
 @pytest.mark.parametrize(

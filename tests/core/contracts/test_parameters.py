@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from datachef.core import Filter, corpus_size, input_file, threshold
+from datachef.core import Filter, corpus_size, document, input_file, threshold
 from datachef.core.api import check_recipe, run_recipe
 from datachef.core.contracts.task import BenchmarkFile, Budget
+from datachef.core.recipe.contributions import without_each
 from datachef.core.registry.host import Host
 from datachef.core.registry.vocabulary import Vocabulary, recipe_schema
 from datachef.plugins.sources.files import FileSource
@@ -22,7 +23,7 @@ PLUGIN = '''
 from pathlib import Path
 from typing import Literal
 import polars as pl
-from datachef.core import Filter, hookimpl, input_file
+from datachef.core import Filter, document, hookimpl, input_file
 
 class WordList(Filter):
     """Drops rows with a word of a file."""
@@ -105,6 +106,40 @@ def test_a_bound_recipe_names_no_file(
     path.write_text(path.read_text().replace("    path: web.jsonl\n", ""))
     (problem,) = check_recipe(path, host, workspace / "pool.yaml").problems
     assert (problem.code, problem.path) == ("not_in_pool", "sources.web.steps[0]")
+
+
+MIX = '''
+from typing import Literal
+from datachef.core import MixOperator, hookimpl, source_weights
+
+class ByParts(MixOperator):
+    """Takes every row, whatever the parts."""
+
+    op: Literal["by_parts"] = "by_parts"
+    parts: dict[str, int] = source_weights(description="Parts of each source.")
+
+    def resolve(self, summaries, context):
+        return summaries.select("id", "source").head(0).collect().with_columns(copies=1)
+
+@hookimpl
+def datachef_operators():
+    return [ByParts]
+'''
+
+
+def test_weights_are_where_the_mix_says(workspace: Path) -> None:
+    (workspace / "mix.py").write_text(MIX)
+    host = Host([str(workspace / "mix.py")], only={"sources"})
+    sources = {"web": {"path": "web.jsonl"}, "chat": {"path": "odd.jsonl"}}
+    recipe: dict[str, Any] = {
+        "name": "r", "sources": sources, "mix": {"op": "by_parts", "parts": {"web": 1, "wed": 2}}
+    }  # fmt: skip
+    (workspace / "recipe.yaml").write_text(document.dump(recipe))
+    problems = check_recipe(workspace / "recipe.yaml", host).problems
+    (unknown,) = (problem for problem in problems if problem.code == "unknown_source")
+    assert (unknown.path, unknown.hint) == ("mix.parts.wed", "did you mean web?")
+    variants = {part.path: part.data for part in without_each(recipe, host.vocabulary)}
+    assert variants["sources.web"]["mix"]["parts"] == {"wed": 2}
 
 
 class Marked(Filter):

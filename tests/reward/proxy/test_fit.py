@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from datachef.core import DatachefError, RewardConfig
+from datachef.core import DatachefError, Host, RewardConfig
 from datachef.core.recipe.contributions import without_each
 from datachef.core.recipe.resolving import read_task
 from datachef.reward.config import proxy_reward
@@ -111,14 +111,16 @@ def test_every_source_and_step_is_left_out_once() -> None:
         "mix": {"op": "weighted_mix", "weights": {"a": 1, "b": 0}},
         "steps": [{"op": "three"}],
     }
-    variants = {part.path: part for part in without_each(recipe)}
+    variants = {part.path: part for part in without_each(recipe, Host().vocabulary)}
     parts = {path: part.data for path, part in variants.items()}
     assert list(parts) == [
         "sources.a", "sources.a.steps[0]", "sources.a.steps[1]", "sources.b", "steps[0]"
     ]  # fmt: skip
     assert parts["sources.a"] is None
     assert variants["sources.a"].reason == "no other source has a weight"
-    (only, _, _) = without_each({"sources": {"a": {"steps": [{"op": "one"}, {"op": "two"}]}}})
+    (only, _, _) = without_each(
+        {"sources": {"a": {"steps": [{"op": "one"}, {"op": "two"}]}}}, Host().vocabulary
+    )
     assert (only.path, only.data, only.reason) == ("sources.a", None, "the only source")
     assert parts["sources.b"]["mix"]["weights"] == {"a": 1}
     assert parts["sources.a.steps[0]"]["sources"]["a"]["steps"] == [{"op": "two"}]
