@@ -22,7 +22,7 @@ FRUITS = ["apple", "pear", "plum", "fig", "lemon", "melon", "grape", "peach", "c
 
 
 @dataclass(frozen=True)
-class Kitchen:
+class Workspace:
     """A folder with files for commands, which run in it."""
 
     folder: Path
@@ -60,14 +60,14 @@ class Kitchen:
 
 
 @pytest.fixture(scope="session")
-def make_kitchen() -> Callable[..., Kitchen]:
+def make_workspace() -> Callable[..., Workspace]:
     """Fills a folder with a task of word problems and a pool that has good and odd rows, each in a
     folder of its own within it if named. The task's file is changed as told."""
 
     def make(
         folder: Path, *, rows: int = 200, task: str = ".", pool: str = ".", **changes: Any
-    ) -> Kitchen:
-        sample_host, rng = Kitchen(folder), random.Random(1)
+    ) -> Workspace:
+        workspace, rng = Workspace(folder), random.Random(1)
 
         def problem() -> dict[str, str]:
             have, more, fruit = rng.randint(2, 99), rng.randint(2, 99), rng.choice(FRUITS)
@@ -85,16 +85,16 @@ def make_kitchen() -> Callable[..., Kitchen]:
             path.parent.mkdir(exist_ok=True)
             path.write_text("".join(json.dumps(row) + "\n" for row in content))
         fields = {"prompt": "question", "answer": "answer"}
-        sample_host.write(f"{task}/task.yaml", {
+        workspace.write(f"{task}/task.yaml", {
             "name": "fruit", "metric": "number_match",
             "benchmark": {"path": "test.jsonl", **fields},
             "examples": {"path": "train.jsonl", **fields}, **changes,
         })  # fmt: skip
         problems = {"prompt": "question", "completion": "answer"}
-        sample_host.write(f"{pool}/pool.yaml", {"sources": {
+        workspace.write(f"{pool}/pool.yaml", {"sources": {
             "good": {"path": "good.jsonl", "format": problems},
             "odd": {"path": "odd.jsonl", "format": {"text": "text"}},
         }})  # fmt: skip
-        return sample_host
+        return workspace
 
     return make

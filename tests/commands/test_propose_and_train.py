@@ -18,9 +18,9 @@ LIMITS = {"source_steps": 1, "corpus_steps": 1, "values": 2}
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory, make_kitchen: Callable[..., Any]) -> Any:
+def workspace(tmp_path_factory: pytest.TempPathFactory, make_workspace: Callable[..., Any]) -> Any:
     """A task in one folder, a pool in another, and settings of a short training."""
-    workspace = make_kitchen(tmp_path_factory.mktemp("workspace"), task="task", pool="pool")
+    workspace = make_workspace(tmp_path_factory.mktemp("workspace"), task="task", pool="pool")
     workspace.write("limits.yaml", LIMITS)
     workspace.write("train.yaml", {
         "tasks": [{"task": "task/task.yaml", "pool": "pool/pool.yaml"}],

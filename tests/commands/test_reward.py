@@ -12,9 +12,9 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory, make_kitchen: Callable[..., Any]) -> Any:
+def workspace(tmp_path_factory: pytest.TempPathFactory, make_workspace: Callable[..., Any]) -> Any:
     """A task, a pool, and recipes of different worth."""
-    workspace = make_kitchen(tmp_path_factory.mktemp("workspace"), rows=300)
+    workspace = make_workspace(tmp_path_factory.mktemp("workspace"), rows=300)
     for name, weights in {
         "good": {"good": 1},
         "mixed": {"good": 1, "odd": 1},

@@ -42,27 +42,27 @@ SETTINGS = {
 
 
 @pytest.fixture
-def sample_host(tmp_path: Path, make_kitchen: Callable[..., Any]) -> Any:
+def workspace(tmp_path: Path, make_workspace: Callable[..., Any]) -> Any:
     """A task, a pool and an evolve.yaml."""
-    sample_host = make_kitchen(tmp_path, budget={"tokens": 6000})
-    sample_host.write("evolve.yaml", SETTINGS)
-    return sample_host
+    workspace = make_workspace(tmp_path, budget={"tokens": 6000})
+    workspace.write("evolve.yaml", SETTINGS)
+    return workspace
 
 
 @pytest.mark.slow
-def test_recipes_evolve_and_a_killed_run_goes_on(sample_host: Any) -> None:
-    base, run = sample_host.folder / "base", sample_host.folder / "run"
-    rows = (sample_host.folder / "odd.jsonl").read_text().splitlines()
+def test_recipes_evolve_and_a_killed_run_goes_on(workspace: Any) -> None:
+    base, run = workspace.folder / "base", workspace.folder / "run"
+    rows = (workspace.folder / "odd.jsonl").read_text().splitlines()
     prose = [json.loads(row)["text"] for row in rows]
     make_tiny(prose, base, seed=0, vocabulary=320, hidden=32, layers=1, tokens=20_000)
-    killed = sample_host.start(*EVOLVE)
+    killed = workspace.start(*EVOLVE)
     while killed.poll() is None and not (run / "policy" / "checkpoint-1").exists():
         time.sleep(0.05)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     measured = [m.created for m in History(run / "history.sqlite").measurements()]
     assert len(measured) == 5
-    report = sample_host.json(*EVOLVE)
+    report = workspace.json(*EVOLVE)
     assert report["task"] == "fruit"
     assert (report["rounds"], report["steps"], report["reward_calls"]) == (2, 4, 20 + 2 * (8 + 2))
     again = History(run / "history.sqlite").measurements()
@@ -80,7 +80,7 @@ def test_recipes_evolve_and_a_killed_run_goes_on(sample_host: Any) -> None:
     assert [best["score"] for best in report["best"]] == sorted(
         (best["score"] for best in report["best"]), reverse=True
     )
-    sample_host.chef("check", f"run/{report['best'][0]['file']}")
+    workspace.chef("check", f"run/{report['best'][0]['file']}")
     assert (run / "progress.png").read_bytes().startswith(b"\x89PNG")
     shown = (run / "report.md").read_text()
     assert "| policy | 40 |" in shown
@@ -101,42 +101,42 @@ def test_recipes_evolve_and_a_killed_run_goes_on(sample_host: Any) -> None:
     ],
 )  # fmt: skip
 def test_mistakes_are_told_in_words(
-    sample_host: Any, change: dict[str, Any], status: int, said: str
+    workspace: Any, change: dict[str, Any], status: int, said: str
 ) -> None:
-    sample_host.write("evolve.yaml", {**SETTINGS, **change})
-    assert said in sample_host.chef(*EVOLVE, fails=status).stderr
-    assert not (sample_host.folder / "run").exists()
+    workspace.write("evolve.yaml", {**SETTINGS, **change})
+    assert said in workspace.chef(*EVOLVE, fails=status).stderr
+    assert not (workspace.folder / "run").exists()
 
 
-def test_two_runs_do_not_share_an_output(sample_host: Any) -> None:
-    scratch = sample_host.folder / "run" / "measuring-of-the-first"
+def test_two_runs_do_not_share_an_output(workspace: Any) -> None:
+    scratch = workspace.folder / "run" / "measuring-of-the-first"
     scratch.mkdir(parents=True)
-    with locked(sample_host.folder / "run"):
-        said = sample_host.chef(*EVOLVE, fails=4).stderr
+    with locked(workspace.folder / "run"):
+        said = workspace.chef(*EVOLVE, fails=4).stderr
     assert f"run is being written by process {os.getpid()} on " in said
     assert scratch.exists()
 
 
-def test_the_history_of_the_reward_is_where_measurements_go(sample_host: Any) -> None:
+def test_the_history_of_the_reward_is_where_measurements_go(workspace: Any) -> None:
     train = {**SETTINGS["train"], "reward": {"options": {"history": "known.sqlite"}}}
-    sample_host.write("evolve.yaml", {**SETTINGS, "train": train})
-    settings = load_evolve_settings(sample_host.folder / "evolve.yaml")
+    workspace.write("evolve.yaml", {**SETTINGS, "train": train})
+    settings = load_evolve_settings(workspace.folder / "evolve.yaml")
     config = settings.evaluation_config(
-        folder=sample_host.folder, cache=sample_host.folder / "cache", plugin_files=()
+        folder=workspace.folder, cache=workspace.folder / "cache", plugin_files=()
     )
     backend = build_evaluation_backend(Host(), settings.evaluation_backend, config)
     assert isinstance(backend, FineTuningBackend)
     # Nothing was measured yet: the reward is the prior, and there is nothing to fit.
-    assert not backend.refit(sample_host.folder / "proxy.json")
+    assert not backend.refit(workspace.folder / "proxy.json")
     assert backend.fidelity() is None
-    assert not (sample_host.folder / "proxy.json").exists()
+    assert not (workspace.folder / "proxy.json").exists()
     backend.reward(None).close()
 
 
-def test_a_run_is_shown(sample_host: Any) -> None:
+def test_a_run_is_shown(workspace: Any) -> None:
     from rich.console import Console
 
-    settings = load_evolve_settings(sample_host.folder / "evolve.yaml")
+    settings = load_evolve_settings(workspace.folder / "evolve.yaml")
     settings = settings.model_copy(
         update={"budget": settings.budget.model_copy(update={"minutes": 2, "reward_calls": 100})}
     )
