@@ -1,1 +1,1 @@
-"""Where the rooms meet: what is registered, and the bridges to the outside world."""
+"""Bridges to the outside world: sources, engines and language model backends."""
