@@ -263,7 +263,7 @@ class Guardrails:
         how many rows of the source, or of the corpus, a row stands for. Rows that have the columns
         of `text_measures` are not measured again. `licences` are those of the sources (empty:
         unknown), `shares` what each source has of the corpus's tokens. Raises `DatachefError` where
-        a group is told by a column that is not there.
+        a group is defined by a column that is missing.
         """
         before, after = _measured(before), _measured(after)
         inspection = _Inspection(self._limits)
@@ -394,7 +394,7 @@ class SampleGuardrails:
     def inspect(self, corpus: SampledCorpus) -> GuardrailFindings:
         """The measures of the corpus and the limits that it breaks.
 
-        How often the mix takes a row counts before and after, so that retention tells what the
+        How often the mix takes a row counts before and after, so that retention shows what the
         steps keep, and not how large the budget is.
         """
         before = [

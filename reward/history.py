@@ -106,7 +106,7 @@ class History:
         return score_summaries([m for m in found if task in (m.task, m.task_key)])[:n]
 
     def compare(self, which: Sequence[int | str]) -> RecipeComparison:
-        """Recipes beside the first of them, where both were measured the same way.
+        """Compares recipes with the first of them, where both were measured in the same way.
 
         A recipe is given by its name, its key, or the id of one of its measurements. Raises
         `DatachefError` for one that is not there.

@@ -27,7 +27,7 @@ class MeasurementRecord:
     `recipe` is the canonical YAML (`Recipe.to_yaml`); `recipe_key` and `task_key` are hashes of all
     that the recipe's corpus and the task's questions depend on. `score` lies in [0, 1], higher is
     better; `scores` are the metrics by name and `features` what a proxy learns from, None where
-    unknown. `corpus` tells its sizes (`rows`, `tokens`), `training` the settings of training,
+    unknown. `corpus` has its sizes (`rows`, `tokens`), `training` the settings of training,
     `versions` those of the packages, `vocabulary` the fingerprint of the operators. `seconds` is
     what it cost. `created` is the time in UTC, ISO 8601. `id` is given by the history.
 
@@ -129,7 +129,7 @@ class ScoreSummary:
 
     @property
     def first(self) -> MeasurementRecord:
-        """The earliest of the measurements, which tells recipe, task and training."""
+        """The earliest of the measurements, with the recipe, task and training of all."""
         return self.measurements[0]
 
 

@@ -325,7 +325,7 @@ class SampledRunner:
     def _factor(
         self, sampled: CheckedRecipe, samples: Mapping[str, SourceSample], recipe: Recipe
     ) -> float:
-        """How large the sample is beside the whole corpus, where the corpus steps begin."""
+        """The size of the sample relative to the whole corpus, where the corpus steps begin."""
         before = replace(sampled, recipe=_unmixed(recipe, ()))
         plan, _ = self._execute(before)
         epochs, sizes = self._mixed(plan, samples, recipe)

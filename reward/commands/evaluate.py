@@ -29,7 +29,7 @@ def evaluate(
     base_model: Annotated[
         str | None,
         typer.Option(
-            help="A checkpoint's folder, a name of the hub, or tiny: a small model made on the "
+            help="A checkpoint's folder, a model id on the Hugging Face Hub, or tiny: made on the "
             "spot. The task's by default."
         ),
     ] = None,

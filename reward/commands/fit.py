@@ -1,4 +1,4 @@
-"""`chef fit`: teaches the proxy what was measured, and tells how far to trust it."""
+"""`chef fit`: fits the proxy to measurements, and reports how far to trust it."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def compare(
     history: HistoryPath = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Set recipes beside the first of them, seed by seed."""
+    """Compare recipes with the first of them, seed by seed."""
     which = [int(one) if one.isdecimal() else one for one in recipes]
     found = _opened(history).compare(which)
     if as_json:

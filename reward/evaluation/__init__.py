@@ -2,13 +2,13 @@
 
 from datachef.reward.evaluation.evaluate import (
     BitsPerByte,
-    Measurement,
+    SeedResult,
     bits_per_byte,
     evaluate,
 )
 from datachef.reward.evaluation.training import Training, fine_tune, make_tiny
 
 __all__ = [
-    "BitsPerByte", "Measurement", "Training", "bits_per_byte", "evaluate", "fine_tune",
+    "BitsPerByte", "SeedResult", "Training", "bits_per_byte", "evaluate", "fine_tune",
     "make_tiny",
 ]  # fmt: skip

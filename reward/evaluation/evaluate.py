@@ -41,7 +41,7 @@ _PACKAGES = (NAME, "lm_eval", "peft", "torch", "transformers", "trl")
 
 
 @dataclass(frozen=True)
-class Measurement:
+class SeedResult:
     """What a model scored after training on a corpus with one seed.
 
     `scores` have "bits_per_byte" of the gold answers and "bits_per_byte_stderr" over items,
@@ -71,7 +71,7 @@ def evaluate(
     accuracy: bool = False,
     allow_code: AllowCode = False,
     keep: bool = False,
-) -> list[Measurement]:
+) -> list[SeedResult]:
     """Trains `base_model` on a corpus once per seed and measures each model on the task.
 
     The first `items` of the benchmark in an order of their own are asked, the same for every seed
@@ -110,7 +110,7 @@ def evaluate(
                 shutil.rmtree(checkpoint, ignore_errors=True)
         seconds = time.monotonic() - started
         kept = checkpoint if keep else None
-        measurements.append(Measurement(scores, seed, bits.items, seconds, versions(), kept))
+        measurements.append(SeedResult(scores, seed, bits.items, seconds, versions(), kept))
     return measurements
 
 
@@ -207,7 +207,7 @@ def bits_per_byte(
 
     The question stands in the chat template as a user's turn, and the answer where training puts
     it. Every token of the answer counts, the mark that ends the turn does not: it has no bytes, and
-    whether a model stops is what its accuracy tells. All bits are divided by all bytes, as in
+    whether a model stops shows in its accuracy. All bits are divided by all bytes, as in
     lm-evaluation-harness, so `2 ** -mean` is the geometric mean of the probability of a byte. The
     standard error is that of a ratio of sums over items. In a window of `max_length` tokens long
     questions lose their beginning, and answers that need more than three quarters of it their end.

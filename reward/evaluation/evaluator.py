@@ -29,7 +29,7 @@ from datachef.core.text.formats import Conversation
 from datachef.reward.evaluation.evaluate import (
     ITEMS,
     LIKELIHOOD,
-    Measurement,
+    SeedResult,
     evaluate,
     require_checker,
 )
@@ -84,7 +84,7 @@ class Evaluator:
         Raises `RecipeError` for a recipe with problems, and `DatachefError` where it cannot be run,
         nothing can be learned from its corpus, another process measures a recipe of this file
         name in the same folder, or the task's files or the model change meanwhile: what was
-        measured then is not remembered.
+        measured then is not recorded.
         """
         with locked(self._folder / recipe.stem):
             return self._measure(recipe, seeds)
@@ -148,8 +148,8 @@ class Evaluator:
 
     def _evaluate(
         self, corpus: Path, seeds: Sequence[int], checked: CheckedRecipe
-    ) -> Iterator[Measurement]:
-        """One seed after the other, so that each can be remembered when it is done."""
+    ) -> Iterator[SeedResult]:
+        """One seed after the other, so that each is recorded when it is done."""
         if not seeds:
             return
         model = self._reward.base_model(self._settings.model, checked)

@@ -84,7 +84,7 @@ def score(
     without an answer are left out. A task of the harness gives every metric as the harness reports
     it, on a scale of its own: `acc`, `exact_match/strict-match` for one with a named filter, and
     `arc_easy/acc` where the name stands for several tasks. Standard errors are left out where they
-    cannot be told, as from one item.
+    cannot be estimated, as from one item.
     """
     if isinstance(task.benchmark, LMEvalBenchmark):
         return _named(lm, task.benchmark.lm_eval, limit, seed, allow_code, chat)

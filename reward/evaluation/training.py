@@ -56,11 +56,12 @@ def fine_tune(
     """Trains `base_model`, a folder or a model id on the Hugging Face Hub, on a corpus and saves it
     in `folder`.
 
-    Conversations teach their assistant's turns alone, where the chat template tells them (TRL knows
-    those of the usual models); otherwise the last answer alone. Prompts and completions, as turns
-    or as text, teach the completion, and texts every token. `seed` decides which rows fit into the
-    token budget, their order, and new weights. The result is a whole checkpoint, adapters merged,
-    in safetensors. Raises `DatachefError` for a corpus that nothing can be learned from.
+    Conversations teach their assistant's turns alone, where the chat template marks them (TRL has
+    templates of the usual models that do); otherwise the last answer alone. Prompts and
+    completions, as turns or as text, teach the completion, and texts every token. `seed` decides
+    which rows fit into the token budget, their order, and new weights. The result is a whole
+    checkpoint, adapters merged, in safetensors. Raises `DatachefError` for a corpus that
+    nothing can be learned from.
     """
     rows = read_corpus(corpus)
     with quiet(offline=is_local(base_model)):
@@ -71,7 +72,8 @@ def fine_tune(
                 f"the chat template of {base_model} refuses every row of {corpus}",
                 hint="most models want turns of user and assistant that alternate",
             )
-        # Adapters learn beside frozen weights, which may be coarse; all weights stay in float32.
+        # Adapters are trained on frozen weights, which may have low precision; full training needs
+        # float32.
         coarse = settings.lora_rank is not None and _on_gpu()
         model = load_model(base_model, settings.dtype if coarse else "float32")
         trained = train(model, tokenizer, chosen, settings, seed)
@@ -159,7 +161,7 @@ _SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with
 
 
 def _marks_answers(tokenizer: Any) -> bool:
-    """Whether a chat template, or TRL's version of it, tells which tokens the assistant says."""
+    """Whether a chat template, or TRL's version of it, marks the tokens of the assistant."""
     templates = training_package("trl.chat_template_utils")
     try:
         template = templates.get_training_chat_template(tokenizer)

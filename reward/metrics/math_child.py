@@ -15,7 +15,7 @@ def main(questions: TextIO, answers: TextIO) -> None:
     from datachef.core.system.walls import confine
 
     kinds = [LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig()]
-    # What it reads are expressions of strangers, of which the parser evaluates parts.
+    # It reads untrusted expressions, of which the parser evaluates parts.
     confine()
     print("ready", file=answers, flush=True)
     for line in questions:

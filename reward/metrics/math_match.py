@@ -144,7 +144,7 @@ def _running() -> Child:
 
 
 def _ask(process: subprocess.Popen[bytes], question: str | None, seconds: float) -> str | None:
-    """The line that answers a question, or that tells readiness; None where none comes in time."""
+    """The line that answers a question or reports readiness; None where none comes in time."""
     assert process.stdin is not None and process.stdout is not None
     with suppress(OSError), selectors.DefaultSelector() as ready:
         if question is not None:

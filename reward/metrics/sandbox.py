@@ -128,7 +128,7 @@ def run_tests(
 
 @dataclass(frozen=True)
 class _Part:
-    """One of the two processes: in its folder, with what it is told first."""
+    """One of the two processes: its folder, and the job that is sent to it."""
 
     child: Child
     folder: Path
@@ -214,7 +214,7 @@ class _Run:
         return _Part(child, folder, job)
 
     def _check(self, standing: set[str] | None) -> None:
-        """A process that has ended before it told of its walls has run nothing."""
+        """A process that ended before it reported its walls has run nothing."""
         if standing is None:
             return
         self._bounded_disk = walls.DISK in standing

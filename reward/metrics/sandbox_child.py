@@ -1,7 +1,7 @@
 """The two processes behind `run_tests`: one has the answer, the other asks it and holds the tests.
 
 Run as a script, so that nothing but the standard library is loaded. Each puts up its walls and
-tells which stand; without those that are needed it does nothing more, unless told otherwise.
+reports which stand; without those that are needed it does nothing more, unless that is allowed.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _limit(job: dict[str, Any]) -> None:
 
 
 def _have_the_answer(job: dict[str, Any], modules: Any, names: dict[str, Any]) -> None:
-    """Runs what it is told, and then does with it what the tests ask."""
+    """Runs the code that it is given, and then carries out what the tests ask of it."""
     remote, channel = modules
     flags = 0
     shared: list[str] = []

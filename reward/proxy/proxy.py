@@ -110,7 +110,7 @@ class Proxy(FittedState):
     ) -> Proxy:
         """Learns from one row of features and one score per measurement.
 
-        `groups` names the recipe of each measurement, so that repeated ones are never told apart;
+        `groups` names the recipe of each measurement, so that repeated ones stay in one fold;
         without, every row is a recipe. `coverage` is the probability that intervals promise. The
         same data and seed give the same predictions, bit for bit. Raises `DatachefError` for fewer
         than 6 measurements of 4 recipes, or where scores or features are not numbers.

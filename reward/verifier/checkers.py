@@ -59,7 +59,7 @@ class ReadableChecker:
 def unreadable_share(text: str) -> float:
     """Unreadable characters and sequences that look like text in a wrong encoding, per character.
 
-    The sequences are those that ftfy tells by their improbability (https://ftfy.readthedocs.io).
+    The sequences are those that ftfy recognises by their improbability (https://ftfy.readthedocs.io).
     """
     from ftfy.badness import badness
 
@@ -218,7 +218,7 @@ def equations(text: str) -> Iterator[tuple[str, str]]:
 
 
 def holds(left: str, right: str) -> bool | None:
-    """Whether an equation is true, up to rounding; None where that cannot be told."""
+    """Whether an equation is true, up to rounding; None where that is not certain."""
     claim = _CLAIM.fullmatch(right)
     expression = _PERCENT.sub(r"(\1/100)", left)
     value = _value(expression)
@@ -226,7 +226,7 @@ def holds(left: str, right: str) -> bool | None:
     if claim is None or percent_off or value is None:
         return None
     readings = [value, _value(_BELOW.sub(r"/(\1)", expression)) or value]
-    if "%" in left + right or 0 < value < 1:  # a share is often told in per cent
+    if "%" in left + right or 0 < value < 1:  # a share is often given in per cent
         readings += [value * 100, value / 100]
     digits = claim[1].rstrip("% ")
     unit = Fraction(1, 10 ** len(digits.partition(".")[2]))

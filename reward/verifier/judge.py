@@ -120,7 +120,7 @@ class JudgePrompt:
 
 
 def without_middle(text: str, longest: int, mark: str) -> str:
-    """The text, or its first and last halves of `longest` with a line that tells of the gap."""
+    """The text, or its first and last halves of `longest` with a line in place of the gap."""
     if len(text) <= longest:
         return text
     half = longest // 2

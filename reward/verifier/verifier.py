@@ -78,7 +78,7 @@ class Verifier:
 
         Takes `id`, `source`, `text` (all text), `messages` where there are conversations, and
         `weight`: how much a row stands for. Raises `DatachefError` where a backend cannot be used
-        at all, such as one that is not told its server; what was answered until then is kept.
+        at all, such as one without an address of its server; answers until then are kept.
         """
         columns = [name for name in _COLUMNS if name in rows.columns]
         strata = draw(rows.select(columns), self._rows, self._seed)
@@ -219,7 +219,8 @@ def estimate(
         v = n / (n - 1) * sum(w^2 (y - m)^2) / sum(w)^2
 
     where v is s^2/n when all rows of a source weigh the same (Cochran, Sampling Techniques, 1977,
-    chapters 5 and 6). One row of several tells no variance: the largest there can be is taken.
+    chapters 5 and 6). From one row of several no variance can be estimated: the largest possible
+    one is taken.
     """
     mean = variance = 0.0
     by_source = {}

@@ -1,4 +1,4 @@
-"""A cooked sample stands for the corpus that the whole run would make."""
+"""A sampled corpus stands for the corpus that the whole run would make."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_siblings_share_work(
     monkeypatch.setattr(PartitionRun, "run", counted)
     runner = SampledRunner(host, workspace / "cache", 200)
 
-    def cook(most: int, weight: float) -> list[str]:
+    def units_done(most: int, weight: float) -> list[str]:
         done.clear()
         steps = [{"op": "length_filter", "max_chars": most}]
         recipe = mixture({"good": weight, "prose": 1}, sources={"prose": {"steps": steps}})
@@ -133,6 +133,6 @@ def test_siblings_share_work(
         runner.run(check_document(parsed, workspace, host, inspect=runner.inspect).passed())
         return list(done)
 
-    assert cook(180, 1)
-    assert cook(180, 0.3) == [], "weights cost nothing"
-    assert cook(170, 0.3) == ["prose"], "a threshold costs one unit of its source"
+    assert units_done(180, 1)
+    assert units_done(180, 0.3) == [], "weights cost nothing"
+    assert units_done(170, 0.3) == ["prose"], "a threshold costs one unit of its source"

@@ -12,7 +12,7 @@ import pytest
 from datachef.core import BenchmarkFile, DatachefError, Task
 from datachef.core.contracts.task import LMEvalBenchmark
 from datachef.core.system.ownership import MARK
-from datachef.reward.evaluation import Measurement, Training, evaluate
+from datachef.reward.evaluation import SeedResult, Training, evaluate
 from datachef.reward.evaluation.evaluate import gold_items
 
 Rows = list[dict[str, Any]]
@@ -42,7 +42,7 @@ def test_the_better_corpus_measures_better_and_the_same_again(
 ) -> None:
     good, bad = write_corpus(colour_rows, "good"), write_corpus(sum_rows, "bad")
 
-    def measure(corpus: Path, seeds: list[int]) -> list[Measurement]:
+    def measure(corpus: Path, seeds: list[int]) -> list[SeedResult]:
         return evaluate(corpus, task, base, training=brief, seeds=seeds, folder=tmp_path / "work")
 
     first, other = measure(good, [0, 1])
@@ -160,5 +160,5 @@ def test_a_benchmark_without_a_file_is_explained() -> None:
         gold_items(task)
 
 
-def measured(value: float) -> Measurement:
-    return Measurement({"likelihood": value}, 0, 5, 1.0)
+def measured(value: float) -> SeedResult:
+    return SeedResult({"likelihood": value}, 0, 5, 1.0)
