@@ -141,7 +141,7 @@ def _mix(
     of the same found it, or else by estimate."""
     from datachef.core.recipe.checking import EXPECTED, expected_sizes
     from datachef.core.registry.promises import ask
-    from datachef.core.run.verdict import Mixed
+    from datachef.core.run.summary import Mixed
 
     operator, warnings = checked.recipe.mix, list(checked.warnings)
     if operator is None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from datachef.core.contracts.source import BrokenFileError, CsvOptions, RawRow
 from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE
 from datachef.core.escaping import is_whole, shown
-from datachef.core.files.text import Line, Text, lines
+from datachef.core.files.text import Line, TextFile, lines
 
 # Delimiters that a header of one column may have been meant for.
 DELIMITERS = ("\t", ";", "|", ",")
@@ -92,7 +92,7 @@ class _Record(NamedTuple):
 class TableReader:
     """The rows of one table."""
 
-    def __init__(self, text: Text, options: CsvOptions, kind: str) -> None:
+    def __init__(self, text: TextFile, options: CsvOptions, kind: str) -> None:
         self._text = text
         self._dialect = _Dialect.of(options, kind)
         self._columns = options.columns
@@ -281,6 +281,6 @@ def _decoded(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
-def rows_of_table(text: Text, options: Mapping[str, Any], kind: str) -> Iterator[RawRow]:
+def rows_of_table(text: TextFile, options: Mapping[str, Any], kind: str) -> Iterator[RawRow]:
     """The rows of a file of comma- or tab-separated values, with what its source says of it."""
     return TableReader(text, CsvOptions.model_validate(options), kind).rows()

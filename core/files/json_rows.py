@@ -12,7 +12,7 @@ import orjson
 
 from datachef.core.contracts.source import RawRow
 from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE
-from datachef.core.files.text import BOM, Line, Text, lines
+from datachef.core.files.text import BOM, Line, TextFile, lines
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.text.values import LARGEST, SMALLEST, NumberText
 
@@ -81,7 +81,7 @@ def _records_between_returns(line: Line, number: int, not_decodable: str) -> lis
     return rows if any(row.data is not None for row in rows) else []
 
 
-def rows_of_json(text: Text) -> Iterator[RawRow]:
+def rows_of_json(text: TextFile) -> Iterator[RawRow]:
     """The rows of a `.json` file: of lines of objects, of an array, or of objects in a row.
 
     Raises `EOFError` where the file ends within a value.
@@ -114,7 +114,7 @@ class _Values:
 
     _VALUE = re.compile(rb"[^\s,]")
 
-    def __init__(self, text: Text) -> None:
+    def __init__(self, text: TextFile) -> None:
         self._stream = text.stream
         self._newline = text.newline
         self._data = b""

@@ -20,7 +20,7 @@ from datachef.core.files.json_rows import is_lines, rows_of_json, rows_of_lines
 from datachef.core.files.parquet import Features, ParquetFile, rows_of
 from datachef.core.files.storage import is_compressed, kind, opened
 from datachef.core.files.text import (
-    Text,
+    TextFile,
     lines,
     lines_between,
     rest_of_line,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Reader = Callable[[Partition], Iterator[RawRow]]
 
 
-def _text_rows(read: Callable[[Text, Partition], Iterator[RawRow]]) -> Reader:
+def _text_rows(read: Callable[[TextFile, Partition], Iterator[RawRow]]) -> Reader:
     """A reader of whole text files, whatever their encoding and line ends."""
 
     def rows(partition: Partition) -> Iterator[RawRow]:
@@ -69,7 +69,7 @@ read_csv = _text_rows(
 )
 
 
-def _rows_of_text(text: Text, partition: Partition) -> Iterator[RawRow]:
+def _rows_of_text(text: TextFile, partition: Partition) -> Iterator[RawRow]:
     """The whole file as one row, or each of its lines, with the text under `text`."""
     if not partition.place["by_line"]:
         raw = text.stream.read(MAX_ROW_BYTES + 1)
@@ -88,7 +88,7 @@ def _rows_of_text(text: Text, partition: Partition) -> Iterator[RawRow]:
             yield _text_row(line.offset, number, line.raw, text)
 
 
-def _text_row(offset: int, number: int, raw: bytes, text: Text) -> RawRow:
+def _text_row(offset: int, number: int, raw: bytes, text: TextFile) -> RawRow:
     try:
         content = raw.decode()
     except UnicodeDecodeError as error:

@@ -39,7 +39,7 @@ class Line(NamedTuple):
     detail: str = ""
 
 
-class Text(NamedTuple):
+class TextFile(NamedTuple):
     """A text file that is open: a stream of UTF-8 from its beginning, without a byte order mark.
 
     `plain` says that the stream holds the very bytes of the file; `skipped` of them came before.
@@ -58,7 +58,7 @@ class Text(NamedTuple):
         return f"not_{self.encoding.replace('-', '_')}" if self.encoding != "utf-8" else "not_utf8"
 
 
-def text_of(file: OpenFile, encoding: str | None) -> Text:
+def text_of(file: OpenFile, encoding: str | None) -> TextFile:
     """A file as text. Raises `BrokenFileError` where its first bytes say that it is none."""
     first = _Head(file.raw)
     mark = next((mark for mark in _MARKS if first.head.startswith(mark)), b"")
@@ -79,10 +79,12 @@ def text_of(file: OpenFile, encoding: str | None) -> Text:
     content = first if plain else _Head(_Transcoded(first, used))
     head = content.head.removesuffix(b"\r")  # what follows it may be its LF
     newline = b"\r" if b"\r" in head and b"\n" not in head else b"\n"
-    return Text(_buffered(content), used, newline, content.head, plain, len(mark) if plain else 0)
+    return TextFile(
+        _buffered(content), used, newline, content.head, plain, len(mark) if plain else 0
+    )
 
 
-def lines(text: Text, limit: int = MAX_ROW_BYTES) -> Iterator[Line]:
+def lines(text: TextFile, limit: int = MAX_ROW_BYTES) -> Iterator[Line]:
     """All lines, with what ends them."""
     if text.newline == b"\n":
         return lines_between(text.stream, text.skipped, None, limit)

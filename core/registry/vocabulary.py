@@ -28,7 +28,7 @@ BUILT_IN: Mapping[str, type[Operator]] = {Take.name(): Take}
 
 
 @dataclass(frozen=True)
-class Entry:
+class RegisteredClass:
     """A registered class and the package it came from."""
 
     type: type[Any]
@@ -206,8 +206,8 @@ def _refuse(step: Any) -> Any:
     raise PydanticCustomError("union_tag_invalid", "no operator is registered", {"tag": name})
 
 
-def _unique(kind: str, named: list[tuple[str, type[Any], str]]) -> dict[str, Entry]:
-    entries: dict[str, Entry] = {}
+def _unique(kind: str, named: list[tuple[str, type[Any], str]]) -> dict[str, RegisteredClass]:
+    entries: dict[str, RegisteredClass] = {}
     for name, cls, package in sorted(named, key=lambda item: (item[0], item[2])):
         if name in entries and entries[name].type is not cls:
             other = entries[name]
@@ -216,7 +216,7 @@ def _unique(kind: str, named: list[tuple[str, type[Any], str]]) -> dict[str, Ent
                 f"{other.package} ({_home(other.type)}) and {package} ({_home(cls)})",
                 hint="rename one of them, or load only one with DATACHEF_PLUGINS",
             )
-        entries[name] = Entry(cls, package)
+        entries[name] = RegisteredClass(cls, package)
     return entries
 
 

@@ -23,7 +23,7 @@ from datachef.core.run.keys import key_of
 from datachef.core.run.ledger import Accounts, Ledger
 from datachef.core.run.plan import Plan
 from datachef.core.run.store import Store
-from datachef.core.run.verdict import SourceShare
+from datachef.core.run.summary import SourceShare
 from datachef.core.system.code_identity import code_of, core_code
 
 MANIFEST_VERSION = 1

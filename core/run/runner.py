@@ -41,7 +41,7 @@ from datachef.core.run.publish import (
 from datachef.core.run.report import Report, gather
 from datachef.core.run.stage import DecisionWork, PartitionWork, ShardWork
 from datachef.core.run.store import Store
-from datachef.core.run.verdict import Verdict
+from datachef.core.run.summary import RunSummary
 from datachef.core.system.atomic import replacing
 from datachef.core.system.containment import contained
 from datachef.core.system.failures import ending_runs, explained
@@ -187,7 +187,7 @@ class Runner:
             if not self._host.vocabulary[name].paid:
                 return item
             if step.path not in known:
-                known[step.path] = self._verdict().may_fail(step.path)
+                known[step.path] = self._summary().may_fail(step.path)
             return replace(item, may_fail=known[step.path])
 
         return [bounded(item) for item in items]
@@ -200,10 +200,10 @@ class Runner:
 
     def ledger(self) -> Ledger:
         """All records of partitions added up, in the order of the recipe."""
-        return self._verdict().accounts.whole
+        return self._summary().accounts.whole
 
-    def _verdict(self) -> Verdict:
-        return Verdict(self._checked, self._plan, self._records)
+    def _summary(self) -> RunSummary:
+        return RunSummary(self._checked, self._plan, self._records)
 
     def _bound_broken_files(self) -> None:
         """Ends the run where more files could not be read to their end than a source allows."""
@@ -223,7 +223,7 @@ class Runner:
 
     def _bound_failures(self) -> None:
         """Ends the run where more rows failed at a step than the sources they came from allow."""
-        found = self._verdict().failure()
+        found = self._summary().failure()
         if found is not None:
             path, message, passing = found
             kind = UnansweredError if passing else UnfitError
@@ -231,7 +231,7 @@ class Runner:
 
     def _refuse_empty(self) -> None:
         """Ends the run where no row is left."""
-        found = self._verdict().emptiness()
+        found = self._summary().emptiness()
         if found is not None:
             unanswered = any(entry.failed[NO_ANSWER] for entry in self.ledger())
             raise (UnansweredError if unanswered else UnfitError)(*found)
@@ -259,8 +259,8 @@ class Runner:
         corpus.refuse_repeated_ids(self._store)
         with replacing(folder) as staging:
             files = self._write(corpus.shards(staging))
-            verdict = self._verdict()
-            ledger = verdict.accounts.whole
+            summary = self._summary()
+            ledger = summary.accounts.whole
             rows = sum(facts["rows"] for facts in files)
             imbalances = ledger.imbalances(rows)
             if imbalances:
@@ -274,9 +274,9 @@ class Runner:
                 partitions=self._plan.size,
                 partitions_cached=self._cached,
                 ignored_fields=self._ignored_fields(),
-                accounts=verdict.accounts,
-                shares=verdict.shares,
-                warnings=verdict.warnings(),
+                accounts=summary.accounts,
+                shares=summary.shares,
+                warnings=summary.warnings(),
             )
             context = (self._checked, self._plan, self._host)
             corpus.write_accounts(staging, context, files, report, self._rejects())

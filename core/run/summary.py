@@ -22,7 +22,7 @@ from datachef.core.run.plan import Plan
 LEAST_KEPT = 0.01
 
 
-class Verdict:
+class RunSummary:
     """The accounts of the partitions that are done, the shares of the sources, and warnings."""
 
     def __init__(self, checked: CheckedRecipe, plan: Plan, records: Mapping[str, Any]) -> None:
@@ -78,7 +78,7 @@ class Verdict:
 
 
 def too_many_failed(accounts: Accounts, most: Mapping[str, float]) -> tuple[str, str, bool] | None:
-    """Where more rows failed at a step than `most` allows, as `Verdict.failure` tells it.
+    """Where more rows failed at a step than `most` allows, as `RunSummary.failure` tells it.
 
     `most` is the share of the rows of each source that may fail at any one step.
     """
