@@ -43,10 +43,27 @@ def test_scores_rank_recipes_and_explain_one(workspace: Any) -> None:
     assert "nothing was measured for this task yet" in shown
 
 
+FEW_STEPS = """
+from datachef.core import Reward, Score, hookimpl
+
+
+class FewSteps(Reward):
+    def __init__(self, config):
+        self.penalty = config.options.get("penalty", 0.1)
+
+    def score(self, recipe, base_dir):
+        steps = [step for source in recipe["sources"].values() for step in source.get("steps", ())]
+        return Score(value=1 - self.penalty * len(steps + recipe.get("steps", [])))
+
+
+@hookimpl
+def datachef_rewards():
+    return {"few_steps": FewSteps}
+"""
+
+
 def test_any_registered_reward_is_asked_by_name(workspace: Any) -> None:
-    page = (Path(__file__).parent.parent.parent / "docs" / "reward.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    (workspace.folder / "few_steps.py").write_text(code)
+    (workspace.folder / "few_steps.py").write_text(FEW_STEPS)
     steps = [{"op": "exact_dedup"}, {"op": "sample", "rows": 50}]
     workspace.write("steps.yaml", {**workspace.read("mixed.yaml"), "steps": steps})
     asked = ("--plugin", "few_steps.py", "score", "--reward", "few_steps")
