@@ -200,3 +200,14 @@ def test_the_glossary_is_short() -> None:
     for _, meaning in terms:
         assert meaning.endswith(".")
         assert ". " not in meaning
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_and_tests_that_a_page_names_exist(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    file = ROOT
+    for path, test in re.findall(r"`([\w/]+/\w+\.py)?((?:::\w+)*)`", text):
+        if path:
+            (file,) = (found for found in (ROOT / path, ROOT / "tests" / path) if found.is_file())
+        for name in test.split("::")[1:]:
+            assert re.search(rf"(?:def|class) {name}\b", file.read_text(encoding="utf-8")), name
