@@ -4,7 +4,7 @@
 
 Each is first done undisturbed. Then it is started again and again, alone or twice at a time on one
 output, and killed (SIGKILL) so many times, as `kills.py` does. What comes of it must be the same:
-the log of recipes, the weights of the last checkpoint, the journal but for its seconds, the
+the log of recipes, the weights of the last checkpoint, the state but for its seconds, the
 measurements. Files of a stranger in the output must be as they were. Ends with exit code 1 on any
 failure, and prints the counts as JSON.
 
@@ -136,7 +136,7 @@ def _training(folder: Path, output: str) -> list[str]:
     limits = {"operators": ["exact_dedup", "length_filter", "weighted_mix"], "values": 3}
     settings = {
         "tasks": [{"task": "task.yaml", "pool": "pool.yaml"}], "output": output, "steps": STEPS,
-        "recipes_per_step": 8, "recipes_per_brief": 8, "batch": 8, "prompt_tokens": 64,
+        "recipes_per_step": 8, "recipes_per_prompt": 8, "batch": 8, "prompt_tokens": 64,
         "save_steps": 1, "reward": {"name": "taste"}, "cold_start": {"drawn": 20},
         "limits": limits | {"source_steps": 1, "corpus_steps": 1},
     }  # fmt: skip
@@ -158,11 +158,11 @@ def _evolution(folder: Path, output: str) -> list[str]:
 
 def _evolve_once(folder: Path, output: str) -> int:
     """The loop as `chef evolve` runs it: under the lock of its output."""
-    from synthetic_evolution import Bench, run
+    from synthetic_evolution import SyntheticBackend, run
 
     try:
         with locked(folder / output):
-            run(folder, output, Bench(folder / f"{output}-history", 0.1), **CHANGES)
+            run(folder, output, SyntheticBackend(folder / f"{output}-history", 0.1), **CHANGES)
     except DatachefError as error:
         print(error.message, file=sys.stderr)
         return error.exit_code
@@ -171,7 +171,7 @@ def _evolve_once(folder: Path, output: str) -> int:
 
 def _of_evolution(folder: Path, output: str) -> Result:
     found = {}
-    for file in (folder / output / "journal").glob("[!.]*-*.json"):
+    for file in (folder / output / "state").glob("[!.]*-*.json"):
         record = json.loads(file.read_bytes())
         record.pop("seconds", None)
         found[file.name] = _digest(json.dumps(record, sort_keys=True).encode())

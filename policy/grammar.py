@@ -1,9 +1,8 @@
-"""The grammar that a model's tokens obey, one mask engine for sampling and for training.
+"""The grammar of a space in tokens: one mask for sampling and for training.
 
-A token is forced where the grammar leaves one way to go on; it is written, not sampled, and has
-probability 1. Everywhere else the model decides among the tokens that are allowed. What is forced
-and allowed depends on the tokens before alone, so that a finished text can be replayed, whoever
-sampled it.
+Where the grammar leaves a single continuation, the tokens are forced: they are written, not
+sampled, and have probability 1. Elsewhere the model chooses among the allowed tokens. Both depend
+only on the tokens before, so a finished text can be replayed, no matter what sampled it.
 """
 
 from __future__ import annotations
@@ -27,61 +26,64 @@ Tokens = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Decision:
-    """A place in a text where the grammar left a choice: its index, and the tokens allowed there,
-    in ascending order."""
+    """A token of a text where the grammar left a choice: its index, and the allowed tokens in
+    ascending order."""
 
     index: int
     allowed: Tokens
 
 
 class Grammar:
-    """The texts of a JSON Schema, in the tokens of a tokenizer. They end with its end token."""
+    """The texts of a JSON Schema in the tokens of a tokenizer, each followed by its end token."""
 
-    def __init__(self, schema: Schema, tokenizer: Any, *, jumps: bool = True) -> None:
-        """`tokenizer` is a fast one of transformers. Without `jumps` a token is forced only where
-        it is the only one that fits, as engines sample that know masks alone; with them the one
-        way to go on may be spelled in one way alone. Raises `DatachefError` for a schema that
-        llguidance does not know exactly, and for a tokenizer without an end token."""
+    def __init__(self, schema: Schema, tokenizer: Any, *, fast_forward: bool = True) -> None:
+        """`tokenizer` is a fast one of transformers.
+
+        With `fast_forward`, text that must follow is written in one fixed tokenization. Without it
+        a token is forced only if it is the only allowed one, which is how engines sample that use
+        masks alone. Raises `DatachefError` for a schema that llguidance does not support exactly,
+        and for a tokenizer without an end token.
+        """
         engine = _engine()
         if tokenizer.eos_token_id is None:
             raise DatachefError("the tokenizer has no end token", "set its eos_token")
         self.end = int(tokenizer.eos_token_id)
-        text = engine.LLMatcher.grammar_from_lark(lark(schema))
-        self._jumps = jumps
+        text = engine.LLMatcher.grammar_from_lark(lark_grammar(schema))
+        self._fast_forward = fast_forward
         self._tokens = engine.hf.from_tokenizer(tokenizer, eos_token=self.end)
         self._spellings: dict[int, bytes] = {}
         self._start = engine.LLMatcher(self._tokens, text)
         if self._start.is_error():
             raise DatachefError(f"no grammar for this schema: {self._start.get_error()}")
 
-    def walk(self) -> Walk:
-        """A walk from the beginning of a text."""
-        return Walk(self._start.deep_copy(), self.end, jumps=self._jumps)
+    def start(self) -> GrammarState:
+        """The state at the beginning of a text."""
+        return GrammarState(self._start.deep_copy(), self.end, fast_forward=self._fast_forward)
 
-    def spell(self, text: str) -> list[int]:
-        """The tokens of a text of the grammar, the longest that fit wherever there is a choice.
+    def encode(self, text: str) -> list[int]:
+        """The tokens of a text, with the longest fitting token wherever there is a choice.
 
-        Raises `DatachefError` for a text that is not in the grammar.
+        Raises `DatachefError` for a text that the grammar does not contain.
         """
-        raw, tokens, walk = text.encode(), [], self.walk()
-        while not walk.finished:
-            forced = walk.forced()
+        raw, tokens, state = text.encode(), [], self.start()
+        while not state.finished:
+            forced = state.forced()
             tokens += forced
             spelled = self._tokens.decode_bytes([t for t in forced if t != self.end])
             if not raw.startswith(spelled):
                 raise DatachefError(f"the text leaves the grammar before {raw[:40]!r}")
             raw = raw[len(spelled) :]
-            if walk.finished:
+            if state.finished:
                 break
             fitting = [
                 (len(spelling), int(token))
-                for token in walk.allowed()
+                for token in state.allowed()
                 if (spelling := self._spelling(int(token))) and raw.startswith(spelling)
             ]
             if not fitting:
                 raise DatachefError(f"the text leaves the grammar before {raw[:40]!r}")
             length, token = max(fitting)
-            walk.take(token)
+            state.advance(token)
             tokens.append(token)
             raw = raw[length:]
         if raw:
@@ -95,58 +97,65 @@ class Grammar:
         return self._spellings[token]
 
     def decisions(self, tokens: Sequence[int]) -> Iterator[Decision]:
-        """Where a text decided. Raises `DatachefError` at a token that is not in the grammar."""
-        walk = self.walk()
+        """The tokens of a text where the grammar left a choice.
+
+        Raises `DatachefError` at a token that the grammar does not allow.
+        """
+        state = self.start()
         index = 0
         while index < len(tokens):
-            forced = walk.forced()
+            forced = state.forced()
             if forced:
                 if list(tokens[index : index + len(forced)]) != forced[: len(tokens) - index]:
                     raise DatachefError(f"token {index} of the text is not the forced one")
                 index += len(forced)
                 continue
-            if walk.finished:
+            if state.finished:
                 raise DatachefError(f"the text goes on after its end, at token {index}")
-            allowed = walk.allowed()
+            allowed = state.allowed()
             if tokens[index] not in allowed:
                 raise DatachefError(f"token {index} of the text is not in the grammar")
             yield Decision(index, allowed)
-            walk.take(int(tokens[index]))
+            state.advance(int(tokens[index]))
             index += 1
 
 
-class Grammars:
-    """The grammars of spaces in the tokens of one tokenizer, each compiled once. `jumps` as for
+class CompiledGrammars:
+    """The grammars of spaces for one tokenizer, each compiled once; `fast_forward` as in
     `Grammar`."""
 
-    def __init__(self, tokenizer: Any, *, jumps: bool = True) -> None:
+    def __init__(self, tokenizer: Any, *, fast_forward: bool = True) -> None:
         self._tokenizer = tokenizer
-        self._jumps = jumps
+        self._fast_forward = fast_forward
         self._known: dict[str, Grammar] = {}
 
     def of(self, space: RecipeSpace) -> Grammar:
-        """The grammar of the drafts of a space. Raises `DatachefError` as `Grammar` does."""
+        """The grammar of the drafts of a space. Raises what `Grammar` raises."""
         key = space.fingerprint
         if key not in self._known:
-            self._known[key] = Grammar(space.schema(), self._tokenizer, jumps=self._jumps)
+            self._known[key] = Grammar(
+                space.schema(), self._tokenizer, fast_forward=self._fast_forward
+            )
         return self._known[key]
 
 
-class Walk:
-    """One text as it grows."""
+class GrammarState:
+    """The state of the grammar within one growing text."""
 
-    def __init__(self, matcher: Any, end: int, *, jumps: bool) -> None:
+    def __init__(self, matcher: Any, end: int, *, fast_forward: bool) -> None:
         self._matcher = matcher
         self._end = end
-        self._jumps = jumps
+        self._fast_forward = fast_forward
         self.finished = False
 
     def forced(self) -> list[int]:
-        """The tokens that follow whatever anybody wants, none where there is a choice."""
+        """The tokens that must follow, which are consumed; none where there is a choice."""
         written: list[int] = []
         while not self.finished:
             stopped = self._matcher.is_stopped()
-            following = self._matcher.compute_ff_tokens() if self._jumps and not stopped else []
+            following = (
+                self._matcher.compute_ff_tokens() if self._fast_forward and not stopped else []
+            )
             if not following:
                 if not stopped:
                     allowed = self.allowed()
@@ -156,7 +165,7 @@ class Walk:
                 else:
                     following = [self._end]
             for token in following:
-                self.take(int(token))
+                self.advance(int(token))
             written += following
         return written
 
@@ -165,27 +174,27 @@ class Walk:
         mask = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         return np.flatnonzero(np.unpackbits(mask, bitorder="little"))
 
-    def take(self, token: int) -> None:
-        """Goes on by a token that is allowed."""
+    def advance(self, token: int) -> None:
+        """Consumes an allowed token."""
         if token == self._end:
             self.finished = True
         elif not self._matcher.consume_token(token):
             raise DatachefError(f"token {token} is not in the grammar")
 
 
-def lark(schema: Schema) -> str:
-    """The grammar of a JSON Schema as llguidance reads it, alone or inside of vLLM.
+def lark_grammar(schema: Schema) -> str:
+    """The grammar of a JSON Schema in the Lark dialect of llguidance, for itself or within vLLM.
 
-    Without optional white space every draft has one spelling. The first line says nothing, but no
-    other engine takes it, so that vLLM gives the grammar to llguidance.
+    Without optional white space every draft has exactly one text. The first line has no effect, but
+    only llguidance accepts it, so vLLM passes the grammar to llguidance.
     """
     described = {**schema, "x-guidance": {"whitespace_flexible": False}}
     return "%llguidance {}\nstart: %json " + orjson.dumps(described).decode()
 
 
-def written(draft: Any) -> str:
-    """A draft as the grammar writes it: JSON without white space, numbers without an exponent and
-    whole ones without a point."""
+def draft_text(draft: Any) -> str:
+    """The text of a draft in the grammar: JSON without white space, numbers without exponent, and
+    whole numbers without a decimal point."""
     return orjson.dumps(_in_decimals(draft)).decode()
 
 

@@ -1,4 +1,4 @@
-"""Where every recipe is scored, whoever wrote it, so that all have the same count of calls."""
+"""Recipes and their scores: reading, scoring, selecting and annotating them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import orjson
 
 from datachef.core import document
 from datachef.core.contracts.reward import Reward, Score
-from datachef.core.document import read
 from datachef.core.errors import DatachefError, RecipeError
 from datachef.core.problems import dotted
 from datachef.policy.space.steps import REASON
@@ -19,9 +18,13 @@ from datachef.policy.space.steps import REASON
 Recipe = Mapping[str, Any]
 
 
-def plain_recipe(path: Path) -> dict[str, Any]:
-    """The recipe in a YAML file, as plain data. Raises `RecipeError` where there is none."""
-    found = read(path)
+def read_recipe(path: Path) -> dict[str, Any]:
+    """The recipe in a YAML file, as plain data.
+
+    Raises `RecipeError` for a file that cannot be read as YAML, and `DatachefError` for one without
+    sources.
+    """
+    found = document.read(path)
     if found.problems:
         raise RecipeError(found.problems)
     if not isinstance(found.data, dict) or not isinstance(found.data.get("sources"), dict):
@@ -30,99 +33,99 @@ def plain_recipe(path: Path) -> dict[str, Any]:
 
 
 def recipe_key(recipe: Recipe) -> bytes:
-    """The same for recipes that differ in nothing but their names."""
+    """Identifies a recipe whatever its name: equal for recipes that differ in nothing else."""
     rest = {name: value for name, value in recipe.items() if name != "name"}
     return orjson.dumps(rest, option=orjson.OPT_SORT_KEYS)
 
 
 @dataclass(frozen=True)
-class Call:
-    """A recipe and what the reward said of it."""
+class ScoredRecipe:
+    """A recipe and its score."""
 
     recipe: Recipe
     score: Score
 
 
-class Objective:
-    """A reward that counts: `calls` are all that it was asked, in their order, repeats included,
-    though a recipe that is asked for again is not scored again.
+class ScoreTracker:
+    """Scores recipes and keeps count, so that all methods are compared on the same number of calls.
 
-    Sources and paths of recipes are found from `folder`.
+    `scored` holds every recipe in the order of the calls, repeated ones too, although a repeated
+    recipe is not scored again. Relative paths in recipes start at `folder`.
     """
 
     def __init__(self, reward: Reward, folder: Path) -> None:
         self._reward = reward
         self._folder = folder.absolute()
         self._known: dict[bytes, Score] = {}
-        self.calls: list[Call] = []
+        self.scored: list[ScoredRecipe] = []
 
     def score_all(self, recipes: Sequence[Recipe]) -> list[Score]:
-        """The scores of recipes, in their order. Their names make no difference."""
+        """The scores of the recipes, in their order. Names make no difference."""
         keys = [recipe_key(recipe) for recipe in recipes]
-        asked = dict(zip(keys, recipes, strict=True))
-        new = {key: recipe for key, recipe in asked.items() if key not in self._known}
-        scored = self._reward.score_all(new.values(), self._folder)
-        self._known |= dict(zip(new, scored, strict=True))
+        by_key = dict(zip(keys, recipes, strict=True))
+        new = {key: recipe for key, recipe in by_key.items() if key not in self._known}
+        found = self._reward.score_all(new.values(), self._folder)
+        self._known |= dict(zip(new, found, strict=True))
         scores = [self._known[key] for key in keys]
-        self.calls += [Call(r, s) for r, s in zip(recipes, scores, strict=True)]
+        self.scored += [ScoredRecipe(r, s) for r, s in zip(recipes, scores, strict=True)]
         return scores
 
     def replace_reward(self, reward: Reward) -> None:
-        """Asks another reward from now on, and forgets what the one before said."""
+        """Uses another reward from now on, and forgets the scores of the previous one."""
         self._reward = reward
         self._known.clear()
 
     def close(self) -> None:
-        """Ends what the reward holds."""
+        """Closes the reward."""
         self._reward.close()
 
     @property
-    def best(self) -> Call:
-        """The first of the calls with the highest value. Raises `ValueError` before any."""
-        return max(self.calls, key=lambda call: call.score.value)
+    def best(self) -> ScoredRecipe:
+        """The first recipe with the highest value. Raises `ValueError` if none was scored."""
+        return max(self.scored, key=lambda each: each.score.value)
 
 
-def best_different(calls: Sequence[Call], count: int) -> list[Call]:
-    """At most `count` calls, highest value first and of equal ones the one with fewer steps, no two
-    of the same recipe.
+def best_different(scored: Sequence[ScoredRecipe], count: int) -> list[ScoredRecipe]:
+    """At most `count` different recipes, the highest value first; of equal values, the one with
+    fewer steps first.
 
-    Recipes of the same sources and operators differ in numbers alone: only the best of them is
-    taken as long as there are others.
+    Recipes with the same sources and operators differ only in numbers: the best of them is taken,
+    and the others only if nothing else is left.
     """
-    ranked = sorted(calls, key=_rank)
-    once = firsts((recipe_key(call.recipe), call) for call in ranked)
-    leaders = firsts((_parts(call.recipe), call) for call in once)[:count]
-    others = [call for call in once if call not in leaders]
+    ranked = sorted(scored, key=_rank)
+    unique = first_of_each((recipe_key(each.recipe), each) for each in ranked)
+    leaders = first_of_each((_structure(each.recipe), each) for each in unique)[:count]
+    others = [each for each in unique if each not in leaders]
     return sorted([*leaders, *others[: count - len(leaders)]], key=_rank)
 
 
-def _rank(call: Call) -> tuple[float, int]:
-    sources = call.recipe["sources"].values()
-    steps = sum(len((source or {}).get("steps") or ()) for source in [*sources, call.recipe])
-    return -call.score.value, steps
-
-
-def firsts(keyed: Iterable[tuple[object, Call]]) -> list[Call]:
-    """The first call of each key, in their order."""
-    found: dict[object, Call] = {}
-    for key, call in keyed:
-        found.setdefault(key, call)
+def first_of_each(keyed: Iterable[tuple[object, ScoredRecipe]]) -> list[ScoredRecipe]:
+    """The first recipe of each key, in their order."""
+    found: dict[object, ScoredRecipe] = {}
+    for key, scored in keyed:
+        found.setdefault(key, scored)
     return list(found.values())
 
 
-def _parts(recipe: Recipe) -> tuple[object, ...]:
-    """The sources of a recipe with their operators, and those on the corpus."""
+def _rank(scored: ScoredRecipe) -> tuple[float, int]:
+    sources = scored.recipe["sources"].values()
+    steps = sum(len((source or {}).get("steps") or ()) for source in [*sources, scored.recipe])
+    return -scored.score.value, steps
+
+
+def _structure(recipe: Recipe) -> tuple[object, ...]:
+    """The sources of a recipe with their operators, and the operators on the corpus."""
     sources = recipe["sources"]
     named = [(name, _operators(sources[name] or {})) for name in sorted(sources)]
     return (*named, _operators(recipe))
 
 
-def _operators(stepped: Recipe) -> tuple[str, ...]:
-    return tuple(step["op"] for step in stepped.get("steps") or ())
+def _operators(part: Recipe) -> tuple[str, ...]:
+    return tuple(step["op"] for step in part.get("steps") or ())
 
 
 def reasons_in(draft: Mapping[str, Any]) -> dict[str, str]:
-    """What the model wrote of its steps, by their places in the recipe."""
+    """The reasons that the model gave for its steps, by the place of the step in the recipe."""
     found: dict[str, str] = {}
     for name, source in draft["sources"].items():
         found |= _reasons(source.get("steps", ()), ("sources", name))
@@ -130,8 +133,8 @@ def reasons_in(draft: Mapping[str, Any]) -> dict[str, str]:
 
 
 def with_comments(recipe: Recipe, comments: Mapping[str, str], head: str = "") -> str:
-    """The YAML of a recipe. Comments stand behind the lines of their places; `head` stands above
-    all, line by line."""
+    """The YAML of a recipe, with each comment at the end of the line of its place, and `head` as
+    comment lines above all."""
     lines = document.dump(dict(recipe)).splitlines()
     places = document.parse("\n".join(lines)).places
     lines_of = {dotted(location): line for location, (line, _) in places.items()}
@@ -151,5 +154,5 @@ def _reasons(steps: Any, above: tuple[str, ...]) -> dict[str, str]:
 
 
 def _one_line(text: str) -> str:
-    """Text of a model without anything that could end a comment."""
+    """Text of a model, without characters that could end a comment."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -1,4 +1,5 @@
-"""What a policy may write, out of all that is registered."""
+"""The settings of a policy: limits of the grammar, and the contents of a `train.yaml` and an
+`evolve.yaml`."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Limits(_Settings):
-    """How large recipes get and what they are made of."""
+class GrammarLimits(_Settings):
+    """What recipes may be made of, and how large they get."""
 
     operators: tuple[str, ...] | None = Field(
         None, description="Names of the operators to offer; all by default."
@@ -27,22 +28,26 @@ class Limits(_Settings):
     sources: tuple[str, ...] | None = Field(
         None, description="Names of the pool's sources to offer; all by default."
     )
-    source_steps: int = Field(3, ge=0, le=20, description="Most steps of a source.")
-    corpus_steps: int = Field(2, ge=0, le=20, description="Most steps on the mixed corpus.")
+    source_steps: int = Field(3, ge=0, le=20, description="Largest number of steps of a source.")
+    corpus_steps: int = Field(
+        2, ge=0, le=20, description="Largest number of steps on the mixed corpus."
+    )
     weights: tuple[Weight, ...] = Field(
-        (1, 2, 4, 8, 16), min_length=1, description="Weights in the mix to choose from."
+        (1, 2, 4, 8, 16), min_length=1, description="Weights of sources in the mix to choose from."
     )
     budgets: tuple[PositiveShare, ...] = Field(
         (0.25, 0.5, 1.0), min_length=1, description="Shares of the task's budget to choose from."
     )
-    values: int = Field(7, ge=2, le=50, description="Most values of a number to choose from.")
+    values: int = Field(
+        7, ge=2, le=50, description="Largest number of values of a numeric parameter."
+    )
     parameters: dict[str, tuple[Any, ...]] = Field(
         default_factory=dict,
-        description="Values to choose from in place of our own, by OPERATOR.PARAMETER; of a single "
-        "one, that it always has.",
+        description="Values to choose from by OPERATOR.PARAMETER, in place of the default ones. A "
+        "parameter with a single value always has it.",
     )
     reason_characters: int = Field(
-        0, ge=0, le=1_000, description="Longest reason that is written for a step; 0: none."
+        0, ge=0, le=1_000, description="Longest reason for a step, in characters; 0 for no reasons."
     )
 
 
@@ -50,52 +55,57 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class TaskAndPool(_Settings):
-    """What recipes are written for, and what they may be made of."""
+    """The task that recipes are written for, and the pool of sources they may use."""
 
     task: Path
     pool: Path
 
 
 class Subsets(_Settings):
-    """Which parts of a space the briefs of training tell of: bounds of shares, drawn evenly."""
+    """Prompts over random parts of the space: bounds of uniformly drawn shares."""
 
     operators: tuple[Share, Share] = Field((0.3, 1.0), description="Share of the operators.")
     sources: tuple[Share, Share] = Field((0.4, 1.0), description="Share of the sources.")
     budget: tuple[Share, Share] = Field((0.25, 1.0), description="Share of the task's budget.")
     held_out: tuple[str, ...] = Field(
-        (), description="Operators that training never shows, to see how the policy takes to them."
+        (), description="Operators that are never in a prompt, to test how the policy generalizes."
     )
 
 
 class ColdStart(_Settings):
-    """Supervised fine-tuning before reinforcement learning, on recipes and briefs that fit them."""
+    """Supervised fine-tuning before reinforcement learning, on pairs of prompt and recipe."""
 
-    recipes: tuple[Path, ...] = Field((), description="Recipes given by people, as YAML files.")
+    recipes: tuple[Path, ...] = Field((), description="Recipes written by people, as YAML files.")
     search: Literal["random", "tpe", "evolution"] = Field(
-        "random", description="What draws further recipes: evenly, or learning from their reward."
+        "random", description="The search that draws more recipes: uniformly, or guided by reward."
     )
-    drawn: int = Field(500, ge=0, description="How many it draws, for each task.")
+    drawn: int = Field(
+        500, ge=0, description="Number of recipes that the search draws for each task."
+    )
     kept: float = Field(
-        1.0, gt=0, le=1, description="Share of the drawn recipes that are kept, by their reward."
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of the drawn recipes to train on, those with the highest reward.",
     )
     epochs: float = Field(1.0, gt=0, le=1000)
     learning_rate: float = Field(1e-3, gt=0, lt=1)
 
     @property
     def reward_calls(self) -> int:
-        """What it asks the reward for each task: nothing for chance alone."""
+        """Reward calls for each task; none if random recipes are all kept."""
         return self.drawn if self.search != "random" or self.kept < 1 else 0
 
 
 class Lora(_Settings):
-    """Low-rank adapters in place of all weights (Hu et al. 2021)."""
+    """Low-rank adapters in place of full fine-tuning (Hu et al. 2021, arXiv 2106.09685)."""
 
     rank: int = Field(16, ge=1, le=1024)
     alpha: int = Field(32, ge=1, le=4096)
 
 
 class RewardChoice(_Settings):
-    """A registered reward, and its options."""
+    """The name of a registered reward, and its options."""
 
     name: str = "proxy"
     options: dict[str, Any] = Field(default_factory=dict)
@@ -123,33 +133,37 @@ class RewardChoice(_Settings):
 
 
 class TrainSettings(_Settings):
-    """All of a training. Paths are relative to the file that holds the settings."""
+    """The contents of a `train.yaml`. Paths are relative to the file."""
 
-    tasks: tuple[TaskAndPool, ...] = Field(min_length=1, description="Taken in turn.")
-    output: Path = Field(description="Where checkpoints and the log of recipes go.")
-    model: str = Field("tiny", description="A checkpoint's folder, a name of the hub, or tiny.")
+    tasks: tuple[TaskAndPool, ...] = Field(min_length=1, description="Used in turn.")
+    output: Path = Field(description="Folder of the checkpoints and the log of recipes.")
+    model: str = Field("tiny", description="A checkpoint's folder, a model id on the Hub, or tiny.")
     algorithm: Literal["grpo", "rloo", "ppo"] = "grpo"
-    steps: int = Field(100, ge=1, description="Updates of the policy.")
-    recipes_per_step: int = Field(32, ge=2, description="Recipes that are scored for an update.")
-    recipes_per_brief: int = Field(32, ge=2, description="Of these, recipes for one brief.")
-    batch: int = Field(32, ge=1, description="Recipes that are in memory at once, per process.")
+    steps: int = Field(100, ge=1, description="Number of updates of the policy.")
+    recipes_per_step: int = Field(32, ge=2, description="Recipes scored for each update.")
+    recipes_per_prompt: int = Field(32, ge=2, description="Recipes sampled for each prompt.")
+    batch: int = Field(32, ge=1, description="Recipes per device in one forward pass.")
     learning_rate: float = Field(1e-3, gt=0, lt=1)
     schedule: Literal["linear", "constant"] = Field(
-        "linear", description="Of the learning rate: down to 0 at the last of all steps, or not."
+        "linear", description="Schedule of the learning rate; linear decays to 0 at the last step."
     )
-    critic_learning_rate: float = Field(1e-3, gt=0, lt=1, description="Of PPO's critic.")
+    critic_learning_rate: float = Field(
+        1e-3, gt=0, lt=1, description="Learning rate of PPO's critic."
+    )
     temperature: float = Field(1.0, gt=0, le=10)
-    kl: float = Field(0.0, ge=0, description="Weight of the KL divergence from the first policy.")
-    entropy: float = Field(0.0, ge=0, description="Weight of an entropy bonus; GRPO and PPO.")
-    prompt_tokens: int = Field(256, ge=16, description="Longest brief, in tokens of the model.")
-    recipe_tokens: int = Field(2048, ge=16, description="Room for a recipe; vLLM reserves it.")
-    limits: Limits = Field(default_factory=Limits)
-    subsets: Subsets | None = Field(None, description="Briefs over random parts of the space.")
+    kl: float = Field(0.0, ge=0, description="Weight of the KL divergence from the initial policy.")
+    entropy: float = Field(0.0, ge=0, description="Weight of an entropy bonus, in GRPO and PPO.")
+    prompt_tokens: int = Field(256, ge=16, description="Longest prompt, in tokens of the model.")
+    recipe_tokens: int = Field(
+        2048, ge=16, description="Longest recipe, in tokens; vLLM reserves them."
+    )
+    limits: GrammarLimits = Field(default_factory=GrammarLimits)
+    subsets: Subsets | None = Field(None, description="Prompts over random parts of the space.")
     cold_start: ColdStart | None = None
     lora: Lora | None = None
     reward: RewardChoice = Field(default_factory=RewardChoice)
     vllm: Literal["colocate", "server"] | None = Field(
-        None, description="Recipes are sampled by vLLM: in this process, or by trl vllm-serve."
+        None, description="Sample recipes with vLLM, in this process or by trl vllm-serve."
     )
     report_to: str = Field("none", description="trackio, wandb, tensorboard or none.")
     save_steps: int = Field(20, ge=1)
@@ -162,15 +176,15 @@ class TrainSettings(_Settings):
     def _fits(self) -> TrainSettings:
         if "output_dir" in self.trainer:
             raise ValueError("trainer.output_dir is not for this file: write output beside trainer")
-        if self.recipes_per_step % self.recipes_per_brief:
-            raise ValueError("recipes_per_step must be a multiple of recipes_per_brief")
+        if self.recipes_per_step % self.recipes_per_prompt:
+            raise ValueError("recipes_per_step must be a multiple of recipes_per_prompt")
         if self.recipes_per_step % min(self.batch, self.recipes_per_step):
             raise ValueError("recipes_per_step must be a multiple of batch")
         if self.algorithm == "rloo" and self.entropy:
-            raise ValueError("RLOO takes no entropy bonus: leave entropy out, or take grpo or ppo")
-        if self.vllm and self.recipes_per_step != self.recipes_per_brief:
+            raise ValueError("RLOO has no entropy bonus: leave entropy out, or use grpo or ppo")
+        if self.vllm and self.recipes_per_step != self.recipes_per_prompt:
             raise ValueError(
-                "vLLM samples the recipes of a step under one grammar: make recipes_per_brief "
+                "vLLM samples all recipes of a step under one grammar: make recipes_per_prompt "
                 "equal to recipes_per_step"
             )
         return self
@@ -191,58 +205,71 @@ class TrainSettings(_Settings):
         return self.model_copy(update=changed | {"model": model})
 
 
+# Methods of the comparison beside the searches; the first also names a folder in the output.
 POLICY = "policy"
-PERSON = "person"
-# What the folder of a run is marked as, and what of it is the run's alone.
+HUMAN = "human"
+# How the output of a run is marked, and what is in it.
 EVOLUTION = "evolution"
-JOURNAL, RECIPES, PROXIES = "journal", "recipes", "proxies"
+STATE, RECIPES, PROXIES = "state", "recipes", "proxies"
 PLOT = "progress.png"
-# Of so many random recipes one is measured first, since many do not pass the gates.
-DRAWN = 4
+# Random recipes drawn for each one that is measured first, since many do not pass the gates.
+RANDOM_PER_MEASURED = 4
 
 
 class EvolveBudget(_Settings):
-    """What a run may spend; whatever is not given has no end."""
+    """Upper limits of a run; what is not given is unlimited."""
 
     minutes: float | None = Field(
-        None, gt=0, description="Of the rounds, over all restarts; the comparison comes after them."
+        None, gt=0, description="Duration of all rounds, over restarts, without the comparison."
     )
     reward_calls: int | None = Field(
-        None, ge=1, description="Of the policy; each baseline gets as many as the policy made."
+        None, ge=1, description="Reward calls of the policy; each baseline gets as many as it made."
     )
     evaluations: int | None = Field(
-        None, ge=1, description="Trainings of a base model, those of the comparison included."
+        None, ge=1, description="Trainings of a base model, including the comparison."
     )
 
 
 class EvolveSettings(_Settings):
-    """All of a run. Paths are relative to the file that holds the settings."""
+    """The contents of an `evolve.yaml`. Paths are relative to the file."""
 
     train: TrainSettings = Field(
-        description="As in a train.yaml, for one task; its output and steps follow from the rest."
+        description="As in a train.yaml, for one task, without output and steps."
     )
-    output: Path = Field(description="Where journal, checkpoints, recipes and the report go.")
-    rounds: int = Field(5, ge=1, description="Each trains, measures, and refits the proxy.")
-    steps_per_round: int = Field(20, ge=1, description="Updates of the policy before it measures.")
+    output: Path = Field(description="Folder of the run: state, checkpoints, recipes, report.")
+    rounds: int = Field(5, ge=1, description="Number of rounds: train, measure, refit the proxy.")
+    steps_per_round: int = Field(20, ge=1, description="Updates of the policy in each round.")
     samples_per_round: int = Field(
         64,
         ge=0,
-        description="Recipes that the policy is asked for after a round's training.",
+        description="Recipes sampled from the policy after the training of a round.",
     )
     measured_first: int = Field(
-        0, ge=0, description="Random recipes that are measured before all; 6 make a first proxy."
+        0,
+        ge=0,
+        description="Random recipes to measure before the first round; 6 fit a first proxy.",
     )
-    measured_per_round: int = Field(2, ge=1, description="The best recipes of a round.")
-    seeds: int = Field(1, ge=1, le=100, description="Trainings of each recipe that is measured.")
+    measured_per_round: int = Field(
+        2, ge=1, description="Recipes measured in each round, the best."
+    )
+    seeds: int = Field(1, ge=1, le=100, description="Seeds with which a recipe is measured.")
     final_seeds: int = Field(
-        3, ge=1, le=100, description="Fresh trainings of the recipes that are compared in the end."
+        3,
+        ge=1,
+        le=100,
+        description="Fresh seeds with which the recipes of the comparison are measured.",
     )
     budget: EvolveBudget = EvolveBudget()
     baselines: tuple[Literal["sources", "random", "tpe", "evolution"], ...] = Field(
-        ("sources", "random", "tpe", "evolution"), description="What the policy is compared with."
+        ("sources", "random", "tpe", "evolution"),
+        description="Methods that the policy is compared with.",
     )
-    persons: tuple[Path, ...] = Field((), description="Recipes by people, to compare with.")
-    measured_per_baseline: int = Field(1, ge=1, description="Of these the best one is compared.")
+    human_recipes: tuple[Path, ...] = Field(
+        (), description="Recipes written by people, to compare with."
+    )
+    measured_per_baseline: int = Field(
+        1, ge=1, description="Recipes measured of each; the best is compared."
+    )
     evaluation_backend: str = Field(
         "fine_tuning", description="What measures recipes: the name of a registered backend."
     )
@@ -253,7 +280,7 @@ class EvolveSettings(_Settings):
     @model_validator(mode="before")
     @classmethod
     def _steps_and_output(cls, data: Any) -> Any:
-        """Fills in what `train` must not say otherwise."""
+        """Fills in what follows from the other settings."""
         if not isinstance(data, dict) or not isinstance(data.get("train"), dict):
             return data
         train = data["train"]
@@ -272,7 +299,7 @@ class EvolveSettings(_Settings):
                 f"budget.evaluations is {self.budget.evaluations}, but the comparison takes "
                 f"{self.reserved} and the first measurements {least - self.reserved}"
             )
-        calls = DRAWN * self.measured_first + self.cold_calls + self.calls_per_round
+        calls = RANDOM_PER_MEASURED * self.measured_first + self.cold_calls + self.calls_per_round
         if self.budget.reward_calls is not None and self.budget.reward_calls < calls:
             raise ValueError(
                 f"budget.reward_calls is {self.budget.reward_calls}, but the first round takes "
@@ -282,12 +309,12 @@ class EvolveSettings(_Settings):
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Whatever the policy is compared with."""
-        return (*self.baselines, *([PERSON] if self.persons else ()))
+        """The methods that the policy is compared with."""
+        return (*self.baselines, *([HUMAN] if self.human_recipes else ()))
 
     @property
     def reserved(self) -> int:
-        """Evaluations that the comparison in the end may take."""
+        """Evaluations set aside for the comparison."""
         chosen = self.measured_per_baseline * self.seeds if self.measured_per_baseline > 1 else 0
         return self.final_seeds + len(self.methods) * (chosen + self.final_seeds)
 
@@ -321,9 +348,11 @@ class EvolveSettings(_Settings):
         output = located(folder, self.output)
         steps = self.rounds * self.steps_per_round
         train = self.train.located_in(folder)
-        # A rate that fell to 0 would end what more rounds go on with.
+        # With a rate that decays to 0 more rounds could not be added later.
         schedule = train.schedule if "schedule" in self.train.model_fields_set else "constant"
         filled = {"output": output / POLICY, "steps": steps, "schedule": schedule}
         train = train.model_copy(update=filled)
-        persons = tuple(located(folder, path) for path in self.persons)
-        return self.model_copy(update={"train": train, "output": output, "persons": persons})
+        human_recipes = tuple(located(folder, path) for path in self.human_recipes)
+        return self.model_copy(
+            update={"train": train, "output": output, "human_recipes": human_recipes}
+        )

@@ -1,6 +1,6 @@
 """A policy before operators and a task that its training never showed.
 
-It is trained on all tasks but one, with briefs over random parts of the space and without some
+It is trained on all tasks but one, with prompts over random parts of the space and without some
 operators. Then it is asked about every task, over all operators, and compared with random recipes.
 """
 
@@ -18,11 +18,12 @@ from datachef.core.registry.factories import build_reward
 from datachef.core.registry.host import Host
 from datachef.core.statistics import mean_interval
 from datachef.policy.decoding.local import LocalDecoder
-from datachef.policy.recipe_task import Assignment, policy_model
-from datachef.policy.scored_recipes import Objective
+from datachef.policy.model import policy_model
+from datachef.policy.recipe_task import RecipeTask
+from datachef.policy.scored_recipes import ScoreTracker
 from datachef.policy.settings import (
     ColdStart,
-    Limits,
+    GrammarLimits,
     RewardChoice,
     Subsets,
     TaskAndPool,
@@ -30,7 +31,7 @@ from datachef.policy.settings import (
 )
 from datachef.policy.space import RandomChooser
 
-LIMITS = Limits(source_steps=2, corpus_steps=1, values=3)
+LIMITS = GrammarLimits(source_steps=2, corpus_steps=1, values=3)
 HELD_OUT = ("language_filter", "minhash_dedup", "redact_personal_data")
 PROMPT_TOKENS = 512
 ROWS = 1_000
@@ -42,9 +43,9 @@ def operators_in(recipe: dict[str, Any]) -> set[str]:
     return {step["op"] for step in [*steps, *recipe.get("steps", ())]}
 
 
-def line(name: str, objective: Objective, recipes: Sequence[dict[str, Any]]) -> str:
+def line(name: str, tracker: ScoreTracker, recipes: Sequence[dict[str, Any]]) -> str:
     """A row of the table: what so many recipes are worth, and whether they are valid."""
-    scores = objective.score_all(recipes)
+    scores = tracker.score_all(recipes)
     values = [score.value for score in scores]
     low, high = mean_interval(values) or (values[0], values[0])
     valid = sum(score.gate != "check" for score in scores) / len(scores)
@@ -74,9 +75,9 @@ def main() -> None:
         for name in options.names
     }
     choice = RewardChoice(options={"history": str(options.history.absolute()), "rows": ROWS})
-    assignments = {n: Assignment.of(host, p.task, p.pool, LIMITS) for n, p in pairs.items()}
-    objectives = {
-        name: Objective(
+    recipe_tasks = {n: RecipeTask.load(host, p.task, p.pool, LIMITS) for n, p in pairs.items()}
+    trackers = {
+        name: ScoreTracker(
             build_reward(
                 host,
                 choice.name,
@@ -95,30 +96,30 @@ def main() -> None:
         output=options.output,
         steps=options.steps,
         recipes_per_step=16,
-        recipes_per_brief=16,
+        recipes_per_prompt=16,
         batch=16,
         prompt_tokens=PROMPT_TOKENS,
         limits=LIMITS,
         subsets=Subsets(held_out=HELD_OUT),
         cold_start=ColdStart(drawn=400),
     )
-    taught = [assignments[name] for name in seen]
-    asked = [objectives[name] for name in seen]
+    taught = [recipe_tasks[name] for name in seen]
+    asked = [trackers[name] for name in seen]
     # Its tokenizer knows the names of all tasks, as that of a large model would.
-    model = policy_model("tiny", list(assignments.values()), options.cache)
+    model = policy_model("tiny", list(recipe_tasks.values()), options.cache)
     checkpoint = train(settings, taught, asked, cold_start(settings, taught, asked, model))
     decoder = LocalDecoder.of(checkpoint)
     print("| task | recipes | mean value | 95% interval | valid | with held-out operators |")
     print("|---|---|--:|:-:|--:|--:|")
-    for name, assignment in assignments.items():
-        space, objective = assignment.space, objectives[name]
+    for name, recipe_task in recipe_tasks.items():
+        space, tracker = recipe_task.space, trackers[name]
         shown = name + (" (never seen)" if name == options.unseen else "")
-        brief = assignment.brief(decoder.count_tokens, PROMPT_TOKENS)
-        drafts = decoder.sample([brief] * options.samples, seed=1)
+        prompt = recipe_task.prompt(decoder.count_tokens, PROMPT_TOKENS)
+        drafts = decoder.sample([prompt] * options.samples, seed=1)
         drawn = [space.draw(RandomChooser(f"held out {n}")) for n in range(options.samples)]
         for method, found in (("trained policy", drafts), ("random", drawn)):
             recipes = [space.recipe(draft, f"r{n}") for n, draft in enumerate(found)]
-            print(line(f"| {shown} | {method}", objective, recipes), flush=True)
+            print(line(f"| {shown} | {method}", tracker, recipes), flush=True)
 
 
 if __name__ == "__main__":

@@ -26,12 +26,13 @@ from datachef.core.contracts.reward import Reward
 from datachef.core.errors import DatachefError
 from datachef.core.registry.factories import build_reward
 from datachef.core.registry.host import Host
-from datachef.policy.recipe_task import Assignment, policy_model
-from datachef.policy.scored_recipes import Objective, recipe_key
+from datachef.policy.model import policy_model
+from datachef.policy.recipe_task import RecipeTask
+from datachef.policy.scored_recipes import ScoreTracker, recipe_key
 from datachef.policy.search import SEARCHES, run_search
-from datachef.policy.settings import Limits, RewardChoice, TaskAndPool, TrainSettings
+from datachef.policy.settings import GrammarLimits, RewardChoice, TaskAndPool, TrainSettings
 
-LIMITS = Limits(source_steps=2, corpus_steps=1, values=3)
+LIMITS = GrammarLimits(source_steps=2, corpus_steps=1, values=3)
 RECIPES = 16
 ROWS = 1_000
 LEARNING_RATE = 2e-3
@@ -55,26 +56,26 @@ class Bench:
         self._cache = cache
         self._host = Host()
         self._choice = RewardChoice(options={"history": str(history.absolute()), "rows": ROWS})
-        self._assignment = Assignment.of(self._host, self._task, self._pool, LIMITS)
+        self._recipe_task = RecipeTask.load(self._host, self._task, self._pool, LIMITS)
 
     def run(self, run: Run, calls: int, recipes: int) -> dict[str, Any]:
         """The line of a run."""
         reward = self._reward()
-        objective = Objective(reward, self._pool.parent)
+        tracker = ScoreTracker(reward, self._pool.parent)
         started = time.monotonic()
         if run.method in SEARCHES:
-            run_search(SEARCHES[run.method](self._assignment.space, run.seed), objective, calls)
+            run_search(SEARCHES[run.method](self._recipe_task.space, run.seed), tracker, calls)
         else:
-            self._train(run, objective, recipes)
+            self._train(run, tracker, recipes)
         seconds = time.monotonic() - started
         reward.close()
-        best = objective.best
+        best = tracker.best
         # The second time a recipe comes it is known, and keeps its place.
-        called = {recipe_key(call.recipe): call.score.value for call in objective.calls}
+        called = {recipe_key(each.recipe): each.score.value for each in tracker.scored}
         return {
             "task": run.task, "method": run.method, "seed": run.seed,
-            "seconds": seconds, "operators": len(self._assignment.space.operators),
-            "values": [round(call.score.value, 6) for call in objective.calls],
+            "seconds": seconds, "operators": len(self._recipe_task.space.operators),
+            "values": [round(each.score.value, 6) for each in tracker.scored],
             "called": [round(value, 6) for value in called.values()],
             "best": {"recipe": best.recipe, "value": best.score.value},
         }  # fmt: skip
@@ -86,10 +87,10 @@ class Bench:
         )  # fmt: skip
         return build_reward(self._host, self._choice.name, config)
 
-    def _train(self, run: Run, objective: Objective, recipes: int) -> None:
+    def _train(self, run: Run, tracker: ScoreTracker, recipes: int) -> None:
         from datachef.policy.training.train import train
 
-        model = policy_model("tiny", [self._assignment], self._cache, run.seed)
+        model = policy_model("tiny", [self._recipe_task], self._cache, run.seed)
         with TemporaryDirectory() as folder:
             settings = TrainSettings(
                 tasks=(TaskAndPool(task=self._task, pool=self._pool),),
@@ -97,7 +98,7 @@ class Bench:
                 algorithm=run.method,
                 steps=recipes // RECIPES,
                 recipes_per_step=RECIPES,
-                recipes_per_brief=RECIPES,
+                recipes_per_prompt=RECIPES,
                 batch=RECIPES,
                 learning_rate=LEARNING_RATE,
                 entropy=0 if run.method == "rloo" else ENTROPY,
@@ -105,7 +106,7 @@ class Bench:
                 save_steps=10_000,
                 seed=run.seed,
             )
-            train(settings, [self._assignment], [objective], model)
+            train(settings, [self._recipe_task], [tracker], model)
 
 
 def chosen(tasks: Sequence[str], methods: Sequence[str], seeds: int) -> list[Run]:

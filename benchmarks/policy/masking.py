@@ -38,21 +38,21 @@ from datachef.core import Host, Reward, Score
 from datachef.core.language_models.checkpoint import load_tokenizer, quiet
 from datachef.core.statistics import mean_interval
 from datachef.policy.decoding.local import prompt_tokens, text_of, token_positions
-from datachef.policy.grammar import Grammar, written
-from datachef.policy.prompt.writer import Brief
-from datachef.policy.recipe_task import Assignment, make_tiny_policy, policy_model
-from datachef.policy.scored_recipes import Objective
-from datachef.policy.settings import Limits, TaskAndPool, TrainSettings
+from datachef.policy.grammar import Grammar, draft_text
+from datachef.policy.model import make_tiny_policy, policy_model
+from datachef.policy.prompt.writer import Prompt
+from datachef.policy.recipe_task import RecipeTask
+from datachef.policy.scored_recipes import ScoreTracker
+from datachef.policy.settings import GrammarLimits, TaskAndPool, TrainSettings
 from datachef.policy.space import RandomChooser, RecipeSpace
-from datachef.policy.space.nodes import Choice, OneOf, Record, Selection
-from datachef.policy.space.nodes import Sequence as Items
+from datachef.policy.space.nodes import Choice, ListOf, OneOf, Record, Selection
 from datachef.policy.training.grammar_trainer import (
     ALGORITHMS,
     GRPO,
-    Book,
-    GroupPolicy,
+    GrammarCache,
+    GrammarGRPOMixin,
 )
-from datachef.policy.training.train import configuration, train
+from datachef.policy.training.train import train, trl_config
 
 RECIPES = 16
 LAST = 5
@@ -73,7 +73,7 @@ budget: {tokens: 1_000}
 SMALL = Record(
     {
         "sources": Selection({"a": Choice((1, 10)), "b": Choice((1,))}),
-        "steps": Items(
+        "steps": ListOf(
             OneOf(
                 (
                     Record({"op": Choice(("jump",))}, {"far": Choice((0.5, 10))}),
@@ -111,7 +111,7 @@ class Unmasked(GRPO):
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, start: int
     ) -> torch.Tensor:
         """1 for tokens that are scored."""
-        decided = self.book.decisions(input_ids, attention_mask, start)
+        decided = self.grammars.decisions(input_ids, attention_mask, start)
         here = torch.zeros_like(attention_mask[:, start:])
         return here.index_put((decided.rows, decided.columns), torch.ones_like(decided.rows))
 
@@ -126,7 +126,9 @@ class UnmaskedEverywhere(Unmasked):
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
         # Without marks where the grammar left no choice.
-        found: dict[str, Any] = super(GroupPolicy, self)._generate_and_score_completions(inputs)
+        found: dict[str, Any] = super(GrammarGRPOMixin, self)._generate_and_score_completions(
+            inputs
+        )
         return found
 
 
@@ -173,10 +175,10 @@ def main() -> None:
     found = {name: Measured([], [], []) for name in TRAINERS}
     with TemporaryDirectory() as scratch:
         work = Path(scratch)
-        assignment = assignment_in(work)
+        recipe_task = assignment_in(work)
         for seed in range(options.seeds):
             for name, kind in TRAINERS.items():
-                reward, seconds = trained(kind, assignment, work, seed, options.steps)
+                reward, seconds = trained(kind, recipe_task, work, seed, options.steps)
                 found[name].rewards.append(reward)
                 found[name].seconds.append(seconds)
                 found[name].cosines.append(cosine_of(kind, work, seed))
@@ -187,7 +189,7 @@ def main() -> None:
         options.output.write_text(report)
 
 
-def assignment_in(work: Path) -> Assignment:
+def assignment_in(work: Path) -> RecipeTask:
     """A task over a pool of four sources, written there."""
     texts = {
         "pages": [{"text": f"Page {i} is about rivers and what swims there."} for i in range(60)],
@@ -203,21 +205,21 @@ def assignment_in(work: Path) -> Assignment:
     sources["dialogues"]["format"] = {"prompt": "ask", "completion": "tell"}
     (work / "pool.yaml").write_text(json.dumps({"sources": sources}))
     (work / "task.yaml").write_text(TASK)
-    limits = Limits(operators=OPERATORS, source_steps=1, corpus_steps=1, values=3)
-    return Assignment.of(Host(), work / "task.yaml", work / "pool.yaml", limits)
+    limits = GrammarLimits(operators=OPERATORS, source_steps=1, corpus_steps=1, values=3)
+    return RecipeTask.load(Host(), work / "task.yaml", work / "pool.yaml", limits)
 
 
 def trained(
-    kind: type[Any], assignment: Assignment, work: Path, seed: int, steps: int
+    kind: type[Any], recipe_task: RecipeTask, work: Path, seed: int, steps: int
 ) -> tuple[float, float]:
     """The reward at the end of a training, and its seconds a step."""
-    model = policy_model("tiny", [assignment], work / "models", seed)
+    model = policy_model("tiny", [recipe_task], work / "models", seed)
     settings = TrainSettings(
-        tasks=(TaskAndPool(task=assignment.task, pool=assignment.pool),),
+        tasks=(TaskAndPool(task=recipe_task.task, pool=recipe_task.pool),),
         output=work / f"{kind.__name__} {seed}",
         steps=steps,
         recipes_per_step=RECIPES,
-        recipes_per_brief=RECIPES,
+        recipes_per_prompt=RECIPES,
         batch=RECIPES,
         learning_rate=2e-3,
         schedule="constant",
@@ -229,10 +231,10 @@ def trained(
         started = time.process_time()
         train(
             settings,
-            [assignment],
-            [Objective(Taste(), work)],
+            [recipe_task],
+            [ScoreTracker(Taste(), work)],
             model,
-            told=lambda _, mean: means.append(mean),
+            on_progress=lambda _, mean: means.append(mean),
         )
         seconds = time.process_time() - started
     return fmean(means[-LAST:]), seconds / steps
@@ -249,18 +251,18 @@ def instead_of_grpo(kind: type[Any]) -> Iterator[None]:
 def cosine_of(kind: type[Any], work: Path, seed: int) -> float:
     """Between what training expects to follow and the gradient of the expected reward."""
     space = RecipeSpace(SMALL, (), {}, {}, None, Host().vocabulary)
-    brief = Brief(space, ({"role": "user", "content": "Write."},))
-    drafts = [written(space.draw(RandomChooser(number))) for number in range(200)]
+    prompt = Prompt(space, ({"role": "user", "content": "Write."},))
+    drafts = [draft_text(space.draw(RandomChooser(number))) for number in range(200)]
     folder = make_tiny_policy(drafts, work / "models", seed=seed, vocabulary=280, hidden=32)
     tokenizer = load_tokenizer(folder)
-    book = Book(tokenizer)
-    book.add(brief)
-    prompt = prompt_tokens(brief, tokenizer)
-    texts = list(every_text(book.grammar(prompt)))
+    grammars = GrammarCache(tokenizer)
+    grammars.add(prompt)
+    prompt = prompt_tokens(prompt, tokenizer)
+    texts = list(every_text(grammars.grammar(prompt)))
     worth = torch.tensor([worth_of(orjson.loads(text_of(text, tokenizer))) for text in texts])
     inputs = batch_of(prompt, texts, tokenizer.pad_token_id)
     exact_trainer, trainer = (
-        trainer_of(each, folder, brief, book, tokenizer, work) for each in (GRPO, kind)
+        trainer_of(each, folder, prompt, grammars, tokenizer, work) for each in (GRPO, kind)
     )
     probabilities = logps_of(exact_trainer, inputs).exp()
     exact = gradient((probabilities * worth).sum(), exact_trainer.model)
@@ -272,18 +274,18 @@ def cosine_of(kind: type[Any], work: Path, seed: int) -> float:
 
 def every_text(grammar: Grammar, start: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
     """All texts of a finite grammar that begin so, token by token."""
-    walk, text = grammar.walk(), list[int]()
+    state, text = grammar.start(), list[int]()
     while len(text) < len(start):
-        forced = walk.forced()
+        forced = state.forced()
         text += forced
         if not forced:
-            walk.take(start[len(text)])
+            state.advance(start[len(text)])
             text.append(start[len(text)])
-    text += walk.forced()
-    if walk.finished:
+    text += state.forced()
+    if state.finished:
         yield tuple(text)
         return
-    for token in walk.allowed():
+    for token in state.allowed():
         yield from every_text(grammar, (*text, int(token)))
 
 
@@ -302,7 +304,12 @@ def batch_of(
 
 
 def trainer_of(
-    kind: type[Any], folder: Path, brief: Brief, book: Book, tokenizer: Any, work: Path
+    kind: type[Any],
+    folder: Path,
+    prompt: Prompt,
+    grammars: GrammarCache,
+    tokenizer: Any,
+    work: Path,
 ) -> Any:
     settings = TrainSettings(
         tasks=(TaskAndPool(task=work, pool=work),), output=work / "small", model=str(folder)
@@ -311,11 +318,11 @@ def trainer_of(
         trainer = kind(
             model=str(folder),
             reward_funcs=lambda completion_ids, **_: [0.0] * len(completion_ids),
-            args=configuration(settings, 1),
-            train_dataset=Dataset.from_list([{"prompt": list(brief.messages)}]),
+            args=trl_config(settings, 1),
+            train_dataset=Dataset.from_list([{"prompt": list(prompt.messages)}]),
             processing_class=tokenizer,
         )
-    trainer.book = book
+    trainer.grammars = grammars
     with torch.no_grad():
         trainer.model.lm_head.weight *= SHARPNESS
     return trainer

@@ -21,8 +21,9 @@ from datachef.core.recipe.checking import check_document
 from datachef.core.rows.inspection import SourceInspector
 from datachef.core.system.child_process import ProcessPool
 from datachef.policy.decoding.local import LocalDecoder
-from datachef.policy.recipe_task import Assignment, policy_model
-from datachef.policy.settings import Limits
+from datachef.policy.model import policy_model
+from datachef.policy.recipe_task import RecipeTask
+from datachef.policy.settings import GrammarLimits
 from datachef.reward.scorer import RecipeReward
 
 # Recipes that one process samples and tries at a time.
@@ -42,11 +43,11 @@ class WorkerConfig:
 
 def portion(setting: WorkerConfig, seed: int) -> Counter[str]:
     """What became of so many recipes: `checked`, `tried` to run, `ran`, and why others did not."""
-    host, surveyor, assignment, decoder, reward = _parts(setting)
-    brief = assignment.brief(decoder.count_tokens, 256)
+    host, surveyor, recipe_task, decoder, reward = _parts(setting)
+    prompt = recipe_task.prompt(decoder.count_tokens, 256)
     found: Counter[str] = Counter()
-    for number, draft in enumerate(decoder.sample([brief] * PORTION, seed=seed)):
-        recipe = assignment.space.recipe(draft, f"recipe-{number}")
+    for number, draft in enumerate(decoder.sample([prompt] * PORTION, seed=seed)):
+        recipe = recipe_task.space.recipe(draft, f"recipe-{number}")
         found["recipes"] += 1
         for name in _operators(recipe):
             found[f"op {name}"] += 1
@@ -78,19 +79,19 @@ def _operators(recipe: dict[str, Any]) -> set[str]:
 @cache
 def _parts(
     setting: WorkerConfig,
-) -> tuple[Host, SourceInspector, Assignment, LocalDecoder, RecipeReward]:
+) -> tuple[Host, SourceInspector, RecipeTask, LocalDecoder, RecipeReward]:
     """Of each process, once."""
     import torch
 
     torch.set_num_threads(1)
     host = Host(setting.plugins)
     task, pool = setting.folder / "task.yaml", setting.folder / "pool.yaml"
-    assignment = Assignment.of(host, task, pool, Limits())
-    decoder = LocalDecoder.of(policy_model("tiny", [assignment], setting.cache))
+    recipe_task = RecipeTask.load(host, task, pool, GrammarLimits())
+    decoder = LocalDecoder.of(policy_model("tiny", [recipe_task], setting.cache))
     options = {"rows": setting.rows}
     config = RewardConfig(task, pool, setting.folder, setting.cache, options=options)
     reward = RecipeReward(config, host)
-    return host, SourceInspector(), assignment, decoder, reward
+    return host, SourceInspector(), recipe_task, decoder, reward
 
 
 def main() -> None:

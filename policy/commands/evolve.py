@@ -39,7 +39,8 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
     from datachef.core.system.lock import locked
     from datachef.core.system.outputs import OutputFolder, refuse_places, refuse_unmarked
     from datachef.policy.commands.progress import show_progress
-    from datachef.policy.recipe_task import Assignment, policy_model
+    from datachef.policy.model import policy_model
+    from datachef.policy.recipe_task import RecipeTask
     from datachef.policy.settings import EVOLUTION, PLOT
 
     host, kept = get_host(), (cache or default_cache()).absolute()
@@ -50,22 +51,22 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
         folder = settings.absolute().parent
         config = wanted.evaluation_config(folder=folder, cache=kept, plugin_files=host.files)
         backend = build_evaluation_backend(host, wanted.evaluation_backend, config)
-        assignment = Assignment.of(host, chosen.task, chosen.pool, wanted.train.limits)
-        # These take seconds to import, and a mistake in the settings is told before.
+        recipe_task = RecipeTask.load(host, chosen.task, chosen.pool, wanted.train.limits)
+        # These take seconds to import, and a mistake in the settings is reported before.
         from datachef.policy.evolve.loop import evolve as run
-        from datachef.policy.evolve.report import draw, write_report
+        from datachef.policy.evolve.report import draw_progress, write_report
         from datachef.policy.training.environment import read_log
 
-        model = policy_model(wanted.train.model, [assignment], kept, wanted.train.seed)
+        model = policy_model(wanted.train.model, [recipe_task], kept, wanted.train.seed)
         OutputFolder.open(wanted.output, EVOLUTION).claim(PLOT)
         try:
-            with locked(wanted.train.output), show_progress(wanted) as told:
-                result = run(wanted, assignment, backend, model, told)
+            with locked(wanted.train.output), show_progress(wanted) as on_progress:
+                result = run(wanted, recipe_task, backend, model, on_progress)
         except KeyboardInterrupt:
             print("interrupted: run the same command to go on from here", file=sys.stderr)
             raise typer.Exit(130) from None
-        report = write_report(result, assignment, wanted.output)
-        draw(result, read_log(wanted.train.output), wanted.output / PLOT)
+        report = write_report(result, recipe_task, wanted.output)
+        draw_progress(result, read_log(wanted.train.output), wanted.output / PLOT)
     if as_json:
         print_json(report)
     else:

@@ -12,55 +12,59 @@ from datachef.core.cli.state import console
 from datachef.core.escaping import escape_output, raw_stream
 
 if TYPE_CHECKING:
-    from datachef.policy.evolve.run_state import State, Told
+    from datachef.policy.evolve.run_state import OnProgress, RunProgress
     from datachef.policy.settings import EvolveSettings
 
 
 @contextmanager
-def show_progress(settings: EvolveSettings) -> Iterator[Told]:
+def show_progress(settings: EvolveSettings) -> Iterator[OnProgress]:
     """Yields the function that shows how a run stands, on standard error."""
     if not raw_stream(sys.stderr).isatty():
-        yield lambda state: print(line(state), file=sys.stderr, flush=True)
+        yield lambda progress: print(line(progress), file=sys.stderr, flush=True)
         return
     from rich.live import Live
 
     with Live(console=console(errors=True), refresh_per_second=4, transient=True) as live:
         escape_output()  # rich has put streams of its own in place of ours
-        yield lambda state: live.update(view(state, settings))
+        yield lambda progress: live.update(view(progress, settings))
 
 
-def line(state: State) -> str:
-    """The state of a run in one line."""
-    said = [f"round {state.round} of {state.rounds}"]
-    if state.steps:
-        said.append(f"step {state.step} of {state.steps}")
-    if state.mean is not None:
-        said.append(f"mean {state.mean:.4f}")
-    if state.best is not None:
-        said.append(f"best {state.best:.4f}")
-    said += [f"{state.calls:,} calls", f"{state.evaluations:,} evaluations"]
-    if state.measured is not None:
-        said.append(f"best measured {state.measured:.4f}")
-    return f"{state.doing} | {', '.join(said)}, {duration(state.seconds)}"
+def line(progress: RunProgress) -> str:
+    """The progress of a run in one line."""
+    said = [f"round {progress.round} of {progress.rounds}"]
+    if progress.steps:
+        said.append(f"step {progress.step} of {progress.steps}")
+    if progress.mean is not None:
+        said.append(f"mean {progress.mean:.4f}")
+    if progress.best is not None:
+        said.append(f"best {progress.best:.4f}")
+    said += [f"{progress.calls:,} calls", f"{progress.evaluations:,} evaluations"]
+    if progress.measured is not None:
+        said.append(f"best measured {progress.measured:.4f}")
+    return f"{progress.doing} | {', '.join(said)}, {duration(progress.seconds)}"
 
 
-def view(state: State, settings: EvolveSettings) -> Any:
-    """The state of a run and what is left of its budget, as a table that is redrawn."""
+def view(progress: RunProgress, settings: EvolveSettings) -> Any:
+    """The progress of a run and what is left of its budget, as a table that is redrawn."""
     from rich.spinner import Spinner
     from rich.table import Table
     from rich.text import Text
 
     budget = settings.budget
     table = Table.grid(padding=(0, 2))
-    table.add_row(Spinner("dots"), Text(state.doing, style="bold"), "")
+    table.add_row(Spinner("dots"), Text(progress.doing, style="bold"), "")
     rows = [
-        ("round", f"{state.round} of {state.rounds}", ""),
-        ("step", f"{state.step} of {state.steps}", ""),
-        ("reward", f"mean {_number(state.mean)}, best {_number(state.best)}", ""),
-        ("calls", f"{state.calls:,}", _left(budget.reward_calls, state.calls)),
-        ("evaluations", f"{state.evaluations:,}", _left(budget.evaluations, state.evaluations)),
-        ("best measured", _number(state.measured), ""),
-        ("time", duration(state.seconds), _time_left(budget.minutes, state.seconds)),
+        ("round", f"{progress.round} of {progress.rounds}", ""),
+        ("step", f"{progress.step} of {progress.steps}", ""),
+        ("reward", f"mean {_number(progress.mean)}, best {_number(progress.best)}", ""),
+        ("calls", f"{progress.calls:,}", _left(budget.reward_calls, progress.calls)),
+        (
+            "evaluations",
+            f"{progress.evaluations:,}",
+            _left(budget.evaluations, progress.evaluations),
+        ),
+        ("best measured", _number(progress.measured), ""),
+        ("time", duration(progress.seconds), _time_left(budget.minutes, progress.seconds)),
     ]
     for name, value, left in rows:
         table.add_row(name, value, Text(left, style="dim"))

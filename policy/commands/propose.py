@@ -15,9 +15,10 @@ from datachef.core.cli.state import AsJson, CacheFolder, console, get_host, prin
 if TYPE_CHECKING:
     from datachef.core import Reward
     from datachef.core.system.outputs import OutputFolder
-    from datachef.policy.decoding import Decoder, Draft
-    from datachef.policy.recipe_task import Assignment
-    from datachef.policy.scored_recipes import Call
+    from datachef.policy.decoding import Decoder
+    from datachef.policy.recipe_task import RecipeTask
+    from datachef.policy.scored_recipes import ScoredRecipe
+    from datachef.policy.space.space import RecipeDraft
 
 
 PROPOSALS = "set of proposed recipes"
@@ -33,7 +34,7 @@ def propose(
     policy: Annotated[
         str | None,
         typer.Option(
-            "--policy", "-p", help="A checkpoint's folder, a name of the hub, or tiny: untrained."
+            "--policy", "-p", help="A checkpoint's folder, a name of the Hub, or tiny: untrained."
         ),
     ] = None,
     server: Annotated[
@@ -47,7 +48,7 @@ def propose(
     ] = None,
     temperature: Annotated[float, typer.Option(min=0, max=10, help="0: the likeliest.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Draws the samples.")] = 0,
-    prompt_tokens: Annotated[int, typer.Option(min=16, help="Longest brief.")] = 1024,
+    prompt_tokens: Annotated[int, typer.Option(min=16, help="Longest prompt.")] = 1024,
     limits: Annotated[
         Path | None, typer.Option("--limits", help="A YAML file: what recipes are made of.")
     ] = None,
@@ -69,32 +70,32 @@ def propose(
     from datachef.core.registry.factories import build_reward
     from datachef.core.system.lock import locked
     from datachef.core.system.outputs import OutputFolder, refuse_places, refuse_unmarked
-    from datachef.policy.recipe_task import Assignment
-    from datachef.policy.scored_recipes import Objective, best_different
-    from datachef.policy.settings import Limits, RewardChoice
+    from datachef.policy.recipe_task import RecipeTask
+    from datachef.policy.scored_recipes import ScoreTracker, best_different
+    from datachef.policy.settings import GrammarLimits, RewardChoice
 
     host, kept = get_host(), (cache or default_cache()).absolute()
     refuse_places(output, [("the cache", kept)])
     refuse_unmarked(output, PROPOSALS)
-    space_limits = read_typed(limits, Limits) if limits is not None else Limits()
+    space_limits = read_typed(limits, GrammarLimits) if limits is not None else GrammarLimits()
     choice = read_typed(reward, RewardChoice) if reward is not None else RewardChoice()
     folder = reward.absolute().parent if reward is not None else Path.cwd()
-    assignment = Assignment.of(host, task, pool, space_limits)
+    recipe_task = RecipeTask.load(host, task, pool, space_limits)
     config = choice.config(task, pool, folder=folder, cache=kept, plugin_files=host.files, seed=0)
     scorer = build_reward(host, choice.name, config)
-    decoder = _decoder(policy, server, vllm, assignment, kept)
-    brief = assignment.brief(decoder.count_tokens, prompt_tokens)
+    decoder = _decoder(policy, server, vllm, recipe_task, kept)
+    prompt = recipe_task.prompt(decoder.count_tokens, prompt_tokens)
     count = samples or 8 * number
-    drafts = decoder.sample([brief] * count, temperature=temperature, seed=seed)
-    recipes = [assignment.space.recipe(draft, "drafted") for draft in drafts]
-    objective = Objective(scorer, pool.absolute().parent)
-    objective.score_all(recipes)
-    drafted = {id(call): draft for call, draft in zip(objective.calls, drafts, strict=True)}
+    drafts = decoder.sample([prompt] * count, temperature=temperature, seed=seed)
+    recipes = [recipe_task.space.recipe(draft, "drafted") for draft in drafts]
+    tracker = ScoreTracker(scorer, pool.absolute().parent)
+    tracker.score_all(recipes)
+    drafted = {id(scored): draft for scored, draft in zip(tracker.scored, drafts, strict=True)}
     with locked(output):
         written = OutputFolder.open(output, PROPOSALS)
         found = [
-            _written(rank, call, drafted[id(call)], assignment, scorer, written, output)
-            for rank, call in enumerate(best_different(objective.calls, number), start=1)
+            _written(rank, scored, drafted[id(scored)], recipe_task, scorer, written, output)
+            for rank, scored in enumerate(best_different(tracker.scored, number), start=1)
         ]
     scorer.close()
     if as_json:
@@ -104,27 +105,27 @@ def propose(
 
 
 def _decoder(
-    policy: str | None, server: str | None, vllm: bool, assignment: Assignment, cache: Path
+    policy: str | None, server: str | None, vllm: bool, recipe_task: RecipeTask, cache: Path
 ) -> Decoder:
     from datachef.core import DatachefError
 
     if server is not None:
         from datachef.core.language_models.openai import API_KEY
-        from datachef.policy.decoding.vllm import ServedDecoder
+        from datachef.policy.decoding.vllm import ServerDecoder
 
         if policy is None:
             raise DatachefError("no model is named", "give --policy the name the server knows")
-        return ServedDecoder(server, policy, os.environ.get(API_KEY, ""))
-    from datachef.policy.recipe_task import TINY, PolicyCard, policy_model
+        return ServerDecoder(server, policy, os.environ.get(API_KEY, ""))
+    from datachef.policy.model import TINY, PolicyCard, policy_model
 
-    model = policy_model(policy or TINY, [assignment], cache)
+    model = policy_model(policy or TINY, [recipe_task], cache)
     card = PolicyCard.read(Path(model))
-    if card is not None and (said := card.differences(assignment.space)):
+    if card is not None and (said := card.differences(recipe_task.space)):
         print(said, file=sys.stderr)
     if vllm:
-        from datachef.policy.decoding.vllm import InProcessDecoder
+        from datachef.policy.decoding.vllm import VLLMDecoder
 
-        return InProcessDecoder(str(model))
+        return VLLMDecoder(str(model))
     from datachef.policy.decoding.local import LocalDecoder
 
     return LocalDecoder.of(model)
@@ -132,9 +133,9 @@ def _decoder(
 
 def _written(
     rank: int,
-    call: Call,
-    draft: Draft,
-    assignment: Assignment,
+    scored: ScoredRecipe,
+    draft: RecipeDraft,
+    recipe_task: RecipeTask,
     reward: Reward,
     output: OutputFolder,
     folder: Path,
@@ -144,11 +145,11 @@ def _written(
     from datachef.core.recipe.contributions import leave_one_out
     from datachef.policy.scored_recipes import reasons_in, with_comments
 
-    name = f"{assignment.name}-{rank}"
-    score, said = call.score, reasons_in(draft)
-    base_dir = assignment.pool.absolute().parent
-    known = assignment.space.vocabulary
-    parts = [] if score.gate else leave_one_out(call.recipe, base_dir, reward, score, known)
+    name = f"{recipe_task.name}-{rank}"
+    score, said = scored.score, reasons_in(draft)
+    base_dir = recipe_task.pool.absolute().parent
+    known = recipe_task.space.vocabulary
+    parts = [] if score.gate else leave_one_out(scored.recipe, base_dir, reward, score, known)
     comments = {
         part.path: part.reason if part.effect is None else f"adds {part.effect:+.4f}"
         for part in parts
@@ -159,7 +160,7 @@ def _written(
     if score.gate:
         head = f"value {score.value:.4f}, stopped at the gate {score.gate}: {score.reasons[0]}"
     file = f"{name}.yaml"
-    recipe = assignment.bound(call.recipe, name, output.path)
+    recipe = recipe_task.runnable(scored.recipe, name, output.path)
     output.write(file, with_comments(recipe, comments, head).encode(), edited=True)
     return {
         "path": str(folder / file),
@@ -167,7 +168,7 @@ def _written(
         "predicted": score.predicted,
         "interval": score.interval,
         "gate": score.gate,
-        "sources": list(call.recipe["sources"]),
+        "sources": list(scored.recipe["sources"]),
         "effects": {part.path: part.effect for part in parts},
         "reasons": said,
     }

@@ -14,9 +14,9 @@ from datachef.core.cli.display import place
 from datachef.core.cli.state import AsJson, CacheFolder, console, get_host, print_json
 
 if TYPE_CHECKING:
-    from datachef.policy.scored_recipes import Objective
+    from datachef.policy.scored_recipes import ScoreTracker
     from datachef.policy.settings import TrainSettings
-    from datachef.policy.training.environment import Logged
+    from datachef.policy.training.environment import LoggedRecipe
 
 SettingsFile = Annotated[
     Path, typer.Argument(help="A train.yaml with the settings.", show_default=False)
@@ -44,22 +44,23 @@ def train(
     """
     from datachef.core.api import default_cache
     from datachef.core.registry.factories import build_reward
-    from datachef.policy.recipe_task import Assignment, policy_model
+    from datachef.policy.model import policy_model
+    from datachef.policy.recipe_task import RecipeTask
 
     wanted = load_settings(settings)
     host, kept = get_host(), (cache or default_cache()).absolute()
-    assignments = [
-        Assignment.of(host, each.task, each.pool, wanted.limits) for each in wanted.tasks
+    recipe_tasks = [
+        RecipeTask.load(host, each.task, each.pool, wanted.limits) for each in wanted.tasks
     ]
     if dry_run:
-        for each in assignments:
-            size = f"{len(each.space.surveys)} sources, {len(each.space.operators)} operators"
+        for each in recipe_tasks:
+            size = f"{len(each.space.sources)} sources, {len(each.space.operators)} operators"
             console().print(f"{each.name}: {size}")
         return
     from datachef.core.language_models.checkpoint import training_package
     from datachef.core.system.lock import locked
     from datachef.core.system.outputs import OutputFolder, refuse_places
-    from datachef.policy.scored_recipes import Objective
+    from datachef.policy.scored_recipes import ScoreTracker
 
     training_package("trl")
     refuse_places(wanted.output, [("the cache", kept)])
@@ -68,8 +69,8 @@ def train(
     from datachef.policy.training.train import TRAINING
     from datachef.policy.training.train import train as learn
 
-    objectives = []
-    for each in assignments:
+    trackers = []
+    for each in recipe_tasks:
         config = wanted.reward.config(
             each.task,
             each.pool,
@@ -79,21 +80,23 @@ def train(
             seed=wanted.seed,
         )
         scorer = build_reward(host, wanted.reward.name, config)
-        objectives.append(Objective(scorer, each.pool.parent))
+        trackers.append(ScoreTracker(scorer, each.pool.parent))
     # Of the processes that `accelerate launch` started the first one holds it for all.
     first = os.environ.get("RANK", "0") == "0"
     try:
         with locked(wanted.output) if first else nullcontext():
             if first:
                 OutputFolder.open(wanted.output, TRAINING)
-            model = policy_model(wanted.model, assignments, kept, wanted.seed)
-            model = cold_start.cold_start(wanted, assignments, objectives, model)
-            checkpoint = learn(wanted, assignments, objectives, model, steps=steps, told=_tell)
+            model = policy_model(wanted.model, recipe_tasks, kept, wanted.seed)
+            model = cold_start.cold_start(wanted, recipe_tasks, trackers, model)
+            checkpoint = learn(
+                wanted, recipe_tasks, trackers, model, steps=steps, on_progress=_tell
+            )
     except KeyboardInterrupt:
         print("interrupted: run the same command to go on from here", file=sys.stderr)
         raise typer.Exit(130) from None
     finally:
-        _close(objectives)
+        _close(trackers)
     log = read_log(wanted.output)
     if as_json:
         print_json({"checkpoint": str(checkpoint), "best": [_plain(row) for row in _best(log)]})
@@ -114,25 +117,25 @@ def _tell(step: int, mean: float) -> None:
     print(f"step {step}: mean reward {mean:.4f}", file=sys.stderr, flush=True)
 
 
-def _close(objectives: list[Objective]) -> None:
-    for objective in objectives:
-        objective.close()
+def _close(trackers: list[ScoreTracker]) -> None:
+    for tracker in trackers:
+        tracker.close()
 
 
-def _best(log: list[Logged]) -> list[Logged]:
+def _best(log: list[LoggedRecipe]) -> list[LoggedRecipe]:
     """The best recipe of each task."""
-    best: dict[str, Logged] = {}
+    best: dict[str, LoggedRecipe] = {}
     for row in log:
         if row.task not in best or row.value > best[row.task].value:
             best[row.task] = row
     return list(best.values())
 
 
-def _plain(row: Logged) -> dict[str, object]:
+def _plain(row: LoggedRecipe) -> dict[str, object]:
     return {"task": row.task, "step": row.step, "value": row.value, "recipe": row.recipe}
 
 
-def _show(log: list[Logged]) -> None:
+def _show(log: list[LoggedRecipe]) -> None:
     from statistics import fmean
 
     from rich.table import Table

@@ -1,5 +1,5 @@
-"""Drafts from a language model, every token of them in the grammar."""
+"""Decoders: language models that write drafts of recipes under a grammar."""
 
-from datachef.policy.decoding.base import Decoder, Draft
+from datachef.policy.decoding.base import Decoder
 
-__all__ = ["Decoder", "Draft"]
+__all__ = ["Decoder"]

@@ -1,4 +1,5 @@
-"""Drafts from a model of transformers in this process, on a CPU or a GPU."""
+"""Decoding with a model of transformers in this process, on a CPU or a GPU: sampling under a
+grammar for each row of the batch."""
 
 from __future__ import annotations
 
@@ -17,30 +18,35 @@ from datachef.core.language_models.checkpoint import (
     quiet,
     training_package,
 )
-from datachef.policy.decoding.base import Decoder, Draft
-from datachef.policy.grammar import Grammar, Grammars, Walk
-from datachef.policy.prompt.writer import Brief, Messages
+from datachef.policy.decoding.base import Decoder
+from datachef.policy.grammar import CompiledGrammars, Grammar, GrammarState
+from datachef.policy.prompt.writer import Messages, Prompt
+from datachef.policy.space.space import RecipeDraft
 
 if TYPE_CHECKING:
     import torch
 
 BATCH = 32
+# Tokens per row in a forward pass after the prompt, at most. Rows with fewer are padded; with a
+# larger number the padding would cost more than the saved passes.
+STRIDE = 8
 
 
 class LocalDecoder(Decoder):
-    """Samples from `model` with `tokenizer`; so many texts of a batch grow together."""
+    """Samples from `model` with `tokenizer`, in batches of `batch` texts."""
 
     def __init__(self, model: Any, tokenizer: Any, batch: int = BATCH) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._batch = batch
-        self._grammars = Grammars(tokenizer)
+        self._grammars = CompiledGrammars(tokenizer)
 
     @classmethod
     def of(cls, model: str | Path, batch: int = BATCH) -> LocalDecoder:
-        """The decoder of a checkpoint's folder or a name of the hub, on a GPU where there is one.
+        """The decoder of a checkpoint's folder or a model id on the Hugging Face Hub, on a GPU if
+        there is one.
 
-        Raises `DatachefError` where there is no such model.
+        Raises `DatachefError` if there is no such model.
         """
         torch = training_package("torch")
         with quiet(offline=is_local(model)):
@@ -48,19 +54,19 @@ class LocalDecoder(Decoder):
         return cls(loaded.to("cuda") if torch.cuda.is_available() else loaded, tokenizer, batch)
 
     def sample(
-        self, briefs: Sequence[Brief], *, temperature: float = 1.0, seed: int = 0
-    ) -> list[Draft]:
+        self, prompts: Sequence[Prompt], *, temperature: float = 1.0, seed: int = 0
+    ) -> list[RecipeDraft]:
         import torch
 
         generator = torch.Generator(self._model.device).manual_seed(seed)
         self._model.eval()
-        drafts: list[Draft] = []
-        for start in range(0, len(briefs), self._batch):
-            some = briefs[start : start + self._batch]
+        drafts: list[RecipeDraft] = []
+        for start in range(0, len(prompts), self._batch):
+            some = prompts[start : start + self._batch]
             texts = sample_tokens(
                 self._model,
-                [prompt_tokens(brief, self._tokenizer) for brief in some],
-                [self._grammars.of(brief.space) for brief in some],
+                [prompt_tokens(prompt, self._tokenizer) for prompt in some],
+                [self._grammars.of(prompt.space) for prompt in some],
                 temperature=temperature,
                 generator=generator,
             )
@@ -71,14 +77,14 @@ class LocalDecoder(Decoder):
         return count_tokens(messages, self._tokenizer)
 
 
-def prompt_tokens(brief: Brief, tokenizer: Any) -> list[int]:
-    """A brief in tokens, up to where the answer begins."""
-    return message_tokens(brief.messages, tokenizer)
+def prompt_tokens(prompt: Prompt, tokenizer: Any) -> list[int]:
+    """The tokens of a prompt, up to where the response begins."""
+    return message_tokens(prompt.messages, tokenizer)
 
 
 def message_tokens(messages: Messages, tokenizer: Any) -> list[int]:
-    """Chat messages in tokens, up to where the answer begins. Models that could think aloud before
-    they answer are told not to."""
+    """The tokens of chat messages, up to where the response begins. Thinking is turned off in
+    models that have it."""
     found = tokenizer.apply_chat_template(
         list(messages),
         add_generation_prompt=True,
@@ -90,20 +96,15 @@ def message_tokens(messages: Messages, tokenizer: Any) -> list[int]:
 
 
 def count_tokens(messages: Messages, tokenizer: Any) -> int:
-    """How many tokens of a model a brief has."""
+    """The number of tokens of chat messages."""
     return len(message_tokens(messages, tokenizer))
 
 
 def text_of(tokens: Sequence[int], tokenizer: Any) -> str:
-    """What tokens of a grammar spell, without the end token."""
+    """The text of tokens, without the end token."""
     return str(
         tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     )
-
-
-# Most tokens that are read at once after the prompt: rows with fewer are padded, and more would
-# make the padding cost more than the fewer calls of the model save.
-STRIDE = 8
 
 
 def sample_tokens(
@@ -114,37 +115,41 @@ def sample_tokens(
     temperature: float,
     generator: torch.Generator | None = None,
 ) -> list[list[int]]:
-    """A text for each prompt, in tokens up to its end token.
+    """The tokens of a text for each prompt, up to and with the end token.
 
-    `model` is a causal language model of transformers. Forced tokens are read in blocks and never
-    sampled; all others are drawn from the model's distribution over what the grammar allows, at
-    the temperature; 0 takes the likeliest. Without a `generator` torch's own is used.
+    `model` is a causal language model of transformers. Forced tokens are fed in blocks and never
+    sampled. All others are sampled from the model's distribution over the allowed tokens at
+    `temperature`; 0 takes the most likely one. Without a `generator` torch's global one is used.
     """
-    walks = [grammar.walk() for grammar in grammars]
-    texts: list[list[int]] = [walk.forced() for walk in walks]
+    states = [grammar.start() for grammar in grammars]
+    texts: list[list[int]] = [state.forced() for state in states]
     pending = [[*prompt, *text] for prompt, text in zip(prompts, texts, strict=True)]
     reader = _Reader(model, len(pending))
     width = max(map(len, pending))
-    while not all(walk.finished for walk in walks):
+    while not all(state.finished for state in states):
         block = [tokens[:width] for tokens in pending]
         pending = [tokens[width:] for tokens in pending]
         logits = reader.read(block)
-        deciding = [row for row, walk in enumerate(walks) if not walk.finished and not pending[row]]
+        deciding = [
+            row for row, state in enumerate(states) if not state.finished and not pending[row]
+        ]
         if deciding:
-            chosen = _choose(logits[deciding], [walks[r] for r in deciding], temperature, generator)
+            chosen = _choose(
+                logits[deciding], [states[r] for r in deciding], temperature, generator
+            )
             for row, token in zip(deciding, chosen, strict=True):
-                walks[row].take(token)
-                pending[row] = [token, *walks[row].forced()]
+                states[row].advance(token)
+                pending[row] = [token, *states[row].forced()]
                 texts[row] += pending[row]
         unfinished = [
-            len(tokens) for tokens, walk in zip(pending, walks, strict=True) if not walk.finished
+            len(tokens) for tokens, state in zip(pending, states, strict=True) if not state.finished
         ]
         width = min(STRIDE, max(unfinished, default=1))
     return texts
 
 
 class _Reader:
-    """Feeds blocks of tokens of different lengths to a model, and keeps what it made of them."""
+    """Feeds blocks of tokens of different lengths to a model, and keeps its cache."""
 
     def __init__(self, model: Any, rows: int) -> None:
         import torch
@@ -155,8 +160,8 @@ class _Reader:
         self._mask = torch.zeros(rows, 0, dtype=torch.long, device=model.device)
 
     def read(self, block: Sequence[Sequence[int]]) -> torch.Tensor:
-        """The logits (rows, vocabulary) after each row's tokens; of a row without any they mean
-        nothing."""
+        """The logits (rows, vocabulary) after the tokens of each row; undefined for a row without
+        tokens."""
         import torch
 
         width = max(map(len, block))
@@ -183,23 +188,23 @@ def token_positions(attention_mask: torch.Tensor) -> torch.Tensor:
 
 
 def _cache_parameter(model: Any) -> str:
-    """How the model calls its cache: `cache` since transformers 5.24, which vLLM does not admit
-    yet, and `past_key_values` before. A model with adapters hides it behind `**kwargs`."""
+    """The parameter of the model's cache: `cache` since transformers 5.24, which vLLM does not
+    support yet, and `past_key_values` before. A model with adapters hides it behind `**kwargs`."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     return "cache" if "cache" in signature(base.forward).parameters else "past_key_values"
 
 
 def _choose(
     logits: torch.Tensor,
-    walks: Sequence[Walk],
+    states: Sequence[GrammarState],
     temperature: float,
     generator: torch.Generator | None,
 ) -> list[int]:
     import torch
 
     allowed = np.zeros(logits.shape, dtype=bool)
-    for row, walk in enumerate(walks):
-        allowed[row, walk.allowed()] = True
+    for row, state in enumerate(states):
+        allowed[row, state.allowed()] = True
     logits = logits.masked_fill(~torch.from_numpy(allowed).to(logits.device), -torch.inf)
     if temperature == 0:
         chosen = logits.argmax(dim=1)

@@ -1,4 +1,4 @@
-"""Drafts from a vLLM engine of this process."""
+"""Decoding with vLLM: an engine in this process, or a server with the OpenAI protocol."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from datachef.policy.decoding.base import (
     ATTEMPTS,
     MAX_TOKENS,
     STRUCTURED_OUTPUTS,
-    Answer,
-    AskingDecoder,
-    Question,
+    DraftRequest,
+    DraftResponse,
+    EngineDecoder,
 )
 from datachef.policy.decoding.local import count_tokens
 from datachef.policy.prompt.writer import Messages
 
 
-class InProcessDecoder(AskingDecoder):
-    """Gives all briefs to the engine at once. A script that makes one guards its main module by
-    `if __name__ == "__main__"`, since vLLM starts processes of its own."""
+class VLLMDecoder(EngineDecoder):
+    """Gives all prompts to a vLLM engine in this process at once.
+
+    A script that uses it needs `if __name__ == "__main__"`, since vLLM starts other processes.
+    """
 
     def __init__(
         self,
@@ -35,10 +37,11 @@ class InProcessDecoder(AskingDecoder):
         attempts: int = ATTEMPTS,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        """`model` is a folder or a name on the hub; `options` are keywords of `vllm.LLM`.
+        """`model` is a folder or a model id on the Hugging Face Hub; `options` are arguments of
+        `vllm.LLM`.
 
-        Raises `MissingPackageError` without the package `vllm`, and `DatachefError` where the
-        engine does not start.
+        Raises `MissingPackageError` without the package `vllm`, and `DatachefError` if the engine
+        does not start.
         """
         super().__init__(model, max_tokens=max_tokens, attempts=attempts)
         try:
@@ -57,13 +60,13 @@ class InProcessDecoder(AskingDecoder):
     def count_tokens(self, messages: Messages) -> int:
         return count_tokens(messages, self._engine.get_tokenizer())
 
-    def ask(self, questions: Sequence[Question], temperature: float) -> list[Answer]:
+    def generate(self, requests: Sequence[DraftRequest], temperature: float) -> list[DraftResponse]:
         try:
             outputs = self._engine.chat(
-                [list(question.brief.messages) for question in questions],
-                [self._parameters(question, temperature) for question in questions],
+                [list(request.prompt.messages) for request in requests],
+                [self._parameters(request, temperature) for request in requests],
                 use_tqdm=False,
-                # Models that could think aloud before they answer are told not to.
+                # Thinking is turned off in models that have it.
                 chat_template_kwargs={"enable_thinking": False},
             )
         except Exception as error:  # of many kinds, which change with its versions
@@ -71,27 +74,29 @@ class InProcessDecoder(AskingDecoder):
                 f"vLLM gives no answer: {error}",
                 hint="check that the prompt fits the model's context, max_model_len of the engine",
             ) from error
-        answers = [output.outputs[0] for output in outputs]
-        return [Answer(answer.text, answer.finish_reason == "length") for answer in answers]
+        generated = [output.outputs[0] for output in outputs]
+        return [
+            DraftResponse(answer.text, answer.finish_reason == "length") for answer in generated
+        ]
 
-    def _parameters(self, question: Question, temperature: float) -> Any:
+    def _parameters(self, request: DraftRequest, temperature: float) -> Any:
         from vllm import SamplingParams
         from vllm.sampling_params import StructuredOutputsParams
 
         return SamplingParams(
             max_tokens=self._max_tokens,
             temperature=temperature,
-            seed=question.seed,
-            structured_outputs=StructuredOutputsParams(json=question.brief.space.schema()),
+            seed=request.seed,
+            structured_outputs=StructuredOutputsParams(json=request.prompt.space.schema()),
         )
 
 
-# Models that could think aloud before they answer are told not to, as by the other decoders.
+# Thinking is turned off in models that have it, as in the other decoders.
 EXTRA: Mapping[str, Any] = {"chat_template_kwargs": {"enable_thinking": False}}
 
 
-class ServedDecoder(AskingDecoder):
-    """Asks a server; the more at once, the better it fills its batches."""
+class ServerDecoder(EngineDecoder):
+    """Sends requests to a server, many at once, so that it can fill its batches."""
 
     def __init__(
         self,
@@ -106,11 +111,11 @@ class ServedDecoder(AskingDecoder):
         timeout: float = TIMEOUT,
         extra: Mapping[str, Any] = EXTRA,
     ) -> None:
-        """`base_url` ends with /v1, and `model` is the name that the server knows it by.
+        """`base_url` ends with /v1, and `model` is the name of the model at the server.
 
-        A request that fails for a reason that may pass, or has no answer after `timeout` seconds,
-        is repeated up to `retries` times. `extra` is what requests have beyond the protocol; give
-        an empty mapping for a server that refuses vLLM's `chat_template_kwargs`.
+        A request that fails for a temporary reason, or has no response after `timeout` seconds, is
+        repeated up to `retries` times. `extra` is what requests contain beyond the protocol; give
+        an empty mapping for a server that rejects vLLM's `chat_template_kwargs`.
         """
         super().__init__(model, max_tokens=max_tokens, attempts=attempts)
         self._at_once = at_once
@@ -118,11 +123,11 @@ class ServedDecoder(AskingDecoder):
         self._client = OpenAIClient(base_url, api_key, timeout=timeout)
         self._persistence = Persistence(retries + 1, first_wait=0.5, longest_wait=8.0)
 
-    def ask(self, questions: Sequence[Question], temperature: float) -> list[Answer]:
+    def generate(self, requests: Sequence[DraftRequest], temperature: float) -> list[DraftResponse]:
         stop = Event()
         with ThreadPoolExecutor(self._at_once) as pool:
             futures = [
-                pool.submit(self._answer, question, temperature, stop) for question in questions
+                pool.submit(self._respond, request, temperature, stop) for request in requests
             ]
             try:
                 return [future.result() for future in futures]
@@ -131,27 +136,27 @@ class ServedDecoder(AskingDecoder):
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _answer(self, question: Question, temperature: float, stop: Event) -> Answer:
-        arguments = {**self._arguments(question), "temperature": temperature, **self._extra}
-        spread = question.seed % 100 / 100
+    def _respond(self, request: DraftRequest, temperature: float, stop: Event) -> DraftResponse:
+        arguments = {**self._arguments(request), "temperature": temperature, **self._extra}
+        spread = request.seed % 100 / 100
         try:
             answer = self._persistence.ask(lambda: self._client.complete(arguments), spread, stop)
         except LLMError as error:
             raise DatachefError(error.message, self._hint(error.status)) from error
-        return Answer(answer.text, answer.truncated)
+        return DraftResponse(answer.text, answer.truncated)
 
-    def _arguments(self, question: Question) -> dict[str, Any]:
-        schema = {"name": "draft", "schema": question.brief.space.schema(), "strict": True}
+    def _arguments(self, request: DraftRequest) -> dict[str, Any]:
+        schema = {"name": "draft", "schema": request.prompt.space.schema(), "strict": True}
         return {
             "model": self._name,
-            "messages": list(question.brief.messages),
+            "messages": list(request.prompt.messages),
             "max_tokens": self._max_tokens,
-            "seed": question.seed,
+            "seed": request.seed,
             "response_format": {"type": "json_schema", "json_schema": schema},
         }
 
     def _hint(self, status: int | None) -> str:
-        """What to do where the server answered with this status, or not at all."""
+        """What to do if the server responds with this status, or not at all."""
         if status is None:
             return "start the server, for example by `vllm serve`, and check its address"
         if 200 <= status < 300:

@@ -1,1 +1,1 @@
-"""The whole loop for one task: propose, score, update, really measure a few, refit the proxy."""
+"""The loop of `chef evolve`: propose, score, update, measure the best recipes, refit the proxy."""

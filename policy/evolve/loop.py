@@ -1,4 +1,4 @@
-"""The loop: propose, score, update; measure the best few; refit the proxy; go on."""
+"""The loop of `chef evolve`: rounds within a budget, then the comparison with baselines."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from pathlib import Path
 
 from datachef.core.contracts.reward import EvaluationBackend, ProxyFidelity
 from datachef.core.system.outputs import OutputFolder, refuse_unmarked
-from datachef.policy.evolve.comparison import Contest
-from datachef.policy.evolve.rounds import Rounds
+from datachef.policy.evolve.comparison import BaselineComparison
+from datachef.policy.evolve.rounds import RoundRunner
 from datachef.policy.evolve.run_state import (
-    Contender,
-    Journal,
+    BudgetTracker,
+    FidelityRecord,
+    MethodResult,
+    OnProgress,
+    ProgressReporter,
     Round,
-    Spending,
-    Teller,
-    Told,
-    Trust,
+    RunState,
     evaluations,
 )
-from datachef.policy.recipe_task import Assignment
-from datachef.policy.settings import EVOLUTION, JOURNAL, PROXIES, RECIPES, EvolveSettings
+from datachef.policy.recipe_task import RecipeTask
+from datachef.policy.settings import EVOLUTION, PROXIES, RECIPES, STATE, EvolveSettings
 from datachef.policy.training.train import TRAINING
 
 
 @dataclass(frozen=True)
-class Result:
-    """What came of a run: its rounds with number 0 before them, what the methods found with the
-    policy first, how far to trust the proxy `before` the first and `after` the last round, why it
-    ended, and the seconds it took over all restarts."""
+class EvolveResult:
+    """The result of a run: its rounds, from number 0; the results of all methods, the policy first;
+    how far to trust the proxy `before` the first and `after` the last round; why the run ended, and
+    the seconds it took over all restarts."""
 
     rounds: tuple[Round, ...]
-    contenders: tuple[Contender, ...]
+    method_results: tuple[MethodResult, ...]
     before: ProxyFidelity | None
     after: ProxyFidelity | None
     ended: str
@@ -41,65 +41,69 @@ class Result:
 
 def evolve(
     settings: EvolveSettings,
-    assignment: Assignment,
+    recipe_task: RecipeTask,
     backend: EvaluationBackend,
     model: str | Path,
-    told: Told | None = None,
-) -> Result:
-    """Runs until all rounds are done or the budget is spent, and compares what came of it.
+    on_progress: OnProgress | None = None,
+) -> EvolveResult:
+    """Runs all rounds, or until the budget is spent, and compares the policy with its baselines.
 
-    `settings` are located; `model` is where the policy begins, a folder or a name of the hub.
-    Killed at any moment and called again with the same arguments it goes on, and ends as if it had
-    never been killed. Raises `DatachefError` where the output holds a run with other settings, or
-    what is not of a run, and where nothing of a round can be measured.
+    `settings` has absolute paths; `model` is the initial policy, a folder or a model id on the
+    Hugging Face Hub. Killed at any time and called again with the same arguments it continues, and
+    ends as if it had not been killed. Raises `DatachefError` if the output contains a run with
+    other settings or something else, and if no recipe of a round can be measured.
     """
     output = OutputFolder.open(settings.output, EVOLUTION)
-    output.claim(*(f"{name}/" for name in (JOURNAL, RECIPES, PROXIES)))
+    output.claim(*(f"{name}/" for name in (STATE, RECIPES, PROXIES)))
     refuse_unmarked(settings.train.output, TRAINING)
-    journal = Journal(settings.output / JOURNAL)
-    journal.open(settings, assignment.space.fingerprint)
-    teller, spending = Teller(journal, told), Spending(settings, journal)
-    making = Rounds(settings, assignment, backend, model, spending, teller)
-    rounds, ended = journal.rounds(), f"all {settings.rounds} rounds are done"
+    state = RunState(settings.output / STATE)
+    state.open(settings, recipe_task.space.fingerprint)
+    progress, budget = ProgressReporter(state, on_progress), BudgetTracker(settings, state)
+    runner = RoundRunner(settings, recipe_task, backend, model, budget, progress)
+    rounds, ended = state.rounds(), f"all {settings.rounds} rounds are done"
 
     def keep(finished: Round) -> None:
-        journal.add(finished)
+        state.add(finished)
         rounds.append(finished)
 
-    teller.tell("going on" if rounds else "starting", rounds=settings.rounds)
+    progress.report("continuing" if rounds else "starting", rounds=settings.rounds)
     if not rounds:
-        keep(making.beginning())
-    before = _trusted(0, journal, backend, teller)
+        keep(runner.initial())
+    before = _fidelity(0, state, backend, progress)
     while len(rounds) <= settings.rounds:
-        _recall(rounds, settings, teller)
-        if reason := spending.before_round(rounds):
+        _report_round(rounds, settings, progress)
+        if reason := budget.reason_to_stop_before_round(rounds):
             ended = reason
             break
-        keep(making.next(rounds))
-    _recall(rounds, settings, teller)
-    after = _trusted(rounds[-1].number, journal, backend, teller)
-    found = Contest(settings, assignment, backend, journal, teller).contenders(rounds)
-    teller.tell("done")
-    return Result(tuple(rounds), tuple(found), before, after, ended, journal.seconds)
+        keep(runner.next(rounds))
+    _report_round(rounds, settings, progress)
+    after = _fidelity(rounds[-1].number, state, backend, progress)
+    found = BaselineComparison(settings, recipe_task, backend, state, progress).method_results(
+        rounds
+    )
+    progress.report("done")
+    return EvolveResult(tuple(rounds), tuple(found), before, after, ended, state.seconds)
 
 
-def _trusted(
-    after: int, journal: Journal, backend: EvaluationBackend, teller: Teller
+def _fidelity(
+    after: int, state: RunState, backend: EvaluationBackend, progress: ProgressReporter
 ) -> ProxyFidelity | None:
-    """How far to trust the proxy after a round: found out before anything else is measured."""
-    known = journal.trust(after)
+    """How far to trust the proxy after a round, estimated before anything else is measured."""
+    known = state.fidelity(after)
     if known is None:
-        teller.tell("finding out how far to trust the proxy")
-        known = Trust(fidelity=backend.fidelity())
-        journal.add_trust(after, known)
+        progress.report("estimating how far to trust the proxy")
+        known = FidelityRecord(fidelity=backend.fidelity())
+        state.add_fidelity(after, known)
     return known.fidelity
 
 
-def _recall(rounds: Sequence[Round], settings: EvolveSettings, teller: Teller) -> None:
-    """Tells how a run stands after its finished rounds."""
+def _report_round(
+    rounds: Sequence[Round], settings: EvolveSettings, progress: ProgressReporter
+) -> None:
+    """Reports the progress after the finished rounds."""
     last = rounds[-1]
-    scores = [t.score for one in rounds[1:] for t in one.trials if t.measured]
-    teller.tell(
+    scores = [t.score for one in rounds[1:] for t in one.measurements if t.measured]
+    progress.report(
         f"round {last.number} is done" if last.number else "before the first round",
         round=last.number,
         step=last.step,

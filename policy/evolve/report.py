@@ -1,4 +1,4 @@
-"""The report of a run: Markdown, JSON, and the best recipes as files."""
+"""The report of a run: JSON, Markdown, a plot, and the best recipes as files."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from datachef.core.errors import MissingPackageError
 from datachef.core.statistics import mean_interval
 from datachef.core.system.atomic import write_atomically
 from datachef.core.system.outputs import OutputFolder
-from datachef.policy.evolve.loop import Result
-from datachef.policy.evolve.run_state import Contender, Trial, evaluations
-from datachef.policy.recipe_task import Assignment
+from datachef.policy.evolve.loop import EvolveResult
+from datachef.policy.evolve.run_state import CandidateMeasurement, MethodResult, evaluations
+from datachef.policy.recipe_task import RecipeTask
 from datachef.policy.settings import EVOLUTION, PLOT, POLICY
-from datachef.policy.training.environment import Logged
+from datachef.policy.training.environment import LoggedRecipe
 
 BEST = 5
 
 
-def write_report(result: Result, assignment: Assignment, output: Path) -> dict[str, Any]:
+def write_report(result: EvolveResult, recipe_task: RecipeTask, output: Path) -> dict[str, Any]:
     """Writes `report.md`, `report.json` and the best recipes into a folder, and returns what
-    `report.json` holds."""
+    `report.json` contains."""
     folder = OutputFolder.open(output, EVOLUTION)
     folder.remove("best", edited=True)
     data: dict[str, Any] = {
-        "task": assignment.name,
+        "task": recipe_task.name,
         "ended": result.ended,
         "rounds": result.rounds[-1].number,
         "steps": result.rounds[-1].step,
         "reward_calls": result.rounds[-1].calls,
         "evaluations": _evaluations(result),
         "seconds": result.seconds,
-        "methods": [_method(contender) for contender in result.contenders],
+        "methods": [_method(each) for each in result.method_results],
         "best": [
-            _measured(trial) | {"file": _kept(rank, trial, assignment, folder)}
-            for rank, trial in enumerate(best_measured(result)[:BEST], start=1)
+            _measured(measurement) | {"file": _kept(rank, measurement, recipe_task, folder)}
+            for rank, measurement in enumerate(best_measured(result)[:BEST], start=1)
         ],
         "fidelity": {
             "before": _fidelity(result.before),
@@ -59,62 +59,74 @@ def write_report(result: Result, assignment: Assignment, output: Path) -> dict[s
     return data
 
 
-def best_measured(result: Result) -> list[Trial]:
-    """All recipes that were measured in rounds, the best first; of those that make the same corpus
+def best_measured(result: EvolveResult) -> list[CandidateMeasurement]:
+    """All recipes that the rounds measured, the best first; of recipes with the same corpus, only
     the first."""
-    trials = [trial for one in result.rounds for trial in one.trials if trial.measured]
-    once = {trial.key: trial for trial in reversed(trials)}
-    return sorted(once.values(), key=lambda trial: -trial.score)
+    measurements = [
+        measurement
+        for one in result.rounds
+        for measurement in one.measurements
+        if measurement.measured
+    ]
+    once = {measurement.key: measurement for measurement in reversed(measurements)}
+    return sorted(once.values(), key=lambda measurement: -measurement.score)
 
 
-def _method(contender: Contender) -> dict[str, Any]:
+def _method(method_result: MethodResult) -> dict[str, Any]:
     found: dict[str, Any] = {"name": None, "score": None, "interval": None, "bits_per_byte": None}
-    if contender.final is not None:
-        found |= _measured(contender.final)
-    return contender.model_dump(exclude={"final"}) | found
+    if method_result.final is not None:
+        found |= _measured(method_result.final)
+    return method_result.model_dump(exclude={"final"}) | found
 
 
-def _measured(trial: Trial) -> dict[str, Any]:
-    scores = [one.score for one in trial.measured]
+def _measured(measurement: CandidateMeasurement) -> dict[str, Any]:
+    scores = [one.score for one in measurement.measured]
     return {
-        "name": trial.name,
-        "value": trial.value,
-        "score": trial.score,
+        "name": measurement.name,
+        "value": measurement.value,
+        "score": measurement.score,
         "interval": mean_interval(scores),
-        "seeds": [one.seed for one in trial.measured],
-        "bits_per_byte": trial.bits,
-        "sources": ", ".join(trial.recipe["sources"]),
-        "recipe": trial.recipe,
+        "seeds": [one.seed for one in measurement.measured],
+        "bits_per_byte": measurement.bits,
+        "sources": ", ".join(measurement.recipe["sources"]),
+        "recipe": measurement.recipe,
     }
 
 
-def _kept(rank: int, trial: Trial, assignment: Assignment, output: OutputFolder) -> str:
-    """Writes a recipe so that `chef run` takes it as it is; its path in the output."""
-    file = f"best/{rank}-{trial.name}.yaml"
-    data = assignment.bound(trial.recipe, trial.name, output.path / "best")
+def _kept(
+    rank: int, measurement: CandidateMeasurement, recipe_task: RecipeTask, output: OutputFolder
+) -> str:
+    """Writes a recipe so that `chef run` can run it, and returns its path in the output."""
+    file = f"best/{rank}-{measurement.name}.yaml"
+    data = recipe_task.runnable(measurement.recipe, measurement.name, output.path / "best")
     output.write(file, document.dump(data).encode(), edited=True)
     return file
 
 
-def _evaluations(result: Result) -> int:
-    return evaluations(result.rounds) + sum(one.evaluations for one in result.contenders)
+def _evaluations(result: EvolveResult) -> int:
+    return evaluations(result.rounds) + sum(one.evaluations for one in result.method_results)
 
 
 def _fidelity(found: ProxyFidelity | None) -> dict[str, Any] | None:
     return None if found is None else asdict(found)
 
 
-def _as_chosen(result: Result) -> dict[str, Any] | None:
-    """How the values by which recipes were chosen rank with what they measured."""
-    trials = [trial for one in result.rounds[1:] for trial in one.trials if trial.measured]
-    if len(trials) < 3:
+def _as_chosen(result: EvolveResult) -> dict[str, Any] | None:
+    """The rank correlation between the values that chose the recipes and their measurements."""
+    measurements = [
+        measurement
+        for one in result.rounds[1:]
+        for measurement in one.measurements
+        if measurement.measured
+    ]
+    if len(measurements) < 3:
         return None
-    values, scores = [t.value for t in trials], [t.score for t in trials]
-    return {"recipes": len(trials), "correlation": spearman(values, scores)}
+    values, scores = [t.value for t in measurements], [t.score for t in measurements]
+    return {"recipes": len(measurements), "correlation": spearman(values, scores)}
 
 
 def spearman(left: Sequence[float], right: Sequence[float]) -> float:
-    """The rank correlation; 0 where one side does not vary."""
+    """Spearman's rank correlation; 0 if one side is constant."""
     from scipy.stats import spearmanr
 
     if len(set(left)) < 2 or len(set(right)) < 2:
@@ -123,7 +135,7 @@ def spearman(left: Sequence[float], right: Sequence[float]) -> float:
 
 
 def to_markdown(data: dict[str, Any]) -> str:
-    """What `report.json` holds, for people."""
+    """The contents of `report.json` as Markdown."""
     return "\n".join(_lines(data)) + "\n"
 
 
@@ -206,7 +218,7 @@ def _range(bounds: Sequence[float] | None) -> str:
 
 
 def _cells(one: dict[str, Any]) -> str:
-    """Score, interval and bits of a recipe; empty where it could not be measured."""
+    """The cells of score, interval and bits; `none` if nothing could be measured."""
     if one["score"] is None:
         return "none | |"
     return f"{one['score']:.4f} | {_range(one['interval'])} | {_number(one['bits_per_byte'])}"
@@ -216,8 +228,11 @@ INK = ("#1f4e79", "#c55a11", "#7f7f7f")
 STYLES = ("--", ":", "-.", (0, (1, 1)), (0, (5, 1)))
 
 
-def draw(result: Result, log: Sequence[Logged], file: Path) -> None:
-    """Draws into a PNG file. Raises `MissingPackageError` without matplotlib."""
+def draw_progress(result: EvolveResult, log: Sequence[LoggedRecipe], file: Path) -> None:
+    """Draws values by step and measured scores by round into a PNG file.
+
+    Raises `MissingPackageError` without matplotlib.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -233,8 +248,8 @@ def draw(result: Result, log: Sequence[Logged], file: Path) -> None:
     write_atomically(file, raw.getvalue())
 
 
-def _draw_values(axes: Any, result: Result, log: Sequence[Logged]) -> None:
-    """Mean and best value of every step; a line where another proxy took over."""
+def _draw_values(axes: Any, result: EvolveResult, log: Sequence[LoggedRecipe]) -> None:
+    """Mean and best value of every step, with a line where the proxy was refitted."""
     steps: defaultdict[int, list[float]] = defaultdict(list)
     for row in log:
         if row.step < result.rounds[-1].step:
@@ -249,17 +264,19 @@ def _draw_values(axes: Any, result: Result, log: Sequence[Logged]) -> None:
     axes.legend(frameon=False)
 
 
-def _draw_scores(axes: Any, result: Result) -> None:
-    """Measured recipes of every round, the best so far, and what the comparison measured."""
+def _draw_scores(axes: Any, result: EvolveResult) -> None:
+    """The measured recipes of every round, the best so far, and those of the comparison."""
     best: list[tuple[int, float]] = []
     for one in result.rounds:
-        scores = [trial.score for trial in one.trials if trial.measured]
+        scores = [measurement.score for measurement in one.measurements if measurement.measured]
         axes.scatter([one.number] * len(scores), scores, color=INK[0], s=18, zorder=3)
         if scores:
             best.append((one.number, max([*scores, *(score for _, score in best[-1:])])))
     if best:
         axes.step(*zip(*best, strict=True), where="post", color=INK[1], label="best so far")
-    finals = [(one.method, one.final.score) for one in result.contenders if one.final is not None]
+    finals = [
+        (one.method, one.final.score) for one in result.method_results if one.final is not None
+    ]
     for (method, score), style in zip(finals, cycle(STYLES), strict=False):
         ink, label = INK[0] if method == POLICY else INK[2], f"{method}, fresh seeds"
         axes.axhline(score, color=ink, linestyle=style, linewidth=1, label=label)

@@ -1,4 +1,4 @@
-"""Which recipes of a round are worth a true measurement."""
+"""One round of the loop: train, select the best recipes, measure them, refit the proxy."""
 
 from __future__ import annotations
 
@@ -15,81 +15,89 @@ from datachef.core.errors import DatachefError
 from datachef.core.system.atomic import write_atomically
 from datachef.policy.decoding.local import LocalDecoder
 from datachef.policy.evolve.run_state import (
+    BudgetTracker,
     Candidate,
+    CandidateMeasurement,
+    ProgressReporter,
     Round,
-    Seeded,
-    Spending,
-    Teller,
-    Trial,
+    SeedMeasurement,
     evaluations,
 )
-from datachef.policy.recipe_task import Assignment
+from datachef.policy.recipe_task import RecipeTask
 from datachef.policy.scored_recipes import (
-    Call,
-    Objective,
     Recipe,
+    ScoredRecipe,
+    ScoreTracker,
     best_different,
-    firsts,
+    first_of_each,
     recipe_key,
 )
-from datachef.policy.settings import DRAWN, PROXIES, RECIPES, EvolveSettings, TrainSettings
+from datachef.policy.settings import (
+    PROXIES,
+    RANDOM_PER_MEASURED,
+    RECIPES,
+    EvolveSettings,
+    TrainSettings,
+)
 from datachef.policy.space import RandomChooser
 from datachef.policy.training.cold_start import FOLDER, cold_start
-from datachef.policy.training.environment import Logged, read_log
+from datachef.policy.training.environment import LoggedRecipe, read_log
 from datachef.policy.training.train import train
 
-# For each recipe to measure so many more, in case that some cannot be.
+# Spare candidates for each recipe to measure, since some cannot be measured.
 SPARE = 3
 
 
-def logged(rows: Sequence[Logged], start: int, end: int) -> list[Call]:
-    """What training asked of the reward from one step until before another."""
+def logged_recipes(rows: Sequence[LoggedRecipe], start: int, end: int) -> list[ScoredRecipe]:
+    """The recipes that training scored, from step `start` until before `end`."""
     some = [row for row in rows if start <= row.step < end]
-    return [Call(row.recipe, Score(row.value, gate=row.gate)) for row in some]
+    return [ScoredRecipe(row.recipe, Score(row.value, gate=row.gate)) for row in some]
 
 
-def worth_measuring(calls: Sequence[Call], known: Collection[bytes], count: int) -> list[Call]:
-    """The `count` best different recipes that passed all gates and are not `known` by their key,
-    and after them some more, each part with the best first."""
-    fit = [c for c in calls if not c.score.gate and recipe_key(c.recipe) not in known]
+def worth_measuring(
+    scored: Sequence[ScoredRecipe], known: Collection[bytes], count: int
+) -> list[ScoredRecipe]:
+    """The `count` best different recipes that passed all gates and whose keys are not `known`,
+    followed by spare ones; both parts have the best first."""
+    fit = [each for each in scored if not each.score.gate and recipe_key(each.recipe) not in known]
     first = best_different(fit, count)
-    taken = {recipe_key(call.recipe) for call in first}
-    rest = [call for call in fit if recipe_key(call.recipe) not in taken]
+    taken = {recipe_key(each.recipe) for each in first}
+    rest = [each for each in fit if recipe_key(each.recipe) not in taken]
     return first + best_different(rest, SPARE * count)
 
 
-def passing(calls: Sequence[Call]) -> list[Call]:
-    """The calls that passed all gates, each recipe once, in their order."""
-    once = firsts((recipe_key(call.recipe), call) for call in calls)
-    return [call for call in once if not call.score.gate]
+def passed_gates(scored: Sequence[ScoredRecipe]) -> list[ScoredRecipe]:
+    """The different recipes that passed all gates, in their order."""
+    unique = first_of_each((recipe_key(each.recipe), each) for each in scored)
+    return [each for each in unique if not each.score.gate]
 
 
-def drawn(assignment: Assignment, seed: int, count: int) -> list[dict[str, Any]]:
-    """Recipes whose every choice is drawn evenly."""
-    space = assignment.space
+def random_recipes(recipe_task: RecipeTask, seed: int, count: int) -> list[dict[str, Any]]:
+    """Recipes with uniformly random choices."""
+    space = recipe_task.space
     choosers = [RandomChooser(f"evolve {seed} {number}") for number in range(count)]
     return [space.recipe(space.draw(each), f"drawn-{n}") for n, each in enumerate(choosers)]
 
 
-def sampled(
-    checkpoint: Path, assignment: Assignment, settings: TrainSettings, seed: int, count: int
+def sample_policy(
+    checkpoint: Path, recipe_task: RecipeTask, settings: TrainSettings, seed: int, count: int
 ) -> list[dict[str, Any]]:
-    """Recipes that a policy writes when it is asked for the whole space; the same every time."""
+    """Recipes that a policy writes for the whole space; the same for the same seed."""
     if not count:
         return []
-    gc.collect()  # the trainer's parts refer to one another
+    gc.collect()  # frees the trainer, whose parts refer to one another
     decoder = LocalDecoder.of(checkpoint, settings.batch)
-    brief = assignment.brief(decoder.count_tokens, settings.prompt_tokens)
-    drafts = decoder.sample([brief] * count, temperature=settings.temperature, seed=seed)
-    return [assignment.space.recipe(draft, f"sampled-{n}") for n, draft in enumerate(drafts)]
+    prompt = recipe_task.prompt(decoder.count_tokens, settings.prompt_tokens)
+    drafts = decoder.sample([prompt] * count, temperature=settings.temperature, seed=seed)
+    return [recipe_task.space.recipe(draft, f"sampled-{n}") for n, draft in enumerate(drafts)]
 
 
-def trial(
+def measure_candidate(
     backend: EvaluationBackend, recipe: Recipe, value: float, file: Path, seeds: Sequence[int]
-) -> Trial:
-    """The measurements of a recipe, which gets the name of its file; or why there are none.
+) -> CandidateMeasurement:
+    """Measures a recipe, which gets the name of its file; the result may be why it cannot be.
 
-    Raises the `DatachefError` that says nothing of the recipe, as `unavailable` has it.
+    Raises a `DatachefError` that is not due to the recipe, as `unavailable` tells.
     """
     named = {**recipe, "name": file.stem}
     write_atomically(file, document.dump(named).encode())
@@ -98,14 +106,16 @@ def trial(
     except DatachefError as error:
         if unavailable(error):
             raise
-        return Trial(recipe=named, value=value, failure=str(error))
-    measured = [Seeded(seed=m.seed, score=m.score, scores=dict(m.scores)) for m in found]
-    return Trial(recipe=named, value=value, key=found[0].recipe_key, measured=tuple(measured))
+        return CandidateMeasurement(recipe=named, value=value, failure=str(error))
+    measured = [SeedMeasurement(seed=m.seed, score=m.score, scores=dict(m.scores)) for m in found]
+    return CandidateMeasurement(
+        recipe=named, value=value, key=found[0].recipe_key, measured=tuple(measured)
+    )
 
 
-def trials(
+def measure_candidates(
     backend: EvaluationBackend,
-    candidates: Iterable[Call],
+    candidates: Iterable[ScoredRecipe],
     folder: Path,
     prefix: str,
     *,
@@ -113,113 +123,123 @@ def trials(
     seeds: Sequence[int],
     known: Collection[str] = (),
     goes_on: Callable[[str, int], bool] = lambda name, made: True,
-) -> list[Trial]:
-    """Measures candidates in their order until `count` of them were, not counting those that make
-    the same corpus as another, or as one of `known` by its key.
+) -> list[CandidateMeasurement]:
+    """Measures candidates in their order until there are `count` measurements of different corpora,
+    not counting those with a key in `known`.
 
-    Their files in `folder` are named `prefix` and a number. Before each one `goes_on` is asked,
-    with its name and the evaluations made so far.
+    The recipe files in `folder` are named `prefix` and a number. Before each one `goes_on` is
+    called with its name and the number of evaluations so far; False ends the measuring.
     """
-    found: list[Trial] = []
-    for number, call in enumerate(candidates, start=1):
+    found: list[CandidateMeasurement] = []
+    for number, candidate in enumerate(candidates, start=1):
         new = len({one.key for one in found if one.measured} - set(known))
         name = f"{prefix}-{number}"
         if new == count or not goes_on(name, new * len(seeds)):
             break
         file = folder / f"{name}.yaml"
-        found.append(trial(backend, call.recipe, call.score.value, file, seeds))
+        found.append(
+            measure_candidate(backend, candidate.recipe, candidate.score.value, file, seeds)
+        )
     return found
 
 
-class Rounds:
-    """Makes rounds. What was begun and not finished is done again, and comes out the same."""
+class RoundRunner:
+    """Runs the rounds. An unfinished one is done again, with the same result."""
 
     def __init__(
         self,
         settings: EvolveSettings,
-        assignment: Assignment,
+        recipe_task: RecipeTask,
         backend: EvaluationBackend,
         model: str | Path,
-        spending: Spending,
-        teller: Teller,
+        budget: BudgetTracker,
+        progress: ProgressReporter,
     ) -> None:
         self._settings = settings
-        self._assignment = assignment
+        self._recipe_task = recipe_task
         self._backend = backend
         self._model = model
-        self._spending = spending
-        self._teller = teller
+        self._budget = budget
+        self._progress = progress
 
-    def beginning(self) -> Round:
-        """Number 0: random recipes where they are asked for, and a proxy of all that is known."""
-        calls: list[Call] = []
+    def initial(self) -> Round:
+        """Round 0: measures random recipes if the settings ask for them, and fits a first proxy."""
+        scored: list[ScoredRecipe] = []
         if count := self._settings.measured_first:
-            with self._objective("") as objective:
-                objective.score_all(drawn(self._assignment, self._seed(0), DRAWN * count))
-                calls = objective.calls
-        fit = passing(calls)
+            with self._tracker("") as tracker:
+                tracker.score_all(
+                    random_recipes(self._recipe_task, self._seed(0), RANDOM_PER_MEASURED * count)
+                )
+                scored = tracker.scored
+        fit = passed_gates(scored)
         found = self._measured(fit, [], self._settings.measured_first)
-        return self._finished(0, 0, len(calls), "", [], found)
+        return self._finished(0, 0, len(scored), "", [], found)
 
     def next(self, rounds: Sequence[Round]) -> Round:
-        """The round after those. Raises `DatachefError` where no recipe of it can be measured."""
+        """The round after these. Raises `DatachefError` if none of its recipes can be measured."""
         before, number, count = rounds[-1], len(rounds), self._settings.measured_per_round
         end = number * self._settings.steps_per_round
-        with self._objective(before.fitted) as objective:
-            checkpoint = self._trained(objective, before, number, end)
+        with self._tracker(before.fitted) as tracker:
+            checkpoint = self._trained(tracker, before, number, end)
             output = self._settings.train.output
-            asked = logged(read_log(output / FOLDER), 0, 1) if number == 1 else []
-            asked += logged(read_log(output), before.step, end)
-            asked += self._sampled(checkpoint, objective, number)
-        spent = before.calls + len(asked)
-        known = {recipe_key(trial.recipe) for one in rounds for trial in one.trials}
-        calls = worth_measuring(asked, known, count)
-        found = self._measured(calls, rounds, count)
-        return self._finished(number, end, spent, before.fitted, calls, found)
+            scored = logged_recipes(read_log(output / FOLDER), 0, 1) if number == 1 else []
+            scored += logged_recipes(read_log(output), before.step, end)
+            scored += self._sampled(checkpoint, tracker, number)
+        spent = before.calls + len(scored)
+        known = {
+            recipe_key(measurement.recipe) for one in rounds for measurement in one.measurements
+        }
+        candidates = worth_measuring(scored, known, count)
+        found = self._measured(candidates, rounds, count)
+        return self._finished(number, end, spent, before.fitted, candidates, found)
 
-    def _trained(self, objective: Objective, before: Round, number: int, end: int) -> Path:
+    def _trained(self, tracker: ScoreTracker, before: Round, number: int, end: int) -> Path:
         settings = self._settings.train
-        self._teller.tell("training", round=number, mean=None, best=None)
-        policy = cold_start(settings, [self._assignment], [objective], self._model)
-        first = len(objective.calls)
+        self._progress.report("training", round=number, mean=None, best=None)
+        policy = cold_start(settings, [self._recipe_task], [tracker], self._model)
+        first = len(tracker.scored)
 
         def stepped(step: int, mean: float) -> None:
-            best = max((call.score.value for call in objective.calls[first:]), default=None)
+            best = max((each.score.value for each in tracker.scored[first:]), default=None)
             spent = before.calls + (step - before.step) * settings.recipes_per_step
-            self._teller.tell("training", step=step, mean=mean, best=best, calls=spent)
+            self._progress.report("training", step=step, mean=mean, best=best, calls=spent)
 
-        return train(settings, [self._assignment], [objective], policy, steps=end, told=stepped)
-
-    def _sampled(self, checkpoint: Path, objective: Objective, number: int) -> list[Call]:
-        self._teller.tell("asking the policy")
-        count = self._settings.samples_per_round
-        recipes = sampled(
-            checkpoint, self._assignment, self._settings.train, self._seed(number), count
+        return train(
+            settings, [self._recipe_task], [tracker], policy, steps=end, on_progress=stepped
         )
-        scores = objective.score_all(recipes)
-        return [Call(recipe, score) for recipe, score in zip(recipes, scores, strict=True)]
 
-    def _measured(self, calls: Sequence[Call], rounds: Sequence[Round], count: int) -> list[Trial]:
+    def _sampled(self, checkpoint: Path, tracker: ScoreTracker, number: int) -> list[ScoredRecipe]:
+        self._progress.report("sampling the policy")
+        count = self._settings.samples_per_round
+        recipes = sample_policy(
+            checkpoint, self._recipe_task, self._settings.train, self._seed(number), count
+        )
+        scores = tracker.score_all(recipes)
+        return [ScoredRecipe(recipe, score) for recipe, score in zip(recipes, scores, strict=True)]
+
+    def _measured(
+        self, candidates: Sequence[ScoredRecipe], rounds: Sequence[Round], count: int
+    ) -> list[CandidateMeasurement]:
         number, made = len(rounds), evaluations(rounds)
 
         def goes_on(name: str, more: int) -> bool:
-            self._teller.tell(f"measuring {name}", evaluations=made + more)
-            return not self._spending.before_measuring(made + more)
+            self._progress.report(f"measuring {name}", evaluations=made + more)
+            return not self._budget.reason_to_stop_before_measuring(made + more)
 
-        found = trials(
+        found = measure_candidates(
             self._backend,
-            calls,
+            candidates,
             self._settings.output / RECIPES,
             f"round-{number}",
             count=count,
             seeds=range(self._settings.seeds),
-            known={trial.key for one in rounds for trial in one.trials},
+            known={measurement.key for one in rounds for measurement in one.measurements},
             goes_on=goes_on,
         )
-        if found and not any(trial.measured for trial in found):
+        if found and not any(measurement.measured for measurement in found):
             raise DatachefError(
                 f"no recipe of round {number} can be measured; the last: {found[-1].failure}",
-                "when that is put right, the same command goes on",
+                "fix the cause and run the same command to continue",
             )
         return found
 
@@ -229,34 +249,34 @@ class Rounds:
         step: int,
         spent: int,
         proxy: str,
-        calls: Sequence[Call],
-        found: Sequence[Trial],
+        candidates: Sequence[ScoredRecipe],
+        found: Sequence[CandidateMeasurement],
     ) -> Round:
-        self._teller.tell("fitting the proxy")
+        self._progress.report("fitting the proxy")
         fitted = f"{PROXIES}/round-{number:04d}.json"
         learned = self._backend.refit(self._settings.output / fitted)
         return Round(
             number=number,
             step=step,
             calls=spent,
-            seconds=self._teller.seconds,
+            seconds=self._progress.seconds,
             proxy=proxy,
             candidates=tuple(
-                Candidate(recipe=dict(call.recipe), value=call.score.value) for call in calls
+                Candidate(recipe=dict(each.recipe), value=each.score.value) for each in candidates
             ),
-            trials=tuple(found),
+            measurements=tuple(found),
             fitted=fitted if learned else proxy,
         )
 
     @contextmanager
-    def _objective(self, proxy: str) -> Iterator[Objective]:
-        """The reward with a proxy, by its name in the output."""
+    def _tracker(self, proxy: str) -> Iterator[ScoreTracker]:
+        """A tracker of the reward with a proxy, which is named by its file in the output."""
         reward = self._backend.reward(self._settings.output / proxy if proxy else None)
         try:
-            yield Objective(reward, self._assignment.pool.parent)
+            yield ScoreTracker(reward, self._recipe_task.pool.parent)
         finally:
             reward.close()
 
     def _seed(self, number: int) -> int:
-        """One for each round; runs of other seeds share none."""
+        """A seed for each round, which no run with another seed uses."""
         return self._settings.train.seed * 1_000_003 + number

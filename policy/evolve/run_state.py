@@ -1,4 +1,10 @@
-"""What a run keeps of itself: plain data, one file each."""
+"""The state of a run: its records on disk, its budget and its progress.
+
+Each finished part is a file that exists completely or not at all. A part without a file is done
+again after a restart: training continues from its checkpoint, rewards give the same scores, and the
+evaluation backend remembers its measurements. So a run that was killed ends in the same state as
+one that was not, except for the seconds.
+"""
 
 from __future__ import annotations
 
@@ -24,60 +30,60 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Trust(_Record):
-    """The fidelity of a proxy fitted to what was measured; None where that is too little."""
+class FidelityRecord(_Record):
+    """How far to trust the proxy fitted to all measurements; None if there are too few."""
 
     fidelity: ProxyFidelity | None
 
 
 class Candidate(_Record):
-    """A recipe, and what the reward said of it."""
+    """A recipe, and the value that the reward gave it."""
 
     recipe: dict[str, Any]
     value: float
 
 
-class Seeded(_Record):
-    """A true measurement with one seed."""
+class SeedMeasurement(_Record):
+    """The measurement of a recipe with one seed."""
 
     seed: int
     score: float
     scores: dict[str, float]
 
 
-class Trial(Candidate):
-    """A candidate that was measured with some seeds, or why it could not be.
+class CandidateMeasurement(Candidate):
+    """The measurements of a candidate with several seeds, or the reason why there are none.
 
-    `key` is the same for recipes that make the same corpus, whose measurements are the same ones.
+    `key` is the same for recipes that make the same corpus, which share their measurements.
     """
 
     key: str = ""
-    measured: tuple[Seeded, ...] = ()
+    measured: tuple[SeedMeasurement, ...] = ()
     failure: str = ""
 
     @property
     def name(self) -> str:
-        """The recipe's."""
+        """The name of the recipe."""
         return str(self.recipe["name"])
 
     @property
     def score(self) -> float:
-        """The mean over seeds. Raises `StatisticsError` where nothing was measured."""
+        """The mean over seeds. Raises `StatisticsError` if nothing was measured."""
         return fmean(one.score for one in self.measured)
 
     @property
     def bits(self) -> float | None:
-        """The mean bits per byte, where they were measured."""
+        """The mean bits per byte; None if they were not measured."""
         found = [one.scores[BITS] for one in self.measured if BITS in one.scores]
         return fmean(found) if found else None
 
 
 class Round(_Record):
-    """A finished round; number 0 is what was known before the first.
+    """A finished round; number 0 comes before the first training.
 
-    `step` is that of the policy, `calls` counts the reward calls of all rounds so far, `seconds`
-    those spent so far. `proxy` names the file that scored the round, `fitted` the one that was
-    fitted after it; empty where the reward is as configured.
+    `step` is the step of the policy, `calls` and `seconds` are totals of all rounds so far. `proxy`
+    names the file of the proxy that scored the round, `fitted` of the one fitted after it; they are
+    empty while the reward is as configured.
     """
 
     number: int
@@ -86,17 +92,17 @@ class Round(_Record):
     seconds: float
     proxy: str
     candidates: tuple[Candidate, ...]
-    trials: tuple[Trial, ...]
+    measurements: tuple[CandidateMeasurement, ...]
     fitted: str
 
 
-class Contender(_Record):
-    """What a method found, by the last proxy and by measurement.
+class MethodResult(_Record):
+    """What a method of the comparison found.
 
-    It made `calls` reward calls; `value` is the best that the last proxy thinks of its recipes.
-    `chosen_among` were measured to choose one of them; `final` is the chosen one, measured with
-    seeds of its own, None where nothing could be measured. `evaluations` are those beyond the
-    rounds.
+    `calls` are its reward calls, and `value` is the best value of its recipes by the last proxy.
+    `chosen_among` is the number of recipes that were measured to choose one; `final` is the chosen
+    one, measured with fresh seeds, or None if none could be measured. `evaluations` are those that
+    the rounds did not make.
     """
 
     method: str
@@ -104,12 +110,12 @@ class Contender(_Record):
     value: float
     chosen_among: int
     evaluations: int
-    final: Trial | None
+    final: CandidateMeasurement | None
 
 
-# What may change when a run goes on, and what only tells where things are.
+# Settings that may change when a run is continued, or that are only locations.
 FREE: Any = {
-    "output": True, "rounds": True, "budget": True, "baselines": True, "persons": True,
+    "output": True, "rounds": True, "budget": True, "baselines": True, "human_recipes": True,
     "final_seeds": True, "measured_per_baseline": True,
     "train": {"output", "tasks", "steps", "save_steps", "batch", "report_to"},
 }  # fmt: skip
@@ -117,8 +123,8 @@ FREE: Any = {
 R = TypeVar("R", bound=BaseModel)
 
 
-class Journal:
-    """Records in a folder."""
+class RunState:
+    """The records of a run in a folder, and its clock."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -126,8 +132,10 @@ class Journal:
         self._before = self._kept_seconds()
 
     def open(self, settings: EvolveSettings, space: str) -> None:
-        """Takes up a run, or begins one. Raises `DatachefError` where the one that is there has
-        other settings or another space, told by its fingerprint."""
+        """Continues a run, or starts one; `space` is the fingerprint of the space.
+
+        Raises `DatachefError` if the folder has a run with other settings or another space.
+        """
         chosen: dict[str, Any] = settings.model_dump(mode="json", exclude=FREE)
         chosen["space"] = space
         path = self._folder / "settings.json"
@@ -143,30 +151,30 @@ class Journal:
             _write(path, chosen)
 
     def rounds(self) -> list[Round]:
-        """The finished rounds, in their order."""
+        """The finished rounds in their order."""
         paths = sorted(self._folder.glob("round-*.json"))
         return [_read(path, Round) for path in paths]
 
     def add(self, finished: Round) -> None:
-        """Keeps a finished round."""
+        """Saves a finished round."""
         _write(self._folder / f"round-{finished.number:04d}.json", finished.model_dump())
 
-    def trust(self, after: int) -> Trust | None:
-        """How far to trust the proxy after a round, if that was found out."""
-        path = self._folder / f"trust-{after:04d}.json"
-        return _read(path, Trust) if path.exists() else None
+    def fidelity(self, after: int) -> FidelityRecord | None:
+        """How far to trust the proxy after a round; None if it was not estimated yet."""
+        path = self._folder / f"fidelity-{after:04d}.json"
+        return _read(path, FidelityRecord) if path.exists() else None
 
-    def add_trust(self, after: int, found: Trust) -> None:
-        """Keeps how far to trust the proxy."""
-        _write(self._folder / f"trust-{after:04d}.json", found.model_dump())
+    def add_fidelity(self, after: int, found: FidelityRecord) -> None:
+        """Saves how far to trust the proxy after a round."""
+        _write(self._folder / f"fidelity-{after:04d}.json", found.model_dump())
 
-    def contender(self, name: str) -> Contender | None:
-        """What a method found, by the name that it was kept under."""
+    def method_result(self, name: str) -> MethodResult | None:
+        """What a method found, by the name it was saved under; None if it has no result yet."""
         path = self._folder / f"compared-{name}.json"
-        return _read(path, Contender) if path.exists() else None
+        return _read(path, MethodResult) if path.exists() else None
 
-    def add_contender(self, name: str, found: Contender) -> None:
-        """Keeps what a method found."""
+    def add_method_result(self, name: str, found: MethodResult) -> None:
+        """Saves what a method found."""
         _write(self._folder / f"compared-{name}.json", found.model_dump())
 
     @property
@@ -174,8 +182,8 @@ class Journal:
         """Seconds spent on the run, over all restarts."""
         return self._before + time.monotonic() - self._since
 
-    def tick(self) -> None:
-        """Keeps the seconds spent so far."""
+    def save_clock(self) -> None:
+        """Saves the seconds spent so far."""
         _write(self._folder / "clock.json", {"seconds": self.seconds})
 
     def _kept_seconds(self) -> float:
@@ -185,7 +193,7 @@ class Journal:
 
 
 def _differing(known: dict[str, Any], chosen: dict[str, Any], within: str = "") -> list[str]:
-    """The names of settings that are not the same."""
+    """The names of settings that differ."""
     found: list[str] = []
     for name in {*known, *chosen}:
         one, other = known.get(name), chosen.get(name)
@@ -225,36 +233,40 @@ def _read(path: Path, record: type[R]) -> R:
 
 def _no_record(path: Path, why: str) -> DatachefError:
     return DatachefError(
-        f"{path} is no record of a run: {why}", "remove it, and what it told is done again"
+        f"{path} is no record of a run: {why}", "remove it, and its part of the run is done again"
     )
 
 
 def evaluations(rounds: Sequence[Round]) -> int:
-    """How many trainings of a base model finished rounds took."""
-    found = {trial.key: len(trial.measured) for one in rounds for trial in one.trials}
+    """The number of trainings of a base model in finished rounds."""
+    found = {
+        measurement.key: len(measurement.measured)
+        for one in rounds
+        for measurement in one.measurements
+    }
     return sum(found.values())
 
 
-class Spending:
-    """Holds a run against its budget. Answers why it has to stop, in words; empty where it may go
-    on."""
+class BudgetTracker:
+    """Compares a run with its budget. Its methods return why the run must stop, in words, or an
+    empty string if it may continue."""
 
-    def __init__(self, settings: EvolveSettings, journal: Journal) -> None:
+    def __init__(self, settings: EvolveSettings, state: RunState) -> None:
         self._settings = settings
-        self._journal = journal
+        self._state = state
 
-    def before_round(self, rounds: Sequence[Round]) -> str:
-        """After some rounds. One whose calls would not be enough is not begun."""
+    def reason_to_stop_before_round(self, rounds: Sequence[Round]) -> str:
+        """Why not to start another round; one that would exceed the reward calls is not started."""
         settings, limit = self._settings, self._settings.budget.reward_calls
         needed = settings.calls_per_round + (0 if rounds[-1].number else settings.cold_calls)
         if limit is not None and rounds[-1].calls + needed > limit:
             return f"another round would take more than {limit:,} reward calls"
-        return self.before_measuring(evaluations(rounds))
+        return self.reason_to_stop_before_measuring(evaluations(rounds))
 
-    def before_measuring(self, made: int) -> str:
-        """After so many evaluations; those of the comparison are set aside."""
+    def reason_to_stop_before_measuring(self, made: int) -> str:
+        """Why not to measure after `made` evaluations; those of the comparison are set aside."""
         budget = self._settings.budget
-        if budget.minutes is not None and self._journal.seconds >= 60 * budget.minutes:
+        if budget.minutes is not None and self._state.seconds >= 60 * budget.minutes:
             return f"the {budget.minutes:g} minutes are over"
         if budget.evaluations is None:
             return ""
@@ -265,11 +277,12 @@ class Spending:
 
 
 @dataclass(frozen=True)
-class State:
-    """What a run is `doing`, in words, and how far it came.
+class RunProgress:
+    """What a run is `doing`, in words, and how far it is.
 
-    `mean` and `best` are values of the last step's recipes and of the round's best one; `measured`
-    is the best score of a recipe of the policy. `calls`, `evaluations` and `seconds` are spent.
+    `mean` is the mean value of the last step, `best` the best value of the round, and `measured`
+    the best measured score of a recipe of the policy. `calls`, `evaluations` and `seconds` are
+    totals.
     """
 
     doing: str
@@ -285,25 +298,25 @@ class State:
     seconds: float = 0.0
 
 
-Told = Callable[[State], None]
+OnProgress = Callable[[RunProgress], None]
 
 
-class Teller:
-    """Tells how a run stands whenever something happened, and keeps the time."""
+class ProgressReporter:
+    """Reports the progress of a run whenever it changes, and saves the time."""
 
-    def __init__(self, journal: Journal, told: Told | None) -> None:
-        self._journal = journal
-        self._told = told
-        self.state = State("starting")
+    def __init__(self, state: RunState, on_progress: OnProgress | None) -> None:
+        self._state = state
+        self._on_progress = on_progress
+        self.progress = RunProgress("starting")
 
-    def tell(self, doing: str, **changes: Any) -> None:
-        """Tells what is done now, and what changed."""
-        self._journal.tick()
-        self.state = replace(self.state, doing=doing, seconds=self._journal.seconds, **changes)
-        if self._told is not None:
-            self._told(self.state)
+    def report(self, doing: str, **changes: Any) -> None:
+        """Reports what the run is doing now, and what changed."""
+        self._state.save_clock()
+        self.progress = replace(self.progress, doing=doing, seconds=self._state.seconds, **changes)
+        if self._on_progress is not None:
+            self._on_progress(self.progress)
 
     @property
     def seconds(self) -> float:
-        """Seconds spent on the run so far."""
-        return self._journal.seconds
+        """Seconds spent on the run, over all restarts."""
+        return self._state.seconds

@@ -1,4 +1,4 @@
-"""How a policy is asked: the prompt about a task, its budget, sources and operators."""
+"""The prompt that asks a policy for a recipe: task, budget, sources, operators, and the answer."""
 
 from datachef.policy.prompt.writer import TRUNCATION, CountTokens, PromptWriter
 

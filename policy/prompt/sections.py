@@ -1,4 +1,4 @@
-"""What a prompt says of the task: how a recipe's corpus is measured, and within which budget."""
+"""The parts of a prompt about the task, the operators, and the answer."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.task import Budget, Task
 from datachef.core.registry.host import metric_of
 from datachef.core.rows.benchmark import read_benchmark
-from datachef.policy.prompt.quoting import BenchmarkGuard, named, quoted, spread, written
+from datachef.policy.prompt.quoting import BenchmarkGuard, json_text, named, quoted, spread
 from datachef.policy.prompt.sources import quoted_texts
-from datachef.policy.space.nodes import Choice, Node, OneOf, Record, Selection, Sequence, Shared
+from datachef.policy.space.nodes import Choice, ListOf, Node, OneOf, Record, Selection, SharedNode
 from datachef.policy.space.space import BUDGET, RecipeSpace
-from datachef.policy.space.steps import REASON, operator_of
+from datachef.policy.space.steps import REASON, operator_name
 
 TASK_EXAMPLES = 2
 INSTRUCTION_CHARACTERS = 2_000
 
 
 def task_block(task: Task) -> str:
-    """The instruction and the protocol."""
+    """The instruction, and how recipes are scored."""
     instruction = quoted(task.instruction.strip(), INSTRUCTION_CHARACTERS)
     lines = [f"instruction: {instruction}"] if task.instruction.strip() else []
     place = Path(task.base_model)
@@ -38,27 +38,29 @@ def task_block(task: Task) -> str:
 
 
 def task_examples(task: Task, guard: BenchmarkGuard) -> list[str]:
-    """A line for each of a few examples of the task's training split that are not in the benchmark
-    too. Raises `DatachefError` where the split cannot be read."""
+    """Lines with examples of the task's training split, without those that are in the benchmark.
+
+    Raises `DatachefError` if the split cannot be read.
+    """
     items = read_benchmark(task.examples) if task.examples is not None else []
     found: list[str] = []
     for item in spread(items):
         if len(found) == TASK_EXAMPLES:
             break
-        if item.prompt.strip() and not guard.refuses([item.prompt, item.answer]):
+        if item.prompt.strip() and not guard.rejects([item.prompt, item.answer]):
             found.append(f"example: {quoted_texts({'prompt': item.prompt, 'answer': item.answer})}")
     return found
 
 
 def size_of(budget: Budget) -> str:
-    """The budget in its unit, with all its digits."""
+    """The budget with its unit."""
     return f"{budget.rows} rows" if budget.tokens is None else f"{budget.tokens} tokens"
 
 
 @dataclass(frozen=True)
 class Offer:
-    """The steps of one operator: what can be written, and where: in the steps of some sources, in
-    those on the corpus, as the mix; `anywhere` there are steps."""
+    """The steps that can be written with an operator, and where: in the steps of these sources, in
+    those on the corpus, as the mix. `anywhere` is true if all lists of steps may have it."""
 
     step: Record
     sources: tuple[str, ...]
@@ -96,33 +98,33 @@ def offers(space: RecipeSpace) -> dict[str, Offer]:
 
 
 def sources_of(space: RecipeSpace) -> dict[str, Record]:
-    """What may be written of each source, in the order of the pool."""
+    """What may be written about each source, in the order of the pool."""
     selection = space.root.required["sources"]
     assert isinstance(selection, Selection)
     return {name: node for name, node in selection.fields.items() if isinstance(node, Record)}
 
 
 def choices(node: Node | None) -> tuple[object, ...]:
-    """The values of a choice; none where there is no choice."""
+    """The values of a choice; empty if the node is not a choice."""
     return node.values if isinstance(node, Choice) else ()
 
 
 def _steps(node: Node | None) -> dict[str, Record]:
-    """The steps that may be written, by operator."""
-    if isinstance(node, Sequence):
+    """The steps that a node contains, by operator."""
+    if isinstance(node, ListOf):
         return _steps(node.item)
     if not isinstance(node, OneOf):
         return {}
-    bare = (one.node if isinstance(one, Shared) else one for one in node.alternatives)
-    return {operator_of(one): one for one in bare if isinstance(one, Record)}
+    bare = (one.node if isinstance(one, SharedNode) else one for one in node.alternatives)
+    return {operator_name(one): one for one in bare if isinstance(one, Record)}
 
 
 MOST_SOURCES = 8
 
 
 def operator_block(kind: type[Operator], step: Record, shown: Collection[str]) -> str:
-    """The name, the first line of the docstring, and a line per parameter with its default and the
-    values to choose from, as far as they are shown."""
+    """The name of an operator, the first line of its docstring, and a line for each parameter with
+    its default and the values to choose from, as far as they are shown."""
     head = kind.name()
     if "operator descriptions" in shown:
         head = f"{head}: {_line(kind.summary())}"
@@ -133,7 +135,7 @@ def operator_block(kind: type[Operator], step: Record, shown: Collection[str]) -
 
 
 def place_of(offer: Offer) -> str:
-    """Where a step may stand."""
+    """Where a step may be written."""
     places = []
     if offer.mix:
         places.append("the mix")
@@ -151,11 +153,11 @@ def _parameters(kind: type[Operator], step: Record, *, described: bool) -> list[
     for name, node in [*step.required.items(), *step.optional.items()]:
         if name == "op" or not isinstance(node, Choice):
             continue
-        values = ", ".join(map(written, node.values))
+        values = ", ".join(map(json_text, node.values))
         field = kind.model_fields[name]
         if name in step.optional:
             default = field.get_default(call_default_factory=True)
-            told = f"default {written(default)}, or {values}"
+            told = f"default {json_text(default)}, or {values}"
         else:
             told = f"always {values}" if len(node.values) == 1 else f"one of {values}"
         about = f" ({_line(field.description or '').rstrip('.')})" if described else ""
@@ -176,7 +178,7 @@ SYSTEM = (
 
 
 def answer_block(space: RecipeSpace, *, reasons: bool) -> str:
-    """The keys of a draft, in their order, what each means and what it may hold."""
+    """The keys of a draft in their order, what each means, and what it may contain."""
     sources = list(sources_of(space).values())
     root = space.root.required
     weights = choices(sources[0].required.get("weight"))
@@ -207,10 +209,10 @@ def answer_block(space: RecipeSpace, *, reasons: bool) -> str:
 
 
 def _one(values: tuple[object, ...]) -> str:
-    return f"one of {', '.join(map(written, values))}"
+    return f"one of {', '.join(map(json_text, values))}"
 
 
 def _most(*records: Record) -> int:
-    """The most steps of any of these."""
+    """The largest number of steps of any of these."""
     lists = (record.required.get("steps") for record in records)
-    return max((steps.most for steps in lists if isinstance(steps, Sequence)), default=0)
+    return max((steps.most for steps in lists if isinstance(steps, ListOf)), default=0)

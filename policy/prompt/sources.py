@@ -1,4 +1,4 @@
-"""What a policy is told of a source, from its first rows and its size on disk alone."""
+"""The part of a prompt about a source, from its first rows and its size on disk."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ EXAMPLES = 2
 
 Quantiles = tuple[float, float, float]
 Example = Mapping[str, str]
-Refuses = Callable[[Iterable[str]], bool]
+Rejects = Callable[[Iterable[str]], bool]
 
-# Of whole files smaller than this, however their rows are spelled, the sample has every row.
+# The sample has all rows of files smaller than this, however their rows are encoded.
 _SURELY_READ = SAMPLE_BYTES // 4
 
 
 @dataclass(frozen=True)
 class SourceCard:
-    """A source in short.
+    """A summary of a source.
 
-    `rows` and `tokens` are about what it holds, None where that is unknown, and `rough` where they
-    were told from compressed files. `fields` are those its texts are made of, `columns` the others.
-    `characters` are the quantiles `QUANTILES` of the lengths of its first rows, and `signals`
-    theirs by filter and signal. `examples` are texts by role: `text`, or `prompt` and `answer`.
+    `rows` and `tokens` are estimates of its size, None if unknown, and `rough` if the files are
+    compressed. `fields` are those that its texts are made of, `columns` the others. `characters`
+    are the quantiles `QUANTILES` of the lengths of its first rows, `signals` those of the signals,
+    by filter and signal. `examples` are texts by role: `text`, or `prompt` and `answer`.
     """
 
     name: str
@@ -61,68 +61,68 @@ class SourceCard:
 
 def source_card(
     name: str,
-    survey: SourceInfo,
+    info: SourceInfo,
     operators: Iterable[Operator],
-    refuses: Refuses = lambda texts: False,
+    rejects: Rejects = lambda texts: False,
 ) -> SourceCard:
     """The card of a source, with the signals of the filters among the operators.
 
-    Signals count that are numbers, that rules read and that cost a polars expression; a filter that
-    needs a package of its own, or columns that the source lacks, is left out. Rows whose texts are
-    refused are no examples. Raises `DatachefError` where the source can no longer be read.
+    It has the numeric signals that rules use and that are polars expressions. A filter that needs
+    another package, or columns that the source lacks, is left out. Rows with texts that `rejects`
+    rejects are not shown as examples. Raises `DatachefError` if the source can no longer be read.
     """
     try:
-        rows = sample(survey.source, survey.partitions)
+        rows = sample(info.source, info.partitions)
     except SourceError as error:
         raise DatachefError(f"the source {name} cannot be read: {error}", error.hint) from error
-    frame = _frame(name, survey, rows)
-    count, rough = _rows(survey, rows)
+    frame = _frame(name, info, rows)
+    count, rough = _rows(info, rows)
     return SourceCard(
         name=name,
-        description=survey.source.description,
-        licence=survey.source.licence,
+        description=info.source.description,
+        licence=info.source.licence,
         rows=count,
         tokens=_tokens(frame, count),
         rough=rough,
-        conversational=survey.format.conversational,
-        fields=tuple(sorted(survey.format.uses())),
-        columns=tuple(sorted(survey.kinds)),
+        conversational=info.format.conversational,
+        fields=tuple(sorted(info.format.uses())),
+        columns=tuple(sorted(info.kinds)),
         characters=_quantiles(frame["text"].str.len_chars()) or (0.0, 0.0, 0.0),
         signals={
             operator.op: found
             for operator in operators
             if isinstance(operator, Filter) and (found := _signals(operator, frame))
         },
-        examples=_examples(survey, rows, refuses),
+        examples=_examples(info, rows, rejects),
     )
 
 
-def _frame(name: str, survey: SourceInfo, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """The rows as filters see them; those that do not fit the format are left out."""
-    intake = RowReader(name, survey.partitions[0], survey.format, survey.kinds)
+def _frame(name: str, info: SourceInfo, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """The rows as filters get them, without those that do not fit the format."""
+    reader = RowReader(name, info.partitions[0], info.format, info.kinds)
     raw = (RawRow(position, 0, 0, row) for position, row in enumerate(rows))
-    batches = list(intake.batches(raw, SAMPLE_BYTES))
+    batches = list(reader.batches(raw, SAMPLE_BYTES))
     if not batches:
         raise DatachefError(f"the source {name} has no rows of its format any more")
     return concat(batches)
 
 
-def _rows(survey: SourceInfo, rows: Sequence[Mapping[str, Any]]) -> tuple[int | None, bool]:
-    """About how many rows the source has, and whether that is rough.
+def _rows(info: SourceInfo, rows: Sequence[Mapping[str, Any]]) -> tuple[int | None, bool]:
+    """An estimate of the number of rows, and whether it is rough.
 
-    Compressed files are taken to pack as well as their first rows do.
+    It assumes that all rows of a compressed file are compressed as well as the first ones.
     """
     lines = b"".join(orjson.dumps(row, default=str) + b"\n" for row in rows)
-    if len(survey.partitions) == 1 and len(rows) < SAMPLE_ROWS and len(lines) < _SURELY_READ:
-        return _taken(survey, len(rows)), False
-    if any(partition.size == 0 for partition in survey.partitions):
-        return _taken(survey, None), False
-    size = len(zlib.compress(lines)) if survey.packed else len(lines)
-    return _taken(survey, round(survey.size * len(rows) / size)), survey.packed
+    if len(info.partitions) == 1 and len(rows) < SAMPLE_ROWS and len(lines) < _SURELY_READ:
+        return _taken(info, len(rows)), False
+    if any(partition.size == 0 for partition in info.partitions):
+        return _taken(info, None), False
+    size = len(zlib.compress(lines)) if info.packed else len(lines)
+    return _taken(info, round(info.size * len(rows) / size)), info.packed
 
 
-def _taken(survey: SourceInfo, rows: int | None) -> int | None:
-    take = survey.source.take
+def _taken(info: SourceInfo, rows: int | None) -> int | None:
+    take = info.source.take
     return rows if take is None or (rows is not None and rows < take) else take
 
 
@@ -140,7 +140,7 @@ def _signals(operator: Filter, frame: pl.DataFrame) -> dict[str, Quantiles]:
     ruled = {name for rule in operator.rules().values() for name in rule.meta.root_names()}
     try:
         measured = measure(operator, frame)
-    except pl.exceptions.PolarsError:  # a stranger's filter fails when it is run, not here
+    except pl.exceptions.PolarsError:  # a plugin's filter shows its error when it is run, not here
         return {}
     numbers = {
         name: _quantiles(measured[name])
@@ -157,21 +157,21 @@ def _quantiles(values: pl.Series) -> Quantiles | None:
 
 
 def _examples(
-    survey: SourceInfo, rows: Sequence[Mapping[str, Any]], refuses: Refuses
+    info: SourceInfo, rows: Sequence[Mapping[str, Any]], rejects: Rejects
 ) -> tuple[Example, ...]:
     found: list[Example] = []
     for row in spread(rows):
-        example = _example(survey, row)
-        if example and not refuses(example.values()) and example not in found:
+        example = _example(info, row)
+        if example and not rejects(example.values()) and example not in found:
             found.append(example)
         if len(found) == EXAMPLES:
             break
     return tuple(found)
 
 
-def _example(survey: SourceInfo, row: Mapping[str, Any]) -> Example:
+def _example(info: SourceInfo, row: Mapping[str, Any]) -> Example:
     try:
-        content = survey.format.convert(row)
+        content = info.format.convert(row)
     except RowError:
         return {}
     if isinstance(content, str):
@@ -180,7 +180,7 @@ def _example(survey: SourceInfo, row: Mapping[str, Any]) -> Example:
 
 
 def _exchange(turns: Sequence[Turn]) -> Example:
-    """The first answer and the turn before it."""
+    """The first answer, and the turn before it."""
     for before, turn in pairwise(turns):
         if turn["role"] == "assistant":
             return {"prompt": render_text(before), "answer": render_text(turn)}
@@ -193,7 +193,7 @@ MOST_NAMES = 12
 
 
 def source_head(card: SourceCard, shown: Collection[str]) -> str:
-    """The name, how much there is, what it is, and how long its texts are, as far as shown."""
+    """The name, size, description, fields and lengths of a source, as far as they are shown."""
     lines = [f"{card.name}: {_size(card)}" if "source sizes" in shown else card.name]
     if "source descriptions" in shown:
         if card.description:
@@ -204,22 +204,22 @@ def source_head(card: SourceCard, shown: Collection[str]) -> str:
         more = f"; more columns: {_names(card.columns)}" if card.columns else ""
         lines.append(f"  {kind}, from the fields: {_names(card.fields)}{more}")
     if "signals" in shown:
-        lines.append(f"  characters: {spelled(card.characters)}")
+        lines.append(f"  characters: {quantile_text(card.characters)}")
     return "\n".join(lines)
 
 
 def signal_line(name: str, signals: Mapping[str, Quantiles]) -> str:
-    """What a filter measures of a source; values that several signals share stand once."""
+    """The quantiles of a filter's signals; values that several signals share are written once."""
     alike: dict[str, list[str]] = {}
     for signal, quantiles in signals.items():
-        alike.setdefault(spelled(quantiles), []).append(signal)
+        alike.setdefault(quantile_text(quantiles), []).append(signal)
     return f"  {name}: " + "; ".join(
         f"{', '.join(names)} {values}" for values, names in alike.items()
     )
 
 
 def example_lines(card: SourceCard) -> list[str]:
-    """A line per example row, its texts quoted and cut."""
+    """A line for each example row, its texts quoted and shortened."""
     return [f"  row: {quoted_texts(example)}" for example in card.examples]
 
 
@@ -229,14 +229,14 @@ def quoted_texts(texts: Mapping[str, str]) -> str:
     return f"{{{', '.join(parts)}}}"
 
 
-def spelled(quantiles: Quantiles) -> str:
-    """The quantiles; one that is the same as the others stands once for all."""
+def quantile_text(quantiles: Quantiles) -> str:
+    """The quantiles; a single number if all are the same."""
     numbers = [amount(value) for value in quantiles]
     return numbers[0] if len(set(numbers)) == 1 else "/".join(numbers)
 
 
 def amount(value: float) -> str:
-    """A number with three significant digits, as people write it."""
+    """A number with three significant digits."""
     rounded = float(f"{value:.3g}")
     return f"{rounded:,.0f}" if abs(rounded) >= 100 else f"{rounded:.15g}"
 

@@ -1,4 +1,9 @@
-"""What a policy is asked: to write one recipe of a space, told in messages."""
+"""Writes the prompt that asks for a recipe of a space, as full as its number of tokens allows.
+
+A prompt of level 0 contains everything. Level n leaves out the first n parts of `TRUNCATION`; the
+last level has only the budget and the names of the task, sources and operators. The lowest level
+that fits is written.
+"""
 
 from __future__ import annotations
 
@@ -32,15 +37,15 @@ from datachef.policy.prompt.sources import (
 )
 from datachef.policy.space.nodes import Record, Text
 from datachef.policy.space.space import RecipeSpace
-from datachef.policy.space.steps import REASON, simplest
+from datachef.policy.space.steps import REASON, minimal_step
 
 Messages = tuple[dict[str, str], ...]
 
 
 @dataclass(frozen=True)
-class Brief:
-    """The recipes that may be written, and the chat messages (`role`, `content`) that ask for one:
-    task, protocol, sources, operators, budget."""
+class Prompt:
+    """The space of recipes that may be written, and the chat messages (`role`, `content`) that ask
+    for one."""
 
     space: RecipeSpace
     messages: Messages
@@ -55,20 +60,20 @@ TRUNCATION = (
     "operator descriptions",
     "source descriptions",
     "source sizes",
-    # The system message, the instruction, the protocol, and what to answer.
+    # The system message, the instruction, how recipes are scored, and what to answer.
     "explanations",
 )
 LAST = len(TRUNCATION)
 
 
 def shown(level: int) -> frozenset[str]:
-    """The parts that a prompt of this level has."""
+    """The parts of a prompt of this level."""
     return frozenset(TRUNCATION[level:])
 
 
-# The parts on which what is kept depends.
-_HEAD = frozenset(("signals", "source descriptions", "source sizes"))
-_BLOCK = frozenset(("parameter descriptions", "parameters", "operator descriptions"))
+# The parts that the cached text of a source and of an operator depends on.
+_SOURCE_PARTS = frozenset(("signals", "source descriptions", "source sizes"))
+_OPERATOR_PARTS = frozenset(("parameter descriptions", "parameters", "operator descriptions"))
 
 CountTokens = Callable[[Messages], int]
 
@@ -77,15 +82,15 @@ _PLACES = "Each may stand in any steps, unless it says where."
 
 
 class PromptWriter:
-    """Writes prompts for a task over a pool: for its whole space, and for any narrower one.
+    """Writes prompts for a task over a pool: for its whole space, and for any part of it.
 
-    Sources are looked at when a prompt first tells more than their names, once each; what is said
-    of them and of operators is kept for the next prompt. The order of what is said: the task, how
-    it is scored, the budget, sources, operators, and what to answer.
+    A source is inspected once, when a prompt first needs more than its name. The texts about
+    sources and operators are cached for the next prompt. The order is: the task, how it is scored,
+    the budget, sources, operators, and what to answer.
     """
 
     def __init__(self, task: Task, space: RecipeSpace) -> None:
-        """`space` is the widest that prompts are going to be about: its filters are measured."""
+        """`space` is the whole space; prompts may be for parts of it. Its filters are measured."""
         self._task = task
         self._space = space
         self._cards: dict[str, SourceCard] = {}
@@ -94,17 +99,18 @@ class PromptWriter:
         self._rows: dict[str, list[str]] = {}
         self._operators: dict[tuple[str, frozenset[str]], tuple[Record, str]] = {}
 
-    def write(self, space: RecipeSpace, count_tokens: CountTokens, most_tokens: int) -> Brief:
-        """The fullest prompt of at most so many tokens, as `count_tokens` counts them.
+    def write(self, space: RecipeSpace, count_tokens: CountTokens, most_tokens: int) -> Prompt:
+        """The fullest prompt of at most `most_tokens` tokens, as `count_tokens` counts them.
 
-        Raises `DatachefError` where the bare names are too many.
+        Raises `DatachefError` if the names alone take more.
         """
-        return Brief(space, self.messages(space, self.level(space, count_tokens, most_tokens)))
+        return Prompt(space, self.messages(space, self.level(space, count_tokens, most_tokens)))
 
     def level(self, space: RecipeSpace, count_tokens: CountTokens, most_tokens: int) -> int:
-        """How many parts of `TRUNCATION` a prompt does without to have at most so many tokens.
+        """The number of parts of `TRUNCATION` that a prompt of at most `most_tokens` tokens leaves
+        out.
 
-        Raises `DatachefError` where the bare names are too many.
+        Raises `DatachefError` if the names alone take more.
         """
 
         def fits(level: int) -> bool:
@@ -113,25 +119,27 @@ class PromptWriter:
         level = bisect_left(range(LAST), True, key=fits)
         if level == LAST and (needed := count_tokens(self.messages(space, LAST))) > most_tokens:
             raise DatachefError(
-                f"the prompt has {needed} tokens with nothing but the names of {len(space.surveys)}"
+                f"the prompt has {needed} tokens with nothing but the names of {len(space.sources)}"
                 f" sources and {len(space.operators)} operators; it may have {most_tokens}",
                 f"allow prompts of {needed} tokens, or offer fewer sources and operators",
             )
         return level
 
     def messages(self, space: RecipeSpace, level: int) -> Messages:
-        """The prompt of a level of truncation. Raises `DatachefError` where a source, the task's
-        examples or its benchmark cannot be read."""
+        """The messages of a prompt of this level.
+
+        Raises `DatachefError` if a source, the task's examples or its benchmark cannot be read.
+        """
         parts = shown(level)
         if "explanations" not in parts:
             return ({"role": "user", "content": "\n".join(self._names(space))},)
         offered = offers(space)
         content = "\n\n".join(
             [
-                self._about_task(parts),
-                self._about_budget(space),
-                self._about_sources(space, parts),
-                self._about_operators(space, offered, parts),
+                self._task_part(parts),
+                self._budget_part(space),
+                self._sources_part(space, parts),
+                self._operators_part(space, offered, parts),
                 f"# Answer\n{answer_block(space, reasons=_reasons(offered))}",
             ]
         )
@@ -146,14 +154,14 @@ class PromptWriter:
             f"operators: {', '.join(space.operators)}",
         ]
 
-    def _about_task(self, parts: frozenset[str]) -> str:
+    def _task_part(self, parts: frozenset[str]) -> str:
         examples = self._task_examples if "task examples" in parts else []
         return "\n".join([f"# Task: {named(self._task.name)}", task_block(self._task), *examples])
 
-    def _about_budget(self, space: RecipeSpace) -> str:
+    def _budget_part(self, space: RecipeSpace) -> str:
         return f"# Budget\n{size_of(space.budget) if space.budget else 'all that the sources hold'}"
 
-    def _about_sources(self, space: RecipeSpace, parts: frozenset[str]) -> str:
+    def _sources_part(self, space: RecipeSpace, parts: frozenset[str]) -> str:
         names = list(sources_of(space))
         if "source sizes" not in parts:
             return f"# Sources\n{', '.join(names)}"
@@ -166,7 +174,7 @@ class PromptWriter:
                 lines += self._examples(name)
         return "\n".join(lines)
 
-    def _about_operators(
+    def _operators_part(
         self, space: RecipeSpace, offered: dict[str, Offer], parts: frozenset[str]
     ) -> str:
         if "operator descriptions" not in parts:
@@ -179,7 +187,7 @@ class PromptWriter:
         return "\n".join(lines)
 
     def _source(self, name: str, parts: frozenset[str]) -> str:
-        key = (name, parts & _HEAD)
+        key = (name, parts & _SOURCE_PARTS)
         if key not in self._sources:
             self._sources[key] = source_head(self._card(name), parts)
         return self._sources[key]
@@ -198,7 +206,7 @@ class PromptWriter:
         return self._rows[name]
 
     def _operator(self, space: RecipeSpace, name: str, step: Record, parts: frozenset[str]) -> str:
-        key = (name, parts & _BLOCK)
+        key = (name, parts & _OPERATOR_PARTS)
         known = self._operators.get(key)
         if known is None or (known[0] is not step and known[0] != step):
             known = step, operator_block(space.vocabulary[name], step, parts)
@@ -207,19 +215,19 @@ class PromptWriter:
 
     def _card(self, name: str) -> SourceCard:
         if name not in self._cards:
-            survey = self._space.surveys.get(name)
-            if survey is None:
+            info = self._space.sources.get(name)
+            if info is None:
                 raise DatachefError(
-                    f"the prompt knows no source {name!r}", "make the writer of the widest space"
+                    f"the prompt knows no source {name!r}", "make the writer with the whole space"
                 )
-            card = source_card(name, survey, self._filters, self._guard.refuses)
+            card = source_card(name, info, self._filters, self._guard.rejects)
             self._cards[name] = card
         return self._cards[name]
 
     @cached_property
     def _filters(self) -> list[Filter]:
         made = (
-            self._space.vocabulary.operator(simplest(offer.step))
+            self._space.vocabulary.operator(minimal_step(offer.step))
             for name, offer in offers(self._space).items()
             if issubclass(self._space.vocabulary[name], Filter)
         )

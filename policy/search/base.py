@@ -1,4 +1,4 @@
-"""The contract of a search, and the loop that spends reward calls on one."""
+"""The contract of a search, the loop that runs one, and the searches that do not learn."""
 
 from __future__ import annotations
 
@@ -7,42 +7,41 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from datachef.core.contracts.reward import Score
-from datachef.policy.scored_recipes import Call, Objective, Recipe, recipe_key
+from datachef.policy.scored_recipes import Recipe, ScoredRecipe, ScoreTracker, recipe_key
 from datachef.policy.space import RandomChooser, RecipeSpace
 from datachef.policy.space.nodes import Choice, OneOf, Record, Selection
 from datachef.policy.space.space import BUDGET, WEIGHTS
-from datachef.policy.space.steps import simplest
+from datachef.policy.space.steps import minimal_step
 
 
 class Search(ABC):
-    """Proposes recipes, and learns from their scores what to propose next."""
+    """Proposes recipes, and may learn from their scores what to propose next."""
 
     @abstractmethod
     def ask(self, count: int) -> list[dict[str, Any]]:
-        """`count` recipes to score next; fewer, and in the end none, where a search runs out."""
+        """The next `count` recipes to score; fewer, and finally none, if the search runs out."""
 
     def tell(self, recipes: Sequence[Recipe], scores: Sequence[Score]) -> None:  # noqa: B027 - most do not learn
-        """What the reward said of recipes that were asked for; nothing to most that do not learn.
-
-        Recipes may come in any order, each of them once.
-        """
+        """Gives the search the scores of recipes that `ask` returned, in any order, each once."""
 
 
-def run_search(search: Search, objective: Objective, calls: int, batch: int = 8) -> list[Call]:
-    """Spends exactly `calls` reward calls on a search, or fewer if it runs out, and returns them.
+def run_search(
+    search: Search, tracker: ScoreTracker, calls: int, batch: int = 8
+) -> list[ScoredRecipe]:
+    """Runs a search for `calls` reward calls, or until it runs out, and returns what it scored.
 
-    `batch` recipes are asked for and scored at a time. Raises `ValueError` for a batch below 1.
+    `batch` recipes are proposed and scored at a time. Raises `ValueError` for a batch below 1.
     """
     if batch < 1:
-        raise ValueError("a batch holds at least one recipe")
-    start = len(objective.calls)
-    while left := calls - (len(objective.calls) - start):
+        raise ValueError("a batch has at least one recipe")
+    start = len(tracker.scored)
+    while left := calls - (len(tracker.scored) - start):
         wanted = min(batch, left)
         recipes = search.ask(wanted)[:wanted]
         if not recipes:
             break
-        search.tell(recipes, objective.score_all(recipes))
-    return objective.calls[start:]
+        search.tell(recipes, tracker.score_all(recipes))
+    return tracker.scored[start:]
 
 
 class ListedSearch(Search):
@@ -56,20 +55,20 @@ class ListedSearch(Search):
         return asked
 
 
-# A space that is nearly used up still gets its calls: with recipes that were scored before.
-TRIES = 10
+# After so many draws a repeated recipe is proposed: a small space may have no other left.
+DRAWS_PER_RECIPE = 10
 
 Origin = TypeVar("Origin")
 
 
 class DrawnSearch(Search, Generic[Origin]):
-    """Draws recipes of a space, and draws again where a recipe was proposed before.
+    """Draws recipes from a space, and draws again if a recipe was proposed before.
 
-    `Origin` is what a search has to remember of a draft, to learn from its score.
+    `Origin` is what a search has to keep of a draft to learn from its score.
     """
 
     def __init__(self, space: RecipeSpace, name: str) -> None:
-        """Recipes are named `name` and a number."""
+        """The recipes are named `name` and a number."""
         self.space = space
         self.asked = 0
         self._name = name
@@ -78,24 +77,24 @@ class DrawnSearch(Search, Generic[Origin]):
 
     @abstractmethod
     def draw(self) -> tuple[dict[str, Any], Origin]:
-        """Another draft, and where it comes from."""
+        """A new draft, and what to keep of it."""
 
     @abstractmethod
     def learn(self, origin: Origin, value: float) -> None:
-        """Takes in the value of a draft that was proposed."""
+        """Learns from the value of a draft that was proposed."""
 
     def ask(self, count: int) -> list[dict[str, Any]]:
         return [self._proposed() for _ in range(count)]
 
     def tell(self, recipes: Sequence[Recipe], scores: Sequence[Score]) -> None:
-        """Raises `KeyError` for a recipe that was not asked for, or told before."""
+        """Raises `KeyError` for a recipe that was not proposed, or was given before."""
         for recipe, score in zip(recipes, scores, strict=True):
             self.learn(self._pending.pop(recipe["name"]), score.value)
 
     def _proposed(self) -> dict[str, Any]:
         self.asked += 1
         name = f"{self._name}-{self.asked}"
-        for left in reversed(range(TRIES)):
+        for left in reversed(range(DRAWS_PER_RECIPE)):
             draft, origin = self.draw()
             recipe = self.space.recipe(draft, name)
             key = recipe_key(recipe)
@@ -107,7 +106,7 @@ class DrawnSearch(Search, Generic[Origin]):
 
 
 class RandomSearch(DrawnSearch[None]):
-    """Recipes whose every choice is drawn evenly (Bergstra and Bengio 2012,
+    """Recipes with uniformly random choices (Bergstra and Bengio 2012,
     https://jmlr.org/papers/v13/bergstra12a.html)."""
 
     def __init__(self, space: RecipeSpace, seed: int) -> None:
@@ -120,19 +119,20 @@ class RandomSearch(DrawnSearch[None]):
         return self.space.draw(RandomChooser(f"{self._seed}/{self._draws}")), None
 
     def learn(self, origin: None, value: float) -> None:
-        """Chance learns nothing."""
+        """Nothing to learn."""
 
 
 class SourceBaselines(ListedSearch):
-    """All sources by their sizes, all sources with equal weights, and each source alone: whole,
-    without steps. A mix only cuts them to the task's budget, or makes weights equal."""
+    """The sources unprocessed: all by their sizes, all with equal weights, and each one alone.
+
+    A mix is used only to cut them to the task's budget, or to make the weights equal."""
 
     def __init__(self, space: RecipeSpace) -> None:
         super().__init__(_recipes(space))
 
 
 def _recipes(space: RecipeSpace) -> Iterator[dict[str, Any]]:
-    names = list(space.surveys)
+    names = list(space.sources)
     mix = _mix(space)
     if len(names) > 1:
         if mix is None or _within_budget(space, names):
@@ -163,16 +163,16 @@ def _mixed(
 
 
 def _mix(space: RecipeSpace) -> dict[str, Any] | None:
-    """The first of the space's mixes, as it is by default."""
+    """The first mix of the space, with its default parameters."""
     mixes = space.root.required.get("mix")
     if mixes is None:
         return None
     assert isinstance(mixes, OneOf) and isinstance(mixes.alternatives[0], Record)
-    return simplest(mixes.alternatives[0])
+    return minimal_step(mixes.alternatives[0])
 
 
 def _weight(space: RecipeSpace) -> float:
-    """Any weight that may be written: only that all are equal matters."""
+    """Any weight on offer: all that matters is that they are equal."""
     sources = space.root.required["sources"]
     assert isinstance(sources, Selection)
     first = next(iter(sources.fields.values()))
@@ -181,18 +181,18 @@ def _weight(space: RecipeSpace) -> float:
 
 
 def _share(space: RecipeSpace) -> float | None:
-    """The largest share of the task's budget that may be written."""
+    """The largest share of the task's budget on offer."""
     shares = space.root.required.get(BUDGET)
     return max(shares.values) if isinstance(shares, Choice) else None
 
 
 def _within_budget(space: RecipeSpace, names: Sequence[str]) -> bool:
-    """Whether these sources surely hold no more than the budget."""
+    """Whether these sources are known to be within the budget."""
     share = _share(space)
     if space.budget is None or share is None:
         return True
     if space.budget.tokens is None:
         return False
-    sizes = [space.surveys[name].most_tokens for name in names]
+    sizes = [space.sources[name].most_tokens for name in names]
     known = [size for size in sizes if size is not None]
     return len(known) == len(sizes) and sum(known) <= share * space.budget.tokens

@@ -1,4 +1,4 @@
-"""Evolution of recipes: the best of a few have offspring, and the oldest die."""
+"""Evolutionary search: the best of a random few become parents, and the oldest are removed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Part = tuple[str, ...]
 
 
 class EvolutionarySearch(DrawnSearch[Trace]):
-    """Regularised evolution (Real et al. 2019, https://arxiv.org/abs/1802.01548): a parent is the
-    best of a few drawn from the population, its child replaces whoever is oldest.
+    """Regularized evolution (Real et al. 2019, https://arxiv.org/abs/1802.01548): a parent is the
+    best of a random few of the population, and its child replaces the oldest member.
 
-    A child has the choices of its parent but for one or a few, which are drawn again. Beyond the
+    A child has the choices of its parent, except one or a few that are drawn again. Unlike in the
     paper, some children have two parents.
     """
 
@@ -31,8 +31,8 @@ class EvolutionarySearch(DrawnSearch[Trace]):
         tournament: int = 8,
         crossover: float = 0.25,
     ) -> None:
-        """The first `population` recipes are random. Of `tournament` drawn ones the best becomes a
-        parent; `crossover` is the share of children with two."""
+        """The first `population` recipes are random. The best of `tournament` drawn members becomes
+        a parent; `crossover` is the share of children with two parents."""
         super().__init__(space, "evolved")
         self._seed = seed
         self._random = random.Random(seed)
@@ -51,7 +51,7 @@ class EvolutionarySearch(DrawnSearch[Trace]):
         self._living.append((origin, value))
 
     def _inherited(self) -> Trace:
-        """The choices that a child is born with."""
+        """The choices that the next recipe inherits; none for a random one."""
         if self.asked <= self._population or not self._living:
             return {}
         known = self._parent()
@@ -65,7 +65,8 @@ class EvolutionarySearch(DrawnSearch[Trace]):
 
 
 def mutated(trace: Trace, chance: random.Random) -> dict[str, int]:
-    """A trace without one of its places, or with falling probability a few, to be drawn again."""
+    """A trace without one of its places, or with decreasing probability several, which are to be
+    drawn again."""
     count = 1
     while count < len(trace) and chance.random() < 0.5:
         count += 1
@@ -74,21 +75,22 @@ def mutated(trace: Trace, chance: random.Random) -> dict[str, int]:
 
 
 def crossed(first: Trace, second: Trace, chance: random.Random) -> dict[str, int]:
-    """The choices of both traces, for each part of a recipe those of either one.
+    """The choices of two traces: for each part of a recipe, those of one of them.
 
-    Choices about the same source, or the same step on the corpus, stay together.
+    Choices about the same source, or about the same step on the corpus, stay together.
     """
     parts = _by_part(first), _by_part(second)
     known: dict[str, int] = {}
     for part in sorted({*parts[0], *parts[1]}):
         one, other = chance.sample(parts, 2)
-        # Where only the other has a source, and the child gets it, it is the other's.
+        # If the child gets a source that only the other one has, its choices come from there.
         known |= other.get(part, {}) | one.get(part, {})
     return known
 
 
 def _by_part(trace: Trace) -> dict[Part, dict[str, int]]:
-    """`.sources.web.weight` belongs with `.sources.web?`, `.steps[0].op` with `.steps[0].share`."""
+    """The choices by part: `.sources.web.weight` is with `.sources.web?`, `.steps[0].op` with
+    `.steps[0].share`."""
     parts: dict[Part, dict[str, int]] = {}
     for place, chosen in trace.items():
         parts.setdefault(tuple(re.split(r"[.?#\[]", place)[1:3]), {})[place] = chosen

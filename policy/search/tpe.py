@@ -1,4 +1,4 @@
-"""Bayesian search by a tree of Parzen estimators, in Optuna's implementation."""
+"""Bayesian search by tree-structured Parzen estimators, with Optuna."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class TpeSearch(DrawnSearch["Trial"]):
     """TPE (Bergstra et al. 2011, https://papers.nips.cc/paper/4443; Watanabe 2023,
     https://arxiv.org/abs/2304.11127) over the choices of a draft.
 
-    Every place of a draft is a categorical parameter that exists where the choices before lead
-    there. Each is modelled alone, as is Optuna's default; `joint` models those that stand together,
-    which finds more in a hundred calls and takes seconds for each after a few hundred.
+    Every place of a draft is a categorical parameter, which exists only if the choices before lead
+    to it. By default each is modelled independently; `joint` models those that occur together,
+    which finds better recipes in a hundred calls but takes seconds per call after a few hundred.
     """
 
     def __init__(self, space: RecipeSpace, seed: int, *, joint: bool = False) -> None:
@@ -30,8 +30,8 @@ class TpeSearch(DrawnSearch["Trial"]):
         super().__init__(space, "tpe")
         self._optuna = _optuna()
         with self._quiet():
-            # The constant liar takes a trial without a value for a bad one, be it of this batch or
-            # a repeat that is never scored: the next draw goes elsewhere.
+            # The constant liar treats a trial without a value as a bad one, whether it is of this
+            # batch or a repeated recipe that is never scored, so the next draw differs.
             sampler = self._optuna.samplers.TPESampler(
                 multivariate=joint, group=joint, constant_liar=True, seed=seed
             )
@@ -48,7 +48,7 @@ class TpeSearch(DrawnSearch["Trial"]):
 
     @contextmanager
     def _quiet(self) -> Iterator[None]:
-        """Without Optuna's log, and without its word that joint sampling may change some day."""
+        """Turns off Optuna's log, and its warning that joint sampling is experimental."""
         logging = self._optuna.logging
         before = logging.get_verbosity()
         logging.set_verbosity(logging.ERROR)
@@ -61,14 +61,14 @@ class TpeSearch(DrawnSearch["Trial"]):
 
 
 class _TrialChooser:
-    """Has a trial decide."""
+    """Lets an Optuna trial make the choices."""
 
     def __init__(self, trial: Trial) -> None:
         self._trial = trial
 
     def choose(self, place: str, count: int) -> int:
-        # What stands at a place depends on choices before, and so may its number of alternatives,
-        # while a parameter of Optuna's has the same ones for good.
+        # The number of alternatives at a place may depend on the choices before, but a parameter in
+        # Optuna always has the same ones: hence the number in its name.
         return self._trial.suggest_categorical(f"{place}/{count}", range(count))
 
 

@@ -1,4 +1,4 @@
-"""What a policy may write: every draft of a recipe over a pool and the registered operators."""
+"""The space of recipes that a policy may write, over a pool and the registered operators."""
 
 from datachef.policy.space.building import recipe_space
 from datachef.policy.space.nodes import RandomChooser

@@ -1,4 +1,4 @@
-"""From what is registered, a pool and limits to the space of recipes."""
+"""Builds the space of recipes from a pool, limits and what is registered."""
 
 from __future__ import annotations
 
@@ -16,36 +16,42 @@ from datachef.core.recipe.checking import check_document
 from datachef.core.recipe.resolving import read_task
 from datachef.core.registry.host import Host
 from datachef.core.rows.inspection import SourceInfo, SourceInspector
-from datachef.policy.settings import Limits
-from datachef.policy.space.nodes import Choice, Node, OneOf, Record, Selection, Sequence, Shared
+from datachef.policy.settings import GrammarLimits
+from datachef.policy.space.nodes import Choice, ListOf, Node, OneOf, Record, Selection, SharedNode
 from datachef.policy.space.space import BUDGET, WEIGHTS, RecipeSpace
-from datachef.policy.space.steps import NotOfferedError, operator_of, simplest, step, within_caps
+from datachef.policy.space.steps import (
+    NotOfferedError,
+    minimal_step,
+    operator_name,
+    step_node,
+    within_caps,
+)
 
 
 def recipe_space(
-    host: Host, pool: Path, task: Path | None = None, limits: Limits | None = None
+    host: Host, pool: Path, task: Path | None = None, limits: GrammarLimits | None = None
 ) -> RecipeSpace:
-    """The space over a pool, for a task, whose budget is what mixes are given.
+    """The space of recipes over a pool, within the budget of a task.
 
-    Every operator is tried on every kind of source with `check`, recipe rules included;
-    no data is read but the first rows of each source. Raises `RecipeError` where a source cannot be
-    used, and `DatachefError` where limits name what is not there or nothing can be written.
+    Every operator is tried on every kind of source with `check`, including all recipe rules. Only
+    the first rows of each source are read. Raises `RecipeError` if a source cannot be used, and
+    `DatachefError` if the limits name something unknown or nothing can be written.
     """
-    limits = limits or Limits()
-    trial = _Trial(host, pool)
-    sources = _named(limits.sources, trial.sources, "source of the pool")
-    surveys = trial.surveys(sources)
+    limits = limits or GrammarLimits()
+    checker = _StepChecker(host, pool)
+    sources = _named(limits.sources, checker.sources, "source of the pool")
+    infos = checker.inspect(sources)
     places = len(sources) * limits.source_steps + limits.corpus_steps
-    steps, mixes, left_out = _operators(host, limits, trial.caps, places)
+    steps, mixes, left_out = _operators(host, limits, checker.caps, places)
     of_sources: dict[str, list[Record]] = {}
     alike: dict[frozenset[str], list[Record]] = {}
     for name in sources:
-        columns = frozenset(surveys[name].columns)
+        columns = frozenset(infos[name].columns)
         if columns not in alike:
-            alike[columns] = [s for s in steps if trial.passes({name: [simplest(s)]})]
+            alike[columns] = [s for s in steps if checker.passes({name: [minimal_step(s)]})]
         of_sources[name] = alike[columns]
     nothing: dict[str, list[Any]] = {name: [] for name in sources}
-    of_corpus = [s for s in steps if trial.passes(nothing, [simplest(s)])]
+    of_corpus = [s for s in steps if checker.passes(nothing, [minimal_step(s)])]
     required: dict[str, Node] = {
         "sources": Selection(
             {name: _source(fitting, bool(mixes), limits) for name, fitting in of_sources.items()}
@@ -57,18 +63,19 @@ def recipe_space(
         if budget is not None:
             required[BUDGET] = Choice(limits.budgets)
     if of_corpus and limits.corpus_steps:
-        required["steps"] = Sequence(_one_of(of_corpus), limits.corpus_steps)
+        required["steps"] = ListOf(_one_of(of_corpus), limits.corpus_steps)
     written = [*mixes, *of_corpus, *(s for fitting in of_sources.values() for s in fitting)]
-    names = tuple(sorted({operator_of(record) for record in written}))
-    unfit = {operator_of(s): "fits no source of the pool" for s in steps}
+    names = tuple(sorted({operator_name(record) for record in written}))
+    unfit = {operator_name(s): "fits no source of the pool" for s in steps}
     left_out |= {name: why for name, why in unfit.items() if name not in names}
-    return RecipeSpace(Record(required, {}), names, left_out, surveys, budget, host.vocabulary)
+    return RecipeSpace(Record(required, {}), names, left_out, infos, budget, host.vocabulary)
 
 
 def _operators(
-    host: Host, limits: Limits, caps: LanguageModelCaps, places: int
+    host: Host, limits: GrammarLimits, caps: LanguageModelCaps, places: int
 ) -> tuple[list[Record], list[Record], dict[str, str]]:
-    """Steps, mixes, and why other operators are neither; a draft has steps at so many places."""
+    """The steps, the mixes, and why other operators are neither. `places` is the largest number of
+    steps in a draft."""
     vocabulary = host.vocabulary
     names = _named(limits.operators, list(vocabulary), "operator")
     for key in limits.parameters:
@@ -83,12 +90,12 @@ def _operators(
             if name not in names:
                 left_out[name] = "not among the operators of the limits"
             elif kind.guards_task:
-                left_out[name] = "stands at the end of every recipe anyway"
+                left_out[name] = "is at the end of every recipe anyway"
             elif not issubclass(kind, MixOperator):
                 own, always = within_caps(kind, limits, caps, places)
-                steps.append(step(kind, own, always=always))
+                steps.append(step_node(kind, own, always=always))
             elif WEIGHTS in kind.model_fields:
-                mixes.append(step(kind, limits, without=frozenset({WEIGHTS, BUDGET})))
+                mixes.append(step_node(kind, limits, without=frozenset({WEIGHTS, BUDGET})))
             else:
                 left_out[name] = f"has no parameter {WEIGHTS}"
         except NotOfferedError as error:
@@ -96,34 +103,34 @@ def _operators(
     return steps, mixes, left_out
 
 
-def _source(steps: list[Record], weighted: bool, limits: Limits) -> Record:
+def _source(steps: list[Record], weighted: bool, limits: GrammarLimits) -> Record:
     required: dict[str, Node] = {"weight": Choice(limits.weights)} if weighted else {}
     if steps and limits.source_steps:
-        required["steps"] = Sequence(_one_of(steps), limits.source_steps)
+        required["steps"] = ListOf(_one_of(steps), limits.source_steps)
     return Record(required, {})
 
 
 def _one_of(steps: list[Record]) -> OneOf:
-    return OneOf(tuple(Shared(operator_of(step), step) for step in steps))
+    return OneOf(tuple(SharedNode(operator_name(step), step) for step in steps))
 
 
 def _named(wanted: tuple[str, ...] | None, known: list[str], what: str) -> list[str]:
-    """Those of the known that are wanted, in the order of the known."""
+    """The wanted ones of the known names, in the order of the known."""
     for name in wanted or ():
         if name not in known:
             raise DatachefError(f"no {what} {name!r}", did_you_mean(name, known))
     return [name for name in known if wanted is None or name in wanted]
 
 
-class _Trial:
-    """Checks small recipes over a pool, and looks at each source once."""
+class _StepChecker:
+    """Checks which steps fit which sources of a pool, and inspects each source once."""
 
     def __init__(self, host: Host, pool: Path) -> None:
         """Raises `RecipeError` for a pool that cannot be read."""
         self._host = host
         self._pool = pool
-        self._surveyor = SourceInspector()
-        # Of language models, until `surveys` has read what the pool allows.
+        self._inspector = SourceInspector()
+        # What language models may be used for; complete after `inspect`.
         self.caps = LanguageModelCaps()
         read = document.read(pool)
         if read.problems:
@@ -134,14 +141,14 @@ class _Trial:
         if not self.sources:
             raise DatachefError(f"{pool} has no sources")
 
-    def surveys(self, sources: list[str]) -> dict[str, SourceInfo]:
-        """What the sources offer. Raises `RecipeError` where one cannot be used."""
+    def inspect(self, sources: list[str]) -> dict[str, SourceInfo]:
+        """What the sources offer. Raises `RecipeError` if one cannot be used."""
         checked = self._check({name: [] for name in sources}, []).passed()
         self.caps = caps_of_environment().with_those_of(checked.pool_caps or LanguageModelCaps())
         return dict(checked.source_info)
 
     def passes(self, sources: Mapping[str, list[Any]], steps: list[Any] | None = None) -> bool:
-        """Whether nothing is wrong with these steps of sources, and on the corpus."""
+        """Whether `check` accepts these steps of sources, and on the corpus."""
         return not self._check(sources, steps or []).problems
 
     def _check(self, sources: Mapping[str, list[Any]], steps: list[Any]) -> CheckResult:
@@ -153,5 +160,5 @@ class _Trial:
         parsed = document.parse(document.dump(data))
         pool = self._pool.absolute()
         return check_document(
-            parsed, pool.parent, self._host, pool=pool, inspect=self._surveyor.look
+            parsed, pool.parent, self._host, pool=pool, inspect=self._inspector.look
         )

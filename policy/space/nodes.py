@@ -1,7 +1,7 @@
-"""A finite space of drafts, and the one way to walk it: a choice at a time.
+"""A finite set of JSON values as a tree of nodes, from which a value is drawn choice by choice.
 
-Random recipes, search and enumeration differ in who chooses; the JSON Schema that constrains a
-language model describes the same space.
+Random recipes, searches and enumeration differ only in who makes the choices. The JSON Schema that
+constrains a language model describes the same set.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ Schema = dict[str, Any]
 
 
 class Chooser(Protocol):
-    """Whoever decides."""
+    """Makes the choices of a draft."""
 
     def choose(self, place: str, count: int) -> int:
-        """One of `count` alternatives, from 0. A place is asked for once in each draft, and what
-        stands there depends on the choices before."""
+        """The index of one of `count` alternatives. A draft asks for a place once, and what stands
+        there depends on the choices before."""
         ...
 
 
@@ -29,23 +29,23 @@ class Node(ABC):
 
     @abstractmethod
     def schema(self, definitions: Schema) -> Schema:
-        """The JSON Schema of exactly this set, of parts that every constrained decoder knows.
+        """The JSON Schema of exactly this set, in keywords that every constrained decoder supports.
 
-        What it refers to as `$ref` is put into `definitions`.
+        What it refers to by `$ref` is added to `definitions`.
         """
 
     @abstractmethod
     def draw(self, chooser: Chooser, place: str) -> Any:
-        """One of the values."""
+        """One of the values, by the choices of `chooser`."""
 
     @abstractmethod
-    def holds(self, value: Any) -> bool:
-        """Whether this JSON value is one of them, in whichever order its objects are written."""
+    def contains(self, value: Any) -> bool:
+        """Whether the set contains a JSON value, whatever the order of keys in its objects."""
 
 
 @dataclass(frozen=True)
 class Choice(Node):
-    """One of some values."""
+    """One of several values."""
 
     values: tuple[Any, ...]
 
@@ -55,13 +55,13 @@ class Choice(Node):
     def draw(self, chooser: Chooser, place: str) -> Any:
         return self.values[_chosen(chooser, place, len(self.values))]
 
-    def holds(self, value: Any) -> bool:
+    def contains(self, value: Any) -> bool:
         return any(_same(value, own) for own in self.values)
 
 
 @dataclass(frozen=True)
 class Text(Node):
-    """Free text up to a length; only a language model has something to say there."""
+    """Free text up to a length. Only a language model fills it; others leave it empty."""
 
     most_characters: int
 
@@ -71,13 +71,13 @@ class Text(Node):
     def draw(self, chooser: Chooser, place: str) -> Any:
         return ""
 
-    def holds(self, value: Any) -> bool:
+    def contains(self, value: Any) -> bool:
         return isinstance(value, str) and len(value) <= self.most_characters
 
 
 @dataclass(frozen=True)
 class Record(Node):
-    """An object whose fields stand in this order; the optional ones may be left out."""
+    """An object with these fields in this order; optional ones may be left out."""
 
     required: Mapping[str, Node]
     optional: Mapping[str, Node]
@@ -94,7 +94,7 @@ class Record(Node):
                 drawn[name] = node.draw(chooser, f"{place}.{name}")
         return drawn
 
-    def holds(self, value: Any) -> bool:
+    def contains(self, value: Any) -> bool:
         return (
             isinstance(value, dict)
             and self.required.keys() <= value.keys()
@@ -104,7 +104,7 @@ class Record(Node):
 
 @dataclass(frozen=True)
 class Selection(Node):
-    """An object with at least one of the fields, in this order."""
+    """An object with one or more of these fields, in this order."""
 
     fields: Mapping[str, Node]
 
@@ -126,13 +126,13 @@ class Selection(Node):
                 drawn[name] = self.fields[name].draw(chooser, f"{place}.{name}")
         return drawn
 
-    def holds(self, value: Any) -> bool:
+    def contains(self, value: Any) -> bool:
         return isinstance(value, dict) and bool(value) and _all_held(value, self.fields)
 
 
 @dataclass(frozen=True)
-class Sequence(Node):
-    """A list of at most so many items of one kind."""
+class ListOf(Node):
+    """A list of at most `most` items of one kind."""
 
     item: Node
     most: int
@@ -144,17 +144,17 @@ class Sequence(Node):
         length = chooser.choose(f"{place}#", self.most + 1)
         return [self.item.draw(chooser, f"{place}[{index}]") for index in range(length)]
 
-    def holds(self, value: Any) -> bool:
+    def contains(self, value: Any) -> bool:
         return (
             isinstance(value, list)
             and len(value) <= self.most
-            and all(self.item.holds(item) for item in value)
+            and all(self.item.contains(item) for item in value)
         )
 
 
 @dataclass(frozen=True)
 class OneOf(Node):
-    """One of several kinds of object, told apart by a field with a fixed value."""
+    """One of several kinds of object, which a field with a fixed value tells apart."""
 
     alternatives: tuple[Node, ...]
 
@@ -165,13 +165,13 @@ class OneOf(Node):
         chosen = _chosen(chooser, f"{place}.op", len(self.alternatives))
         return self.alternatives[chosen].draw(chooser, place)
 
-    def holds(self, value: Any) -> bool:
-        return any(alternative.holds(value) for alternative in self.alternatives)
+    def contains(self, value: Any) -> bool:
+        return any(alternative.contains(value) for alternative in self.alternatives)
 
 
 @dataclass(frozen=True)
-class Shared(Node):
-    """A node that stands in many places, and in the schema once, under a name of its own."""
+class SharedNode(Node):
+    """A node that is used in many places, and defined once in the schema under its own name."""
 
     name: str
     node: Node
@@ -184,8 +184,8 @@ class Shared(Node):
     def draw(self, chooser: Chooser, place: str) -> Any:
         return self.node.draw(chooser, place)
 
-    def holds(self, value: Any) -> bool:
-        return self.node.holds(value)
+    def contains(self, value: Any) -> bool:
+        return self.node.contains(value)
 
 
 def _chosen(chooser: Chooser, place: str, count: int) -> int:
@@ -193,11 +193,11 @@ def _chosen(chooser: Chooser, place: str, count: int) -> int:
 
 
 def _all_held(value: Mapping[str, Any], fields: Mapping[str, Node]) -> bool:
-    return all(name in fields and fields[name].holds(part) for name, part in value.items())
+    return all(name in fields and fields[name].contains(part) for name, part in value.items())
 
 
 def _same(value: Any, own: Any) -> bool:
-    """Whether both are one JSON value: 1.0 is 1, and true is not."""
+    """Whether both are the same JSON value: 1.0 is 1, but true is not."""
     if isinstance(own, dict):
         return (
             isinstance(value, dict)
@@ -223,8 +223,11 @@ def _object(fields: Mapping[str, Node], required: list[str], definitions: Schema
 
 
 class RandomChooser:
-    """Draws every choice evenly, apart from those that `known` has made; `trace` has all of them,
-    so that a draft can be drawn again, or again but for some of its choices."""
+    """Makes every choice uniformly at random, except those that are given in `known`.
+
+    `trace` holds all choices by their place, so that a draft can be drawn again with
+    some of them changed.
+    """
 
     def __init__(self, seed: int | str, known: Mapping[str, int] | None = None) -> None:
         self._random = random.Random(seed)

@@ -1,4 +1,4 @@
-"""Every recipe that a policy may write, and how a draft becomes a recipe."""
+"""The space of recipes: from a draft to its recipe, from a recipe to its draft, and parts of it."""
 
 from __future__ import annotations
 
@@ -19,32 +19,36 @@ from datachef.core.rows.inspection import SourceInfo
 from datachef.policy.space.nodes import (
     Choice,
     Chooser,
+    ListOf,
     Node,
     OneOf,
     Record,
     Schema,
     Selection,
-    Sequence,
-    Shared,
+    SharedNode,
 )
-from datachef.policy.space.steps import REASON, operator_of, same
+from datachef.policy.space.steps import REASON, operator_name, same_value
+
+# A recipe in the form that is generated: every source has its weight beside it, and steps may have
+# reasons.
+RecipeDraft = dict[str, Any]
 
 WEIGHTS, BUDGET = "weights", "budget"
 
 
 @dataclass(frozen=True)
 class RecipeSpace:
-    """Drafts of recipes, as one node, and how a draft becomes a recipe.
+    """All drafts of recipes, as the node `root`.
 
-    In a draft every source stands with its weight, so that no weight is missing or too many.
-    `operators` may be written somewhere; `left_out` tells why others may not. `surveys` are what
-    the sources were found to offer.
+    A draft is a recipe in the form that is generated: every source has its weight beside it, so no
+    weight can be missing or unknown. `operators` can be written somewhere in it; `left_out` says
+    why the others cannot. `sources` describes the sources, by name.
     """
 
     root: Record
     operators: tuple[str, ...]
     left_out: Mapping[str, str]
-    surveys: Mapping[str, SourceInfo]
+    sources: Mapping[str, SourceInfo]
     budget: Budget | None
     vocabulary: Vocabulary
 
@@ -53,31 +57,31 @@ class RecipeSpace:
         definitions: Schema = {}
         return {**self.root.schema(definitions), "$defs": definitions}
 
-    def draw(self, chooser: Chooser) -> dict[str, Any]:
-        """A draft."""
-        draft: dict[str, Any] = self.root.draw(chooser, "")
+    def draw(self, chooser: Chooser) -> RecipeDraft:
+        """A draft by the choices of `chooser`."""
+        draft: RecipeDraft = self.root.draw(chooser, "")
         return draft
 
     def recipe(self, draft: Mapping[str, Any], name: str) -> dict[str, Any]:
-        """The recipe that a draft stands for, without the reasons of its steps."""
+        """The recipe of a draft, without the reasons of its steps."""
         drafted: Mapping[str, Any] = draft["sources"]
-        sources = {key: _stepped(source.get("steps", ())) for key, source in drafted.items()}
+        sources = {key: _with_steps(source.get("steps", ())) for key, source in drafted.items()}
         data: dict[str, Any] = {"name": name, "sources": sources}
         if "mix" in draft:
             weights = {key: source["weight"] for key, source in drafted.items()}
             mix = {"op": draft["mix"]["op"], WEIGHTS: weights, **_plain(draft["mix"])}
-            data["mix"] = self._within(mix, draft.get(BUDGET))
-        return data | _stepped(draft.get("steps", ()))
+            data["mix"] = self._with_budget(mix, draft.get(BUDGET))
+        return data | _with_steps(draft.get("steps", ()))
 
-    def draft(self, recipe: Mapping[str, Any], share: float | None = None) -> dict[str, Any]:
-        """The draft that stands for a recipe, plain data as of a YAML file: weights become the
-        nearest ones. Parameters that are written with their default are left out.
+    def draft(self, recipe: Mapping[str, Any], share: float | None = None) -> RecipeDraft:
+        """The draft of a recipe, which is plain data as in a YAML file.
 
-        `share` of the task's budget is by default what the recipe takes, and all where it does not
-        say. Raises `DatachefError` where a part of the recipe is not in the space.
+        Weights become the nearest ones on offer, and parameters with their default value are left
+        out. `share`, of the task's budget, is by default what the recipe says, or else all of it.
+        Raises `DatachefError` if a part of the recipe is not in the space.
         """
         share = share or self._share(recipe)
-        return draft_of(self.root, recipe, share, self._goes_without_saying)
+        return draft_of(self.root, recipe, share, self._is_default)
 
     def narrowed(
         self,
@@ -85,40 +89,41 @@ class RecipeSpace:
         sources: Collection[str],
         budget: Budget | None = None,
     ) -> RecipeSpace:
-        """The drafts of this space that use no other operators and sources, within a budget of
-        their own where one is given.
+        """The part of this space with these operators and sources only, within `budget` if given.
 
-        Mixes stay if none of them is among the operators, since every draft has one. Raises
-        `DatachefError` where no source is left.
+        If none of the operators is a mix, all mixes stay, since every draft has one. Raises
+        `DatachefError` if no source is left.
         """
-        root, written = narrowed_root(self.root, operators, sources)
+        root, written = narrow_root(self.root, operators, sources)
         names = tuple(name for name in self.operators if name in written)
         gone = {name: "not offered here" for name in self.operators if name not in written}
-        surveys = {name: self.surveys[name] for name in self.surveys if name in sources}
+        kept = {name: self.sources[name] for name in self.sources if name in sources}
         return replace(
             self,
             root=root,
             operators=names,
             left_out={**self.left_out, **gone},
-            surveys=surveys,
+            sources=kept,
             budget=budget or self.budget,
         )
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of all that may be written: changes with operators, sources and limits."""
+        """A hash of all that may be written: it changes with operators, sources and limits."""
         raw = orjson.dumps(self.schema(), option=orjson.OPT_SORT_KEYS)
         return hashlib.blake2b(raw, digest_size=16).hexdigest()
 
-    def _goes_without_saying(self, op: str, name: str, value: Any) -> bool:
-        """Whether a parameter has this value where a step does not write it."""
+    def _is_default(self, op: str, name: str, value: Any) -> bool:
+        """Whether a parameter has this value if a step does not write it."""
         if op not in self.vocabulary:
             return False
         field = self.vocabulary[op].model_fields.get(name)
-        return field is not None and not field.is_required() and same(value, field.get_default())
+        return (
+            field is not None and not field.is_required() and same_value(value, field.get_default())
+        )
 
     def _share(self, recipe: Mapping[str, Any]) -> float | None:
-        """How much of the budget a recipe takes; None where it does not say, or in another unit."""
+        """The share of the budget that a recipe takes; None if it names none, or another unit."""
         said = (recipe.get("mix") or {}).get(BUDGET)
         if self.budget is None or said is None:
             return None
@@ -132,7 +137,7 @@ class RecipeSpace:
                 return part / whole
         return None
 
-    def _within(self, mix: dict[str, Any], share: float | None) -> dict[str, Any]:
+    def _with_budget(self, mix: dict[str, Any], share: float | None) -> dict[str, Any]:
         if share is None or self.budget is None:
             return mix
         unit = "tokens" if self.budget.tokens is not None else "rows"
@@ -140,7 +145,7 @@ class RecipeSpace:
         return mix | {BUDGET: {unit: amount}} if amount else mix
 
 
-def _stepped(steps: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def _with_steps(steps: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     plain = [_plain(step) for step in steps]
     return {"steps": plain} if plain else {}
 
@@ -149,36 +154,36 @@ def _plain(step: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in step.items() if key != REASON}
 
 
-def narrowed_root(
+def narrow_root(
     root: Record, operators: Collection[str], sources: Collection[str]
 ) -> tuple[Record, set[str]]:
     """The root of the narrower space, and the operators that can still be written in it.
 
-    Raises `DatachefError` where no source is left.
+    Raises `DatachefError` if no source is left.
     """
     written: set[str] = set()
 
     def within(one_of: OneOf) -> OneOf:
         kept = tuple(
-            node for node in one_of.alternatives if operator_of(_record(node)) in operators
+            node for node in one_of.alternatives if operator_name(_record(node)) in operators
         )
         return OneOf(kept)
 
-    def stepped(record: Record) -> Record:
-        """A source or the root, without its steps where no operator is left for them."""
+    def with_steps(record: Record) -> Record:
+        """A source or the root, without `steps` if no operator is left for them."""
         required = dict(record.required)
         steps = required.pop("steps", None)
-        if isinstance(steps, Sequence) and isinstance(steps.item, OneOf):
+        if isinstance(steps, ListOf) and isinstance(steps.item, OneOf):
             left = within(steps.item)
-            written.update(operator_of(_record(node)) for node in left.alternatives)
+            written.update(operator_name(_record(node)) for node in left.alternatives)
             if left.alternatives:
-                required["steps"] = Sequence(left, steps.most)
+                required["steps"] = ListOf(left, steps.most)
         return Record(required, record.optional)
 
     selection = root.required["sources"]
     assert isinstance(selection, Selection)
     fields = {
-        name: stepped(record)
+        name: with_steps(record)
         for name, record in selection.fields.items()
         if name in sources and isinstance(record, Record)
     }
@@ -188,28 +193,29 @@ def narrowed_root(
     mixes = root.required.get("mix")
     if isinstance(mixes, OneOf):
         left = within(mixes) if within(mixes).alternatives else mixes
-        written.update(operator_of(_record(node)) for node in left.alternatives)
+        written.update(operator_name(_record(node)) for node in left.alternatives)
         required["mix"] = left
-    return stepped(Record(required, root.optional)), written
+    return with_steps(Record(required, root.optional)), written
 
 
 def _record(node: Node) -> Record:
-    record = node.node if isinstance(node, Shared) else node
+    record = node.node if isinstance(node, SharedNode) else node
     assert isinstance(record, Record)
     return record
 
 
-# Whether a parameter of an operator has a value where a step does not write it.
-Silent = Callable[[str, str, Any], bool]
+# Whether a parameter (operator, name, value) has a value if a step does not write it.
+IsDefault = Callable[[str, str, Any], bool]
 
 
 def draft_of(
-    root: Record, recipe: Mapping[str, Any], share: float | None, silent: Silent
+    root: Record, recipe: Mapping[str, Any], share: float | None, is_default: IsDefault
 ) -> dict[str, Any]:
-    """The draft of a space for a recipe, as plain data; weights become the nearest ones in
-    proportion. The draft's share of the budget is the nearest to `share`, by default the largest.
+    """The draft of a recipe in the space of `root`.
 
-    Raises `DatachefError` where a part of the recipe is not in the space.
+    Weights become the nearest ones on offer, in proportion, and the share of the budget the nearest
+    to `share`, by default the largest. Raises `DatachefError` if a part of the recipe is not in the
+    space.
     """
     selection = root.required["sources"]
     assert isinstance(selection, Selection)
@@ -224,32 +230,32 @@ def draft_of(
     for name, source in given.items():
         record = selection.fields[name]
         assert isinstance(record, Record)
-        draft["sources"][name] = _held_steps(record, source or {}, f"sources.{name}", silent)
+        draft["sources"][name] = _held_steps(record, source or {}, f"sources.{name}", is_default)
     if "mix" in root.required:
         mix = mix or {"op": _first_mix(root.required["mix"])}
-        draft["mix"] = _held(root.required["mix"], mix, "mix", silent)
-        _weigh(draft["sources"], selection, weights)
+        draft["mix"] = _held(root.required["mix"], mix, "mix", is_default)
+        _set_weights(draft["sources"], selection, weights)
     if "budget" in root.required:
         choice = root.required["budget"]
         assert isinstance(choice, Choice)
         wanted = max(choice.values) if share is None else share
         draft["budget"] = min(choice.values, key=lambda value: abs(value - wanted))
-    draft |= _held_steps(root, recipe, "", silent)
+    draft |= _held_steps(root, recipe, "", is_default)
     arranged: dict[str, Any] = _arranged(root, draft)
     return arranged
 
 
 def _held_steps(
-    record: Record, data: Mapping[str, Any], where: str, silent: Silent
+    record: Record, data: Mapping[str, Any], where: str, is_default: IsDefault
 ) -> dict[str, Any]:
     steps = list(data.get("steps") or ())
     node = record.required.get("steps")
-    if not isinstance(node, Sequence):
+    if not isinstance(node, ListOf):
         if steps:
             raise DatachefError(f"{where}: no steps are written here")
         return {}
     held = [
-        _held(node.item, step, f"{where}.steps[{index}]".lstrip("."), silent)
+        _held(node.item, step, f"{where}.steps[{index}]".lstrip("."), is_default)
         for index, step in enumerate(steps)
     ]
     if len(held) > node.most:
@@ -257,18 +263,20 @@ def _held_steps(
     return {"steps": held}
 
 
-def _held(node: Node, step: Mapping[str, Any], where: str, silent: Silent) -> Mapping[str, Any]:
-    """A step as the space has it: with a reason, be it an empty one, where it asks for reasons, and
-    without what goes without saying, but where every step says it."""
+def _held(
+    node: Node, step: Mapping[str, Any], where: str, is_default: IsDefault
+) -> Mapping[str, Any]:
+    """A step as the node has it: with an empty reason if the node has reasons, and with parameters
+    that have their default value only if the node requires them."""
     for record in _records(node):
-        if operator_of(record) == step["op"]:
+        if operator_name(record) == step["op"]:
             written = {
                 name: value
                 for name, value in step.items()
-                if name in record.required or not silent(step["op"], name, value)
+                if name in record.required or not is_default(step["op"], name, value)
             }
             reason = {REASON: ""} if REASON in record.required else {}
-            if record.holds({**reason, **written}):
+            if record.contains({**reason, **written}):
                 return {**reason, **written}
     raise DatachefError(
         f"{where} is not in the space: {step}",
@@ -277,7 +285,7 @@ def _held(node: Node, step: Mapping[str, Any], where: str, silent: Silent) -> Ma
 
 
 def _records(node: Node) -> Iterator[Record]:
-    if isinstance(node, Shared):
+    if isinstance(node, SharedNode):
         yield from _records(node.node)
     elif isinstance(node, OneOf):
         for alternative in node.alternatives:
@@ -286,10 +294,10 @@ def _records(node: Node) -> Iterator[Record]:
         yield node
 
 
-def _weigh(
+def _set_weights(
     sources: dict[str, dict[str, Any]], selection: Selection, weights: Mapping[str, float]
 ) -> None:
-    """Gives sources the offered weights that are nearest to the given ones, all scaled alike."""
+    """Gives each source the weight on offer nearest to its own, all scaled by one factor."""
     record = selection.fields[next(iter(sources))]
     assert isinstance(record, Record) and isinstance(record.required["weight"], Choice)
     offered = record.required["weight"].values
@@ -318,12 +326,12 @@ def _first_mix(node: Node) -> str:
 
 
 def _arranged(node: Node, value: Any) -> Any:
-    """A value of the node with the fields of its objects in the order of the node."""
-    if isinstance(node, Shared):
+    """A value of the node, with the fields of its objects in the order of the node."""
+    if isinstance(node, SharedNode):
         return _arranged(node.node, value)
     if isinstance(node, OneOf):
-        return _arranged(next(n for n in node.alternatives if n.holds(value)), value)
-    if isinstance(node, Sequence):
+        return _arranged(next(n for n in node.alternatives if n.contains(value)), value)
+    if isinstance(node, ListOf):
         return [_arranged(node.item, item) for item in value]
     if isinstance(node, Record | Selection):
         fields = node.fields if isinstance(node, Selection) else {**node.required, **node.optional}

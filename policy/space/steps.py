@@ -1,4 +1,5 @@
-"""From an operator's class to the steps that may be written with it."""
+"""From an operator's class to the steps that may be written with it: which parameters, and which
+values of them."""
 
 from __future__ import annotations
 
@@ -10,27 +11,27 @@ from pydantic import ValidationError
 from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.synthesis import Synthesis
 from datachef.core.language_models.caps import LanguageModelCaps
-from datachef.policy.settings import Limits
+from datachef.policy.settings import GrammarLimits
 from datachef.policy.space.nodes import Choice, Node, Record, Text
 
 REASON = "why"
 
 
 class NotOfferedError(Exception):
-    """Why no step can be written with an operator."""
+    """No step can be written with an operator; the message says why."""
 
 
-def step(
+def step_node(
     kind: type[Operator],
-    limits: Limits,
+    limits: GrammarLimits,
     without: frozenset[str] = frozenset(),
     always: frozenset[str] = frozenset(),
 ) -> Record:
-    """The steps of an operator: parameters that may be left out stand only where they differ from
-    their default. Raises `NotOfferedError` where a required one has no values to choose from.
+    """The steps of an operator. A parameter is written only if it differs from its default.
 
-    Every value is valid, and any two of different parameters are valid together. `without` names
-    parameters that are filled in elsewhere, `always` those that may not be left out here.
+    Every value is valid, and so is every pair of values of two parameters. `without` names
+    parameters that are filled in elsewhere, `always` those that must be written. Raises
+    `NotOfferedError` if a required parameter has no values to choose from.
     """
     required: dict[str, Node] = {"op": Choice((kind.name(),))}
     if limits.reason_characters:
@@ -40,27 +41,29 @@ def step(
         field = kind.model_fields[name]
         if field.is_required() or name in always or len(values) == 1:
             required[name] = Choice(values)
-        elif others := tuple(value for value in values if not same(value, field.get_default())):
+        elif others := tuple(
+            value for value in values if not same_value(value, field.get_default())
+        ):
             optional[name] = Choice(others)
     return Record(required, optional)
 
 
-def operator_of(record: Record) -> str:
-    """The name of the operator that steps are written with."""
+def operator_name(record: Record) -> str:
+    """The operator that these steps are written with."""
     op = record.required["op"]
     assert isinstance(op, Choice)
     return str(op.values[0])
 
 
-def simplest(record: Record) -> dict[str, Any]:
-    """A step without what may be left out."""
+def minimal_step(record: Record) -> dict[str, Any]:
+    """A step with only the parameters that it must have."""
     return {
         name: node.values[0] for name, node in record.required.items() if isinstance(node, Choice)
     }
 
 
 def _values(
-    kind: type[Operator], limits: Limits, without: frozenset[str]
+    kind: type[Operator], limits: GrammarLimits, without: frozenset[str]
 ) -> dict[str, tuple[Any, ...]]:
     schema = kind.model_json_schema(by_alias=True)
     own = set(kind.model_fields) - _inherited(kind)
@@ -73,14 +76,14 @@ def _values(
             found[name] = given
         elif name in own or field.is_required():
             described = schema["properties"][field.alias or name]
-            found[name] = values_of(described, schema.get("$defs", {}), limits.values)
+            found[name] = candidate_values(described, schema.get("$defs", {}), limits.values)
         if field.is_required() and not found[name]:
             raise NotOfferedError(f"name values of {kind.name()}.{name} under parameters")
     return _compatible(kind, {name: values for name, values in found.items() if values})
 
 
 def _inherited(kind: type[Operator]) -> set[str]:
-    """Parameters that all operators of a shape have are the business of whoever runs a recipe."""
+    """The parameters that all operators of a shape have: they are for whoever runs the recipe."""
     shapes = [base for base in kind.__mro__ if base.__module__.startswith("datachef.core.")]
     return {name for shape in shapes if issubclass(shape, Operator) for name in shape.model_fields}
 
@@ -88,7 +91,7 @@ def _inherited(kind: type[Operator]) -> set[str]:
 def _compatible(
     kind: type[Operator], offered: Mapping[str, tuple[Any, ...]]
 ) -> dict[str, tuple[Any, ...]]:
-    """The values without those that some value of an earlier parameter excludes."""
+    """The values, without those that are invalid together with a value of an earlier parameter."""
     base = {
         name: values[0] for name, values in offered.items() if kind.model_fields[name].is_required()
     }
@@ -117,20 +120,22 @@ def _valid(kind: type[Operator], parameters: dict[str, Any]) -> bool:
     return True
 
 
-def same(value: Any, default: Any) -> bool:
-    """Whether they are equal, true not being the number 1."""
+def same_value(value: Any, default: Any) -> bool:
+    """Whether both are equal; true is not the number 1."""
     return bool(value == default) and (isinstance(default, bool) or not isinstance(value, bool))
 
 
 _DOUBLINGS = (-3, -2, -1, 0, 1, 2, 3)
 
 
-def values_of(schema: dict[str, Any], definitions: dict[str, Any], most: int) -> tuple[Any, ...]:
-    """Values worth trying of a parameter with this JSON Schema, the default among them.
+def candidate_values(
+    schema: dict[str, Any], definitions: dict[str, Any], most: int
+) -> tuple[Any, ...]:
+    """Values worth trying for a parameter with this JSON Schema, including the default.
 
-    Its `examples` where the author gives some, every value of a boolean or enumeration, and up to
-    `most` of a bounded number: multiples of a positive default, powers of ten or even steps
-    otherwise. None of what is open: text without examples, lists, objects.
+    These are its `examples` if there are any, all values of a boolean or an enumeration, and up to
+    `most` values of a bounded number: multiples of a positive default, otherwise powers of ten or
+    even steps. Text without examples, lists and objects have none.
     """
     if "$ref" in schema:
         schema = definitions[schema["$ref"].rpartition("/")[2]] | {**schema, "$ref": None}
@@ -141,7 +146,7 @@ def values_of(schema: dict[str, Any], definitions: dict[str, Any], most: int) ->
     if "anyOf" in schema:
         kinds = [kind for kind in schema["anyOf"] if kind.get("type") != "null"]
         rest = {key: value for key, value in schema.items() if key != "anyOf"}
-        return values_of({**kinds[0], **rest}, definitions, most) if len(kinds) == 1 else ()
+        return candidate_values({**kinds[0], **rest}, definitions, most) if len(kinds) == 1 else ()
     if schema.get("type") == "boolean":
         return (False, True)
     low = schema.get("minimum", schema.get("exclusiveMinimum"))
@@ -171,7 +176,7 @@ def _numbers(
 
 
 def _written(value: float, *, whole: bool) -> float:
-    """Two digits are as fine as anybody tunes."""
+    """The value with two significant digits: nobody tunes finer."""
     return round(value) if whole else float(f"{value:.2g}")
 
 
@@ -179,13 +184,13 @@ Fits = Callable[[Any], bool]
 
 
 def within_caps(
-    kind: type[Operator], limits: Limits, caps: LanguageModelCaps, places: int
-) -> tuple[Limits, frozenset[str]]:
-    """The limits with the values that the caps allow for the parameters of an operator, and those
-    of them whose default is none of these.
+    kind: type[Operator], limits: GrammarLimits, caps: LanguageModelCaps, places: int
+) -> tuple[GrammarLimits, frozenset[str]]:
+    """The limits, with values that the caps on language models allow for an operator's parameters,
+    and the parameters that must be written because the caps do not allow their default.
 
-    `places` is how many steps a draft has at most: each may spend as large a part of the budget, so
-    that all together stay within it. Raises `NotOfferedError` where nothing may be asked.
+    `places` is the largest number of steps in a draft. Each step gets an equal part of the token
+    budget, so that all of them stay within it. Raises `NotOfferedError` if the caps allow nothing.
     """
     if not issubclass(kind, Synthesis):
         return limits, frozenset()
@@ -209,7 +214,7 @@ def within_caps(
         if not kept:
             raise NotOfferedError(f"the caps on language models allow no value of {key}")
         parameters[key] = kept
-        if not any(same(value, usual) for value in kept):
+        if not any(same_value(value, usual) for value in kept):
             always.add(name)
     return limits.model_copy(update={"parameters": parameters}), frozenset(always)
 

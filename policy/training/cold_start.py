@@ -1,8 +1,8 @@
-"""Supervised fine-tuning before reinforcement learning: what a brief asks for, and how it is said.
+"""Supervised fine-tuning before reinforcement learning, on pairs of prompt and recipe.
 
-Every recipe is paired with a brief that it fits, over a random part of the space that has all that
-the recipe uses (hindsight relabelling, Andrychowicz et al. 2017, arXiv 1707.01495). A policy learns
-from such pairs that what it writes is named in its brief, which no reward needs to tell it.
+Each recipe is paired with a prompt over a random part of the space that contains all the recipe
+uses (hindsight relabelling, Andrychowicz et al. 2017, arXiv 1707.01495). From such pairs a policy
+learns to use what its prompt names, without a reward.
 """
 
 from __future__ import annotations
@@ -29,44 +29,44 @@ from datachef.core.language_models.checkpoint import (
     quiet,
 )
 from datachef.core.system.outputs import OutputFolder
-from datachef.policy.decoding.base import Draft
 from datachef.policy.decoding.local import count_tokens, prompt_tokens
-from datachef.policy.grammar import Grammar, Grammars, written
-from datachef.policy.prompt.writer import Brief
-from datachef.policy.recipe_task import Assignment
-from datachef.policy.scored_recipes import Objective, Recipe, plain_recipe
+from datachef.policy.grammar import CompiledGrammars, Grammar, draft_text
+from datachef.policy.prompt.writer import Prompt
+from datachef.policy.recipe_task import RecipeTask
+from datachef.policy.scored_recipes import Recipe, ScoreTracker, read_recipe
 from datachef.policy.search import SEARCHES, run_search
 from datachef.policy.settings import ColdStart, TrainSettings
-from datachef.policy.training.environment import RecipeLog, part_of
-from datachef.policy.training.train import TRAINING, adapters, is_first, wait_for_all
+from datachef.policy.space.space import RecipeDraft
+from datachef.policy.training.environment import RecipeLog, random_subspace
+from datachef.policy.training.train import TRAINING, is_main_process, lora_config, wait_for_everyone
 
 FOLDER = "cold-start"
 
 
 def cold_start(
     settings: TrainSettings,
-    assignments: Sequence[Assignment],
-    objectives: Sequence[Objective],
+    recipe_tasks: Sequence[RecipeTask],
+    trackers: Sequence[ScoreTracker],
     model: str | Path,
 ) -> str | Path:
-    """The model after fine-tuning on recipes as the settings say; the model itself where they say
-    nothing. What was done before in the output folder is not done again.
+    """The folder of the fine-tuned model, or `model` itself if the settings have no cold start.
 
-    Recipes that were scored for it are logged in the folder of the model that it returns.
+    If the output has the fine-tuned model already, nothing is done. Recipes that are scored for it
+    are logged in its folder. Raises `DatachefError` if there are no recipes to learn from.
     """
     cold, folder = settings.cold_start, settings.output / FOLDER
     if cold is None or _is_done(settings.output):
         return model if cold is None else folder
     with quiet(offline=is_local(model)), _staging(settings.output) as staging:
         tokenizer = load_tokenizer(model)
-        grammars = Grammars(tokenizer)
+        grammars = CompiledGrammars(tokenizer)
         log = RecipeLog(staging, 0)
         rows: list[dict[str, Any]] = []
-        for assignment, objective in zip(assignments, objectives, strict=True):
-            drafts = _drafts(settings, cold, assignment, objective, log)
-            pairs = _relabelled(settings, assignment, drafts, tokenizer)
+        for recipe_task, tracker in zip(recipe_tasks, trackers, strict=True):
+            drafts = _drafts(settings, cold, recipe_task, tracker, log)
+            pairs = _relabelled(settings, recipe_task, drafts, tokenizer)
             rows += [
-                _row(brief, draft, grammars.of(brief.space), tokenizer) for brief, draft in pairs
+                _row(prompt, draft, grammars.of(prompt.space), tokenizer) for prompt, draft in pairs
             ]
         if not rows:
             raise DatachefError("the cold start has no recipes", "name some, or draw some")
@@ -79,77 +79,81 @@ def cold_start(
 
 
 def _is_done(output: Path) -> bool:
-    """Whether the folder holds the model whole; where it is damaged it is made again."""
+    """Whether the output has the fine-tuned model, complete and undamaged."""
     known = OutputFolder.existing(output, TRAINING)
     if known is None or not known.owns(FOLDER):
         return False
     damaged = known.damage(FOLDER)
-    if damaged and is_first():
-        print(f"{output / damaged} is damaged: the cold start is done again", file=sys.stderr)
+    if damaged and is_main_process():
+        print(f"{output / damaged} is damaged: the cold start is repeated", file=sys.stderr)
     return not damaged
 
 
 @contextmanager
 def _staging(output: Path) -> Iterator[Path]:
-    """Where the model is saved: the first of several processes puts it in its place."""
-    if is_first():
+    """The folder to save the model in. The main process puts it in its place in the output."""
+    if is_main_process():
         with OutputFolder.open(output, TRAINING).making(FOLDER) as staging:
             yield staging
     else:
         with TemporaryDirectory() as scratch:
             yield Path(scratch)
-    wait_for_all()
+    wait_for_everyone()
 
 
 def _drafts(
     settings: TrainSettings,
     cold: ColdStart,
-    assignment: Assignment,
-    objective: Objective,
+    recipe_task: RecipeTask,
+    tracker: ScoreTracker,
     log: RecipeLog,
-) -> list[Draft]:
-    """Given ones, and the best of those that a search found."""
-    space = assignment.space
+) -> list[RecipeDraft]:
+    """The drafts of the given recipes, and of the best that a search found."""
+    space = recipe_task.space
     if settings.subsets is not None:
         shown = set(space.operators) - set(settings.subsets.held_out)
-        space = space.narrowed(shown, space.surveys)
+        space = space.narrowed(shown, space.sources)
     search = SEARCHES[cold.search](space, settings.seed)
     drawn: Sequence[Recipe]
     if cold.reward_calls:
-        calls = run_search(search, objective, cold.drawn)
-        log.add(0, assignment.name, [c.recipe for c in calls], [c.score for c in calls])
-        best = sorted(calls, key=lambda call: -call.score.value)
-        drawn = [call.recipe for call in best[: round(cold.kept * len(calls))]]
+        found = run_search(search, tracker, cold.drawn)
+        log.add(
+            0, recipe_task.name, [each.recipe for each in found], [each.score for each in found]
+        )
+        best = sorted(found, key=lambda each: -each.score.value)
+        drawn = [each.recipe for each in best[: round(cold.kept * len(found))]]
     else:
         drawn = search.ask(cold.drawn)
-    return [space.draft(recipe) for recipe in (*map(plain_recipe, cold.recipes), *drawn)]
+    return [space.draft(recipe) for recipe in (*map(read_recipe, cold.recipes), *drawn)]
 
 
 def _relabelled(
-    settings: TrainSettings, assignment: Assignment, drafts: Sequence[Draft], tokenizer: Any
-) -> Iterator[tuple[Brief, Draft]]:
-    """Each draft with a brief that it fits."""
+    settings: TrainSettings, recipe_task: RecipeTask, drafts: Sequence[RecipeDraft], tokenizer: Any
+) -> Iterator[tuple[Prompt, RecipeDraft]]:
+    """Each draft with a prompt whose space contains it."""
     counting = partial(count_tokens, tokenizer=tokenizer)
     rng = random.Random(f"relabel {settings.seed}")
     for draft in drafts:
-        space = assignment.space
+        space = recipe_task.space
         if settings.subsets is not None:
-            space = part_of(space, settings.subsets, rng, needed=_names(draft))
-        brief = assignment.brief(counting, settings.prompt_tokens, space)
-        yield brief, space.draft(space.recipe(draft, "relabelled"), draft.get("budget"))
+            space = random_subspace(space, settings.subsets, rng, needed=_names(draft))
+        prompt = recipe_task.prompt(counting, settings.prompt_tokens, space)
+        yield prompt, space.draft(space.recipe(draft, "relabelled"), draft.get("budget"))
 
 
-def _row(brief: Brief, draft: Draft, grammar: Grammar, tokenizer: Any) -> dict[str, list[int]]:
-    """A text for TRL's trainer, which learns the decisions of the draft alone."""
-    prompt, text = prompt_tokens(brief, tokenizer), grammar.spell(written(draft))
+def _row(
+    prompt: Prompt, draft: RecipeDraft, grammar: Grammar, tokenizer: Any
+) -> dict[str, list[int]]:
+    """An example for TRL's trainer, with a loss on the decisions of the draft only."""
+    asked, text = prompt_tokens(prompt, tokenizer), grammar.encode(draft_text(draft))
     decided = [0] * len(text)
     for decision in grammar.decisions(text):
         decided[decision.index] = 1
-    return {"input_ids": prompt + text, "completion_mask": [0] * len(prompt) + decided}
+    return {"input_ids": asked + text, "completion_mask": [0] * len(asked) + decided}
 
 
-def _names(draft: Draft) -> set[str]:
-    """The sources and operators of a draft."""
+def _names(draft: RecipeDraft) -> set[str]:
+    """The names of the sources and operators of a draft."""
     steps = [step for source in draft["sources"].values() for step in source.get("steps", ())]
     written = [*steps, *draft.get("steps", ()), *([draft["mix"]] if "mix" in draft else ())]
     return {*draft["sources"], *(step["op"] for step in written)}
@@ -185,7 +189,7 @@ def _fine_tuned(
             ),
             train_dataset=Dataset.from_list(list(rows)),
             processing_class=tokenizer,
-            peft_config=adapters(settings),
+            peft_config=lora_config(settings),
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()

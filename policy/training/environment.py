@@ -1,7 +1,7 @@
-"""What training asks of a policy: briefs over one or several tasks, whole or in part.
+"""What reinforcement learning runs on: the prompts, the reward function, and the log of recipes.
 
-A policy that only ever saw one set of operators and sources learns it by heart. Parts drawn at
-random teach it to read its brief.
+A policy that always sees the same operators and sources memorizes them. Prompts over random parts
+of the space teach it to read its prompt.
 """
 
 from __future__ import annotations
@@ -22,54 +22,57 @@ from datachef.core.problems import did_you_mean
 from datachef.core.system.atomic import write_atomically
 from datachef.policy.decoding.local import text_of
 from datachef.policy.prompt import CountTokens
-from datachef.policy.prompt.writer import Brief
-from datachef.policy.recipe_task import Assignment
-from datachef.policy.scored_recipes import Objective, Recipe
+from datachef.policy.prompt.writer import Prompt
+from datachef.policy.recipe_task import RecipeTask
+from datachef.policy.scored_recipes import Recipe, ScoreTracker
 from datachef.policy.settings import Subsets
 from datachef.policy.space import RecipeSpace
 
 
 @dataclass(frozen=True)
-class Episode:
-    """A brief, and the number of the assignment that it is a part of."""
+class PromptSample:
+    """A prompt, and the index of its task."""
 
-    brief: Brief
-    assignment: int
+    prompt: Prompt
+    task: int
 
 
-def episodes(
-    assignments: Sequence[Assignment],
+def sample_prompts(
+    recipe_tasks: Sequence[RecipeTask],
     subsets: Subsets | None,
     seed: int,
     count_tokens: CountTokens,
     most_tokens: int,
-) -> Iterator[Episode]:
-    """Briefs without end of at most so many tokens, the assignments in turn; without `subsets` each
-    is always whole. Raises `DatachefError` where what is held out is no operator."""
+) -> Iterator[PromptSample]:
+    """Endless prompts of at most `most_tokens` tokens, for each task in turn: over random parts of
+    its space, or over all of it without `subsets`.
+
+    Raises `DatachefError` if an operator that is held out is unknown.
+    """
     for name in () if subsets is None else subsets.held_out:
-        if name not in assignments[0].space.vocabulary:
-            known = assignments[0].space.vocabulary
+        if name not in recipe_tasks[0].space.vocabulary:
+            known = recipe_tasks[0].space.vocabulary
             raise DatachefError(f"no operator {name!r} to hold out", did_you_mean(name, known))
-    whole = [assignment.brief(count_tokens, most_tokens) for assignment in assignments]
+    whole = [recipe_task.prompt(count_tokens, most_tokens) for recipe_task in recipe_tasks]
     rng = random.Random(f"episodes {seed}")
     while True:
-        for number, assignment in enumerate(assignments):
+        for number, recipe_task in enumerate(recipe_tasks):
             if subsets is None:
-                yield Episode(whole[number], number)
+                yield PromptSample(whole[number], number)
             else:
-                space = part_of(assignment.space, subsets, rng)
-                yield Episode(assignment.brief(count_tokens, most_tokens, space), number)
+                space = random_subspace(recipe_task.space, subsets, rng)
+                yield PromptSample(recipe_task.prompt(count_tokens, most_tokens, space), number)
 
 
-def part_of(
+def random_subspace(
     space: RecipeSpace, subsets: Subsets, rng: random.Random, needed: Collection[str] = ()
 ) -> RecipeSpace:
-    """A random part of a space that still has all operators and sources that are `needed`."""
+    """A random part of a space, with all operators and sources that are `needed`."""
     offered = [name for name in space.operators if name not in subsets.held_out]
-    # First of all, since some mix stays in any part: none that is held out.
-    space = space.narrowed({*offered, *needed}, space.surveys)
+    # This comes first, since every part keeps a mix, and none that is held out may be it.
+    space = space.narrowed({*offered, *needed}, space.sources)
     operators = _some(offered, subsets.operators, rng)
-    sources = _some(sorted(space.surveys), subsets.sources, rng)
+    sources = _some(sorted(space.sources), subsets.sources, rng)
     budget = _less(space.budget, rng.uniform(*subsets.budget))
     return space.narrowed({*operators, *needed}, {*sources, *needed}, budget)
 
@@ -87,49 +90,51 @@ def _less(budget: Budget | None, share: float) -> Budget | None:
     return Budget(rows=max(int(share * (budget.rows or 0)), 1))
 
 
-class RecipeScores:
-    """The value of each recipe, by the objective of its assignment; their mean is logged as
-    `value`."""
+class RecipeRewardFunction:
+    """The reward function that TRL calls: the value of each recipe, by the tracker of its task.
+
+    The recipes go into the log, and their mean value into TRL's metrics as `value`.
+    """
 
     __name__ = "recipe"
 
     def __init__(
         self,
         tokenizer: Any,
-        asked: Sequence[Episode],
-        assignments: Sequence[Assignment],
-        objectives: Sequence[Objective],
+        samples: Sequence[PromptSample],
+        recipe_tasks: Sequence[RecipeTask],
+        trackers: Sequence[ScoreTracker],
         log: RecipeLog,
     ) -> None:
         self._tokenizer = tokenizer
-        self._asked = asked
-        self._assignments = assignments
-        self._objectives = objectives
+        self._samples = samples
+        self._recipe_tasks = recipe_tasks
+        self._trackers = trackers
         self._log = log
 
     def __call__(
         self,
         completion_ids: Sequence[Sequence[int]],
-        episode: Sequence[int],
+        sample: Sequence[int],
         trainer_state: Any,
         log_metric: Callable[[str, float], None],
         **_: Any,
     ) -> list[float]:
-        asked = [self._asked[number] for number in episode]
+        samples = [self._samples[number] for number in sample]
         drafts = [orjson.loads(text_of(tokens, self._tokenizer)) for tokens in completion_ids]
         step = trainer_state.global_step
         recipes = [
-            each.brief.space.recipe(draft, f"step-{step}-{number}")
-            for number, (each, draft) in enumerate(zip(asked, drafts, strict=True))
+            each.prompt.space.recipe(draft, f"step-{step}-{number}")
+            for number, (each, draft) in enumerate(zip(samples, drafts, strict=True))
         ]
         scores: dict[int, Score] = {}
-        for index, (assignment, objective) in enumerate(
-            zip(self._assignments, self._objectives, strict=True)
+        for index, (recipe_task, tracker) in enumerate(
+            zip(self._recipe_tasks, self._trackers, strict=True)
         ):
-            own = [number for number, each in enumerate(asked) if each.assignment == index]
+            own = [number for number, each in enumerate(samples) if each.task == index]
             some = [recipes[number] for number in own]
-            found = objective.score_all(some)
-            self._log.add(step, assignment.name, some, found)
+            found = tracker.score_all(some)
+            self._log.add(step, recipe_task.name, some, found)
             scores |= dict(zip(own, found, strict=True))
         values = [scores[number].value for number in range(len(recipes))]
         log_metric("value", fmean(values))
@@ -141,8 +146,8 @@ _FIELDS = {"step", "task", "recipe", "value", "gate"}
 
 
 @dataclass(frozen=True)
-class Logged:
-    """A recipe of a step, for which task, and what the reward said of it."""
+class LoggedRecipe:
+    """A recipe that training scored: at which step, for which task, with which value."""
 
     step: int
     task: str
@@ -152,7 +157,7 @@ class Logged:
 
 
 class RecipeLog:
-    """Appends to the log of a folder; what came after `step` is taken back first."""
+    """Appends to the log in a folder, after removing what was logged from `step` on."""
 
     def __init__(self, folder: Path, step: int) -> None:
         self._path = folder / LOG_FILE
@@ -167,16 +172,16 @@ class RecipeLog:
                 stream.write(orjson.dumps(row | {"gate": score.gate, "recipe": recipe}) + b"\n")
 
 
-def read_log(folder: Path) -> list[Logged]:
-    """What training scored so far, in order."""
+def read_log(folder: Path) -> list[LoggedRecipe]:
+    """The recipes that training has scored so far, in their order."""
     rows = [row for _, row in _rows(folder / LOG_FILE)]
-    return [Logged(r["step"], r["task"], r["recipe"], r["value"], r["gate"]) for r in rows]
+    return [LoggedRecipe(r["step"], r["task"], r["recipe"], r["value"], r["gate"]) for r in rows]
 
 
 def _rows(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """The whole lines of a file with what they hold; a kill may have left the last one half.
+    """The complete lines of a file and their contents; a kill may have cut off the last one.
 
-    Raises `DatachefError` for a line that we did not write.
+    Raises `DatachefError` for a line that is not of the log.
     """
     if not path.exists():
         return

@@ -1,4 +1,12 @@
-"""Which grammar belongs to which brief, and where finished recipes decided."""
+"""TRL's trainers under a grammar: GRPO, RLOO and PPO with masked log-probabilities.
+
+TRL scores a token by its probability among the whole vocabulary. Under a grammar the policy samples
+from another distribution, and the gradient of the first is not that of the second. Here sampling
+and log-probabilities use the same masked distribution, so the gradient is exact. Tokens that the
+grammar forces are no decisions: their probability is 1.
+
+Methods with an underscore are private to TRL, which is why its version is pinned.
+"""
 
 from __future__ import annotations
 
@@ -19,70 +27,74 @@ from datachef.policy.decoding.local import (
     sample_tokens,
     token_positions,
 )
-from datachef.policy.grammar import Decision, Grammar, Grammars, Tokens, lark
-from datachef.policy.prompt.writer import Brief, Messages
-from datachef.policy.training.ppo import ProximalPolicy
+from datachef.policy.grammar import CompiledGrammars, Decision, Grammar, Tokens, lark_grammar
+from datachef.policy.prompt.writer import Messages, Prompt
+from datachef.policy.training.ppo import PPOCriticMixin
 
-# Recipes of about one step, whose decisions are asked for several times.
-REMEMBERED = 4_096
+# About as many recipes as in one step, whose decisions are looked up several times.
+CACHED_RECIPES = 4_096
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """Where the recipes of a batch decided: rows (n), columns (n) counted from where the recipes
-    begin, and the tokens that were allowed there."""
+    """The tokens of a batch of recipes where the grammar left a choice: their rows (n), their
+    columns (n) counted from the beginning of the recipes, and the allowed tokens of each."""
 
     rows: torch.Tensor
     columns: torch.Tensor
     allowed: list[Tokens]
 
     def mask(self, vocabulary: int) -> torch.Tensor:
-        """What was allowed (n, vocabulary)."""
+        """The mask (n, vocabulary) of allowed tokens."""
         masks = np.zeros((len(self.allowed), vocabulary), dtype=bool)
         for number, tokens in enumerate(self.allowed):
             masks[number, tokens] = True
         return torch.from_numpy(masks).to(self.rows.device)
 
 
-class Book:
-    """The briefs of a training by their tokens. `jumps` as for `Grammar`."""
+class GrammarCache:
+    """The grammar of each prompt of a training, by the tokens of the prompt, and the decisions in
+    recent recipes. `fast_forward` is as in `Grammar`."""
 
-    def __init__(self, tokenizer: Any, *, jumps: bool = True) -> None:
+    def __init__(self, tokenizer: Any, *, fast_forward: bool = True) -> None:
         self._tokenizer = tokenizer
-        self._briefs: dict[tuple[int, ...], Brief] = {}
-        self._grammars = Grammars(tokenizer, jumps=jumps)
+        self._prompts: dict[tuple[int, ...], Prompt] = {}
+        self._grammars = CompiledGrammars(tokenizer, fast_forward=fast_forward)
         self._decisions: OrderedDict[tuple[tuple[int, ...], tuple[int, ...]], list[Decision]] = (
             OrderedDict()
         )
 
-    def add(self, brief: Brief) -> bool:
-        """Enters a brief. False where another one reads the same and allows something else."""
-        tokens = tuple(prompt_tokens(brief, self._tokenizer))
-        known = self._briefs.setdefault(tokens, brief)
-        return known is brief or known.space.fingerprint == brief.space.fingerprint
+    def add(self, prompt: Prompt) -> bool:
+        """Adds a prompt. False if one with the same tokens, but another space, was added before."""
+        tokens = tuple(prompt_tokens(prompt, self._tokenizer))
+        known = self._prompts.setdefault(tokens, prompt)
+        return known is prompt or known.space.fingerprint == prompt.space.fingerprint
 
     def count_tokens(self, messages: Messages) -> int:
-        """How many tokens of the model a brief has."""
+        """How many tokens of the model a prompt has."""
         return count_tokens(messages, self._tokenizer)
 
-    def brief(self, prompt: Sequence[int]) -> Brief:
-        """The brief that reads so. Raises `DatachefError` for one that was never entered."""
-        found = self._briefs.get(tuple(prompt))
+    def prompt(self, tokens: Sequence[int]) -> Prompt:
+        """The prompt with these tokens. Raises `DatachefError` if it was not added."""
+        found = self._prompts.get(tuple(tokens))
         if found is None:
-            raise DatachefError("the trainer reads a brief otherwise than we do")
+            raise DatachefError(
+                "TRL tokenizes a prompt differently than datachef does",
+                "install the version of TRL that datachef requires, and check that the model's "
+                "chat template is the same in every process",
+            )
         return found
 
-    def grammar(self, prompt: Sequence[int]) -> Grammar:
-        """The grammar of what may be written for a brief, compiled once."""
-        return self._grammars.of(self.brief(prompt).space)
+    def grammar(self, tokens: Sequence[int]) -> Grammar:
+        """The grammar of the space of the prompt with these tokens."""
+        return self._grammars.of(self.prompt(tokens).space)
 
     def decisions(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, start: int
     ) -> Decisions:
         """The decisions of a batch (batch, length) whose recipes begin at column `start`.
 
-        Raises `DatachefError` at a token that was not allowed: whoever sampled it has another
-        grammar.
+        Raises `DatachefError` at a token that is not allowed: it was sampled under another grammar.
         """
         rows: list[int] = []
         found: list[Decision] = []
@@ -91,7 +103,7 @@ class Book:
             pairs = list(zip(tokens, present, strict=True))
             prompt = tuple(token for token, here in pairs[:start] if here)
             text = tuple(token for token, here in pairs[start:] if here)
-            decided = self._replayed(prompt, text)
+            decided = self._decisions_in(prompt, text)
             rows += [row] * len(decided)
             found += decided
         device = input_ids.device
@@ -101,23 +113,25 @@ class Book:
             [decision.allowed for decision in found],
         )
 
-    def _replayed(self, prompt: tuple[int, ...], text: tuple[int, ...]) -> list[Decision]:
+    def _decisions_in(self, prompt: tuple[int, ...], text: tuple[int, ...]) -> list[Decision]:
         key = (prompt, text)
         if key not in self._decisions:
             self._decisions[key] = list(self.grammar(prompt).decisions(text))
-            if len(self._decisions) > REMEMBERED:
+            if len(self._decisions) > CACHED_RECIPES:
                 self._decisions.popitem(last=False)
         return self._decisions[key]
 
 
-# What the mixins call of TRL's trainers, by `super()` or `self`, no type checker can see: hence the
-# types that are ignored here and in PPO.
-class MaskedPolicy:
-    """Mixed into `GRPOTrainer` or `RLOOTrainer`, before it. `book` knows the grammar of every
-    brief of the data set."""
+# Type checkers do not see the methods of TRL's trainers that the mixins call by `super()` or
+# `self`, hence the ignored types here and in PPO.
+class GrammarTrainerMixin:
+    """Adds a grammar to `GRPOTrainer` or `RLOOTrainer`; to be named before it among the bases.
 
-    book: Book
-    # Of the whole training, where one run does a part of it.
+    `grammars` has the grammar of every prompt of the data set.
+    """
+
+    grammars: GrammarCache
+    # The steps of the whole training, if this run does a part of it.
     total_steps: int | None = None
     # Attributes of TRL's trainers.
     accelerator: Any
@@ -127,15 +141,15 @@ class MaskedPolicy:
     use_vllm: bool
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """The schedule of the whole training, wherever this run stops."""
+        """The learning rate schedule of the whole training, wherever this run stops."""
         steps = self.total_steps or num_training_steps
         return super().create_scheduler(steps, optimizer)  # type: ignore[misc]
 
     def _generate_single_turn(self, prompt_ids: list[list[int]], *others: Any, **more: Any) -> Any:
-        """The tokens of one recipe for each brief. GRPO also takes the log-probabilities that vLLM
-        says it sampled with."""
+        """The tokens of a recipe for each prompt. For GRPO, vLLM also returns the log-probabilities
+        that it sampled with."""
         if self.use_vllm:
-            grammar = lark(self.book.brief(prompt_ids[0]).space.schema())
+            grammar = lark_grammar(self.grammars.prompt(prompt_ids[0]).space.schema())
             engine = self.vllm_generation  # type: ignore[attr-defined]
             engine.generation_kwargs |= {"structured_outputs": {"grammar": grammar}}
             return super()._generate_single_turn(prompt_ids, *others, **more)  # type: ignore[misc]
@@ -153,14 +167,14 @@ class MaskedPolicy:
             sampled = sample_tokens(
                 model,
                 prompt_ids,
-                [self.book.grammar(prompt) for prompt in prompt_ids],
+                [self.grammars.grammar(prompt) for prompt in prompt_ids],
                 temperature=self.temperature,
             )
             model.train(training)
         return self._sampled(sampled)
 
     def _sampled(self, tokens: list[list[int]]) -> Any:
-        """What TRL expects of its own method."""
+        """The tokens, in the form that TRL expects from `_generate_single_turn`."""
         return tokens, None
 
     def _get_per_token_logps_and_entropies(
@@ -173,8 +187,8 @@ class MaskedPolicy:
         compute_entropy: bool = False,
         **others: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None, None]:
-        """Log-probabilities and entropies (batch, completion) among what the grammar allowed, both
-        0 where it left no choice."""
+        """Log-probabilities and entropies (batch, completion) over the allowed tokens; both are 0
+        where the grammar left no choice."""
         logps, entropies = [], []
         step = batch_size or len(input_ids)
         for start in range(0, len(input_ids), step):
@@ -188,8 +202,8 @@ class MaskedPolicy:
         self, model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, width: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         start = input_ids.shape[1] - width
-        decided = self.book.decisions(input_ids, attention_mask, start)
-        # Logits are computed only where some row of the batch decides.
+        decided = self.grammars.decisions(input_ids, attention_mask, start)
+        # Logits are computed only at the columns where some row of the batch has a choice.
         columns, where = torch.unique(decided.columns, return_inverse=True)
         with self.accelerator.autocast():
             logits = model(
@@ -212,14 +226,14 @@ class MaskedPolicy:
         return empty.index_put(place, logp), empty.index_put(place, entropy)
 
 
-class GroupPolicy(MaskedPolicy):
-    """For trainers whose loss is over tokens: forced ones are left out of its means."""
+class GrammarGRPOMixin(GrammarTrainerMixin):
+    """The mixin for GRPO, whose loss is a mean over tokens: forced tokens are left out of it."""
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)  # type: ignore[misc]
         ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
         mask = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
-        decided = self.book.decisions(ids, mask, output["prompt_ids"].shape[1])
+        decided = self.grammars.decisions(ids, mask, output["prompt_ids"].shape[1])
         output["tool_mask"] = torch.zeros_like(output["completion_mask"]).index_put(
             (decided.rows, decided.columns), torch.ones_like(decided.rows)
         )
@@ -227,18 +241,18 @@ class GroupPolicy(MaskedPolicy):
         return output
 
 
-class GRPO(GroupPolicy, GRPOTrainer):
+class GRPO(GrammarGRPOMixin, GRPOTrainer):
     """Group relative policy optimisation (Shao et al. 2024, arXiv 2402.03300)."""
 
 
-class RLOO(MaskedPolicy, RLOOTrainer):
+class RLOO(GrammarTrainerMixin, RLOOTrainer):
     """REINFORCE leave-one-out (Ahmadian et al. 2024, arXiv 2402.14740)."""
 
     def _sampled(self, tokens: list[list[int]]) -> Any:
         return tokens
 
 
-class PPO(ProximalPolicy, GroupPolicy, GRPOTrainer):
+class PPO(PPOCriticMixin, GrammarGRPOMixin, GRPOTrainer):
     """Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347)."""
 
 

@@ -1,7 +1,7 @@
-"""PPO's part: a critic, and advantages for each decision in place of one for each recipe.
+"""PPO on top of TRL's GRPO: a critic, and an advantage for each decision instead of each recipe.
 
-The loss over policies, clipped, is GRPO's. A recipe is rewarded at its end. Steps are decisions:
-over all tokens, of which most are forced, the critic would learn mostly what the grammar says.
+The clipped policy loss is GRPO's. A recipe is rewarded at its end. Time steps are decisions, not
+tokens: most tokens are forced, and over them the critic would mainly learn the grammar.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from safetensors.torch import load_file, save_file
 from datachef.policy.decoding.local import token_positions
 
 CRITIC = "critic.safetensors"
-# Without it the whole reward reaches every decision; less would trust the critic early on.
+# The lambda of generalized advantage estimation: at 1, every decision gets the whole reward. Less
+# would rely on a critic that has learned little yet.
 LAMBDA = 1.0
 VALUE_WEIGHT = 0.5
 VALUE_CLIP = 0.2
 
 
 class Critic(torch.nn.Module):
-    """Expects the reward of a recipe from what is written of it: a backbone of its own, as the
-    policy's was at the start, and one number for each place."""
+    """Predicts the reward of a recipe from its beginning: a copy of the initial policy's backbone,
+    and a linear head with one value for each token."""
 
     def __init__(self, policy: Any) -> None:
         super().__init__()
@@ -34,7 +35,7 @@ class Critic(torch.nn.Module):
         torch.nn.init.zeros_(self.head.bias)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Values (batch, length), each from the tokens up to its place."""
+        """Values (batch, length), each from the tokens up to its position."""
         hidden = self.backbone(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -45,8 +46,8 @@ class Critic(torch.nn.Module):
         return values
 
 
-class ProximalPolicy:
-    """Mixed into a GRPO trainer under a grammar, before it."""
+class PPOCriticMixin:
+    """Adds a critic to a GRPO trainer under a grammar; to be named before it among the bases."""
 
     critic_learning_rate = 1e-3
     # Attributes of TRL's trainer.
@@ -56,7 +57,7 @@ class ProximalPolicy:
     reward_weights: torch.Tensor
 
     def add_critic(self, learning_rate: float) -> None:
-        """Makes the critic, a copy of the policy; before training."""
+        """Makes the critic from a copy of the policy. To be called before training."""
         policy = self.accelerator.unwrap_model(self.model)
         self.critic_learning_rate = learning_rate
         plain = policy.get_base_model() if hasattr(policy, "get_base_model") else policy
@@ -68,7 +69,7 @@ class ProximalPolicy:
         optimizer.add_param_group(
             {"params": list(self.critic.parameters()), "lr": self.critic_learning_rate}
         )
-        # transformers forgets the gradients of the policy alone.
+        # transformers zeroes only the gradients of the policy.
         optimizer.register_step_post_hook(lambda *_: self.critic.zero_grad())
         return optimizer
 
@@ -84,7 +85,7 @@ class ProximalPolicy:
         with torch.no_grad():
             values = self._values(output)
         decided = output["tool_mask"]
-        advantages = advantages_of(self._rewards, values, decided, LAMBDA)
+        advantages = generalized_advantages(self._rewards, values, decided, LAMBDA)
         output["old_values"] = values
         output["returns"] = advantages + values
         count = decided.sum().clamp(min=1)
@@ -105,7 +106,7 @@ class ProximalPolicy:
         return loss + VALUE_WEIGHT * value_loss / steps
 
     def _values(self, inputs: dict[str, Any]) -> torch.Tensor:
-        """What the critic expects before each token of the recipes."""
+        """The critic's values before each token of the recipes."""
         ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], dim=1)
         mask = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], dim=1)
         values: torch.Tensor = self.critic(ids, mask)
@@ -125,16 +126,16 @@ class ProximalPolicy:
         critic.load_state_dict(load_file(Path(checkpoint) / CRITIC))
 
 
-def advantages_of(
+def generalized_advantages(
     rewards: torch.Tensor, values: torch.Tensor, decided: torch.Tensor, trace: float
 ) -> torch.Tensor:
-    """Generalised advantage estimates (batch, tokens) of the decisions, 0 elsewhere (Schulman et
+    """Generalized advantage estimates (batch, tokens) of the decisions, 0 elsewhere (Schulman et
     al. 2015, arXiv 1506.02438), undiscounted.
 
-    `rewards` (batch) come after the last decision; `values` (batch, tokens) are what was expected
-    before each token; `trace` is lambda.
+    `rewards` (batch) come after the last decision, `values` (batch, tokens) are those before each
+    token, `decided` (batch, tokens) marks the decisions, and `trace` is lambda.
     """
-    following = rewards.clone()  # value of the next decision; at the end, what really came
+    following = rewards.clone()  # the value of the next decision; at the end, the reward
     running = torch.zeros_like(rewards)
     advantages = torch.zeros_like(values)
     for column in range(values.shape[1] - 1, -1, -1):

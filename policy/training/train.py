@@ -1,4 +1,4 @@
-"""Training: from settings, assignments and their objectives to a checkpoint that writes recipes."""
+"""Trains a policy by reinforcement learning, from its settings to a checkpoint."""
 
 from __future__ import annotations
 
@@ -19,18 +19,25 @@ from transformers import PrinterCallback, TrainerCallback
 from datachef.core.errors import RunError
 from datachef.core.language_models.checkpoint import is_local, load_tokenizer, quiet
 from datachef.core.system.outputs import OutputFolder
-from datachef.policy.recipe_task import Assignment, PolicyCard, is_whole
-from datachef.policy.scored_recipes import Objective
+from datachef.policy.model import PolicyCard, is_complete
+from datachef.policy.recipe_task import RecipeTask
+from datachef.policy.scored_recipes import ScoreTracker
 from datachef.policy.settings import TrainSettings
-from datachef.policy.training.environment import LOG_FILE as LOG
-from datachef.policy.training.environment import Episode, RecipeLog, RecipeScores, episodes
-from datachef.policy.training.grammar_trainer import ALGORITHMS, Book
+from datachef.policy.training.environment import (
+    LOG_FILE,
+    PromptSample,
+    RecipeLog,
+    RecipeRewardFunction,
+    sample_prompts,
+)
+from datachef.policy.training.grammar_trainer import ALGORITHMS, GrammarCache
 
-Told = Callable[[int, float], None]
+# Called with the number of a step, and the mean value of its recipes.
+OnStep = Callable[[int, float], None]
 
-# What the folder of a training is marked as.
+# How the output of a training is marked.
 TRAINING = "training"
-# Where TRL's trainer writes: checkpoints until they are whole, its card, and its logs.
+# Where TRL's trainer writes: incomplete checkpoints, its card, and its logs.
 SCRATCH = "trainer"
 KEPT = 2
 _CHECKPOINT = re.compile(r"checkpoint-[0-9]+")
@@ -38,47 +45,47 @@ _CHECKPOINT = re.compile(r"checkpoint-[0-9]+")
 
 def train(
     settings: TrainSettings,
-    assignments: Sequence[Assignment],
-    objectives: Sequence[Objective],
+    recipe_tasks: Sequence[RecipeTask],
+    trackers: Sequence[ScoreTracker],
     model: str | Path,
     *,
     steps: int | None = None,
-    told: Told | None = None,
+    on_progress: OnStep | None = None,
 ) -> Path:
-    """Trains until so many `steps`, those of the settings by default, and returns the checkpoint.
+    """Trains until step `steps`, by default that of the settings, and returns the checkpoint.
 
-    Goes on from the last whole checkpoint in `settings.output`, and from there as if it had never
-    stopped. `model` is where the first step begins: a checkpoint's folder or a name of the hub.
-    There is one objective per assignment. `told` hears of every step and the mean value of
-    its recipes. Raises `RunError` where the output holds what is not of a training of ours.
+    Continues from the last complete checkpoint in `settings.output`, as if it had never stopped.
+    `model` is the initial policy: a checkpoint's folder or a model id on the Hugging Face Hub.
+    There is one tracker for each task. `on_progress` is called after every step. Raises `RunError`
+    if the output contains something that is not of a training.
     """
     steps = steps or settings.steps
-    if is_first():
+    if is_main_process():
         _prepare(settings.output)
     last = last_checkpoint(settings.output)
-    if last is not None and step_of(last) >= steps:
+    if last is not None and checkpoint_step(last) >= steps:
         return last
     with quiet(offline=is_local(model)):
         tokenizer = load_tokenizer(model)
-        book = Book(tokenizer, jumps=settings.vllm is None)
-        asked = _asked(settings, assignments, book, steps)
-        log = RecipeLog(settings.output, 0 if last is None else step_of(last))
+        grammars = GrammarCache(tokenizer, fast_forward=settings.vllm is None)
+        samples = _prompt_samples(settings, recipe_tasks, grammars, steps)
+        log = RecipeLog(settings.output, 0 if last is None else checkpoint_step(last))
         algorithm, _ = ALGORITHMS[settings.algorithm]
         trainer = algorithm(
             model=str(model),
-            reward_funcs=RecipeScores(tokenizer, asked, assignments, objectives, log),
-            args=configuration(settings, steps),
+            reward_funcs=RecipeRewardFunction(tokenizer, samples, recipe_tasks, trackers, log),
+            args=trl_config(settings, steps),
             train_dataset=Dataset.from_list(
                 [
-                    {"prompt": list(each.brief.messages), "episode": number}
-                    for number, each in enumerate(asked)
+                    {"prompt": list(each.prompt.messages), "sample": number}
+                    for number, each in enumerate(samples)
                 ]
             ),
             processing_class=tokenizer,
-            peft_config=adapters(settings),
-            callbacks=[_Watch(settings, PolicyCard.of(assignments), told)],
+            peft_config=lora_config(settings),
+            callbacks=[_CheckpointCallback(settings, PolicyCard.of(recipe_tasks), on_progress)],
         )
-        trainer.book, trainer.total_steps = book, settings.steps
+        trainer.grammars, trainer.total_steps = grammars, settings.steps
         if settings.algorithm == "ppo":
             trainer.add_critic(settings.critic_learning_rate)
         trainer.remove_callback(PrinterCallback)
@@ -87,31 +94,36 @@ def train(
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The last checkpoint of ours that is as it was saved; of damaged ones it is told."""
+    """The last checkpoint in the output of a training that is complete and unchanged.
+
+    A warning on standard error names damaged ones.
+    """
     output = OutputFolder.existing(folder, TRAINING)
     if output is None:
         return None
     for path in reversed(_checkpoints(output)):
         damaged = output.damage(path.name)
-        if not damaged and is_whole(path):
+        if not damaged and is_complete(path):
             return path
-        if is_first():
-            said = f"{path} is damaged ({damaged or 'its card'}): going on from an earlier one"
+        if is_main_process():
+            said = f"{path} is damaged ({damaged or 'its card'}): continuing from an earlier one"
             print(said, file=sys.stderr, flush=True)
     return None
 
 
 def _checkpoints(output: OutputFolder) -> list[Path]:
-    """Those that were put there by us, in the order of their steps."""
+    """The checkpoints that training put there, in the order of their steps."""
     found = [path for path in output.path.iterdir() if _CHECKPOINT.fullmatch(path.name)]
-    return sorted((path for path in found if output.owns(path.name)), key=step_of)
+    return sorted((path for path in found if output.owns(path.name)), key=checkpoint_step)
 
 
 def _prepare(folder: Path) -> None:
-    """Marks the folder, and clears what a kill left half. Raises `RunError` where something in it
-    has a name that training is going to write."""
+    """Marks the folder, and removes checkpoints that a kill left incomplete.
+
+    Raises `RunError` if it contains a checkpoint that training did not put there.
+    """
     output = OutputFolder.open(folder, TRAINING)
-    output.claim(LOG, f"{SCRATCH}/")
+    output.claim(LOG_FILE, f"{SCRATCH}/")
     for path in output.path.iterdir():
         if _CHECKPOINT.fullmatch(path.name) and not output.owns(path.name):
             raise RunError(
@@ -121,22 +133,24 @@ def _prepare(folder: Path) -> None:
         shutil.rmtree(path)
 
 
-def step_of(checkpoint: Path) -> int:
-    """After how many steps it was saved."""
+def checkpoint_step(checkpoint: Path) -> int:
+    """The number of steps after which a checkpoint was saved."""
     return int(checkpoint.name.rpartition("-")[2])
 
 
-class _Watch(TrainerCallback):
-    """Completes checkpoints, and tells of steps."""
+class _CheckpointCallback(TrainerCallback):
+    """Puts complete checkpoints into the output, and reports steps."""
 
-    def __init__(self, settings: TrainSettings, card: PolicyCard, told: Told | None) -> None:
+    def __init__(
+        self, settings: TrainSettings, card: PolicyCard, on_progress: OnStep | None
+    ) -> None:
         self._folder = settings.output
         self._kept = settings.trainer.get("save_total_limit", KEPT)
         self._card = card
-        self._told = told
+        self._on_progress = on_progress
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        wait_for_all()
+        wait_for_everyone()
         if state.is_world_process_zero:
             output = OutputFolder.open(self._folder, TRAINING)
             name = f"checkpoint-{state.global_step}"
@@ -146,50 +160,54 @@ class _Watch(TrainerCallback):
             if self._kept is not None and self._kept > 0:
                 for path in _checkpoints(output)[: -self._kept]:
                     output.remove(path.name)
-        wait_for_all()
+        wait_for_everyone()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        if self._told is not None and state.is_world_process_zero and "value" in (logs or {}):
-            self._told(state.global_step, logs["value"])
+        if (
+            self._on_progress is not None
+            and state.is_world_process_zero
+            and "value" in (logs or {})
+        ):
+            self._on_progress(state.global_step, logs["value"])
 
 
-def _asked(
+def _prompt_samples(
     settings: TrainSettings,
-    assignments: Sequence[Assignment],
-    book: Book,
+    recipe_tasks: Sequence[RecipeTask],
+    grammars: GrammarCache,
     steps: int,
-) -> list[Episode]:
-    """The briefs of all steps, in their order; the first ones do not depend on how many follow.
+) -> list[PromptSample]:
+    """The prompts of all steps in their order, which do not depend on how many follow.
 
-    Of two that read the same but allow something else the second is left out.
+    A prompt with the same text as an earlier one, but another space, is left out.
     """
-    needed = steps * settings.recipes_per_step // settings.recipes_per_brief
-    asked: list[Episode] = []
-    briefs = episodes(
-        assignments, settings.subsets, settings.seed, book.count_tokens, settings.prompt_tokens
+    needed = steps * settings.recipes_per_step // settings.recipes_per_prompt
+    samples: list[PromptSample] = []
+    endless = sample_prompts(
+        recipe_tasks, settings.subsets, settings.seed, grammars.count_tokens, settings.prompt_tokens
     )
-    for each in briefs:
-        if len(asked) == needed:
+    for each in endless:
+        if len(samples) == needed:
             break
-        if book.add(each.brief):
-            asked.append(each)
-    return asked
+        if grammars.add(each.prompt):
+            samples.append(each)
+    return samples
 
 
-def configuration(settings: TrainSettings, steps: int) -> Any:
-    """TRL's configuration of a training; options that are given go before ours.
+def trl_config(settings: TrainSettings, steps: int) -> Any:
+    """The configuration of TRL's trainer; options in `settings.trainer` take precedence.
 
-    The recipes of a step are shared among the processes that `accelerate launch` started.
+    The recipes of a step are divided among the processes that `accelerate launch` started.
     """
     on_gpu, processes = is_available(), int(os.environ.get("WORLD_SIZE", "1"))
     share = max(settings.recipes_per_step // processes, 1)
     batch = min(settings.batch, share)
-    coarse = on_gpu and settings.lora is not None  # adapters learn beside frozen weights
+    low_precision = on_gpu and settings.lora is not None  # base weights are frozen
     arguments: dict[str, Any] = {
         "max_steps": steps,
         "per_device_train_batch_size": batch,
         "gradient_accumulation_steps": share // batch,
-        "num_generations": settings.recipes_per_brief,
+        "num_generations": settings.recipes_per_prompt,
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": settings.schedule,
         "temperature": settings.temperature,
@@ -197,7 +215,7 @@ def configuration(settings: TrainSettings, steps: int) -> Any:
         "max_completion_length": settings.recipe_tokens,
         "chat_template_kwargs": {"enable_thinking": False},
         "model_init_kwargs": {
-            "dtype": "bfloat16" if coarse else "float32",
+            "dtype": "bfloat16" if low_precision else "float32",
             "use_safetensors": True,
         },
         "shuffle_dataset": False,
@@ -217,13 +235,13 @@ def configuration(settings: TrainSettings, steps: int) -> Any:
         arguments["entropy_coef"] = settings.entropy
     _, config = ALGORITHMS[settings.algorithm]
     with quiet(offline=False):
-        # Checkpoints are put in their place, and old ones removed, by `_Watch`.
+        # `_CheckpointCallback` puts checkpoints in their place and removes old ones.
         ours = {"output_dir": str(settings.output / SCRATCH), "save_total_limit": None}
         return config(**arguments | settings.trainer | ours)
 
 
-def adapters(settings: TrainSettings) -> Any:
-    """What TRL's trainers take as `peft_config`; None to train all weights."""
+def lora_config(settings: TrainSettings) -> Any:
+    """The `peft_config` of TRL's trainers; None to train all weights."""
     if settings.lora is None:
         return None
     return LoraConfig(
@@ -234,12 +252,12 @@ def adapters(settings: TrainSettings) -> Any:
     )
 
 
-def is_first() -> bool:
-    """Whether this process is the one that writes; also where it is alone."""
+def is_main_process() -> bool:
+    """Whether this is the process that writes files: the first of those of `accelerate launch`."""
     return os.environ.get("RANK", "0") == "0"
 
 
-def wait_for_all() -> None:
-    """Returns when all processes came here."""
+def wait_for_everyone() -> None:
+    """Returns when all processes have reached this call."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.barrier()

@@ -17,7 +17,7 @@ from datachef.core.registry.factories import build_evaluation_backend
 from datachef.core.system.lock import locked
 from datachef.policy.commands.evolve import load_evolve_settings
 from datachef.policy.commands.progress import line, view
-from datachef.policy.evolve.run_state import State
+from datachef.policy.evolve.run_state import RunProgress
 from datachef.reward.evaluation import Training, make_tiny
 from datachef.reward.evaluation_backend import FineTuningBackend, Measuring
 from datachef.reward.history import History
@@ -30,7 +30,7 @@ LIMITS = {
 SETTINGS = {
     "train": {
         "tasks": [{"task": "task.yaml", "pool": "pool.yaml"}], "seed": 2,
-        "recipes_per_step": 4, "recipes_per_brief": 4, "batch": 4, "prompt_tokens": 64,
+        "recipes_per_step": 4, "recipes_per_prompt": 4, "batch": 4, "prompt_tokens": 64,
         "save_steps": 1, "limits": LIMITS, "reward": {"options": {"rows": 150}},
     },
     "output": "run", "rounds": 2, "steps_per_round": 2, "samples_per_round": 2,
@@ -140,7 +140,7 @@ def test_a_run_is_shown(workspace: Any) -> None:
     settings = settings.model_copy(
         update={"budget": settings.budget.model_copy(update={"minutes": 2, "reward_calls": 100})}
     )
-    state = State(
+    state = RunProgress(
         "training", round=1, rounds=2, step=1, steps=4, mean=-0.5, best=0.25, calls=24, seconds=30
     )
     assert line(state) == (

@@ -25,7 +25,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, make_workspace: Callable
     workspace.write("train.yaml", {
         "tasks": [{"task": "task/task.yaml", "pool": "pool/pool.yaml"}],
         "output": "runs/fruit", "steps": 3, "save_steps": 2,
-        "recipes_per_step": 8, "recipes_per_brief": 8, "limits": LIMITS,
+        "recipes_per_step": 8, "recipes_per_prompt": 8, "limits": LIMITS,
         "cold_start": {"drawn": 24, "kept": 0.5},
     })  # fmt: skip
     return workspace
@@ -84,7 +84,7 @@ def test_a_policy_is_trained_and_goes_on(workspace: Any) -> None:
         ({"reward": {"options": {"raws": 3}}}, 1, "options of the reward proxy"),
         ({"limits": {"operators": ["lenght_filter"]}}, 1, "did you mean length_filter"),
         ({"tasks": [{"task": "no.yaml", "pool": "pool/pool.yaml"}]}, 2, "cannot read"),
-        ({"recipes_per_step": 9}, 2, "multiple of recipes_per_brief"),
+        ({"recipes_per_step": 9}, 2, "multiple of recipes_per_prompt"),
         ({"model": "nowhere/at-all", "cold_start": None}, 1, "model nowhere/at-all is not on this"),
         ({"prompt_tokens": 16, "cold_start": None}, 1, "allow prompts of"),
     ],

@@ -28,12 +28,12 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_is_what_trl_takes(examples: Path, name: str) -> None:
-    from datachef.policy.training.train import configuration
+    from datachef.policy.training.train import trl_config
 
     settings = load_settings(examples / f"{name}.yaml")
-    built = configuration(settings, settings.steps)
+    built = trl_config(settings, settings.steps)
     assert built.max_steps == settings.steps
-    assert built.num_generations == settings.recipes_per_brief
+    assert built.num_generations == settings.recipes_per_prompt
     assert built.generation_batch_size == settings.recipes_per_step
     assert built.use_vllm is (settings.vllm is not None)
     assert built.vllm_mode == (settings.vllm or built.vllm_mode)

@@ -38,7 +38,7 @@ from datachef.core.language_models.client import LLMClient, Persistence
 from datachef.core.system import http as http_post
 from datachef.operators.synthesis.rephrase_text import RephraseText
 from datachef.plugins.openai_backend import OpenAIBackend
-from datachef.policy.decoding.vllm import ServedDecoder
+from datachef.policy.decoding.vllm import ServerDecoder
 from datachef.reward.verifier import Judge, Verdict, Verifier
 
 KEY = "sk-secret-0123456789"
@@ -417,7 +417,7 @@ def test_documents_are_sent_nowhere_else(server: HostileServer, tmp_path: Path) 
     with pytest.raises(RunError, match="which is not followed"):
         rephrased(services_of(server, tmp_path, 30), "my document")
     with pytest.raises(DatachefError, match="which is not followed"):
-        decoder_of(server).ask([_question()], 0.0)
+        decoder_of(server).generate([_request()], 0.0)
     assert other.asked == {}
     other.close()
 
@@ -453,7 +453,7 @@ def test_a_server_elsewhere_is_asked_through_the_proxy_unless_it_is_excepted(
 
 
 class _Brief:
-    """What a decoder sends of a brief."""
+    """What a decoder sends of a prompt."""
 
     messages = ({"role": "user", "content": "Write."},)
 
@@ -463,14 +463,14 @@ class _Brief:
             return {"type": "object"}
 
 
-def _question() -> Any:
-    from datachef.policy.decoding.base import Question
+def _request() -> Any:
+    from datachef.policy.decoding.base import DraftRequest
 
-    return Question(_Brief(), 1)  # type: ignore[arg-type]
+    return DraftRequest(_Brief(), 1)  # type: ignore[arg-type]
 
 
-def decoder_of(server: HostileServer) -> ServedDecoder:
-    return ServedDecoder(server.url, "tiny", KEY, retries=0, timeout=SECONDS)
+def decoder_of(server: HostileServer) -> ServerDecoder:
+    return ServerDecoder(server.url, "tiny", KEY, retries=0, timeout=SECONDS)
 
 
 @pytest.mark.parametrize("name", ["401", "quota", "307"])
@@ -480,7 +480,7 @@ def test_a_policy_behind_a_server_is_refused(
 ) -> None:
     server.play, message = of[name]
     with pytest.raises(DatachefError, match=message) as caught:
-        decoder_of(server).ask([_question()], 0.0)
+        decoder_of(server).generate([_request()], 0.0)
     assert is_clean(caught.value.message)
 
 
@@ -488,7 +488,7 @@ def test_a_policy_behind_a_server_is_refused(
 def test_a_policy_behind_a_hostile_server_is_told_of(server: HostileServer, name: str) -> None:
     server.play = PASSING[name]
     with pytest.raises(DatachefError, match=r"no answer from|no chat completion") as caught:
-        decoder_of(server).ask([_question()], 0.0)
+        decoder_of(server).generate([_request()], 0.0)
     assert is_clean(caught.value.message)
 
 

@@ -13,7 +13,7 @@ from datachef.core import DatachefError, Host, RunError, check_recipe, document,
 from datachef.core.language_models.caps import VARIABLES
 from datachef.core.recipe.checked import CheckResult, Findings, ResolvedRecipe
 from datachef.core.recipe.resolving import resolve_recipe
-from datachef.policy.settings import Limits
+from datachef.policy.settings import GrammarLimits
 from datachef.policy.space import RandomChooser, RecipeSpace, recipe_space
 from datachef.reward.commands.score import task_of
 
@@ -471,7 +471,9 @@ class TestDrafts:
     ) -> None:
         write_pool(place, language_models=CAPS)
         asked = {"rephrase_text", "generate_question_answer_pairs"}
-        limits = Limits(operators=(*asked, "weighted_mix"), parameters=parameters, corpus_steps=1)
+        limits = GrammarLimits(
+            operators=(*asked, "weighted_mix"), parameters=parameters, corpus_steps=1
+        )
         space = recipe_space(host, place / "pool" / "pool.yaml", limits=limits)
         assert set(space.operators) == asked | {"weighted_mix"}
         written = set()
@@ -489,7 +491,9 @@ class TestDrafts:
         return {key: value for key, value in recipe.items() if key != "name"}
 
     def test_without_caps_no_draft_asks(self, place: Path, host: Host) -> None:
-        space = recipe_space(host, place / "pool" / "pool.yaml", limits=Limits(parameters=GIVEN))
+        space = recipe_space(
+            host, place / "pool" / "pool.yaml", limits=GrammarLimits(parameters=GIVEN)
+        )
         assert "language_models of the pool" in space.left_out["rephrase_text"]
         write_pool(place, language_models={**CAPS, "budget_tokens": 3})
         space = recipe_space(host, place / "pool" / "pool.yaml")

@@ -23,8 +23,8 @@ from datachef.core import (
 from datachef.core.errors import UnavailableError
 from datachef.core.language_models.client import LLMClient, Persistence
 from datachef.core.recipe.contributions import leave_one_out
-from datachef.policy.evolve.rounds import trial
-from datachef.policy.scored_recipes import Objective
+from datachef.policy.evolve.rounds import measure_candidate
+from datachef.policy.scored_recipes import ScoreTracker
 from datachef.policy.settings import EvolveSettings
 from datachef.reward.evaluation_backend import FineTuningBackend
 from datachef.reward.scorer import ParallelReward, RecipeReward
@@ -220,9 +220,9 @@ def test_nothing_outside_is_recorded_as_a_failed_recipe(
 ) -> None:
     """For the one recipe the server is down, for the other the base model is nowhere."""
     with pytest.raises(UnavailableError, match=said):
-        trial(backend, {**BOUND, "steps": steps}, 0.1, workspace / "r-1.yaml", [0])
+        measure_candidate(backend, {**BOUND, "steps": steps}, 0.1, workspace / "r-1.yaml", [0])
     empty = {**BOUND, "steps": [{"op": "length_filter", "min_chars": 10_000}]}
-    found = trial(backend, empty, 0.1, workspace / "r-2.yaml", [0])
+    found = measure_candidate(backend, empty, 0.1, workspace / "r-2.yaml", [0])
     assert "empty" in found.failure, "what is the recipe's stays so"
 
 
@@ -246,7 +246,7 @@ def test_processes_of_a_reward_tell_what_is_missing(name: str, kind: type[Datach
     reward = ParallelReward(failing_reward, None, 1)  # type: ignore[arg-type]
     try:
         with pytest.raises(kind) as caught:
-            Objective(reward, Path()).score_all([{"name": name, "sources": {}}])
+            ScoreTracker(reward, Path()).score_all([{"name": name, "sources": {}}])
         assert caught.value.hint
     finally:
         reward.close()

@@ -18,18 +18,18 @@ def every_text() -> EveryText:
     """All texts of a finite grammar, token by token."""
 
     def found(grammar: Grammar, start: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
-        walk, written = grammar.walk(), list[int]()
+        state, written = grammar.start(), list[int]()
         while len(written) < len(start):
-            forced = walk.forced()
+            forced = state.forced()
             written += forced
             if not forced:
-                walk.take(start[len(written)])
+                state.advance(start[len(written)])
                 written.append(start[len(written)])
-        written += walk.forced()
-        if walk.finished:
+        written += state.forced()
+        if state.finished:
             yield tuple(written)
             return
-        for token in walk.allowed():
+        for token in state.allowed():
             yield from found(grammar, (*written, int(token)))
 
     return found

@@ -14,13 +14,13 @@ from jsonschema import Draft202012Validator
 from datachef.core import DatachefError, Host
 from datachef.policy.grammar import Grammar
 from datachef.policy.space import recipe_space
-from datachef.policy.space.nodes import Choice, Node, OneOf, Record, Selection, Sequence, Text
+from datachef.policy.space.nodes import Choice, ListOf, Node, OneOf, Record, Selection, Text
 
 JUMP = Record({"op": Choice(("jump",))}, {"far": Choice((0.5, 1.0))})
 SMALL = Record(
     {
         "sources": Selection({"a": Choice((1, 10)), "b": Choice((1,)), "c": Choice((True,))}),
-        "steps": Sequence(OneOf((JUMP, Record({"op": Choice(("just",))}, {}))), 2),
+        "steps": ListOf(OneOf((JUMP, Record({"op": Choice(("just",))}, {}))), 2),
     },
     {},
 )
@@ -34,12 +34,12 @@ def schema_of(node: Node) -> dict[str, Any]:
 
 
 def random_text(grammar: Grammar, rng: random.Random) -> list[int]:
-    walk = grammar.walk()
-    written = walk.forced()
-    while not walk.finished:
-        token = int(rng.choice(walk.allowed()))
-        walk.take(token)
-        written += [token, *walk.forced()]
+    state = grammar.start()
+    written = state.forced()
+    while not state.finished:
+        token = int(rng.choice(state.allowed()))
+        state.advance(token)
+        written += [token, *state.forced()]
     return written
 
 
@@ -69,7 +69,7 @@ def test_what_is_forced_is_no_decision(tokenizer: Any) -> None:
     assert len(decisions) < len(text) / 2
     assert text[-1] == tokenizer.eos_token_id
     only = Grammar(schema_of(Record({"a": Choice((1,))}, {})), tokenizer)
-    forced = only.walk().forced()
+    forced = only.start().forced()
     assert tokenizer.decode(forced, skip_special_tokens=True) == '{"a":1}'
     assert list(only.decisions(forced)) == []
 

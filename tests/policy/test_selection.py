@@ -8,32 +8,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datachef.core import Score
-from datachef.policy.scored_recipes import Call, best_different, recipe_key
+from datachef.policy.scored_recipes import ScoredRecipe, best_different, recipe_key
 
 
-def call(value: float, *sources: str, op: str = "", weight: int = 1) -> Call:
+def scored(value: float, *sources: str, op: str = "", weight: int = 1) -> ScoredRecipe:
     recipe: dict[str, Any] = {"name": f"{value}", "sources": {name: {} for name in sources}}
     recipe["mix"] = {"op": "weighted_mix", "weights": dict.fromkeys(sources, weight)}
     if op:
         recipe["steps"] = [{"op": op}]
-    return Call(recipe, Score(value))
+    return ScoredRecipe(recipe, Score(value))
 
 
 def test_the_best_of_each_kind_goes_before_the_second_of_one() -> None:
-    calls = [call(0.9, "a"), call(0.8, "a", weight=2), call(0.3, "b"), call(0.5, "a", op="dedup")]
+    calls = [
+        scored(0.9, "a"),
+        scored(0.8, "a", weight=2),
+        scored(0.3, "b"),
+        scored(0.5, "a", op="dedup"),
+    ]
     values = [found.score.value for found in best_different(calls, 3)]
     assert values == [0.9, 0.5, 0.3]
     assert [found.score.value for found in best_different(calls, 4)] == [0.9, 0.8, 0.5, 0.3]
 
 
 def test_of_equal_ones_the_simpler_goes_first() -> None:
-    (found,) = best_different([call(0.5, "a", op="dedup"), call(0.5, "a")], 1)
+    (found,) = best_different([scored(0.5, "a", op="dedup"), scored(0.5, "a")], 1)
     assert "steps" not in found.recipe
 
 
 CALLS = st.lists(
     st.builds(
-        call,
+        scored,
         st.sampled_from([-1.5, 0.1, 0.2, 0.3]),
         st.sampled_from("abc"),
         op=st.sampled_from(["", "dedup"]),
@@ -43,7 +48,7 @@ CALLS = st.lists(
 
 
 @given(calls=CALLS, count=st.integers(0, 8))
-def test_what_is_chosen_is_sorted_and_once(calls: list[Call], count: int) -> None:
+def test_what_is_chosen_is_sorted_and_once(calls: list[ScoredRecipe], count: int) -> None:
     found = best_different(calls, count)
     values = [one.score.value for one in found]
     keys = {recipe_key(one.recipe) for one in found}

@@ -76,11 +76,11 @@ def test_settings_of_training_and_evolution(home: Path, tmp_path: Path) -> None:
     tasks = [{"task": "~/task.yaml", "pool": "pool.yaml"}]
     train = {"tasks": tasks, "model": "~/model"}
     (tmp_path / "evolve.yaml").write_text(
-        document.dump({"output": "~/runs", "train": train, "persons": ["~/mine.yaml"]})
+        document.dump({"output": "~/runs", "train": train, "human_recipes": ["~/mine.yaml"]})
     )
     settings = load_evolve_settings(tmp_path / "evolve.yaml")
     assert settings.output == home / "runs"
-    assert settings.persons == (home / "mine.yaml",)
+    assert settings.human_recipes == (home / "mine.yaml",)
     assert settings.train.model == str(home / "model")
     assert settings.train.tasks[0].task == home / "task.yaml"
     assert settings.train.tasks[0].pool == tmp_path / "pool.yaml"
@@ -123,7 +123,7 @@ def test_a_variable_is_not_expanded_and_the_hint_says_so(
     if field == "path":
         recipe["sources"] = {"s": {"path": "$DATA/a.jsonl"}}
     elif field == "model":
-        recipe["steps"] = [{"op": "language_filter", "model": "$DATA/m.bin"}]  # type: ignore[assignment]
+        recipe["steps"] = [{"op": "language_filter", "model": "$DATA/m.bin"}]  # type: ignore[recipe_task]
     else:
         recipe[field] = "${DATA}/x.yaml"
     (tmp_path / "recipe.yaml").write_text(document.dump(recipe))

@@ -8,15 +8,15 @@ import pytest
 
 from datachef.core import Host, Problem, document
 from datachef.core.recipe.checking import check_document
-from datachef.policy.prompt.writer import Brief
-from datachef.policy.settings import Limits
+from datachef.policy.prompt.writer import Prompt
+from datachef.policy.settings import GrammarLimits
 from datachef.policy.space import RecipeSpace, recipe_space
 
 
 @pytest.fixture
 def served_space(small_pool: Path) -> RecipeSpace:
     """A small space of real operators, with reasons."""
-    limits = Limits(
+    limits = GrammarLimits(
         operators=("length_filter", "exact_dedup", "gopher_quality_filter", "weighted_mix"),
         source_steps=2,
         corpus_steps=1,
@@ -26,10 +26,10 @@ def served_space(small_pool: Path) -> RecipeSpace:
 
 
 @pytest.fixture
-def briefs(served_space: RecipeSpace) -> list[Brief]:
+def prompts(served_space: RecipeSpace) -> list[Prompt]:
     """Sixteen, of one space."""
     return [
-        Brief(
+        Prompt(
             served_space,
             (
                 {"role": "system", "content": "You write recipes of training data."},

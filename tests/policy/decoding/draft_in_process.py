@@ -1,5 +1,5 @@
 """Run by vLLM's interpreter: `draft_in_process.py MODEL BRIEFS DRAFTS` samples drafts for pickled
-briefs, and writes them and the errors of what cannot work as JSON."""
+prompts, and writes them and the errors of what cannot work as JSON."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from datachef.core import DatachefError
-from datachef.policy.decoding.vllm import InProcessDecoder
-from datachef.policy.prompt.writer import Brief
+from datachef.policy.decoding.vllm import VLLMDecoder
+from datachef.policy.prompt.writer import Prompt
 
 OPTIONS = {
     "dtype": "float32",
@@ -23,23 +23,23 @@ OPTIONS = {
 
 
 def main(model: str, asked: Path, written: Path) -> None:
-    briefs: list[Brief] = pickle.loads(asked.read_bytes())  # noqa: S301 - our own test's
-    decoder = InProcessDecoder(model, max_tokens=2000, options=OPTIONS)
+    prompts: list[Prompt] = pickle.loads(asked.read_bytes())  # noqa: S301 - our own test's
+    decoder = VLLMDecoder(model, max_tokens=2000, options=OPTIONS)
     found: dict[str, object] = {
-        "first": decoder.sample(briefs, seed=1),
-        "again": decoder.sample(briefs, seed=1),
-        "other": decoder.sample(briefs, seed=2),
+        "first": decoder.sample(prompts, seed=1),
+        "again": decoder.sample(prompts, seed=1),
+        "other": decoder.sample(prompts, seed=2),
     }
-    long = Brief(briefs[0].space, ({"role": "user", "content": "Write. " * 10_000},))
+    long = Prompt(prompts[0].space, ({"role": "user", "content": "Write. " * 10_000},))
     found["too long"] = error_of(decoder, long)
     decoder._max_tokens = 5
-    found["cut off"] = error_of(decoder, briefs[0])
+    found["cut off"] = error_of(decoder, prompts[0])
     written.write_text(json.dumps(found))
 
 
-def error_of(decoder: InProcessDecoder, brief: Brief) -> tuple[str, str]:
+def error_of(decoder: VLLMDecoder, prompt: Prompt) -> tuple[str, str]:
     try:
-        decoder.sample([brief])
+        decoder.sample([prompt])
     except DatachefError as error:
         return error.message, error.hint
     raise AssertionError("a draft where none can be")

@@ -11,21 +11,21 @@ import pytest
 
 from datachef.core.language_models.checkpoint import load_tokenizer
 from datachef.policy.decoding.local import text_of
-from datachef.policy.grammar import lark
-from datachef.policy.prompt.writer import Brief
-from datachef.policy.training.grammar_trainer import Book
+from datachef.policy.grammar import lark_grammar
+from datachef.policy.prompt.writer import Prompt
+from datachef.policy.training.grammar_trainer import GrammarCache
 
 
-def rollouts(server: Any, brief: Brief, count: int) -> list[tuple[list[int], list[int]]]:
+def rollouts(server: Any, prompt: Prompt, count: int) -> list[tuple[list[int], list[int]]]:
     """Tokens of the prompt and of the recipe, so many times."""
     address = urlsplit(server.url)
     found = []
     for seed in range(count):
         connection = HTTPConnection(address.hostname or "", address.port, timeout=300)
         body = {
-            "model": server.model, "messages": list(brief.messages), "seed": seed,
+            "model": server.model, "messages": list(prompt.messages), "seed": seed,
             "max_tokens": 2048, "temperature": 1.0, "return_token_ids": True,
-            "structured_outputs": {"grammar": lark(brief.space.schema())},
+            "structured_outputs": {"grammar": lark_grammar(prompt.space.schema())},
             "chat_template_kwargs": {"enable_thinking": False},
         }  # fmt: skip
         connection.request(
@@ -40,18 +40,18 @@ def rollouts(server: Any, brief: Brief, count: int) -> list[tuple[list[int], lis
 
 @pytest.mark.slow
 def test_rollouts_of_vllm_are_replayed_by_the_grammar(
-    vllm_server: Any, vllm_installation: Any, briefs: list[Brief]
+    vllm_server: Any, vllm_installation: Any, prompts: list[Prompt]
 ) -> None:
     import torch
 
     tokenizer = load_tokenizer(vllm_installation.model)
-    book = Book(tokenizer, jumps=False)
-    assert book.add(briefs[0])
-    sampled = rollouts(vllm_server, briefs[0], 8)
+    grammars = GrammarCache(tokenizer, fast_forward=False)
+    assert grammars.add(prompts[0])
+    sampled = rollouts(vllm_server, prompts[0], 8)
     assert len({tuple(text) for _, text in sampled}) > 1
     for prompt, text in sampled:
-        assert briefs[0].space.root.holds(json.loads(text_of(text, tokenizer)))
+        assert prompts[0].space.root.contains(json.loads(text_of(text, tokenizer)))
         ids = torch.tensor([[*prompt, *text]])
         # A token that our masks forbid raises here.
-        decided = book.decisions(ids, torch.ones_like(ids), len(prompt))
+        decided = grammars.decisions(ids, torch.ones_like(ids), len(prompt))
         assert 0 < len(decided.allowed) <= len(text)

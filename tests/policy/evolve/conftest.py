@@ -23,11 +23,11 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, list[Any]]:
-    """A whole run that nobody disturbed: its result, its settings, and all that it told."""
-    from synthetic_evolution import Bench, run, write_inputs
+    """A whole run that nobody disturbed: its result, its settings, and all that it reported."""
+    from synthetic_evolution import SyntheticBackend, run, write_inputs
 
     folder = tmp_path_factory.mktemp("calm")
     write_inputs(folder)
-    told: list[Any] = []
-    result, settings = run(folder, "calm", Bench(folder / "history"), told.append)
-    return result, settings, told
+    reported: list[Any] = []
+    result, settings = run(folder, "calm", SyntheticBackend(folder / "history"), reported.append)
+    return result, settings, reported

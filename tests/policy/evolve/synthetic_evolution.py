@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 from datachef.core import DatachefError, EvaluationBackend, Host, ProxyFidelity, Reward, Score
 from datachef.core.document import read
 from datachef.core.system.atomic import write_atomically
-from datachef.policy.evolve.loop import Result, evolve
-from datachef.policy.recipe_task import Assignment, policy_model
+from datachef.policy.evolve.loop import EvolveResult, evolve
+from datachef.policy.model import policy_model
+from datachef.policy.recipe_task import RecipeTask
 from datachef.policy.scored_recipes import recipe_key
-from datachef.policy.settings import EvolveSettings, Limits, TaskAndPool, TrainSettings
+from datachef.policy.settings import EvolveSettings, GrammarLimits, TaskAndPool, TrainSettings
 
-LIMITS = Limits(
+LIMITS = GrammarLimits(
     operators=("exact_dedup", "fix_unicode", "length_filter", "weighted_mix"),
     source_steps=1,
     corpus_steps=1,
@@ -65,7 +66,7 @@ class Taste(Reward):
         return Score(0.4 * known + 0.5 * truth(recipe))
 
 
-class Bench(EvaluationBackend):
+class SyntheticBackend(EvaluationBackend):
     """An evaluation backend with one file per measurement, which takes its time."""
 
     def __init__(self, folder: Path, seconds: float = 0.0, broken: Sequence[str] = ()) -> None:
@@ -144,7 +145,7 @@ def settings_of(folder: Path, output: str, **changes: Any) -> EvolveSettings:
     """Small ones, with real training."""
     task = TaskAndPool(task=folder / "task.yaml", pool=folder / "pool.yaml")
     train = TrainSettings(
-        tasks=(task,), output=Path(), limits=LIMITS, recipes_per_step=8, recipes_per_brief=8,
+        tasks=(task,), output=Path(), limits=LIMITS, recipes_per_step=8, recipes_per_prompt=8,
         batch=8, prompt_tokens=64, save_steps=1,
     )  # fmt: skip
     given: dict[str, Any] = {
@@ -156,19 +157,19 @@ def settings_of(folder: Path, output: str, **changes: Any) -> EvolveSettings:
 
 
 def run(
-    folder: Path, output: str, bench: Bench, told: Any = None, **changes: Any
-) -> tuple[Result, EvolveSettings]:
+    folder: Path, output: str, backend: SyntheticBackend, on_progress: Any = None, **changes: Any
+) -> tuple[EvolveResult, EvolveSettings]:
     """The whole loop, in this process."""
     import torch
 
     torch.set_num_threads(1)
     settings = settings_of(folder, output, **changes)
     task = settings.train.tasks[0]
-    assignment = Assignment.of(Host(), task.task, task.pool, LIMITS)
-    model = policy_model("tiny", [assignment], folder / "cache")
-    return evolve(settings, assignment, bench, model, told), settings
+    recipe_task = RecipeTask.load(Host(), task.task, task.pool, LIMITS)
+    model = policy_model("tiny", [recipe_task], folder / "cache")
+    return evolve(settings, recipe_task, backend, model, on_progress), settings
 
 
 def run_alone(folder: Path, output: str, seconds: float, changes: dict[str, Any]) -> None:
     """The whole loop, as the only thing that a process does."""
-    run(folder, output, Bench(folder / f"{output}-history", seconds), **changes)
+    run(folder, output, SyntheticBackend(folder / f"{output}-history", seconds), **changes)

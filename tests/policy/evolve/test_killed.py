@@ -50,12 +50,12 @@ def test_a_run_killed_ten_times_ends_as_if_undisturbed(tmp_path: Path) -> None:
         assert measured.items() <= _measured(tmp_path, "stormy").items(), "measured again"
         assert spent <= _seconds(tmp_path), "the time of killed runs counts"
         measured, spent = _measured(tmp_path, "stormy"), _seconds(tmp_path)
-        seen |= {path.name for path in (tmp_path / "stormy" / "journal").glob("round-*.json")}
+        seen |= {path.name for path in (tmp_path / "stormy" / "state").glob("round-*.json")}
     assert measured and seen, "the kills came too early to show anything"
     last = start("stormy")
     last.join()
     assert last.exitcode == 0
-    assert _journal(tmp_path, "stormy") == _journal(tmp_path, "calm")
+    assert _state(tmp_path, "stormy") == _state(tmp_path, "calm")
     for part in ("policy/recipes.jsonl", "policy/checkpoint-12/model.safetensors", "proxies/*"):
         assert _bytes(tmp_path / "stormy", part) == _bytes(tmp_path / "calm", part)
     assert _bytes(tmp_path / "stormy-history", "*.json") == _bytes(
@@ -67,13 +67,13 @@ def test_a_run_killed_ten_times_ends_as_if_undisturbed(tmp_path: Path) -> None:
 def _events(folder: Path) -> int:
     """How much of the run is on disk."""
     steps = [int(p.name.rpartition("-")[2]) for p in folder.glob("stormy/policy/checkpoint-*")]
-    records = list(folder.glob("stormy/journal/[!.]*-*.json"))
+    records = list(folder.glob("stormy/state/[!.]*-*.json"))
     return len(_measured(folder, "stormy")) + max(steps, default=0) + len(records)
 
 
 def _seconds(folder: Path) -> float:
     """What is kept of the time that was spent."""
-    clock = folder / "stormy" / "journal" / "clock.json"
+    clock = folder / "stormy" / "state" / "clock.json"
     return float(json.loads(clock.read_bytes())["seconds"]) if clock.exists() else 0.0
 
 
@@ -83,9 +83,9 @@ def _measured(folder: Path, output: str) -> dict[Path, tuple[int, int]]:
     return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
 
 
-def _journal(folder: Path, output: str) -> dict[str, Any]:
+def _state(folder: Path, output: str) -> dict[str, Any]:
     records = {}
-    for path in (folder / output / "journal").glob("[!.]*.json"):
+    for path in (folder / output / "state").glob("[!.]*.json"):
         records[path.name] = json.loads(path.read_bytes())
         records[path.name].pop("seconds", None)
     return records

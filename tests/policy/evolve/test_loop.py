@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic_evolution import LIMITS, Bench, Taste, run, settings_of, write_inputs
+from synthetic_evolution import LIMITS, SyntheticBackend, Taste, run, settings_of, write_inputs
 
 from datachef.core import DatachefError, Host, document
-from datachef.policy.evolve.report import best_measured, draw, write_report
-from datachef.policy.recipe_task import Assignment
+from datachef.policy.evolve.report import best_measured, draw_progress, write_report
+from datachef.policy.recipe_task import RecipeTask
 from datachef.policy.scored_recipes import recipe_key
 from datachef.policy.training.environment import read_log
 
@@ -37,7 +37,7 @@ def test_rounds_train_measure_and_hand_the_proxy_on(calm: Any) -> None:
     assert (settings.output / result.rounds[2].fitted).exists()
     assert result.ended == "all 2 rounds are done"
     assert result.before is None
-    assert result.after.recipes == sum(len(one.trials) for one in result.rounds)
+    assert result.after.recipes == sum(len(one.measurements) for one in result.rounds)
 
 
 def test_the_best_of_a_round_are_measured_and_none_twice(calm: Any) -> None:
@@ -51,39 +51,47 @@ def test_the_best_of_a_round_are_measured_and_none_twice(calm: Any) -> None:
         reward = Taste(settings.output / one.proxy if one.proxy else None)
         for candidate in one.candidates:
             assert reward.score(candidate.recipe, settings.output).value == candidate.value
-        assert [trial.name for trial in one.trials][:1] == [f"round-{one.number}-1"]
-    keys = [recipe_key(trial.recipe) for one in result.rounds for trial in one.trials]
+        assert [measurement.name for measurement in one.measurements][:1] == [
+            f"round-{one.number}-1"
+        ]
+    keys = [
+        recipe_key(measurement.recipe) for one in result.rounds for measurement in one.measurements
+    ]
     assert len(set(keys)) == len(keys)
 
 
 def test_methods_get_the_same_calls_and_seeds_of_their_own(calm: Any) -> None:
     result, *_ = calm
-    calls = {one.method: one.calls for one in result.contenders}
+    calls = {one.method: one.calls for one in result.method_results}
     assert calls == {"policy": 56, "sources": 5, "random": 56}
-    policy = result.contenders[0]
-    tried = [trial for one in result.rounds[1:] for trial in one.trials]
+    policy = result.method_results[0]
+    tried = [measurement for one in result.rounds[1:] for measurement in one.measurements]
     assert policy.chosen_among == len(tried)
-    best = max(tried, key=lambda trial: trial.score)
+    best = max(tried, key=lambda measurement: measurement.score)
     assert recipe_key(policy.final.recipe) == recipe_key(best.recipe)
-    for one in result.contenders:
+    for one in result.method_results:
         assert [measured.seed for measured in one.final.measured] == [1, 2]
 
 
 def test_everything_is_told(calm: Any) -> None:
-    *_, told = calm
-    trained = [state for state in told if state.doing == "training" and state.mean is not None]
+    *_, reported = calm
+    trained = [
+        progress
+        for progress in reported
+        if progress.doing == "training" and progress.mean is not None
+    ]
     assert [state.step for state in trained] == [1, 2, 3, 4]
-    assert told[-1].doing == "done"
-    spent = [state.seconds for state in told]
+    assert reported[-1].doing == "done"
+    spent = [progress.seconds for progress in reported]
     assert spent == sorted(spent)
-    assert max(state.evaluations for state in told) == 6
+    assert max(progress.evaluations for progress in reported) == 6
 
 
 def test_the_report_tells_it_and_its_recipes_are_valid(calm: Any, tmp_path: Path) -> None:
     result, settings, _ = calm
     task = settings.train.tasks[0]
-    assignment = Assignment.of(Host(), task.task, task.pool, LIMITS)
-    report = write_report(result, assignment, settings.output)
+    recipe_task = RecipeTask.load(Host(), task.task, task.pool, LIMITS)
+    report = write_report(result, recipe_task, settings.output)
     assert json.loads((settings.output / "report.json").read_bytes()) == json.loads(
         json.dumps(report)
     )
@@ -92,7 +100,7 @@ def test_the_report_tells_it_and_its_recipes_are_valid(calm: Any, tmp_path: Path
         assert part in text
     assert report["evaluations"] == 6 + 3 * 2
     assert [one["score"] for one in report["best"]] == [
-        trial.score for trial in best_measured(result)[:5]
+        measurement.score for measurement in best_measured(result)[:5]
     ]
     file = settings.output / report["best"][0]["file"]
     checked = subprocess.run(
@@ -100,51 +108,53 @@ def test_the_report_tells_it_and_its_recipes_are_valid(calm: Any, tmp_path: Path
         capture_output=True, check=False,
     )  # fmt: skip
     assert checked.returncode == 0, checked.stdout
-    draw(result, read_log(settings.train.output), tmp_path / "progress.png")
+    draw_progress(result, read_log(settings.train.output), tmp_path / "progress.png")
     assert (tmp_path / "progress.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_finished_run_goes_on_with_more_rounds_alone(folder: Path) -> None:
-    bench = Bench(folder / "history")
-    first, _ = run(folder, "out", bench, rounds=1, **NOTHING)
-    again, _ = run(folder, "out", bench, rounds=1, **NOTHING)
-    assert (again.rounds, again.contenders) == (first.rounds, first.contenders)
-    more, _ = run(folder, "out", bench, rounds=2, **NOTHING)
+    backend = SyntheticBackend(folder / "history")
+    first, _ = run(folder, "out", backend, rounds=1, **NOTHING)
+    again, _ = run(folder, "out", backend, rounds=1, **NOTHING)
+    assert (again.rounds, again.method_results) == (first.rounds, first.method_results)
+    more, _ = run(folder, "out", backend, rounds=2, **NOTHING)
     assert more.rounds[:2] == first.rounds
     assert len(more.rounds) == 3
     train = settings_of(folder, "out").train.model_dump(exclude={"output", "steps"})
     other = NOTHING | {"samples_per_round": 1, "train": train | {"seed": 1}}
     with pytest.raises(DatachefError, match=r"other settings: samples_per_round, train\.seed"):
-        run(folder, "out", bench, **other)
+        run(folder, "out", backend, **other)
 
 
 def test_what_cannot_be_measured_makes_room_for_the_next(folder: Path) -> None:
-    bench = Bench(folder / "history", broken=["round-1-1"])
-    result, _ = run(folder, "out", bench, rounds=1, **NOTHING)
-    failed, *others = result.rounds[1].trials
+    backend = SyntheticBackend(folder / "history", broken=["round-1-1"])
+    result, _ = run(folder, "out", backend, rounds=1, **NOTHING)
+    failed, *others = result.rounds[1].measurements
     assert failed.failure == "round-1-1 leaves no row to train on"
-    assert [bool(trial.measured) for trial in others] == [True, True]
-    assert result.contenders[0].chosen_among == 2
+    assert [bool(measurement.measured) for measurement in others] == [True, True]
+    assert result.method_results[0].chosen_among == 2
 
 
 def test_what_a_cold_start_found_is_measured_too(folder: Path) -> None:
     train = settings_of(folder, "out").train.model_dump(mode="json", exclude={"output", "steps"})
     cold = {"cold_start": {"search": "evolution", "drawn": 48}}
-    result, settings = run(folder, "out", Bench(folder / "history"), train=train | cold, **NOTHING)
+    result, settings = run(
+        folder, "out", SyntheticBackend(folder / "history"), train=train | cold, **NOTHING
+    )
     found = read_log(settings.train.output / "cold-start")
     assert len(found) == 48
     assert [one.calls for one in result.rounds] == [0, 48 + 16, 48 + 32]
     best = max(row.value for row in found)
     assert max(candidate.value for candidate in result.rounds[1].candidates) >= best
-    assert result.contenders[0].calls == 48 + 32
+    assert result.method_results[0].calls == 48 + 32
 
 
 def test_where_nothing_can_be_measured_it_stops_and_later_goes_on(folder: Path) -> None:
     broken = [f"round-1-{number}" for number in range(1, 9)]
     with pytest.raises(DatachefError, match="no recipe of round 1 can be measured"):
-        run(folder, "out", Bench(folder / "history", broken=broken), rounds=1, **NOTHING)
-    result, _ = run(folder, "out", Bench(folder / "history"), rounds=1, **NOTHING)
-    assert len(result.rounds[1].trials) == 2
+        run(folder, "out", SyntheticBackend(folder / "history", broken=broken), rounds=1, **NOTHING)
+    result, _ = run(folder, "out", SyntheticBackend(folder / "history"), rounds=1, **NOTHING)
+    assert len(result.rounds[1].measurements) == 2
 
 
 @pytest.mark.parametrize(
@@ -158,11 +168,13 @@ def test_where_nothing_can_be_measured_it_stops_and_later_goes_on(folder: Path) 
 def test_a_budget_ends_a_run(
     folder: Path, budget: dict[str, Any], rounds: int, measured: int, said: str
 ) -> None:
-    result, _ = run(folder, "out", Bench(folder / "history"), budget=budget, **NOTHING)
+    result, _ = run(folder, "out", SyntheticBackend(folder / "history"), budget=budget, **NOTHING)
     assert result.rounds[-1].number == rounds
-    assert sum(len(trial.measured) for trial in result.rounds[-1].trials) == measured
+    assert (
+        sum(len(measurement.measured) for measurement in result.rounds[-1].measurements) == measured
+    )
     assert said in result.ended
-    assert len(result.contenders) == min(rounds, 1)
+    assert len(result.method_results) == min(rounds, 1)
 
 
 def test_recipes_by_people_and_several_of_a_baseline(folder: Path) -> None:
@@ -171,15 +183,25 @@ def test_recipes_by_people_and_several_of_a_baseline(folder: Path) -> None:
     (folder / "mine.yaml").write_text(document.dump(recipe))
     changes = {**NOTHING, "baselines": ("random",), "measured_per_baseline": 2}
     result, _ = run(
-        folder, "out", Bench(folder / "history"), rounds=1, persons=("mine.yaml",), **changes
+        folder,
+        "out",
+        SyntheticBackend(folder / "history"),
+        rounds=1,
+        human_recipes=("mine.yaml",),
+        **changes,
     )
-    _, by_chance, person = result.contenders
+    _, by_chance, human = result.method_results
     assert (by_chance.chosen_among, by_chance.evaluations) == (2, 2 + 2)
-    assert (person.method, person.calls) == ("person", 1)
-    assert person.final.recipe["sources"] == recipe["sources"]
+    assert (human.method, human.calls) == ("human", 1)
+    assert human.final.recipe["sources"] == recipe["sources"]
     (folder / "mine.yaml").write_text(document.dump(recipe | {"sources": {"notes": {}}}))
     again, _ = run(
-        folder, "out", Bench(folder / "history"), rounds=1, persons=("mine.yaml",), **changes
+        folder,
+        "out",
+        SyntheticBackend(folder / "history"),
+        rounds=1,
+        human_recipes=("mine.yaml",),
+        **changes,
     )
-    assert again.contenders[:2] == result.contenders[:2]
-    assert list(again.contenders[2].final.recipe["sources"]) == ["notes"]
+    assert again.method_results[:2] == result.method_results[:2]
+    assert list(again.method_results[2].final.recipe["sources"]) == ["notes"]

@@ -1,4 +1,4 @@
-"""Settings, choices, journal and figures of a run."""
+"""Settings, choices, state and figures of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from scipy.stats import spearmanr
-from synthetic_evolution import Bench, Point, settings_of
+from synthetic_evolution import Point, SyntheticBackend, settings_of
 
 from datachef.core import (
     DatachefError,
@@ -21,18 +21,23 @@ from datachef.core import (
 )
 from datachef.core.recipe.resolving import read_typed
 from datachef.policy.evolve.report import spearman
-from datachef.policy.evolve.rounds import passing, trial, trials, worth_measuring
-from datachef.policy.evolve.run_state import Journal, Teller
-from datachef.policy.scored_recipes import Call, recipe_key
+from datachef.policy.evolve.rounds import (
+    measure_candidate,
+    measure_candidates,
+    passed_gates,
+    worth_measuring,
+)
+from datachef.policy.evolve.run_state import ProgressReporter, RunState
+from datachef.policy.scored_recipes import ScoredRecipe, recipe_key
 from datachef.policy.settings import EvolveSettings
 
 TRAIN = {"tasks": [{"task": "task.yaml", "pool": "pool.yaml"}]}
 
 
-def call(value: float, *sources: str, gate: str = "", weight: int = 1) -> Call:
+def scored(value: float, *sources: str, gate: str = "", weight: int = 1) -> ScoredRecipe:
     mix = {"op": "weighted_mix", "weights": dict.fromkeys(sources, weight)}
     recipe = {"name": f"n{value}", "sources": {name: {} for name in sources}, "mix": mix}
-    return Call(recipe, Score(value, gate=gate))
+    return ScoredRecipe(recipe, Score(value, gate=gate))
 
 
 @pytest.mark.parametrize(
@@ -56,25 +61,27 @@ def test_mistakes_in_settings_are_told(tmp_path: Path, change: dict[str, Any], s
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     path = tmp_path / "evolve.yaml"
-    path.write_text(document.dump({"train": TRAIN, "output": "run", "persons": ["mine.yaml"]}))
+    path.write_text(
+        document.dump({"train": TRAIN, "output": "run", "human_recipes": ["mine.yaml"]})
+    )
     settings = read_typed(path, EvolveSettings).located_in(tmp_path)
     assert settings.train.output == tmp_path / "run" / "policy"
     assert settings.train.tasks[0].pool == tmp_path / "pool.yaml"
-    assert settings.persons == (tmp_path / "mine.yaml",)
+    assert settings.human_recipes == (tmp_path / "mine.yaml",)
 
 
 def test_what_is_worth_measuring_is_good_new_and_different() -> None:
     calls = [
-        call(0.9, "a"), call(0.8, "a", weight=2), call(0.7, "a", "b"), call(0.6, "b"),
-        call(0.95, "c"), call(0.99, "d", gate="runs"), call(0.9, "a"),
+        scored(0.9, "a"), scored(0.8, "a", weight=2), scored(0.7, "a", "b"), scored(0.6, "b"),
+        scored(0.95, "c"), scored(0.99, "d", gate="runs"), scored(0.9, "a"),
     ]  # fmt: skip
-    found = worth_measuring(calls, {recipe_key(call(0, "c").recipe)}, 2)
+    found = worth_measuring(calls, {recipe_key(scored(0, "c").recipe)}, 2)
     # The second best differs from the best in a weight alone: it is among those in reserve.
     assert [one.score.value for one in found] == [0.9, 0.7, 0.8, 0.6]
-    assert [one.score.value for one in passing(calls)] == [0.9, 0.8, 0.7, 0.6, 0.95]
+    assert [one.score.value for one in passed_gates(calls)] == [0.9, 0.8, 0.7, 0.6, 0.95]
 
 
-class Twins(Bench):
+class Twins(SyntheticBackend):
     """Where all recipes but the third make the same corpus."""
 
     def measure(self, recipe: Path, seeds: Any) -> list[Point]:
@@ -83,21 +90,25 @@ class Twins(Bench):
 
 
 def test_recipes_of_the_same_corpus_count_once(tmp_path: Path) -> None:
-    calls = [call(0.1 * n, "a", weight=n) for n in range(1, 6)]
+    calls = [scored(0.1 * n, "a", weight=n) for n in range(1, 6)]
     made: list[int] = []
 
     def goes_on(name: str, count: int) -> bool:
         made.append(count)
         return True
 
-    found = trials(Twins(tmp_path), calls, tmp_path, "r", count=2, seeds=range(3), goes_on=goes_on)
+    found = measure_candidates(
+        Twins(tmp_path), calls, tmp_path, "r", count=2, seeds=range(3), goes_on=goes_on
+    )
     assert [one.key for one in found] == ["same", "same", "other"]
     assert made == [0, 3, 3]
-    found = trials(Twins(tmp_path), calls, tmp_path, "r", count=1, seeds=[0], known={"same"})
+    found = measure_candidates(
+        Twins(tmp_path), calls, tmp_path, "r", count=1, seeds=[0], known={"same"}
+    )
     assert len(found) == 3
 
 
-class Bare(Bench):
+class Bare(SyntheticBackend):
     """An evaluation backend without what it needs."""
 
     def measure(self, recipe: Path, seeds: Any) -> list[Point]:
@@ -106,10 +117,10 @@ class Bare(Bench):
 
 def test_a_missing_package_is_no_fault_of_a_recipe(tmp_path: Path) -> None:
     with pytest.raises(MissingPackageError):
-        trial(Bare(tmp_path), call(0.1, "a").recipe, 0.1, tmp_path / "r-1.yaml", [0])
+        measure_candidate(Bare(tmp_path), scored(0.1, "a").recipe, 0.1, tmp_path / "r-1.yaml", [0])
 
 
-class Failing(Bench):
+class Failing(SyntheticBackend):
     """An evaluation backend in which measuring fails for a reason."""
 
     cause: Exception
@@ -121,26 +132,26 @@ class Failing(Bench):
 def test_a_full_disk_is_no_fault_of_a_recipe(tmp_path: Path) -> None:
     backend = Failing(tmp_path)
     backend.cause = ValueError("of a row")
-    measured = trial(backend, call(0.1, "a").recipe, 0.1, tmp_path / "r-1.yaml", [0])
+    measured = measure_candidate(backend, scored(0.1, "a").recipe, 0.1, tmp_path / "r-1.yaml", [0])
     assert measured.failure == "it failed"
     backend.cause = OSError(errno.ENOSPC, "full")
     with pytest.raises(RunError, match="it failed"):
-        trial(backend, call(0.1, "a").recipe, 0.1, tmp_path / "r-1.yaml", [0])
+        measure_candidate(backend, scored(0.1, "a").recipe, 0.1, tmp_path / "r-1.yaml", [0])
 
 
-def test_the_journal_keeps_the_time_and_refuses_what_it_did_not_write(tmp_path: Path) -> None:
-    folder = tmp_path / "journal"
-    teller = Teller(Journal(folder), None)
-    teller.tell("working")
-    spent = Journal(folder).seconds
+def test_the_state_keeps_the_time_and_rejects_what_it_did_not_write(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    progress = ProgressReporter(RunState(folder), None)
+    progress.report("working")
+    spent = RunState(folder).seconds
     assert spent > 0
-    Journal(folder).open(settings_of(tmp_path, "out"), "space")
-    Journal(folder).open(settings_of(tmp_path, "elsewhere", rounds=9), "space")
+    RunState(folder).open(settings_of(tmp_path, "out"), "space")
+    RunState(folder).open(settings_of(tmp_path, "elsewhere", rounds=9), "space")
     with pytest.raises(DatachefError, match="other settings: space"):
-        Journal(folder).open(settings_of(tmp_path, "out"), "another")
+        RunState(folder).open(settings_of(tmp_path, "out"), "another")
     (folder / "round-0000.json").write_text('{"number": 0}')
     with pytest.raises(DatachefError, match="is no record of a run"):
-        Journal(folder).rounds()
+        RunState(folder).rounds()
 
 
 def test_rank_correlation_agrees_with_scipy() -> None:

@@ -12,7 +12,7 @@ from datachef.core import Budget, DatachefError, Host
 from datachef.core.recipe.resolving import read_task
 from datachef.policy.prompt import TRUNCATION, PromptWriter
 from datachef.policy.prompt.writer import Messages
-from datachef.policy.settings import Limits
+from datachef.policy.settings import GrammarLimits
 from datachef.policy.space import RandomChooser, RecipeSpace, recipe_space
 
 LAST = len(TRUNCATION)
@@ -40,10 +40,10 @@ def text_of(messages: Messages) -> str:
 
 
 def full(writer: PromptWriter, space: RecipeSpace) -> str:
-    brief = writer.write(space, count, 1_000_000)
-    assert brief.space is space
-    assert [message["role"] for message in brief.messages] == ["system", "user"]
-    return text_of(brief.messages)
+    prompt = writer.write(space, count, 1_000_000)
+    assert prompt.space is space
+    assert [message["role"] for message in prompt.messages] == ["system", "user"]
+    return text_of(prompt.messages)
 
 
 def parameters_of(schema: dict[str, Any]) -> list[tuple[str, str, list[Any]]]:
@@ -68,7 +68,7 @@ def test_all_that_can_be_written_is_told(writer: PromptWriter, space: RecipeSpac
         line = block.partition(f"\n  {name} (")[2].partition("\n")[0]
         told = line.partition("): default ")[2].replace(", or ", ", ").split(", ")
         assert set(told) >= {json.dumps(value) for value in values}, (op, name)
-    for name in space.surveys:
+    for name in space.sources:
         assert f"\n{name}: about" in prompt
     assert "one of 1, 2, 4, 8, 16" in prompt
     assert "one of 0.25, 0.5, 1.0" in prompt
@@ -115,7 +115,7 @@ def test_a_narrowed_space_names_its_own_alone(writer: PromptWriter, space: Recip
 
 
 def test_what_limits_offer_is_told_as_it_must_be_written(host: Host, pool: Path) -> None:
-    limits = Limits(
+    limits = GrammarLimits(
         operators=("regex_filter", "length_filter"),
         parameters={
             "regex_filter.patterns": (["^Page"], ["rivers", "<b>"]),

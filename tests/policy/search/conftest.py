@@ -9,8 +9,8 @@ import pytest
 
 from datachef.core import Host, Problem, Reward, Score, document
 from datachef.core.recipe.checking import check_document
-from datachef.policy.scored_recipes import Objective
-from datachef.policy.settings import Limits
+from datachef.policy.scored_recipes import ScoreTracker
+from datachef.policy.settings import GrammarLimits
 from datachef.policy.space import RecipeSpace, recipe_space
 
 Problems = Callable[[Mapping[str, Any]], list[Problem]]
@@ -81,7 +81,9 @@ def space_within(folder: Path, host: Host) -> Callable[..., RecipeSpace]:
     def made(budget: str, **limits: Any) -> RecipeSpace:
         (folder / "task.yaml").write_text(TASK.format(budget=budget))
         limits = {"operators": OPERATORS, **limits}
-        return recipe_space(host, folder / "pool.yaml", folder / "task.yaml", Limits(**limits))
+        return recipe_space(
+            host, folder / "pool.yaml", folder / "task.yaml", GrammarLimits(**limits)
+        )
 
     return made
 
@@ -92,8 +94,8 @@ def space(space_within: Callable[..., RecipeSpace]) -> RecipeSpace:
 
 
 @pytest.fixture
-def objective(folder: Path) -> Callable[[], Objective]:
-    return lambda: Objective(Taste(), folder)
+def tracker(folder: Path) -> Callable[[], ScoreTracker]:
+    return lambda: ScoreTracker(Taste(), folder)
 
 
 @pytest.fixture

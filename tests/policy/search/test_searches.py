@@ -12,7 +12,7 @@ import pytest
 
 from datachef.core import MissingPackageError, Problem, extra
 from datachef.core.distribution import install_command
-from datachef.policy.scored_recipes import Objective
+from datachef.policy.scored_recipes import ScoreTracker
 from datachef.policy.search import (
     EvolutionarySearch,
     RandomSearch,
@@ -25,31 +25,31 @@ from datachef.policy.space import RecipeSpace
 SEARCHES: list[Callable[[RecipeSpace, int], Search]] = [RandomSearch, TpeSearch, EvolutionarySearch]
 LEARNING = SEARCHES[1:]
 
-Objectives = Callable[[], Objective]
+Trackers = Callable[[], ScoreTracker]
 
 
 @pytest.mark.parametrize("kind", SEARCHES)
 def test_exactly_so_many_calls_on_valid_recipes_that_all_differ(
     kind: Callable[[RecipeSpace, int], Search],
     space: RecipeSpace,
-    objective: Objectives,
+    tracker: Trackers,
     problems: Callable[[Mapping[str, Any]], list[Problem]],
 ) -> None:
-    asked = objective()
+    asked = tracker()
     calls = run_search(kind(space, 0), asked, 43)
-    assert calls == asked.calls
+    assert calls == asked.scored
     assert len(calls) == 43
-    assert [problem for call in calls for problem in problems(call.recipe)] == []
-    assert len({call.recipe["name"] for call in calls}) == 43
-    contents = [{**call.recipe, "name": ""} for call in calls]
+    assert [problem for each in calls for problem in problems(each.recipe)] == []
+    assert len({each.recipe["name"] for each in calls}) == 43
+    contents = [{**each.recipe, "name": ""} for each in calls]
     assert not any(content in contents[:index] for index, content in enumerate(contents))
 
 
 @pytest.mark.parametrize("kind", SEARCHES)
 def test_a_seed_tells_all_recipes(
-    kind: Callable[[RecipeSpace, int], Search], space: RecipeSpace, objective: Objectives
+    kind: Callable[[RecipeSpace, int], Search], space: RecipeSpace, tracker: Trackers
 ) -> None:
-    first, same, other = (run_search(kind(space, seed), objective(), 27) for seed in (1, 1, 2))
+    first, same, other = (run_search(kind(space, seed), tracker(), 27) for seed in (1, 1, 2))
     assert first == same
     assert first != other
 
@@ -58,7 +58,7 @@ def test_a_seed_tells_all_recipes(
 def test_what_learns_beats_chance(
     kind: Callable[[RecipeSpace, int], Search],
     space_within: Callable[..., RecipeSpace],
-    objective: Objectives,
+    tracker: Trackers,
 ) -> None:
     operators = ("exact_dedup", "length_filter", "sample", "weighted_mix")
     space = space_within(
@@ -66,8 +66,8 @@ def test_what_learns_beats_chance(
     )
 
     def best(kind: Callable[[RecipeSpace, int], Search], seed: int) -> float:
-        calls = run_search(kind(space, seed), objective(), 72)
-        return max(call.score.value for call in calls)
+        calls = run_search(kind(space, seed), tracker(), 72)
+        return max(each.score.value for each in calls)
 
     learnt = fmean(best(kind, seed) for seed in range(3))
     assert learnt > fmean(best(RandomSearch, seed) for seed in range(20)) + 0.08
@@ -77,20 +77,20 @@ def test_what_learns_beats_chance(
 def test_a_space_that_is_used_up_still_gets_its_calls(
     kind: Callable[[RecipeSpace, int], Search],
     space_within: Callable[..., RecipeSpace],
-    objective: Objectives,
+    tracker: Trackers,
 ) -> None:
     tiny = space_within(
         "tokens: 1_000", sources=("pages",), source_steps=0, corpus_steps=0, weights=(1,)
     )
-    calls = run_search(kind(tiny, 0), objective(), 60, batch=7)
+    calls = run_search(kind(tiny, 0), tracker(), 60, batch=7)
     assert len(calls) == 60
 
 
 @pytest.mark.parametrize("kind", LEARNING)
 def test_scores_may_be_told_late_and_in_any_order(
-    kind: Callable[[RecipeSpace, int], Search], space: RecipeSpace, objective: Objectives
+    kind: Callable[[RecipeSpace, int], Search], space: RecipeSpace, tracker: Trackers
 ) -> None:
-    search, asked = kind(space, 0), objective()
+    search, asked = kind(space, 0), tracker()
     recipes = search.ask(30)
     scores = asked.score_all(recipes)
     search.tell(recipes[20:], scores[20:])
@@ -101,23 +101,23 @@ def test_scores_may_be_told_late_and_in_any_order(
         search.tell(recipes[:1], scores[:1])
 
 
-def test_calls_before_do_not_count(space: RecipeSpace, objective: Objectives) -> None:
-    shared = objective()
+def test_calls_before_do_not_count(space: RecipeSpace, tracker: Trackers) -> None:
+    shared = tracker()
     run_search(RandomSearch(space, 0), shared, 5)
     calls = run_search(RandomSearch(space, 1), shared, 9, batch=4)
-    assert calls == shared.calls[5:]
+    assert calls == shared.scored[5:]
     assert len(calls) == 9
     with pytest.raises(ValueError, match="at least one"):
         run_search(RandomSearch(space, 1), shared, 9, batch=0)
 
 
 def test_optuna_is_silent_and_stays_as_it_was(
-    space: RecipeSpace, objective: Objectives, capfd: pytest.CaptureFixture[str]
+    space: RecipeSpace, tracker: Trackers, capfd: pytest.CaptureFixture[str]
 ) -> None:
     import optuna
 
     before = optuna.logging.get_verbosity(), list(warnings.filters)
-    run_search(TpeSearch(space, 0), objective(), 20)
+    run_search(TpeSearch(space, 0), tracker(), 20)
     assert (optuna.logging.get_verbosity(), list(warnings.filters)) == before
     assert capfd.readouterr() == ("", "")
 

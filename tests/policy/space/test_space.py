@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from datachef.core import Budget, DatachefError, Host, Problem, RecipeError, document
-from datachef.policy.settings import Limits
+from datachef.policy.settings import GrammarLimits
 from datachef.policy.space import RandomChooser, RecipeSpace, recipe_space
 
 Problems = Callable[[RecipeSpace, dict[str, Any]], list[Problem]]
@@ -24,7 +24,7 @@ KEPT = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max
 
 @pytest.fixture
 def space(host: Host, pool: Path) -> RecipeSpace:
-    limits = Limits(parameters=REGEX, reason_characters=20)
+    limits = GrammarLimits(parameters=REGEX, reason_characters=20)
     return recipe_space(host, pool, pool.parent / "task.yaml", limits)
 
 
@@ -60,7 +60,7 @@ def test_all_that_can_be_written_is_written_sometime(space: RecipeSpace) -> None
 
 
 def test_operators_come_and_go_with_their_package(pool: Path, space: RecipeSpace) -> None:
-    ours = recipe_space(Host(), pool, pool.parent / "task.yaml", Limits(parameters=REGEX))
+    ours = recipe_space(Host(), pool, pool.parent / "task.yaml", GrammarLimits(parameters=REGEX))
     assert set(space.operators) - set(ours.operators) == {"band_filter", "quality_filter"}
     assert "band_filter" not in str(ours.schema())
     assert ours.fingerprint != space.fingerprint
@@ -118,7 +118,7 @@ def test_a_trace_tells_a_draft_again_or_with_another_choice(space: RecipeSpace) 
 
 
 def test_limits_say_what_is_offered(host: Host, pool: Path) -> None:
-    limits = Limits(
+    limits = GrammarLimits(
         operators=("length_filter", "weighted_mix", "decontaminate"),
         sources=("pages",),
         weights=(1, 3),
@@ -146,13 +146,13 @@ def test_what_is_left_out_says_why(host: Host, pool: Path) -> None:
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
-        (Limits(operators=("length_filtre",)), "length_filter"),
-        (Limits(sources=("page",)), "pages"),
-        (Limits(parameters={"length_filter.min_char": (5,)}), "length_filter.min_chars"),
+        (GrammarLimits(operators=("length_filtre",)), "length_filter"),
+        (GrammarLimits(sources=("page",)), "pages"),
+        (GrammarLimits(parameters={"length_filter.min_char": (5,)}), "length_filter.min_chars"),
     ],
 )
 def test_limits_that_name_nothing_are_refused(
-    host: Host, pool: Path, limits: Limits, said: str
+    host: Host, pool: Path, limits: GrammarLimits, said: str
 ) -> None:
     with pytest.raises(DatachefError) as caught:
         recipe_space(host, pool, limits=limits)
@@ -202,7 +202,7 @@ def test_a_recipe_leads_back_to_its_draft(space: RecipeSpace, seed: int) -> None
     draft = space.draw(RandomChooser(seed))
     again = space.draft(space.recipe(draft, "drafted"), draft["budget"])
     assert space.recipe(again, "drafted") == space.recipe(draft, "drafted")
-    assert space.root.holds(again)
+    assert space.root.contains(again)
 
 
 def test_weights_of_people_become_the_nearest_ones(space: RecipeSpace) -> None:

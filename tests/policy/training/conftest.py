@@ -14,17 +14,17 @@ from datachef.core import Host, Problem, Reward, Score, document
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
 from datachef.core.recipe.checking import check_document
 from datachef.policy.decoding.local import prompt_tokens, text_of
-from datachef.policy.grammar import Grammar, written
+from datachef.policy.grammar import Grammar, draft_text
+from datachef.policy.model import make_tiny_policy
 from datachef.policy.prompt import TRUNCATION
-from datachef.policy.prompt.writer import Brief
-from datachef.policy.recipe_task import Assignment, make_tiny_policy
-from datachef.policy.scored_recipes import Objective, Recipe
-from datachef.policy.settings import Limits, TaskAndPool, TrainSettings
+from datachef.policy.prompt.writer import Prompt
+from datachef.policy.recipe_task import RecipeTask
+from datachef.policy.scored_recipes import Recipe, ScoreTracker
+from datachef.policy.settings import GrammarLimits, TaskAndPool, TrainSettings
 from datachef.policy.space import RandomChooser, RecipeSpace
-from datachef.policy.space.nodes import Choice, OneOf, Record, Selection
-from datachef.policy.space.nodes import Sequence as Items
-from datachef.policy.training.grammar_trainer import ALGORITHMS, Book
-from datachef.policy.training.train import configuration
+from datachef.policy.space.nodes import Choice, ListOf, OneOf, Record, Selection
+from datachef.policy.training.grammar_trainer import ALGORITHMS, GrammarCache
+from datachef.policy.training.train import trl_config
 
 TASK = """
 name: sums
@@ -40,7 +40,7 @@ JUST = Record({"op": Choice(("just",))}, {})
 SMALL = Record(
     {
         "sources": Selection({"a": Choice((1, 10)), "b": Choice((1,))}),
-        "steps": Items(OneOf((JUMP, JUST)), 1),
+        "steps": ListOf(OneOf((JUMP, JUST)), 1),
     },
     {},
 )
@@ -123,17 +123,19 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def assignment(small_pool: Path, host: Host) -> Assignment:
+def recipe_task(small_pool: Path, host: Host) -> RecipeTask:
     """A task over two sources and four operators."""
     task = small_pool.with_name("task.yaml")
     task.write_text(TASK)
     small_pool.with_name("test.jsonl").write_text('{"ask": "1 + 1?", "tell": "2"}\n')
-    limits = Limits(operators=OPERATORS, source_steps=1, corpus_steps=1, values=3, weights=(1, 4))
-    return Assignment.of(host, task, small_pool, limits)
+    limits = GrammarLimits(
+        operators=OPERATORS, source_steps=1, corpus_steps=1, values=3, weights=(1, 4)
+    )
+    return RecipeTask.load(host, task, small_pool, limits)
 
 
 @pytest.fixture
-def wide(small_pool: Path) -> Assignment:
+def wide(small_pool: Path) -> RecipeTask:
     """A task over four sources and eight operators, of which two mix."""
     rows = small_pool.with_name("first.jsonl").read_text()
     names = ("first", "second", "third", "fourth")
@@ -144,31 +146,31 @@ def wide(small_pool: Path) -> Assignment:
     task.write_text(TASK)
     small_pool.with_name("test.jsonl").write_text('{"ask": "1 + 1?", "tell": "2"}\n')
     more = ("even_mix", "gopher_quality_filter", "gopher_repetition_filter", "sample")
-    limits = Limits(operators=(*OPERATORS, *more), source_steps=2, corpus_steps=1, values=2)
+    limits = GrammarLimits(operators=(*OPERATORS, *more), source_steps=2, corpus_steps=1, values=2)
     plugin = Path(__file__).with_name("even_mix.py")
-    return Assignment.of(Host((str(plugin),)), task, pool, limits)
+    return RecipeTask.load(Host((str(plugin),)), task, pool, limits)
 
 
 @pytest.fixture
-def model(assignment: Assignment, models: Path) -> Path:
+def model(recipe_task: RecipeTask, models: Path) -> Path:
     """A policy of 300 tokens and one layer that knows nothing yet."""
-    drafts = [assignment.space.draw(RandomChooser(number)) for number in range(200)]
-    asked = assignment.writer.messages(assignment.space, len(TRUNCATION))
-    texts = [*(message["content"] for message in asked), *map(written, drafts)]
+    drafts = [recipe_task.space.draw(RandomChooser(number)) for number in range(200)]
+    asked = recipe_task.writer.messages(recipe_task.space, len(TRUNCATION))
+    texts = [*(message["content"] for message in asked), *map(draft_text, drafts)]
     return make_tiny_policy(texts, models, vocabulary=300, hidden=32, layers=1)
 
 
 @pytest.fixture
-def settings(assignment: Assignment, tmp_path: Path) -> Callable[..., TrainSettings]:
+def settings(recipe_task: RecipeTask, tmp_path: Path) -> Callable[..., TrainSettings]:
     """Makes settings of a short training."""
 
     def made(**changed: Any) -> TrainSettings:
         usual = {
-            "tasks": [{"task": assignment.task, "pool": assignment.pool}],
+            "tasks": [{"task": recipe_task.task, "pool": recipe_task.pool}],
             "output": tmp_path / "output",
             "steps": 2,
             "recipes_per_step": 8,
-            "recipes_per_brief": 8,
+            "recipes_per_prompt": 8,
             "batch": 8,
             "learning_rate": 1e-2,
         }
@@ -183,19 +185,19 @@ def reward() -> Fondness:
 
 
 @pytest.fixture
-def objective(reward: Fondness, tmp_path: Path) -> Objective:
-    return Objective(reward, tmp_path)
+def tracker(reward: Fondness, tmp_path: Path) -> ScoreTracker:
+    return ScoreTracker(reward, tmp_path)
 
 
 @pytest.fixture
-def problems(assignment: Assignment, host: Host) -> Callable[[Recipe], list[Problem]]:
+def problems(recipe_task: RecipeTask, host: Host) -> Callable[[Recipe], list[Problem]]:
     """What `chef check` says of a recipe."""
-    folder = assignment.pool.parent
+    folder = recipe_task.pool.parent
 
     def found(recipe: Recipe) -> list[Problem]:
-        data = {**recipe, "task": str(assignment.task)}
+        data = {**recipe, "task": str(recipe_task.task)}
         parsed = document.parse(document.dump(data))
-        return list(check_document(parsed, folder, host, pool=assignment.pool).problems)
+        return list(check_document(parsed, folder, host, pool=recipe_task.pool).problems)
 
     return found
 
@@ -219,10 +221,10 @@ def enumerated(
 ) -> Callable[..., Enumerated]:
     """Makes a trainer over a space whose texts are all known."""
     space = RecipeSpace(SMALL, (), {}, {}, None, host.vocabulary)
-    brief = Brief(space, ({"role": "user", "content": "Write."},))
+    prompt = Prompt(space, ({"role": "user", "content": "Write."},))
     drafts = [space.draw(RandomChooser(number)) for number in range(200)]
     folder = make_tiny_policy(
-        [*map(written, drafts)], models, vocabulary=280, hidden=32, layers=1, positions=512
+        [*map(draft_text, drafts)], models, vocabulary=280, hidden=32, layers=1, positions=512
     )
     tokenizer = load_tokenizer(folder)
 
@@ -234,21 +236,21 @@ def enumerated(
     def made(
         algorithm: Literal["grpo", "rloo", "ppo"] = "grpo",
         *,
-        jumps: bool = True,
+        fast_forward: bool = True,
         kind: type[Any] | None = None,
         temperature: float = 1.0,
         entropy: float = 0.0,
         **options: Any,
     ) -> Enumerated:
         trainer, _ = ALGORITHMS[algorithm]
-        book = Book(tokenizer, jumps=jumps)
-        assert book.add(brief)
+        grammars = GrammarCache(tokenizer, fast_forward=fast_forward)
+        assert grammars.add(prompt)
         settings = TrainSettings(
             tasks=(TaskAndPool(task=tmp_path, pool=tmp_path),),
             output=tmp_path / "enumerated",
             algorithm=algorithm,
             recipes_per_step=256,
-            recipes_per_brief=256,
+            recipes_per_prompt=256,
             batch=256,
             entropy=entropy,
             temperature=temperature,
@@ -258,17 +260,17 @@ def enumerated(
             built = (kind or trainer)(
                 model=str(folder),
                 reward_funcs=lambda completion_ids, **_: [worth(text) for text in completion_ids],
-                args=configuration(settings, steps=12),
-                train_dataset=Dataset.from_list([{"prompt": list(brief.messages)}] * 12),
+                args=trl_config(settings, steps=12),
+                train_dataset=Dataset.from_list([{"prompt": list(prompt.messages)}] * 12),
                 processing_class=tokenizer,
             )
-        built.book = book
+        built.grammars = grammars
         # Such a model is far from even, and far from what it is without a grammar.
         with torch.no_grad():
             built.model.lm_head.weight *= 10
         built.model.eval()
-        prompt = prompt_tokens(brief, tokenizer)
-        texts = list(every_text(book.grammar(prompt)))
-        return Enumerated(built, tokenizer, prompt, texts, torch.tensor([*map(worth, texts)]))
+        asked = prompt_tokens(prompt, tokenizer)
+        texts = list(every_text(grammars.grammar(asked)))
+        return Enumerated(built, tokenizer, asked, texts, torch.tensor([*map(worth, texts)]))
 
     return made

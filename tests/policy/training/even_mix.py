@@ -11,7 +11,7 @@ from datachef.operators.mixing.weighted_mix import WeightedMix
 class EvenMix(WeightedMix):
     """Mixes as weighted_mix does."""
 
-    op: Literal["even_mix"] = "even_mix"  # type: ignore[assignment]
+    op: Literal["even_mix"] = "even_mix"  # type: ignore[recipe_task]
 
 
 @hookimpl

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datachef.core.language_models.checkpoint import quiet
-from datachef.policy.training.ppo import advantages_of
+from datachef.policy.training.ppo import generalized_advantages
 
 # Two recipes of five tokens; of the first the second and fourth decide, of the second the first.
 REWARDS = torch.tensor([1.0, -0.5])
@@ -30,7 +30,7 @@ DECIDED = torch.tensor([[0, 1, 0, 1, 0], [1, 0, 0, 0, 0]])
     ],
 )
 def test_advantages_by_hand(trace: float, expected: list[list[float]]) -> None:
-    found = advantages_of(REWARDS, VALUES, DECIDED, trace)
+    found = generalized_advantages(REWARDS, VALUES, DECIDED, trace)
     torch.testing.assert_close(found, torch.tensor(expected))
 
 
@@ -52,7 +52,7 @@ def test_the_whole_reward_reaches_every_decision(
     batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
 ) -> None:
     rewards, values, decided = batch
-    found = advantages_of(rewards, values, decided, 1.0)
+    found = generalized_advantages(rewards, values, decided, 1.0)
     torch.testing.assert_close(found, (rewards[:, None] - values) * decided, atol=1e-5, rtol=0)
 
 
@@ -62,7 +62,7 @@ def test_what_is_forced_makes_no_difference(
 ) -> None:
     rewards, values, decided = batch
     other = torch.where(decided.bool(), values, 7.0)
-    found = [advantages_of(rewards, each, decided, trace) for each in (values, other)]
+    found = [generalized_advantages(rewards, each, decided, trace) for each in (values, other)]
     torch.testing.assert_close(*found, atol=0, rtol=0)
     assert not found[0][decided == 0].any()
 

@@ -11,17 +11,18 @@ import torch
 from safetensors.torch import load_file
 
 from datachef.core import DatachefError, Reward, RunError, Score
-from datachef.policy.recipe_task import CARD_FILE as CARD
-from datachef.policy.recipe_task import Assignment, is_whole
-from datachef.policy.scored_recipes import Objective
+from datachef.policy.model import CARD_FILE as CARD
+from datachef.policy.model import is_complete
+from datachef.policy.recipe_task import RecipeTask
+from datachef.policy.scored_recipes import ScoreTracker
 from datachef.policy.settings import TrainSettings
 from datachef.policy.training.environment import LOG_FILE as LOG
 from datachef.policy.training.environment import read_log
-from datachef.policy.training.train import last_checkpoint, step_of, train
+from datachef.policy.training.train import checkpoint_step, last_checkpoint, train
 
-# Several briefs a step, and several batches.
+# Several prompts a step, and several batches.
 VARIED = {
-    "recipes_per_brief": 4,
+    "recipes_per_prompt": 4,
     "batch": 4,
     "subsets": {"operators": [0.3, 1.0], "sources": [0.5, 1.0]},
 }
@@ -54,13 +55,15 @@ class Failing(Reward):
 
 @pytest.fixture
 def trained(
-    settings: Settings, assignment: Assignment, model: Path, tmp_path: Path
+    settings: Settings, recipe_task: RecipeTask, model: Path, tmp_path: Path
 ) -> Callable[..., Path]:
     """Trains into a folder, with a reward that may break."""
 
     def until(folder: str, steps: int, *, calls: int = 1_000, **changed: Any) -> Path:
         asked = settings(steps=6, output=tmp_path / folder, **VARIED | changed)
-        return train(asked, [assignment], [Objective(Failing(calls), tmp_path)], model, steps=steps)
+        return train(
+            asked, [recipe_task], [ScoreTracker(Failing(calls), tmp_path)], model, steps=steps
+        )
 
     return until
 
@@ -92,7 +95,7 @@ def test_two_halves_are_the_whole(
 ) -> None:
     whole = trained("whole", 4, **changed)
     half = trained("halves", 2, **changed)
-    assert step_of(half) == 2
+    assert checkpoint_step(half) == 2
     assert not same(half, whole)
     assert same(trained("halves", 4, **changed), whole)
     logs = [(tmp_path / folder / LOG).read_bytes() for folder in ("whole", "halves")]
@@ -117,7 +120,7 @@ def test_a_kill_costs_what_came_after_the_last_whole_checkpoint(
         stream.write(b'{"step": 5, "ta')
     assert same(trained("killed", 6, **changed), whole)
     assert (folder / LOG).read_bytes() == (tmp_path / "whole" / LOG).read_bytes()
-    assert is_whole(folder / "checkpoint-4")
+    assert is_complete(folder / "checkpoint-4")
 
 
 def test_what_is_done_is_not_done_again(trained: Callable[..., Path]) -> None:

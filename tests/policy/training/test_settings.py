@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from datachef.policy.recipe_task import Assignment
-from datachef.policy.scored_recipes import Objective
-from datachef.policy.settings import Limits, TrainSettings
+from datachef.policy.recipe_task import RecipeTask
+from datachef.policy.scored_recipes import ScoreTracker
+from datachef.policy.settings import GrammarLimits, TrainSettings
 from datachef.policy.training.train import train
 
 Settings = Callable[..., TrainSettings]
@@ -20,9 +20,9 @@ Settings = Callable[..., TrainSettings]
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"recipes_per_step": 8, "recipes_per_brief": 3}, "multiple of recipes_per_brief"),
-        ({"recipes_per_step": 16, "recipes_per_brief": 4, "batch": 12}, "multiple of batch"),
-        ({"vllm": "colocate", "recipes_per_brief": 4}, "under one grammar"),
+        ({"recipes_per_step": 8, "recipes_per_prompt": 3}, "multiple of recipes_per_prompt"),
+        ({"recipes_per_step": 16, "recipes_per_prompt": 4, "batch": 12}, "multiple of batch"),
+        ({"vllm": "colocate", "recipes_per_prompt": 4}, "under one grammar"),
         ({"tasks": []}, "at least 1"),
         ({"algorithm": "dpo"}, "'grpo', 'rloo' or 'ppo'"),
         ({"learning": 1}, "learning"),
@@ -59,13 +59,15 @@ def test_paths_are_those_of_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("algorithm", ["grpo", "rloo", "ppo"])
 def test_a_space_of_one_recipe_teaches_nothing_and_breaks_nothing(
     settings: Settings,
-    assignment: Assignment,
-    objective: Objective,
+    recipe_task: RecipeTask,
+    tracker: ScoreTracker,
     model: Path,
     host: Any,
     algorithm: str,
 ) -> None:
-    limits = Limits(operators=("exact_dedup",), sources=("first",), source_steps=0, corpus_steps=0)
-    only = Assignment.of(host, assignment.task, assignment.pool, limits)
-    train(settings(algorithm=algorithm), [only], [objective], model)
-    assert [call.recipe["sources"] for call in objective.calls] == [{"first": {}}] * 16
+    limits = GrammarLimits(
+        operators=("exact_dedup",), sources=("first",), source_steps=0, corpus_steps=0
+    )
+    only = RecipeTask.load(host, recipe_task.task, recipe_task.pool, limits)
+    train(settings(algorithm=algorithm), [only], [tracker], model)
+    assert [each.recipe["sources"] for each in tracker.scored] == [{"first": {}}] * 16

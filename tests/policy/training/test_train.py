@@ -15,8 +15,9 @@ import torch
 from datachef.core import Problem, Reward, Score
 from datachef.core.language_models.checkpoint import load_model
 from datachef.policy.decoding.local import LocalDecoder
-from datachef.policy.recipe_task import Assignment, PolicyCard
-from datachef.policy.scored_recipes import Objective, Recipe
+from datachef.policy.model import PolicyCard
+from datachef.policy.recipe_task import RecipeTask
+from datachef.policy.scored_recipes import Recipe, ScoreTracker
 from datachef.policy.settings import TrainSettings
 from datachef.policy.training.environment import read_log
 from datachef.policy.training.train import train
@@ -39,8 +40,8 @@ class Contrary(Reward):
 def test_each_algorithm_learns_what_is_rewarded(
     algorithm: str,
     settings: Settings,
-    assignment: Assignment,
-    objective: Objective,
+    recipe_task: RecipeTask,
+    tracker: ScoreTracker,
     model: Path,
     problems: Problems,
 ) -> None:
@@ -48,13 +49,13 @@ def test_each_algorithm_learns_what_is_rewarded(
         algorithm=algorithm,
         steps=12,
         recipes_per_step=16,
-        recipes_per_brief=16,
+        recipes_per_prompt=16,
         batch=16,
         learning_rate=2e-2,
     )
     told: list[tuple[int, float]] = []
     checkpoint = train(
-        asked, [assignment], [objective], model, told=lambda *step: told.append(step)
+        asked, [recipe_task], [tracker], model, on_progress=lambda *step: told.append(step)
     )
     assert checkpoint == asked.output / "checkpoint-12"
     assert [step for step, _ in told] == list(range(1, 13))
@@ -65,12 +66,12 @@ def test_each_algorithm_learns_what_is_rewarded(
     assert {row.task for row in log} == {"sums"}
     for step, mean in enumerate(means):
         assert fmean(row.value for row in log if row.step == step) == pytest.approx(mean)
-    assert [row.recipe for row in log] == [call.recipe for call in objective.calls]
+    assert [row.recipe for row in log] == [each.recipe for each in tracker.scored]
     assert [problem for row in log for problem in problems(row.recipe)] == []
-    assert PolicyCard.read(checkpoint) == PolicyCard.of([assignment])
+    assert PolicyCard.read(checkpoint) == PolicyCard.of([recipe_task])
     decoder = LocalDecoder.of(checkpoint)
-    brief = assignment.brief(decoder.count_tokens, asked.prompt_tokens)
-    drafts = decoder.sample([brief] * 32)
+    prompt = recipe_task.prompt(decoder.count_tokens, asked.prompt_tokens)
+    drafts = decoder.sample([prompt] * 32)
     assert fmean(list(draft["sources"]) == ["first"] for draft in drafts) > 0.7
 
 
@@ -78,15 +79,15 @@ def test_each_algorithm_learns_what_is_rewarded(
 def test_a_policy_that_pays_for_it_stays_near_the_first_one(
     algorithm: str,
     settings: Settings,
-    assignment: Assignment,
-    objective: Objective,
+    recipe_task: RecipeTask,
+    tracker: ScoreTracker,
     model: Path,
     tmp_path: Path,
 ) -> None:
     divergences = []
     for kl in (1e-3, 10.0):
         asked = settings(algorithm=algorithm, kl=kl, steps=6, output=tmp_path / str(kl))
-        found = logged(train(asked, [assignment], [objective], model), "kl")
+        found = logged(train(asked, [recipe_task], [tracker], model), "kl")
         # The first update has nothing to stay near to yet.
         assert found[0] == pytest.approx(0, abs=1e-6)
         divergences.append(abs(found[-1]))
@@ -97,8 +98,8 @@ def test_a_policy_that_pays_for_it_stays_near_the_first_one(
 def test_an_entropy_bonus_keeps_a_policy_from_settling(
     algorithm: str,
     settings: Settings,
-    assignment: Assignment,
-    objective: Objective,
+    recipe_task: RecipeTask,
+    tracker: ScoreTracker,
     model: Path,
     tmp_path: Path,
 ) -> None:
@@ -111,7 +112,7 @@ def test_an_entropy_bonus_keeps_a_policy_from_settling(
             learning_rate=2e-2,
             output=tmp_path / str(bonus),
         )
-        found.append(logged(train(asked, [assignment], [objective], model), "entropy"))
+        found.append(logged(train(asked, [recipe_task], [tracker], model), "entropy"))
     assert found[0][0] == pytest.approx(found[1][0])
     assert found[1][-1] > found[0][-1] + 0.05
 
@@ -126,53 +127,53 @@ def logged(checkpoint: Path, name: str) -> list[float]:
 def test_adapters_alone_are_trained_and_saved(
     algorithm: str,
     settings: Settings,
-    assignment: Assignment,
-    objective: Objective,
+    recipe_task: RecipeTask,
+    tracker: ScoreTracker,
     model: Path,
     weights: Weights,
 ) -> None:
     asked = settings(algorithm=algorithm, lora={"rank": 4, "alpha": 8}, steps=3, kl=0.01)
-    checkpoint = train(asked, [assignment], [objective], model)
+    checkpoint = train(asked, [recipe_task], [tracker], model)
     assert (checkpoint / "adapter_model.safetensors").is_file()
     assert not (checkpoint / "model.safetensors").exists()
     decoder = LocalDecoder.of(checkpoint)
-    brief = assignment.brief(decoder.count_tokens, asked.prompt_tokens)
-    assert len(decoder.sample([brief] * 3)) == 3
+    prompt = recipe_task.prompt(decoder.count_tokens, asked.prompt_tokens)
+    assert len(decoder.sample([prompt] * 3)) == 3
     before, after = weights(model), dict(load_model(checkpoint).named_parameters())
-    adapters = {name for name in after if "lora_" in name}
-    frozen = {name: part for name, part in after.items() if name not in adapters}
+    lora_config = {name for name in after if "lora_" in name}
+    frozen = {name: part for name, part in after.items() if name not in lora_config}
     assert len(frozen) == len(before)
     for name, part in frozen.items():
         assert torch.equal(part, before[name.replace(".base_layer", "")])
-    assert any(after[name].any() for name in adapters if "lora_B" in name)
+    assert any(after[name].any() for name in lora_config if "lora_B" in name)
 
 
 def test_several_tasks_take_turns_and_each_has_its_reward(
     settings: Settings,
-    assignment: Assignment,
-    objective: Objective,
+    recipe_task: RecipeTask,
+    tracker: ScoreTracker,
     model: Path,
     tmp_path: Path,
 ) -> None:
-    other = Assignment(
-        "more", assignment.task, assignment.pool, assignment.space, assignment.writer
+    other = RecipeTask(
+        "more", recipe_task.task, recipe_task.pool, recipe_task.space, recipe_task.writer
     )
-    objectives = [objective, Objective(Contrary(), tmp_path)]
-    asked = settings(steps=4, recipes_per_brief=4)
-    train(asked, [assignment, other], objectives, model)
+    trackers = [tracker, ScoreTracker(Contrary(), tmp_path)]
+    asked = settings(steps=4, recipes_per_prompt=4)
+    train(asked, [recipe_task, other], trackers, model)
     log = read_log(asked.output)
     assert [row.task for row in log] == [*(["sums"] * 4), *(["more"] * 4)] * 4
     for row in log:
         alone = float(list(row.recipe["sources"]) == ["first"])
         assert row.value == (alone if row.task == "sums" else -alone)
-    assert [len(each.calls) for each in objectives] == [16, 16]
+    assert [len(each.scored) for each in trackers] == [16, 16]
 
 
 def test_options_of_trl_go_before_ours(
-    settings: Settings, assignment: Assignment, objective: Objective, model: Path
+    settings: Settings, recipe_task: RecipeTask, tracker: ScoreTracker, model: Path
 ) -> None:
     asked = settings(trainer={"loss_type": "dr_grpo", "learning_rate": 0.0})
-    checkpoint = train(asked, [assignment], [objective], model)
+    checkpoint = train(asked, [recipe_task], [tracker], model)
     before, after = load_model(model).state_dict(), load_model(checkpoint).state_dict()
     assert all(torch.equal(part, after[name]) for name, part in before.items())
     arguments = torch.load(checkpoint / "training_args.bin", weights_only=False)
@@ -180,8 +181,8 @@ def test_options_of_trl_go_before_ours(
 
 
 def test_a_recipe_is_scored_once(
-    settings: Settings, assignment: Assignment, objective: Objective, model: Path, reward: Any
+    settings: Settings, recipe_task: RecipeTask, tracker: ScoreTracker, model: Path, reward: Any
 ) -> None:
-    train(settings(steps=6, learning_rate=5e-2), [assignment], [objective], model)
-    assert len(objective.calls) == 48
+    train(settings(steps=6, learning_rate=5e-2), [recipe_task], [tracker], model)
+    assert len(tracker.scored) == 48
     assert len(reward.asked) == len({json.dumps({**r, "name": ""}) for r in reward.asked})

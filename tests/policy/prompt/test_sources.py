@@ -9,7 +9,7 @@ import pytest
 
 from datachef.core import DatachefError, Filter, Host, Partition
 from datachef.policy.prompt.sources import SourceCard, source_card
-from datachef.policy.settings import Limits
+from datachef.policy.settings import GrammarLimits
 from datachef.policy.space import RecipeSpace, recipe_space
 
 
@@ -19,7 +19,7 @@ def card_of(space: RecipeSpace, name: str) -> SourceCard:
         for op in space.operators
         if issubclass(space.vocabulary[op], Filter)
     ]
-    return source_card(name, space.surveys[name], filters)
+    return source_card(name, space.sources[name], filters)
 
 
 def test_a_small_source_is_counted_and_a_large_one_estimated(space: RecipeSpace) -> None:
@@ -31,12 +31,12 @@ def test_a_small_source_is_counted_and_a_large_one_estimated(space: RecipeSpace)
 
 
 def test_of_an_unknown_size_no_number_of_rows_is_told(space: RecipeSpace) -> None:
-    survey = space.surveys["pages"]
-    unknown = [Partition(part.name, part.identity, 0, part.place) for part in survey.partitions]
-    card = source_card("pages", replace(survey, partitions=unknown), [])
+    info = space.sources["pages"]
+    unknown = [Partition(part.name, part.identity, 0, part.place) for part in info.partitions]
+    card = source_card("pages", replace(info, partitions=unknown), [])
     assert (card.rows, card.tokens) == (None, None)
-    taken = survey.source.model_copy(update={"take": 7})
-    assert source_card("pages", replace(survey, source=taken), []).rows == 7
+    taken = info.source.model_copy(update={"take": 7})
+    assert source_card("pages", replace(info, source=taken), []).rows == 7
 
 
 def test_signals_are_the_numbers_that_rules_read(space: RecipeSpace) -> None:
@@ -50,10 +50,10 @@ def test_signals_are_the_numbers_that_rules_read(space: RecipeSpace) -> None:
 
 
 def test_examples_are_whole_rows_that_are_not_refused(space: RecipeSpace) -> None:
-    survey = space.surveys["dialogues"]
-    first, second = source_card("dialogues", survey, []).examples
+    info = space.sources["dialogues"]
+    first, second = source_card("dialogues", info, []).examples
     assert first["answer"] == "The Aare." and second["prompt"] == "What is 19 and 19?"
-    refusing = source_card("dialogues", survey, [], lambda texts: "The Aare." in texts)
+    refusing = source_card("dialogues", info, [], lambda texts: "The Aare." in texts)
     assert [example["answer"] for example in refusing.examples] == ["38", "0"]
 
 
@@ -66,7 +66,7 @@ def test_a_card_is_the_same_each_time(space: RecipeSpace) -> None:
 def test_a_source_that_changed_meanwhile_is_told(host: Host, tmp_path: Path) -> None:
     (tmp_path / "notes.jsonl").write_text('{"text": "A note."}\n')
     (tmp_path / "pool.yaml").write_text("sources:\n  notes: {path: notes.jsonl}\n")
-    space = recipe_space(host, tmp_path / "pool.yaml", limits=Limits(operators=()))
+    space = recipe_space(host, tmp_path / "pool.yaml", limits=GrammarLimits(operators=()))
     (tmp_path / "notes.jsonl").write_text('{"other": 1}\n')
     with pytest.raises(DatachefError, match=r"notes cannot be read: .*it changed"):
         card_of(space, "notes")

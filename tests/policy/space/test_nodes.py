@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from datachef.core import Host
-from datachef.policy.settings import Limits
+from datachef.policy.settings import GrammarLimits
 from datachef.policy.space import RandomChooser, recipe_space
 from datachef.policy.space.nodes import (
     Choice,
+    ListOf,
     Node,
     OneOf,
     Record,
     Selection,
-    Sequence,
-    Shared,
+    SharedNode,
     Text,
 )
 
@@ -47,7 +47,7 @@ NODES: st.SearchStrategy[Node] = st.recursive(
             )
         ),
         fields(node).map(Selection),
-        st.builds(Sequence, node, st.integers(0, 2)),
+        st.builds(ListOf, node, st.integers(0, 2)),
         st.lists(node, min_size=1, max_size=3).map(lambda nodes: OneOf(tuple(nodes))),
     ),
     max_leaves=6,
@@ -62,8 +62,8 @@ def valid(node: Node, value: Any) -> bool:
 
 @given(node=NODES, value=JSON, seed=st.integers(0, 100))
 def test_what_is_held_is_what_the_schema_allows(node: Node, value: Any, seed: int) -> None:
-    assert node.holds(value) == valid(node, value)
-    assert node.holds(node.draw(RandomChooser(seed), ""))
+    assert node.contains(value) == valid(node, value)
+    assert node.contains(node.draw(RandomChooser(seed), ""))
 
 
 @pytest.mark.parametrize(
@@ -83,25 +83,25 @@ def test_what_is_held_is_what_the_schema_allows(node: Node, value: Any, seed: in
             [{"b": 2}, {"a": 1, "b": 2}],
             [{}, {"a": 2}, {"c": 1}, []],
         ),
-        (Sequence(Choice((1, 2)), 2), [[], [2, 2]], [[1, 1, 1], [3], "12", {}]),
+        (ListOf(Choice((1, 2)), 2), [[], [2, 2]], [[1, 1, 1], [3], "12", {}]),
         (
-            Shared("s", OneOf((Choice((1,)), Text(1)))),
+            SharedNode("s", OneOf((Choice((1,)), Text(1)))),
             [1, "x"],
             ["xy", 2],
         ),
     ],
 )
 def test_each_kind_of_node(node: Node, held: list[Any], other: list[Any]) -> None:
-    assert [value for value in held if not (node.holds(value) and valid(node, value))] == []
-    assert [value for value in other if node.holds(value) or valid(node, value)] == []
+    assert [value for value in held if not (node.contains(value) and valid(node, value))] == []
+    assert [value for value in other if node.contains(value) or valid(node, value)] == []
 
 
 def test_every_draft_is_held_and_none_with_something_else(pool: Path, host: Host) -> None:
-    limits = Limits(reason_characters=5)
+    limits = GrammarLimits(reason_characters=5)
     space = recipe_space(host, pool, pool.parent / "task.yaml", limits)
     for seed in range(50):
         draft = json.loads(json.dumps(space.draw(RandomChooser(seed))))
-        assert space.root.holds(draft)
+        assert space.root.contains(draft)
         source = next(iter(draft["sources"].values()))
         source["weight"] = 3
-        assert not space.root.holds(draft)
+        assert not space.root.contains(draft)

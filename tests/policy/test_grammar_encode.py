@@ -13,34 +13,34 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datachef.core import DatachefError, Host
-from datachef.policy.grammar import Grammar, written
-from datachef.policy.settings import Limits
+from datachef.policy.grammar import Grammar, draft_text
+from datachef.policy.settings import GrammarLimits
 from datachef.policy.space import RandomChooser, RecipeSpace, recipe_space
-from datachef.policy.space.nodes import Choice, Node, OneOf, Record, Sequence, Text
+from datachef.policy.space.nodes import Choice, ListOf, Node, OneOf, Record, Text
 
 NUMBER = Record({"a": Choice((1, 10, 0.5))}, {"b": Choice(("x", "xy"))})
 
 
-def grammar_of(node: Node, tokenizer: Any, *, jumps: bool = True) -> Grammar:
+def grammar_of(node: Node, tokenizer: Any, *, fast_forward: bool = True) -> Grammar:
     definitions: dict[str, Any] = {}
     schema = {**node.schema(definitions), "$defs": definitions}
-    return Grammar(schema, tokenizer, jumps=jumps)
+    return Grammar(schema, tokenizer, fast_forward=fast_forward)
 
 
 @pytest.fixture
 def space(small_pool: Path) -> RecipeSpace:
     """All that is registered, over two sources."""
-    return recipe_space(Host(), small_pool, limits=Limits())
+    return recipe_space(Host(), small_pool, limits=GrammarLimits())
 
 
-@pytest.mark.parametrize("jumps", [True, False])
+@pytest.mark.parametrize("fast_forward", [True, False])
 def test_every_draft_of_a_real_space_is_spelled(
-    space: RecipeSpace, tokenizer: Any, jumps: bool
+    space: RecipeSpace, tokenizer: Any, fast_forward: bool
 ) -> None:
-    grammar = Grammar(space.schema(), tokenizer, jumps=jumps)
+    grammar = Grammar(space.schema(), tokenizer, fast_forward=fast_forward)
     for number in range(40):
-        text = written(space.draw(RandomChooser(number)))
-        tokens = grammar.spell(text)
+        text = draft_text(space.draw(RandomChooser(number)))
+        tokens = grammar.encode(text)
         assert tokens[-1] == grammar.end
         assert tokenizer.decode(tokens[:-1]) == text
         decisions = list(grammar.decisions(tokens))
@@ -52,19 +52,19 @@ def test_the_longest_token_that_fits_is_taken(
     tokenizer: Any, every_text: Callable[[Grammar], Iterator[tuple[int, ...]]]
 ) -> None:
     step = Record({"op": Choice(("pass", "the quick brown fox"))}, {})
-    grammar = grammar_of(Record({"class": Sequence(OneOf((step,)), 1)}, {}), tokenizer)
+    grammar = grammar_of(Record({"class": ListOf(OneOf((step,)), 1)}, {}), tokenizer)
     spellings: dict[str, list[tuple[int, ...]]] = {}
     for tokens in every_text(grammar):
         spellings.setdefault(tokenizer.decode(tokens[:-1]), []).append(tokens)
     assert len(spellings) == 3
     assert max(map(len, spellings.values())) > 3
     for text, ways in spellings.items():
-        tokens = tuple(grammar.spell(text))
+        tokens = tuple(grammar.encode(text))
         assert tokens in ways
         assert len(tokens) == min(map(len, ways))
 
 
-@pytest.mark.parametrize("jumps", [True, False])
+@pytest.mark.parametrize("fast_forward", [True, False])
 @pytest.mark.parametrize(
     ("text", "place"),
     [
@@ -80,10 +80,10 @@ def test_the_longest_token_that_fits_is_taken(
     ],
 )
 def test_a_text_of_no_grammar_is_refused(
-    tokenizer: Any, text: str, place: str, jumps: bool
+    tokenizer: Any, text: str, place: str, fast_forward: bool
 ) -> None:
     with pytest.raises(DatachefError) as caught:
-        grammar_of(NUMBER, tokenizer, jumps=jumps).spell(text)
+        grammar_of(NUMBER, tokenizer, fast_forward=fast_forward).encode(text)
     assert place in str(caught.value)
 
 
@@ -92,17 +92,19 @@ def test_a_text_of_no_grammar_is_refused(
 def test_whatever_a_walk_wrote_is_spelled_and_replayed_without_jumps(
     tokenizer: Any, seed: int
 ) -> None:
-    both = [grammar_of(NUMBER, tokenizer, jumps=jumps) for jumps in (True, False)]
-    rng, walk = random.Random(seed), both[1].walk()
-    tokens = walk.forced()
-    while not walk.finished:
-        token = int(rng.choice(walk.allowed()))
-        walk.take(token)
-        tokens += [token, *walk.forced()]
+    both = [
+        grammar_of(NUMBER, tokenizer, fast_forward=fast_forward) for fast_forward in (True, False)
+    ]
+    rng, state = random.Random(seed), both[1].start()
+    tokens = state.forced()
+    while not state.finished:
+        token = int(rng.choice(state.allowed()))
+        state.advance(token)
+        tokens += [token, *state.forced()]
     text = tokenizer.decode(tokens[:-1])
     assert list(both[1].decisions(tokens))
     for grammar in both:
-        assert tokenizer.decode(grammar.spell(text)[:-1]) == text
+        assert tokenizer.decode(grammar.encode(text)[:-1]) == text
 
 
 # As people write them; the engine reads longer ones a trifle off.
@@ -121,8 +123,8 @@ NUMBERS = st.one_of(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 def test_numbers_are_written_as_the_grammar_writes_them(tokenizer: Any, value: Any) -> None:
     grammar = grammar_of(Record({"a": Choice((value,))}, {}), tokenizer)
-    assert tokenizer.decode(grammar.walk().forced()[:-1]) == written({"a": value})
-    read = json.loads(written({"a": value}))["a"]
+    assert tokenizer.decode(grammar.start().forced()[:-1]) == draft_text({"a": value})
+    read = json.loads(draft_text({"a": value}))["a"]
     assert isinstance(read, bool) == isinstance(value, bool)
     assert read == value or float(read) == value
 
@@ -131,10 +133,10 @@ def test_numbers_are_written_as_the_grammar_writes_them(tokenizer: Any, value: A
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 def test_any_reason_can_be_spelled(tokenizer: Any, text: str) -> None:
     grammar = grammar_of(Record({"why": Text(1_000)}, {}), tokenizer)
-    spelled = tokenizer.decode(grammar.spell(written({"why": text})), skip_special_tokens=True)
+    spelled = tokenizer.decode(grammar.encode(draft_text({"why": text})), skip_special_tokens=True)
     assert json.loads(spelled) == {"why": text}
 
 
 def test_a_draft_is_written_without_white_space_in_its_own_order() -> None:
     draft = {"b": [1.0, 0.25, {"a": True}], "a": "x y"}
-    assert written(draft) == '{"b":[1,0.25,{"a":true}],"a":"x y"}'
+    assert draft_text(draft) == '{"b":[1,0.25,{"a":true}],"a":"x y"}'

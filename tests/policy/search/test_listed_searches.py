@@ -1,4 +1,4 @@
-"""Searches that run out: sources as they are, and what a person wrote."""
+"""Searches that run out: sources as they are, and recipes that people wrote."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from datachef.core import DatachefError, Problem, RecipeError
-from datachef.policy.scored_recipes import Objective, plain_recipe
+from datachef.policy.scored_recipes import ScoreTracker, read_recipe
 from datachef.policy.search import ListedSearch, SourceBaselines, run_search
 from datachef.policy.space import RecipeSpace
 
@@ -59,29 +59,29 @@ def test_of_a_single_source_there_is_one(space_within: Spaces) -> None:
 
 
 def test_what_runs_out_spends_what_it_has(
-    space: RecipeSpace, objective: Callable[[], Objective]
+    space: RecipeSpace, tracker: Callable[[], ScoreTracker]
 ) -> None:
-    assert len(run_search(SourceBaselines(space), objective(), 100, batch=4)) == 6
-    assert len(run_search(SourceBaselines(space), objective(), 5, batch=4)) == 5
+    assert len(run_search(SourceBaselines(space), tracker(), 100, batch=4)) == 6
+    assert len(run_search(SourceBaselines(space), tracker(), 5, batch=4)) == 5
 
 
-def test_a_persons_recipes_are_taken_as_they_stand(
-    folder: Path, objective: Callable[[], Objective]
+def test_human_recipes_are_taken_unchanged(
+    folder: Path, tracker: Callable[[], ScoreTracker]
 ) -> None:
     files = [folder / "mine.yaml", folder / "yours.yaml"]
     files[0].write_text("name: mine\nsources: {pages: {}}\n")
     files[1].write_text("name: yours\nsources: {spam: {}}\n")
-    calls = run_search(ListedSearch(map(plain_recipe, files)), objective(), 10)
-    assert [call.recipe for call in calls] == [
+    calls = run_search(ListedSearch(map(read_recipe, files)), tracker(), 10)
+    assert [each.recipe for each in calls] == [
         {"name": "mine", "sources": {"pages": {}}},
         {"name": "yours", "sources": {"spam": {}}},
     ]
-    assert [call.score.gate for call in calls] == ["", "guardrails"]
+    assert [each.score.gate for each in calls] == ["", "guardrails"]
 
 
-def test_a_persons_file_must_be_a_mapping_in_yaml(tmp_path: Path) -> None:
+def test_the_file_of_a_human_recipe_is_a_mapping_in_yaml(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="cannot read"):
-        plain_recipe(tmp_path / "none.yaml")
+        read_recipe(tmp_path / "none.yaml")
     (tmp_path / "list.yaml").write_text("- a\n")
     with pytest.raises(DatachefError, match=r"list\.yaml is no recipe"):
-        plain_recipe(tmp_path / "list.yaml")
+        read_recipe(tmp_path / "list.yaml")

@@ -1,4 +1,4 @@
-"""What TRL is told of recipes is what their reward said of them."""
+"""The values that TRL gets are those of the reward."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ import pytest
 
 from datachef.core import Reward, Score
 from datachef.core.language_models.checkpoint import load_tokenizer
-from datachef.policy.grammar import Grammar, written
-from datachef.policy.recipe_task import Assignment
-from datachef.policy.scored_recipes import Objective
+from datachef.policy.grammar import Grammar, draft_text
+from datachef.policy.recipe_task import RecipeTask
+from datachef.policy.scored_recipes import ScoreTracker
 from datachef.policy.settings import TrainSettings
 from datachef.policy.space import RandomChooser
-from datachef.policy.training.environment import Episode, RecipeLog, RecipeScores, read_log
-from datachef.policy.training.grammar_trainer import Book
+from datachef.policy.training.environment import (
+    PromptSample,
+    RecipeLog,
+    RecipeRewardFunction,
+    read_log,
+)
+from datachef.policy.training.grammar_trainer import GrammarCache
 from datachef.policy.training.train import train
 
 
@@ -37,34 +42,37 @@ class Gate(Reward):
 
 
 def test_recipes_are_scored_for_their_own_task_and_in_their_order(
-    assignment: Assignment, model: Path, tmp_path: Path
+    recipe_task: RecipeTask, model: Path, tmp_path: Path
 ) -> None:
     tokenizer = load_tokenizer(model)
-    brief = assignment.brief(Book(tokenizer).count_tokens, 256)
-    both = [Objective(Gate(), tmp_path), Objective(Gate(), tmp_path)]
-    asked, metrics = [Episode(brief, number) for number in (0, 1, 0)], list[tuple[str, float]]()
-    scores = RecipeScores(
-        tokenizer, asked, [assignment, assignment], both, RecipeLog(tmp_path / "log", 0)
+    prompt = recipe_task.prompt(GrammarCache(tokenizer).count_tokens, 256)
+    both = [ScoreTracker(Gate(), tmp_path), ScoreTracker(Gate(), tmp_path)]
+    asked, metrics = (
+        [PromptSample(prompt, number) for number in (0, 1, 0)],
+        list[tuple[str, float]](),
     )
-    grammar = Grammar(assignment.space.schema(), tokenizer)
-    drafts = [assignment.space.draw(RandomChooser(number)) for number in range(6)]
-    episodes = [2, 1, 0, 1, 2, 1]
+    scores = RecipeRewardFunction(
+        tokenizer, asked, [recipe_task, recipe_task], both, RecipeLog(tmp_path / "log", 0)
+    )
+    grammar = Grammar(recipe_task.space.schema(), tokenizer)
+    drafts = [recipe_task.space.draw(RandomChooser(number)) for number in range(6)]
+    numbers = [2, 1, 0, 1, 2, 1]
     told = scores(
-        completion_ids=[grammar.spell(written(draft)) for draft in drafts],
-        episode=episodes,
+        completion_ids=[grammar.encode(draft_text(draft)) for draft in drafts],
+        sample=numbers,
         trainer_state=State,
         log_metric=lambda *metric: metrics.append(metric),
     )
     expected = [
-        Gate().score(assignment.space.recipe(draft, ""), tmp_path).value for draft in drafts
+        Gate().score(recipe_task.space.recipe(draft, ""), tmp_path).value for draft in drafts
     ]
     assert len(set(expected)) > 1
     assert told == expected
     assert metrics == [("value", pytest.approx(fmean(expected)))]
-    for number, objective in enumerate(both):
-        own = [asked[episode].assignment == number for episode in episodes]
+    for number, tracker in enumerate(both):
+        own = [asked[sample].task == number for sample in numbers]
         values = [value for value, here in zip(expected, own, strict=True) if here]
-        assert [call.score.value for call in objective.calls] == values
+        assert [each.score.value for each in tracker.scored] == values
     log = read_log(tmp_path / "log")
     assert {row.step for row in log} == {7}
     assert {row.recipe["name"] for row in log} == {f"step-7-{number}" for number in range(6)}
@@ -72,15 +80,15 @@ def test_recipes_are_scored_for_their_own_task_and_in_their_order(
 
 
 def test_the_log_and_what_is_told_hold_true_values(
-    settings: Callable[..., TrainSettings], assignment: Assignment, model: Path, tmp_path: Path
+    settings: Callable[..., TrainSettings], recipe_task: RecipeTask, model: Path, tmp_path: Path
 ) -> None:
     asked, means = settings(steps=3), list[float]()
     train(
         asked,
-        [assignment],
-        [Objective(Gate(), tmp_path)],
+        [recipe_task],
+        [ScoreTracker(Gate(), tmp_path)],
         model,
-        told=lambda _, mean: means.append(mean),
+        on_progress=lambda _, mean: means.append(mean),
     )
     log = read_log(asked.output)
     assert {(row.value, row.gate) for row in log} == {(-1.5, "guardrails"), (0.8, ""), (0.5, "")}

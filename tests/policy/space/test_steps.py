@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, create_model
 
-from datachef.policy.space.steps import values_of
+from datachef.policy.space.steps import candidate_values
 
 
 def values(kind: Any, most: int = 7, **field: Any) -> tuple[Any, ...]:
     model: type[BaseModel] = create_model("Model", parameter=(kind, Field(**field)))
     schema = model.model_json_schema()
-    return values_of(schema["properties"]["parameter"], schema.get("$defs", {}), most)
+    return candidate_values(schema["properties"]["parameter"], schema.get("$defs", {}), most)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from datachef.core import DatachefError, Problem
-from datachef.policy.decoding.vllm import ServedDecoder
-from datachef.policy.prompt.writer import Brief
+from datachef.policy.decoding.vllm import ServerDecoder
+from datachef.policy.prompt.writer import Prompt
 from datachef.policy.space import RandomChooser, RecipeSpace
 
 
@@ -25,16 +25,16 @@ def draft_of(served_space: RecipeSpace, llm_server: Any) -> Callable[[str], dict
     return draft
 
 
-def test_a_draft_for_each_brief_in_their_order(
-    llm_server: Any, briefs: list[Brief], draft_of: Callable[[str], dict[str, Any]]
+def test_a_draft_for_each_prompt_in_their_order(
+    llm_server: Any, prompts: list[Prompt], draft_of: Callable[[str], dict[str, Any]]
 ) -> None:
     llm_server.delays = {"Write recipe 0.": 0.2}
-    decoder = ServedDecoder(llm_server.url, "tiny", "key", max_tokens=77, at_once=4)
-    drafts = decoder.sample(briefs, temperature=0.5, seed=3)
-    assert drafts == [draft_of(brief.messages[-1]["content"]) for brief in briefs]
+    decoder = ServerDecoder(llm_server.url, "tiny", "key", max_tokens=77, at_once=4)
+    drafts = decoder.sample(prompts, temperature=0.5, seed=3)
+    assert drafts == [draft_of(prompt.messages[-1]["content"]) for prompt in prompts]
     assert 1 < llm_server.most_at_once <= 4
-    call = next(c for c in llm_server.calls if c["messages"] == list(briefs[5].messages))
-    assert call["response_format"]["json_schema"]["schema"] == briefs[5].space.schema()
+    call = next(c for c in llm_server.calls if c["messages"] == list(prompts[5].messages))
+    assert call["response_format"]["json_schema"]["schema"] == prompts[5].space.schema()
     assert call["response_format"]["json_schema"]["strict"] is True
     assert (call["model"], call["temperature"], call["max_tokens"]) == ("tiny", 0.5, 77)
     assert call["chat_template_kwargs"] == {"enable_thinking": False}
@@ -42,13 +42,13 @@ def test_a_draft_for_each_brief_in_their_order(
     assert decoder.sample([]) == []
 
 
-def test_seeds_differ_by_brief_and_are_the_same_again(
-    llm_server: Any, briefs: list[Brief], draft_of: Callable[[str], dict[str, Any]]
+def test_seeds_differ_by_prompt_and_are_the_same_again(
+    llm_server: Any, prompts: list[Prompt], draft_of: Callable[[str], dict[str, Any]]
 ) -> None:
-    decoder = ServedDecoder(llm_server.url, "tiny")
-    # The same brief several times over is a group of a reinforcement learner.
+    decoder = ServerDecoder(llm_server.url, "tiny")
+    # The same prompt several times over is a group of a reinforcement learner.
     for seed in (1, 1, 2):
-        decoder.sample([briefs[0]] * 8, seed=seed)
+        decoder.sample([prompts[0]] * 8, seed=seed)
     seeds = [call["seed"] for call in llm_server.calls]
     first, again, other = (set(seeds[start : start + 8]) for start in (0, 8, 16))
     assert first == again
@@ -58,48 +58,50 @@ def test_seeds_differ_by_brief_and_are_the_same_again(
 @pytest.mark.parametrize("wrong", ["Sure! Here is one.", "{}", '{"sources": ', "null", ""])
 def test_an_answer_that_is_no_draft_is_asked_again_with_another_seed(
     llm_server: Any,
-    briefs: list[Brief],
+    prompts: list[Prompt],
     draft_of: Callable[[str], dict[str, Any]],
     wrong: str,
 ) -> None:
     llm_server.script.append(llm_server.completion(wrong))
-    drafts = ServedDecoder(llm_server.url, "tiny", at_once=1).sample(briefs[:3])
-    assert drafts == [draft_of(brief.messages[-1]["content"]) for brief in briefs[:3]]
+    drafts = ServerDecoder(llm_server.url, "tiny", at_once=1).sample(prompts[:3])
+    assert drafts == [draft_of(prompt.messages[-1]["content"]) for prompt in prompts[:3]]
     assert llm_server.prompts() == [f"Write recipe {number}." for number in (0, 1, 2, 0)]
     assert llm_server.calls[0]["seed"] != llm_server.calls[3]["seed"]
 
 
 def test_a_model_that_writes_no_drafts_is_told_of(
-    llm_server: Any, briefs: list[Brief], draft_of: Callable[[str], dict[str, Any]]
+    llm_server: Any, prompts: list[Prompt], draft_of: Callable[[str], dict[str, Any]]
 ) -> None:
     answer = llm_server.answer
     llm_server.answer = lambda prompt: "I would rather not." if "7" in prompt else answer(prompt)
-    decoder = ServedDecoder(llm_server.url, "tiny", attempts=2, max_tokens=99)
+    decoder = ServerDecoder(llm_server.url, "tiny", attempts=2, max_tokens=99)
     with pytest.raises(DatachefError) as caught:
-        decoder.sample(briefs)
-    said = "asked 2 times, wrote no draft for 1 of 16 briefs; the last answer is no JSON: 'I would"
+        decoder.sample(prompts)
+    said = "asked 2 times, wrote no draft for 1 of 16 prompts; the last answer is no JSON: 'I would"
     assert said in caught.value.message
     assert "--structured-outputs-config" in caught.value.hint
     assert "max_tokens=99" in caught.value.hint
     assert len(llm_server.calls) == 17
     # The likeliest answer would be the same again.
     with pytest.raises(DatachefError, match="asked once"):
-        decoder.sample(briefs[7:8], temperature=0)
+        decoder.sample(prompts[7:8], temperature=0)
     assert len(llm_server.calls) == 18
 
 
-def test_an_answer_that_is_cut_off_says_so(llm_server: Any, briefs: list[Brief]) -> None:
+def test_an_answer_that_is_cut_off_says_so(llm_server: Any, prompts: list[Prompt]) -> None:
     llm_server.answer = lambda prompt: '{"sources": ' + " " * 1000
     llm_server.finish_reason = "length"
     with pytest.raises(DatachefError, match=r"was cut off: '\{.{,400}$"):
-        ServedDecoder(llm_server.url, "tiny").sample(briefs[:1])
+        ServerDecoder(llm_server.url, "tiny").sample(prompts[:1])
 
 
 def test_failures_that_pass_are_repeated(
-    llm_server: Any, briefs: list[Brief], draft_of: Callable[[str], dict[str, Any]]
+    llm_server: Any, prompts: list[Prompt], draft_of: Callable[[str], dict[str, Any]]
 ) -> None:
     llm_server.script.extend([429, 503])
-    assert ServedDecoder(llm_server.url, "tiny").sample(briefs[:1]) == [draft_of("Write recipe 0.")]
+    assert ServerDecoder(llm_server.url, "tiny").sample(prompts[:1]) == [
+        draft_of("Write recipe 0.")
+    ]
     assert len(llm_server.calls) == 3
 
 
@@ -116,35 +118,35 @@ def test_failures_that_pass_are_repeated(
     ],
 )
 def test_what_a_server_refuses_ends_it_all(
-    llm_server: Any, briefs: list[Brief], scripted: int | bytes, message: str, hint: str
+    llm_server: Any, prompts: list[Prompt], scripted: int | bytes, message: str, hint: str
 ) -> None:
-    llm_server.script.extend([scripted] * len(briefs))
+    llm_server.script.extend([scripted] * len(prompts))
     with pytest.raises(DatachefError, match=message) as caught:
-        ServedDecoder(llm_server.url, "tiny", retries=0).sample(briefs)
+        ServerDecoder(llm_server.url, "tiny", retries=0).sample(prompts)
     assert hint in caught.value.hint
 
 
-def test_a_server_that_is_down_is_told_of(briefs: list[Brief]) -> None:
+def test_a_server_that_is_down_is_told_of(prompts: list[Prompt]) -> None:
     with pytest.raises(DatachefError, match="no answer from http://127") as caught:
-        ServedDecoder("http://127.0.0.1:9/v1", "tiny", retries=0).sample(briefs)
+        ServerDecoder("http://127.0.0.1:9/v1", "tiny", retries=0).sample(prompts)
     assert "vllm serve" in caught.value.hint
 
 
 @pytest.mark.slow
 def test_a_real_server_writes_nothing_but_recipes(
     vllm_server: Any,
-    briefs: list[Brief],
+    prompts: list[Prompt],
     problems: Callable[[RecipeSpace, dict[str, Any]], list[Problem]],
 ) -> None:
-    decoder = ServedDecoder(vllm_server.url, vllm_server.model, max_tokens=2000)
-    drafts = decoder.sample(briefs, seed=1)
-    assert [problems(briefs[0].space, draft) for draft in drafts] == [[]] * 16
-    assert decoder.sample(briefs, seed=1) == drafts
-    others = decoder.sample(briefs, seed=2)
+    decoder = ServerDecoder(vllm_server.url, vllm_server.model, max_tokens=2000)
+    drafts = decoder.sample(prompts, seed=1)
+    assert [problems(prompts[0].space, draft) for draft in drafts] == [[]] * 16
+    assert decoder.sample(prompts, seed=1) == drafts
+    others = decoder.sample(prompts, seed=2)
     assert others != drafts
     assert len({json.dumps(draft) for draft in drafts + others}) > 16
     # Its own words where the prompt does not fit.
-    long = Brief(briefs[0].space, ({"role": "user", "content": "Write. " * 10_000},))
+    long = Prompt(prompts[0].space, ({"role": "user", "content": "Write. " * 10_000},))
     with pytest.raises(DatachefError, match="answered 400") as caught:
         decoder.sample([long])
     assert "context" in caught.value.hint

@@ -15,15 +15,15 @@ import pytest
 
 from datachef.core import MissingPackageError, Problem, extra
 from datachef.core.distribution import install_command
-from datachef.policy.decoding.vllm import InProcessDecoder
-from datachef.policy.prompt.writer import Brief
+from datachef.policy.decoding.vllm import VLLMDecoder
+from datachef.policy.prompt.writer import Prompt
 from datachef.policy.space import RecipeSpace
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(MissingPackageError) as caught:
-        InProcessDecoder("tiny")
+        VLLMDecoder("tiny")
     assert caught.value.hint == install_command(extra("vllm"))
 
 
@@ -31,13 +31,13 @@ def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
 def test_an_engine_of_this_process_writes_nothing_but_recipes(
     vllm_installation: Any,
     tmp_path: Path,
-    briefs: list[Brief],
+    prompts: list[Prompt],
     problems: Callable[[RecipeSpace, dict[str, Any]], list[Problem]],
 ) -> None:
-    asked, written = tmp_path / "briefs.pickle", tmp_path / "drafts.json"
+    asked, written = tmp_path / "prompts.pickle", tmp_path / "drafts.json"
     # What decoders have no use for cannot be pickled.
-    bare = replace(briefs[0].space, surveys={}, vocabulary=cast(Any, None))
-    asked.write_bytes(pickle.dumps([replace(brief, space=bare) for brief in briefs]))
+    bare = replace(prompts[0].space, sources={}, vocabulary=cast(Any, None))
+    asked.write_bytes(pickle.dumps([replace(prompt, space=bare) for prompt in prompts]))
     script = Path(__file__).with_name("draft_in_process.py")
     done = subprocess.run(
         [vllm_installation.python, script, vllm_installation.model, asked, written],
@@ -50,7 +50,7 @@ def test_an_engine_of_this_process_writes_nothing_but_recipes(
     found = json.loads(written.read_bytes())
     assert len(found["first"]) == 16
     drafts = found["first"] + found["other"]
-    assert [problems(briefs[0].space, draft) for draft in drafts] == [[]] * 32
+    assert [problems(prompts[0].space, draft) for draft in drafts] == [[]] * 32
     assert found["again"] == found["first"]
     assert found["other"] != found["first"]
     assert len({json.dumps(draft) for draft in drafts}) > 16

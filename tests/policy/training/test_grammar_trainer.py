@@ -44,12 +44,12 @@ class Gradients(TrainerCallback):
         self.total -= torch.cat([weights.grad.flatten() for weights in model.parameters()])
 
 
-@pytest.mark.parametrize("jumps", [True, False])
+@pytest.mark.parametrize("fast_forward", [True, False])
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
 def test_the_probabilities_of_all_texts_sum_to_one(
-    enumerated: Make, jumps: bool, temperature: float
+    enumerated: Make, fast_forward: bool, temperature: float
 ) -> None:
-    every = enumerated(jumps=jumps, temperature=temperature)
+    every = enumerated(fast_forward=fast_forward, temperature=temperature)
     with torch.no_grad():
         logps, _ = every.scored()
     probabilities = logps.sum(1).exp()
@@ -58,9 +58,11 @@ def test_the_probabilities_of_all_texts_sum_to_one(
     assert probabilities.max() > 5 * probabilities.median()
 
 
-@pytest.mark.parametrize("jumps", [True, False])
-def test_entropies_are_those_of_the_tokens_that_may_follow(enumerated: Make, jumps: bool) -> None:
-    every = enumerated(jumps=jumps)
+@pytest.mark.parametrize("fast_forward", [True, False])
+def test_entropies_are_those_of_the_tokens_that_may_follow(
+    enumerated: Make, fast_forward: bool
+) -> None:
+    every = enumerated(fast_forward=fast_forward)
     with torch.no_grad():
         logps, entropies = every.scored()
     following: dict[Prefix, dict[int, float]] = {}
@@ -168,7 +170,7 @@ def cosine(one: torch.Tensor, other: torch.Tensor) -> float:
 def test_a_token_outside_its_mask_is_refused(enumerated: Make) -> None:
     every = enumerated()
     text = every.texts[0]
-    decision = next(every.trainer.book.grammar(every.prompt).decisions(text))
+    decision = next(every.trainer.grammars.grammar(every.prompt).decisions(text))
     allowed = set(decision.allowed.tolist())
     other = next(token for token in range(len(every.tokenizer)) if token not in allowed)
     every.texts[0] = (*text[: decision.index], other, *text[decision.index + 1 :])
@@ -176,8 +178,8 @@ def test_a_token_outside_its_mask_is_refused(enumerated: Make) -> None:
         every.scored()
 
 
-def test_a_brief_that_was_never_entered_is_refused(enumerated: Make) -> None:
+def test_a_prompt_that_was_never_added_is_rejected(enumerated: Make) -> None:
     every = enumerated()
     every.prompt.append(every.prompt[-1])
-    with pytest.raises(DatachefError, match="otherwise than we do"):
+    with pytest.raises(DatachefError, match="tokenizes a prompt differently"):
         every.scored()

@@ -18,12 +18,11 @@ from datachef.core import Problem
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer
 from datachef.policy.decoding import local
 from datachef.policy.decoding.local import LocalDecoder, _cache_parameter, sample_tokens
-from datachef.policy.grammar import Grammar, written
-from datachef.policy.prompt.writer import Brief
-from datachef.policy.recipe_task import make_tiny_policy
+from datachef.policy.grammar import Grammar, draft_text
+from datachef.policy.model import make_tiny_policy
+from datachef.policy.prompt.writer import Prompt
 from datachef.policy.space import RandomChooser, RecipeSpace
-from datachef.policy.space.nodes import Choice, Node, OneOf, Record, Selection
-from datachef.policy.space.nodes import Sequence as Items
+from datachef.policy.space.nodes import Choice, ListOf, Node, OneOf, Record, Selection
 
 Text = tuple[int, ...]
 
@@ -31,12 +30,12 @@ JUMP = Record({"op": Choice(("jump",))}, {"far": Choice((0.5, 10))})
 SMALL = Record(
     {
         "sources": Selection({"a": Choice((1, 10)), "b": Choice((1,))}),
-        "steps": Items(OneOf((JUMP, Record({"op": Choice(("just",))}, {}))), 1),
+        "steps": ListOf(OneOf((JUMP, Record({"op": Choice(("just",))}, {}))), 1),
     },
     {},
 )
 SHORT = Record({"a": Choice((1, 2, 10))}, {})
-LONG = Record({"steps": Items(OneOf((JUMP,)), 1), "why": Choice(("it is so far", "so"))}, {})
+LONG = Record({"steps": ListOf(OneOf((JUMP,)), 1), "why": Choice(("it is so far", "so"))}, {})
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def sampling(
     drafts = [root.draw(RandomChooser(number), "") for root in roots for number in range(50)]
     cache = tmp_path_factory.mktemp("models")
     folder = make_tiny_policy(
-        [*map(written, drafts)], cache, vocabulary=280, hidden=32, layers=2, positions=512
+        [*map(draft_text, drafts)], cache, vocabulary=280, hidden=32, layers=2, positions=512
     )
     tokenizer, model = load_tokenizer(folder), load_model(folder)
     with torch.no_grad():
@@ -154,15 +153,15 @@ def test_a_row_decides_in_a_batch_as_alone(
 
 def step_by_step(model: Any, asked: Asked) -> Text:
     """The likeliest token wherever there is a choice, all read anew for each."""
-    walk = asked.grammar.walk()
-    text = walk.forced()
-    while not walk.finished:
+    state = asked.grammar.start()
+    text = state.forced()
+    while not state.finished:
         with torch.no_grad():
             logits = model(torch.tensor([[*asked.prompt, *text]])).logits[0, -1]
-        allowed = walk.allowed()
+        allowed = state.allowed()
         token = int(allowed[int(logits[torch.from_numpy(allowed)].argmax())])
-        walk.take(token)
-        text += [token, *walk.forced()]
+        state.advance(token)
+        text += [token, *state.forced()]
     return tuple(text)
 
 
@@ -231,21 +230,21 @@ def test_texts_without_a_choice_are_written_beside_others(sampling: Sampling) ->
     only = grammar_of(Record({"a": Choice((7,))}, {}), sampling.tokenizer)
     forced = replace(sampling.asked[1], grammar=only)
     alone = sampling.sample([forced, forced], 1.0)
-    assert alone[0] == alone[1] == tuple(forced.grammar.walk().forced())
+    assert alone[0] == alone[1] == tuple(forced.grammar.start().forced())
     drawn = sampling.sample([forced, sampling.asked[2], forced], 1.0)
     assert drawn[0] == drawn[2] == alone[0]
     assert drawn[1] in sampling.asked[2].texts
 
 
 def test_a_local_model_writes_nothing_but_recipes(
-    briefs: list[Brief],
+    prompts: list[Prompt],
     problems: Callable[[RecipeSpace, dict[str, Any]], list[Problem]],
     tmp_path: Path,
 ) -> None:
-    drafts = [written(briefs[0].space.draw(RandomChooser(number))) for number in range(20)]
+    drafts = [draft_text(prompts[0].space.draw(RandomChooser(number))) for number in range(20)]
     folder = make_tiny_policy(drafts, tmp_path, vocabulary=300, hidden=32, layers=1)
     decoder = LocalDecoder(load_model(folder), load_tokenizer(folder), batch=6)
-    first = decoder.sample(briefs, seed=5)
-    assert [problems(briefs[0].space, draft) for draft in first] == [[]] * len(briefs)
-    assert decoder.sample(briefs, seed=5) == first
-    assert decoder.sample(briefs, seed=6) != first
+    first = decoder.sample(prompts, seed=5)
+    assert [problems(prompts[0].space, draft) for draft in first] == [[]] * len(prompts)
+    assert decoder.sample(prompts, seed=5) == first
+    assert decoder.sample(prompts, seed=6) != first
