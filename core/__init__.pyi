@@ -81,6 +81,7 @@ from .contracts.task import Budget as Budget
 from .contracts.task import Task as Task
 from .contracts.transform import TextTransform as TextTransform
 from .contracts.transform import Transform as Transform
+from .contracts.writer import Writer as Writer
 from .distribution import extra as extra
 from .errors import (
     ChangedInputError as ChangedInputError,
@@ -140,6 +141,8 @@ from .registry.hookspecs import hookimpl as hookimpl
 from .registry.host import Host as Host
 from .registry.take import sampling_priority as sampling_priority
 from .rows.benchmark import read_benchmark as read_benchmark
+from .rows.stored_conversations import json_lines as json_lines
+from .rows.stored_conversations import write_parquet as write_parquet
 from .run.executor import TaskExecutor as TaskExecutor
 from .system.failures import raise_environment_failure as raise_environment_failure
 from .system.file_identity import path_identity as path_identity

@@ -40,7 +40,7 @@ class Output(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["parquet", "jsonl", "jsonl.zst"] = Field("parquet", description="File format.")
+    format: str = Field("parquet", description="File format.")
     schema_: Literal["text", "messages", "prompt_completion"] | None = Field(
         None, alias="schema", description="Row schema; by default the one all sources have."
     )
@@ -94,7 +94,7 @@ class Recipe(BaseModel):
     sources: dict[Name, SerializeAsAny[Source]] = Field(min_length=1)
     mix: SerializeAsAny[MixOperator] | None = None
     steps: tuple[Step, ...] = ()
-    output: Output = Output()
+    output: SerializeAsAny[Output] = Output()
     rejects: Rejects = Rejects()
 
     def to_data(self) -> dict[str, Any]:

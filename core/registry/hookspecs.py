@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         RewardConfig,
     )
     from datachef.core.contracts.source import Source
+    from datachef.core.contracts.writer import Writer
     from datachef.core.language_models.client import LLMBackend
     from datachef.core.problems import Problem
 
@@ -73,6 +74,11 @@ def datachef_evaluation_backends() -> Mapping[  # type: ignore[empty-body]
 @hookspec
 def datachef_metrics() -> Sequence[type[Metric]]:  # type: ignore[empty-body]
     """Metrics that tasks may name from now on."""
+
+
+@hookspec
+def datachef_writers() -> Sequence[type[Writer]]:  # type: ignore[empty-body]
+    """File formats in which corpora can be written, by the name that `output.format` takes."""
 
 
 @hookspec

@@ -229,15 +229,17 @@ class Host:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """All registered operators, kinds of source and metrics."""
+        """All registered operators, kinds of source, metrics and writers."""
         from datachef.core.registry.vocabulary import Vocabulary
 
         sources = self._listed("datachef_sources", "source classes", registration.source_problem)
         metrics = self._listed("datachef_metrics", "metric classes", registration.metric_problem)
+        writers = self._listed("datachef_writers", "writer classes", registration.writer_problem)
         return Vocabulary(
             [(cls, found.package) for found, cls in self._operators],
             [(cls, found.package) for found, cls in sources],
             [(cls, found.package) for found, cls in metrics],
+            [(cls, found.package) for found, cls in writers],
         )
 
     def named(self, hook: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
@@ -25,6 +26,8 @@ MAPPINGS = (
     "datachef_rewards",
     "datachef_evaluation_backends",
 )
+
+_SUFFIX = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)*")
 
 
 @dataclass
@@ -164,6 +167,27 @@ def metric_problem(item: Any) -> str:
     if not isinstance(item.answer_tokens, int) or item.answer_tokens < 1:
         return f"{item.__qualname__}: answer_tokens is {described(item.answer_tokens)}"
     return _abstract(item)
+
+
+def writer_problem(item: Any) -> str:
+    """Why something cannot write corpora; empty where it can."""
+    from datachef.core.contracts.writer import Writer
+
+    if problem := _class_problem(item, Writer):
+        return problem
+    for said in ("name", "suffix"):
+        value = getattr(item, said)
+        if not isinstance(value, str) or not _SUFFIX.fullmatch(value):
+            return f"{item.__qualname__}: {said} is {described(value)}, not one like jsonl.zst"
+    return _abstract(item) or _unbuildable(item)
+
+
+def _unbuildable(item: type[Any]) -> str:
+    try:
+        item()
+    except ENDINGS as error:
+        return f"{item.__qualname__} cannot be made without arguments: {cause_of(error)}"
+    return ""
 
 
 def _class_problem(item: Any, kind: type[Any]) -> str:

@@ -16,11 +16,13 @@ from datachef.core.contracts.corpus import MixOperator
 from datachef.core.contracts.metric import Metric
 from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.parameters import MARKS
-from datachef.core.contracts.recipe import Name, Pool, Recipe
+from datachef.core.contracts.recipe import Name, Output, Pool, Recipe
 from datachef.core.contracts.source import Source
 from datachef.core.contracts.task import Task
+from datachef.core.contracts.writer import Writer
 from datachef.core.distribution import NAME
 from datachef.core.errors import PluginError
+from datachef.core.problems import did_you_mean
 from datachef.core.registry.take import Take
 
 # Operators for which recipes have words of their own, and which therefore are no steps.
@@ -40,18 +42,20 @@ class PooledSource(Source):
 
 
 class Vocabulary:
-    """Operators, kinds of source and metrics, read-only and sorted by name."""
+    """Operators, kinds of source, metrics and writers, read-only and sorted by name."""
 
     def __init__(
         self,
         operators: Iterable[tuple[type[Operator], str]] = (),
         sources: Iterable[tuple[type[Source], str]] = (),
         metrics: Iterable[tuple[type[Metric], str]] = (),
+        writers: Iterable[tuple[type[Writer], str]] = (),
     ) -> None:
         """Takes classes with the package each came from; two of one name raise `PluginError`."""
         self._operators = _unique("operator", [(o.name(), o, p) for o, p in operators])
         self._sources = _unique("source kind", [(s.key, s, p) for s, p in sources])
         self._metrics = _unique("metric", [(m.name, m, p) for m, p in metrics])
+        self._writers = _unique("output format", [(w.name, w, p) for w, p in writers])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._operators)
@@ -103,6 +107,16 @@ class Vocabulary:
         """The metrics by name."""
         return {name: entry.type for name, entry in self._metrics.items()}
 
+    def writer(self, name: str) -> Writer:
+        """What writes corpora in a format. Raises `PluginError` where nothing does."""
+        if name not in self._writers:
+            raise PluginError(
+                f"nothing registered writes the format {name!r}",
+                did_you_mean(name, self._writers) or "the plugin `sources` has the usual ones",
+            )
+        writer: Writer = self._writers[name].type()
+        return writer
+
     def task(self, data: Any) -> Task:
         """The task that a document describes. Raises `ValidationError`, of `task_model`."""
         self.task_model.model_validate(data)
@@ -134,6 +148,7 @@ class Vocabulary:
             sources=(_mapping_of(self._source(steps)), _field(Recipe, "sources")),
             mix=(mixes | None, _field(Recipe, "mix")),
             steps=(tuple[steps, ...], _field(Recipe, "steps")),  # type: ignore[valid-type]
+            output=(self._output, self._output()),
         )
 
     @cached_property
@@ -148,6 +163,13 @@ class Vocabulary:
         metric = Literal[tuple(self._metrics)] if self._metrics else str
         named: Any = (metric, _field(Task, "metric"))
         return create_model("Task", __base__=Task, __doc__=Task.__doc__, metric=named)
+
+    @cached_property
+    def _output(self) -> type[Output]:
+        """`Output` over exactly the formats that something writes; any where nothing does."""
+        written: Any = Literal[tuple(self._writers)] if self._writers else str
+        named: Any = (written, _field(Output, "format"))
+        return create_model("Output", __base__=Output, __doc__=Output.__doc__, format=named)
 
     def _steps(self) -> Any:
         return _union(

@@ -122,7 +122,7 @@ class TaskExecutor:
         if isinstance(item, ShardWork):
             from datachef.core.run.output import write_shard
 
-            return write_shard(item, self.store)
+            return write_shard(item, self.store, self._vocabulary.writer(item.format))
         if isinstance(item, PartitionWork | DecisionWork):
             done = self.store.record(item.key)
             if done is not None:

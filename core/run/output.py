@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from datachef.core.contracts.writer import Writer
 from datachef.core.errors import PluginError, is_panic
 from datachef.core.registry.take import sampling_priority
 from datachef.core.rows.columns import common_dtype, conformed
@@ -17,11 +18,9 @@ from datachef.core.rows.stored_conversations import (
     JSON,
     feature,
     fields_of,
-    json_lines,
     unfit,
     united,
     with_fields,
-    write_parquet,
 )
 from datachef.core.run.stage import Block, OutputSpec, ShardWork
 from datachef.core.run.store import Store
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 
 
 OUTPUT = "write"
-SUFFIX = {"parquet": "parquet", "jsonl": "jsonl", "jsonl.zst": "jsonl.zst"}
-ROW_GROUP_ROWS = 10_000
 
 _CONTENT = {
     "text": {"text": "String"},
@@ -174,14 +171,14 @@ def plan_shuffled_shards(tables: Sequence[Table], shard_bytes: int) -> list[list
     return shards
 
 
-def write_shard(item: ShardWork, store: Store) -> dict[str, Any]:
+def write_shard(item: ShardWork, store: Store, writer: Writer) -> dict[str, Any]:
     """Writes one file of the corpus and tells its name, rows, size and checksum."""
     path = Path(item.folder) / item.file
     path.parent.mkdir(parents=True, exist_ok=True)
     frames = [frame for block in item.blocks for frame in _block_rows(block, item, store)]
     frame = pl.concat(frames) if frames else empty(item.schema)
     with naming(path):
-        _write(frame, path, item)
+        writer.write(frame, item.schema, path)
         flush(path)  # here, where several are at it
     return {
         "file": item.file,
@@ -198,18 +195,6 @@ def _block_rows(block: Block, item: ShardWork, store: Store) -> list[pl.DataFram
         return rows
     numbers = [table.to_series(table.width - 1) for table in tables]
     return [joined(list(zip(numbers, rows, strict=True)))[block.start : block.stop]]
-
-
-def _write(frame: pl.DataFrame, path: Path, item: ShardWork) -> None:
-    if item.format == "parquet":
-        write_parquet(frame, item.schema, path, ROW_GROUP_ROWS)
-        return
-    raw = json_lines(frame, item.schema).encode()
-    if item.format == "jsonl.zst":
-        import zstandard
-
-        raw = zstandard.ZstdCompressor().compress(raw)
-    path.write_bytes(raw)
 
 
 def empty(schema: Mapping[str, str]) -> pl.DataFrame:

@@ -14,6 +14,7 @@ import orjson
 import polars as pl
 
 from datachef.core.contracts.recipe import Recipe
+from datachef.core.contracts.writer import Writer
 from datachef.core.errors import RunError
 from datachef.core.escaping import escaped_json
 from datachef.core.files.urls import is_url
@@ -21,7 +22,6 @@ from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.registry.host import Host
 from datachef.core.run.ledger import Ledger
 from datachef.core.run.output import (
-    SUFFIX,
     common_schema,
     features,
     plan_shards,
@@ -143,12 +143,15 @@ def _failed(folder: Path) -> Path:
 class Corpus:
     """The corpus of a plan whose partitions are done."""
 
-    def __init__(self, recipe: Recipe, plan: Plan, records: Mapping[str, Any]) -> None:
+    def __init__(
+        self, recipe: Recipe, plan: Plan, records: Mapping[str, Any], writer: Writer
+    ) -> None:
         self._output = recipe.output
         self._shuffled = plan.output.order is not None
         self._parts = [(t.key, facts) for t in plan.final for facts in records[t.key]["parts"]]
         self._schema = common_schema([facts for _, facts in self._parts], plan.output)
-        self._suffix = SUFFIX[recipe.output.format]
+        self._suffix = writer.suffix
+        self._typed = writer.typed
 
     def shards(self, folder: Path) -> list[ShardWork]:
         """The work on the files of the corpus, one item each."""
@@ -173,7 +176,7 @@ class Corpus:
 
     def card(self, checked: CheckedRecipe, plan: Plan, report: Report) -> str:
         """The dataset card; it names the types of columns where the files do not."""
-        types = features(self._schema) if self._output.format != "parquet" else []
+        types = [] if self._typed else features(self._schema)
         return dataset_card(checked, plan, report, f"data/train-*.{self._suffix}", types)
 
     def write_accounts(

@@ -92,12 +92,14 @@ class Runner:
     def run(self, folder: Path) -> Report:
         """Does what is not done yet and replaces `folder` by the corpus.
 
-        Raises `RunError` when another process is writing `folder`, too many rows failed, none is
-        left, a partition cannot be done, or the ledger does not balance. What was done until then
-        is in the cache and not done again, and `folder` stays as it was; where rows are to blame,
-        they lie in `FOLDER.failed`.
+        Raises `PluginError` where nothing writes the format of the output, and `RunError` when
+        another process is writing `folder`, too many rows failed, none is left, a partition cannot
+        be done, or the ledger does not balance. What was done until then is in the cache and not
+        done again, and `folder` stays as it was; where rows are to blame, they lie in
+        `FOLDER.failed`.
         """
         started = time.monotonic()
+        self._writer = self._host.vocabulary.writer(self._recipe.output.format)
         with ending_runs():
             folder = resolved(folder)
             refuse_output(folder, self._checked, self._plan, self._store.root)
@@ -255,7 +257,7 @@ class Runner:
         return gather(self._plan, self._records, self._store, self._recipe.rejects)
 
     def _publish(self, folder: Path, started: float) -> Report:
-        corpus = Corpus(self._recipe, self._plan, self._records)
+        corpus = Corpus(self._recipe, self._plan, self._records, self._writer)
         corpus.refuse_repeated_ids(self._store)
         with replacing(folder) as staging:
             files = self._write(corpus.shards(staging))

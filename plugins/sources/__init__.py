@@ -1,10 +1,11 @@
-"""The kinds of source we register: files anywhere fsspec reaches, and Hugging Face datasets."""
+"""Where rows come from and in what files they are written: the kinds of source we register, files
+anywhere fsspec reaches and Hugging Face datasets, and the file formats of corpora."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from datachef.core import Source, hookimpl
+from datachef.core import Source, Writer, hookimpl
 
 
 @hookimpl
@@ -13,3 +14,14 @@ def datachef_sources() -> Sequence[type[Source]]:
     from datachef.plugins.sources.hub import HubSource
 
     return [FileSource, HubSource]
+
+
+@hookimpl
+def datachef_writers() -> Sequence[type[Writer]]:
+    from datachef.plugins.sources.writers import (
+        JsonLinesWriter,
+        PackedJsonLinesWriter,
+        ParquetWriter,
+    )
+
+    return [ParquetWriter, JsonLinesWriter, PackedJsonLinesWriter]
