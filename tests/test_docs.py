@@ -211,3 +211,28 @@ def test_files_and_tests_that_a_page_names_exist(page: Path) -> None:
             (file,) = (found for found in (ROOT / path, ROOT / "tests" / path) if found.is_file())
         for name in test.split("::")[1:]:
             assert re.search(rf"(?:def|class) {name}\b", file.read_text(encoding="utf-8")), name
+
+
+FLOWS = {"A recipe to a corpus": 12, "A recipe to a score": 12, "A training step": 15}
+
+
+@pytest.mark.parametrize(("flow", "most"), FLOWS.items(), ids=FLOWS)
+def test_the_functions_of_a_flow_stand_where_the_page_says(flow: str, most: int) -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = page.partition(f"### {flow}\n")[2].partition("\n### ")[0]
+    named = re.findall(r"`([\w/]+\.py):([\w.]+)`", section)
+    assert len(named) > 5
+    assert len({file for file, _ in named}) <= most
+    for file, function in named:
+        body: list[ast.stmt] = ast.parse((ROOT / file).read_text(encoding="utf-8")).body
+        for part in function.split("."):
+            found = [node for node in body if getattr(node, "name", None) == part]
+            assert found, f"{file} has no {function}"
+            body = getattr(found[0], "body", [])
+
+
+def test_every_package_is_in_the_picture() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for folder in ("core", "operators", "reward", "policy"):
+        for package in (ROOT / folder).glob("*/__init__.py"):
+            assert re.search(rf"\b{package.parent.name}\b", page), package
