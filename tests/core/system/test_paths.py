@@ -109,7 +109,7 @@ def test_a_run_from_the_command_line(home: Path, tmp_path: Path) -> None:
         env=os.environ | {"DATACHEF_PLUGINS": "engines,sources"},
     )  # fmt: skip
     assert (home / "corpus" / "ledger.json").is_file()
-    assert (home / "cache" / "units").is_dir()
+    assert (home / "cache" / "partitions").is_dir()
     assert not (tmp_path / "~").exists()
 
 
