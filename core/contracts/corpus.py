@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from datachef.core.contracts.operator import Operator, Outcome
-from datachef.core.contracts.parameters import SOURCE_WEIGHTS
+from datachef.core.contracts.parameters import CORPUS_SIZE, SOURCE_WEIGHTS
+from datachef.core.contracts.task import Budget
 
 if TYPE_CHECKING:
     import polars as pl
@@ -116,12 +117,21 @@ class MixOperator(CorpusOperator):
             found[name] = Size(rows, size if tokens else 0)
         return found
 
+    @classmethod
+    def weights_parameter(cls) -> str | None:
+        """The parameter made by `source_weights()`, where there is one."""
+        return next(iter(cls.marked(SOURCE_WEIGHTS)), None)
+
+    @classmethod
+    def budget_parameter(cls) -> str | None:
+        """The parameter made by `corpus_size()` that takes a `Budget`, where there is one."""
+        return next((name for name in cls.marked(CORPUS_SIZE) if _takes_budget(cls, name)), None)
+
     def shares(self) -> Mapping[str, float] | None:
-        """The weight of each source, where the operator names them: in its parameter made by
-        `source_weights()`."""
-        for name in self.marked(SOURCE_WEIGHTS):
-            return getattr(self, name) or None
-        return None
+        """The weight of each source, where the operator names them: those of its
+        `weights_parameter`."""
+        name = self.weights_parameter()
+        return None if name is None else getattr(self, name) or None
 
     def asked(self, sizes: Mapping[str, Size]) -> Mapping[str, float]:
         """The share that each source is to have in the corpus, for sources of these sizes; by
@@ -161,6 +171,11 @@ class MixOperator(CorpusOperator):
         rows = rows.with_columns(pl.col("id") + suffix)
         kept = batch.height - (0 if dropped is None else dropped.height)
         return Outcome(rows, dropped, created=rows.height - kept)
+
+
+def _takes_budget(kind: type[Operator], parameter: str) -> bool:
+    annotation = kind.model_fields[parameter].annotation
+    return annotation is Budget or Budget in get_args(annotation)
 
 
 def refuse_unfit_decision(

@@ -12,7 +12,6 @@ from pathlib import Path
 from datachef.core.contracts.corpus import Size
 from datachef.core.contracts.filter import DISPLACED, Filter
 from datachef.core.contracts.operator import CheckContext
-from datachef.core.contracts.parameters import SOURCE_WEIGHTS
 from datachef.core.contracts.source import Source, SourceError
 from datachef.core.distribution import extra
 from datachef.core.document import Document, Location
@@ -280,10 +279,10 @@ class _Check:
                 shares = ask(recipe.mix, "shares")
         if not shares or recipe.mix is None:
             return
-        parameter = recipe.mix.marked(SOURCE_WEIGHTS)[:1]
+        parameter = recipe.mix.weights_parameter()
         for name in shares:
             if name not in recipe.sources:
-                place: Location = ("mix", *parameter, name) if parameter else ("mix",)
+                place: Location = ("mix", parameter, name) if parameter else ("mix",)
                 hint = did_you_mean(name, recipe.sources)
                 self._findings.add("unknown_source", place, f"no source {shortened(name)}", hint)
         for name, source in recipe.sources.items():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datachef.core.contracts.parameters import SOURCE_WEIGHTS
+from datachef.core.contracts.corpus import MixOperator
 from datachef.core.contracts.reward import Reward, Score
 from datachef.core.contracts.unavailable import unavailable
 from datachef.core.errors import DatachefError
@@ -114,8 +114,8 @@ def _without_source(data: Any, name: str, vocabulary: Vocabulary) -> Any:
     del rest["sources"][name]
     mix = rest.get("mix") or {}
     kind = vocabulary.operator_type(mix["op"]) if mix else None
-    for parameter in kind.marked(SOURCE_WEIGHTS) if kind is not None else ():
-        weights = mix.get(parameter)
+    if kind is not None and issubclass(kind, MixOperator):
+        weights = mix.get(kind.weights_parameter())
         if isinstance(weights, dict):
             weights.pop(name, None)
             if not any(weights.values()):

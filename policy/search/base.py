@@ -10,7 +10,7 @@ from datachef.core.contracts.reward import Score
 from datachef.policy.scored_recipes import Recipe, ScoredRecipe, ScoreTracker, recipe_key
 from datachef.policy.space import RandomChooser, RecipeSpace
 from datachef.policy.space.nodes import Choice, OneOf, Record, Selection
-from datachef.policy.space.space import BUDGET, WEIGHTS
+from datachef.policy.space.space import BUDGET
 from datachef.policy.space.steps import minimal_step
 
 
@@ -137,9 +137,9 @@ def _recipes(space: RecipeSpace) -> Iterator[dict[str, Any]]:
     if len(names) > 1:
         if mix is None or _within_budget(space, names):
             yield _whole(space, names, "all-by-size")
-        elif not space.vocabulary[mix["op"]].model_fields[WEIGHTS].is_required():
+        elif (weights := _optional_weights(space, mix["op"])) is not None:
             mixed = _mixed(space, names, mix, "all-by-size")
-            del mixed["mix"][WEIGHTS]
+            del mixed["mix"][weights]
             yield mixed
         if mix is not None:
             yield _mixed(space, names, mix, "all-equally")
@@ -149,6 +149,14 @@ def _recipes(space: RecipeSpace) -> Iterator[dict[str, Any]]:
             yield _whole(space, [name], alone)
         else:
             yield _mixed(space, [name], mix, alone)
+
+
+def _optional_weights(space: RecipeSpace, name: str) -> str | None:
+    """The parameter of a mix for weights, if the mix can do without any."""
+    kind = space.mix_type(name)
+    weights = kind.weights_parameter() if kind is not None else None
+    required = kind is None or weights is None or kind.model_fields[weights].is_required()
+    return None if required else weights
 
 
 def _whole(space: RecipeSpace, names: Sequence[str], called: str) -> dict[str, Any]:

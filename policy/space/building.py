@@ -18,7 +18,7 @@ from datachef.core.registry.host import Host
 from datachef.core.rows.inspection import SourceInfo, SourceInspector
 from datachef.policy.settings import GrammarLimits
 from datachef.policy.space.nodes import Choice, ListOf, Node, OneOf, Record, Selection, SharedNode
-from datachef.policy.space.space import BUDGET, WEIGHTS, RecipeSpace
+from datachef.policy.space.space import BUDGET, RecipeSpace
 from datachef.policy.space.steps import (
     NotOfferedError,
     minimal_step,
@@ -94,10 +94,11 @@ def _operators(
             elif not issubclass(kind, MixOperator):
                 own, always = within_caps(kind, limits, caps, places)
                 steps.append(step_node(kind, own, always=always))
-            elif WEIGHTS in kind.model_fields:
-                mixes.append(step_node(kind, limits, without=frozenset({WEIGHTS, BUDGET})))
+            elif (weights := kind.weights_parameter()) is not None:
+                apart = frozenset({weights, kind.budget_parameter() or weights})
+                mixes.append(step_node(kind, limits, without=apart))
             else:
-                left_out[name] = f"has no parameter {WEIGHTS}"
+                left_out[name] = "has no parameter for weights of sources"
         except NotOfferedError as error:
             left_out[name] = str(error)
     return steps, mixes, left_out

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from datachef.core.contracts.corpus import MixOperator
 from datachef.core.contracts.task import Budget
 from datachef.core.errors import DatachefError
 from datachef.core.registry.vocabulary import Vocabulary
@@ -33,7 +34,8 @@ from datachef.policy.space.steps import REASON, operator_name, same_value
 # reasons.
 RecipeDraft = dict[str, Any]
 
-WEIGHTS, BUDGET = "weights", "budget"
+# In a draft, the share of the task's budget that the recipe takes.
+BUDGET = "budget"
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,7 @@ class RecipeSpace:
         data: dict[str, Any] = {"name": name, "sources": sources}
         if "mix" in draft:
             weights = {key: source["weight"] for key, source in drafted.items()}
-            mix = {"op": draft["mix"]["op"], WEIGHTS: weights, **_plain(draft["mix"])}
-            data["mix"] = self._with_budget(mix, draft.get(BUDGET))
+            data["mix"] = self._mix(_plain(draft["mix"]), weights, draft.get(BUDGET))
         return data | _with_steps(draft.get("steps", ()))
 
     def draft(self, recipe: Mapping[str, Any], share: float | None = None) -> RecipeDraft:
@@ -80,8 +81,18 @@ class RecipeSpace:
         out. `share`, of the task's budget, is by default what the recipe says, or else all of it.
         Raises `DatachefError` if a part of the recipe is not in the space.
         """
-        share = share or self._share(recipe)
-        return draft_of(self.root, recipe, share, self._is_default)
+        mix = dict(recipe.get("mix") or {})
+        kind = self.mix_type(mix["op"]) if mix else None
+        weights = mix.pop(kind.weights_parameter(), None) if kind is not None else None
+        budget = mix.pop(kind.budget_parameter(), None) if kind is not None else None
+        share = share or self._share(budget)
+        plain = {**recipe, "mix": mix}
+        return draft_of(self.root, plain, weights or {}, share, self._is_default)
+
+    def mix_type(self, name: str) -> type[MixOperator] | None:
+        """The class of a mix; None where no mix has this name."""
+        kind = self.vocabulary.operator_type(name)
+        return kind if kind is not None and issubclass(kind, MixOperator) else None
 
     def narrowed(
         self,
@@ -122,9 +133,9 @@ class RecipeSpace:
             field is not None and not field.is_required() and same_value(value, field.get_default())
         )
 
-    def _share(self, recipe: Mapping[str, Any]) -> float | None:
-        """The share of the budget that a recipe takes; None if it names none, or another unit."""
-        said = (recipe.get("mix") or {}).get(BUDGET)
+    def _share(self, said: Any) -> float | None:
+        """The share of the task's budget that a mix takes; None if it names none, or another
+        unit."""
         if self.budget is None or said is None:
             return None
         try:
@@ -137,12 +148,21 @@ class RecipeSpace:
                 return part / whole
         return None
 
-    def _with_budget(self, mix: dict[str, Any], share: float | None) -> dict[str, Any]:
-        if share is None or self.budget is None:
+    def _mix(
+        self, drafted: dict[str, Any], weights: Mapping[str, float], share: float | None
+    ) -> dict[str, Any]:
+        """The mix of a recipe, with weights and budget where its operator takes them."""
+        kind = self.mix_type(drafted["op"])
+        assert kind is not None
+        name = kind.weights_parameter()
+        assert name is not None
+        mix = {"op": drafted["op"], name: weights, **drafted}
+        budget = kind.budget_parameter()
+        if share is None or self.budget is None or budget is None:
             return mix
         unit = "tokens" if self.budget.tokens is not None else "rows"
         amount = int(share * (self.budget.tokens or self.budget.rows or 0))
-        return mix | {BUDGET: {unit: amount}} if amount else mix
+        return mix | {budget: {unit: amount}} if amount else mix
 
 
 def _with_steps(steps: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -209,9 +229,13 @@ IsDefault = Callable[[str, str, Any], bool]
 
 
 def draft_of(
-    root: Record, recipe: Mapping[str, Any], share: float | None, is_default: IsDefault
+    root: Record,
+    recipe: Mapping[str, Any],
+    weights: Mapping[str, float],
+    share: float | None,
+    is_default: IsDefault,
 ) -> dict[str, Any]:
-    """The draft of a recipe in the space of `root`.
+    """The draft, in the space of `root`, of a recipe whose mix is without its weights and budget.
 
     Weights become the nearest ones on offer, in proportion, and the share of the budget the nearest
     to `share`, by default the largest. Raises `DatachefError` if a part of the recipe is not in the
@@ -223,9 +247,7 @@ def draft_of(
     for name in given:
         if name not in selection.fields:
             raise DatachefError(f"no source {name!r} in the space", "name it in the limits")
-    mix = dict(recipe.get("mix") or {})
-    weights = mix.pop("weights", None) or {}
-    mix.pop("budget", None)
+    mix = recipe.get("mix")
     draft: dict[str, Any] = {"sources": {}}
     for name, source in given.items():
         record = selection.fields[name]
@@ -235,11 +257,11 @@ def draft_of(
         mix = mix or {"op": _first_mix(root.required["mix"])}
         draft["mix"] = _held(root.required["mix"], mix, "mix", is_default)
         _set_weights(draft["sources"], selection, weights)
-    if "budget" in root.required:
-        choice = root.required["budget"]
+    if BUDGET in root.required:
+        choice = root.required[BUDGET]
         assert isinstance(choice, Choice)
         wanted = max(choice.values) if share is None else share
-        draft["budget"] = min(choice.values, key=lambda value: abs(value - wanted))
+        draft[BUDGET] = min(choice.values, key=lambda value: abs(value - wanted))
     draft |= _held_steps(root, recipe, "", is_default)
     arranged: dict[str, Any] = _arranged(root, draft)
     return arranged

@@ -36,7 +36,7 @@ from datachef.policy.recipe_task import RecipeTask
 from datachef.policy.scored_recipes import Recipe, ScoreTracker, read_recipe
 from datachef.policy.search import SEARCHES, run_search
 from datachef.policy.settings import ColdStart, TrainSettings
-from datachef.policy.space.space import RecipeDraft
+from datachef.policy.space.space import BUDGET, RecipeDraft
 from datachef.policy.training.environment import RecipeLog, random_subspace
 from datachef.policy.training.train import TRAINING, is_main_process, lora_config, wait_for_everyone
 
@@ -138,7 +138,7 @@ def _relabelled(
         if settings.subsets is not None:
             space = random_subspace(space, settings.subsets, rng, needed=_names(draft))
         prompt = recipe_task.prompt(counting, settings.prompt_tokens, space)
-        yield prompt, space.draft(space.recipe(draft, "relabelled"), draft.get("budget"))
+        yield prompt, space.draft(space.recipe(draft, "relabelled"), draft.get(BUDGET))
 
 
 def _row(

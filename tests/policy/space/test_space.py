@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from datachef.core import Budget, DatachefError, Host, Problem, RecipeError, document
+from datachef.policy.search.base import SourceBaselines
 from datachef.policy.settings import GrammarLimits
 from datachef.policy.space import RandomChooser, RecipeSpace, recipe_space
 
@@ -248,3 +249,44 @@ def test_what_the_space_lacks_is_named(space: RecipeSpace) -> None:
     ):
         with pytest.raises(DatachefError, match=said):
             space.draft({"sources": sources})
+
+
+MIX = '''
+from typing import Literal
+from datachef.core import Budget, MixOperator, corpus_size, hookimpl, source_weights
+
+class ByParts(MixOperator):
+    """Takes parts of the sources."""
+
+    op: Literal["by_parts"] = "by_parts"
+    parts: dict[str, float] = source_weights(description="Parts of each source.")
+    size: Budget | None = corpus_size(description="The size of the corpus.")
+
+    def resolve(self, summaries, context):
+        raise NotImplementedError
+
+@hookimpl
+def datachef_operators():
+    return [ByParts]
+'''
+
+
+def test_a_mix_says_where_its_weights_and_its_budget_are(pool: Path) -> None:
+    (pool.parent / "mix.py").write_text(MIX)
+    host = Host([str(pool.parent / "mix.py")])
+    limits = GrammarLimits(operators=("by_parts",))
+    space = recipe_space(host, pool, pool.parent / "task.yaml", limits)
+    assert space.operators == ("by_parts",)
+    assert space.budget is not None
+    for seed in range(20):
+        draft = space.draw(RandomChooser(seed))
+        recipe = space.recipe(draft, "r")
+        weights = {name: source["weight"] for name, source in draft["sources"].items()}
+        assert recipe["mix"]["parts"] == weights
+        assert set(recipe["mix"]) == {"op", "parts", "size"}
+        host.vocabulary.recipe_model.model_validate(recipe)
+        again = space.recipe(space.draft(recipe), "r")
+        assert again["mix"]["size"] == recipe["mix"]["size"]
+        assert again["sources"] == recipe["sources"]
+    equally = next(recipe for recipe in SourceBaselines(space).ask(10) if "mix" in recipe)
+    assert len(set(equally["mix"]["parts"].values())) == 1
