@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from datachef.core import Host
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("core", "operators", "plugins", "policy", "reward")
@@ -38,3 +41,22 @@ def test_type_checkers_see_every_package(package: str) -> None:
 def test_every_folder_with_code_is_a_package() -> None:
     folders = {file.parent for package in PACKAGES for file in (ROOT / package).rglob("*.py")}
     assert not [folder for folder in folders if not (folder / "__init__.py").is_file()]
+
+
+# What is kept of rejected rows, the key of a cache and a column of a log have the name of an
+# operator, and are none.
+WORDS = {"sample"}
+
+
+@pytest.mark.parametrize("package", ["core", "policy", "reward"])
+def test_no_operator_is_known_by_name(package: str) -> None:
+    """What an operator is for, it declares itself: any other may take its place."""
+    operators = set(Host().vocabulary) - WORDS
+    named = [
+        f"{file.relative_to(ROOT)}:{node.lineno}: {node.value}"
+        for file in sorted((ROOT / package).rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in operators
+    ]
+    assert "weighted_mix" in operators
+    assert named == []

@@ -90,6 +90,11 @@ def _read_file(file: Path) -> pl.DataFrame:
         lazy = pl.scan_parquet(file)
         names = [name for name in lazy.collect_schema().names() if name in _WANTED]
         return read_back(lazy.select(names).collect())
+    if ".jsonl" not in file.suffixes:
+        raise DatachefError(
+            f"{file}: a model is not trained on files that end in {file.suffix}",
+            hint="write the corpus as parquet or jsonl: output.format",
+        )
     raw = file.read_bytes()
     if file.suffix == ".zst":
         raw = zstandard.ZstdDecompressor().stream_reader(raw).read()

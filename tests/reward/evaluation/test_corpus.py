@@ -35,6 +35,12 @@ def test_every_format_and_all_shards_are_read(tmp_path: Path, suffix: str) -> No
     assert read_corpus(tmp_path).to_dict(as_series=False) == {"text": ["one", "two"]}
 
 
+def test_files_of_another_format_are_refused(tmp_path: Path) -> None:
+    corpus(tmp_path, pl.DataFrame({"text": ["one"]}), "train-00000-of-00001.csv")
+    with pytest.raises(DatachefError, match=r"not trained on files that end in \.csv"):
+        read_corpus(tmp_path)
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
 def test_pairs_of_texts_stay_texts(tmp_path: Path, suffix: str) -> None:
     """What is measured is what users of the corpus train."""
