@@ -5,7 +5,7 @@
 Each is first done undisturbed. Then it is started again and again, alone or twice at a time on one
 output, and killed (SIGKILL) so many times, as `kills.py` does. What comes of it must be the same:
 the log of recipes, the weights of the last checkpoint, the state but for its seconds, the
-measurements. Files of a stranger in the output must be as they were. Ends with exit code 1 on any
+measurements. Other files in the output must be as they were. Ends with exit code 1 on any
 failure, and prints the counts as JSON.
 
 The evolution trains for real and measures with an evaluation backend that costs nothing, that of
@@ -37,7 +37,7 @@ SYNTHETIC = Path(__file__).parents[1] / "tests" / "policy" / "evolve"
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 CHANGES = {"rounds": 3, "steps_per_round": 2}
 STEPS = 8
-# What a stranger keeps in the output, once it is there.
+# What somebody else keeps in the output, once it is there.
 KEPT = {"notes.md": "mine", "README.md": "mine", "checkpoint-x/weights": "mine"}
 PLUGIN = """
 import sys
@@ -103,17 +103,17 @@ def _tried(
         )
 
     calm = killer("calm").until_done(0, chance)
-    stranger = threading.Thread(target=_keep, args=(folder / "stormy",), daemon=True)
-    stranger.start()
+    keeper = threading.Thread(target=_keep, args=(folder / "stormy",), daemon=True)
+    keeper.start()
     storm = killer("stormy").until_done(kills, chance)
-    stranger.join(10)
+    keeper.join(10)
     failures = calm.failures + storm.failures
     if not failures:
         expected, found = result(folder, "calm"), result(folder, "stormy")
         failures += [f"{name} differs" for name in expected if found.get(name) != expected[name]]
         failures += [f"{name} is new" for name in found.keys() - expected.keys()]
         failures += [
-            f"{name} of a stranger changed"
+            f"{name}, a file of somebody else, changed"
             for name, text in KEPT.items()
             if not (folder / "stormy" / name).exists()
             or (folder / "stormy" / name).read_text() != text
@@ -122,7 +122,7 @@ def _tried(
 
 
 def _keep(output: Path) -> None:
-    """Puts a stranger's files into an output as soon as it is one."""
+    """Puts files of somebody else into an output as soon as it is one."""
     while not (output / MARK).exists():
         time.sleep(0.02)
     for name, text in KEPT.items():

@@ -1,8 +1,8 @@
 """YAML documents that remember where everything stands and refuse what data has no need of.
 
 Anchors, aliases, merge keys, tags and duplicate keys are problems, not features: a recipe may be
-written by a model or a stranger, and must mean what it looks like. Plain scalars are read by the
-YAML 1.2 core schema (`no` is a word, `1e-3` is a number), with underscores allowed in numbers.
+written by a model or an unknown author, and must mean what it looks like. Plain scalars are read by
+the YAML 1.2 core schema (`no` is a word, `1e-3` is a number), with underscores allowed in numbers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Text of strangers made harmless to show: on a terminal, in a log, in JSON, in Markdown.
+"""Untrusted text made harmless to show: on a terminal, in a log, in JSON, in Markdown.
 
 Names of files, fields, sources, plugins and models, and the answers of servers, may hold characters
 that move the cursor, hide or reorder text, or forge a line. Whatever is shown passes here.

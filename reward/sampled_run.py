@@ -249,7 +249,7 @@ class SampledRunner:
 
     def inspect(self, source: Source) -> SourceInfo:
         """What is known of a source before it is read whole; each source is inspected once."""
-        return self._inspector.look(source)
+        return self._inspector.inspect(source)
 
     def sample(self, found: SourceInfo) -> SourceSample:
         """The sample of a source. Raises `SourceError` where it holds no row that fits."""

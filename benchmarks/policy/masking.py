@@ -157,7 +157,7 @@ class Taste(Reward):
 
 
 @dataclass
-class Measured:
+class TrainerResult:
     """Of one way to score: final rewards, seconds a step and cosines, each by seed."""
 
     rewards: list[float]
@@ -172,7 +172,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="file for the results")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    found = {name: Measured([], [], []) for name in TRAINERS}
+    found = {name: TrainerResult([], [], []) for name in TRAINERS}
     with TemporaryDirectory() as scratch:
         work = Path(scratch)
         recipe_task = assignment_in(work)
@@ -340,7 +340,7 @@ def gradient(value: torch.Tensor, model: Any) -> torch.Tensor:
     return torch.cat([part.flatten() for part in parts]).double()
 
 
-def told(found: dict[str, Measured], options: argparse.Namespace) -> str:
+def told(found: dict[str, TrainerResult], options: argparse.Namespace) -> str:
     fastest = fmean(found["masked"].seconds)
     lines = [
         "# The mask in the log-probabilities",

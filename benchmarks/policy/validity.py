@@ -43,7 +43,7 @@ class WorkerConfig:
 
 def portion(setting: WorkerConfig, seed: int) -> Counter[str]:
     """What became of so many recipes: `checked`, `tried` to run, `ran`, and why others did not."""
-    host, surveyor, recipe_task, decoder, reward = _parts(setting)
+    host, inspector, recipe_task, decoder, reward = _parts(setting)
     prompt = recipe_task.prompt(decoder.count_tokens, 256)
     found: Counter[str] = Counter()
     for number, draft in enumerate(decoder.sample([prompt] * PORTION, seed=seed)):
@@ -54,7 +54,7 @@ def portion(setting: WorkerConfig, seed: int) -> Counter[str]:
         document = Document(recipe)
         pool = setting.folder / "pool.yaml"
         problems = check_document(
-            document, setting.folder, host, pool=pool, inspect=surveyor.look
+            document, setting.folder, host, pool=pool, inspect=inspector.inspect
         ).problems
         if problems:
             found[f"problem {problems[0].code}"] += 1

@@ -1,9 +1,9 @@
 """Prompt templates: the part of Jinja's language that prompts need, read by Jinja and run by us.
 
-A template may come from a stranger or a model. Jinja parses it and nothing more: no Python code is
-made of it and no constant is folded. What stands in it is checked node by node against what is
-known here, and `core.prompt_rendering` interprets it, step by step, within limits. Rows are values
-alone: a template in a row is text.
+A template may come from an unknown author or a model. Jinja parses it and nothing more: no Python
+code is made of it and no constant is folded. Its nodes are checked one by one against what is known
+here, and interpreted step by step, within limits. Rows are values alone: a template in a row is
+text.
 """
 
 from __future__ import annotations

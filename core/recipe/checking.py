@@ -40,7 +40,7 @@ from datachef.core.recipe.step_checks import (
 from datachef.core.registry.host import Host
 from datachef.core.registry.promises import ask, broken_answers, broken_rules
 from datachef.core.rows.columns import common
-from datachef.core.rows.inspection import REMEDIES, SourceInfo, estimated_size, survey
+from datachef.core.rows.inspection import REMEDIES, SourceInfo, estimated_size, inspect_source
 from datachef.core.rows.stored_conversations import UNWRITABLE
 from datachef.core.system.containment import ENDINGS, cause_of
 from datachef.core.system.failures import raise_environment_failure
@@ -62,7 +62,7 @@ def check_document(
     pool: Path | None = None,
     overrides: Sequence[str] = (),
     task: Path | None = None,
-    inspect: Inspect = survey,
+    inspect: Inspect = inspect_source,
 ) -> CheckResult:
     """Finds all problems of a recipe document, whose relative paths start at `folder`.
 

@@ -163,7 +163,7 @@ class Host:
                 module = load()
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001 - a stranger's import may raise anything
+        except BaseException as error:  # noqa: BLE001 - an import of others may raise anything
             found.blame([cause_of(error, found.place)])
             return
         if self._manager.is_registered(module):

@@ -112,7 +112,7 @@ class SourceInfo:
         return {name: kinds[field] for field, name in stored_names(self.kinds).items()}
 
     def with_late(self, names: set[str]) -> SourceInfo:
-        """This survey with those of the named fields that come later than the first rows, if they
+        """This, with those of the named fields that come later than the first rows, if they
         come soon enough to be found."""
         late = names - self.format.uses() - self.kinds.keys() - self.unsupported.keys()
         found: dict[str, str] = {}
@@ -132,22 +132,22 @@ class SourceInfo:
 
 
 class SourceInspector:
-    """Looks at each source once, whatever steps it is given."""
+    """Inspects each source once, whatever steps it is given."""
 
     def __init__(self) -> None:
         self._seen: dict[str, SourceInfo] = {}
 
-    def look(self, source: Source) -> SourceInfo:
-        """The survey of a source, from memory where it was seen before. Raises `SourceError`."""
+    def inspect(self, source: Source) -> SourceInfo:
+        """What is known of a source, kept for the next time. Raises `SourceError`."""
         key = f"{source.key} {source.model_dump_json(exclude={'steps', 'take'})}"
         known = self._seen.get(key)
         if known is None:
-            known = self._seen[key] = survey(source)
+            known = self._seen[key] = inspect_source(source)
         return replace(known, source=source)
 
 
-def survey(source: Source) -> SourceInfo:
-    """Looks at a source. Raises `SourceError` where it cannot be read or its format is unclear."""
+def inspect_source(source: Source) -> SourceInfo:
+    """Inspects a source. Raises `SourceError` where it cannot be read or its format is unclear."""
     partitions = _partitions(source)
     rows = sample(source, partitions)
     if not rows:
@@ -289,8 +289,8 @@ def _looked(found: SourceInfo, partition: Partition, counter: TokenCounter) -> _
     raws: list[RawRow] = []
     with suppress(BrokenFileError, OSError):
         raws += islice(found.source.read(partition), ROWS)
-    intake = RowReader(found.source.key, partition, found.format, {})
-    frames = list(intake.batches(raws, 1 << 62))
+    reader = RowReader(found.source.key, partition, found.format, {})
+    frames = list(reader.batches(raws, 1 << 62))
     looked = _Looked(partition, raws, frames)
     looked.tokens = sum(int(counter.count_rows(frame).sum()) for frame in frames)
     return looked

@@ -226,9 +226,9 @@ UNPACKED = 4
 _COPY = r"~(\d+)((?:\.\d+)*)$"
 
 
-def ranges_for(surveys: Iterable[SourceInfo]) -> int:
+def ranges_for(sources: Iterable[SourceInfo]) -> int:
     """Into how many ranges of about `RANGE_BYTES` to cut the order, as a power of two."""
-    sizes = [found.size * (UNPACKED if found.packed else 1) for found in surveys]
+    sizes = [found.size * (UNPACKED if found.packed else 1) for found in sources]
     wanted = MOST_RANGES if not all(sizes) else -(-sum(sizes) // RANGE_BYTES)
     return 1 << (min(max(wanted, 1), MOST_RANGES) - 1).bit_length()
 

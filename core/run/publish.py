@@ -42,8 +42,8 @@ from datachef.core.system.ownership import (
     MANIFEST,
     REJECTS,
     facts_of,
+    foreign_files,
     read_mark,
-    strangers,
 )
 
 REJECTED = "rejects.parquet"
@@ -65,7 +65,7 @@ def refuse_data(folder: Path) -> None:
     part of the next one. What is hidden there is not, such as what file managers leave."""
     if not (folder / "data").is_dir() or read_mark(folder) is None:
         return
-    found = [name for name in strangers(folder) if f"{name}/".startswith("data/")]
+    found = [name for name in foreign_files(folder) if f"{name}/".startswith("data/")]
     found = [name for name in found if not name.startswith("data/.")]
     if found:
         raise RunError(

@@ -19,7 +19,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from datachef.core.system.failures import naming
-from datachef.core.system.ownership import move_strangers, read_mark, strangers
+from datachef.core.system.ownership import foreign_files, move_foreign_files, read_mark
 
 _LEFT = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.(?P<kind>partial|old)")
 _CLAIMED = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})[0-9a-f]{24}\.tmp")
@@ -223,11 +223,11 @@ def clear_leftovers(folder: Path) -> None:
 
 def _discard(path: Path, folder: Path) -> None:
     """Removes a folder that `folder` took the place of, or was to; what others keep in it moves."""
-    if read_mark(path) is not None and strangers(path):
+    if read_mark(path) is not None and foreign_files(path):
         if not folder.exists():
             path.rename(folder)
             return
-        move_strangers(path, folder)
+        move_foreign_files(path, folder)
     shutil.rmtree(path, ignore_errors=True)
 
 

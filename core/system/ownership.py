@@ -61,19 +61,19 @@ def read_mark(folder: Path) -> Mark | None:
     return None
 
 
-def strangers(folder: Path) -> list[str]:
+def foreign_files(folder: Path) -> list[str]:
     """The names of what is in a folder and not ours; a subfolder without anything of ours is one.
 
     Links are not followed.
     """
     mark = read_mark(folder)
-    return sorted(_strangers(folder, "", mark or Mark("")))
+    return sorted(_foreign_files(folder, "", mark or Mark("")))
 
 
-def move_strangers(old: Path, new: Path) -> None:
+def move_foreign_files(old: Path, new: Path) -> None:
     """Moves what is in one folder and not ours into another one on the same disk; where a name is
     taken there, under the next free one."""
-    for name in strangers(old):
+    for name in foreign_files(old):
         target = free_name(new / name)
         target.parent.mkdir(parents=True, exist_ok=True)
         (old / name).rename(target)
@@ -88,7 +88,7 @@ def free_name(path: Path) -> Path:
     return free
 
 
-def _strangers(folder: Path, above: str, mark: Mark) -> list[str]:
+def _foreign_files(folder: Path, above: str, mark: Mark) -> list[str]:
     found: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -97,7 +97,7 @@ def _strangers(folder: Path, above: str, mark: Mark) -> list[str]:
                 if f"{name}/" in mark.files:
                     continue
                 if any(known.startswith(f"{name}/") for known in mark.files):
-                    found += _strangers(Path(entry.path), f"{name}/", mark)
+                    found += _foreign_files(Path(entry.path), f"{name}/", mark)
                 else:
                     found.append(name)
             elif name != MARK and (name not in mark.files or _is_edited(name, entry, mark)):

@@ -1,4 +1,4 @@
-"""Walls that a process puts up around itself before it runs what a stranger wrote.
+"""Walls that a process puts up around itself before it runs untrusted code.
 
 On Linux: an allow-list of system calls (seccomp), reading and writing under named folders alone and
 signals to nobody outside (Landlock), and a folder in memory that is bounded and gone with the

@@ -161,5 +161,5 @@ class _StepChecker:
         parsed = document.parse(document.dump(data))
         pool = self._pool.absolute()
         return check_document(
-            parsed, pool.parent, self._host, pool=pool, inspect=self._inspector.look
+            parsed, pool.parent, self._host, pool=pool, inspect=self._inspector.inspect
         )

@@ -84,7 +84,7 @@ class UnconfinedError(DatachefError):
 
     def __init__(self, missing: str) -> None:
         super().__init__(
-            f"code of strangers cannot be confined here: no wall around {missing}",
+            f"untrusted code cannot be confined here: no wall around {missing}",
             hint="evaluate on Linux 5.13 or later, outside of containers that forbid seccomp and "
             "Landlock; --allow-unconfined runs it all the same",
         )

@@ -13,7 +13,7 @@ import pytest
 
 from datachef.core.system.lock import locked
 
-STRANGERS = Path(__file__).parents[1] / "policy" / "space" / "strangers.py"
+PLUGIN = Path(__file__).parents[1] / "policy" / "space" / "third_party.py"
 LIMITS = {"source_steps": 1, "corpus_steps": 1, "values": 2}
 
 
@@ -71,10 +71,10 @@ def test_a_policy_is_trained_and_goes_on(workspace: Any) -> None:
     # The same checkpoint where somebody has installed something, and left something out.
     allowed = {**LIMITS, "operators": ["band_filter", "weighted_mix"]}
     workspace.write("strange.yaml", allowed)
-    done = workspace.chef("--plugin", str(STRANGERS), "propose", *asked, "--limits", "strange.yaml")
+    done = workspace.chef("--plugin", str(PLUGIN), "propose", *asked, "--limits", "strange.yaml")
     assert "trained on another vocabulary; it has never seen band_filter" in done.stderr
     (one,) = json.loads(done.stdout)
-    workspace.chef("check", one["path"], "--plugin", str(STRANGERS))
+    workspace.chef("check", one["path"], "--plugin", str(PLUGIN))
 
 
 @pytest.mark.parametrize(

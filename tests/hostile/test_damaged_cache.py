@@ -257,10 +257,10 @@ def test_what_another_machine_writes_is_left_alone_for_days(
     scratch.mkdir(parents=True)
     ours = beside(scratch / "file", "tmp").name
     new, old = (scratch / f".{name}.{'f' * 32}.tmp" for name in ("new", "old"))
-    stranger = scratch / "file.tmp"
-    for path in (scratch / ours, new, old, stranger):
+    foreign = scratch / "file.tmp"
+    for path in (scratch / ours, new, old, foreign):
         path.touch()
     long_ago = time.time() - 8 * 24 * 3600
     os.utime(old, (long_ago, long_ago))
     run()
-    assert sorted(scratch.iterdir()) == sorted([new, stranger])
+    assert sorted(scratch.iterdir()) == sorted([new, foreign])

@@ -1,4 +1,4 @@
-"""Mathematics of strangers: no answer runs code, hangs the evaluator or costs its memory."""
+"""Untrusted mathematics: no answer runs code, hangs the evaluator or costs its memory."""
 
 from __future__ import annotations
 

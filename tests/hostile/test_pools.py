@@ -72,14 +72,14 @@ def datachef_operators() -> list[type[Operator]]:
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
-    plugin = tmp_path_factory.mktemp("plugins") / "strangers.py"
+    plugin = tmp_path_factory.mktemp("plugins") / "third_party.py"
     plugin.write_text(PLUGIN)
     return Host((str(plugin),))
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A pool in `pool/`, a secret beside it, and `recipes/` where recipes of strangers lie."""
+    """A pool in `pool/`, a secret beside it, and `recipes/` for untrusted recipes."""
     for variable in VARIABLES.values():
         monkeypatch.delenv(variable, raising=False)
     (tmp_path / "pool").mkdir()
@@ -284,7 +284,7 @@ STRANGE: list[tuple[str, dict[str, Any]]] = [
     ("link.yaml", {}),
     ("task.yaml", {"benchmark": {"path": "../secret.jsonl"}}),
     ("task.yaml", {"examples": {"path": "/etc/passwd"}}),
-    ("task.yaml", {"base_model": "stranger/model"}),
+    ("task.yaml", {"base_model": "unknown/model"}),
     ("task.yaml", {"base_model": "../secret"}),
     ("task.yaml", {"benchmark": {"lm_eval": "../secret.yaml"}}),
 ]

@@ -1,4 +1,4 @@
-"""Names and messages of strangers are shown as text: no terminal, report or card obeys them."""
+"""Names and messages of others are shown as text: no terminal, report or card obeys them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every registered operator keeps the contract that strangers' operators are held to."""
+"""Every registered operator keeps the contract that operators of plugins are held to."""
 
 from __future__ import annotations
 

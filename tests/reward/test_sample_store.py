@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from datachef.core import Host, SourceError
-from datachef.core.rows.inspection import survey
+from datachef.core.rows.inspection import inspect_source
 from datachef.core.text.formats import TextFormat
 from datachef.reward import sampled_run
 from datachef.reward.sampled_run import SampleStore, SourceSample
@@ -21,7 +21,7 @@ def sample_of(
     host: Host, file: Path, rows: int = 100, seed: int = 0, **source: Any
 ) -> SourceSample:
     data = {"path": str(file), "format": {"text": "text"}, **source}
-    found = survey(host.vocabulary.source("path", data))
+    found = inspect_source(host.vocabulary.source("path", data))
     return SampleStore(file.parent / "samples", rows, seed).sample(found)
 
 
@@ -70,7 +70,7 @@ def test_a_large_source_is_sampled_from_some_of_its_units(
             "".join(json.dumps(row) + "\n" for row in rows)
         )
     monkeypatch.setattr(sampled_run, "READ_BYTES", 20_000)
-    found = survey(host.vocabulary.source("path", {"path": str(tmp_path / "part-*.jsonl")}))
+    found = inspect_source(host.vocabulary.source("path", {"path": str(tmp_path / "part-*.jsonl")}))
     assert found.size > 80_000
     sample = SampleStore(tmp_path / "samples", 100, 0).sample(found)
     assert sample.available == pytest.approx(4000, rel=0.05)
@@ -81,7 +81,7 @@ def test_a_large_source_is_sampled_from_some_of_its_units(
 def test_a_source_without_rows_is_an_error(tmp_path: Path, host: Host) -> None:
     file = tmp_path / "odd.jsonl"
     file.write_text('{"text": "x"}\n')
-    found = survey(host.vocabulary.source("path", {"path": str(file)}))
+    found = inspect_source(host.vocabulary.source("path", {"path": str(file)}))
     with pytest.raises(SourceError, match="not one row fits"):
         SampleStore(tmp_path / "samples", 100, 0).sample(
             replace(found, format=TextFormat(text="other"))

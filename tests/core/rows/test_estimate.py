@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from datachef.core.language_models.tokens import TokenCounter
-from datachef.core.rows.inspection import SourceInfo, estimated_size, survey
+from datachef.core.rows.inspection import SourceInfo, estimated_size, inspect_source
 from datachef.plugins.sources import files
 from datachef.plugins.sources.files import FileSource
 
@@ -26,7 +26,7 @@ def texts() -> list[str]:
 
 
 def found(path: Path, take: int | None = None) -> SourceInfo:
-    return survey(FileSource(path=str(path), take=take))
+    return inspect_source(FileSource(path=str(path), take=take))
 
 
 @pytest.mark.parametrize("form", ["jsonl", "jsonl.gz", "parquet", "csv"])

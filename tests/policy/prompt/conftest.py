@@ -64,8 +64,8 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def host() -> Host:
-    """Knows the operators of strangers besides ours."""
-    return Host((str(Path(__file__).parents[1] / "space" / "strangers.py"),))
+    """Knows third-party operators besides ours."""
+    return Host((str(Path(__file__).parents[1] / "space" / "third_party.py"),))
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,7 @@ def test_the_parts_stand_in_their_order(writer: PromptWriter, space: RecipeSpace
     assert places == sorted(places)
 
 
-def test_operators_of_strangers_are_told_with_their_place(
+def test_third_party_operators_are_told_with_their_place(
     writer: PromptWriter, space: RecipeSpace
 ) -> None:
     prompt = full(writer, space)

@@ -47,8 +47,8 @@ def pool(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def host() -> Host:
-    """Knows the operators of strangers besides ours."""
-    return Host((str(Path(__file__).parent / "strangers.py"),))
+    """Knows third-party operators besides ours."""
+    return Host((str(Path(__file__).parent / "third_party.py"),))
 
 
 @pytest.fixture

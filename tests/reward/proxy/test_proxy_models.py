@@ -215,7 +215,7 @@ def test_amounts_are_scaled_by_their_logarithm() -> None:
     assert table.measured[0].max() > 10
 
 
-def test_shares_are_normalised_and_strangers_counted() -> None:
+def test_shares_are_normalised_and_unknown_ones_counted() -> None:
     frame = pl.DataFrame({"share.a": [0.5, 1.0], "share.b": [0.5, None], "share.never": [0.0, 0.0]})
     encoder = Encoder.fit(frame)
     assert encoder.sources == ("share.a", "share.b")
