@@ -1,7 +1,7 @@
-"""Conversations as rows: `messages` holds the turns, `text` is always their plain reading.
+"""Conversations as rows: `messages` holds the turns, `text` is always rendered from them.
 
 Filters, deduplication and decontamination read `text`, so they work on documents and on
-conversations alike. The reading of a turn is all that it says: its reasoning, its content and its
+conversations alike. The text of a turn is all that it says: its reasoning, its content and its
 tool calls, name and arguments. Whatever rewrites text rewrites the turns, and `text` is derived
 again.
 
@@ -60,7 +60,7 @@ def with_text(batch: pl.DataFrame) -> pl.DataFrame:
 
 
 def as_text(messages: pl.Series, separator: str = SEPARATOR) -> pl.Series:
-    """The plain reading of conversations, or of parts of them."""
+    """The plain text of conversations, or of parts of them."""
     contents = messages.list.eval(pl.element().struct.field("content").fill_null(""))
     read = contents.list.join(separator)
     rich = _rich(messages)

@@ -46,7 +46,7 @@ ROLE_NAMES = {role: role for role in ROLES} | {
 # Roles of ShareGPT whose content is a tool call, as JSON.
 CALLING = {"function_call", "tool_call"}
 
-# Fields of a turn that hold prose of their own, beside `content`, in the order of their reading.
+# Fields of a turn that hold prose of their own, beside `content`, in their order of rendering.
 PROSE = ("reasoning_content", "reasoning", "thinking", "tool_plan", "refusal")
 _TEXT_PARTS = {"text", "input_text", "output_text"}
 # Parts of content that are a field of the turn, with the key of their text.

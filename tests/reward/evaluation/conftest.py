@@ -70,7 +70,7 @@ def write_corpus(tmp_path: Path) -> WriteCorpus:
 
 
 @pytest.fixture
-def brief() -> Training:
+def training() -> Training:
     """Training of a second or two."""
     return Training(max_tokens=12_000, max_length=64, batch_size=8, learning_rate=1e-2)
 

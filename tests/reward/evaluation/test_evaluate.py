@@ -37,13 +37,15 @@ def test_the_better_corpus_measures_better_and_the_same_again(
     colour_rows: Rows,
     sum_rows: Rows,
     write_corpus: WriteCorpus,
-    brief: Training,
+    training: Training,
     tmp_path: Path,
 ) -> None:
     good, bad = write_corpus(colour_rows, "good"), write_corpus(sum_rows, "bad")
 
     def measure(corpus: Path, seeds: list[int]) -> list[SeedResult]:
-        return evaluate(corpus, task, base, training=brief, seeds=seeds, folder=tmp_path / "work")
+        return evaluate(
+            corpus, task, base, training=training, seeds=seeds, folder=tmp_path / "work"
+        )
 
     first, other = measure(good, [0, 1])
     (again,), (worse,) = measure(good, [0]), measure(bad, [0])
@@ -61,12 +63,12 @@ def test_checkpoints_stay_when_asked(
     task: Task,
     colour_rows: Rows,
     write_corpus: WriteCorpus,
-    brief: Training,
+    training: Training,
     tmp_path: Path,
 ) -> None:
     (kept,) = evaluate(
         write_corpus(colour_rows), task, base,
-        training=brief, seeds=[3], items=2, folder=tmp_path / "work", keep=True,
+        training=training, seeds=[3], items=2, folder=tmp_path / "work", keep=True,
     )  # fmt: skip
     assert kept.checkpoint == tmp_path / "work" / "seed-3"
     assert (kept.checkpoint / "model.safetensors").exists()
@@ -78,7 +80,7 @@ def test_accuracy_comes_from_the_harness(
     task: Task,
     colour_rows: Rows,
     write_corpus: WriteCorpus,
-    brief: Training,
+    training: Training,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -94,7 +96,7 @@ def test_accuracy_comes_from_the_harness(
     monkeypatch.setitem(sys.modules, harness.__name__, harness)
     (measured,) = evaluate(
         write_corpus(colour_rows), task, base,
-        training=brief, seeds=[0], items=3, accuracy=True, allow_code=True, folder=tmp_path / "w",
+        training=training, seeds=[0], items=3, accuracy=True, allow_code=True, folder=tmp_path / "w",
     )  # fmt: skip
     assert measured.scores["exact_match"] == 0.25
     assert set(measured.scores) > {"bits_per_byte", "likelihood", "exact_match_stderr"}
@@ -102,13 +104,17 @@ def test_accuracy_comes_from_the_harness(
 
 
 def test_code_that_is_not_allowed_is_refused_before_training(
-    task: Task, colour_rows: Rows, write_corpus: WriteCorpus, brief: Training, tmp_path: Path
+    task: Task,
+    colour_rows: Rows,
+    write_corpus: WriteCorpus,
+    training: Training,
+    tmp_path: Path,
 ) -> None:
     tested = task.model_copy(update={"metric": "unit_tests"})
     with pytest.raises(DatachefError, match="which was not allowed"):
         evaluate(
             write_corpus(colour_rows), tested, tmp_path / "no model",
-            training=brief, seeds=[0], accuracy=True, folder=tmp_path / "work",
+            training=training, seeds=[0], accuracy=True, folder=tmp_path / "work",
         )  # fmt: skip
     assert not (tmp_path / "work").exists()
 
@@ -118,7 +124,7 @@ def test_a_failure_leaves_no_checkpoint(
     task: Task,
     colour_rows: Rows,
     write_corpus: WriteCorpus,
-    brief: Training,
+    training: Training,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -130,7 +136,12 @@ def test_a_failure_leaves_no_checkpoint(
     monkeypatch.setattr(module, "bits_per_byte", fail)
     with pytest.raises(DatachefError):
         evaluate(
-            write_corpus(colour_rows), task, base, training=brief, seeds=[0], folder=tmp_path / "w"
+            write_corpus(colour_rows),
+            task,
+            base,
+            training=training,
+            seeds=[0],
+            folder=tmp_path / "w",
         )
     assert [path.name for path in (tmp_path / "w").iterdir()] == [MARK]
 

@@ -27,11 +27,16 @@ def weights(folder: Path) -> bytes:
 
 
 def test_the_same_seed_gives_the_same_weights(
-    base: Path, colour_rows: Rows, write_corpus: WriteCorpus, brief: Training, tmp_path: Path
+    base: Path,
+    colour_rows: Rows,
+    write_corpus: WriteCorpus,
+    training: Training,
+    tmp_path: Path,
 ) -> None:
     corpus = write_corpus(colour_rows)
     runs = [
-        fine_tune(corpus, base, brief, seed, tmp_path / f"{n}") for n, seed in enumerate((0, 0, 1))
+        fine_tune(corpus, base, training, seed, tmp_path / f"{n}")
+        for n, seed in enumerate((0, 0, 1))
     ]
     assert weights(runs[0]) == weights(runs[1]) != weights(runs[2])
     assert weights(runs[0]) != weights(base)
@@ -44,7 +49,7 @@ def test_conversations_teach_their_answers(
     colour_rows: Rows,
     colour_items: list[Any],
     write_corpus: WriteCorpus,
-    brief: Training,
+    training: Training,
     tmp_path: Path,
     schema: str,
 ) -> None:
@@ -52,7 +57,7 @@ def test_conversations_teach_their_answers(
     if schema == "prompt_completion":
         said = [[turn["content"] for turn in row["messages"]] for row in rows]
         rows = [{"prompt": question, "completion": answer} for question, answer in said]
-    tuned = fine_tune(write_corpus(rows), base, brief, 0, tmp_path / "model")
+    tuned = fine_tune(write_corpus(rows), base, training, 0, tmp_path / "model")
     before, after = (bits_per_byte(model, colour_items).mean for model in (base, tuned))
     assert after < 0.5 * before
 
@@ -60,18 +65,22 @@ def test_conversations_teach_their_answers(
 def test_texts_teach_every_token(
     base: Path,
     write_corpus: WriteCorpus,
-    brief: Training,
+    training: Training,
     tmp_path: Path,
     loss: Callable[[Path, str], float],
 ) -> None:
     text = "Seven wizards quietly fixed jumbled boxes."
-    tuned = fine_tune(write_corpus([{"text": text}] * 50), base, brief, 0, tmp_path / "model")
+    tuned = fine_tune(write_corpus([{"text": text}] * 50), base, training, 0, tmp_path / "model")
     assert loss(tuned, text) < 0.6 * loss(base, text)
 
 
 @pytest.mark.parametrize("marked", [True, False])
 def test_questions_are_not_learned(
-    base: Path, colour_rows: Rows, brief: Training, monkeypatch: pytest.MonkeyPatch, marked: bool
+    base: Path,
+    colour_rows: Rows,
+    training: Training,
+    monkeypatch: pytest.MonkeyPatch,
+    marked: bool,
 ) -> None:
     """With a template that marks answers and one that does not: the loss sees them alone."""
     from trl import SFTTrainer
@@ -83,7 +92,7 @@ def test_questions_are_not_learned(
     seen: list[dict[str, list[int]]] = []
     monkeypatch.setattr(SFTTrainer, "train", lambda self: seen.extend(self.train_dataset))
     with quiet(offline=True):
-        train(load_model(base), tokenizer, colour_rows, brief, 0)
+        train(load_model(base), tokenizer, colour_rows, training, 0)
     for row in seen:
         learned = tokenizer.decode([token for token in row["labels"] if token != -100])
         answer, end, rest = learned.partition("<|im_end|>")
@@ -99,10 +108,10 @@ def test_adapters_are_merged_into_a_whole_checkpoint(
     colour_rows: Rows,
     colour_items: list[Any],
     write_corpus: WriteCorpus,
-    brief: Training,
+    training: Training,
     tmp_path: Path,
 ) -> None:
-    settings = brief.model_copy(update={"lora_rank": 4})
+    settings = training.model_copy(update={"lora_rank": 4})
     tuned = fine_tune(write_corpus(colour_rows), base, settings, 0, tmp_path / "model")
     before, after = (load_file(model / "model.safetensors") for model in (base, tuned))
     assert before.keys() == after.keys()
@@ -115,7 +124,11 @@ def test_adapters_are_merged_into_a_whole_checkpoint(
 
 
 def test_a_model_without_a_chat_template_gets_one(
-    base: Path, colour_rows: Rows, write_corpus: WriteCorpus, brief: Training, tmp_path: Path
+    base: Path,
+    colour_rows: Rows,
+    write_corpus: WriteCorpus,
+    training: Training,
+    tmp_path: Path,
 ) -> None:
     bare = tmp_path / "bare"
     tokenizer = load_tokenizer(base)
@@ -123,38 +136,42 @@ def test_a_model_without_a_chat_template_gets_one(
     with quiet(offline=True):
         load_model(base).save_pretrained(bare)
     tokenizer.save_pretrained(bare)
-    tuned = fine_tune(write_corpus(colour_rows), bare, brief, 0, tmp_path / "model")
+    tuned = fine_tune(write_corpus(colour_rows), bare, training, 0, tmp_path / "model")
     assert "im_start" in load_tokenizer(tuned).chat_template
 
 
 def test_a_corpus_that_teaches_nothing_is_explained(
-    base: Path, write_corpus: WriteCorpus, brief: Training, tmp_path: Path
+    base: Path, write_corpus: WriteCorpus, training: Training, tmp_path: Path
 ) -> None:
     question = {"role": "user", "content": "Which colour has the house? " * 40}
     rows = [{"messages": [question, {"role": "assistant", "content": "red"}]}] * 9
     with pytest.raises(DatachefError, match="no answer of the corpus begins within 64 tokens"):
-        fine_tune(write_corpus(rows), base, brief, 0, tmp_path / "model")
+        fine_tune(write_corpus(rows), base, training, 0, tmp_path / "model")
     empty = write_corpus([{"text": " "}], "empty")
     with pytest.raises(DatachefError, match="no row to learn from"):
-        fine_tune(empty, base, brief, 0, tmp_path / "model")
+        fine_tune(empty, base, training, 0, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
 def test_one_row_is_enough(
-    base: Path, colour_rows: Rows, write_corpus: WriteCorpus, brief: Training, tmp_path: Path
+    base: Path,
+    colour_rows: Rows,
+    write_corpus: WriteCorpus,
+    training: Training,
+    tmp_path: Path,
 ) -> None:
-    tuned = fine_tune(write_corpus(colour_rows[:1]), base, brief, 0, tmp_path / "model")
+    tuned = fine_tune(write_corpus(colour_rows[:1]), base, training, 0, tmp_path / "model")
     assert weights(tuned) != weights(base)
 
 
 def test_a_model_that_cannot_be_loaded_is_explained(
-    colour_rows: Rows, write_corpus: WriteCorpus, brief: Training, tmp_path: Path
+    colour_rows: Rows, write_corpus: WriteCorpus, training: Training, tmp_path: Path
 ) -> None:
     (tmp_path / "hollow").mkdir()
     corpus = write_corpus(colour_rows)
     for model in (tmp_path / "hollow", tmp_path / "absent"):
         with pytest.raises(DatachefError, match="cannot load the model") as caught:
-            fine_tune(corpus, model, brief, 0, tmp_path / "model")
+            fine_tune(corpus, model, training, 0, tmp_path / "model")
         assert "checkpoint" in caught.value.hint
 
 
@@ -162,13 +179,13 @@ def test_a_missing_package_is_named(
     base: Path,
     colour_rows: Rows,
     write_corpus: WriteCorpus,
-    brief: Training,
+    training: Training,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "trl", None)
     with pytest.raises(MissingPackageError, match="trl") as caught:
-        fine_tune(write_corpus(colour_rows), base, brief, 0, tmp_path / "model")
+        fine_tune(write_corpus(colour_rows), base, training, 0, tmp_path / "model")
     assert caught.value.hint == install_command(extra("train"))
 
 
@@ -215,7 +232,7 @@ def calls(question: str, answer: str, **arguments: Any) -> Rows:
 @pytest.mark.parametrize("schema", ["messages", "prompt_completion"])
 def test_what_is_trained_has_the_tools_of_the_corpus(
     base: Path,
-    brief: Training,
+    training: Training,
     cook: Callable[..., Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -240,7 +257,7 @@ def test_what_is_trained_has_the_tools_of_the_corpus(
     tokenizer.chat_template = trl.chat_template_utils.qwen3_chat_template
     seen: list[dict[str, list[int]]] = []
     monkeypatch.setattr(trl.SFTTrainer, "train", lambda self: seen.extend(self.train_dataset))
-    settings = brief.model_copy(update={"epochs": 1, "max_length": 4_096})
+    settings = training.model_copy(update={"epochs": 1, "max_length": 4_096})
     with quiet(offline=True):
         rows = choose_rows(read_corpus(corpus), tokenizer, None, 4_096, 0)
         train(load_model(base), tokenizer, rows, settings, 0)
