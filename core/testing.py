@@ -26,8 +26,9 @@ from datachef.core.registry.promises import broken_answers, broken_rules, missin
 from datachef.core.registry.registration import operator_problem
 from datachef.core.rows.columns import concat
 from datachef.core.run.ledger import Entry
-from datachef.core.run.pipeline import Step, StepPipeline
+from datachef.core.run.pipeline import StepPipeline
 from datachef.core.run.signals import measure
+from datachef.core.run.steps import Step
 from datachef.core.text.conversations import turns_column, turns_of, with_text
 from datachef.core.text.turns import PROSE, Turn
 

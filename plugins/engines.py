@@ -9,7 +9,7 @@ from datachef.core import Engine, hookimpl
 
 @hookimpl
 def datachef_engines() -> Mapping[str, Callable[..., Engine]]:
-    from datachef.core.run.inline import InlineEngine
+    from datachef.core.run.executor import InlineEngine
     from datachef.core.run.local import LocalEngine
 
     return {"inline": InlineEngine, "local": LocalEngine}

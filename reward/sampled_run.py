@@ -26,13 +26,12 @@ from datachef.core.contracts.source import (
 )
 from datachef.core.errors import NO_ANSWER, RowError, UnavailableError
 from datachef.core.language_models.tokens import TokenCounter
-from datachef.core.recipe.checked import CheckedRecipe
-from datachef.core.recipe.flow import corpus_steps
+from datachef.core.recipe.checked import CheckedRecipe, corpus_steps
 from datachef.core.registry.host import Host
 from datachef.core.registry.promises import ask
 from datachef.core.rows.columns import concat
 from datachef.core.rows.inspection import SourceInfo, SourceInspector
-from datachef.core.run.inline import InlineEngine
+from datachef.core.run.executor import InlineEngine
 from datachef.core.run.keys import key_of
 from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.run.plan import Plan, Planner

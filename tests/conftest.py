@@ -167,7 +167,7 @@ def shared_data() -> Path:
     return folder
 
 
-class Cooked(NamedTuple):
+class MadeCorpus(NamedTuple):
     """A corpus that was made in a test: its report, rows in order, rejected rows and manifest."""
 
     report: Report
@@ -189,7 +189,7 @@ def read_corpus(folder: Path) -> pl.DataFrame:
 
 
 @pytest.fixture
-def cook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Cooked]:
+def make_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., MadeCorpus]:
     """Runs a recipe over the given sources, beside the test's files, and reads the result.
 
     Loads sources and engines alone, and the plugin files it is given.
@@ -198,7 +198,7 @@ def cook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Cooke
 
     def run(
         sources: Any, *, plugins: Sequence[Path] = (), engine: str = "inline", **recipe: Any
-    ) -> Cooked:
+    ) -> MadeCorpus:
         if isinstance(sources, str | Path):
             sources = {"s": {"path": str(sources)}}
         written = tmp_path / "recipe.yaml"
@@ -212,7 +212,7 @@ def cook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Cooke
             cache=tmp_path / "cache",
         )
         rejects = report.folder / "rejects" / "rejects.parquet"
-        return Cooked(
+        return MadeCorpus(
             report,
             read_corpus(report.folder),
             pl.read_parquet(rejects) if rejects.exists() else pl.DataFrame(schema=REJECTS),

@@ -1,6 +1,6 @@
 """The `chef` command. Commands import what they need when they are called."""
 
-# ruff: noqa: E402 - an interrupt while these are imported is told like any other
+# ruff: noqa: E402 - an interrupt while these are imported is reported like any other
 from __future__ import annotations
 
 import os
@@ -22,7 +22,7 @@ import typer
 
 from datachef.core.cli import checking, doctor, running
 from datachef.core.cli import ops as catalogue
-from datachef.core.cli.failures import hidden_cause, open_streams, take_debug, tell
+from datachef.core.cli.failures import hidden_cause, open_streams, report_error, take_debug
 from datachef.core.cli.state import set_host, take_network, take_plugin_files
 from datachef.core.distribution import NAME, version
 from datachef.core.escaping import escape_output, indented
@@ -37,7 +37,7 @@ _HELP = """Turn raw sources into an LLM training corpus, with every document acc
 --allow-network=HOST,..., anywhere on the line, lets sources and models be fetched from these hosts;
 --allow-network alone from all that are public. DATACHEF_ALLOW_NETWORK does so for all commands.
 """
-# Commands that tell what is wrong with plugins, and so have to outlive all of them.
+# Commands that report what is wrong with plugins, and so have to survive all of them.
 _EXAMINING = {"plugins", "doctor"}
 
 
@@ -76,8 +76,8 @@ def _tell_broken(host: Host, arguments: list[str]) -> None:
     """What is wrong with plugins, to whoever did not ask: a recipe may lack what is in them."""
     if not _EXAMINING & set(arguments):
         for plugin in host.broken:
-            told = f"warning: plugin {plugin.name} ({plugin.package}): {plugin.error}"
-            print(indented(told), file=sys.stderr)
+            message = f"warning: plugin {plugin.name} ({plugin.package}): {plugin.error}"
+            print(indented(message), file=sys.stderr)
 
 
 def main() -> None:
@@ -103,6 +103,6 @@ def main() -> None:
     except SystemExit as ending:
         if (cause := hidden_cause(ending)) is None:
             raise
-        sys.exit(tell(cause))
-    except BaseException as error:  # noqa: BLE001 - told, with its trace for who asks
-        sys.exit(tell(error))
+        sys.exit(report_error(cause))
+    except BaseException as error:  # noqa: BLE001 - reported, with its trace where it is asked for
+        sys.exit(report_error(error))

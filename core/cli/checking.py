@@ -141,13 +141,13 @@ def _mix(
     of the same found it, or else by estimate."""
     from datachef.core.recipe.checking import EXPECTED, expected_sizes
     from datachef.core.registry.promises import ask
-    from datachef.core.run.summary import Mixed
+    from datachef.core.run.summary import RunMix
 
     operator, warnings = checked.recipe.mix, list(checked.warnings)
     if operator is None:
         return [], warnings
     record = store.record(planned.mix or "")
-    known = Mixed.of(operator, planned, {planned.mix or "": record} if record else {})
+    known = RunMix.of(operator, planned, {planned.mix or "": record} if record else {})
     sizes = known.sizes if known else expected_sizes(checked)
     if sizes is None:
         return [], warnings

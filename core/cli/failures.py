@@ -49,7 +49,7 @@ def hidden_cause(ending: SystemExit) -> BaseException | None:
     return cause
 
 
-def tell(error: BaseException) -> int:
+def report_error(error: BaseException) -> int:
     """Says on standard error why a command ended, and returns its exit code."""
     _drop_output()
     if isinstance(error, BrokenPipeError):
@@ -62,33 +62,33 @@ def tell(error: BaseException) -> int:
             print(problem, file=sys.stderr)
         _show_trace(error)
         return error.exit_code
-    told = error if isinstance(error, DatachefError) else _told(error)
+    shown = error if isinstance(error, DatachefError) else _as_datachef_error(error)
     # What a worker or a library did, which nobody else keeps.
-    lost = told is None or bool(getattr(error, "__notes__", None))
-    if told is None:
-        told = _unforeseen(error)
-    print(indented(f"error: {told.message}"), file=sys.stderr)
-    hints = [told.hint] if told.hint else []
+    lost = shown is None or bool(getattr(error, "__notes__", None))
+    if shown is None:
+        shown = _unforeseen(error)
+    print(indented(f"error: {shown.message}"), file=sys.stderr)
+    hints = [shown.hint] if shown.hint else []
     if lost and not os.environ.get(DEBUG):
         hints.append(_kept(_trace(error)))
     if hints:
         print(indented("hint: " + "\n".join(hints)), file=sys.stderr)
     _show_trace(error)
-    return told.exit_code
+    return shown.exit_code
 
 
-def _told(error: BaseException) -> DatachefError | None:
-    """What the system refuses, and what breaks in somebody else's plugin, as errors for people."""
-    told = explained(error)
-    if told is not None and not _has_working_folder():
+def _as_datachef_error(error: BaseException) -> DatachefError | None:
+    """What the system refuses, and what breaks in a plugin, as errors for people."""
+    shown = explained(error)
+    if shown is not None and not _has_working_folder():
         return DatachefError("the working folder is not there any more", "change to one that is")
-    if told is None and isinstance(error, Exception):
+    if shown is None and isinstance(error, Exception):
         with suppress(IndexError):  # there are no plugins yet
             if origin := get_host().origin(error, ours=False):
                 from datachef.core.system.containment import cause_of
 
-                told = PluginError(f"{origin}: {cause_of(error)}", "this is for its author to mend")
-    return told
+                shown = PluginError(f"{origin}: {cause_of(error)}", "report this to its author")
+    return shown
 
 
 def _has_working_folder() -> bool:

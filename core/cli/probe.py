@@ -1,4 +1,4 @@
-"""Loads each plugin in a process of its own first, for commands that shall tell what is wrong.
+"""Loads each plugin in a process of its own first, for commands that report what is wrong.
 
 Run as a module it is that process: it loads one plugin, calls its hooks, and says that it is done.
 """
@@ -41,7 +41,7 @@ def _trouble(child: Child, until: float, patience: float) -> str:
     status = child.end()
     if said == _DONE:
         return ""
-    from datachef.core.run.worker_process import why_it_ended
+    from datachef.core.run.worker import why_it_ended
 
     return f"loading it ends the process: {why_it_ended(status, '', for_memory=False)[0]}"
 
@@ -50,7 +50,7 @@ def main() -> None:
     out = os.dup(1)
     os.dup2(2, 1)
     kind, name = sys.argv[1:]
-    with suppress(Exception):  # what can be told is told where it is loaded next
+    with suppress(Exception):  # what is wrong is reported where it is loaded next
         host = Host([name], only=()) if kind == "file" else Host(only={name})
         host.examine()
     os.write(out, _DONE)

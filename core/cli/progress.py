@@ -28,7 +28,7 @@ from datachef.core.escaping import escape_output, one_line
 
 
 class Notices(RunObserver):
-    """Lines on standard error about what should not wait until the run is over."""
+    """Warnings on standard error while the run goes on."""
 
     def partition_stalled(self, event: PartitionStalled) -> None:
         message = f"{event.label}: no progress for {event.seconds:.0f} s, in {event.where}"

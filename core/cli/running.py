@@ -20,7 +20,7 @@ from datachef.core.cli.state import (
 )
 from datachef.core.escaping import raw_stream
 
-# Of fields that were left out, so many are named where people look; --json names them all.
+# How many of the fields that were left out are printed; --json has them all.
 _SHOWN_FIELDS = 20
 
 
@@ -47,7 +47,7 @@ def run(
         typer.Option(
             min=1,
             metavar="SECONDS",
-            help="End a worker that makes no progress for so long; by default it is told of.",
+            help="End a worker that makes no progress for this long; by default, only warn.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -90,8 +90,8 @@ def _show(result: Any) -> None:
 
     out = console()
     data = result.to_data()
-    for told in _told(data["ledger"], data["shares"], data["warnings"]):
-        out.print(told, soft_wrap=isinstance(told, str))
+    for part in _tables_and_warnings(data["ledger"], data["shares"], data["warnings"]):
+        out.print(part, soft_wrap=isinstance(part, str))
     speed = f" ({size(int(result.bytes_read / result.seconds))}/s)" if result.bytes_read else ""
     out.print(
         f"{result.rows:,} rows, {result.tokens:,} tokens in {duration(result.seconds)}{speed}; "
@@ -105,7 +105,7 @@ def _show(result: Any) -> None:
     out.print(place(result.folder), soft_wrap=True)
 
 
-def _told(
+def _tables_and_warnings(
     entries: list[dict[str, Any]], shares: list[dict[str, Any]], warnings: list[dict[str, Any]]
 ) -> list[Any]:
     """The ledger, the sources where a mix weighed them, and what should be known of the corpus."""
@@ -142,15 +142,17 @@ def report(
         print_json(entries)
         return
     try:
-        shown = _told(entries, manifest.get("shares", []), manifest.get("warnings", []))
-    except Exception as error:  # whatever somebody else wrote there may lead to
+        shown = _tables_and_warnings(
+            entries, manifest.get("shares", []), manifest.get("warnings", [])
+        )
+    except Exception as error:  # files that another program wrote may lead to anything
         raise_environment_failure(error)
         raise DatachefError(
-            f"the ledger or the manifest of {corpus} is none that a run writes",
+            f"the ledger or the manifest of {corpus} is not what a run writes",
             "was it damaged or edited? run the recipe again",
         ) from error
-    for told in shown:
-        console().print(told, soft_wrap=isinstance(told, str))
+    for part in shown:
+        console().print(part, soft_wrap=isinstance(part, str))
 
 
 def _is_ledger(data: Any) -> bool:

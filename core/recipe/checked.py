@@ -1,19 +1,26 @@
-"""A recipe with everything it refers to: resolved, then checked; and what is wrong with it."""
+"""A recipe with everything it refers to: resolved, then checked; and the order of its steps."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datachef.core.contracts.corpus import CorpusOperator
+from datachef.core.contracts.filter import Filter
+from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.recipe import Recipe
 from datachef.core.contracts.source import Source
 from datachef.core.contracts.task import Task
 from datachef.core.document import Document, Location
 from datachef.core.errors import RecipeError
 from datachef.core.language_models.caps import PoolCaps
+from datachef.core.language_models.tokens import TokenizerFiles
 from datachef.core.problems import Problem, dotted, warning
+from datachef.core.registry.promises import ask
+from datachef.core.registry.take import Take
+from datachef.core.registry.vocabulary import Vocabulary
 from datachef.core.system.paths import located
 
 if TYPE_CHECKING:
@@ -97,3 +104,99 @@ class CheckResult:
         if self.checked is None:
             raise RecipeError(list(self.problems))
         return self.checked
+
+
+@dataclass(frozen=True)
+class PlacedStep:
+    """An operator, ready for its task, at its place in the recipe; `from_pool` are those that a
+    source of the pool brings along."""
+
+    location: Location
+    operator: Operator
+    from_pool: bool = False
+
+    @property
+    def path(self) -> str:
+        return dotted(self.location)
+
+
+def source_steps(resolved: ResolvedRecipe, name: str) -> Iterator[PlacedStep]:
+    """The steps of one source: `take`, those that it brings from the pool, those of the recipe."""
+    source = resolved.sources[name]
+    pooled = len(source.steps) - len(resolved.recipe.sources[name].steps)
+    if source.take is not None:
+        yield PlacedStep(("sources", name, "take"), Take(op=Take.name(), rows=source.take))
+    for index, operator in enumerate(source.steps):
+        place: Location = ("sources", name, "pool", index)
+        if index >= pooled:
+            place = resolved.place(("sources", name, "steps"), index - pooled)
+        yield PlacedStep(place, _ready(resolved, operator), from_pool=index < pooled)
+
+
+def corpus_steps(resolved: ResolvedRecipe, vocabulary: Vocabulary) -> Iterator[PlacedStep]:
+    """The mix, the steps on the corpus, and the guards that a task turns on.
+
+    Guards come last, or first of all where the steps only leave rows out: so mix and steps count
+    rows that stay, and weights, budgets and numbers of rows are met.
+    """
+    recipe = resolved.recipe
+    guards = list(_guards(resolved, vocabulary))
+    first = all(_only_drops_rows(step) for step in recipe.steps)
+    if first:
+        yield from guards
+    if recipe.mix is not None:
+        yield PlacedStep(("mix",), _ready(resolved, recipe.mix))
+    for index, operator in enumerate(recipe.steps):
+        yield PlacedStep(resolved.place(("steps",), index), _ready(resolved, operator))
+    if not first:
+        yield from guards
+
+
+def _guards(resolved: ResolvedRecipe, vocabulary: Vocabulary) -> Iterator[PlacedStep]:
+    """The guards that the recipe does not write itself, where it has a task."""
+    recipe = resolved.recipe
+    written = {operator.op for operator in recipe.steps}
+    for name in vocabulary if recipe.task is not None else ():
+        guard = vocabulary[name]
+        if guard.guards_task and name not in written:
+            yield PlacedStep(("task", name), _ready(resolved, guard(op=name)))
+
+
+def _only_drops_rows(operator: Operator) -> bool:
+    if isinstance(operator, CorpusOperator):
+        return type(operator).apply is CorpusOperator.apply
+    return isinstance(operator, Filter)
+
+
+def makes_messages(resolved: ResolvedRecipe, name: str) -> bool:
+    """Whether a step turns the documents of a source into conversations."""
+    steps = (*resolved.sources[name].steps, *resolved.recipe.steps)
+    return any("messages" in step.writes() for step in steps)
+
+
+def output_schema(resolved: ResolvedRecipe, source_info: Mapping[str, SourceInfo]) -> str:
+    """The schema of the output: as written, or conversations where all sources are such."""
+    written = resolved.recipe.output.schema_
+    if written is not None:
+        return written
+    conversational = all(
+        found.format.conversational or makes_messages(resolved, name)
+        for name, found in source_info.items()
+    )
+    return "messages" if conversational else "text"
+
+
+def counting(
+    recipe: Recipe, tokenizer: TokenizerFiles | None, schema: str
+) -> tuple[str | None, bool]:
+    """How the tokens of a recipe are counted: the path of its tokenizer, if any, and whether by its
+    chat template, as rows are written in conversations."""
+    if tokenizer is None:
+        return None, False
+    as_turns = schema != "text" and recipe.output.separator is None
+    return tokenizer.path, tokenizer.template and as_turns
+
+
+def _ready(resolved: ResolvedRecipe, operator: Operator) -> Operator:
+    placed: Operator = ask(operator, "located", resolved.folder)
+    return placed if resolved.task is None else ask(placed, "for_task", resolved.task)

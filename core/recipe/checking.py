@@ -18,9 +18,12 @@ from datachef.core.document import Document, Location
 from datachef.core.errors import DatachefError, PluginError, RunError
 from datachef.core.language_models.tokens import TokenCounter, TokenizerFiles, find_tokenizer
 from datachef.core.problems import Problem, did_you_mean, parts, shortened, warning
-from datachef.core.recipe.checked import CheckedRecipe, CheckResult, Findings, ResolvedRecipe
-from datachef.core.recipe.flow import (
+from datachef.core.recipe.checked import (
+    CheckedRecipe,
+    CheckResult,
+    Findings,
     PlacedStep,
+    ResolvedRecipe,
     corpus_steps,
     counting,
     makes_messages,
@@ -146,7 +149,7 @@ class _Check:
         except ENDINGS as error:
             raise_environment_failure(error)
             message = f"source {name}: {source.key} broke: {cause_of(error)}"
-            found.add("broken_source", inner, message, "this is for its author to mend")
+            found.add("broken_source", inner, message, "report this to its author")
         return None
 
     def _include_late_columns(self, steps: list[PlacedStep]) -> None:
@@ -235,7 +238,7 @@ class _Check:
         package = self._host.vocabulary.package(step.operator.op) if found else ""
         for text in found:
             message = f"{step.operator.op} of {package}: {text}"
-            hint = "this is for its author to mend"
+            hint = "report this to its author"
             self._findings.add("broken_operator", step.location, message, hint)
         return bool(found)
 

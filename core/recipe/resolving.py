@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +20,6 @@ from datachef.core.document import Document, Location
 from datachef.core.errors import DatachefError, RecipeError
 from datachef.core.language_models.caps import PoolCaps
 from datachef.core.problems import Problem, did_you_mean, dotted
-from datachef.core.recipe import binding
 from datachef.core.recipe.checked import Findings, ResolvedRecipe
 from datachef.core.recipe.structure import problems_of, salvage
 from datachef.core.registry.host import Host, installed
@@ -29,6 +29,9 @@ from datachef.core.system.containment import ENDINGS, cause_of
 from datachef.core.system.paths import located, not_expanded
 
 _INDEX = re.compile(r"[0-9]{1,9}")
+# What a bound recipe may set of a source of its pool. All else is for the author of the pool: where
+# rows come from and how they are read, their licence and description, how many may fail.
+_OF_THE_RECIPE = ("take", "steps")
 
 
 def resolve_recipe(
@@ -179,7 +182,7 @@ class _Resolver:
     def _load_task(self, path: Path, pool: Path | None) -> tuple[Task | None, Document | None]:
         """The task in a file; `pool` where the recipe is bound to it and chose the task itself."""
         folders = [self._folder, pool.parent] if pool is not None else []
-        if folders and not binding.within(path, folders):
+        if folders and not is_within(path, folders):
             message = "the task of a recipe bound to a pool must lie beside the recipe or the pool"
             self._findings.add("not_in_pool", ("task",), message)
             return None, None
@@ -194,9 +197,9 @@ class _Resolver:
             self._findings.problems += found.values()
             return None, document
         # What lies beside the pool is by its author; any other task came with the recipe.
-        if pool is None or binding.within(path, [pool.parent]):
+        if pool is None or is_within(path, [pool.parent]):
             return task, document
-        outside = list(binding.files_outside(task, folders))
+        outside = list(files_outside(task, folders))
         for part in outside:
             message = "the files of its task must lie beside the recipe or the pool"
             problem = Problem("not_in_pool", message, f"{part}.path")
@@ -254,7 +257,7 @@ class _Resolver:
             return None
         own = {key: getattr(source, key) for key in source.model_fields_set - {"steps"}}
         if self._bound_to is not None:
-            for key, message, hint in binding.refused(name, own, pooled):
+            for key, message, hint in _refused_fields(name, own, pooled):
                 self._findings.add("not_in_pool", ("sources", name, key), message, hint)
             takes = [take for take in (own.get("take"), pooled.take) if take is not None]
             own = {"take": min(takes, default=None)}
@@ -321,3 +324,33 @@ def _read(path: Path, model: type[M], make: Callable[[Any], M], host: Host | Non
         broken = [] if host is None else host.broken
         found = problems_of(error, document, model, vocabulary, broken)
         raise RecipeError(list(found.values())) from None
+
+
+def is_within(path: Path, folders: Sequence[Path]) -> bool:
+    """Whether a path lies in one of the folders, `..` and links resolved."""
+    real = Path(os.path.realpath(path))
+    return any(real.is_relative_to(os.path.realpath(folder)) for folder in folders)
+
+
+def files_outside(task: Task, folders: Sequence[Path]) -> Iterator[str]:
+    """The parts of a task whose files lie in none of the folders."""
+    for name in ("benchmark", "examples"):
+        path = getattr(getattr(task, name), "path", None)
+        if path is not None and not is_within(Path(path), folders):
+            yield name
+
+
+def _refused_fields(
+    name: str, own: Mapping[str, Any], pooled: Source
+) -> Iterator[tuple[str, str, str]]:
+    """What a recipe says of a source that its pool alone may say: (field, message, hint) each."""
+    for key in own:
+        if key not in _OF_THE_RECIPE:
+            hint = (
+                f"remove it: a recipe may set only {' and '.join(_OF_THE_RECIPE)} of such a source"
+            )
+            message = f"{name} is a source of the pool that this recipe is bound to: {key} is fixed"
+            yield key, message, hint
+    take = own.get("take")
+    if take is not None and pooled.take is not None and take > pooled.take:
+        yield "take", f"the pool offers {pooled.take:,} rows of {name}", "take as many, or fewer"

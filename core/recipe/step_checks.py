@@ -19,8 +19,7 @@ from datachef.core.language_models.caps import (
     caps_of_environment,
 )
 from datachef.core.problems import Problem, did_you_mean, dotted, warning
-from datachef.core.recipe.checked import Findings, ResolvedRecipe
-from datachef.core.recipe.flow import PlacedStep
+from datachef.core.recipe.checked import Findings, PlacedStep, ResolvedRecipe
 from datachef.core.registry.promises import missing_packages
 from datachef.core.rows.benchmark import Misfit, misfits
 from datachef.core.system.paths import not_expanded
@@ -162,7 +161,7 @@ def _check_caps(
         operator = step.operator
         if not isinstance(operator, Synthesis):
             message = f"{operator.op} asks language models in a way that {whose} cannot cap"
-            findings.add("over_cap", step.location, message, "tell its author")
+            findings.add("over_cap", step.location, message, "report this to its author")
             continue
         for parameter, message, hint in _excesses(operator, caps, whose):
             findings.add("over_cap", (*step.location, parameter), message, hint)

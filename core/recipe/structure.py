@@ -93,27 +93,25 @@ def _problem(
             hint = or_broken(hint, broken)
         return Problem(code, f"unknown field {shortened(name)}", path, hint)
     if kind == "missing":
-        return Problem(code, f"{str(item['loc'][-1])!r} is missing", path, "write it here")
+        name = str(item["loc"][-1])
+        return Problem(code, f"the field {name!r} is missing", path, f"add `{name}: ...`")
     if kind == "union_tag_invalid":
-        name = str(context.get("tag", ""))
-        is_mix = location[:1] == ("mix",)
-        hint = _operator_hint(name, is_mix, vocabulary, broken)
-        return Problem(code, f"no operator {shortened(name)} can stand here", path, hint)
+        return _unknown_operator(str(context.get("tag", "")), location, vocabulary, broken)
     if kind == "union_tag_not_found":
-        return Problem(code, "a step names its operator", path, "write op: followed by a name")
-    if kind == "literal_error" and location and location[-1] == "op":
-        name = str(item["input"])
-        hint = _operator_hint(name, location[:1] == ("mix",), vocabulary, broken)
         return Problem(
-            "unknown_operator", f"no operator {shortened(name)} can stand here", path, hint
+            code, "a step has no operator", path, "add `op: ...`, with the name of an operator"
         )
+    if kind == "literal_error" and location and location[-1] == "op":
+        return _unknown_operator(str(item["input"]), location, vocabulary, broken)
     if kind == "literal_error" and issubclass(model, Task) and location == ("metric",):
         name = str(item["input"])
         hint = or_broken(did_you_mean(name, vocabulary.metrics), broken)
         return Problem("unknown_metric", f"there is no metric {shortened(name)}", path, hint)
     if kind == "source_kind":
         hint = (
-            "or a name of the pool, with none of them" if "path" in vocabulary.source_keys else ""
+            "or name a source of the pool, with none of these fields"
+            if "path" in vocabulary.source_keys
+            else ""
         )
         return Problem(code, item["msg"], path, or_broken(hint, broken))
     message = item["msg"].removeprefix("Value error, ")
@@ -123,14 +121,19 @@ def _problem(
     return Problem(code, message[:1].lower() + message[1:], path)
 
 
-def _operator_hint(name: str, mix: bool, vocabulary: Vocabulary, broken: list[Plugin]) -> str:
+def _unknown_operator(
+    name: str, location: Location, vocabulary: Vocabulary, broken: list[Plugin]
+) -> Problem:
+    """An operator that nobody registered, or that is of no use at this place."""
+    mix = location[:1] == ("mix",)
     if name in vocabulary:
-        return f"{name} is a {vocabulary[name].shape} operator: " + (
-            "it stands in steps" if mix else "it stands in mix"
-        )
-    fitting = [known for known in vocabulary if (vocabulary[known].shape == "mix") == mix]
-    hint = did_you_mean(name, fitting)
-    return or_broken(hint, broken)
+        message = f"{name} is a {vocabulary[name].shape} operator"
+        hint = "use it as a step" if mix else "use it in `mix:`"
+    else:
+        message = f"unknown operator {shortened(name)}"
+        fitting = [known for known in vocabulary if (vocabulary[known].shape == "mix") == mix]
+        hint = or_broken(did_you_mean(name, fitting), broken)
+    return Problem("unknown_operator", message, dotted(location), hint)
 
 
 def _value_at(data: Any, location: Location) -> Any:

@@ -91,7 +91,7 @@ def datachef_commands(app: typer.Typer) -> None:
 
 @hookspec
 def datachef_recipe_rules(recipe: Recipe) -> Iterable[Problem]:  # type: ignore[empty-body]
-    """What in-house policy has against this recipe; any problem keeps it from running."""
+    """Problems of this recipe by the rules of a team; an error keeps it from running."""
 
 
 # Running: called once at the start of a run, in the process that started it.

@@ -85,8 +85,8 @@ class Vocabulary:
 
     def operator(self, data: Mapping[str, Any]) -> Operator:
         """The operator that a step describes, already known to be valid."""
-        kind = self.operator_type(data["op"])
-        assert kind is not None
+        name = data["op"]
+        kind = BUILT_IN[name] if name in BUILT_IN else self[name]
         return kind.model_validate(data)
 
     def operator_type(self, name: str) -> type[Operator] | None:
@@ -224,7 +224,7 @@ def _refuse(step: Any) -> Any:
     """Where no operator is registered, no step is one."""
     name = step.get("op") if isinstance(step, Mapping) else None
     if not isinstance(name, str):
-        raise PydanticCustomError("union_tag_not_found", "a step names its operator")
+        raise PydanticCustomError("union_tag_not_found", "a step has no operator")
     raise PydanticCustomError("union_tag_invalid", "no operator is registered", {"tag": name})
 
 

@@ -1,1 +1,1 @@
-"""Raw rows of sources as batches of one schema, and what their first rows tell."""
+"""Raw rows of sources as batches of one schema, and what is known from their first rows."""

@@ -88,7 +88,7 @@ def read_rows(benchmark: BenchmarkFile | Examples) -> Iterator[Mapping[str, Any]
                 line = f" line {raw.line}" if raw.line else ""
                 raise DatachefError(
                     f"{path}{line}: {raw.detail or raw.reason}",
-                    hint="a benchmark is read whole or not at all: mend the row or leave it out",
+                    hint="a benchmark is read whole or not at all: repair the row or leave it out",
                 )
     except SourceError as error:
         raise_environment_failure(error, path)

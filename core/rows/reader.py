@@ -38,7 +38,7 @@ SAMPLE_ROWS = 200
 SAMPLE_BYTES = 4_000_000
 SAMPLE_FILES = 5
 REJECT_CHARACTERS = 2_000
-# Fields of a source that become columns without being named; more of them are left out, and told.
+# Fields of a source that become columns without being named; more are left out and reported.
 MOST_FIELDS = 5_000
 # What a row costs as Python objects, beside its text.
 ROW_BYTES = 500

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -108,13 +109,12 @@ def write_parquet(
         return
     import pyarrow.parquet
 
-    writer = None
-    for start in range(0, max(plain.height, 1), row_group_rows):
-        table = _typed(plain[start : start + row_group_rows].to_arrow(), schema)
-        writer = writer or pyarrow.parquet.ParquetWriter(path, table.schema, compression="zstd")
-        writer.write_table(table)
-    assert writer is not None
-    writer.close()
+    starts = range(0, max(plain.height, 1), row_group_rows)
+    tables = (_typed(plain[at : at + row_group_rows].to_arrow(), schema) for at in starts)
+    first = next(tables)
+    with pyarrow.parquet.ParquetWriter(path, first.schema, compression="zstd") as writer:
+        for table in chain([first], tables):
+            writer.write_table(table)
 
 
 def json_lines(frame: pl.DataFrame, schema: Mapping[str, str]) -> str:

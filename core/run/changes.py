@@ -17,7 +17,7 @@ from datachef.core.system.cached import read_record, write_record
 
 Parts = Mapping[str, Any]
 
-# Where what all results depend on is told.
+# The place of what all results depend on.
 EVERYWHERE = ""
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 _SHOWN = 40

@@ -1,4 +1,7 @@
-"""Carries out work items, in a process with plugins loaded and operators built once per stage."""
+"""Carries out work items, in a process with plugins loaded and operators built once per stage.
+
+`InlineEngine` does so in the calling process; other engines build a `TaskExecutor` in each worker.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,13 @@ from datachef.core.contracts.corpus import (
     MixOperator,
     refuse_unfit_decision,
 )
-from datachef.core.contracts.engine import WorkerConfig, WorkItem
+from datachef.core.contracts.engine import Engine, Progress, WorkerConfig, WorkItem
 from datachef.core.contracts.operator import Services
 from datachef.core.contracts.source import Source
 from datachef.core.errors import DatachefError, PluginError, RunError, is_panic, panicked
 from datachef.core.registry.host import Host
 from datachef.core.registry.promises import ask
-from datachef.core.run.pipeline import AnyStep, CorpusStep, Step, corpus_step
-from datachef.core.run.signal_cache import TextMemory
+from datachef.core.run.signals import TextMemory
 from datachef.core.run.stage import (
     DecisionWork,
     PartitionWork,
@@ -34,6 +36,7 @@ from datachef.core.run.stage import (
     StageSpec,
     StepSpec,
 )
+from datachef.core.run.steps import AnyStep, CorpusStep, Step, corpus_step
 from datachef.core.run.store import Store
 from datachef.core.run.time_limit import NO_LIMIT
 from datachef.core.system.code_identity import code_of
@@ -44,7 +47,8 @@ from datachef.core.text.formats import Format
 
 _FORMAT: TypeAdapter[Format] = TypeAdapter(Format)
 
-Progress = Callable[[int, int], None]
+# Called with the bytes read and the rows passed since the last call.
+OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ class TaskExecutor:
         """An executor with the plugins and the cache of a run, for engines of plugins."""
         return cls(Host(config.plugin_files), config.cache, Store(config.cache, config.run))
 
-    def perform(self, item: WorkItem, progress: Progress) -> dict[str, Any]:
+    def perform(self, item: WorkItem, progress: OnProgress) -> dict[str, Any]:
         """The record of the item; one that is already in the store is not done again.
 
         What an operator's author did wrong is a `PluginError`, wherever in its code it was met.
@@ -118,7 +122,7 @@ class TaskExecutor:
                 raise
             raise PluginError(f"{origin}: {cause_of(error)}") from error
 
-    def _perform(self, item: WorkItem, progress: Progress) -> dict[str, Any]:
+    def _perform(self, item: WorkItem, progress: OnProgress) -> dict[str, Any]:
         if isinstance(item, ShardWork):
             from datachef.core.run.output import write_shard
 
@@ -133,7 +137,7 @@ class TaskExecutor:
             return self._run_partition(item, progress)
         raise TypeError(f"not work of a run: {item!r}")
 
-    def _run_partition(self, item: PartitionWork, progress: Progress) -> dict[str, Any]:
+    def _run_partition(self, item: PartitionWork, progress: OnProgress) -> dict[str, Any]:
         from datachef.core.run.partition import PartitionRun
 
         stage = self._built(item.stage)
@@ -273,3 +277,24 @@ def _fewer(scans: Sequence[Scan], folder: Path) -> list[Scan]:
         pl.concat(group).sink_parquet(file, compression="lz4")
         larger.append(partial(pl.scan_parquet, file))
     return larger
+
+
+class InlineEngine(Engine):
+    """Carries out work items in the calling process, one by one: for small runs and debuggers.
+
+    With a `store` results go there, and signals stay in memory: for recipes that are tried in
+    series.
+    """
+
+    def __init__(
+        self, config: WorkerConfig, workers: int = 1, *, store: Store | None = None
+    ) -> None:
+        texts = TextMemory() if store is not None else None
+        store = store or Store(config.cache, config.run)
+        self._executor = TaskExecutor(Host(config.plugin_files), config.cache, store, texts)
+
+    def map(
+        self, items: Sequence[WorkItem], progress: Progress
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        for index, item in enumerate(items):
+            yield index, self._executor.perform(item, partial(progress, item.label))

@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 from datachef.core.contracts.engine import Engine, Progress, WorkerConfig, WorkItem
 from datachef.core.errors import DatachefError, RunError, error_of_kind
 from datachef.core.run.time_limit import VARIABLE, Call, Overdue, seconds_allowed
-from datachef.core.run.worker_process import Worker, WorkerDiedError
+from datachef.core.run.worker import Worker, WorkerDiedError
 
 ATTEMPTS = 2
 # Rows of one work item that may use up the time for a call; each costs a worker and that time.
 MOST_OVERDUE = 20
-# Seconds without a sign of life after which it is told, and then again after twice as many.
+# Seconds without a sign of life before `on_stall` is called; then again after twice as many.
 NOTICE = 60.0
-_LOOK = 1.0  # how often is looked
+_CHECK_SECONDS = 1.0  # between looks at the workers
 # Workers that are started before there is work: they load their plugins while the run is planned.
 EARLY = 4
 # Of the files that this process may open: what it needs itself, and the pipes to a worker, with
@@ -45,7 +45,7 @@ class LocalEngine(Engine):
     A worker that dies (killed, crashed, out of memory) costs its item a second attempt in a fresh
     process; when that dies too, the run fails and names the item. A worker that gives no sign of
     life for `stall_limit` seconds of the config (stopped, in a deadlock or an endless loop) is
-    killed, and so has died; before that, and without a limit, it is told of. One that uses up the
+    killed; before that, and without a limit, `on_stall` is called. One that uses up the
     time that a call may take is replaced until the rows are found that do, at most so many.
     """
 
@@ -55,8 +55,8 @@ class LocalEngine(Engine):
         self._slow: set[str] = set()
         self._workers = min(max(1, workers), _most_workers())
         self._live: dict[int, Worker] = {}
-        self._told: dict[Worker, float] = {}
-        self._looked = time.monotonic()
+        self._notified: dict[Worker, float] = {}
+        self._last_check = time.monotonic()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._closed = False
@@ -89,13 +89,13 @@ class LocalEngine(Engine):
     def _results(
         self, left: int, events: queue.Queue[Any], progress: Progress
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        self._looked = time.monotonic()
+        self._last_check = time.monotonic()
         while left:
             try:
-                event = events.get(timeout=_LOOK)
+                event = events.get(timeout=_CHECK_SECONDS)
             except queue.Empty:
                 event = None
-            self._look()
+            self._check_workers()
             if event is None:
                 continue
             if isinstance(event, BaseException):
@@ -167,32 +167,32 @@ class LocalEngine(Engine):
         return {
             "error": f"{call.path}: more than {MOST_OVERDUE} rows take more than "
             f"{self._call_limit:g} seconds of processor time each, the last of them {call.row}",
-            "hint": "leave the step out, drop such rows before it (length_filter), or allow more "
+            "hint": "leave the step out, drop such rows before it, or allow more "
             f"({VARIABLE}=N), also where it only takes that long to load what it needs",
         }
 
-    def _look(self) -> None:
-        """Tells of workers that give no sign of life; ends those that give none for too long."""
+    def _check_workers(self) -> None:
+        """Reports workers that give no sign of life, and ends those that give none for too long."""
         now = time.monotonic()
-        if now - self._looked < _LOOK:
+        if now - self._last_check < _CHECK_SECONDS:
             return
-        asleep, self._looked = now - self._looked - _LOOK, now
+        asleep, self._last_check = now - self._last_check - _CHECK_SECONDS, now
         with self._lock:
             workers = list(self._live.values())
         for worker in workers:
             item = worker.item
             if asleep > NOTICE / 4:  # it was us who were stopped, or busy
-                worker.heard = max(worker.heard, now)
-            silent = now - worker.heard
+                worker.last_seen = max(worker.last_seen, now)
+            silent = now - worker.last_seen
             limit = self._config.stall_limit
             if limit is not None and worker.loading:  # which depends on the load of the machine
                 limit = max(limit, NOTICE)
             if item is None or silent < min(NOTICE, limit or NOTICE):
-                self._told.pop(worker, None)
+                self._notified.pop(worker, None)
             elif limit is not None and silent >= limit:
                 worker.end_for(f"it made no progress for {limit:.0f} s in {worker.doing}")
-            elif silent >= 2 * self._told.get(worker, 0.0):
-                self._told[worker] = silent
+            elif silent >= 2 * self._notified.get(worker, 0.0):
+                self._notified[worker] = silent
                 if self.on_stall is not None:
                     where = f"{worker.doing}; its process {worker.pid} {worker.state()}"
                     self.on_stall(item.label, silent, where)

@@ -172,7 +172,7 @@ def plan_shuffled_shards(tables: Sequence[Table], shard_bytes: int) -> list[list
 
 
 def write_shard(item: ShardWork, store: Store, writer: Writer) -> dict[str, Any]:
-    """Writes one file of the corpus and tells its name, rows, size and checksum."""
+    """Writes one file of the corpus and returns its name, rows, size and checksum."""
     path = Path(item.folder) / item.file
     path.parent.mkdir(parents=True, exist_ok=True)
     frames = [frame for block in item.blocks for frame in _block_rows(block, item, store)]
@@ -329,5 +329,5 @@ def _repeated(row: str) -> PluginError:
     return PluginError(
         f"two rows of the corpus have the id {row!r}",
         "a source that reads a row twice, or gives two rows one position, or an operator that "
-        "makes rows and numbers them twice; its author has to mend it",
+        "makes rows and numbers them twice: report this to its author",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -24,13 +24,14 @@ from datachef.core.language_models.tokens import TokenCounter
 from datachef.core.rows.columns import concat, kinds_in
 from datachef.core.rows.reader import REJECT_CHARACTERS, REJECTS, RowReader
 from datachef.core.rows.stored_conversations import described
-from datachef.core.run.executor import BuiltSource, BuiltStage
+from datachef.core.run.executor import BuiltSource, BuiltStage, OnProgress
 from datachef.core.run.keys import key_of
 from datachef.core.run.ledger import BrokenFile, Entry, Ledger
 from datachef.core.run.output import OUTPUT, cut, finished_rows, numbers
-from datachef.core.run.pipeline import ROW, CorpusStep, StepPipeline, broken_rows, safely
-from datachef.core.run.signal_cache import SignalCache, TextMemory
+from datachef.core.run.pipeline import StepPipeline, broken_rows, safely
+from datachef.core.run.signals import SignalCache, TextMemory
 from datachef.core.run.stage import OutputSpec, PartitionWork
+from datachef.core.run.steps import ROW, CorpusStep
 from datachef.core.run.store import Store
 from datachef.core.run.time_limit import TIME_LIMIT, TimeLimit
 from datachef.core.system.activity import ACTIVITY
@@ -41,8 +42,6 @@ BATCH_BYTES = 8 * 2**20
 PART_BYTES = 32 * 2**20
 _READING = "reading"
 
-Progress = Callable[[int, int], None]
-
 
 class PartitionRun:
     """One run of one partition; use `run` once."""
@@ -52,7 +51,7 @@ class PartitionRun:
         item: PartitionWork,
         stage: BuiltStage,
         store: Store,
-        progress: Progress,
+        progress: OnProgress,
         texts: TextMemory | None,
         limit: TimeLimit,
     ) -> None:

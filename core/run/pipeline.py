@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, Protocol, TypeGuard, TypeVar
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import polars as pl
 
 from datachef.core.contracts.accounting import outcome_of, parents
 from datachef.core.contracts.corpus import CorpusOperator
-from datachef.core.contracts.filter import DISPLACED, Filter
-from datachef.core.contracts.operator import Operator, Outcome
+from datachef.core.contracts.filter import DISPLACED
+from datachef.core.contracts.operator import Outcome
 from datachef.core.contracts.transform import Transform
 from datachef.core.errors import (
     MAX_ROW_BYTES,
@@ -29,6 +27,7 @@ from datachef.core.rows.columns import concat
 from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.run.signals import (
     Intermediates,
+    SignalMemory,
     decide,
     details,
     measure,
@@ -36,99 +35,17 @@ from datachef.core.run.signals import (
     some_rows,
     unlike,
 )
+from datachef.core.run.steps import ROW, AnyStep, FilterStep, groups
 from datachef.core.run.time_limit import NO_LIMIT, TIME_LIMIT, Call, TimeLimit
-from datachef.core.system.activity import ACTIVITY
-from datachef.core.system.containment import ENDINGS, in_place, is_interrupt
+from datachef.core.system.containment import ENDINGS, is_interrupt
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.text.conversations import with_stored_turns
-
-O_co = TypeVar("O_co", bound=Operator, covariant=True)
-
-
-@dataclass(frozen=True)
-class Step(Generic[O_co]):
-    """An operator at its place in the recipe, with the decision that it applies, if any, and the
-    package that it came from.
-
-    `identity` is all that its result depends on, apart from the rows.
-    """
-
-    path: str
-    operator: O_co
-    decision: pl.DataFrame | None = None
-    package: str = ""
-    identity: Mapping[str, Any] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return f"{self.path} ({self.operator.op}{f' of {self.package}' if self.package else ''})"
-
-    @contextmanager
-    def located(self) -> Iterator[None]:
-        """A mistake of the operator's author says where in the recipe it was met; and so does who
-        watches the process, should the operator not come to an end."""
-        ACTIVITY.begin(str(self))
-        try:
-            with in_place():
-                yield
-        except PluginError as error:
-            raise PluginError(f"{self}: {error.message}", error.hint) from error
-
-
-# The number of a row among those that reach a group of filters, over all batches of the partition.
-# It stands in tables of our own alone, beside signals, whose names begin with no underscore.
-ROW = "_row"
-
-
-class SignalMemory(Protocol):
-    """Remembers signals: of each filter, by its group and its place in it."""
-
-    def recall(self, group: int, place: int, rows: pl.DataFrame) -> pl.DataFrame | None:
-        """What is known of these rows (`ROW` and `text`): `ROW` and the signals; None where that is
-        nothing."""
-
-    def remember(self, group: int, place: int, rows: pl.DataFrame, signals: pl.DataFrame) -> None:
-        """Takes what was measured of some of the rows: `ROW` and the signals."""
-
 
 OnRejected = Callable[[str, str, pl.DataFrame], None]
 
 
-FilterStep = Step[Filter]
-CorpusStep = Step[CorpusOperator]
-AnyStep = Step[Operator]
-
-
-def groups(steps: Sequence[AnyStep]) -> list[list[FilterStep] | AnyStep]:
-    """Consecutive filters together, every other step alone."""
-    result: list[list[FilterStep] | AnyStep] = []
-    for step in steps:
-        last = result[-1] if result else None
-        if not _is_filter(step):
-            result.append(step)
-        elif isinstance(last, list):
-            last.append(step)
-        else:
-            result.append([step])
-    return result
-
-
-def corpus_step(step: AnyStep) -> CorpusStep:
-    """The step as one with a corpus operator. Raises `PluginError` where it has none."""
-    if not _is_corpus_step(step):
-        raise PluginError(f"{step} is not a corpus operator")
-    return step
-
-
-def _is_corpus_step(step: AnyStep) -> TypeGuard[CorpusStep]:
-    return isinstance(step.operator, CorpusOperator)
-
-
-def _is_filter(step: AnyStep) -> TypeGuard[FilterStep]:
-    return isinstance(step.operator, Filter)
-
-
 class StepPipeline:
-    """The row-wise steps of a stage; `ledger` tells what became of the rows."""
+    """The row-wise steps of a stage; `ledger` counts what became of the rows."""
 
     def __init__(
         self,
@@ -403,12 +320,12 @@ def _refuse_neighbours(step: AnyStep, batch: pl.DataFrame, rows: pl.DataFrame) -
         try:
             again = _process(step, some).rows
         except ENDINGS:
-            continue  # what breaks on these rows is met, and told, where it does
+            continue  # a row that breaks it fails where it is processed
         own = parents(rows["id"], batch["id"]).is_in(some["id"].implode())
         # turns as structs have the fields of all turns of a batch
         if unlike(with_stored_turns(rows.filter(own)), with_stored_turns(again)):
             raise PluginError(
-                f"{step.operator.op} makes something else of a row when other rows are beside it",
+                f"{step.operator.op} makes something else of a row in another batch",
                 "a transform rewrites each row by itself, without looking at others or at chance",
             )
 

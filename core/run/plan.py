@@ -13,8 +13,8 @@ import polars as pl
 from datachef.core.contracts.corpus import CorpusOperator, MixOperator
 from datachef.core.contracts.source import Partition
 from datachef.core.distribution import NAME, version
-from datachef.core.recipe.checked import CheckedRecipe
-from datachef.core.recipe.flow import (
+from datachef.core.recipe.checked import (
+    CheckedRecipe,
     PlacedStep,
     corpus_steps,
     counting,
@@ -56,7 +56,7 @@ class Plan:
 
     `steps` are the ledger's entries (path, operator) in the order of the recipe, `final` the
     partitions whose rows are the corpus, in the order of the data, `output` how they are written.
-    `selecting` are the paths of steps that keep so many rows because so many are asked for, `mix`
+    `selecting` are the paths of steps that keep a number of rows that the recipe asks for, `mix`
     is the key of the mix's decision, `counting` how tokens are counted. A layered plan names in
     `read` and `prepared` the partitions that hold each source as it was read and where the mix
     begins. `environment` is what all results depend on.

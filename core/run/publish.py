@@ -69,7 +69,7 @@ def refuse_data(folder: Path) -> None:
     found = [name for name in found if not name.startswith("data/.")]
     if found:
         raise RunError(
-            f"{folder / found[0]} is not of this corpus, and would seem to be of the next one",
+            f"{folder / found[0]} is not part of this corpus, and would become part of the next",
             "move it away, or choose another output",
         )
 
@@ -105,7 +105,7 @@ def verify(folder: Path, files: Sequence[Mapping[str, Any]]) -> None:
     wrong += [facts["file"] for facts in files if facts["file"] in found and not _is(folder, facts)]
     if wrong:
         raise RunError(
-            f"the corpus is not as it was written: {', '.join(wrong)} changed, came or went",
+            f"the corpus changed after it was written: {', '.join(wrong)}",
             "does something else write into its folder? run again",
         )
 

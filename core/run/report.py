@@ -1,4 +1,4 @@
-"""What a finished run has to say, on disk and to whoever asked."""
+"""The report of a finished run: as an object, as a manifest and as a dataset card."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ class Runner:
     def _example_of_failure(self, path: str) -> str:
         rejects = self._rejects().filter(pl.col("step") == path, pl.col("outcome") == "failed")
         if rejects.height == 0:
-            return "raise max_failed of the source, or mend its rows"
+            return "raise max_failed of the source, or repair its rows"
         first = rejects.row(0, named=True)
         line = f" line {first['line']}" if first["line"] else ""
         where = f"{first['file']}{line}" if first["file"] else first["id"]
@@ -292,8 +292,7 @@ class Runner:
         try:
             return f"rejected rows are in {keep_failed(folder, self.ledger(), self._rejects())}"
         except (OSError, RunError) as error:
-            told = explained(error) or error
-            return f"rejected rows were not kept: {told}"
+            return f"rejected rows were not kept: {explained(error) or error}"
 
     def _write(self, items: Sequence[ShardWork]) -> list[dict[str, Any]]:
         self._tell(PhaseStarted("writing", sum(item.size for item in items)))

@@ -1,4 +1,4 @@
-"""What is to be said of a run whose rows are accounted for, and whether it may stand."""
+"""What the accounts of a run say: shares of sources, warnings, and whether it fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from datachef.core.run.ledger import Accounts, Entry
 from datachef.core.run.output import OUTPUT
 from datachef.core.run.plan import Plan
 
-# A source that keeps less than this at one step has most likely been misunderstood.
+# A source that keeps a smaller share of its rows at one step is warned of.
 LEAST_KEPT = 0.01
 
 
@@ -29,7 +29,7 @@ class RunSummary:
         self._checked = checked
         self._plan = plan
         self.accounts = Accounts.of(plan, records)
-        self._mixed = Mixed.of(checked.recipe.mix, plan, records)
+        self._mixed = RunMix.of(checked.recipe.mix, plan, records)
 
     @cached_property
     def shares(self) -> tuple[SourceShare, ...]:
@@ -37,9 +37,9 @@ class RunSummary:
         return shares_of(self.accounts, self._mixed)
 
     def warnings(self) -> tuple[Problem, ...]:
-        """What the check warned of and still holds, and what the finished run shows.
+        """The warnings of the check that still hold, and those of the finished run.
 
-        What it expected of a source by its first rows is counted by now, in the ledger.
+        What was expected of a source from its first rows is in the ledger by now.
         """
         sources = {f"sources.{name}" for name in self._checked.sources}
         known = [w for w in self._checked.warnings if w.code != EXPECTED and w.path not in sources]
@@ -52,8 +52,8 @@ class RunSummary:
         )
 
     def failure(self) -> tuple[str, str, bool] | None:
-        """Where more rows failed at a step than `max_failed` allows: its path, what to say, and
-        whether there would be few enough if a server had answered."""
+        """Where more rows failed at a step than `max_failed` allows: its path, a message, and
+        whether few enough would have failed if all servers had answered."""
         most = {name: source.max_failed for name, source in self._checked.sources.items()}
         return too_many_failed(self.accounts, most)
 
@@ -131,7 +131,7 @@ def broken_files(accounts: Accounts) -> Iterator[Problem]:
 def lost_sources(accounts: Accounts, selecting: frozenset[str]) -> Iterator[Problem]:
     """Warnings about sources of which a step keeps next to nothing, or which hold nothing.
 
-    `selecting` are the paths of steps that keep so many rows because so many were asked for.
+    `selecting` are the paths of steps that keep a number of rows that the recipe asks for.
     """
     for source in accounts.sources:
         for entry, rows in accounts.arrivals(source):
@@ -144,7 +144,9 @@ def lost_sources(accounts: Accounts, selecting: frozenset[str]) -> Iterator[Prob
                     f"source {source} loses {rows - entry.rows_out:,} of its {rows:,} rows at "
                     f"{entry.path} ({entry.op}): {_reasons(lost)}"
                 )
-                yield warning("source_lost", message, entry.path, "is this step meant for it?")
+                yield warning(
+                    "source_lost", message, entry.path, "check whether this step fits the source"
+                )
                 break
 
 
@@ -156,7 +158,7 @@ def _let_nothing_through(entry: Entry) -> str:
     if entry.op == "read" and not entry.rows_in:
         return f"{entry.path} holds no rows"
     reasons = _reasons({**entry.dropped, **entry.failed})
-    return f"{entry.path} ({entry.op}) lets none of {entry.rows_in:,} rows through: {reasons}"
+    return f"{entry.path} ({entry.op}) drops all {entry.rows_in:,} rows: {reasons}"
 
 
 def _reasons(counts: Mapping[str, Any]) -> str:
@@ -164,7 +166,7 @@ def _reasons(counts: Mapping[str, Any]) -> str:
     return ", ".join(f"{reason} {count:,}" for reason, count in most)
 
 
-# By so much of itself a share may differ from the one it should be, without being told.
+# The relative difference between a share and the requested one up to which there is no warning.
 TOLERANCE = 0.01
 
 
@@ -189,7 +191,7 @@ class SourceShare:
 
 
 @dataclass(frozen=True)
-class Mixed:
+class RunMix:
     """The mix of a run, with the sizes of the sources that reached it."""
 
     operator: MixOperator
@@ -220,7 +222,7 @@ class Mixed:
         return {name: amount / whole if whole else 0.0 for name, amount in taken.items()}
 
 
-def shares_of(accounts: Accounts, mixed: Mixed | None) -> tuple[SourceShare, ...]:
+def shares_of(accounts: Accounts, mixed: RunMix | None) -> tuple[SourceShare, ...]:
     """The sources of a finished corpus, in the order of the recipe."""
     outputs = {name: ledger["output"] for name, ledger in accounts.sources.items()}
     rows = {name: entry.rows_out for name, entry in outputs.items()}
@@ -244,7 +246,7 @@ def shares_of(accounts: Accounts, mixed: Mixed | None) -> tuple[SourceShare, ...
 
 
 def shifts(
-    accounts: Accounts, shares: tuple[SourceShare, ...], mixed: Mixed | None
+    accounts: Accounts, shares: tuple[SourceShare, ...], mixed: RunMix | None
 ) -> Iterator[Problem]:
     """A warning where steps after the mix change what it made of the sources, with the step that
     changes most; or where rows, which are taken whole, are too few for it."""
@@ -259,23 +261,24 @@ def shifts(
     if not moved:
         return
     most = max(moved, key=lambda share: abs(share.share - made.get(share.source, 0.0)))
-    told = ", ".join(
+    changed = ", ".join(
         f"{share.source} {made.get(share.source, 0.0):.1%} to {share.share:.1%}" for share in moved
     )
     after = _after_mix(accounts)
     if [entry.op for entry in after] == [OUTPUT] and after[0].rows_in == after[0].rows_out:
-        message = f"rows are taken whole, too few of them for the shares of {mixed.operator.unit}"
-        yield warning("shares_shifted", f"{message}: {told}", "mix", "take a larger budget")
+        unit = mixed.operator.unit
+        message = f"rows are not split, and there are too few of them for the shares of {unit}"
+        yield warning("shares_shifted", f"{message}: {changed}", "mix", "take a larger budget")
         return
     path, op = _mover(accounts, after, most.source)
-    message = f"steps after the mix change the shares of {mixed.operator.unit}: {told}"
+    message = f"steps after the mix change the shares of {mixed.operator.unit}: {changed}"
     yield warning(
         "shares_shifted", f"{message}; most by {path} ({op})", path,
         "steps that drop rows keep the shares where they stand before the mix, under their source",
     )  # fmt: skip
 
 
-def _unnoticed(share: SourceShare, made: Mapping[str, float], mixed: Mixed) -> float:
+def _unnoticed(share: SourceShare, made: Mapping[str, float], mixed: RunMix) -> float:
     """By how much the share may differ: a little of itself, or one row where rows are few."""
     one_row = share.share / share.rows if share.rows else 0.0
     return max(TOLERANCE * made.get(share.source, 0.0), one_row)

@@ -21,7 +21,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
 from functools import partial
 from multiprocessing import get_context
-from typing import Any, ParamSpec, TypeVar
+from typing import IO, Any, ParamSpec, TypeVar
 
 T = TypeVar("T")
 
@@ -61,6 +61,21 @@ class Child:
         self.process = process
 
     @property
+    def stdin(self) -> IO[bytes]:
+        """Where the process reads. Raises `ValueError` where it was started without this pipe."""
+        return _piped(self.process.stdin)
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        """What the process writes. Raises `ValueError` as `stdin` does."""
+        return _piped(self.process.stdout)
+
+    @property
+    def stderr(self) -> IO[bytes]:
+        """What the process reports. Raises `ValueError` as `stdin` does."""
+        return _piped(self.process.stderr)
+
+    @property
     def alive(self) -> bool:
         return self.process.returncode is None and self.process.poll() is None
 
@@ -75,6 +90,12 @@ class Child:
                 with suppress(OSError):
                     stream.close()
         return status
+
+
+def _piped(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:
+        raise ValueError("the process was started without this pipe")
+    return stream
 
 
 def begin(parent: int, memory: int = 0) -> None:

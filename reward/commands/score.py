@@ -168,24 +168,23 @@ def task_of(recipes: Sequence[Document], pool: Path | None = None) -> Path:
 def _refuse_beyond(pool: Path, task: Path, recipe: Path) -> None:
     """A recipe restricted to a pool chooses no model, and no file outside both their folders."""
     from datachef.core.contracts.task import LMEvalBenchmark, Task
-    from datachef.core.recipe import binding
-    from datachef.core.recipe.resolving import read_typed
+    from datachef.core.recipe.resolving import files_outside, is_within, read_typed
 
-    if binding.within(task, [pool.parent]):
+    if is_within(task, [pool.parent]):
         return
     folders = [recipe.parent, pool.parent]
     hint = "if you want it, choose it yourself: --task"
-    if not binding.within(task, folders):
+    if not is_within(task, folders):
         raise DatachefError(
             f"{recipe} is bound to a pool and names a task that is neither beside it nor beside the"
             " pool",
             hint,
         )
     read = read_typed(task, Task).located_in(task.parent)
-    outside = list(binding.files_outside(read, folders))
+    outside = list(files_outside(read, folders))
     if isinstance(read.benchmark, LMEvalBenchmark):
         outside.append("benchmark")
-    if read.base_model != "tiny" and not binding.within(Path(read.base_model), folders):
+    if read.base_model != "tiny" and not is_within(Path(read.base_model), folders):
         outside.append("base_model")
     if outside:
         raise DatachefError(

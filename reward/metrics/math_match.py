@@ -119,7 +119,7 @@ class MathServer:
         """
         question = json.dumps({"gold": gold, "given": given, "seconds": self.seconds})
         with MathServer._lock:
-            reply = _ask(_running().process, question, self.seconds)
+            reply = _ask(_running(), question, self.seconds)
             if reply is None:
                 _end()
         return reply == "true"
@@ -139,20 +139,19 @@ def _running() -> Child:
     )
     MathServer._child = child
     atexit.register(_end)
-    _ask(child.process, None, _START_SECONDS)
+    _ask(child, None, _START_SECONDS)
     return child
 
 
-def _ask(process: subprocess.Popen[bytes], question: str | None, seconds: float) -> str | None:
+def _ask(child: Child, question: str | None, seconds: float) -> str | None:
     """The line that answers a question or reports readiness; None where none comes in time."""
-    assert process.stdin is not None and process.stdout is not None
     with suppress(OSError), selectors.DefaultSelector() as ready:
         if question is not None:
-            process.stdin.write(question.encode() + b"\n")
-            process.stdin.flush()
-        ready.register(process.stdout, selectors.EVENT_READ)
+            child.stdin.write(question.encode() + b"\n")
+            child.stdin.flush()
+        ready.register(child.stdout, selectors.EVENT_READ)
         if ready.select(seconds):
-            return process.stdout.readline().decode().strip() or None
+            return child.stdout.readline().decode().strip() or None
     return None
 
 

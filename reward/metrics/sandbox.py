@@ -135,17 +135,14 @@ class _Part:
     job: dict[str, object]
 
     def tell(self, more: dict[str, object]) -> None:
-        stream = self.child.process.stdin
-        assert stream is not None
+        stream = self.child.stdin
         with suppress(BrokenPipeError):
             stream.write(json.dumps({**self.job, **more}).encode())
             stream.close()
 
     def walls(self, end: float) -> set[str] | None:
         """The walls that it has put up; None where it has ended before."""
-        stream = self.child.process.stdout
-        assert stream is not None
-        told = _read(stream.fileno(), end)
+        told = _read(self.child.stdout.fileno(), end)
         return set(json.loads(told)) if told else None
 
 

@@ -15,6 +15,7 @@ from datachef.core import (
     Problem,
     TextTransform,
     hookimpl,
+    source_weights,
     threshold,
 )
 
@@ -133,11 +134,8 @@ class SharesMix(Untouched):
     """Mixes by weight."""
 
     op: Literal["shares_mix"] = "shares_mix"
-    weights: dict[str, float] = Field(default_factory=dict, description="Weights.")
+    weights: dict[str, float] = source_weights(description="Weights.")
     budget: Budget | None = Field(None, description="The size.")
-
-    def shares(self):
-        return self.weights or None
 
     def check(self, context) -> Iterable[tuple[str, str, str]]:
         most = [context.sources[name] for name in self.weights if name in context.sources]
@@ -166,5 +164,5 @@ def datachef_recipe_rules(recipe):
     if recipe.name == "crash":
         raise KeyError("crashed")
     return (
-        [Problem("house_rule", "we do not like 13", "seed", "take 14")] if recipe.seed == 13 else []
+        [Problem("team_rule", "we do not like 13", "seed", "take 14")] if recipe.seed == 13 else []
     )

@@ -81,17 +81,17 @@ def test_a_parquet_file_is_read_in_parts_whatever_it_unpacks_to(
 
 
 def test_rows_of_tables_that_are_too_large_fail_and_leave_the_others(
-    tmp_path: Path, cook: Callable[..., Any]
+    tmp_path: Path, make_corpus: Callable[..., Any]
 ) -> None:
     texts = ["one", "x" * (65 * MEGABYTE), "two"]
     pl.DataFrame({"text": texts}).write_parquet(tmp_path / "rows.parquet")
-    cooked = cook({"s": {"path": str(tmp_path / "rows.parquet"), "max_failed": 0.5}})
-    assert cooked.rows["text"].to_list() == ["one", "two"]
-    assert cooked.rejects["reason"].to_list() == ["row_too_large"]
+    made = make_corpus({"s": {"path": str(tmp_path / "rows.parquet"), "max_failed": 0.5}})
+    assert made.rows["text"].to_list() == ["one", "two"]
+    assert made.rejects["reason"].to_list() == ["row_too_large"]
 
 
 def test_lists_of_billions_in_a_few_bytes_are_not_read(
-    tmp_path: Path, cook: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, make_corpus: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("datachef.core.files.parquet._MOST_IN_LISTS", 10**6)
     values = pa.ListArray.from_arrays(
@@ -101,12 +101,12 @@ def test_lists_of_billions_in_a_few_bytes_are_not_read(
     pq.write_table(table, tmp_path / "rows.parquet")
     said = r"'numbers.*makes 8,000,000 bytes of .* with smaller row groups"
     with pytest.raises(RecipeError, match=said):
-        cook({"s": {"path": str(tmp_path / "rows.parquet")}})
+        make_corpus({"s": {"path": str(tmp_path / "rows.parquet")}})
 
 
 @pytest.mark.parametrize("depth", [300, 3_000])
 def test_columns_nested_beyond_reason_crash_nothing(
-    depth: int, tmp_path: Path, cook: Callable[..., Any]
+    depth: int, tmp_path: Path, make_corpus: Callable[..., Any]
 ) -> None:
     program = (
         "import pyarrow as pa, pyarrow.parquet as pq, sys\nkind = pa.int64()\n"
@@ -116,12 +116,12 @@ def test_columns_nested_beyond_reason_crash_nothing(
     )
     subprocess.run([sys.executable, "-c", program, tmp_path / "deep.parquet"], check=True)
     with pytest.raises(RecipeError, match="nested too deeply"):
-        cook({"s": {"path": str(tmp_path / "deep.parquet")}})
+        make_corpus({"s": {"path": str(tmp_path / "deep.parquet")}})
 
 
 @pytest.mark.parametrize("suffix", ["gz", "zst"])
 def test_a_packed_file_that_is_made_to_fill_the_disk_breaks_off(
-    suffix: str, tmp_path: Path, cook: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    suffix: str, tmp_path: Path, make_corpus: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("datachef.core.files.storage.MOST_UNPACKED", 2 * MEGABYTE)
     pack = gzip.compress if suffix == "gz" else zstandard.compress
@@ -130,43 +130,43 @@ def test_a_packed_file_that_is_made_to_fill_the_disk_breaks_off(
     path.write_bytes(pack(line * 40_000))
     said = r"(?s)bytes of it unpack to more than .* name the unpacked file"
     with pytest.raises((RecipeError, RunError), match=said):
-        cook({"s": {"path": str(path)}})
+        make_corpus({"s": {"path": str(path)}})
     path.write_bytes(pack(line * 1_500))  # packed as well, and small
-    assert cook({"s": {"path": str(path)}}).rows.height == 1_500
+    assert make_corpus({"s": {"path": str(path)}}).rows.height == 1_500
 
 
 def test_a_text_that_is_too_large_for_a_row_can_be_read_by_line(
-    tmp_path: Path, cook: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, make_corpus: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("datachef.core.files.readers.MAX_ROW_BYTES", 1_000)
     path = tmp_path / "book.txt"
     path.write_text("a line of a book\n" * 100)
     with pytest.raises(RecipeError, match="too large for one row: rows: line"):
-        cook({"s": {"path": str(path)}})
-    assert cook({"s": {"path": str(path), "rows": "line"}}).rows.height == 100
+        make_corpus({"s": {"path": str(path)}})
+    assert make_corpus({"s": {"path": str(path), "rows": "line"}}).rows.height == 100
 
 
 @pytest.mark.parametrize("name", ["a.jsonl.bz2", "a.jsonl.xz", "a.zip", "a.tar"])
 def test_what_is_packed_in_other_ways_is_to_be_unpacked(
-    name: str, tmp_path: Path, cook: Callable[..., Any]
+    name: str, tmp_path: Path, make_corpus: Callable[..., Any]
 ) -> None:
     (tmp_path / name).write_bytes(b"BZh9")
     with pytest.raises(RecipeError, match="unpack it first, or pack it with gzip or zstd"):
-        cook({"s": {"path": str(tmp_path / name)}})
+        make_corpus({"s": {"path": str(tmp_path / name)}})
 
 
 def test_a_composition_is_bounded_in_fields_and_in_what_they_make(
-    tmp_path: Path, cook: Callable[..., Any]
+    tmp_path: Path, make_corpus: Callable[..., Any]
 ) -> None:
     with (tmp_path / "rows.jsonl").open("w") as stream:
         for size in (1, 10 * MEGABYTE, 2, 3):
             stream.write(json.dumps({"body": "x" * size}) + "\n")
     source = {"path": str(tmp_path / "rows.jsonl"), "max_failed": 0.5}
-    cooked = cook({"s": source | {"format": {"text": "{body}" * 7}}})
-    assert cooked.rows["text"].str.len_chars().to_list() == [7, 14, 21]
-    assert cooked.rejects["reason"].to_list() == ["row_too_large"]
+    made = make_corpus({"s": source | {"format": {"text": "{body}" * 7}}})
+    assert made.rows["text"].str.len_chars().to_list() == [7, 14, 21]
+    assert made.rejects["reason"].to_list() == ["row_too_large"]
     with pytest.raises(RecipeError, match="at most 100 fields"):
-        cook({"s": source | {"format": {"text": "{body}" * 101}}})
+        make_corpus({"s": source | {"format": {"text": "{body}" * 101}}})
 
 
 def test_batches_are_cut_by_what_is_made_of_rows(tmp_path: Path) -> None:
@@ -199,17 +199,17 @@ def datachef_operators():
 
 
 def test_a_step_that_makes_rows_too_large_fails_them(
-    tmp_path: Path, cook: Callable[..., Any]
+    tmp_path: Path, make_corpus: Callable[..., Any]
 ) -> None:
     (tmp_path / "grow.py").write_text(GROWING)
     (tmp_path / "rows.jsonl").write_text('{"text": "a"}\n{"text": "g"}\n{"text": "b"}\n')
-    cooked = cook(
+    made = make_corpus(
         {"s": {"path": str(tmp_path / "rows.jsonl"), "max_failed": 0.5}},
         plugins=[tmp_path / "grow.py"],
         steps=[{"op": "grow"}],
     )
-    assert cooked.rows["text"].to_list() == ["a", "b"]
-    assert cooked.report.ledger["steps[0]"].failed == {"row_too_large": 1}
+    assert made.rows["text"].to_list() == ["a", "b"]
+    assert made.report.ledger["steps[0]"].failed == {"row_too_large": 1}
 
 
 @pytest.mark.parametrize("composed", [False, True])
@@ -275,7 +275,7 @@ DEEP = "[" * 100_000 + "]" * 100_000
 
 @pytest.mark.parametrize("place", ["messages", "tools", "arguments"])
 def test_json_within_a_row_that_nests_without_end_costs_that_row(
-    place: str, tmp_path: Path, cook: Callable[..., Any]
+    place: str, tmp_path: Path, make_corpus: Callable[..., Any]
 ) -> None:
     call = {"function": {"name": "f", "arguments": DEEP}}
     hostile: dict[str, Any] = {
@@ -286,14 +286,14 @@ def test_json_within_a_row_that_nests_without_end_costs_that_row(
     rows = [{"messages": TURNS}] * 3 + [hostile] + [{"messages": TURNS}] * 300 + [hostile]
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    cooked = cook({"s": {"path": str(path)}}, output={"schema": "messages"})
-    assert cooked.rows.height == 303
-    assert cooked.rejects["reason"].to_list() == ["nested_too_deeply"] * 2
+    made = make_corpus({"s": {"path": str(path)}}, output={"schema": "messages"})
+    assert made.rows.height == 303
+    assert made.rejects["reason"].to_list() == ["nested_too_deeply"] * 2
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 def test_rows_of_very_many_fields_are_read_and_the_fields_left_out_are_told(
-    form: str, tmp_path: Path, cook: Callable[..., Any]
+    form: str, tmp_path: Path, make_corpus: Callable[..., Any]
 ) -> None:
     names = [f"field_{number}" for number in range(50_000)]
     path = tmp_path / f"rows.{form}"
@@ -301,6 +301,6 @@ def test_rows_of_very_many_fields_are_read_and_the_fields_left_out_are_told(
         path.write_text(",".join(["text", *names]) + "\n" + "a" + ",1" * len(names) + "\n")
     else:
         path.write_text(json.dumps({"text": "a"} | dict.fromkeys(names, 1)) + "\n")
-    cooked = cook(path)
-    assert cooked.rows["text"].to_list() == ["a"]
-    assert len(cooked.report.ignored_fields["s"]) == 45_000
+    made = make_corpus(path)
+    assert made.rows["text"].to_list() == ["a"]
+    assert len(made.report.ignored_fields["s"]) == 45_000

@@ -21,7 +21,7 @@ from datachef.reward.evaluation import evaluator as evaluator_module
 from datachef.reward.evaluation.evaluator import EvaluationSettings, Evaluator
 from datachef.reward.history import History
 
-Cook = Callable[..., Any]
+MakeCorpus = Callable[..., Any]
 
 # Reads a file besides the rows, and does something to a file once the rows have begun to come.
 PLUGIN = """
@@ -124,8 +124,8 @@ def write(path: Path, word: str) -> Path:
     return path
 
 
-def texts(cooked: Any) -> set[str]:
-    return {text.split()[0] for text in cooked.rows["text"]}
+def texts(made: Any) -> set[str]:
+    return {text.split()[0] for text in made.rows["text"]}
 
 
 def source(path: Path, way: str = "", **more: Any) -> dict[str, Any]:
@@ -145,43 +145,43 @@ def source(path: Path, way: str = "", **more: Any) -> dict[str, Any]:
     ],
 )
 def test_data_that_changes_while_it_is_read(
-    cook: Cook, tmp_path: Path, plugin: Path, name: str, way: str
+    make_corpus: MakeCorpus, tmp_path: Path, plugin: Path, name: str, way: str
 ) -> None:
     path = write(tmp_path / name, "old")
     content = path.read_bytes()
-    before = cook(source(path), plugins=[plugin], steps=[])
+    before = make_corpus(source(path), plugins=[plugin], steps=[])
     (tmp_path / "cache").rename(tmp_path / "cache.old")
     write(tmp_path / f"{name}.tmp", "new").rename(tmp_path / f"{name}.new")
     with pytest.raises(RunError, match=rf"{path}: it (changed|is gone)") as raised:
-        cook(source(path, way), plugins=[plugin])
+        make_corpus(source(path, way), plugins=[plugin])
     assert "run again" in raised.value.hint
     assert json.loads((tmp_path / "corpus" / "manifest.json").read_bytes()) == before.manifest
 
     # the old content again, whose identity is that of the run that failed where it is small
     path.write_bytes(content)
-    again = cook(source(path), plugins=[plugin])
+    again = make_corpus(source(path), plugins=[plugin])
     assert again.rows.equals(before.rows)
     write(path, "new")
-    new = cook(source(path), plugins=[plugin])
+    new = make_corpus(source(path), plugins=[plugin])
     assert texts(new) == {"new"}
     assert new.report.rows == ROWS
 
 
 @pytest.mark.parametrize("way", ["replaced", "gone", "rewritten"])
 def test_data_that_changes_after_it_was_read(
-    cook: Cook, tmp_path: Path, plugin: Path, way: str
+    make_corpus: MakeCorpus, tmp_path: Path, plugin: Path, way: str
 ) -> None:
     """Seen before the corpus is published: the manifest tells what the file held."""
     path = write(tmp_path / "a.jsonl", "old")
-    before = cook(source(path), plugins=[plugin])
+    before = make_corpus(source(path), plugins=[plugin])
     write(tmp_path / "a.jsonl.new", "new")
     with pytest.raises(RunError, match=rf"{path}: it (changed|is gone)"):
-        cook(source(path, way), plugins=[plugin], rejects={"keep": "none"})
+        make_corpus(source(path, way), plugins=[plugin], rejects={"keep": "none"})
     assert json.loads((tmp_path / "corpus" / "manifest.json").read_bytes()) == before.manifest
 
 
 def test_a_large_file_that_is_rewritten_in_its_middle_within_a_run(
-    cook: Cook, tmp_path: Path, plugin: Path
+    make_corpus: MakeCorpus, tmp_path: Path, plugin: Path
 ) -> None:
     """Neither its size, nor its ends, nor its date tell."""
     path = tmp_path / "a.jsonl"
@@ -190,30 +190,32 @@ def test_a_large_file_that_is_rewritten_in_its_middle_within_a_run(
     ends = 100_000
     (tmp_path / "a.jsonl.new").write_bytes(old[:ends] + new[ends:-ends] + old[-ends:])
     with pytest.raises(RunError, match=rf"{path}: it changed"):
-        cook(source(path, "rewritten with its old date"), plugins=[plugin])
+        make_corpus(source(path, "rewritten with its old date"), plugins=[plugin])
     assert not (tmp_path / "corpus").exists()
 
 
 def test_only_the_mode_and_another_link_between_runs_refuse_nothing(
-    cook: Cook, tmp_path: Path, plugin: Path
+    make_corpus: MakeCorpus, tmp_path: Path, plugin: Path
 ) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(lines("old", 40_000))
-    first = cook(source(path), plugins=[plugin])
+    first = make_corpus(source(path), plugins=[plugin])
     path.chmod(0o600)
     os.link(path, tmp_path / "other")
-    assert cook(source(path), plugins=[plugin]).rows.equals(first.rows)
+    assert make_corpus(source(path), plugins=[plugin]).rows.equals(first.rows)
 
 
 @pytest.mark.parametrize("way", ["replaced", "gone", "rewritten with its old date"])
-def test_a_file_that_an_operator_reads(cook: Cook, tmp_path: Path, plugin: Path, way: str) -> None:
+def test_a_file_that_an_operator_reads(
+    make_corpus: MakeCorpus, tmp_path: Path, plugin: Path, way: str
+) -> None:
     path = write(tmp_path / "a.jsonl", "row")
     read = tmp_path / "model"
 
     def run(way: str = "") -> set[str]:
         step = {"op": "meddler", "file": str(read), "victim": str(read) if way else "", "way": way}
-        cooked = cook({"s": {"path": str(path), "steps": [step]}}, plugins=[plugin])
-        return set(cooked.rows["text"].str.slice(-4))
+        made = make_corpus({"s": {"path": str(path), "steps": [step]}}, plugins=[plugin])
+        return set(made.rows["text"].str.slice(-4))
 
     read.write_text(" old")
     Path(f"{read}.new").write_text(" new")
@@ -225,7 +227,7 @@ def test_a_file_that_an_operator_reads(cook: Cook, tmp_path: Path, plugin: Path,
 
 
 def test_a_benchmark_that_changes_while_rows_are_compared_with_it(
-    cook: Cook, tmp_path: Path, plugin: Path, monkeypatch: pytest.MonkeyPatch
+    make_corpus: MakeCorpus, tmp_path: Path, plugin: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATACHEF_PLUGINS", "engines,sources,dedup")
     path = write(tmp_path / "a.jsonl", "row")
@@ -239,11 +241,11 @@ def test_a_benchmark_that_changes_while_rows_are_compared_with_it(
         {"op": "meddler", "victim": str(bench), "way": "replaced"},
     ]  # fmt: skip
     with pytest.raises(RunError, match=rf"{bench}: it changed after the run was planned"):
-        cook({"s": {"path": str(path), "steps": steps}}, plugins=[plugin])
+        make_corpus({"s": {"path": str(path), "steps": steps}}, plugins=[plugin])
 
 
 def test_a_tokenizer_that_changes_while_tokens_are_counted(
-    cook: Cook, tmp_path: Path, plugin: Path
+    make_corpus: MakeCorpus, tmp_path: Path, plugin: Path
 ) -> None:
     tokenizers = pytest.importorskip("tokenizers")
     model = tokenizers.models.WordLevel({"row": 0, "?": 1}, unk_token="?")  # noqa: S106 - a word
@@ -255,16 +257,18 @@ def test_a_tokenizer_that_changes_while_tokens_are_counted(
     path = write(tmp_path / "a.jsonl", "row")
     content, other = words.read_bytes(), Path(f"{words}.new").read_bytes()
     with pytest.raises(RunError, match=rf"{words}: it changed after the run was planned"):
-        cook(source(path) | {"t": source(words, "replaced")["s"] | {"path": str(path)}},
+        make_corpus(source(path) | {"t": source(words, "replaced")["s"] | {"path": str(path)}},
              plugins=[plugin], tokenizer=str(words))  # fmt: skip
     # one token a row, or two; neither is remembered as the other
     for raw, each in ((content, 1), (other, 2), (content, 1)):
         words.write_bytes(raw)
-        cooked = cook(source(path), plugins=[plugin], tokenizer=str(words))
-        assert cooked.report.tokens == each * ROWS
+        made = make_corpus(source(path), plugins=[plugin], tokenizer=str(words))
+        assert made.report.tokens == each * ROWS
 
 
-def test_a_local_dataset_that_changes(cook: Cook, tmp_path: Path, plugin: Path) -> None:
+def test_a_local_dataset_that_changes(
+    make_corpus: MakeCorpus, tmp_path: Path, plugin: Path
+) -> None:
     pytest.importorskip("datasets")
     folder = tmp_path / "set"
     folder.mkdir()
@@ -274,32 +278,34 @@ def test_a_local_dataset_that_changes(cook: Cook, tmp_path: Path, plugin: Path) 
     write(tmp_path / "train.jsonl.new", "new")
     step = {"op": "meddler", "victim": str(link), "way": "rewritten"}
     with pytest.raises(RunError, match=rf"{folder}: it changed after the run was planned"):
-        cook({"s": {"hf": str(folder), "steps": [step]}}, plugins=[plugin])
-    assert texts(cook({"s": {"hf": str(folder)}})) == {"new"}
+        make_corpus({"s": {"hf": str(folder), "steps": [step]}}, plugins=[plugin])
+    assert texts(make_corpus({"s": {"hf": str(folder)}})) == {"new"}
 
 
 @pytest.mark.parametrize("way", ["replaced", "cut off", "rewritten with its old date"])
-def test_every_worker_notices(cook: Cook, tmp_path: Path, plugin: Path, way: str) -> None:
+def test_every_worker_notices(
+    make_corpus: MakeCorpus, tmp_path: Path, plugin: Path, way: str
+) -> None:
     """Cut into partitions that several processes read."""
     path = tmp_path / "a.jsonl"
     path.write_bytes(lines("old" * 50, 150_000))
     (tmp_path / "a.jsonl.new").write_bytes(lines("new" * 50, 150_000))
     with pytest.raises(RunError, match=rf"{path}: it (changed|is gone)"):
-        cook(source(path, way), plugins=[plugin], engine="local")
+        make_corpus(source(path, way), plugins=[plugin], engine="local")
     assert not (tmp_path / "corpus").exists()
 
 
-def test_a_recipe_is_read_once(cook: Cook, tmp_path: Path, plugin: Path) -> None:
+def test_a_recipe_is_read_once(make_corpus: MakeCorpus, tmp_path: Path, plugin: Path) -> None:
     """Whoever edits it meanwhile, for the next run, changes nothing of this one."""
     path = write(tmp_path / "a.jsonl", "row")
     recipe = tmp_path / "recipe.yaml"
     (tmp_path / "recipe.yaml.new").write_text("name: another\n")
     sources = {"s": {"path": str(path), "steps": [
         {"op": "meddler", "victim": str(recipe), "way": "replaced"}]}}  # fmt: skip
-    cooked = cook(sources, plugins=[plugin])
+    made = make_corpus(sources, plugins=[plugin])
     assert recipe.read_text() == "name: another\n"
-    assert cooked.manifest["recipe"]["name"] == "test"
-    assert cooked.report.rows == ROWS
+    assert made.manifest["recipe"]["name"] == "test"
+    assert made.report.rows == ROWS
 
 
 def test_a_file_that_may_not_be_read_does_not_hide_the_others_of_its_folder(

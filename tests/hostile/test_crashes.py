@@ -201,11 +201,14 @@ def test_an_answer_that_was_paid_for_is_on_the_disk(
 
 
 def test_a_corpus_is_on_the_disk_before_it_has_its_name(
-    cook: Callable[..., Any], tmp_path: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+    make_corpus: Callable[..., Any],
+    tmp_path: Path,
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rows = tmp_path / "a.jsonl"
     rows.write_text('{"text": "row"}\n')
     monkeypatch.setattr(atomic, "_put", recorder.noting(atomic._put))
-    cook(str(rows))
+    make_corpus(str(rows))
     flushed = {Path(path).name for path in recorder.flushed_before_the_name()}
     assert {path.name for path in (tmp_path / "corpus").rglob("*") if path.is_file()} <= flushed

@@ -23,7 +23,7 @@ from datachef.core.run.changes import changes
 from datachef.core.system.atomic import beside, write_atomically
 from datachef.core.system.cached import read_record, write_record
 
-Cook = Callable[..., Any]
+MakeCorpus = Callable[..., Any]
 
 
 def flip(path: Path) -> None:
@@ -94,7 +94,9 @@ DAMAGES: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.fixture
-def run(cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def run(
+    make_corpus: MakeCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
     monkeypatch.setenv("DATACHEF_PLUGINS", "engines,sources,filters,dedup")
     path = tmp_path / "a.jsonl"
     rows = [{"text": f"row {number % 40} " + "x" * (number % 7)} for number in range(120)]
@@ -102,7 +104,7 @@ def run(cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
 
     def run(shortest: int = 8, **more: Any) -> Any:
         steps = [{"op": "length_filter", "min_chars": shortest}, {"op": "exact_dedup"}]
-        return cook({"s": {"path": str(path), "steps": steps}}, **more)
+        return make_corpus({"s": {"path": str(path), "steps": steps}}, **more)
 
     return run
 
@@ -111,8 +113,8 @@ def files(cache: Path, suffix: str) -> list[Path]:
     return sorted((cache / "partitions").rglob(f"*{suffix}"))
 
 
-def ledger(cooked: Any) -> Any:
-    return json.loads((cooked.report.folder / "ledger.json").read_bytes())
+def ledger(made: Any) -> Any:
+    return json.loads((made.report.folder / "ledger.json").read_bytes())
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)

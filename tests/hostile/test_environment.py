@@ -142,28 +142,28 @@ def write_rows(path: Path, texts: list[str]) -> Path:
     ],
 )
 def test_what_the_machine_lacks_ends_the_run_and_is_forgotten_with_it(
-    trouble: str, op: str, tmp_path: Path, plugin: Path, cook: Callable[..., Any]
+    trouble: str, op: str, tmp_path: Path, plugin: Path, make_corpus: Callable[..., Any]
 ) -> None:
     texts = [f"row {number}" for number in range(40)]
     texts[17] = f"TROUBLE {trouble}"
     rows = write_rows(tmp_path / "rows.jsonl", texts)
     sources = {"s": {"path": str(rows), "max_failed": 1.0}}
     with pytest.raises(RunError, match=SAID[trouble]) as caught:
-        cook(sources, plugins=[plugin], steps=[{"op": op}])
+        make_corpus(sources, plugins=[plugin], steps=[{"op": op}])
     assert caught.value.exit_code == 4
     assert not (tmp_path / "corpus").exists()
     (tmp_path / "remedy").touch()
-    cooked = cook(sources, plugins=[plugin], steps=[{"op": op}])
-    assert cooked.rows["text"].to_list() == texts
-    assert cooked.rejects.height == 0
+    made = make_corpus(sources, plugins=[plugin], steps=[{"op": op}])
+    assert made.rows["text"].to_list() == texts
+    assert made.rejects.height == 0
 
 
 def test_what_a_worker_lacked_is_known_to_whoever_asked_for_the_run(
-    tmp_path: Path, plugin: Path, cook: Callable[..., Any]
+    tmp_path: Path, plugin: Path, make_corpus: Callable[..., Any]
 ) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", ["TROUBLE space"])
     with pytest.raises(RunError, match="no space is left") as caught:
-        cook(str(rows), plugins=[plugin], steps=[{"op": "measure"}], engine="local")
+        make_corpus(str(rows), plugins=[plugin], steps=[{"op": "measure"}], engine="local")
     failure = environment_failure(caught.value)
     assert failure is not None
     assert failure.errno == errno.ENOSPC
@@ -181,16 +181,16 @@ def test_what_a_worker_lacked_is_known_to_whoever_asked_for_the_run(
     ],
 )
 def test_rows_that_only_speak_of_it_cost_themselves(
-    said: str, tmp_path: Path, plugin: Path, cook: Callable[..., Any]
+    said: str, tmp_path: Path, plugin: Path, make_corpus: Callable[..., Any]
 ) -> None:
     quoted = f"conversion from `str` to `i64` failed for {said}"
     texts = ["one", f"SAY {said}", f"COMPUTE {quoted}", "two"]
     rows = write_rows(tmp_path / "rows.jsonl", texts)
-    cooked = cook(
+    made = make_corpus(
         {"s": {"path": str(rows), "max_failed": 1.0}}, plugins=[plugin], steps=[{"op": "measure"}]
     )
-    assert cooked.rows["text"].to_list() == ["one", "two"]
-    assert cooked.rejects["reason"].to_list() == ["ValueError", "ComputeError"]
+    assert made.rows["text"].to_list() == ["one", "two"]
+    assert made.rejects["reason"].to_list() == ["ValueError", "ComputeError"]
 
 
 def run_chef(folder: Path, recipe: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -180,5 +180,5 @@ def test_a_ledger_of_somebody_else_is_no_bug(folder: Path, ledger: str, manifest
     (folder / "ledger.json").write_text(ledger)
     (folder / "manifest.json").write_text(manifest)
     done = run(folder, CHEF, "report", ".")
-    assert "error: the ledger or the manifest of . is none that a run writes" in done.stderr
+    assert "error: the ledger or the manifest of . is not what a run writes" in done.stderr
     assert (done.returncode, done.stdout) == (1, "")

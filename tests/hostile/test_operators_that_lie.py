@@ -86,7 +86,7 @@ def resolve(decision: str) -> str:
 
 LIES = [
     ("Transform", "def transform(self, b):\n    return b.with_columns(b['text'].reverse())",
-     "makes something else of a row when other rows are beside it"),
+     "makes something else of a row in another batch"),
     ("Transform", "def transform(self, b): return b.with_columns(b['id'].reverse())",
      "makes something else of a row"),
     ("TextTransform", "def rewrite(self, text): return text.reverse()", "makes something else"),

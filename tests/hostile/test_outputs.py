@@ -99,7 +99,7 @@ class TestCorpus:
         else:
             (out / name).write_text("mine")
         before = names(out)
-        with pytest.raises(RunError, match=f"out/{name} is not of this corpus"):
+        with pytest.raises(RunError, match=f"out/{name} is not part of this corpus"):
             run(text="other")
         assert names(out) == before
 

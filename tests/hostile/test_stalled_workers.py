@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from datachef.core import Host, PartitionStalled, RunError, RunObserver, run_recipe
-from datachef.core.run import local, worker_process
+from datachef.core.run import local, worker
 from datachef.core.run.report import Report
 
 OPERATOR = """
@@ -135,20 +135,20 @@ def test_a_limit_is_a_number_of_seconds(limit: str) -> None:
     ("status", "words", "for_memory", "cause", "hint"),
     [
         (-9, "", True, "the system killed it (SIGKILL), as memory ran out", "--workers"),
-        (-9, "", False, "it was killed (SIGKILL), by somebody or by the system", "where it was"),
+        (-9, "", False, "it was killed (SIGKILL), by a user, or by the system", "if it was"),
         (-6, "memory allocation of 99 bytes failed", False, "it ran out of memory", "--workers"),
         (-6, "terminate called after throwing 'std::bad_alloc'", False, "it ran out", "--workers"),
         (-6, "free(): invalid pointer", False, "it crashed (SIGABRT)", "native code"),
         (-11, "Fatal Python error: Segmentation fault", False, "it crashed (SIGSEGV)", "native"),
-        (-15, "", False, "it was ended by SIGTERM", "somebody ended it"),
-        (0, "", False, "it ended with exit code 0", "its author has to mend it"),
-        (3, "", False, "it ended with exit code 3", "its author has to mend it"),
+        (-15, "", False, "it was ended by SIGTERM", "another program ended it"),
+        (0, "", False, "it ended with exit code 0", "report this to its author"),
+        (3, "", False, "it ended with exit code 3", "report this to its author"),
     ],
 )
 def test_the_hint_fits_the_cause(
     status: int, words: str, for_memory: bool, cause: str, hint: str
 ) -> None:
-    told, advice = worker_process.why_it_ended(status, words, for_memory)
+    told, advice = worker.why_it_ended(status, words, for_memory)
     assert told.startswith(cause)
     assert hint in advice
     assert ("--workers" in advice) == ("memory" in told)

@@ -78,7 +78,7 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cook: Callable[..., Any]) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_corpus: Callable[..., Any]) -> Run:
     """Runs rows of these texts through an operator in worker processes, a second for each call."""
     monkeypatch.setenv("REMEDY", str(tmp_path / "remedy"))
     monkeypatch.setenv("TOLD", str(tmp_path / "told"))
@@ -86,13 +86,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cook: Callable[..., Any
     plugin = tmp_path / "late.py"
     plugin.write_text(PLUGIN)
 
-    def cooked(texts: list[str], op: str = "measure") -> Any:
+    def made(texts: list[str], op: str = "measure") -> Any:
         lines = [json.dumps({"text": text}) + "\n" for text in texts]
         (tmp_path / "rows.jsonl").write_text("".join(lines))
         source = {"path": str(tmp_path / "rows.jsonl"), "max_failed": 1.0}
-        return cook({"s": source}, plugins=[plugin], engine="local", steps=[{"op": op}])
+        return make_corpus({"s": source}, plugins=[plugin], engine="local", steps=[{"op": op}])
 
-    return cooked
+    return made
 
 
 def numbered(texts: dict[int, str], count: int = 30) -> list[str]:
@@ -103,13 +103,13 @@ def test_rows_that_never_end_fail_alone_and_are_tried_again_by_the_next_run(
     run: Run, tmp_path: Path
 ) -> None:
     texts = numbered({4: "STUCK one", 20: "STUCK two"})
-    cooked = run(texts)
-    assert cooked.rows["text"].to_list() == [t for t in texts if not t.startswith("STUCK")]
-    assert cooked.rejects.select("text", "outcome", "reason", "detail").rows() == [
+    made = run(texts)
+    assert made.rows["text"].to_list() == [t for t in texts if not t.startswith("STUCK")]
+    assert made.rejects.select("text", "outcome", "reason", "detail").rows() == [
         (text, "failed", "time_limit", "it takes more than 1 seconds of processor time")
         for text in ("STUCK one", "STUCK two")
     ]
-    assert cooked.report.ledger["steps[0]"].failed == {"time_limit": 2}
+    assert made.report.ledger["steps[0]"].failed == {"time_limit": 2}
     (tmp_path / "remedy").touch()
     again = run(texts)
     assert again.rows["text"].to_list() == texts
@@ -118,9 +118,9 @@ def test_rows_that_never_end_fail_alone_and_are_tried_again_by_the_next_run(
 
 @pytest.mark.parametrize("op", ["rewrite", "summarize"])
 def test_every_kind_of_step_is_bounded(run: Run, op: str) -> None:
-    cooked = run(numbered({29: "STUCK"}), op)
-    assert cooked.rows["text"].to_list() == numbered({}, 29)
-    assert cooked.rejects["reason"].to_list() == ["time_limit"]
+    made = run(numbered({29: "STUCK"}), op)
+    assert made.rows["text"].to_list() == numbered({}, 29)
+    assert made.rejects["reason"].to_list() == ["time_limit"]
 
 
 def test_a_step_that_is_slow_with_every_row_and_one_that_waits_fail_nothing(

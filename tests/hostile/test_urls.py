@@ -26,7 +26,7 @@ from datachef.plugins.sources.files import FileSource
 
 pytest.importorskip("aiohttp")
 
-Cook = Callable[..., Any]
+MakeCorpus = Callable[..., Any]
 LINES = b"".join(b'{"text": "row %d"}\n' % number for number in range(5))
 
 
@@ -266,7 +266,7 @@ def test_the_host_is_what_the_library_takes_for_it(
 
 
 def test_a_redirect_goes_only_where_the_user_allowed(
-    web: Web, other: Web, cook: Cook, monkeypatch: pytest.MonkeyPatch
+    web: Web, other: Web, make_corpus: MakeCorpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(ALLOWED, f"127.0.0.1:{web.port}")
     other.files["/a.jsonl"] = LINES
@@ -280,15 +280,15 @@ def test_a_redirect_goes_only_where_the_user_allowed(
     }.items():
         web.files[name] = target
         with pytest.raises(RecipeError) as caught:
-            cook(f"{web.url}{name}")
+            make_corpus(f"{web.url}{name}")
         assert caught.value.problems[0].code in {"not_allowed", "bad_url", "unreachable"}
     assert other.asked == []
     web.files["/here.jsonl"] = f"{web.url}/a.jsonl"
     web.files["/a.jsonl"] = LINES
     web.headers["ETag"] = '"1"'
-    assert cook(f"{web.url}/here.jsonl").rows.height == 5
+    assert make_corpus(f"{web.url}/here.jsonl").rows.height == 5
     monkeypatch.setenv(ALLOWED, "127.0.0.1")
-    assert cook(f"{web.url}/out.jsonl").rows.height == 5
+    assert make_corpus(f"{web.url}/out.jsonl").rows.height == 5
 
 
 def test_a_name_that_leads_to_another_address_when_it_is_connected_to(
@@ -412,29 +412,35 @@ class TestVersions:
 
     @pytest.mark.parametrize("stated", ["ETag", "Last-Modified"])
     def test_a_version_that_is_stated_is_taken_from_the_cache(
-        self, web: Web, cook: Cook, stated: str
+        self, web: Web, make_corpus: MakeCorpus, stated: str
     ) -> None:
         web.files["/a.jsonl"] = self.LARGE
         web.headers[stated] = "Sat, 28 Nov 2026 10:00:00 GMT"
-        cook(f"{web.url}/a.jsonl")
-        assert cook(f"{web.url}/a.jsonl").report.partitions_cached == 1
+        make_corpus(f"{web.url}/a.jsonl")
+        assert make_corpus(f"{web.url}/a.jsonl").report.partitions_cached == 1
         web.headers[stated] = "Sat, 28 Nov 2026 10:00:01 GMT"
         web.files["/a.jsonl"] = self.LARGE.replace(b"row 4", b"new 4")
-        result = cook(f"{web.url}/a.jsonl")
+        result = make_corpus(f"{web.url}/a.jsonl")
         assert result.report.partitions_cached == 0
         assert result.rows["text"][4] == "new 4"
 
-    def test_without_one_nothing_large_is_taken_from_the_cache(self, web: Web, cook: Cook) -> None:
+    def test_without_one_nothing_large_is_taken_from_the_cache(
+        self, web: Web, make_corpus: MakeCorpus
+    ) -> None:
         web.files["/a.jsonl"] = self.LARGE
-        first = cook(f"{web.url}/a.jsonl")
+        first = make_corpus(f"{web.url}/a.jsonl")
         web.files["/a.jsonl"] = self.LARGE[:-8] + b' 4"}\n   '.rjust(8)
-        again = cook(f"{web.url}/a.jsonl")
+        again = make_corpus(f"{web.url}/a.jsonl")
         assert (first.report.partitions_cached, again.report.partitions_cached) == (0, 0)
         assert first.rows["id"].to_list()[:100] == again.rows["id"].to_list()[:100]
 
     @pytest.mark.parametrize("headers", [{"ETag": '"1"'}, {}])
     def test_one_that_changes_while_it_is_read_fails_the_run(
-        self, web: Web, cook: Cook, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+        self,
+        web: Web,
+        make_corpus: MakeCorpus,
+        monkeypatch: pytest.MonkeyPatch,
+        headers: dict[str, str],
     ) -> None:
         web.files["/a.jsonl"] = LINES
         web.headers.update(headers)
@@ -447,18 +453,20 @@ class TestVersions:
 
         monkeypatch.setattr(files, "verify_remote", changing)
         with pytest.raises((RunError, RecipeError), match="it changed after the run was planned"):
-            cook(f"{web.url}/a.jsonl")
+            make_corpus(f"{web.url}/a.jsonl")
 
-    def test_an_archive_that_changes_is_another(self, web: Web, cook: Cook, tmp_path: Path) -> None:
+    def test_an_archive_that_changes_is_another(
+        self, web: Web, make_corpus: MakeCorpus, tmp_path: Path
+    ) -> None:
         for text in ("one", "two"):
             with zipfile.ZipFile(tmp_path / f"{text}.zip", "w") as archive:
                 archive.writestr("in.jsonl", json.dumps({"text": text}))
         web.files["/a.zip"] = (tmp_path / "one.zip").read_bytes()
         url = f"zip://in.jsonl::{web.url}/a.zip"
-        assert cook(url).rows["text"].to_list() == ["one"]
-        assert cook(url).report.partitions_cached == 1
+        assert make_corpus(url).rows["text"].to_list() == ["one"]
+        assert make_corpus(url).report.partitions_cached == 1
         web.files["/a.zip"] = (tmp_path / "two.zip").read_bytes()
-        assert cook(url).rows["text"].to_list() == ["two"]
+        assert make_corpus(url).rows["text"].to_list() == ["two"]
 
 
 class TestPlaces:

@@ -37,15 +37,15 @@ MISTAKES = {
     ),
     "mix among steps": (
         WEB + "steps:\n- op: even_mix\n",
-        ("unknown_operator", 6, "steps[0].op", "even_mix is a mix operator: it stands in mix"),
+        ("unknown_operator", 6, "steps[0].op", "use it in `mix:`"),
     ),
     "step as mix": (
         WEB + "mix:\n  op: upper\n",
-        ("unknown_operator", 6, "mix.op", "upper is a transform operator: it stands in steps"),
+        ("unknown_operator", 6, "mix.op", "use it as a step"),
     ),
     "step without operator": (
         WEB + "steps:\n- min_size: 3\n",
-        ("missing_operator", 6, "steps[0]", "write op: followed by a name"),
+        ("missing_operator", 6, "steps[0]", "add `op: ...`"),
     ),
     "operator that is no name": (
         WEB + "steps:\n- op: [upper]\n",
@@ -69,7 +69,7 @@ MISTAKES = {
     ),
     "required parameter": (
         WEB + "steps:\n- op: reader\n",
-        ("missing_field", 6, "steps[0].file", "write it here"),
+        ("missing_field", 6, "steps[0].file", "add `file: ...`"),
     ),
     "field of the recipe": (
         WEB + "ouput:\n  format: jsonl\n",
@@ -121,7 +121,7 @@ MISTAKES = {
     ),
     "no name": (
         "\nsources:\n  web:\n    path: web.jsonl\n",
-        ("missing_field", 2, "name", "write it here"),
+        ("missing_field", 2, "name", "add `name: ...`"),
     ),
     "name of a source": (
         WEB + "  a/b:\n    path: web.jsonl\n",
@@ -248,7 +248,7 @@ MISTAKES = {
     ),
     "recipe rule": (
         WEB + "\nseed: 13\n",
-        ("house_rule", 6, "seed", "take 14"),
+        ("team_rule", 6, "seed", "take 14"),
     ),
     "recipe rule that breaks": (
         "# c\nname: crash\nsources:\n  web:\n    path: web.jsonl\n",

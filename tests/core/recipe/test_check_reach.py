@@ -95,7 +95,7 @@ def test_the_command_tells_people_and_machines(workspace: Path, operators_file: 
     ruled = chef("check", path, f"--plugin={operators_file}")
     assert ruled.returncode == 2
     assert ruled.stdout == (
-        f"{path}:5:1: we do not like 13 [house_rule] (at seed)\n    hint: take 14\n"
+        f"{path}:5:1: we do not like 13 [team_rule] (at seed)\n    hint: take 14\n"
     )
     path.write_text(WEB + "seed: -1\nsources: 3\n")
     told = chef("check", path, "--json")

@@ -15,7 +15,7 @@ from datachef.core.rows import reader
 from datachef.core.run import partition
 from datachef.plugins.sources import files
 
-Cook = Callable[..., Any]
+MakeCorpus = Callable[..., Any]
 
 THRESHOLD = """
 from typing import Literal
@@ -99,30 +99,37 @@ MIXED: dict[str, tuple[list[str], Any, list[Any]]] = {
 class TestColumnsThatNobodyReads:
     @pytest.mark.parametrize(("written", "_", "__"), MIXED.values(), ids=MIXED)
     def test_no_row_is_lost(
-        self, cook: Cook, tmp_path: Path, written: list[str], _: Any, __: Any
+        self, make_corpus: MakeCorpus, tmp_path: Path, written: list[str], _: Any, __: Any
     ) -> None:
-        result = cook(write(tmp_path / "a.jsonl", "v", written))
+        result = make_corpus(write(tmp_path / "a.jsonl", "v", written))
         entry = result.report.ledger["sources.s"]
         assert (entry.rows_in, entry.rows_out) == (len(written), len(written))
 
-    def test_a_field_nested_too_deeply_to_be_kept(self, cook: Cook, tmp_path: Path) -> None:
+    def test_a_field_nested_too_deeply_to_be_kept(
+        self, make_corpus: MakeCorpus, tmp_path: Path
+    ) -> None:
         deep = "[" * 900 + "]" * 900
         write(tmp_path / "a.jsonl", "meta", ["[]", deep, "[" * 400 + "]" * 400])
-        assert cook("a.jsonl").rows["text"].to_list() == ["row 0", "row 1", "row 2"]
+        assert make_corpus("a.jsonl").rows["text"].to_list() == ["row 0", "row 1", "row 2"]
         columns = {"columns": ["meta"]}
         with pytest.raises(RunError, match="unsupported_value 1") as error:
-            cook("a.jsonl", output=columns)
+            make_corpus("a.jsonl", output=columns)
         assert "'meta' holds a value that is nested too deeply" in error.value.hint
-        kept = cook({"s": {"path": "a.jsonl", "max_failed": 0.5}}, output=columns)
+        kept = make_corpus({"s": {"path": "a.jsonl", "max_failed": 0.5}}, output=columns)
         assert kept.rows["meta"].to_list() == ["[]", "[" * 400 + "]" * 400]
 
 
 class TestColumnsOfTheOutput:
     @pytest.mark.parametrize(("written", "dtype", "expected"), MIXED.values(), ids=MIXED)
     def test_every_value_is_kept(
-        self, cook: Cook, tmp_path: Path, written: list[str], dtype: Any, expected: list[Any]
+        self,
+        make_corpus: MakeCorpus,
+        tmp_path: Path,
+        written: list[str],
+        dtype: Any,
+        expected: list[Any],
     ) -> None:
-        result = cook(write(tmp_path / "a.jsonl", "v", written), output={"columns": ["v"]})
+        result = make_corpus(write(tmp_path / "a.jsonl", "v", written), output={"columns": ["v"]})
         assert result.rows.schema["v"] == dtype
         assert list(map(repr, result.rows["v"])) == list(map(repr, expected))
 
@@ -140,7 +147,7 @@ class TestColumnsOfTheOutput:
     )
     def test_one_schema_over_all_files(
         self,
-        cook: Cook,
+        make_corpus: MakeCorpus,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
         partition_bytes: int,
@@ -153,7 +160,7 @@ class TestColumnsOfTheOutput:
         monkeypatch.setattr(reader, "SAMPLE_FILES", 1)
         for number, values in enumerate(shards):
             write(tmp_path / f"{number}.jsonl", "v", values, f"file {number}")
-        result = cook("*.jsonl", output={"columns": ["v"], "shard_bytes": 1000})
+        result = make_corpus("*.jsonl", output={"columns": ["v"], "shard_bytes": 1000})
         assert result.rows.schema["v"] == dtype
         assert result.rows["v"].to_list() == expected
         schemas = {
@@ -164,35 +171,39 @@ class TestColumnsOfTheOutput:
 
     @pytest.mark.parametrize("batch_bytes", [1, 3000, 10**7])
     def test_text_of_numbers_does_not_depend_on_what_is_read_with_them(
-        self, cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_bytes: int
+        self,
+        make_corpus: MakeCorpus,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        batch_bytes: int,
     ) -> None:
         """Integers and fractions meet in some batches, and text in none of theirs."""
         monkeypatch.setattr(partition, "BATCH_BYTES", batch_bytes)
         values = ["3"] * 300 + ["2.5", "3", "-0.0"] + ["3"] * 300 + ['"x"']
         write(tmp_path / "a.jsonl", "v", values)
         write(tmp_path / "b.jsonl", "v", ["3", "2.5"], "other")
-        rows = cook("*.jsonl", output={"columns": ["v"], "order": "source"}).rows
+        rows = make_corpus("*.jsonl", output={"columns": ["v"], "order": "source"}).rows
         expected = ["3"] * 300 + ["2.5", "3", "-0.0"] + ["3"] * 300 + ["x", "3", "2.5"]
         assert rows["v"].to_list() == expected
 
-    def test_sources_of_different_types(self, cook: Cook, tmp_path: Path) -> None:
+    def test_sources_of_different_types(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         for name, values in {"a": ["1", "2"], "b": ['"x"'], "c": ["1.5"]}.items():
             write(tmp_path / f"{name}.jsonl", "v", values, name)
         sources = {name: {"path": f"{name}.jsonl"} for name in "abc"}
-        result = cook(sources, output={"columns": ["v"]})
+        result = make_corpus(sources, output={"columns": ["v"]})
         assert result.rows["v"].to_list() == ["1", "2", "x", "1.5"]
 
-    def test_a_column_of_some_files(self, cook: Cook, tmp_path: Path) -> None:
+    def test_a_column_of_some_files(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         write(tmp_path / "a.jsonl", "other", ["1"] * 3)
         write(tmp_path / "b.jsonl", "v", ["5"] * 2)
-        result = cook("*.jsonl", output={"columns": ["v", "other"]})
+        result = make_corpus("*.jsonl", output={"columns": ["v", "other"]})
         assert result.rows["v"].to_list() == [None, None, None, 5, 5]
         assert result.rows["other"].to_list() == [1, 1, 1, None, None]
 
-    def test_a_column_that_comes_late(self, cook: Cook, tmp_path: Path) -> None:
+    def test_a_column_that_comes_late(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         rows = [{"text": f"row {n}"} for n in range(300)] + [{"text": "last", "late": 7}]
         (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        result = cook("a.jsonl", output={"columns": ["late"]})
+        result = make_corpus("a.jsonl", output={"columns": ["late"]})
         assert result.rows["late"].to_list() == [None] * 300 + [7]
         assert result.report.ignored_fields == {}
 
@@ -236,9 +247,11 @@ class TestColumnsThatAStepReads:
         path.write_text(THRESHOLD)
         return path
 
-    def test_int_and_float_are_numbers(self, cook: Cook, tmp_path: Path, plugin: Path) -> None:
+    def test_int_and_float_are_numbers(
+        self, make_corpus: MakeCorpus, tmp_path: Path, plugin: Path
+    ) -> None:
         write(tmp_path / "a.jsonl", "score", ["3"] * 300 + ["1", "2.5", "2.0", "null"])
-        result = cook(
+        result = make_corpus(
             {"s": {"path": "a.jsonl", "steps": [{"op": "score_filter"}]}}, plugins=[plugin]
         )
         assert result.rows.height == 302
@@ -246,13 +259,13 @@ class TestColumnsThatAStepReads:
 
     @pytest.mark.parametrize("place", [0, 250])
     def test_a_value_that_is_no_number_costs_its_row(
-        self, cook: Cook, tmp_path: Path, plugin: Path, place: int
+        self, make_corpus: MakeCorpus, tmp_path: Path, plugin: Path, place: int
     ) -> None:
         values = ["3"] * 300
         values[place] = '"n/a"'
         write(tmp_path / "a.jsonl", "score", values)
         source = {"path": "a.jsonl", "steps": [{"op": "score_filter"}]}
-        result = cook({"s": source}, plugins=[plugin])
+        result = make_corpus({"s": source}, plugins=[plugin])
         assert result.rows.height == 299
         row = result.rejects.row(0, named=True)
         assert (row["line"], row["reason"]) == (place + 1, "schema_mismatch")
@@ -260,11 +273,13 @@ class TestColumnsThatAStepReads:
             "'score' is 'n/a', where sources.s.steps[0] (score_filter) reads numbers"
         )
 
-    def test_digits_are_not_lost_for_a_step(self, cook: Cook, tmp_path: Path, plugin: Path) -> None:
+    def test_digits_are_not_lost_for_a_step(
+        self, make_corpus: MakeCorpus, tmp_path: Path, plugin: Path
+    ) -> None:
         values = ["3"] * 300 + ["2.5", "9007199254740993"]
         write(tmp_path / "a.jsonl", "score", values)
         source = {"path": "a.jsonl", "steps": [{"op": "score_filter"}]}
-        result = cook({"s": source}, plugins=[plugin], output={"columns": ["score"]})
+        result = make_corpus({"s": source}, plugins=[plugin], output={"columns": ["score"]})
         assert result.rejects["line"].to_list() == [302]
         assert result.rows["score"].to_list() == [3.0] * 300 + [2.5]
 
@@ -286,7 +301,9 @@ class TestNames:
     )  # fmt: skip
 
     @pytest.mark.parametrize("name", NAMES)
-    def test_a_field_of_any_name_is_kept(self, cook: Cook, tmp_path: Path, name: str) -> None:
+    def test_a_field_of_any_name_is_kept(
+        self, make_corpus: MakeCorpus, tmp_path: Path, name: str
+    ) -> None:
         plugin = tmp_path / "score_filter.py"
         plugin.write_text(THRESHOLD)
         rows = [{"text": f"row {n}", "score": n, name: f"v{n}"} for n in range(5)]
@@ -296,7 +313,7 @@ class TestNames:
             stored = f"original_{name}"
         signal = {"op": "score_filter", "keep_signals": True}
         shown = f"original_{stored}" if name == "double_score" else stored
-        result = cook(
+        result = make_corpus(
             {"s": {"path": "a.jsonl", "format": {"text": "text"}, "steps": [signal]}},
             plugins=[plugin],
             output={"columns": [shown]},
@@ -308,11 +325,13 @@ class TestNames:
         columns = set(result.rows.columns)
         assert not any("\0" in column for column in columns)
 
-    def test_two_fields_that_would_be_kept_under_one_name(self, cook: Cook, tmp_path: Path) -> None:
+    def test_two_fields_that_would_be_kept_under_one_name(
+        self, make_corpus: MakeCorpus, tmp_path: Path
+    ) -> None:
         row = {"text": "t", "a\0b": 1, "a\\0b": 2, "id": 3, "original_id": 4}
         (tmp_path / "a.jsonl").write_text(json.dumps(row))
         columns = ["original_a\\0b", "a\\0b", "original_original_id", "original_id"]
-        rows = cook("a.jsonl", output={"columns": columns}).rows
+        rows = make_corpus("a.jsonl", output={"columns": columns}).rows
         assert rows.select(columns).row(0) == (1, 2, 3, 4)
 
 
@@ -375,7 +394,7 @@ def datachef_operators():
 class TestOtherLibraries:
     @pytest.mark.parametrize("engine", ["inline", "local"])
     def test_a_signal_may_use_the_batch_as_it_likes(
-        self, cook: Cook, tmp_path: Path, engine: str
+        self, make_corpus: MakeCorpus, tmp_path: Path, engine: str
     ) -> None:
         pytest.importorskip("pandas")
         pytest.importorskip("pyarrow")
@@ -383,7 +402,7 @@ class TestOtherLibraries:
         rows = [{"text": "x" * n, "a\0b": n, "meta": [n]} for n in range(1, 11)]
         (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
         source = {"path": "a.jsonl", "steps": [{"op": "frame_filter"}]}
-        result = cook({"s": source}, plugins=[tmp_path / "frames.py"], engine=engine)
+        result = make_corpus({"s": source}, plugins=[tmp_path / "frames.py"], engine=engine)
         assert result.rows["text"].to_list() == ["x" * n for n in range(1, 6)]
 
     @pytest.mark.parametrize("engine", ["inline", "local"])
@@ -392,13 +411,13 @@ class TestOtherLibraries:
         [("panic_filter", "sources.s.steps[0]"), ("panic_corpus", "sources.s.steps[0]")],
     )
     def test_a_panic_is_one_failure_of_the_step(
-        self, cook: Cook, tmp_path: Path, engine: str, op: str, where: str
+        self, make_corpus: MakeCorpus, tmp_path: Path, engine: str, op: str, where: str
     ) -> None:
         (tmp_path / "panics.py").write_text(PANICS)
         write(tmp_path / "a.jsonl", "v", ["1"] * 50)
         source = {"path": "a.jsonl", "steps": [{"op": op}]}
         with pytest.raises(Exception, match="panicked") as error:
-            cook({"s": source}, plugins=[tmp_path / "panics.py"], engine=engine)
+            make_corpus({"s": source}, plugins=[tmp_path / "panics.py"], engine=engine)
         assert where in str(error.value)
         assert "workers" not in error.value.hint
         assert "library" in error.value.hint

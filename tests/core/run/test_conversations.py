@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-Cook = Callable[..., Any]
+MakeCorpus = Callable[..., Any]
 Row = dict[str, Any]
 
 CALL = {"type": "function", "function": {"name": "weather", "arguments": {"city": "Köln", "n": 2}}}
@@ -280,7 +280,7 @@ TURNS: dict[str, tuple[Row, Any, list[Row]]] = {
 
 
 @pytest.fixture
-def written(cook: Cook, tmp_path: Path) -> Callable[..., Any]:
+def written(make_corpus: MakeCorpus, tmp_path: Path) -> Callable[..., Any]:
     """Runs rows through a recipe that writes conversations as JSON lines."""
 
     def run(*rows: Row, format: Any = None, max_failed: float = 0.1, **recipe: Any) -> Any:
@@ -288,7 +288,7 @@ def written(cook: Cook, tmp_path: Path) -> Callable[..., Any]:
         source = {"path": "a.jsonl", "max_failed": max_failed}
         output = {"format": "jsonl", "schema": "messages"} | recipe.pop("output", {})
         sources = {"s": source | ({"format": format} if format else {})}
-        result = cook(sources, output=output, **recipe)
+        result = make_corpus(sources, output=output, **recipe)
         lines = (result.report.folder / "data").glob("*.jsonl")
         return result, [json.loads(line) for f in lines for line in f.read_text().splitlines()]
 
@@ -397,14 +397,14 @@ def datachef_sources(): return [Objects]
 
 
 def test_objects_inside_turns_cost_their_rows_alone(
-    cook: Callable[..., Any], tmp_path: Path
+    make_corpus: Callable[..., Any], tmp_path: Path
 ) -> None:
     pytest.importorskip("numpy")
     plugin = tmp_path / "objects.py"
     plugin.write_text(OBJECTS)
     source = {"objects": True, "format": {"messages": "messages"}, "max_failed": 0.5}
     output = {"schema": "messages", "order": "source"}
-    result = cook({"s": source}, plugins=[plugin], output=output)
+    result = make_corpus({"s": source}, plugins=[plugin], output=output)
     failed = dict(result.report.ledger["sources.s"].failed)
     assert failed == {"unsupported_value": 12, "schema_mismatch": 3}
     assert not any("0x" in detail for detail in result.rejects["detail"])
@@ -465,17 +465,21 @@ class TestBeside:
         _, rows = written({"messages": USED, **thinking}, {"messages": USED})
         assert [row["chat_template_kwargs"] for row in rows] == [{"enable_thinking": False}, {}]
 
-    def test_a_source_of_texts_has_tools_of_its_own(self, cook: Cook, tmp_path: Path) -> None:
+    def test_a_source_of_texts_has_tools_of_its_own(
+        self, make_corpus: MakeCorpus, tmp_path: Path
+    ) -> None:
         (tmp_path / "a.jsonl").write_text('{"text": "how to build", "tools": ["saw"]}')
-        result = cook("a.jsonl", output={"columns": ["original_tools"]})
+        result = make_corpus("a.jsonl", output={"columns": ["original_tools"]})
         assert result.rows["original_tools"].to_list() == ['["saw"]']
 
 
 class TestSimpleCorpora:
     @pytest.mark.parametrize("schema", ["messages", "prompt_completion"])
-    def test_nothing_is_added_to_turns(self, cook: Cook, tmp_path: Path, schema: str) -> None:
+    def test_nothing_is_added_to_turns(
+        self, make_corpus: MakeCorpus, tmp_path: Path, schema: str
+    ) -> None:
         (tmp_path / "a.jsonl").write_text(json.dumps({"messages": [ASKED, ANSWERED], "tools": []}))
-        rows = cook("a.jsonl", output={"schema": schema}).rows
+        rows = make_corpus("a.jsonl", output={"schema": schema}).rows
         expected = {
             "messages": {"messages": [ASKED, ANSWERED]},
             "prompt_completion": {"prompt": [ASKED], "completion": [ANSWERED]},
@@ -485,10 +489,12 @@ class TestSimpleCorpora:
 
 
 class TestReading:
-    def test_a_reading_holds_all_that_is_said(self, cook: Cook, tmp_path: Path) -> None:
+    def test_a_reading_holds_all_that_is_said(
+        self, make_corpus: MakeCorpus, tmp_path: Path
+    ) -> None:
         turns = [ASKED, CALLED | {"reasoning_content": "let me\nlook"}, TOLD, ANSWERED]
         (tmp_path / "a.jsonl").write_text(json.dumps({"messages": turns}))
-        (text,) = cook("a.jsonl", output={"schema": "text"}).rows["text"]
+        (text,) = make_corpus("a.jsonl", output={"schema": "text"}).rows["text"]
         assert text == 'q\n\nlet me\nlook\n\nweather {"city": "Köln", "n": 2}\n\nrain\n\na'
 
     @pytest.mark.parametrize(
@@ -501,12 +507,12 @@ class TestReading:
         ],
     )
     def test_rows_that_differ_in_a_call_alone_read_differently(
-        self, cook: Cook, tmp_path: Path, other: Row
+        self, make_corpus: MakeCorpus, tmp_path: Path, other: Row
     ) -> None:
         second = {"type": "function", "function": {"name": "weather", "arguments": other}}
         rows = [{"messages": calling(tool_calls=[call])} for call in (CALL, second)]
         (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        assert cook("a.jsonl", output={"schema": "text"}).rows["text"].n_unique() == 2
+        assert make_corpus("a.jsonl", output={"schema": "text"}).rows["text"].n_unique() == 2
 
 
 PLUGIN = '''
@@ -538,11 +544,11 @@ def datachef_operators():
 '''
 
 
-def test_turns_that_an_operator_made_as_structs(cook: Cook, tmp_path: Path) -> None:
+def test_turns_that_an_operator_made_as_structs(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     (tmp_path / "answer.py").write_text(PLUGIN)
     (tmp_path / "a.jsonl").write_text('{"text": "one"}\n{"text": "two"}')
     output = {"schema": "messages", "format": "jsonl"}
-    result = cook(
+    result = make_corpus(
         "a.jsonl", plugins=[tmp_path / "answer.py"], steps=[{"op": "answer"}], output=output
     )
     (file,) = (result.report.folder / "data").iterdir()
@@ -577,11 +583,13 @@ class TestTransforms:
         say("assistant", "Done.", weight=1),
     )
 
-    def run(self, cook: Cook, tmp_path: Path, monkeypatch: Any, op: Row) -> list[Row]:
+    def run(self, make_corpus: MakeCorpus, tmp_path: Path, monkeypatch: Any, op: Row) -> list[Row]:
         monkeypatch.setenv("DATACHEF_PLUGINS", "engines,sources,transforms")
         row = {"messages": self.TURNS, "tools": [TOOL]}
         (tmp_path / "a.jsonl").write_text(json.dumps(row))
-        result = cook("a.jsonl", steps=[op], output={"schema": "messages", "format": "jsonl"})
+        result = make_corpus(
+            "a.jsonl", steps=[op], output={"schema": "messages", "format": "jsonl"}
+        )
         (file,) = (result.report.folder / "data").iterdir()
         (written,) = map(json.loads, file.read_text().splitlines())
         assert written["tools"] == [TOOL]
@@ -589,9 +597,9 @@ class TestTransforms:
         return turns
 
     def test_redaction_reaches_all_that_is_said(
-        self, cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, make_corpus: MakeCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        turns = self.run(cook, tmp_path, monkeypatch, {"op": "redact_personal_data"})
+        turns = self.run(make_corpus, tmp_path, monkeypatch, {"op": "redact_personal_data"})
         text = json.dumps(turns)
         assert "jo@example.org" not in text
         marked = json.dumps(self.TURNS)
@@ -599,9 +607,9 @@ class TestTransforms:
         assert text == marked.replace("jo@example.org", hidden)
 
     def test_cleaning_lines_leaves_calls_alone(
-        self, cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, make_corpus: MakeCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        turns = self.run(cook, tmp_path, monkeypatch, {"op": "clean_c4_lines"})
+        turns = self.run(make_corpus, tmp_path, monkeypatch, {"op": "clean_c4_lines"})
         assert turns[1]["tool_calls"] == self.TURNS[1]["tool_calls"]
         assert [turn["role"] for turn in turns] == [turn["role"] for turn in self.TURNS]
         assert turns[1]["content"] is None
@@ -610,17 +618,19 @@ class TestTransforms:
 
 class TestDeduplicationAndDecontamination:
     @pytest.fixture(autouse=True)
-    def _operators(self, cook: Cook, monkeypatch: pytest.MonkeyPatch) -> None:
+    def _operators(self, make_corpus: MakeCorpus, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("DATACHEF_PLUGINS", "engines,sources,dedup")
 
     def test_rows_that_differ_in_a_call_alone_are_no_copies(
-        self, cook: Cook, tmp_path: Path
+        self, make_corpus: MakeCorpus, tmp_path: Path
     ) -> None:
         bonn = {"type": "function", "function": {"name": "weather", "arguments": {"city": "Bonn"}}}
         calls = [CALL, bonn, CALL]
         rows = [{"messages": calling(tool_calls=[call])} for call in calls]
         (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        result = cook("a.jsonl", steps=[{"op": "exact_dedup"}], output={"schema": "messages"})
+        result = make_corpus(
+            "a.jsonl", steps=[{"op": "exact_dedup"}], output={"schema": "messages"}
+        )
         assert result.rows.height == 2
         assert dict(result.report.ledger["steps[0]"].dropped) == {"duplicate": 1}
 
@@ -642,14 +652,14 @@ class TestDeduplicationAndDecontamination:
         ids=["content", "reasoning", "thinking", "arguments"],
     )
     def test_test_items_are_found_wherever_they_are_said(
-        self, cook: Cook, tmp_path: Path, hidden: Row
+        self, make_corpus: MakeCorpus, tmp_path: Path, hidden: Row
     ) -> None:
         chats = [[ASKED, {"role": "assistant"} | hidden, ANSWERED], [ASKED, ANSWERED]]
         rows = [json.dumps({"messages": turns}) for turns in chats]
         (tmp_path / "a.jsonl").write_text("\n".join(rows))
         (tmp_path / "b.jsonl").write_text(json.dumps({"prompt": self.ITEM, "answer": "72"}))
         step = {"op": "decontaminate", "benchmark": {"path": "b.jsonl"}}
-        result = cook("a.jsonl", steps=[step], output={"schema": "messages"})
+        result = make_corpus("a.jsonl", steps=[step], output={"schema": "messages"})
         assert result.rows.height == 1
         assert dict(result.report.ledger["steps[0]"].dropped) == {"contaminated": 1}
 
@@ -657,14 +667,14 @@ class TestDeduplicationAndDecontamination:
 @pytest.mark.parametrize("schema", ["messages", "prompt_completion"])
 @pytest.mark.parametrize("format", ["parquet", "jsonl", "jsonl.zst"])
 def test_a_corpus_is_a_source(
-    cook: Cook, written: Callable[..., Any], tmp_path: Path, schema: str, format: str
+    make_corpus: MakeCorpus, written: Callable[..., Any], tmp_path: Path, schema: str, format: str
 ) -> None:
     """Whatever the schema and the files, the same conversations come out again."""
     turns = [ASKED | {"weight": 0, "mood": None}, CALLED, TOLD, ANSWERED | {"thinking": "0"}]
     output = {"schema": schema, "format": format}
     written({"messages": turns, "tools": [TOOL]}, {"messages": [ASKED, ANSWERED]}, output=output)
     (tmp_path / "corpus").rename(tmp_path / "first")
-    again = cook(f"first/data/*.{format}", output={"format": "jsonl", "schema": "messages"})
+    again = make_corpus(f"first/data/*.{format}", output={"format": "jsonl", "schema": "messages"})
     (file,) = (again.report.folder / "data").iterdir()
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     del turns[0]["mood"]

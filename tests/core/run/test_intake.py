@@ -16,7 +16,7 @@ from datachef.core import RecipeError, RunError
 from datachef.core.rows import reader
 from datachef.plugins.sources import files
 
-Cook = Callable[..., Any]
+MakeCorpus = Callable[..., Any]
 
 GOOD = [json.dumps({"text": f"row {i}", "n": i}).encode() for i in range(20)]
 TEXTS = [f"row {i}" for i in range(20)]
@@ -51,7 +51,7 @@ class TestBadRows:
     @pytest.mark.parametrize(("bad", "reason"), BAD.values(), ids=BAD)
     def test_one_bad_row_costs_itself_alone(
         self,
-        cook: Cook,
+        make_corpus: MakeCorpus,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
         bad: bytes,
@@ -61,7 +61,7 @@ class TestBadRows:
         monkeypatch.setattr(files, "UNIT_BYTES", partition_bytes)
         monkeypatch.setattr(reader, "SAMPLE_ROWS", 5)
         (tmp_path / "a.jsonl").write_bytes(with_bad(bad))
-        result = cook("a.jsonl")
+        result = make_corpus("a.jsonl")
         assert result.rows["text"].to_list() == TEXTS
         row = result.rejects.row(0, named=True)
         assert result.rejects.height == 1
@@ -73,86 +73,96 @@ class TestBadRows:
         assert (entry.rows_in, entry.rows_out, dict(entry.failed)) == (21, 20, {reason: 1})
 
     @pytest.mark.parametrize("pack", [gzip.compress, zstandard.ZstdCompressor().compress])
-    def test_lines_of_compressed_files(self, cook: Cook, tmp_path: Path, pack: Any) -> None:
+    def test_lines_of_compressed_files(
+        self, make_corpus: MakeCorpus, tmp_path: Path, pack: Any
+    ) -> None:
         name = "a.jsonl.gz" if pack is gzip.compress else "a.jsonl.zst"
         (tmp_path / name).write_bytes(pack(with_bad(b"x", b"\r\n")))
-        assert cook(name).rejects.select("file", "line").rows() == [(name, 12)]
+        assert make_corpus(name).rejects.select("file", "line").rows() == [(name, 12)]
 
     def test_lines_are_counted_in_each_file_on_its_own(
-        self, cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, make_corpus: MakeCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(files, "UNIT_BYTES", 60)
         for name in "ab":
             (tmp_path / f"{name}.jsonl").write_bytes(b"\n" * 500 + with_bad(b"x") + b"\n" * 200)
-        result = cook("*.jsonl")
+        result = make_corpus("*.jsonl")
         assert result.rejects.select("file", "line").rows() == [("a.jsonl", 512), ("b.jsonl", 512)]
 
-    def test_too_many_bad_rows_end_the_run(self, cook: Cook, tmp_path: Path) -> None:
+    def test_too_many_bad_rows_end_the_run(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         (tmp_path / "a.jsonl").write_bytes(with_bad(b"broken\nbroken\n[]"))
         with pytest.raises(RunError, match=r"3 of 23 rows failed.*more than the 10%") as error:
-            cook("a.jsonl")
+            make_corpus("a.jsonl")
         assert "a.jsonl line 12: " in error.value.hint
-        assert cook({"s": {"path": "a.jsonl", "max_failed": 0.2}}).rows.height == 20
+        assert make_corpus({"s": {"path": "a.jsonl", "max_failed": 0.2}}).rows.height == 20
         assert not list(tmp_path.glob(".corpus*"))
 
-    def test_a_file_without_a_good_row(self, cook: Cook, tmp_path: Path) -> None:
+    def test_a_file_without_a_good_row(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         (tmp_path / "a.jsonl").write_bytes(b"no\njson\n")
         with pytest.raises(RecipeError, match="not one readable row"):
-            cook("a.jsonl")
+            make_corpus("a.jsonl")
 
 
 class TestOddButGood:
     def test_line_ends_blank_lines_bom_and_no_final_newline(
-        self, cook: Cook, tmp_path: Path
+        self, make_corpus: MakeCorpus, tmp_path: Path
     ) -> None:
         raw = b"\xef\xbb\xbf" + b"\r\n".join([*GOOD[:5], b"", b"  \t", *GOOD[5:]])
         (tmp_path / "a.jsonl").write_bytes(raw)
-        result = cook("a.jsonl")
+        result = make_corpus("a.jsonl")
         assert result.rows["text"].to_list() == TEXTS
         assert result.report.ledger["sources.s"].rows_in == 20
 
-    def test_an_empty_file_among_others(self, cook: Cook, tmp_path: Path) -> None:
+    def test_an_empty_file_among_others(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         (tmp_path / "a.jsonl").write_bytes(b"")
         (tmp_path / "b.jsonl").write_bytes(b"\n".join(GOOD))
         (tmp_path / "c.jsonl").write_bytes(b"\n\n")
-        assert cook("*.jsonl").rows["text"].to_list() == TEXTS
+        assert make_corpus("*.jsonl").rows["text"].to_list() == TEXTS
 
-    def test_nothing_but_empty_files(self, cook: Cook, tmp_path: Path) -> None:
+    def test_nothing_but_empty_files(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         (tmp_path / "a.jsonl").write_bytes(b"")
         with pytest.raises(RecipeError):
-            cook("a.jsonl")
+            make_corpus("a.jsonl")
 
-    def test_escaped_nul_and_astral_characters_are_kept(self, cook: Cook, tmp_path: Path) -> None:
+    def test_escaped_nul_and_astral_characters_are_kept(
+        self, make_corpus: MakeCorpus, tmp_path: Path
+    ) -> None:
         text = "a\0b \U0001f373 \x7f"
         (tmp_path / "a.jsonl").write_text(json.dumps({"text": text}))
-        assert cook("a.jsonl").rows["text"].to_list() == [text]
+        assert make_corpus("a.jsonl").rows["text"].to_list() == [text]
 
-    def test_of_duplicate_keys_the_last_counts(self, cook: Cook, tmp_path: Path) -> None:
+    def test_of_duplicate_keys_the_last_counts(
+        self, make_corpus: MakeCorpus, tmp_path: Path
+    ) -> None:
         (tmp_path / "a.jsonl").write_text('{"text": "first", "text": "last"}')
-        assert cook("a.jsonl").rows["text"].to_list() == ["last"]
+        assert make_corpus("a.jsonl").rows["text"].to_list() == ["last"]
 
-    def test_hashes_of_64_bits_are_kept_exactly(self, cook: Cook, tmp_path: Path) -> None:
+    def test_hashes_of_64_bits_are_kept_exactly(
+        self, make_corpus: MakeCorpus, tmp_path: Path
+    ) -> None:
         numbers = [2**64 - 1, 1, 2**63]
         (tmp_path / "a.jsonl").write_text(
             "\n".join(json.dumps({"text": "a", "hash": n}) for n in numbers)
         )
-        rows = cook("a.jsonl", output={"columns": ["hash"]}).rows
+        rows = make_corpus("a.jsonl", output={"columns": ["hash"]}).rows
         assert [int(value) for value in rows["hash"]] == numbers
 
-    def test_nested_fields_are_kept_as_json(self, cook: Cook, tmp_path: Path) -> None:
+    def test_nested_fields_are_kept_as_json(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         """Text is text, also beside lists and objects."""
         metas: list[Any] = [{"a": [1, None, "ü"]}, [1], "plain", 1.5, None]
         (tmp_path / "a.jsonl").write_text(
             "\n".join(json.dumps({"text": "a", "meta": meta}) for meta in metas)
         )
-        rows = cook("a.jsonl", output={"columns": ["meta"]}).rows
+        rows = make_corpus("a.jsonl", output={"columns": ["meta"]}).rows
         assert rows["meta"].to_list() == ['{"a":[1,null,"ü"]}', "[1]", "plain", "1.5", None]
 
-    def test_reserved_names_are_kept_under_another(self, cook: Cook, tmp_path: Path) -> None:
+    def test_reserved_names_are_kept_under_another(
+        self, make_corpus: MakeCorpus, tmp_path: Path
+    ) -> None:
         row = {"id": "x1", "original_id": "o1", "source": "web", "body": "b", "text": "t"}
         (tmp_path / "a.jsonl").write_text(json.dumps(row))
         columns = ["original_original_id", "original_id", "original_source", "original_text"]
-        result = cook(
+        result = make_corpus(
             {"s": {"path": "a.jsonl", "format": {"text": "body"}}}, output={"columns": columns}
         )
         assert result.rows.row(0, named=True) == {
@@ -165,10 +175,12 @@ class TestOddButGood:
             "original_text": "t",
         }
 
-    def test_fields_that_come_late_are_counted(self, cook: Cook, tmp_path: Path) -> None:
+    def test_fields_that_come_late_are_counted(
+        self, make_corpus: MakeCorpus, tmp_path: Path
+    ) -> None:
         rows = [{"text": "a"}] * 300 + [{"text": "a", "late": 1}] * 7
         (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        assert cook("a.jsonl").report.ignored_fields == {"s": {"late": 7}}
+        assert make_corpus("a.jsonl").report.ignored_fields == {"s": {"late": 7}}
 
 
 GIANT = r"""

@@ -18,7 +18,7 @@ from datachef.core.run import partition
 from datachef.core.run.output import cut, joined, numbers
 from datachef.plugins.sources import files
 
-Cook = Callable[..., Any]
+MakeCorpus = Callable[..., Any]
 
 SOURCES = {"a": {"path": "a.jsonl"}, "b": {"path": "b.jsonl"}}
 MIX = {
@@ -28,7 +28,9 @@ MIX = {
 
 
 @pytest.fixture
-def mixed(cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def mixed(
+    make_corpus: MakeCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
     """Runs a mix of 600 and 2,000 rows, in small partitions and files."""
     for name, count in {"a": 600, "b": 2000}.items():
         rows = [json.dumps({"text": f"{name} {n}"}) + "\n" for n in range(count)]
@@ -39,7 +41,7 @@ def mixed(cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
 
     def run(seed: int = 0, engine: str = "inline", **output: Any) -> Any:
         written = {"shard_bytes": 15_000, **output}
-        return cook(SOURCES, seed=seed, engine=engine, mix=MIX, output=written)
+        return make_corpus(SOURCES, seed=seed, engine=engine, mix=MIX, output=written)
 
     return run
 
@@ -66,10 +68,10 @@ def datachef_operators():
 
 
 def test_copies_are_apart_for_a_mix_that_summarizes_in_its_own_way(
-    mixed: Callable[..., Any], cook: Cook, tmp_path: Path
+    mixed: Callable[..., Any], make_corpus: MakeCorpus, tmp_path: Path
 ) -> None:
     (tmp_path / "thrice.py").write_text(THRICE)
-    result = cook(SOURCES, mix={"op": "thrice"}, plugins=[tmp_path / "thrice.py"])
+    result = make_corpus(SOURCES, mix={"op": "thrice"}, plugins=[tmp_path / "thrice.py"])
     copies = result.rows.with_row_index().group_by("text")
     times = copies.agg(pl.len(), pl.col("index").sort().diff().min().alias("apart"))
     assert set(times["len"]) == {3}
@@ -119,10 +121,12 @@ def test_blocks_on_request(mixed: Callable[..., Any]) -> None:
     assert shuffled.sort("id").equals(rows.sort("id"))
 
 
-def test_rows_of_one_source_stay_in_its_order_unless_asked(cook: Cook, tmp_path: Path) -> None:
+def test_rows_of_one_source_stay_in_its_order_unless_asked(
+    make_corpus: MakeCorpus, tmp_path: Path
+) -> None:
     (tmp_path / "a.jsonl").write_text("".join(f'{{"text": "{n}"}}\n' for n in range(50)))
-    assert cook("a.jsonl").rows["text"].to_list() == [str(n) for n in range(50)]
-    shuffled = cook("a.jsonl", output={"order": "shuffled"}).rows["text"].to_list()
+    assert make_corpus("a.jsonl").rows["text"].to_list() == [str(n) for n in range(50)]
+    shuffled = make_corpus("a.jsonl", output={"order": "shuffled"}).rows["text"].to_list()
     assert shuffled != sorted(shuffled, key=int)
     assert sorted(map(int, shuffled)) == list(range(50))
 

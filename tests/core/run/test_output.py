@@ -11,7 +11,7 @@ import yaml
 from datachef.core import RecipeError, RunError
 from datachef.plugins.sources import files
 
-Cook = Callable[..., Any]
+MakeCorpus = Callable[..., Any]
 
 FORMATS = ["parquet", "jsonl", "jsonl.zst"]
 SCHEMAS = ["text", "messages", "prompt_completion"]
@@ -46,7 +46,7 @@ class TestFiles:
     @pytest.mark.parametrize("schema", SCHEMAS)
     def test_several_files_that_datasets_loads(
         self,
-        cook: Cook,
+        make_corpus: MakeCorpus,
         load: Callable[[Path], Any],
         chats: str,
         monkeypatch: pytest.MonkeyPatch,
@@ -60,7 +60,7 @@ class TestFiles:
             "columns": ["n", "topic"],
             "shard_bytes": 5000,
         }
-        result = cook(chats, output=output)
+        result = make_corpus(chats, output=output)
         names = sorted(path.name for path in (result.report.folder / "data").iterdir())
         assert len(names) > 2
         assert names == [f"train-{n:05d}-of-{len(names):05d}.{format}" for n in range(len(names))]
@@ -90,7 +90,7 @@ class TestFiles:
     @pytest.mark.parametrize("format", FORMATS)
     def test_a_column_that_is_null_in_whole_files(
         self,
-        cook: Cook,
+        make_corpus: MakeCorpus,
         load: Callable[[Path], Any],
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
@@ -101,7 +101,7 @@ class TestFiles:
         without = [{"text": f"a{n}"} for n in range(50)]
         for name, rows in {"a": without, "b": with_column, "c": without}.items():
             (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        result = cook(
+        result = make_corpus(
             {name: {"path": f"{name}.jsonl"} for name in "abc"},
             output={"format": format, "columns": ["url", "stars"], "shard_bytes": 1000},
         )
@@ -111,36 +111,38 @@ class TestFiles:
         assert loaded["url"] == [None] * 50 + [f"u{n}" for n in range(50)] + [None] * 50
 
     def test_the_same_files_for_any_number_of_workers(
-        self, cook: Cook, chats: str, monkeypatch: pytest.MonkeyPatch
+        self, make_corpus: MakeCorpus, chats: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(files, "UNIT_BYTES", 2000)
         output = {"shard_bytes": 5000}
-        inline = cook(chats, output=output).manifest
-        assert cook(chats, output=output, engine="local").manifest == inline
+        inline = make_corpus(chats, output=output).manifest
+        assert make_corpus(chats, output=output, engine="local").manifest == inline
 
 
 class TestColumns:
     @pytest.mark.parametrize("column", ["id", "source", "text", "messages", "n"])
     @pytest.mark.parametrize("schema", SCHEMAS)
-    def test_more_columns(self, cook: Cook, chats: str, schema: str, column: str) -> None:
-        rows = cook(chats, output={"schema": schema, "columns": [column, column]}).rows
+    def test_more_columns(
+        self, make_corpus: MakeCorpus, chats: str, schema: str, column: str
+    ) -> None:
+        rows = make_corpus(chats, output={"schema": schema, "columns": [column, column]}).rows
         assert column in rows.columns
         assert rows[column].null_count() == 0
 
     @pytest.mark.parametrize("schema", SCHEMAS)
-    def test_tokens_on_request(self, cook: Cook, chats: str, schema: str) -> None:
-        result = cook(chats, output={"schema": schema, "columns": ["tokens"]})
+    def test_tokens_on_request(self, make_corpus: MakeCorpus, chats: str, schema: str) -> None:
+        result = make_corpus(chats, output={"schema": schema, "columns": ["tokens"]})
         assert result.rows["tokens"].sum() == result.report.tokens > 0
 
     def test_a_field_of_a_source_does_not_take_the_place_of_the_content(
-        self, cook: Cook, tmp_path: Path
+        self, make_corpus: MakeCorpus, tmp_path: Path
     ) -> None:
         row = {"q": "question", "a": "answer", "prompt": "other"}
         (tmp_path / "a.jsonl").write_text(json.dumps(row))
         source = {"path": "a.jsonl", "format": {"prompt": "q", "completion": "a"}}
         output = {"schema": "prompt_completion", "columns": ["prompt"]}
         turn = {"role": "user", "content": "question"}
-        assert cook({"s": source}, output=output).rows["prompt"].to_list() == [[turn]]
+        assert make_corpus({"s": source}, output=output).rows["prompt"].to_list() == [[turn]]
 
 
 def chat(*roles: str) -> list[dict[str, str]]:
@@ -169,16 +171,18 @@ class TestPromptCompletion:
         return {"s": {"path": "a.jsonl", "max_failed": 0.5}}
 
     def test_all_before_the_last_answer_and_the_answer(
-        self, cook: Cook, mixed: dict[str, Any]
+        self, make_corpus: MakeCorpus, mixed: dict[str, Any]
     ) -> None:
-        result = cook(mixed, output={"schema": "prompt_completion"})
+        result = make_corpus(mixed, output={"schema": "prompt_completion"})
         written = result.rows.select("prompt", "completion").rows()
         assert written == [(chat(*r)[:-1], chat(*r)[-1:]) for r in self.FIT]
         assert result.rows.columns == ["id", "source", "prompt", "completion"]
         assert dict(result.report.ledger["output"].failed) == dict.fromkeys(self.UNFIT, 1)
 
-    def test_two_texts_with_a_separator(self, cook: Cook, mixed: dict[str, Any]) -> None:
-        result = cook(mixed, output={"schema": "prompt_completion", "separator": "\n### "})
+    def test_two_texts_with_a_separator(
+        self, make_corpus: MakeCorpus, mixed: dict[str, Any]
+    ) -> None:
+        result = make_corpus(mixed, output={"schema": "prompt_completion", "separator": "\n### "})
         assert result.rows.select("prompt", "completion").rows() == [
             ("user 0\n### ", "assistant 1"),
             ("system 0\n### user 1\n### ", "assistant 2"),
@@ -188,20 +192,22 @@ class TestPromptCompletion:
 
     @pytest.mark.parametrize("schema", ["text", "messages", None])
     def test_a_separator_of_another_schema_is_a_problem(
-        self, cook: Cook, mixed: dict[str, Any], schema: str | None
+        self, make_corpus: MakeCorpus, mixed: dict[str, Any], schema: str | None
     ) -> None:
-        with pytest.raises(RecipeError, match=r"only prompt_completion has a separator"):
-            cook(mixed, output={"schema": schema, "separator": "\n"})
+        with pytest.raises(
+            RecipeError, match=r"separator is used only with schema: prompt_completion"
+        ):
+            make_corpus(mixed, output={"schema": schema, "separator": "\n"})
 
 
 class TestCard:
     def test_front_matter_and_hostile_words(
-        self, cook: Cook, tmp_path: Path, load: Callable[[Path], Any]
+        self, make_corpus: MakeCorpus, tmp_path: Path, load: Callable[[Path], Any]
     ) -> None:
         hostile = "<img src=x onerror=alert(1)> | a\n---\n[link](javascript:x) # `x`"
         (tmp_path / "a.jsonl").write_text('{"text": "a"}')
         source = {"path": "a.jsonl", "description": hostile, "licence": hostile}
-        folder = cook({"s": source}, description=hostile).report.folder
+        folder = make_corpus({"s": source}, description=hostile).report.folder
         card = (folder / "README.md").read_text(encoding="utf-8")
         front = yaml.safe_load(card.split("---\n")[1])
         assert front["configs"][0]["data_files"][0]["split"] == "train"
@@ -214,28 +220,28 @@ class TestCard:
 
 
 class TestFolder:
-    def test_a_corpus_is_replaced(self, cook: Cook, tmp_path: Path) -> None:
+    def test_a_corpus_is_replaced(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         (tmp_path / "a.jsonl").write_text('{"text": "a"}')
-        cook("a.jsonl")
+        make_corpus("a.jsonl")
         (tmp_path / "a.jsonl").write_text('{"text": "other"}')
-        assert cook("a.jsonl").rows["text"].to_list() == ["other"]
+        assert make_corpus("a.jsonl").rows["text"].to_list() == ["other"]
         left = {path.name for path in tmp_path.iterdir()}
         assert left == {"a.jsonl", "recipe.yaml", "corpus", "cache"}
 
     @pytest.mark.parametrize("name", ["thesis.tex", "manifest.json"])
     def test_a_folder_that_is_no_corpus_is_left_alone(
-        self, cook: Cook, tmp_path: Path, name: str
+        self, make_corpus: MakeCorpus, tmp_path: Path, name: str
     ) -> None:
         (tmp_path / "a.jsonl").write_text('{"text": "a"}')
         (tmp_path / "corpus").mkdir()
         (tmp_path / "corpus" / name).write_text('{"manifest_version": 3, "name": "a web app"}')
         with pytest.raises(RunError, match="is not a corpus"):
-            cook("a.jsonl")
+            make_corpus("a.jsonl")
         assert [path.name for path in (tmp_path / "corpus").iterdir()] == [name]
 
-    def test_a_file_is_left_alone(self, cook: Cook, tmp_path: Path) -> None:
+    def test_a_file_is_left_alone(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         (tmp_path / "a.jsonl").write_text('{"text": "a"}')
         (tmp_path / "corpus").write_text("precious")
         with pytest.raises(RunError):
-            cook("a.jsonl")
+            make_corpus("a.jsonl")
         assert (tmp_path / "corpus").read_text() == "precious"

@@ -12,7 +12,7 @@ import pytest
 
 from datachef.core import RunError
 
-Cook = Callable[..., Any]
+MakeCorpus = Callable[..., Any]
 
 OPERATORS = '''
 from typing import Literal
@@ -56,7 +56,9 @@ SHORT, LONG = "a" * 10, "b" * 100
 
 
 @pytest.fixture
-def run(cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def run(
+    make_corpus: MakeCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
     """Runs a recipe with the operators above on sources of the given texts."""
     (tmp_path / "operators.py").write_text(OPERATORS)
     monkeypatch.setenv("DATACHEF_PLUGINS", "engines,sources,mixing,selection")
@@ -67,7 +69,7 @@ def run(cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
             lines = [json.dumps({"text": text}) + "\n" for text in texts]
             (tmp_path / f"{name}.jsonl").write_text("".join(lines))
             described[name] = {"path": f"{name}.jsonl", **(own or {}).get(name, {})}
-        return cook(described, plugins=[tmp_path / "operators.py"], **recipe)
+        return make_corpus(described, plugins=[tmp_path / "operators.py"], **recipe)
 
     return run
 
@@ -87,15 +89,15 @@ def warned(result: Any) -> dict[str, str]:
 EMPTY: dict[str, tuple[dict[str, Any], str]] = {
     "filter on the corpus": (
         {"steps": [{"op": "longer", "least": 500}]},
-        r"steps\[0\] \(longer\) lets none of 20 rows through: short 20",
+        r"steps\[0\] \(longer\) drops all 20 rows: short 20",
     ),
     "transform that leaves no text": (
         {"steps": [{"op": "longer"}, {"op": "erase"}]},
-        r"steps\[1\] \(erase\) lets none of 20 rows through: emptied 20",
+        r"steps\[1\] \(erase\) drops all 20 rows: emptied 20",
     ),
     "steps of every source": (
         {"own": {key: {"steps": [{"op": "longer", "least": 500}]} for key in "st"}},
-        r"sources\.s\.steps\[0\] \(longer\) lets none of 10 rows through: short 10; "
+        r"sources\.s\.steps\[0\] \(longer\) drops all 10 rows: short 10; "
         r"sources\.t\.steps\[0\]",
     ),
     "mix of a source that is emptied": (
@@ -103,7 +105,7 @@ EMPTY: dict[str, tuple[dict[str, Any], str]] = {
             "own": {"s": {"steps": [{"op": "longer", "least": 500}]}},
             "mix": {"op": "weighted_mix", "weights": {"s": 1}, "budget": {"rows": 5}},
         },
-        r"mix \(weighted_mix\) lets none of 10 rows through: over_budget 10",
+        r"mix \(weighted_mix\) drops all 10 rows: over_budget 10",
     ),
 }
 
@@ -140,14 +142,14 @@ def test_a_corpus_without_a_word_is_empty(run: Callable[..., Any]) -> None:
         run({"s": [""] * 3})
 
 
-def test_an_output_that_no_row_fits_is_empty(cook: Cook, tmp_path: Path) -> None:
+def test_an_output_that_no_row_fits_is_empty(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     question = {"messages": [{"role": "user", "content": "why?"}]}
     (tmp_path / "a.jsonl").write_text(json.dumps(question) + "\n")
     source = {"path": "a.jsonl", "max_failed": 1.0}
-    with pytest.raises(RunError, match=r"empty: output \(write\) lets none of 1 rows through"):
-        cook({"s": source}, output={"schema": "prompt_completion"})
+    with pytest.raises(RunError, match=r"empty: output \(write\) drops all 1 rows"):
+        make_corpus({"s": source}, output={"schema": "prompt_completion"})
     with pytest.raises(RunError, match=r"output \(write\): 1 of 1 rows failed .* 10% that max"):
-        cook({"s": source | {"max_failed": 0.1}}, output={"schema": "prompt_completion"})
+        make_corpus({"s": source | {"max_failed": 0.1}}, output={"schema": "prompt_completion"})
 
 
 def test_a_source_that_a_step_empties_is_told(run: Callable[..., Any]) -> None:
@@ -266,13 +268,15 @@ class TestShares:
 
 
 def test_what_the_check_expected_of_the_first_rows_is_told_by_the_ledger_alone(
-    cook: Cook, tmp_path: Path
+    make_corpus: MakeCorpus, tmp_path: Path
 ) -> None:
     said = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
     odd = [{"role": "hummany", "content": "q"}, said[1]]
     rows = [said, odd, said[:1], said]
     (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"messages": row}) for row in rows))
-    result = cook({"s": {"path": "a.jsonl", "max_failed": 0.5}}, output={"schema": "messages"})
+    result = make_corpus(
+        {"s": {"path": "a.jsonl", "max_failed": 0.5}}, output={"schema": "messages"}
+    )
     assert dict(result.report.ledger["sources.s"].failed) == {"unknown_role": 1}
     assert dict(result.report.ledger["output"].failed) == {"no_answer": 1}
     assert result.report.warnings == ()

@@ -14,7 +14,7 @@ from datachef.core import turns_of
 from datachef.core.contracts.transform import rewrite_text
 from datachef.core.text.conversations import MESSAGES, SEPARATOR
 
-Cook = Callable[..., Any]
+MakeCorpus = Callable[..., Any]
 
 PLUGIN = '''
 from typing import Literal
@@ -121,11 +121,11 @@ class TestInARun:
 
     @pytest.mark.parametrize("schema", ["messages", "prompt_completion", "text"])
     def test_nothing_redacted_is_left_in_any_schema(
-        self, cook: Cook, plugin: Path, sources: dict[str, Any], schema: str
+        self, make_corpus: MakeCorpus, plugin: Path, sources: dict[str, Any], schema: str
     ) -> None:
         if schema != "text":
             del sources["documents"]
-        result = cook(
+        result = make_corpus(
             sources, plugins=[plugin], steps=[{"op": "redact"}], output={"schema": schema}
         )
         assert ADDRESS not in result.rows.write_json()
@@ -135,18 +135,18 @@ class TestInARun:
         assert dict(entry.dropped) == {"emptied": 1}
 
     def test_documents_and_chats_in_one_corpus(
-        self, cook: Cook, plugin: Path, sources: dict[str, Any]
+        self, make_corpus: MakeCorpus, plugin: Path, sources: dict[str, Any]
     ) -> None:
-        result = cook(sources, plugins=[plugin], steps=[{"op": "redact"}])
+        result = make_corpus(sources, plugins=[plugin], steps=[{"op": "redact"}])
         assert result.manifest["schema"] == "text"
         assert result.rows["text"][0] == "user 0 [MAIL]\n\ngpt 0 [MAIL]"
         assert result.rows["text"][-1] == "19 [MAIL]"
         assert dict(result.report.ledger["sources.chats"].failed) == {}
 
     def test_documents_do_not_fit_a_corpus_of_messages(
-        self, cook: Cook, plugin: Path, sources: dict[str, Any]
+        self, make_corpus: MakeCorpus, plugin: Path, sources: dict[str, Any]
     ) -> None:
         from datachef.core import RecipeError
 
         with pytest.raises(RecipeError, match="rows of documents are plain text"):
-            cook(sources, plugins=[plugin], output={"schema": "messages"})
+            make_corpus(sources, plugins=[plugin], output={"schema": "messages"})

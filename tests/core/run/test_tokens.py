@@ -13,7 +13,7 @@ import pytest
 from datachef.core import DatachefError, Host, check_recipe
 from datachef.core.language_models.tokens import TokenCounter, find_tokenizer
 
-Cook = Callable[..., Any]
+MakeCorpus = Callable[..., Any]
 
 TEMPLATE = (
     "{% if tools %}tools {{ tools | tojson }} {% endif %}"
@@ -61,9 +61,11 @@ def chats(tmp_path: Path) -> str:
     ],
 )
 def test_rows_are_counted_as_they_are_trained_on(
-    cook: Cook, folder: Path, chats: str, tokenizer: str, schema: str, tokens: int
+    make_corpus: MakeCorpus, folder: Path, chats: str, tokenizer: str, schema: str, tokens: int
 ) -> None:
-    result = cook(chats, tokenizer=tokenizer, output={"schema": schema, "columns": ["tokens"]})
+    result = make_corpus(
+        chats, tokenizer=tokenizer, output={"schema": schema, "columns": ["tokens"]}
+    )
     assert result.report.ledger["sources.s"].tokens == tokens
     assert result.report.ledger["output"].tokens == result.report.tokens == tokens
     assert result.rows["tokens"].to_list() == [tokens // 10] * 10
@@ -74,11 +76,11 @@ def test_rows_are_counted_as_they_are_trained_on(
 
 
 def test_a_budget_counts_what_the_ledger_counts(
-    cook: Cook, folder: Path, chats: str, monkeypatch: pytest.MonkeyPatch
+    make_corpus: MakeCorpus, folder: Path, chats: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATACHEF_PLUGINS", "engines,sources,mixing")
     mix = {"op": "weighted_mix", "budget": {"tokens": 50}}
-    report = cook(chats, tokenizer="tokenizer", mix=mix).report
+    report = make_corpus(chats, tokenizer="tokenizer", mix=mix).report
     assert (report.rows, report.tokens) == (5, 50)
 
 
@@ -105,12 +107,12 @@ def test_every_token_counts_though_the_file_says_to_cut_and_pad(folder: Path) ->
 
 
 def test_another_tokenizer_under_the_same_name_counts_anew(
-    cook: Cook, folder: Path, chats: str
+    make_corpus: MakeCorpus, folder: Path, chats: str
 ) -> None:
-    assert cook(chats, tokenizer="tokenizer").report.tokens == 100
+    assert make_corpus(chats, tokenizer="tokenizer").report.tokens == 100
     template = folder / "chat_template.jinja"
     template.write_text(TEMPLATE.replace("<s>", "<s> <s>"))
-    assert cook(chats, tokenizer="tokenizer").report.tokens == 120
+    assert make_corpus(chats, tokenizer="tokenizer").report.tokens == 120
 
 
 @pytest.mark.parametrize("name", ["gone.json", "gone", "./org/name", "empty"])

@@ -12,7 +12,7 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
-Cook = Callable[..., Any]
+MakeCorpus = Callable[..., Any]
 Row = dict[str, Any]
 
 TOOL = {
@@ -133,7 +133,7 @@ def write(folder: Path, *rows: Row) -> str:
 @pytest.mark.parametrize("format", ["parquet", "jsonl"])
 @pytest.mark.parametrize("schema", ["messages", "prompt_completion"])
 def test_tools_calls_and_reasoning_reach_the_batch(
-    cook: Cook,
+    make_corpus: MakeCorpus,
     load: Callable[..., Any],
     train: Callable[..., Trained],
     tokenizer: Any,
@@ -143,7 +143,7 @@ def test_tools_calls_and_reasoning_reach_the_batch(
     by_file: bool,
 ) -> None:
     source = write(tmp_path, USES_TOOLS, PARTS)
-    folder = cook(source, output={"schema": schema, "format": format}).report.folder
+    folder = make_corpus(source, output={"schema": schema, "format": format}).report.folder
     trained = train(load(folder, by_file=by_file))
     call = '<tool_call>\n{"name": "left", "arguments": {"of": 3}}\n</tool_call>'
     assert trained.seen == [
@@ -195,7 +195,7 @@ PLAIN = {"prompt": "How many are left?", "completion": "He has 1 left."}
     ids=["text", "messages", "prompt and completion", "plain"],
 )
 def test_what_a_pair_becomes_in_every_schema(
-    cook: Cook,
+    make_corpus: MakeCorpus,
     load: Callable[..., Any],
     train: Callable[..., Trained],
     tmp_path: Path,
@@ -203,7 +203,7 @@ def test_what_a_pair_becomes_in_every_schema(
     seen: str,
     learned: str | None,
 ) -> None:
-    folder = cook(write(tmp_path, PLAIN, PLAIN), output=output).report.folder
+    folder = make_corpus(write(tmp_path, PLAIN, PLAIN), output=output).report.folder
     trained = train(load(folder, by_file=False))
     assert trained.seen == [seen] * 2
     assert trained.learned == [learned or seen] * 2

@@ -303,8 +303,8 @@ def datachef_operators():
         (int(signal.SIGKILL), "it was killed (SIGKILL)", "fewer workers leave each more memory"),
         (int(signal.SIGABRT), "it crashed (SIGABRT)", "a library in native code"),
         (int(signal.SIGSEGV), "it crashed (SIGSEGV)", "a library in native code"),
-        (int(signal.SIGTERM), "it was ended by SIGTERM", "somebody ended it"),
-        (-3, "it ended with exit code 3", "its author has to mend it"),
+        (int(signal.SIGTERM), "it was ended by SIGTERM", "another program ended it"),
+        (-3, "it ended with exit code 3", "report this to its author"),
     ],
 )
 def test_a_worker_that_dies_is_told_by_its_cause(

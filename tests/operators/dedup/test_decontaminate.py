@@ -292,7 +292,7 @@ def test_every_item_of_a_real_benchmark_is_found_in_itself(shared_data: Path, na
     assert set(reasons(operator, *texts)) == {"contaminated"}
 
 
-def test_a_rejected_row_says_which_item_it_holds(cook: Any, tmp_path: Path) -> None:
+def test_a_rejected_row_says_which_item_it_holds(make_corpus: Any, tmp_path: Path) -> None:
     benchmark = written(tmp_path / "test.jsonl", ITEMS)
     rows = [
         LONG,
@@ -308,7 +308,7 @@ def test_a_rejected_row_says_which_item_it_holds(cook: Any, tmp_path: Path) -> N
         "@hookimpl\ndef datachef_operators():\n    return [Decontaminate]\n"
     )
     step = {"op": "decontaminate", "benchmark": {"path": benchmark.path}}
-    cooked = cook(str(source), steps=[step], plugins=[plugin])
-    first, second = cooked.rejects["detail"].to_list()
+    made = make_corpus(str(source), steps=[step], plugins=[plugin])
+    first, second = made.rejects["detail"].to_list()
     assert first.startswith("100% of test.jsonl, item 1: Question: A baker fills 36 trays")
     assert second.startswith("100% of test.jsonl, item 2: Question: Which gas do green plants")

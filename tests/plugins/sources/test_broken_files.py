@@ -18,7 +18,7 @@ from datachef.core import RecipeError, RunError
 from datachef.core.files import storage
 from datachef.plugins.sources import files
 
-Cook = Callable[..., Any]
+MakeCorpus = Callable[..., Any]
 
 TEXTS = [f"{number} {os.urandom(20).hex()}" for number in range(20_000)]
 GOOD = "".join(json.dumps({"text": f"good {number}"}) + "\n" for number in range(30)).encode()
@@ -44,7 +44,7 @@ CUT = ["a.jsonl.gz", "a.jsonl.zst", "a.csv.gz", "a.tsv.zst", "a.txt.zst", "a.jso
 class TestCutOff:
     @pytest.mark.parametrize("name", CUT)
     def test_fails_the_run_and_says_how_far_it_was_read(
-        self, cook: Cook, tmp_path: Path, name: str
+        self, make_corpus: MakeCorpus, tmp_path: Path, name: str
     ) -> None:
         whole = packed(name, content(name))
         cut = len(whole) * 2 // 3
@@ -52,7 +52,7 @@ class TestCutOff:
         (tmp_path / "b.jsonl").write_bytes(GOOD)
         source = {"path": ["b.jsonl", name], "rows": "line", "max_failed": 1.0}
         with pytest.raises(RunError, match="1 file cannot be read to the end") as error:
-            cook({"s": source})
+            make_corpus({"s": source})
         message = str(error.value)
         assert f"{name}: " in message
         assert f"of {cut:,} bytes and " in message
@@ -60,12 +60,12 @@ class TestCutOff:
 
     @pytest.mark.parametrize("name", CUT)
     def test_where_it_is_allowed_the_rows_before_are_kept_and_counted(
-        self, cook: Cook, tmp_path: Path, name: str
+        self, make_corpus: MakeCorpus, tmp_path: Path, name: str
     ) -> None:
         whole = packed(name, content(name))
         cut = len(whole) * 2 // 3
         (tmp_path / name).write_bytes(whole[:cut])
-        result = cook({"s": {"path": name, "rows": "line", "max_failed_files": 1}})
+        result = make_corpus({"s": {"path": name, "rows": "line", "max_failed_files": 1}})
         read = [text for text in result.rows["text"] if text != "text"]
         assert 8_000 < len(read) < 20_000
         assert read == TEXTS[: len(read)]
@@ -80,25 +80,29 @@ class TestCutOff:
         card = (result.report.folder / "README.md").read_text()
         assert f"1 file was not read to the end: {name}: " in card
 
-    def test_many_of_them_are_named_at_once(self, cook: Cook, tmp_path: Path) -> None:
+    def test_many_of_them_are_named_at_once(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         for name in "abc":
             raw = gzip.compress(content("a.jsonl"))
             (tmp_path / f"{name}.jsonl.gz").write_bytes(raw[:-100])
         source = {"path": "*.gz", "max_failed_files": 2}
         with pytest.raises(RunError, match="3 files cannot be read to the end") as error:
-            cook({"s": source})
+            make_corpus({"s": source})
         assert all(f"{name}.jsonl.gz" in str(error.value) for name in "abc")
-        assert len(cook({"s": source | {"max_failed_files": 3}}).report.ledger["sources.s"].broken)
+        assert len(
+            make_corpus({"s": source | {"max_failed_files": 3}}).report.ledger["sources.s"].broken
+        )
 
-    def test_check_says_it_where_the_first_rows_show_it(self, cook: Cook, tmp_path: Path) -> None:
+    def test_check_says_it_where_the_first_rows_show_it(
+        self, make_corpus: MakeCorpus, tmp_path: Path
+    ) -> None:
         (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(GOOD)[:-20])
         with pytest.raises(RecipeError, match="broken_file"):
-            cook("a.jsonl.gz")
+            make_corpus("a.jsonl.gz")
 
-    def test_a_text_file(self, cook: Cook, tmp_path: Path) -> None:
+    def test_a_text_file(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         (tmp_path / "a.txt.gz").write_bytes(gzip.compress(os.urandom(1000).hex().encode())[:-100])
         (tmp_path / "b.txt").write_text("whole")
-        result = cook({"s": {"path": "*.txt*", "max_failed_files": 1}})
+        result = make_corpus({"s": {"path": "*.txt*", "max_failed_files": 1}})
         assert result.rows["text"].to_list() == ["whole"]
         assert result.report.ledger["sources.s"].rows_in == 1
 
@@ -119,11 +123,11 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize(("name", "raw"), DAMAGED.values(), ids=DAMAGED)
-def test_damage_at_the_end(cook: Cook, tmp_path: Path, name: str, raw: bytes) -> None:
+def test_damage_at_the_end(make_corpus: MakeCorpus, tmp_path: Path, name: str, raw: bytes) -> None:
     (tmp_path / name).write_bytes(raw)
     with pytest.raises((RecipeError, RunError), match=name):
-        cook(name)
-    result = cook({"s": {"path": name, "max_failed_files": 1}})
+        make_corpus(name)
+    result = make_corpus({"s": {"path": name, "max_failed_files": 1}})
     assert result.rows.height in (30, 60)
     assert len(result.report.ledger["sources.s"].broken) == 1
 
@@ -150,22 +154,22 @@ WRONG = {
 
 @pytest.mark.parametrize(("name", "raw", "said"), WRONG.values(), ids=WRONG)
 def test_a_file_that_is_not_what_its_name_says(
-    cook: Cook, tmp_path: Path, name: str, raw: bytes, said: str
+    make_corpus: MakeCorpus, tmp_path: Path, name: str, raw: bytes, said: str
 ) -> None:
     (tmp_path / name).write_bytes(raw)
     (tmp_path / "0.jsonl").write_bytes(GOOD)
     with pytest.raises(RecipeError, match=said):
-        cook({"s": {"path": name, "encoding": "cp1252"}})
+        make_corpus({"s": {"path": name, "encoding": "cp1252"}})
     both = {"path": ["0.jsonl", name], "rows": "line"}
     with pytest.raises((RecipeError, RunError), match=said if name != "a.jsonl" else "gzip|json"):
-        cook({"s": both | {"encoding": "cp1252"}})
-    result = cook({"s": both | {"encoding": "cp1252", "max_failed_files": 1}})
+        make_corpus({"s": both | {"encoding": "cp1252"}})
+    result = make_corpus({"s": both | {"encoding": "cp1252", "max_failed_files": 1}})
     assert result.rows.height == 30
     assert list(result.report.ledger["sources.s"].broken) == [name]
 
 
 class TestReadToTheEnd:
-    def test_a_window_of_two_gigabytes(self, cook: Cook, tmp_path: Path) -> None:
+    def test_a_window_of_two_gigabytes(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         parameters = zstandard.ZstdCompressionParameters.from_level(
             3, window_log=31, enable_ldm=True
         )
@@ -175,19 +179,19 @@ class TestReadToTheEnd:
             zstandard.get_frame_parameters((tmp_path / "a.jsonl.zst").read_bytes()).window_size
             == 2**31
         )
-        assert cook("a.jsonl.zst").rows.height == 30
+        assert make_corpus("a.jsonl.zst").rows.height == 30
 
     @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst"])
-    def test_members_and_frames(self, cook: Cook, tmp_path: Path, name: str) -> None:
+    def test_members_and_frames(self, make_corpus: MakeCorpus, tmp_path: Path, name: str) -> None:
         raw = b"".join(packed(name, GOOD) for _ in range(5))
         (tmp_path / name).write_bytes(raw)
-        assert cook(name).rows.height == 150
+        assert make_corpus(name).rows.height == 150
 
-    def test_an_empty_file_holds_no_rows(self, cook: Cook, tmp_path: Path) -> None:
+    def test_an_empty_file_holds_no_rows(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         for name in ("b.jsonl", "c.csv", "d.json", "e.tsv"):
             (tmp_path / name).write_bytes(b"")
         (tmp_path / "a.jsonl").write_bytes(GOOD)
-        assert cook({"s": {"path": ["a.jsonl", "[b-e].*"]}}).rows.height == 30
+        assert make_corpus({"s": {"path": ["a.jsonl", "[b-e].*"]}}).rows.height == 30
 
 
 class TestParquet:
@@ -202,24 +206,28 @@ class TestParquet:
         monkeypatch.setattr(files, "UNIT_BYTES", len(raw) // 3 + 1)
         return file
 
-    def test_a_damaged_row_group_fails_the_run(self, cook: Cook, damaged: Path) -> None:
+    def test_a_damaged_row_group_fails_the_run(
+        self, make_corpus: MakeCorpus, damaged: Path
+    ) -> None:
         with pytest.raises(RunError, match=r"a\.parquet: .*bytes and 3,[26]00 rows"):
-            cook("a.parquet")
+            make_corpus("a.parquet")
 
-    def test_where_it_is_allowed_only_its_rows_are_lost(self, cook: Cook, damaged: Path) -> None:
-        result = cook({"s": {"path": "a.parquet", "max_failed_files": 1, "max_failed": 0}})
+    def test_where_it_is_allowed_only_its_rows_are_lost(
+        self, make_corpus: MakeCorpus, damaged: Path
+    ) -> None:
+        result = make_corpus({"s": {"path": "a.parquet", "max_failed_files": 1, "max_failed": 0}})
         entry = result.report.ledger["sources.s"]
         assert entry.rows_in == 4000
         assert entry.failed["broken_file"] == 4000 - result.rows.height
         assert result.rows.height in (3200, 3600)
         assert entry.broken["a.parquet"].rows_read == result.rows.height
 
-    def test_a_file_without_its_end(self, cook: Cook, tmp_path: Path) -> None:
+    def test_a_file_without_its_end(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         pl.DataFrame({"text": ["a"] * 50}).write_parquet(tmp_path / "a.parquet")
         (tmp_path / "b.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-50])
         with pytest.raises(RecipeError, match=r"b\.parquet"):
-            cook("*.parquet")
-        result = cook({"s": {"path": "*.parquet", "max_failed_files": 1}})
+            make_corpus("*.parquet")
+        result = make_corpus({"s": {"path": "*.parquet", "max_failed_files": 1}})
         assert result.rows.height == 50
         assert list(result.report.ledger["sources.s"].broken) == ["b.parquet"]
 
@@ -254,16 +262,20 @@ class TestChanges:
         ids=["shrinks", "grows", "vanishes"],
     )
     def test_fails_the_run(
-        self, cook: Cook, tmp_path: Path, after_planning: Any, change: Any, said: str
+        self, make_corpus: MakeCorpus, tmp_path: Path, after_planning: Any, change: Any, said: str
     ) -> None:
         file = tmp_path / "a.jsonl"
         file.write_bytes(GOOD)
         after_planning(lambda: change(file))
         with pytest.raises(RunError, match=said):
-            cook("a.jsonl")
+            make_corpus("a.jsonl")
 
     def test_an_error_of_the_disk_is_tried_again_by_the_next_run(
-        self, cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after_planning: Any
+        self,
+        make_corpus: MakeCorpus,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        after_planning: Any,
     ) -> None:
         (tmp_path / "a.jsonl").write_bytes(GOOD * 1000)
         broken = monkeypatch.context()
@@ -283,14 +295,14 @@ class TestChanges:
         with broken as patch:
             after_planning(lambda: patch.setattr(storage, "open", opening, raising=False))
             with pytest.raises(RunError, match="the disk reports an error"):
-                cook({"s": {"path": "a.jsonl"}})
-        assert cook("a.jsonl").rows.height == 30_000
+                make_corpus({"s": {"path": "a.jsonl"}})
+        assert make_corpus("a.jsonl").rows.height == 30_000
 
 
-def test_a_damaged_file_is_not_read_again(cook: Cook, tmp_path: Path) -> None:
+def test_a_damaged_file_is_not_read_again(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(content("a.jsonl"))[:-50])
     source = {"path": "a.jsonl.gz", "max_failed_files": 1}
-    first = cook({"s": source})
-    again = cook({"s": source})
+    first = make_corpus({"s": source})
+    again = make_corpus({"s": source})
     assert again.report.partitions_cached == again.report.partitions == first.report.partitions
     assert list(again.report.ledger["sources.s"].broken) == ["a.jsonl.gz"]

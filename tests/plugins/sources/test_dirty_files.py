@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-Cook = Callable[..., Any]
+MakeCorpus = Callable[..., Any]
 
 
 class Dirty(NamedTuple):
@@ -338,11 +338,11 @@ FORMATS = {"csv": CSV, "tsv": TSV, "jsonl": JSONL, "json": JSON, "txt": TXT}
     ],
 )
 def test_what_a_dirty_file_holds_is_what_the_ledger_counts(
-    cook: Cook, tmp_path: Any, suffix: str, dirty: Dirty
+    make_corpus: MakeCorpus, tmp_path: Any, suffix: str, dirty: Dirty
 ) -> None:
     (tmp_path / f"a.{suffix}").write_bytes(dirty.raw)
     source = {"path": f"a.{suffix}", "max_failed": 1.0, "format": {"text": "text"}}
-    result = cook({"s": source | dirty.options}, rejects={"keep": "all"})
+    result = make_corpus({"s": source | dirty.options}, rejects={"keep": "all"})
     assert result.rows["text"].to_list() == dirty.kept
     assert result.rejects.select("line", "reason").rows() == dirty.failed
     entry = result.report.ledger["sources.s"]

@@ -22,7 +22,7 @@ from datachef.core import RawRow, RecipeError, SourceError
 from datachef.plugins.sources import files
 from datachef.plugins.sources.files import FileSource
 
-Cook = Callable[..., Any]
+MakeCorpus = Callable[..., Any]
 
 ROWS = [{"text": f"row {i} ünï", "n": i} for i in range(30)]
 LINES = b"".join(json.dumps(row).encode() + b"\n" for row in ROWS)
@@ -82,12 +82,12 @@ class TestByteRanges:
         assert len({row.position for row in rows}) == len(rows)
 
     def test_ids_do_not_depend_on_the_cut(
-        self, cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, make_corpus: MakeCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (tmp_path / "a.jsonl").write_bytes(LINES)
-        whole = cook("a.jsonl").rows
+        whole = make_corpus("a.jsonl").rows
         monkeypatch.setattr(files, "UNIT_BYTES", 100)
-        cut = cook("a.jsonl")
+        cut = make_corpus("a.jsonl")
         assert cut.report.partitions > 5
         assert cut.rows.equals(whole)
         assert whole["text"].to_list() == TEXTS
@@ -132,11 +132,15 @@ class TestParquet:
         )
 
     def test_row_ranges_over_row_groups(
-        self, cook: Cook, tmp_path: Path, table: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+        self,
+        make_corpus: MakeCorpus,
+        tmp_path: Path,
+        table: pl.DataFrame,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         table.write_parquet(tmp_path / "a.parquet", row_group_size=130)
         monkeypatch.setattr(files, "UNIT_BYTES", 1000)
-        result = cook("a.parquet", output={"columns": ["meta", "day", "n"]})
+        result = make_corpus("a.parquet", output={"columns": ["meta", "day", "n"]})
         assert result.report.partitions > 5
         assert result.rows["text"].to_list() == table["text"].to_list()
         assert result.rows["n"].to_list() == table["n"].to_list()
@@ -144,16 +148,16 @@ class TestParquet:
         assert result.rows["id"].n_unique() == 1000
 
     def test_nested_fields_can_be_the_text(
-        self, cook: Cook, tmp_path: Path, table: pl.DataFrame
+        self, make_corpus: MakeCorpus, tmp_path: Path, table: pl.DataFrame
     ) -> None:
         table.write_parquet(tmp_path / "a.parquet")
         source = {"path": "a.parquet", "format": {"text": "{text} at {meta.url}"}}
-        assert cook({"s": source}).rows["text"][3] == "row 3 at u3"
+        assert make_corpus({"s": source}).rows["text"][3] == "row 3 at u3"
 
-    def test_a_file_that_is_none(self, cook: Cook, tmp_path: Path) -> None:
+    def test_a_file_that_is_none(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         (tmp_path / "a.parquet").write_bytes(b"PAR1 but no more")
         with pytest.raises(RecipeError, match=r"broken_file|a\.parquet"):
-            cook("a.parquet")
+            make_corpus("a.parquet")
 
 
 class TestCsv:
@@ -177,11 +181,11 @@ class TestCsv:
         file.write_bytes(pack(b"text\none\ntwo\n"))
         assert texts(file) == ["one", "two"]
 
-    def test_rows_that_do_not_fit(self, cook: Cook, tmp_path: Path) -> None:
+    def test_rows_that_do_not_fit(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         (tmp_path / "a.csv").write_bytes(
             b"text,n\nfirst,1\ntoo,many,values\ntoo few\n\xff,1\nlast,2\n"
         )
-        result = cook({"s": {"path": "a.csv", "max_failed": 0.9}})
+        result = make_corpus({"s": {"path": "a.csv", "max_failed": 0.9}})
         assert result.rows["text"].to_list() == ["first", "last"]
         failed = result.rejects.select("reason", "file", "line").rows()
         assert failed == [
@@ -190,9 +194,9 @@ class TestCsv:
             ("not_utf8", "a.csv", 5),
         ]
 
-    def test_header_that_is_not_utf8(self, cook: Cook, tmp_path: Path) -> None:
+    def test_header_that_is_not_utf8(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         (tmp_path / "a.csv").write_bytes(b"text,\xff\nhello,1\n")
-        result = cook("a.csv")
+        result = make_corpus("a.csv")
         assert result.rows["text"].to_list() == ["hello"]
 
     def test_columns_without_a_name_are_numbered(self, tmp_path: Path) -> None:
@@ -200,23 +204,25 @@ class TestCsv:
         (row,) = read(FileSource(path=str(tmp_path / "a.csv")))
         assert row.data == {"text": "hello", "column_2": "1", "column_3": "2"}
 
-    def test_a_column_named_twice_is_refused(self, cook: Cook, tmp_path: Path) -> None:
+    def test_a_column_named_twice_is_refused(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         (tmp_path / "a.csv").write_text("text,x,x\nhello,1,2\n")
         with pytest.raises(RecipeError, match="names the column 'x' twice"):
-            cook("a.csv")
+            make_corpus("a.csv")
 
     @pytest.mark.parametrize(("delimiter", "suffix"), [(";", "csv"), ("\t", "csv"), (",", "tsv")])
     def test_a_header_of_one_column_brings_a_hint(
-        self, cook: Cook, tmp_path: Path, delimiter: str, suffix: str
+        self, make_corpus: MakeCorpus, tmp_path: Path, delimiter: str, suffix: str
     ) -> None:
         (tmp_path / f"a.{suffix}").write_text(f"text{delimiter}n\nhello{delimiter}1\n")
         for more in ({}, {"format": {"text": "text"}}):
             with pytest.raises(RecipeError) as error:
-                cook({"s": {"path": f"a.{suffix}", **more}})
+                make_corpus({"s": {"path": f"a.{suffix}", **more}})
             (problem,) = error.value.problems
             assert f"is {delimiter!r} the delimiter?" in problem.hint
         options = {"csv": {"delimiter": delimiter}}
-        assert cook({"s": {"path": f"a.{suffix}", **options}}).rows["text"].to_list() == ["hello"]
+        assert make_corpus({"s": {"path": f"a.{suffix}", **options}}).rows["text"].to_list() == [
+            "hello"
+        ]
 
     @pytest.mark.parametrize(
         "wrong",
@@ -236,17 +242,17 @@ class TestCsv:
         ],
     )
     def test_options_that_make_no_sense(
-        self, cook: Cook, tmp_path: Path, wrong: dict[str, Any]
+        self, make_corpus: MakeCorpus, tmp_path: Path, wrong: dict[str, Any]
     ) -> None:
         (tmp_path / "a.csv").write_text("text\nhello\n")
         with pytest.raises(RecipeError, match=r"recipe\.yaml"):
-            cook({"s": {"path": "a.csv", "csv": wrong}})
+            make_corpus({"s": {"path": "a.csv", "csv": wrong}})
 
-    def test_other_options_are_another_input(self, cook: Cook, tmp_path: Path) -> None:
+    def test_other_options_are_another_input(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         (tmp_path / "a.csv").write_bytes('text,n\n"é",1\n'.encode())
-        plain = cook({"s": {"path": "a.csv"}}).rows["text"].to_list()
-        unquoted = cook({"s": {"path": "a.csv", "csv": {"quoting": "none"}}}).rows
-        latin = cook({"s": {"path": "a.csv", "encoding": "latin-1"}}).rows
+        plain = make_corpus({"s": {"path": "a.csv"}}).rows["text"].to_list()
+        unquoted = make_corpus({"s": {"path": "a.csv", "csv": {"quoting": "none"}}}).rows
+        latin = make_corpus({"s": {"path": "a.csv", "encoding": "latin-1"}}).rows
         assert plain == ["é"]
         assert unquoted["text"].to_list() == ['"é"']
         assert latin["text"].to_list() == ["Ã©"]
@@ -269,15 +275,15 @@ class TestCsv:
 
 
 class TestText:
-    def test_a_row_is_a_file(self, cook: Cook, tmp_path: Path) -> None:
+    def test_a_row_is_a_file(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         (tmp_path / "a.txt").write_text("first\n\nsecond\n")
         (tmp_path / "b.md").write_text("\ufeff# Title\r\n", newline="")
-        result = cook({"s": {"path": ["a.txt", "b.md"]}})
+        result = make_corpus({"s": {"path": ["a.txt", "b.md"]}})
         assert result.rows["text"].to_list() == ["first\n\nsecond", "# Title"]
 
-    def test_a_row_is_a_line(self, cook: Cook, tmp_path: Path) -> None:
+    def test_a_row_is_a_line(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         (tmp_path / "a.txt").write_bytes(b"first\n\nsec\xffond\nthird")
-        result = cook({"s": {"path": "a.txt", "rows": "line", "max_failed": 0.5}})
+        result = make_corpus({"s": {"path": "a.txt", "rows": "line", "max_failed": 0.5}})
         assert result.rows["text"].to_list() == ["first", "third"]
         assert result.rejects.select("reason", "line").rows() == [("not_utf8", 3)]
 
@@ -296,11 +302,11 @@ class TestFinding:
         assert texts(tmp_path / "**/*.jsonl") == ["a", "b", "c/d", "c/e/f"]
         assert texts([tmp_path / "b.jsonl", tmp_path / "*.jsonl"]) == ["b", "a"]
 
-    def test_same_names_in_two_folders(self, cook: Cook, tmp_path: Path) -> None:
+    def test_same_names_in_two_folders(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         for folder in ("one", "two"):
             (tmp_path / folder).mkdir()
             (tmp_path / folder / "a.jsonl").write_text('{"text": "the same"}\n')
-        rows = cook({"s": {"path": "*/a.jsonl"}}).rows
+        rows = make_corpus({"s": {"path": "*/a.jsonl"}}).rows
         assert rows["id"].n_unique() == 2
         assert [name.split(":")[0] for name in rows["id"]] == ["s/one/a.jsonl", "s/two/a.jsonl"]
 
@@ -371,19 +377,23 @@ class TestFinding:
         (tmp_path / "data" / "more").symlink_to(tmp_path / "store")
         assert texts(tmp_path / "data" / "**" / "*.jsonl") == TEXTS
 
-    def test_a_file_that_is_named_twice_is_read_once(self, cook: Cook, tmp_path: Path) -> None:
+    def test_a_file_that_is_named_twice_is_read_once(
+        self, make_corpus: MakeCorpus, tmp_path: Path
+    ) -> None:
         (tmp_path / "a.jsonl").write_bytes(LINES)
         (tmp_path / "b.jsonl").symlink_to(tmp_path / "a.jsonl")
         (tmp_path / "sub").mkdir()
         paths = ["b.jsonl", "a.jsonl", "*.jsonl", "./a.jsonl", "sub/../a.jsonl", f"{tmp_path}/a.*"]
-        assert cook({"s": {"path": paths}}).rows["text"].to_list() == TEXTS
+        assert make_corpus({"s": {"path": paths}}).rows["text"].to_list() == TEXTS
 
-    def test_a_link_to_nothing_is_a_lost_file(self, cook: Cook, tmp_path: Path) -> None:
+    def test_a_link_to_nothing_is_a_lost_file(
+        self, make_corpus: MakeCorpus, tmp_path: Path
+    ) -> None:
         (tmp_path / "a.jsonl").write_bytes(LINES)
         (tmp_path / "b.jsonl").symlink_to(tmp_path / "gone.jsonl")
         with pytest.raises(RecipeError, match=r"b\.jsonl: a link to a file that is not there"):
-            cook("*.jsonl")
-        result = cook({"s": {"path": "*.jsonl", "max_failed_files": 1}})
+            make_corpus("*.jsonl")
+        result = make_corpus({"s": {"path": "*.jsonl", "max_failed_files": 1}})
         assert result.rows["text"].to_list() == TEXTS
         assert list(result.report.ledger["sources.s"].broken) == ["b.jsonl"]
 
@@ -499,21 +509,21 @@ class TestUrls:
 
         assert kind("https://host/a.jsonl.gz?download=true") == "jsonl"
 
-    def test_in_a_worker_process(self, cook: Cook, tmp_path: Path) -> None:
+    def test_in_a_worker_process(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         (tmp_path / "a.jsonl").write_bytes(LINES)
-        result = cook({"s": {"path": f"file://{tmp_path}/a.jsonl"}}, engine="local")
+        result = make_corpus({"s": {"path": f"file://{tmp_path}/a.jsonl"}}, engine="local")
         assert result.rows["text"].to_list() == TEXTS
 
 
 class TestPool:
-    def test_sources_of_a_pool_by_name(self, cook: Cook, tmp_path: Path) -> None:
+    def test_sources_of_a_pool_by_name(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         (tmp_path / "pools").mkdir()
         (tmp_path / "pools" / "a.jsonl").write_bytes(b'{"q": "why", "a": "so"}\n')
         (tmp_path / "pools" / "pool.yaml").write_text(
             "sources:\n  chat:\n    path: a.jsonl\n    format: {prompt: q, completion: a}\n"
             "    licence: MIT\n"
         )
-        result = cook({"chat": {}}, pool="pools/pool.yaml")
+        result = make_corpus({"chat": {}}, pool="pools/pool.yaml")
         assert result.rows["messages"].to_list() == [
             [{"role": "user", "content": "why"}, {"role": "assistant", "content": "so"}]
         ]

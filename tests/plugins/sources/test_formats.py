@@ -9,7 +9,7 @@ import pytest
 
 from datachef.core import RecipeError
 
-Cook = Callable[..., Any]
+MakeCorpus = Callable[..., Any]
 
 
 def pair(prompt: str, completion: str) -> list[dict[str, str]]:
@@ -83,11 +83,11 @@ FORMATS: dict[str, tuple[dict[str, Any], Any, Any]] = {
 
 @pytest.mark.parametrize(("row", "row_format", "content"), FORMATS.values(), ids=FORMATS)
 def test_what_a_row_becomes(
-    cook: Cook, tmp_path: Path, row: dict[str, Any], row_format: Any, content: Any
+    make_corpus: MakeCorpus, tmp_path: Path, row: dict[str, Any], row_format: Any, content: Any
 ) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps(row))
     source = {"path": "a.jsonl"} | ({"format": row_format} if row_format else {})
-    rows = cook({"s": source}).rows
+    rows = make_corpus({"s": source}).rows
     assert rows["text" if isinstance(content, str) else "messages"].to_list() == [content]
 
 
@@ -107,18 +107,18 @@ def test_what_a_row_becomes(
     ],
 )
 def test_what_fits_no_format(
-    cook: Cook, tmp_path: Path, row: dict[str, Any], row_format: Any, code: str
+    make_corpus: MakeCorpus, tmp_path: Path, row: dict[str, Any], row_format: Any, code: str
 ) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps(row))
     source = {"path": "a.jsonl"} | ({"format": row_format} if row_format else {})
     with pytest.raises(RecipeError) as error:
-        cook({"s": source})
+        make_corpus({"s": source})
     assert [problem.code for problem in error.value.problems] == [code]
 
 
-def test_a_stray_row_does_not_decide_the_format(cook: Cook, tmp_path: Path) -> None:
+def test_a_stray_row_does_not_decide_the_format(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     rows = [{"text": f"a{n}"} for n in range(20)] + [{"question": "q", "answer": "a"}]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    result = cook("a.jsonl")
+    result = make_corpus("a.jsonl")
     assert result.rows.height == 20
     assert result.rejects["line"].to_list() == [21]

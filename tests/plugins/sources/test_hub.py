@@ -15,7 +15,7 @@ from datachef.plugins.sources.hub import HubSource
 
 pytest.importorskip("datasets")
 
-Cook = Callable[..., Any]
+MakeCorpus = Callable[..., Any]
 
 
 @pytest.fixture(autouse=True)
@@ -49,8 +49,8 @@ def dataset(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_folder_is_streamed_in_shards(cook: Cook, dataset: Path) -> None:
-    result = cook({"s": {"hf": "org/chats"}}, output={"columns": ["meta"]})
+def test_a_folder_is_streamed_in_shards(make_corpus: MakeCorpus, dataset: Path) -> None:
+    result = make_corpus({"s": {"hf": "org/chats"}}, output={"columns": ["meta"]})
     assert [turns[0]["content"] for turns in result.rows["messages"]] == [
         f"question {part}.{n}" for part in range(3) for n in range(10)
     ]
@@ -65,8 +65,8 @@ def test_a_folder_is_streamed_in_shards(cook: Cook, dataset: Path) -> None:
     assert len({partition["identity"] for partition in partitions}) == 3
 
 
-def test_split_and_configuration(cook: Cook, dataset: Path) -> None:
-    result = cook({"s": {"hf": "org/chats", "config": "other", "split": "test"}})
+def test_split_and_configuration(make_corpus: MakeCorpus, dataset: Path) -> None:
+    result = make_corpus({"s": {"hf": "org/chats", "config": "other", "split": "test"}})
     assert result.rows["text"].to_list() == ["held out"]
 
 
@@ -122,18 +122,18 @@ def test_rows_know_their_size_however_nested(dataset: Path) -> None:
     "wrong", [{"hf": "org/chats", "split": "dev"}, {"hf": "org/chats", "config": "none"}]
 )
 def test_what_is_not_there_is_a_problem_of_the_recipe(
-    cook: Cook, dataset: Path, wrong: dict[str, str]
+    make_corpus: MakeCorpus, dataset: Path, wrong: dict[str, str]
 ) -> None:
     with pytest.raises(RecipeError, match="unreadable_dataset"):
-        cook({"s": wrong})
+        make_corpus({"s": wrong})
 
 
-def test_in_a_worker_process(cook: Cook, dataset: Path) -> None:
-    assert cook({"s": {"hf": "org/chats"}}, engine="local").rows.height == 30
+def test_in_a_worker_process(make_corpus: MakeCorpus, dataset: Path) -> None:
+    assert make_corpus({"s": {"hf": "org/chats"}}, engine="local").rows.height == 30
 
 
 def test_a_file_that_breaks_off_fails_the_run_unless_that_is_allowed(
-    cook: Cook, tmp_path: Path
+    make_corpus: MakeCorpus, tmp_path: Path
 ) -> None:
     folder = tmp_path / "org" / "texts"
     folder.mkdir(parents=True)
@@ -142,8 +142,8 @@ def test_a_file_that_breaks_off_fails_the_run_unless_that_is_allowed(
     (folder / "train-0.jsonl.gz").write_bytes(gzip.compress(b'{"text": "whole"}\n' * 30))
     (folder / "train-1.jsonl.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(RunError, match=r"texts/train-1: EOFError: .* [\d,]+ rows\)"):
-        cook({"s": {"hf": "org/texts"}})
-    result = cook({"s": {"hf": "org/texts", "max_failed_files": 1}})
+        make_corpus({"s": {"hf": "org/texts"}})
+    result = make_corpus({"s": {"hf": "org/texts", "max_failed_files": 1}})
     entry = result.report.ledger["sources.s"]
     assert list(entry.broken) == ["texts/train-1"]
     read = entry.broken["texts/train-1"].rows_read

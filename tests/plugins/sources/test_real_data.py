@@ -12,7 +12,7 @@ import pytest
 
 from datachef.core import RecipeError
 
-Cook = Callable[..., Any]
+MakeCorpus = Callable[..., Any]
 
 TASKS = [
     "math_gsm8k", "math_svamp", "math_mc_aqua", "code_mbpp", "code_humaneval", "code_leetcode",
@@ -53,14 +53,16 @@ def format_of(source: dict[str, Any]) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
-def test_every_source_of_the_pools_can_be_read(cook: Cook, shared_data: Path, task: str) -> None:
+def test_every_source_of_the_pools_can_be_read(
+    make_corpus: MakeCorpus, shared_data: Path, task: str
+) -> None:
     tasks = json.loads((shared_data / "tasks.json").read_text())
     (pool,) = [entry["pool"] for entry in tasks if entry["name"] == task]
     sources = {
         source["name"]: {"path": str(shared_data / source["file"]), "format": format_of(source)}
         for source in pool
     }
-    result = cook(sources, output={"schema": "text", "columns": ["messages"]})
+    result = make_corpus(sources, output={"schema": "text", "columns": ["messages"]})
     for source in pool:
         entry = result.report.ledger[f"sources.{source['name']}"]
         assert entry.rows_in == count(shared_data / source["file"])
@@ -91,11 +93,13 @@ CORPORA = {
 
 
 @pytest.mark.parametrize("name", CORPORA)
-def test_noise_and_languages_come_through_whole(cook: Cook, shared_data: Path, name: str) -> None:
+def test_noise_and_languages_come_through_whole(
+    make_corpus: MakeCorpus, shared_data: Path, name: str
+) -> None:
     source = {"path": str(shared_data / name), "max_failed": 0}
     if CORPORA[name]:
         source["format"] = CORPORA[name]
-    result = cook({"s": source})
+    result = make_corpus({"s": source})
     assert result.report.rows == count(shared_data / name)
     key = "messages" if "messages" in result.rows.columns else "text"
     assert result.rows[key].null_count() == 0
@@ -114,10 +118,12 @@ RAW: dict[str, tuple[dict[str, Any], set[str]]] = {
 
 
 @pytest.mark.parametrize("name", RAW)
-def test_files_as_they_were_found(cook: Cook, shared_data: Path, name: str) -> None:
+def test_files_as_they_were_found(make_corpus: MakeCorpus, shared_data: Path, name: str) -> None:
     options, reasons = RAW[name]
     file = shared_data / "noise" / "raw" / name
-    result = cook({"s": {"path": str(file), "max_failed": 0.2, **options}}, rejects={"keep": "all"})
+    result = make_corpus(
+        {"s": {"path": str(file), "max_failed": 0.2, **options}}, rejects={"keep": "all"}
+    )
     entry = result.report.ledger["sources.s"]
     assert set(entry.failed) == reasons
     raw = file.read_bytes().split(b"\n")
@@ -127,6 +133,8 @@ def test_files_as_they_were_found(cook: Cook, shared_data: Path, name: str) -> N
 
 
 @pytest.mark.parametrize("name", ["SVAMP_array.json", "geography_nested.json", "ASDiv.xml"])
-def test_what_is_no_table_of_rows_is_refused(cook: Cook, shared_data: Path, name: str) -> None:
+def test_what_is_no_table_of_rows_is_refused(
+    make_corpus: MakeCorpus, shared_data: Path, name: str
+) -> None:
     with pytest.raises(RecipeError):
-        cook({"s": {"path": str(shared_data / "noise" / "raw" / name)}})
+        make_corpus({"s": {"path": str(shared_data / "noise" / "raw" / name)}})

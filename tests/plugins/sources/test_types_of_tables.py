@@ -28,7 +28,7 @@ from datachef.plugins.sources import files
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
-Cook = Callable[..., Any]
+MakeCorpus = Callable[..., Any]
 D = decimal.Decimal
 UTC = dt.UTC
 NAN = float("nan")
@@ -197,38 +197,42 @@ def texts(count: int) -> list[str]:
 class TestParquet:
     @pytest.mark.parametrize(("column", "expected"), COLUMNS.values(), ids=COLUMNS)
     def test_a_column_of_every_type(
-        self, cook: Cook, tmp_path: Path, column: Any, expected: list[Any]
+        self, make_corpus: MakeCorpus, tmp_path: Path, column: Any, expected: list[Any]
     ) -> None:
         write(tmp_path / "a.parquet", {"v": column, "text": texts(len(column))})
-        result = cook("a.parquet", output={"columns": ["v"]})
+        result = make_corpus("a.parquet", output={"columns": ["v"]})
         assert result.rows["text"].to_list() == texts(len(column))
         assert list(map(repr, result.rows["v"])) == list(map(repr, [*expected, None]))
 
-    def test_a_field_of_the_format_is_the_same_text(self, cook: Cook, tmp_path: Path) -> None:
+    def test_a_field_of_the_format_is_the_same_text(
+        self, make_corpus: MakeCorpus, tmp_path: Path
+    ) -> None:
         days = [dt.date(2024, 1, day) for day in (1, 2, 3)]
         names = ["a", "b", "c"]
         write(tmp_path / "a.parquet", {"day": days, "name": [n.encode() for n in names]})
         source = {"path": "a.parquet", "format": {"prompt": "name", "completion": "on {day}"}}
         source["format"]["completion"] = "{day}"
-        result = cook({"s": source}, output={"schema": "messages"})
+        result = make_corpus({"s": source}, output={"schema": "messages"})
         turns = [[turn["content"] for turn in row] for row in result.rows["messages"]]
         assert turns == [[n, d.isoformat()] for n, d in zip(names, days, strict=True)]
 
-    def test_bytes_that_are_no_text_cost_their_row(self, cook: Cook, tmp_path: Path) -> None:
+    def test_bytes_that_are_no_text_cost_their_row(
+        self, make_corpus: MakeCorpus, tmp_path: Path
+    ) -> None:
         write(tmp_path / "a.parquet", {"text": pa.array([b"fine"] * 19 + [b"\xff"])})
-        result = cook("a.parquet")
+        result = make_corpus("a.parquet")
         assert result.rows["text"].to_list() == ["fine"] * 19
         assert result.rejects["reason"].to_list() == ["not_utf8"]
 
     def test_row_groups_of_a_type_that_polars_does_not_read(
-        self, cook: Cook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, make_corpus: MakeCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(files, "UNIT_BYTES", 500)
         names = [str(uuid.UUID(int=n)) for n in range(100)]
         column = extension(pa.uuid(), [uuid.UUID(name).bytes for name in names])
         content = pa.table({"v": column, "text": texts(100), "n": range(100)})
         pq.write_table(content, tmp_path / "a.parquet", row_group_size=7)
-        rows = cook("a.parquet", output={"columns": ["v", "n"], "order": "source"}).rows
+        rows = make_corpus("a.parquet", output={"columns": ["v", "n"], "order": "source"}).rows
         assert rows["text"].to_list() == texts(100)
         assert rows["v"].to_list() == names
         assert rows["n"].to_list() == list(range(100))
@@ -243,7 +247,7 @@ class TestParquet:
         assert problem.code == "broken_file"
         assert "a.parquet" in problem.message
 
-    def test_shards_of_different_types(self, cook: Cook, tmp_path: Path) -> None:
+    def test_shards_of_different_types(self, make_corpus: MakeCorpus, tmp_path: Path) -> None:
         shards = {
             "a": pa.array([1, 2]),
             "b": pa.array([2.5]),
@@ -254,11 +258,13 @@ class TestParquet:
         for name, values in shards.items():
             write(tmp_path / f"{name}.parquet", {"v": values, "text": [name] * len(values)})
         write(tmp_path / "f.parquet", {"text": ["f"], "w": [7]})
-        result = cook("*.parquet", output={"columns": ["v", "w"]})
+        result = make_corpus("*.parquet", output={"columns": ["v", "w"]})
         assert result.rows["v"].to_list() == [1.0, 2.0, 2.5, 0.25, None, 3.0, None]
         assert result.rows["w"].to_list() == [None] * 6 + [7]
 
-    def test_names_of_labels_and_images_of_datasets(self, cook: Cook, tmp_path: Path) -> None:
+    def test_names_of_labels_and_images_of_datasets(
+        self, make_corpus: MakeCorpus, tmp_path: Path
+    ) -> None:
         image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
         label = {"_type": "ClassLabel", "names": ["bad", "good"]}
         features = {
@@ -281,7 +287,7 @@ class TestParquet:
         pq.write_table(
             columns.replace_schema_metadata({"huggingface": described}), tmp_path / "a.parquet"
         )
-        result = cook("a.parquet", output={"columns": ["label", "tags", "inner"]})
+        result = make_corpus("a.parquet", output={"columns": ["label", "tags", "inner"]})
         assert result.rows["label"].to_list() == ["good", "-1"]
         assert result.rows["tags"].to_list() == ['["bad","good"]', "[]"]
         assert result.rows["inner"].to_list() == ['{"l":"good"}', '{"l":"bad"}']
@@ -310,10 +316,12 @@ MIXES = {
 
 
 @pytest.mark.parametrize("values", MIXES.values(), ids=MIXES)
-def test_json_lines_of_mixed_types(cook: Cook, tmp_path: Path, values: list[str]) -> None:
+def test_json_lines_of_mixed_types(
+    make_corpus: MakeCorpus, tmp_path: Path, values: list[str]
+) -> None:
     """Read again with every number as it was written."""
     (tmp_path / "a.jsonl").write_text(dirty_lines(values))
-    result = cook("a.jsonl", output={"columns": ["v"]})
+    result = make_corpus("a.jsonl", output={"columns": ["v"]})
     entry = result.report.ledger["sources.s"]
     assert entry.rows_in == len(values) == result.rows.height + entry.failed.total()
     for written, kept in zip(values, result.rows["v"], strict=True):
@@ -326,9 +334,9 @@ def test_json_lines_of_mixed_types(cook: Cook, tmp_path: Path, values: list[str]
             assert json.loads(kept, parse_int=D, parse_float=D) == before
 
 
-def test_a_table_keeps_every_cell(cook: Cook, tmp_path: Path) -> None:
+def test_a_table_keeps_every_cell(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     cells = ["007", "1", "2.5", "", "NaN", "true", "2024-01-01", "1e400"]
     lines = ["text,v", *(f"t{n},{cell}" for n, cell in enumerate(cells))]
     (tmp_path / "a.csv").write_text("\n".join(lines))
-    rows = cook("a.csv", output={"columns": ["v"]}).rows
+    rows = make_corpus("a.csv", output={"columns": ["v"]}).rows
     assert [cell or "" for cell in rows["v"]] == cells

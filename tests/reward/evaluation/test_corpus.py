@@ -59,7 +59,7 @@ def test_pairs_of_turns_stay_pairs(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize("format", ["parquet", "jsonl", "jsonl.zst"])
 @pytest.mark.parametrize("schema", ["messages", "prompt_completion"])
 def test_what_a_run_wrote_comes_back(
-    cook: Callable[..., Any], tmp_path: Path, format: str, schema: str
+    make_corpus: Callable[..., Any], tmp_path: Path, format: str, schema: str
 ) -> None:
     called = {"type": "function", "function": {"name": "f", "arguments": {"a": None, "b": [1]}}}
     turns = [
@@ -70,7 +70,7 @@ def test_what_a_run_wrote_comes_back(
     ]
     rows = [{"messages": turns, "tools": [{"type": "function"}]}, {"messages": TURNS}]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    report = cook("a.jsonl", output={"format": format, "schema": schema}).report
+    report = make_corpus("a.jsonl", output={"format": format, "schema": schema}).report
     read = as_rows(read_corpus(report.folder))
     assert [row["tools"] for row in read] == [[{"type": "function"}], None]
     if schema == "messages":

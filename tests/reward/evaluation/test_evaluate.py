@@ -96,7 +96,8 @@ def test_accuracy_comes_from_the_harness(
     monkeypatch.setitem(sys.modules, harness.__name__, harness)
     (measured,) = evaluate(
         write_corpus(colour_rows), task, base,
-        training=training, seeds=[0], items=3, accuracy=True, allow_code=True, folder=tmp_path / "w",
+        training=training, seeds=[0], items=3, accuracy=True, allow_code=True,
+        folder=tmp_path / "w",
     )  # fmt: skip
     assert measured.scores["exact_match"] == 0.25
     assert set(measured.scores) > {"bits_per_byte", "likelihood", "exact_match_stderr"}

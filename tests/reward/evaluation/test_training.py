@@ -233,7 +233,7 @@ def calls(question: str, answer: str, **arguments: Any) -> Rows:
 def test_what_is_trained_has_the_tools_of_the_corpus(
     base: Path,
     training: Training,
-    cook: Callable[..., Any],
+    make_corpus: Callable[..., Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     schema: str,
@@ -252,7 +252,7 @@ def test_what_is_trained_has_the_tools_of_the_corpus(
         },
     ]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, chats)))
-    corpus = cook("a.jsonl", output={"schema": schema}).report.folder
+    corpus = make_corpus("a.jsonl", output={"schema": schema}).report.folder
     tokenizer = load_tokenizer(base)
     tokenizer.chat_template = trl.chat_template_utils.qwen3_chat_template
     seen: list[dict[str, list[int]]] = []
