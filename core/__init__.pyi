@@ -145,8 +145,8 @@ from .rows.stored_conversations import json_lines as json_lines
 from .rows.stored_conversations import write_parquet as write_parquet
 from .run.executor import TaskExecutor as TaskExecutor
 from .system.failures import raise_environment_failure as raise_environment_failure
-from .system.file_identity import path_identity as path_identity
 from .system.paths import located as located
+from .system.paths import path_identity as path_identity
 from .text.conversations import turns_column as turns_column
 from .text.conversations import turns_of as turns_of
 from .text.languages import (

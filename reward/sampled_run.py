@@ -41,7 +41,7 @@ from datachef.core.run.store import MemoryStore
 from datachef.core.system.atomic import remove, write_once
 from datachef.core.system.cached import clear_scratch, read_record, write_record
 from datachef.core.system.code_identity import code_of, core_code
-from datachef.core.system.file_identity import checksum
+from datachef.core.system.paths import checksum
 from datachef.core.text.formats import Format
 
 # Results of earlier recipes that stay in memory.

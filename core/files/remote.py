@@ -19,8 +19,8 @@ from datachef.core.errors import ChangedInputError, DatachefError
 from datachef.core.files.storage import DAMAGED, refuse_expansion
 from datachef.core.files.urls import Place
 from datachef.core.system.failures import raise_environment_failure
-from datachef.core.system.file_identity import BLOCK
 from datachef.core.system.network import Network, refusal_in
+from datachef.core.system.paths import BLOCK
 
 # What filesystems of fsspec call the version of a file, in lower case.
 _DATES = {"last-modified", "lastmodified", "last_modified", "mtime", "modified", "updated"}

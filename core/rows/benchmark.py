@@ -15,8 +15,7 @@ from datachef.core.errors import DatachefError, RowError
 from datachef.core.files.readers import read_file
 from datachef.core.problems import did_you_mean, shortened
 from datachef.core.system.failures import raise_environment_failure
-from datachef.core.system.file_identity import file_identity
-from datachef.core.system.paths import not_expanded
+from datachef.core.system.paths import file_identity, not_expanded
 from datachef.core.text.values import composed_text
 
 # Of all items together, unpacked: they are held in memory, by every worker.

@@ -42,7 +42,7 @@ from datachef.core.run.time_limit import NO_LIMIT
 from datachef.core.system.code_identity import code_of
 from datachef.core.system.containment import cause_of, is_interrupt
 from datachef.core.system.failures import environment_failure
-from datachef.core.system.file_identity import verify_files
+from datachef.core.system.paths import verify_files
 from datachef.core.text.formats import Format
 
 _FORMAT: TypeAdapter[Format] = TypeAdapter(Format)

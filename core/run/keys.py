@@ -13,7 +13,7 @@ from datachef.core.contracts.source import Source
 from datachef.core.errors import PluginError
 from datachef.core.registry.promises import ask, identity_problem
 from datachef.core.system.code_identity import code_of
-from datachef.core.system.file_identity import Files, path_identity
+from datachef.core.system.paths import Files, path_identity
 
 
 def key_of(*parts: Any) -> str:

@@ -26,7 +26,7 @@ from datachef.core.run.stage import Block, OutputSpec, ShardWork
 from datachef.core.run.store import Store
 from datachef.core.system.atomic import flush
 from datachef.core.system.failures import naming, raise_environment_failure
-from datachef.core.system.file_identity import checksum
+from datachef.core.system.paths import checksum
 from datachef.core.text.conversations import MESSAGES, TEMPLATE_COLUMNS, as_text
 
 if TYPE_CHECKING:

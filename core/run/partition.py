@@ -36,7 +36,7 @@ from datachef.core.run.store import Store
 from datachef.core.run.time_limit import TIME_LIMIT, TimeLimit
 from datachef.core.system.activity import ACTIVITY
 from datachef.core.system.failures import raise_environment_failure
-from datachef.core.system.file_identity import verify_files
+from datachef.core.system.paths import verify_files
 
 BATCH_BYTES = 8 * 2**20
 PART_BYTES = 32 * 2**20

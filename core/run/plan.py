@@ -36,7 +36,7 @@ from datachef.core.run.stage import (
     StepSpec,
 )
 from datachef.core.system.code_identity import core_code, distribution_code
-from datachef.core.system.file_identity import path_identity, verify_files
+from datachef.core.system.paths import path_identity, verify_files
 
 # Part of every key: a new layout of results never mistakes the old one for its own.
 LAYOUT = 2

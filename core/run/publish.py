@@ -33,7 +33,6 @@ from datachef.core.run.report import Report, dataset_card, manifest
 from datachef.core.run.stage import ShardWork
 from datachef.core.run.store import Store
 from datachef.core.system.failures import naming
-from datachef.core.system.file_identity import checksum
 from datachef.core.system.outputs import OutputFolder, lies_in, refuse_places, refuse_unmarked
 from datachef.core.system.ownership import (
     CARD,
@@ -45,6 +44,7 @@ from datachef.core.system.ownership import (
     foreign_files,
     read_mark,
 )
+from datachef.core.system.paths import checksum
 
 REJECTED = "rejects.parquet"
 FAILED = "failed run"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from datachef.core.contracts.source import Partition
-from datachef.core.system.file_identity import Files
+from datachef.core.system.paths import Files
 
 
 @dataclass(frozen=True)

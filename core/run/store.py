@@ -24,7 +24,7 @@ from datachef.core.system.cached import (
     scratch_folder,
     write_record,
 )
-from datachef.core.system.file_identity import checksum
+from datachef.core.system.paths import checksum
 
 
 def _digest(raw: bytes) -> str:

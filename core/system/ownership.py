@@ -113,7 +113,7 @@ def _is_edited(name: str, entry: os.DirEntry[str], mark: Mark) -> bool:
 
 def facts_of(path: Path) -> dict[str, Any]:
     """By what a file is known again; an empty mapping where it cannot be read."""
-    from datachef.core.system.file_identity import checksum
+    from datachef.core.system.paths import checksum
 
     try:
         return {"bytes": path.stat().st_size, "checksum": checksum(path)}

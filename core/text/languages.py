@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from datachef.core.problems import did_you_mean
-from datachef.core.system.file_identity import file_identity
+from datachef.core.system.paths import file_identity
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier as Py3langid

@@ -8,7 +8,6 @@ import polars as pl
 from pydantic import Field
 
 from datachef.core import Context, CorpusOperator, corpus_size, sampling_priority
-from datachef.operators.selection.quota import quota
 
 
 class Sample(CorpusOperator):
@@ -41,3 +40,9 @@ class Sample(CorpusOperator):
         place = pl.col("priority").rank("ordinal")
         taken = quota(self.share, self.rows, pl.len())
         return order.filter(place > taken).select("id", pl.lit("not_sampled").alias("reason"))
+
+
+def quota(share: float, rows: int | None, available: pl.Expr) -> pl.Expr:
+    """The share of what is available, rounded half up, and never more than `rows`."""
+    wanted = (available * share + 0.5).floor().cast(pl.Int64)
+    return wanted if rows is None else pl.min_horizontal(wanted, pl.lit(rows))

@@ -9,7 +9,7 @@ import polars as pl
 from pydantic import Field
 
 from datachef.core import CheckContext, Context, CorpusOperator, RunError, corpus_size, shortened
-from datachef.operators.selection.quota import quota
+from datachef.operators.selection.sample import quota
 
 _HINT = "name a numeric column, or a signal that a filter keeps (keep_signals: true)"
 

@@ -29,8 +29,8 @@ from datachef.core.files.readers import READERS, can_be_cut, form_of, place_of
 from datachef.core.files.remote import verify_remote
 from datachef.core.files.storage import wrong_beginning
 from datachef.core.files.urls import Url, as_path, is_url
-from datachef.core.system.file_identity import verify_file
 from datachef.core.system.network import Network
+from datachef.core.system.paths import verify_file
 
 # A partition is small, so that workers end together, but a file is not cut into more than so many.
 UNIT_BYTES = 8 * 2**20

@@ -9,8 +9,7 @@ from datachef.policy.search.base import (
     SourceBaselines,
     run_search,
 )
-from datachef.policy.search.evolution import EvolutionarySearch
-from datachef.policy.search.tpe import TpeSearch
+from datachef.policy.search.optimizers import EvolutionarySearch, TpeSearch
 from datachef.policy.space import RecipeSpace
 
 # By the name that settings and benchmarks use: the search over a space with a seed.

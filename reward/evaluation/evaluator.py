@@ -22,8 +22,8 @@ from datachef.core.registry.host import Host
 from datachef.core.run.keys import key_of
 from datachef.core.run.report import Report
 from datachef.core.system.code_identity import core_code, module_code
-from datachef.core.system.file_identity import Files, checksum, path_identity, verify_files
 from datachef.core.system.lock import locked
+from datachef.core.system.paths import Files, checksum, path_identity, verify_files
 from datachef.core.text.conversations import SEPARATOR, render_text
 from datachef.core.text.formats import Conversation
 from datachef.reward.evaluation.evaluate import (

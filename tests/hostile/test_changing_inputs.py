@@ -16,7 +16,7 @@ import pytest
 
 from datachef.core import Recipe, RunError, Task, path_identity
 from datachef.core.run import partition
-from datachef.core.system import file_identity as identity
+from datachef.core.system import paths
 from datachef.reward.evaluation import evaluator as evaluator_module
 from datachef.reward.evaluation.evaluator import EvaluationSettings, Evaluator
 from datachef.reward.history import History
@@ -313,14 +313,14 @@ def test_a_file_that_may_not_be_read_does_not_hide_the_others_of_its_folder(
 ) -> None:
     for name in ("open.jsonl", "secret.jsonl"):
         (tmp_path / name).write_text("one")
-    identity_of = identity.file_identity
+    identity_of = paths.file_identity
 
     def refusing(path: Path) -> str:
         if path.name == "secret.jsonl":
             raise PermissionError(errno.EACCES, "no", str(path))
         return identity_of(path)
 
-    monkeypatch.setattr(identity, "file_identity", refusing)
+    monkeypatch.setattr(paths, "file_identity", refusing)
     seen = [path_identity(tmp_path)]
     for name in ("open.jsonl", "secret.jsonl"):
         (tmp_path / name).write_text("another")

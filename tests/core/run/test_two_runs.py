@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 
 from datachef.core import Host, RunError, run_recipe
-from datachef.core.system.file_identity import checksum
 from datachef.core.system.lock import locked
+from datachef.core.system.paths import checksum
 
 WriteRows = Callable[..., Path]
 Digests = Callable[[Path], dict[str, str]]

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from datachef.policy.search.evolution import crossed, mutated
+from datachef.policy.search.optimizers import crossed, mutated
 from datachef.policy.space import RandomChooser, RecipeSpace
 
 
