@@ -141,7 +141,7 @@ class Worker:
             self._child.stdin.flush()
 
     def _relayed(self) -> None:
-        """Passes on what the process prints to standard error: rows of strangers may be in it."""
+        """Passes on what the process prints to standard error: untrusted rows may be in it."""
         stream = self._child.stderr
         with suppress(ValueError, OSError):  # it is closed as the worker ends
             for raw in iter(partial(stream.readline, _LONGEST_LINE), b""):

@@ -57,7 +57,7 @@ class Decontaminate(Filter):
         0.75, ge=0.05, le=1.0, description="Share of an item from which a row is contaminated."
     )
 
-    def check(self, scene: CheckContext) -> Iterator[tuple[str, str, str]]:
+    def check(self, context: CheckContext) -> Iterator[tuple[str, str, str]]:
         if self.benchmark is None:
             hint = "give the step a benchmark, or the recipe a task whose benchmark is a file"
             yield "", "there is no benchmark to look for", hint

@@ -74,7 +74,7 @@ class WeightedMix(MixOperator):
         shares = self._shares(self._counted(sizes))
         return {name: float(shares.get(name, 0)) for name in sizes}
 
-    def check(self, scene: CheckContext) -> Iterator[tuple[str, str, str]]:
+    def check(self, context: CheckContext) -> Iterator[tuple[str, str, str]]:
         if self.weights and not any(self.weights.values()):
             yield "weights", "every weight is 0, so nothing is taken", "give a source some weight"
 

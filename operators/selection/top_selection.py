@@ -38,8 +38,8 @@ class TopSelection(CorpusOperator):
     def reads(self) -> set[str]:
         return {self.by}
 
-    def check(self, scene: CheckContext) -> Iterable[tuple[str, str, str]]:
-        if scene.kinds.get(self.by) == "text":
+    def check(self, context: CheckContext) -> Iterable[tuple[str, str, str]]:
+        if context.kinds.get(self.by) == "text":
             yield "by", f"the column {shortened(self.by)} holds text, not numbers", _HINT
 
     def reasons(self) -> tuple[str, ...]:
