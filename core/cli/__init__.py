@@ -20,8 +20,7 @@ sys.excepthook = _quiet
 
 import typer
 
-from datachef.core.cli import checking, doctor, running
-from datachef.core.cli import ops as catalogue
+from datachef.core.cli import checking, doctor, ops, running
 from datachef.core.cli.failures import hidden_cause, open_streams, report_error, take_debug
 from datachef.core.cli.state import set_host, take_network, take_plugin_files
 from datachef.core.distribution import NAME, version
@@ -51,7 +50,7 @@ def build(host: Host) -> typer.Typer:
         rich_markup_mode=None,  # rich takes longer to import than all the rest
     )
     app.callback()(_options)
-    for module in (running, checking, catalogue, doctor):
+    for module in (running, checking, ops, doctor):
         module.register(app)
     host.add_commands(app)
     return app
@@ -72,7 +71,7 @@ def _options(
     """The options of `chef` itself."""
 
 
-def _tell_broken(host: Host, arguments: list[str]) -> None:
+def _warn_of_broken_plugins(host: Host, arguments: list[str]) -> None:
     """What is wrong with plugins, to whoever did not ask: a recipe may lack what is in them."""
     if not _EXAMINING & set(arguments):
         for plugin in host.broken:
@@ -98,7 +97,7 @@ def main() -> None:
         try:
             build(host)(arguments)
         finally:
-            _tell_broken(host, arguments)
+            _warn_of_broken_plugins(host, arguments)
             sys.stdout.flush()
     except SystemExit as ending:
         if (cause := hidden_cause(ending)) is None:

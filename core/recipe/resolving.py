@@ -32,6 +32,7 @@ _INDEX = re.compile(r"[0-9]{1,9}")
 # What a bound recipe may set of a source of its pool. All else is for the author of the pool: where
 # rows come from and how they are read, their licence and description, how many may fail.
 _OF_THE_RECIPE = ("take", "steps")
+M = TypeVar("M", bound=BaseModel)
 
 
 def resolve_recipe(
@@ -290,9 +291,6 @@ class _Resolver:
             else:
                 self._findings.problems.append(problem)
         return None if document.problems else document
-
-
-M = TypeVar("M", bound=BaseModel)
 
 
 def read_typed(path: Path, model: type[M]) -> M:

@@ -22,6 +22,8 @@ _CODES = {
     "union_tag_invalid": "unknown_operator",
     "union_tag_not_found": "missing_operator",
 }
+# Fields without which a recipe is still worth checking.
+_OPTIONAL = {"description", "mix", "output", "rejects", "seed", "tokenizer"}
 
 
 def problems_of(
@@ -170,10 +172,6 @@ def _known_fields(
 
 def _names(model: type[BaseModel]) -> set[str]:
     return {field.alias or name for name, field in model.model_fields.items()}
-
-
-# Fields without which a recipe is still worth checking.
-_OPTIONAL = {"description", "mix", "output", "rejects", "seed", "tokenizer"}
 
 
 def salvage(

@@ -20,6 +20,7 @@ from datachef.core.text.values import composed_text
 
 # Of all items together, unpacked: they are held in memory, by every worker.
 MOST_BYTES = 256 * 2**20
+_SLOT = re.compile(r"\{([^{}]+)\}")
 
 
 def read_benchmark(benchmark: BenchmarkFile | Examples) -> list[BenchmarkItem]:
@@ -95,9 +96,6 @@ def read_rows(benchmark: BenchmarkFile | Examples) -> Iterator[Mapping[str, Any]
             f"cannot read the benchmark {path}: {error}{not_expanded(path)}",
             hint=error.hint or "a benchmark is a JSON, Parquet, CSV or text file, .gz or .zst too",
         ) from error
-
-
-_SLOT = re.compile(r"\{([^{}]+)\}")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ NUMERIC = frozenset((INT, WIDE, FLOAT))
 DTYPES: dict[str, Any] = {
     NULL: pl.Null(), BOOL: pl.Boolean(), INT: pl.Int64(), FLOAT: pl.Float64(), TEXT: pl.String(),
 }  # fmt: skip
+_KIND_OF_TYPE: dict[Any, str] = {bool: BOOL, float: FLOAT}
 
 
 def common(kinds: Iterable[str]) -> str:
@@ -59,9 +60,6 @@ def kinds_of(values: Sequence[Any]) -> set[str]:
     if int not in types:
         return {_KIND_OF_TYPE.get(kind, TEXT) for kind in types}
     return {kind_of(value) for value in values} - {NULL}
-
-
-_KIND_OF_TYPE: dict[Any, str] = {bool: BOOL, float: FLOAT}
 
 
 def series(name: str, values: Sequence[Any], kind: str) -> pl.Series:

@@ -43,6 +43,8 @@ REMEDIES = {
     "unsupported_content": "only text can be trained on: leave the source out, or its pictures",
     "bad_tools": "if the field holds no tools, write tools: null into the format",
 }
+PLACES = 4
+ROWS = 100
 
 
 @dataclass(frozen=True)
@@ -228,10 +230,6 @@ def _partitions(source: Source) -> Sequence[Partition]:
         ) from error
     except MissingPackageError as error:
         raise SourceError("missing_package", error.message, error.hint) from error
-
-
-PLACES = 4
-ROWS = 100
 
 
 def estimated_size(found: SourceInfo, counter: TokenCounter) -> Size | None:

@@ -51,6 +51,8 @@ REJECTS = {
     "reason": pl.String, "detail": pl.String, "file": pl.String, "line": pl.Int64,
     "text": pl.String,
 }  # fmt: skip
+# Of rows that cannot be kept, by their place in the batch: reason and detail.
+Misfits = dict[int, tuple[str, str]]
 
 
 def sample(source: Source, partitions: Sequence[Partition]) -> list[Mapping[str, Any]]:
@@ -151,10 +153,6 @@ def _unlike(values: list[Any], kind: str) -> list[int]:
     if kind == FLOAT or float in map(type, values):
         allowed -= {WIDE}  # which would lose digits beside fractions
     return [index for index, value in enumerate(values) if kind_of(value) not in allowed]
-
-
-# Of rows that cannot be kept, by their place in the batch: reason and detail.
-Misfits = dict[int, tuple[str, str]]
 
 
 class _Kept(NamedTuple):

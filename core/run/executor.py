@@ -49,6 +49,10 @@ _FORMAT: TypeAdapter[Format] = TypeAdapter(Format)
 
 # Called with the bytes read and the rows passed since the last call.
 OnProgress = Callable[[int, int], None]
+Scan = Callable[[], pl.LazyFrame]
+# Compressed; a corpus of millions of rows has more, and is merged on disk.
+IN_MEMORY_BYTES = 64 * 2**20
+MOST_FILES = 32
 
 
 @dataclass(frozen=True)
@@ -209,6 +213,27 @@ class TaskExecutor:
         return BuiltSource(spec, source, _FORMAT.validate_python(spec.format))
 
 
+class InlineEngine(Engine):
+    """Carries out work items in the calling process, one by one: for small runs and debuggers.
+
+    With a `store` results go there, and signals stay in memory: for recipes that are tried in
+    series.
+    """
+
+    def __init__(
+        self, config: WorkerConfig, workers: int = 1, *, store: Store | None = None
+    ) -> None:
+        texts = TextMemory() if store is not None else None
+        store = store or Store(config.cache, config.run)
+        self._executor = TaskExecutor(Host(config.plugin_files), config.cache, store, texts)
+
+    def map(
+        self, items: Sequence[WorkItem], progress: Progress
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        for index, item in enumerate(items):
+            yield index, self._executor.perform(item, partial(progress, item.label))
+
+
 def _refuse_other_code(path: str, cls: type, identity: Mapping[str, Any]) -> None:
     """Raises `RunError` where this process has other code than the one that planned: its results
     would be kept as those of the other."""
@@ -241,13 +266,6 @@ def _mixed(
     }
 
 
-Scan = Callable[[], pl.LazyFrame]
-
-# Compressed; a corpus of millions of rows has more, and is merged on disk.
-IN_MEMORY_BYTES = 64 * 2**20
-MOST_FILES = 32
-
-
 @contextmanager
 def merged(store: Store, tables: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[pl.LazyFrame]:
     """Tables of the store, by key and facts, one after the other in their order.
@@ -277,24 +295,3 @@ def _fewer(scans: Sequence[Scan], folder: Path) -> list[Scan]:
         pl.concat(group).sink_parquet(file, compression="lz4")
         larger.append(partial(pl.scan_parquet, file))
     return larger
-
-
-class InlineEngine(Engine):
-    """Carries out work items in the calling process, one by one: for small runs and debuggers.
-
-    With a `store` results go there, and signals stay in memory: for recipes that are tried in
-    series.
-    """
-
-    def __init__(
-        self, config: WorkerConfig, workers: int = 1, *, store: Store | None = None
-    ) -> None:
-        texts = TextMemory() if store is not None else None
-        store = store or Store(config.cache, config.run)
-        self._executor = TaskExecutor(Host(config.plugin_files), config.cache, store, texts)
-
-    def map(
-        self, items: Sequence[WorkItem], progress: Progress
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        for index, item in enumerate(items):
-            yield index, self._executor.perform(item, partial(progress, item.label))

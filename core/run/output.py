@@ -1,4 +1,4 @@
-"""The corpus as it is written: one row schema, whole files, readable by `datasets`."""
+"""The corpus as it is written: one schema, the order of the rows, and files for `datasets`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ from datachef.core.text.conversations import MESSAGES, TEMPLATE_COLUMNS, as_text
 if TYPE_CHECKING:
     from datachef.core.rows.inspection import SourceInfo
 
-
 OUTPUT = "write"
 
 _CONTENT = {
@@ -45,6 +44,13 @@ _FEATURES = {"Boolean": "bool"}
 
 # A table of a finished partition: the partition's key, and what its record says of the table.
 Table = tuple[str, Mapping[str, Any]]
+# The bytes of rows that are sorted at once, by estimate: packed files hold 4 times their size.
+RANGE_BYTES = 16 * 2**20
+MOST_RANGES = 256
+UNPACKED = 4
+_COPY = r"~(\d+)((?:\.\d+)*)$"
+# How many ids are compared at once, as numbers of 8 bytes.
+AT_ONCE = 32 * 2**20
 
 
 def finished_rows(
@@ -219,13 +225,6 @@ def _dtype(name: str) -> Any:
     return getattr(pl, name.split("(", maxsplit=1)[0])()
 
 
-# Rows are sorted so many bytes at a time, by estimate.
-RANGE_BYTES = 16 * 2**20
-MOST_RANGES = 256
-UNPACKED = 4
-_COPY = r"~(\d+)((?:\.\d+)*)$"
-
-
 def ranges_for(sources: Iterable[SourceInfo]) -> int:
     """Into how many ranges of about `RANGE_BYTES` to cut the order, as a power of two."""
     sizes = [found.size * (UNPACKED if found.packed else 1) for found in sources]
@@ -266,10 +265,6 @@ def joined(tables: Sequence[tuple[pl.Series, pl.DataFrame]]) -> pl.DataFrame:
     rows = rows[places.select(pl.arg_sort_by("number", "id")).to_series()]
     refuse_neighbouring_copies(rows["id"])
     return rows
-
-
-# So many ids are compared at once, as numbers of 8 bytes.
-AT_ONCE = 32 * 2**20
 
 
 def refuse_neighbouring_copies(ids: pl.Series) -> None:

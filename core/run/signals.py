@@ -15,6 +15,9 @@ from datachef.core.run.steps import ROW, AnyStep, groups
 from datachef.core.run.store import Store
 from datachef.core.system.containment import ENDINGS
 
+Place = tuple[int, int]
+TEXT = "_text"
+
 
 class Intermediates:
     """What consecutive filters compute on the way to their signals, each expression once.
@@ -206,9 +209,6 @@ def _intermediates(operator: Filter) -> Mapping[str, pl.Expr]:
     return found
 
 
-Place = tuple[int, int]
-
-
 class SignalMemory(Protocol):
     """Remembers signals: of each filter, by its group and its place in it."""
 
@@ -298,9 +298,6 @@ class SignalCache:
             self._store.finish(key, {"files": [facts]}, anew=True)
             if (old := self._files.get(place)) not in (None, facts["file"]):
                 self._store.discard(key, old)
-
-
-TEXT = "_text"
 
 
 class TextMemory:

@@ -37,6 +37,24 @@ from datachef.core.system.containment import refusing
 _LAST_SECONDS = 10.0
 _LAST_LINES = 30
 _LONGEST_LINE = 2**16
+_CRASHES = {"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGTRAP", "SIGSYS"}
+_MEMORY_HINT = "fewer workers leave each more memory (--workers); what is done stays done"
+_STALL_HINT = (
+    "this step hangs on a row, or is only slow: raise --stall-limit for a slow step; what is done "
+    "stays done"
+)
+_NO_MEMORY = re.compile(
+    r"memory allocation of \d+ bytes failed|bad_alloc|MemoryError|[Cc]annot allocate memory"
+    r"|out of memory",
+)
+_STATES = {
+    "T": "is stopped (kill -CONT {pid} lets it go on)",
+    "t": "is stopped by a debugger",
+    "R": "computes",
+    "D": "waits for a disk or a network drive",
+    "Z": "has ended",
+}
+_leave = os._exit
 
 
 class WorkerDiedError(Exception):
@@ -156,25 +174,6 @@ def _left_standing(line: str) -> str:
     return next((part for part in reversed(line.rstrip("\n").split("\r")) if part.strip()), "")
 
 
-_CRASHES = {"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGTRAP", "SIGSYS"}
-_MEMORY_HINT = "fewer workers leave each more memory (--workers); what is done stays done"
-_STALL_HINT = (
-    "this step hangs on a row, or is only slow: then raise "
-    "--stall-limit then; what is done stays done"
-)
-_NO_MEMORY = re.compile(
-    r"memory allocation of \d+ bytes failed|bad_alloc|MemoryError|[Cc]annot allocate memory"
-    r"|out of memory",
-)
-_STATES = {
-    "T": "is stopped (kill -CONT {pid} lets it go on)",
-    "t": "is stopped by a debugger",
-    "R": "computes",
-    "D": "waits for a disk or a network drive",
-    "Z": "has ended",
-}
-
-
 def _state(pid: int) -> str:
     """The letter of a process's state; empty where the system does not say."""
     try:
@@ -229,9 +228,6 @@ def _signal_name(status: int) -> str:
         return signal.Signals(-status).name if status < 0 else ""
     except ValueError:
         return f"signal {-status}"
-
-
-_leave = os._exit
 
 
 def main() -> None:
