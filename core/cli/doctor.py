@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Look at versions, plugins, extras, cores, the cache, and the walls around code that is run;
+    """Look at versions, plugins, extras, cores, the cache, and the isolation of code that is run;
     exit code 1 on trouble."""
     findings = _findings()
     if as_json:
@@ -49,7 +49,7 @@ def _findings() -> list[dict[str, str]]:
 
     from datachef.core.api import default_cache
     from datachef.core.cli.display import size
-    from datachef.core.system.walls import ALL, NEEDED, walls_here
+    from datachef.core.system.confinement import ALL, NEEDED, available_layers
 
     found: list[dict[str, str]] = []
 
@@ -69,10 +69,12 @@ def _findings() -> list[dict[str, str]]:
         text = f"{module} is there" if there else install_command(extra(name))
         note("ok" if there else "absent", f"extra {name}", text)
     note("ok", "cores", str(os.cpu_count()))
-    here = walls_here()
-    for wall, what in ALL.items():
-        text = what if wall in here else "none here" + " (--allow-code needs it)" * (wall in NEEDED)
-        note("ok" if wall in here else "absent", f"wall: {wall}", text)
+    here = available_layers()
+    for layer, what in ALL.items():
+        text = (
+            what if layer in here else "none here" + " (--allow-code needs it)" * (layer in NEEDED)
+        )
+        note("ok" if layer in here else "absent", f"isolation: {layer}", text)
     cache = default_cache()
     parent = next(folder for folder in (cache, *cache.parents) if folder.exists())
     writable = parent.is_dir() and os.access(parent, os.W_OK)

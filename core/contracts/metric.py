@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 # How an answer becomes a program where nothing else is said, see `BenchmarkFile.program`.
 PROGRAM = "{answer}\n{tests}"
-# Whether a model's code may be run: never, behind walls, or even where this system has none.
+# Whether a model's code may be run: never, confined, or even where this system has none.
 AllowCode = bool | Literal["unconfined"]
 
 

@@ -12,7 +12,7 @@ def main(questions: TextIO, answers: TextIO) -> None:
     """Answers until the questions end."""
     from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
 
-    from datachef.core.system.walls import confine
+    from datachef.core.system.confinement import confine
 
     kinds = [LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig()]
     # It reads untrusted expressions, of which the parser evaluates parts.

@@ -1,11 +1,11 @@
 """Runs an untrusted program in a sandbox, and tests it from outside.
 
 A program is run in one process, its tests in another, which asks the first for values: what the
-answer prints, reads, patches or exits does not reach the verdict. Both are behind the walls of
-`core.walls`, in a session of their own, in an empty folder that is deleted afterwards, with no
-environment, no input or output and limits on time, memory, threads and disk. Where walls that are
-needed cannot be put up, nothing is run unless the caller insists. It is no virtual machine: a fault
-of the kernel is a way out.
+answer prints, reads, patches or exits does not reach the verdict. Both are confined by
+`core.system.confinement`, in a session of their own, in an empty folder that is deleted afterwards,
+with no environment, no input or output and limits on time, memory, threads and disk. Where a layer
+of isolation that is needed is missing, nothing is run unless the caller insists. It is no virtual
+machine: a fault of the kernel is a way out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from datachef.core.errors import DatachefError
-from datachef.core.system import walls
+from datachef.core.system import confinement
 from datachef.core.system.child_process import Child, start
 from datachef.reward.metrics import channel, packing, remote
 
@@ -36,7 +36,7 @@ _CHILD = Path(__file__).with_name("sandbox_child.py")
 _FLAGS = ("-s", "-B")
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "OPENBLAS_NUM_THREADS": "1"}
 # What the processes load by path, in this order.
-_MODULES = (walls, remote, packing, channel)
+_MODULES = (confinement, remote, packing, channel)
 _LOOK_EVERY = 0.05
 _MOST_PARTS = 16
 
@@ -84,7 +84,7 @@ class UnconfinedError(DatachefError):
 
     def __init__(self, missing: str) -> None:
         super().__init__(
-            f"untrusted code cannot be confined here: no wall around {missing}",
+            f"untrusted code cannot be confined here: no layer around {missing}",
             hint="evaluate on Linux 5.13 or later, outside of containers that forbid seccomp and "
             "Landlock; --allow-unconfined runs it all the same",
         )
@@ -96,8 +96,8 @@ def run_program(
     """Runs Python source as `__main__`; it passes when, by its own account, it runs to its end.
 
     An exception, an exit before the end (with whatever status) and a limit are failures.
-    `unconfined` runs it without walls where there are none. Raises `UnconfinedError` otherwise, and
-    `DatachefError` on a system that cannot limit processes.
+    `unconfined` runs it without isolation where there is none. Raises `UnconfinedError` otherwise,
+    and `DatachefError` on a system that cannot limit processes.
     """
     return run_tests(Program("", program, ""), limits, unconfined=unconfined)
 
@@ -140,8 +140,8 @@ class _Part:
             stream.write(json.dumps({**self.job, **more}).encode())
             stream.close()
 
-    def walls(self, end: float) -> set[str] | None:
-        """The walls that it has put up; None where it has ended before."""
+    def layers(self, end: float) -> set[str] | None:
+        """The isolation layers that it has put up; None where it has ended before."""
         told = _read(self.child.stdout.fileno(), end)
         return set(json.loads(told)) if told else None
 
@@ -170,7 +170,7 @@ class _Run:
             tests.tell({"part": "tests", **asdict(program), "gold": gold})
             answer.tell({"part": "answer"})
             for part in (tests, answer):
-                self._check(part.walls(self._end))
+                self._check(part.layers(self._end))
             said = self._wait_for(verdict, (answer, tests))
         except _OverLimitError as error:
             return ProgramResult(False, str(error))
@@ -211,12 +211,12 @@ class _Run:
         return _Part(child, folder, job)
 
     def _check(self, standing: set[str] | None) -> None:
-        """A process that ended before it reported its walls has run nothing."""
+        """A process that ended before it reported its isolation layers has run nothing."""
         if standing is None:
             return
-        self._bounded_disk = walls.DISK in standing
-        if not self._unconfined and any(wall not in standing for wall in walls.NEEDED):
-            raise UnconfinedError(" and ".join(w for w in walls.NEEDED if w not in standing))
+        self._bounded_disk = confinement.DISK in standing
+        if not self._unconfined and any(layer not in standing for layer in confinement.NEEDED):
+            raise UnconfinedError(" and ".join(w for w in confinement.NEEDED if w not in standing))
 
     def _wait_for(self, verdict: int, parts: tuple[_Part, ...]) -> bytes:
         """What the tests say in the end; nothing where they end without a word."""
@@ -279,9 +279,11 @@ def _read(descriptor: int, end: float) -> bytes:
     return b"".join(parts)
 
 
-def missing_walls() -> str:
-    """The walls without which nothing is run and which this system does not offer, in words."""
-    return " and ".join(wall for wall in walls.NEEDED if wall not in walls.walls_here())
+def missing_layers() -> str:
+    """The isolation layers that a run needs and this system does not offer, in words."""
+    return " and ".join(
+        layer for layer in confinement.NEEDED if layer not in confinement.available_layers()
+    )
 
 
 _MOST_FOLDERS = 256

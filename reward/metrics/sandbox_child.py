@@ -1,6 +1,6 @@
 """The two processes behind `run_tests`: one has the answer, the other asks it and holds the tests.
 
-Run as a script, so that nothing but the standard library is loaded. Each puts up its walls and
+Run as a script, so that nothing but the standard library is loaded. Each confines itself and
 reports which stand; without those that are needed it does nothing more, unless that is allowed.
 """
 
@@ -25,11 +25,11 @@ _FUTURE = sum({getattr(__future__, n).compiler_flag for n in __future__.all_feat
 
 def main(job: dict[str, Any]) -> None:
     """Does the part of a job, "answer" or "tests"."""
-    walls, remote, _, channel = _modules(job["modules"])
+    confinement, remote, _, channel = _modules(job["modules"])
     _limit(job)
     folder = job["folder"]
-    standing = walls.confine(folder, disk_bytes=job["disk_bytes"], files=job["files"])
-    confined = set(walls.NEEDED) <= set(standing)
+    standing = confinement.confine(folder, disk_bytes=job["disk_bytes"], files=job["files"])
+    confined = set(confinement.NEEDED) <= set(standing)
     print(json.dumps(standing), flush=True)
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
@@ -85,7 +85,7 @@ def _have_the_answer(job: dict[str, Any], modules: Any, names: dict[str, Any]) -
         nonlocal flags
         code = _compiled(before)
         flags = code.co_flags & _FUTURE
-        exec(code, names)  # noqa: S102 - this is what the walls are for
+        exec(code, names)  # noqa: S102 - this is what the isolation layers are for
 
     def run(answer: str, used: list[str], classes: list[str]) -> dict[str, Any]:
         shared.extend(classes)

@@ -17,7 +17,7 @@ from datachef.reward.metrics.sandbox import (
     ProgramResult,
     SandboxLimits,
     UnconfinedError,
-    missing_walls,
+    missing_layers,
     run_tests,
 )
 
@@ -74,13 +74,13 @@ def assembled(program: str, code: str, item: BenchmarkItem) -> Program:
 
 def require_permission(what: str, allow_code: AllowCode) -> None:
     """Raises `DatachefError` unless running a model's code was allowed, and `UnconfinedError` where
-    it was allowed behind walls alone and this system has none."""
+    only confined runs are allowed and this system cannot confine them."""
     if not allow_code:
         raise DatachefError(
             f"{what} runs code that a model wrote, which was not allowed",
             hint="allow it with allow_code=True, or --allow-code on the command line",
         )
-    if allow_code != "unconfined" and (missing := missing_walls()):
+    if allow_code != "unconfined" and (missing := missing_layers()):
         raise UnconfinedError(missing)
 
 

@@ -15,12 +15,12 @@ from datachef.reward.metrics.sandbox import (
     Program,
     ProgramResult,
     SandboxLimits,
-    missing_walls,
+    missing_layers,
     run_tests,
 )
 
 pytestmark = pytest.mark.skipif(
-    bool(missing_walls()), reason=f"no wall around {missing_walls()} here"
+    bool(missing_layers()), reason=f"no layer around {missing_layers()} here"
 )
 
 SHORT = SandboxLimits(
@@ -384,13 +384,13 @@ def test_a_disk_without_bounds_of_its_own_is_watched_and_emptied(name: str, tmp_
 
 @X86
 @pytest.mark.parametrize("refused", [LANDLOCK, SECCOMP])
-def test_without_walls_nothing_is_run_unless_it_is_allowed(refused: int, tmp_path: Path) -> None:
+def test_without_isolation_nothing_is_run_unless_allowed(refused: int, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
     folder = tmp_path / "scratch"
     folder.mkdir()
     (refusal, allowed), told = restricted([refused], folder, "x = 1")
     assert told.count("refused") == 1 and "--allow-unconfined" in told
-    assert "cannot be confined here: no wall around" in refusal
+    assert "cannot be confined here: no layer around" in refusal
     assert allowed == "passed"
     (refusal, _), _ = restricted([refused], folder, f"open({str(ran)!r}, 'a').write('x')")
     assert "cannot be confined here" in refusal
@@ -426,11 +426,12 @@ def test_the_command_refuses_before_it_trains_and_says_how_to_insist(
     done = refusing([LANDLOCK], tmp_path, CHEF, [*command, "--allow-code"])
     assert done.returncode != 0
     said = " ".join(done.stderr.split())
-    assert "cannot be confined here: no wall around files" in said, said
+    assert "cannot be confined here: no layer around files" in said, said
     assert "--allow-unconfined" in said and "Traceback" not in said
     shown = refusing([LANDLOCK], tmp_path, CHEF, ["doctor", "--json"])
-    walls = {one["what"]: one["state"] for one in json.loads(shown.stdout)}
-    assert walls["wall: files"] == "absent" and walls["wall: system calls"] == "ok"
+    layers = {one["what"]: one["state"] for one in json.loads(shown.stdout)}
+    assert layers["isolation: files"] == "absent"
+    assert layers["isolation: system calls"] == "ok"
 
 
 def test_a_body_completes_the_function_before_it() -> None:

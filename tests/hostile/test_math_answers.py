@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from datachef.core import BenchmarkItem
-from datachef.core.system.walls import walls_here
+from datachef.core.system.confinement import available_layers
 from datachef.reward.metrics import make_metric, math_match
 from datachef.reward.metrics.math_match import MathServer
 
@@ -50,7 +50,7 @@ def test_no_answer_is_run(tmp_path: Path) -> None:
             assert not file.exists(), response
 
 
-@pytest.mark.skipif("files" not in walls_here(), reason="no wall around files here")
+@pytest.mark.skipif("files" not in available_layers(), reason="no layer around files here")
 def test_what_a_parser_would_run_finds_walls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from datachef.reward.metrics.sandbox import (
     Program,
     ProgramResult,
     SandboxLimits,
-    missing_walls,
+    missing_layers,
     run_program,
 )
 from datachef.reward.metrics.unit_tests import assembled, code_of
@@ -19,7 +19,7 @@ from datachef.reward.metrics.unit_tests import assembled, code_of
 SHORT = SandboxLimits(cpu_seconds=1, memory=1 << 30, file_bytes=1 << 20)
 
 
-walled = pytest.mark.skipif(bool(missing_walls()), reason=f"no wall around {missing_walls()}")
+walled = pytest.mark.skipif(bool(missing_layers()), reason=f"no layer around {missing_layers()}")
 
 
 @pytest.mark.parametrize(

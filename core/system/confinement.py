@@ -1,4 +1,4 @@
-"""Walls that a process puts up around itself before it runs untrusted code.
+"""Isolation layers that a process puts around itself before it runs untrusted code.
 
 On Linux: an allow-list of system calls (seccomp), reading and writing under named folders alone and
 signals to nobody outside (Landlock), and a folder in memory that is bounded and gone with the
@@ -78,12 +78,12 @@ def confine(
     disk_bytes: int = 64 << 20,
     files: int = 4096,
 ) -> list[str]:
-    """Gives up the rights of root and puts up every wall that the system offers, for good.
+    """Gives up the rights of root and puts up every layer that the system offers, for good.
 
     Files can then be read under the system's libraries and `readable` alone, and written in
     `folder` alone, which the process changes into. Where the system lets it, the folder becomes a
     file system in memory with at most `disk_bytes` and `files`. Threads can be started, processes
-    can not. To be called before there are threads. Returns the names of the walls that stand.
+    can not. To be called before there are threads. Returns the names of the layers in force.
     """
     if not sys.platform.startswith("linux"):
         return []
@@ -104,8 +104,8 @@ def confine(
 
 
 @lru_cache(maxsize=1)
-def walls_here() -> frozenset[str]:
-    """The walls that a process of this user can put up here, found out by trying once."""
+def available_layers() -> frozenset[str]:
+    """The isolation layers that a process of this user can put up here, found by trying once."""
     import json
     import subprocess
     import tempfile
