@@ -18,7 +18,7 @@ PUBLIC = {"datachef.core", "datachef.core.testing"}
 IMPORT = re.compile(r"(?:from|import) (datachef\.[\w.]+)")
 SHOWN = [
     path
-    for pattern in ("docs/**/*.md", "*.md", "examples/**/*.md", "examples/**/*.py")
+    for pattern in ("docs/**/*.md", "docs/**/*.py", "*.md", "examples/**/*.md", "examples/**/*.py")
     for path in sorted(ROOT.glob(pattern))
 ]
 OPERATORS = sorted((ROOT / "operators").rglob("*.py"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +22,10 @@ def register(app: typer.Typer) -> None:
 
 def ops(
     name: Annotated[str | None, typer.Argument(help="Show this operator alone, in full.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write a page of Markdown for each into this folder."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the operators that recipes can use, or describe one."""
@@ -29,11 +34,14 @@ def ops(
     vocabulary = get_host().vocabulary
     if name is not None and name not in vocabulary:
         raise DatachefError(f"no operator {name!r}", get_host().missing(name, vocabulary))
+    described = [_described(n, vocabulary) for n in ([name] if name else vocabulary)]
+    if output is not None:
+        _write_pages(described, output)
     if as_json:
-        print_json([described(n, vocabulary) for n in ([name] if name else vocabulary)])
+        print_json(described)
     elif name is not None:
-        _show(described(name, vocabulary))
-    else:
+        _show(described[0])
+    elif output is None:
         from rich.table import Table
 
         table = Table("operator", "shape", "from", "what it does")
@@ -43,8 +51,7 @@ def ops(
         console().print(table)
 
 
-def described(name: str, vocabulary: Vocabulary) -> dict[str, Any]:
-    """All that there is to say of an operator, as JSON-ready data."""
+def _described(name: str, vocabulary: Vocabulary) -> dict[str, Any]:
     import inspect
 
     kind = vocabulary[name]
@@ -76,9 +83,9 @@ def _show(operator: dict[str, Any]) -> None:
     for name, schema in operator["parameters"].items():
         table.add_row(
             name,
-            type_of(schema),
+            _type(schema),
             str(schema.get("default", "required")),
-            range_of(schema),
+            _bounds(schema),
             schema.get("description", ""),
         )
     out.print(table)
@@ -86,19 +93,54 @@ def _show(operator: dict[str, Any]) -> None:
         out.print(f"drops rows as: {', '.join(operator['reasons'])}")
 
 
-def type_of(schema: dict[str, Any]) -> str:
-    """The type of a parameter, in words, from its JSON Schema."""
+def _write_pages(operators: list[dict[str, Any]], folder: Path) -> None:
+    """A page for each operator, and one that lists them by shape."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["# Operators", "", "| operator | shape | what it does |", "|---|---|---|"]
+    for operator in sorted(operators, key=lambda operator: (operator["shape"], operator["op"])):
+        name = operator["op"]
+        (folder / f"{name}.md").write_text(_page(operator), encoding="utf-8")
+        summary = _cell(operator["description"].splitlines()[0])
+        lines.append(f"| [`{name}`]({name}.md) | {operator['shape']} | {summary} |")
+    (folder / "README.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+def _page(operator: dict[str, Any]) -> str:
+    lines = [
+        f"# {operator['op']}",
+        "",
+        f"Shape {operator['shape']}, version {operator['version']}, of `{operator['package']}`.",
+        "",
+        operator["description"],
+        "",
+        "| parameter | type | default | range | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for name, schema in operator["parameters"].items():
+        default = f"`{schema['default']!r}`" if "default" in schema else "required"
+        cells = (_type(schema), default, _bounds(schema), schema.get("description", ""))
+        lines.append(f"| `{name}` | {' | '.join(map(_cell, cells))} |")
+    if operator["reasons"]:
+        reasons = ", ".join(f"`{reason}`" for reason in operator["reasons"])
+        lines += ["", f"With its defaults it drops rows as {reasons}."]
+    return "\n".join([*lines, ""])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _type(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return " or ".join(map(str, schema["enum"]))
     if "anyOf" in schema:
-        return " or ".join(type_of(option) for option in schema["anyOf"])
+        return " or ".join(_type(option) for option in schema["anyOf"])
     if schema.get("type") == "array":
-        return f"list of {type_of(schema.get('items', {}))}"
+        return f"list of {_type(schema.get('items', {}))}"
     return str(schema.get("type") or schema.get("const") or schema.get("$ref", "").split("/")[-1])
 
 
-def range_of(schema: dict[str, Any]) -> str:
-    """The bounds of a parameter, from its JSON Schema; empty where it has none."""
+def _bounds(schema: dict[str, Any]) -> str:
     signs = {
         "minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<",
         "minLength": "length >=", "maxLength": "length <=", "minItems": "items >=",
