@@ -26,7 +26,10 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 # run, and so is every line of a console block that begins with a dollar sign.
 RUNNABLE = [
     *sorted((ROOT / "docs" / "extending").glob("*.md")),
-    *(ROOT / "docs" / f"{name}.md" for name in ("outputs", "python-api", "troubleshooting")),
+    *(
+        ROOT / "docs" / f"{name}.md"
+        for name in ("operators", "outputs", "python-api", "troubleshooting")
+    ),
 ]
 BLOCK = re.compile(r'^```(\w+)(?: title="([\w./-]+)")?\n(.*?)^```$', re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
