@@ -11,13 +11,13 @@ from datachef.core import Host
 
 
 @pytest.fixture(scope="session")
-def trouble() -> str:
-    return str(Path(__file__).parent / "trouble.py")
+def crashing_operators() -> str:
+    return str(Path(__file__).parent / "crashing_operators.py")
 
 
 @pytest.fixture
-def host(trouble: str) -> Host:
-    return Host([trouble])
+def host(crashing_operators: str) -> Host:
+    return Host([crashing_operators])
 
 
 @pytest.fixture

@@ -75,10 +75,14 @@ def test_an_appended_step_uses_all_before_it(run: Run, tmp_path: Path) -> None:
     text = (tmp_path / "recipe.yaml").read_text()
     longer = tmp_path / "longer.yaml"
     longer.write_text(text + "  - op: slow_length_filter\n    seconds: 0\n")
+    operators = str(Path(__file__).parent / "crashing_operators.py")
     report = run_recipe(
-        longer, tmp_path / "longer", host=Host([str(Path(__file__).parent / "trouble.py")]),
-        engine="inline", cache=tmp_path / "cache",
-    )  # fmt: skip
+        longer,
+        tmp_path / "longer",
+        host=Host([operators]),
+        engine="inline",
+        cache=tmp_path / "cache",
+    )
     assert report.partitions_cached == 3  # both partitions before the decision, and the decision
 
 

@@ -60,7 +60,7 @@ def assert_whole(corpus: Path) -> set[str]:
 
 @pytest.mark.parametrize("attempt", range(5))
 def test_two_runs_into_one_output_give_one_corpus(
-    tmp_path: Path, write_rows: WriteRows, trouble: str, attempt: int
+    tmp_path: Path, write_rows: WriteRows, crashing_operators: str, attempt: int
 ) -> None:
     texts = {name: [f"{name} {number}" for number in range(300)] for name in ("one", "other")}
     runs = {}
@@ -68,7 +68,7 @@ def test_two_runs_into_one_output_give_one_corpus(
         for part in range(4):
             write_rows(f"{name}-{part}.jsonl", rows[part::4])
         recipe = write_recipe(tmp_path, name, f"{name}-*.jsonl", 0.2)
-        runs[name] = start(recipe, tmp_path / "out", tmp_path / "cache", trouble)
+        runs[name] = start(recipe, tmp_path / "out", tmp_path / "cache", crashing_operators)
         time.sleep(0.02 * attempt)
     said = {name: process.communicate()[1] for name, process in runs.items()}
     codes = {name: process.returncode for name, process in runs.items()}
@@ -86,7 +86,11 @@ def test_two_runs_into_one_output_give_one_corpus(
 
 @pytest.mark.parametrize("attempt", range(5))
 def test_two_runs_over_one_cache_do_not_disturb_each_other(
-    tmp_path: Path, write_rows: WriteRows, trouble: str, corpus_bytes: Digests, attempt: int
+    tmp_path: Path,
+    write_rows: WriteRows,
+    crashing_operators: str,
+    corpus_bytes: Digests,
+    attempt: int,
 ) -> None:
     for part in range(6):
         write_rows(f"part-{part}.jsonl", [f"text {n} " + "x" * (n % 50) for n in range(part, 99)])
@@ -94,7 +98,7 @@ def test_two_runs_over_one_cache_do_not_disturb_each_other(
     outputs = [tmp_path / "first", tmp_path / "second"]
     runs = []
     for output in outputs:
-        runs.append(start(recipe, output, tmp_path / "cache", trouble))
+        runs.append(start(recipe, output, tmp_path / "cache", crashing_operators))
         time.sleep(0.05 * attempt)
     said = [process.communicate()[1] for process in runs]
     assert [process.returncode for process in runs] == [0, 0], said
@@ -126,13 +130,13 @@ def test_a_shard_that_changed_is_not_published(
     before = (tmp_path / "out" / "manifest.json").read_bytes()
     original = output.write_shard
 
-    def disturbed(task, store):
-        facts = original(task, store)
-        (Path(task.folder) / "data" / "train-00001-of-00002.parquet").write_bytes(b"another run's")
+    def disturbed(item, *context):
+        facts = original(item, *context)
+        (Path(item.folder) / "data" / "train-00001-of-00002.parquet").write_bytes(b"another run's")
         return facts
 
     monkeypatch.setattr(output, "write_shard", disturbed)
-    with pytest.raises(RunError, match=r"not as it was written: data/train-00001-of-00002"):
+    with pytest.raises(RunError, match=r"changed after it was written: data/train-00001-of-00002"):
         run_recipe(recipe, tmp_path / "out", **arguments)
     assert (tmp_path / "out" / "manifest.json").read_bytes() == before
     assert assert_whole(tmp_path / "out") == {"text"}

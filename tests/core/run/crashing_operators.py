@@ -1,4 +1,4 @@
-"""Operators that make trouble, loaded with --plugin."""
+"""Operators that crash, hang or fail on a row, loaded with --plugin."""
 
 from __future__ import annotations
 

@@ -59,12 +59,13 @@ def test_any_number_of_workers_gives_the_same_bytes(
 
 
 def test_a_run_killed_ten_times_ends_as_if_undisturbed(
-    recipe: Path, tmp_path: Path, host: Host, trouble: str, corpus_bytes: Digests
+    recipe: Path, tmp_path: Path, host: Host, crashing_operators: str, corpus_bytes: Digests
 ) -> None:
     undisturbed = run_recipe(recipe, tmp_path / "calm", host=host, workers=2, cache=tmp_path / "c1")
     recipe.write_text(RECIPE.format(seconds=0.4))
     cache = tmp_path / "c2"
-    command = [sys.executable, "-m", "datachef.core.cli", "--plugin", trouble, "run", str(recipe),
+    command = [sys.executable, "-m", "datachef.core.cli", "--plugin", crashing_operators,
+               "run", str(recipe),
                "--output", str(tmp_path / "stormy"), "--cache", str(cache),
                "--workers", "2"]  # fmt: skip
     chance = random.Random(11)
@@ -160,9 +161,12 @@ def test_a_damaged_shard_is_noticed_and_made_anew(
     assert corpus_bytes(again.folder) == corpus_bytes(first.folder)
 
 
-def test_an_interrupt_says_how_to_go_on(recipe: Path, tmp_path: Path, trouble: str) -> None:
+def test_an_interrupt_says_how_to_go_on(
+    recipe: Path, tmp_path: Path, crashing_operators: str
+) -> None:
     recipe.write_text(RECIPE.format(seconds=0.3))
-    command = [sys.executable, "-m", "datachef.core.cli", "--plugin", trouble, "run", str(recipe),
+    command = [sys.executable, "-m", "datachef.core.cli", "--plugin", crashing_operators,
+               "run", str(recipe),
                "--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while not list(
