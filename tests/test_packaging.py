@@ -172,7 +172,7 @@ def test_the_wheel_holds_the_code_and_nothing_else(wheel: zipfile.ZipFile) -> No
         f"datachef/{path.relative_to(ROOT)}"
         for part in PARTS
         for path in (ROOT / part).rglob("*")
-        if path.is_file() and (path.suffix in (".py", ".yaml") or path.name == "py.typed")
+        if path.is_file() and (path.suffix in (".py", ".pyi", ".yaml") or path.name == "py.typed")
     }
     assert held == on_disk
     rest = {name.split("/")[0] for name in wheel.namelist()} - {"datachef"}

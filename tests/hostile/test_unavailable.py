@@ -232,7 +232,7 @@ def failing_reward(setting: Any) -> Reward:
     class Lacking(Reward):
         def score(self, recipe: Any, base_dir: Path) -> Score:
             raise {
-                "package": MissingPackageError("torch", "datachef[train]", "scoring"),
+                "package": MissingPackageError("torch", "datachef-core[train]", "scoring"),
                 "server": UnavailableError("no server", "start it"),
             }[recipe["name"]]
 
