@@ -78,7 +78,7 @@ def test_an_item_is_recognised_in_any_dress(benchmark: BenchmarkFile, disguise: 
 
 
 def test_a_long_item_with_a_few_changed_words_is_still_the_item(benchmark: BenchmarkFile) -> None:
-    changed = LONG.replace("baker", "execute").replace("her four", "six")
+    changed = LONG.replace("baker", "cook").replace("her four", "six")
     assert reasons(Decontaminate(benchmark=benchmark), changed) == ["contaminated"]
 
 
