@@ -12,6 +12,9 @@ from .contracts.corpus import (
 from .contracts.corpus import (
     Size as Size,
 )
+from .contracts.corpus import (
+    sampling_priority as sampling_priority,
+)
 from .contracts.engine import Engine as Engine
 from .contracts.engine import WorkerConfig as WorkerConfig
 from .contracts.engine import WorkItem as WorkItem
@@ -139,7 +142,6 @@ from .problems import Problem as Problem
 from .problems import shortened as shortened
 from .registry.hookspecs import hookimpl as hookimpl
 from .registry.host import Host as Host
-from .registry.take import sampling_priority as sampling_priority
 from .rows.benchmark import read_benchmark as read_benchmark
 from .rows.stored_conversations import json_lines as json_lines
 from .rows.stored_conversations import write_parquet as write_parquet

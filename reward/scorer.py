@@ -12,10 +12,15 @@ import orjson
 import polars as pl
 
 from datachef.core.contracts.operator import Services
-from datachef.core.contracts.reward import Reward, RewardConfig, Score
+from datachef.core.contracts.reward import (
+    Reward,
+    RewardConfig,
+    Score,
+    refuse_unavailable,
+    unavailable,
+)
 from datachef.core.contracts.source import SourceError
 from datachef.core.contracts.task import Task
-from datachef.core.contracts.unavailable import refuse_unavailable, unavailable
 from datachef.core.document import Document
 from datachef.core.errors import DatachefError, RunError, UnavailableError
 from datachef.core.recipe.checked import CheckedRecipe, CheckResult

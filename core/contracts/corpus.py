@@ -1,11 +1,16 @@
-"""Corpus operators: what can only be decided once every row has been seen."""
+"""Corpus operators decide once every row has been seen; `Take` is the one that sources use."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+
+import numpy as np
+import polars as pl
+from pydantic import Field
 
 from datachef.core.contracts.operator import Operator, Outcome
 from datachef.core.contracts.parameters import CORPUS_SIZE, SOURCE_WEIGHTS
@@ -234,3 +239,39 @@ def _decided(batch: pl.DataFrame, decision: pl.DataFrame, column: str) -> pl.Ser
         twice = decided.filter(pl.col("id").is_duplicated())["id"][0]
         raise PluginError(f"resolve() decides on the row {twice!r} more than once")
     return decided[column]
+
+
+def sampling_priority(ids: pl.Series, seed: int) -> pl.Series:
+    """One uniform 64-bit number per id; the same for any batch, machine and library version."""
+    key = seed.to_bytes(8, "little", signed=False)
+    digests = b"".join(blake2b(i.encode(), digest_size=8, key=key).digest() for i in ids)
+    return pl.Series("priority", np.frombuffer(digests, dtype="<u8").astype(np.uint64))
+
+
+class Take(CorpusOperator):
+    """Keeps so many rows, drawn by the seed; what `take:` of a source stands for."""
+
+    selects: ClassVar[bool] = True
+
+    op: Literal["take"] = "take"
+    rows: int = Field(1, ge=1, description="Rows to keep.")
+
+    def reasons(self) -> tuple[str, ...]:
+        return ("not_sampled",)
+
+    def reads(self) -> set[str]:
+        return {"id"}
+
+    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
+        return batch.select("id")
+
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
+        ids = summaries.select("id").collect()["id"]
+        rank = sampling_priority(ids, context.seed).rank("ordinal")
+        dropped = ids.filter(rank > self.rows)
+        return pl.DataFrame(
+            {
+                "id": dropped,
+                "reason": pl.repeat("not_sampled", len(dropped), dtype=pl.String, eager=True),
+            }
+        )

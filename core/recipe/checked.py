@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datachef.core.contracts.corpus import CorpusOperator
+from datachef.core.contracts.corpus import CorpusOperator, Take
 from datachef.core.contracts.filter import Filter
 from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.recipe import Recipe
@@ -19,7 +19,6 @@ from datachef.core.language_models.caps import PoolCaps
 from datachef.core.language_models.tokens import TokenizerFiles
 from datachef.core.problems import Problem, dotted, warning
 from datachef.core.registry.promises import ask
-from datachef.core.registry.take import Take
 from datachef.core.registry.vocabulary import Vocabulary
 from datachef.core.system.paths import located
 

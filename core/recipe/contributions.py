@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from datachef.core.contracts.corpus import MixOperator
-from datachef.core.contracts.reward import Reward, Score
-from datachef.core.contracts.unavailable import unavailable
+from datachef.core.contracts.reward import Reward, Score, unavailable
 from datachef.core.errors import DatachefError
 from datachef.core.problems import dotted
 from datachef.core.registry.vocabulary import Vocabulary

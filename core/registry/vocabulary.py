@@ -12,7 +12,7 @@ import orjson
 from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model
 from pydantic_core import PydanticCustomError
 
-from datachef.core.contracts.corpus import MixOperator
+from datachef.core.contracts.corpus import MixOperator, Take
 from datachef.core.contracts.metric import Metric
 from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.parameters import MARKS
@@ -23,7 +23,6 @@ from datachef.core.contracts.writer import Writer
 from datachef.core.distribution import NAME
 from datachef.core.errors import PluginError
 from datachef.core.problems import did_you_mean
-from datachef.core.registry.take import Take
 
 # Operators for which recipes have words of their own, and which therefore are no steps.
 BUILT_IN: Mapping[str, type[Operator]] = {Take.name(): Take}

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from datachef.core.contracts.corpus import sampling_priority
 from datachef.core.contracts.writer import Writer
 from datachef.core.errors import PluginError, is_panic
-from datachef.core.registry.take import sampling_priority
 from datachef.core.rows.columns import common_dtype, conformed
 from datachef.core.rows.stored_conversations import (
     JSON,

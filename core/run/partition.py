@@ -34,7 +34,7 @@ from datachef.core.run.stage import OutputSpec, PartitionWork
 from datachef.core.run.steps import ROW, CorpusStep
 from datachef.core.run.store import Store
 from datachef.core.run.time_limit import TIME_LIMIT, TimeLimit
-from datachef.core.system.activity import ACTIVITY
+from datachef.core.system.child_process import ACTIVITY
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.paths import verify_files
 

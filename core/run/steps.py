@@ -13,7 +13,7 @@ from datachef.core.contracts.corpus import CorpusOperator
 from datachef.core.contracts.filter import Filter
 from datachef.core.contracts.operator import Operator
 from datachef.core.errors import PluginError
-from datachef.core.system.activity import ACTIVITY
+from datachef.core.system.child_process import ACTIVITY
 from datachef.core.system.containment import in_place
 
 # The number of a row among those that reach a group of filters, over all batches of the partition.

@@ -30,8 +30,7 @@ from datachef.core.contracts.engine import WorkerConfig, WorkItem
 from datachef.core.errors import DatachefError, PluginError, kind_of, words_of
 from datachef.core.escaping import escaped
 from datachef.core.run.time_limit import SIGNAL, Call, Overdue
-from datachef.core.system.activity import ACTIVITY, LOADING
-from datachef.core.system.child_process import machine_memory, start
+from datachef.core.system.child_process import ACTIVITY, LOADING, machine_memory, start
 from datachef.core.system.containment import refusing
 
 _LAST_SECONDS = 10.0

@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import Field
 
 from datachef.core import Filter, threshold
-from datachef.operators.text.c4 import LineRules, kept_lines, sentences
+from datachef.operators.text.lines import LineRules, kept_lines, sentences
 
 if TYPE_CHECKING:
     from datachef.core import Signal

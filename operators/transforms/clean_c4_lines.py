@@ -9,7 +9,7 @@ import polars as pl
 from pydantic import Field
 
 from datachef.core import TextTransform
-from datachef.operators.text.c4 import LineRules, kept_lines
+from datachef.operators.text.lines import LineRules, kept_lines
 
 
 class CleanC4Lines(TextTransform):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from datachef.core.cli.display import interval, place
+from datachef.core.cli.display import duration, interval, place
 from datachef.core.cli.state import AsJson, CacheFolder, console, get_host, print_json
 from datachef.core.distribution import extra
+from datachef.core.escaping import escape_output, raw_stream
 
 if TYPE_CHECKING:
+    from datachef.policy.evolve.run_state import OnProgress, RunProgress
     from datachef.policy.settings import EvolveSettings
+
 
 EvolveFile = Annotated[
     Path, typer.Argument(help="An evolve.yaml with the settings.", show_default=False)
@@ -38,7 +43,6 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
     from datachef.core.registry.factories import build_evaluation_backend
     from datachef.core.system.lock import locked
     from datachef.core.system.outputs import OutputFolder, refuse_places, refuse_unmarked
-    from datachef.policy.commands.progress import show_progress
     from datachef.policy.model import policy_model
     from datachef.policy.recipe_task import RecipeTask
     from datachef.policy.settings import EVOLUTION, PLOT
@@ -122,3 +126,70 @@ def _show(report: dict[str, Any], output: Path) -> None:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
+
+
+@contextmanager
+def show_progress(settings: EvolveSettings) -> Iterator[OnProgress]:
+    """Yields the function that shows how a run stands, on standard error."""
+    if not raw_stream(sys.stderr).isatty():
+        yield lambda progress: print(line(progress), file=sys.stderr, flush=True)
+        return
+    from rich.live import Live
+
+    with Live(console=console(errors=True), refresh_per_second=4, transient=True) as live:
+        escape_output()  # rich has put streams of its own in place of ours
+        yield lambda progress: live.update(view(progress, settings))
+
+
+def line(progress: RunProgress) -> str:
+    """The progress of a run in one line."""
+    said = [f"round {progress.round} of {progress.rounds}"]
+    if progress.steps:
+        said.append(f"step {progress.step} of {progress.steps}")
+    if progress.mean is not None:
+        said.append(f"mean {progress.mean:.4f}")
+    if progress.best is not None:
+        said.append(f"best {progress.best:.4f}")
+    said += [f"{progress.calls:,} calls", f"{progress.evaluations:,} evaluations"]
+    if progress.measured is not None:
+        said.append(f"best measured {progress.measured:.4f}")
+    return f"{progress.doing} | {', '.join(said)}, {duration(progress.seconds)}"
+
+
+def view(progress: RunProgress, settings: EvolveSettings) -> Any:
+    """The progress of a run and what is left of its budget, as a table that is redrawn."""
+    from rich.spinner import Spinner
+    from rich.table import Table
+    from rich.text import Text
+
+    budget = settings.budget
+    table = Table.grid(padding=(0, 2))
+    table.add_row(Spinner("dots"), Text(progress.doing, style="bold"), "")
+    rows = [
+        ("round", f"{progress.round} of {progress.rounds}", ""),
+        ("step", f"{progress.step} of {progress.steps}", ""),
+        ("reward", f"mean {_so_far(progress.mean)}, best {_so_far(progress.best)}", ""),
+        ("calls", f"{progress.calls:,}", _left(budget.reward_calls, progress.calls)),
+        (
+            "evaluations",
+            f"{progress.evaluations:,}",
+            _left(budget.evaluations, progress.evaluations),
+        ),
+        ("best measured", _so_far(progress.measured), ""),
+        ("time", duration(progress.seconds), _time_left(budget.minutes, progress.seconds)),
+    ]
+    for name, value, left in rows:
+        table.add_row(name, value, Text(left, style="dim"))
+    return table
+
+
+def _so_far(value: float | None) -> str:
+    return "none yet" if value is None else f"{value:.4f}"
+
+
+def _left(limit: int | None, spent: int) -> str:
+    return "" if limit is None else f"{max(limit - spent, 0):,} left"
+
+
+def _time_left(minutes: float | None, seconds: float) -> str:
+    return "" if minutes is None else f"{duration(max(60 * minutes - seconds, 0.0))} left"

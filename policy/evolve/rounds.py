@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from datachef.core import document
-from datachef.core.contracts.reward import EvaluationBackend, Score
-from datachef.core.contracts.unavailable import unavailable
+from datachef.core.contracts.reward import EvaluationBackend, Score, unavailable
 from datachef.core.errors import DatachefError
 from datachef.core.system.atomic import write_atomically
 from datachef.policy.decoding.local import LocalDecoder

@@ -7,7 +7,7 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to `chef`."""
-    from datachef.reward.commands import evaluate, fit, history, score
+    from datachef.reward.commands import evaluate, history, score
 
-    for module in (score, evaluate, fit, history):
+    for module in (score, evaluate, history):
         module.register(app)

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from datachef.core.contracts.metric import AllowCode, BenchmarkItem, Metric
+from datachef.core.contracts.reward import unavailable
 from datachef.core.contracts.task import BenchmarkFile, Task
-from datachef.core.contracts.unavailable import unavailable
 from datachef.core.errors import DatachefError
 from datachef.core.registry.host import metric_of
 from datachef.reward.metrics import metric_for

@@ -11,11 +11,11 @@ from math import sqrt
 
 import polars as pl
 
+from datachef.core.contracts.corpus import sampling_priority
 from datachef.core.contracts.metric import AllowCode, BenchmarkItem
 from datachef.core.contracts.operator import Services
 from datachef.core.contracts.task import Task
 from datachef.core.errors import DatachefError
-from datachef.core.registry.take import sampling_priority
 from datachef.core.rows.benchmark import read_benchmark
 from datachef.reward.config import RewardOptions
 from datachef.reward.verifier.checkers import exact_checkers

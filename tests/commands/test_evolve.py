@@ -15,8 +15,7 @@ import pytest
 from datachef.core import Host
 from datachef.core.registry.factories import build_evaluation_backend
 from datachef.core.system.lock import locked
-from datachef.policy.commands.evolve import load_evolve_settings
-from datachef.policy.commands.progress import line, view
+from datachef.policy.commands.evolve import line, load_evolve_settings, view
 from datachef.policy.evolve.run_state import RunProgress
 from datachef.reward.evaluation import Training, make_tiny
 from datachef.reward.evaluation_backend import FineTuningBackend, Measuring

@@ -5,7 +5,7 @@ import time
 import polars as pl
 import pytest
 
-from datachef.reward.toxicity import WORDS_PER_OBSCENITY, toxic
+from datachef.reward.text_measures import WORDS_PER_OBSCENITY, toxic
 
 
 @pytest.mark.parametrize(
