@@ -14,7 +14,7 @@ from datachef.core.language_models.checkpoint import byte_level_tokenizer, quiet
 from datachef.core.system.atomic import replacing
 from datachef.policy.grammar import draft_text
 from datachef.policy.prompt import TRUNCATION
-from datachef.policy.recipe_task import RecipeTask
+from datachef.policy.scored_recipes import RecipeTask
 from datachef.policy.space import RandomChooser, RecipeSpace
 
 TINY = "tiny"

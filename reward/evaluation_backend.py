@@ -27,8 +27,7 @@ from datachef.reward.evaluation import Training
 
 if TYPE_CHECKING:
     from datachef.reward.evaluation.evaluator import EvaluationSettings
-    from datachef.reward.history import History
-    from datachef.reward.measurements import MeasurementRecord
+    from datachef.reward.history import History, MeasurementRecord
     from datachef.reward.scorer import RecipeReward
 
 # The reward whose predictions are fitted to measurements.

@@ -32,11 +32,10 @@ from datachef.core.registry.promises import ask
 from datachef.core.rows.columns import concat
 from datachef.core.rows.inspection import SourceInfo, SourceInspector
 from datachef.core.run.executor import InlineEngine
-from datachef.core.run.keys import key_of
 from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.run.plan import Plan, Planner
 from datachef.core.run.runner import Runner
-from datachef.core.run.stage import PartitionWork
+from datachef.core.run.stage import PartitionWork, key_of
 from datachef.core.run.store import MemoryStore
 from datachef.core.system.atomic import remove, write_once
 from datachef.core.system.cached import clear_scratch, read_record, write_record

@@ -19,8 +19,7 @@ from datachef.core.registry.host import Host
 from datachef.core.statistics import mean_interval
 from datachef.policy.decoding.local import LocalDecoder
 from datachef.policy.model import policy_model
-from datachef.policy.recipe_task import RecipeTask
-from datachef.policy.scored_recipes import ScoreTracker
+from datachef.policy.scored_recipes import RecipeTask, ScoreTracker
 from datachef.policy.settings import (
     ColdStart,
     GrammarLimits,

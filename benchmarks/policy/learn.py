@@ -27,8 +27,7 @@ from datachef.core.errors import DatachefError
 from datachef.core.registry.factories import build_reward
 from datachef.core.registry.host import Host
 from datachef.policy.model import policy_model
-from datachef.policy.recipe_task import RecipeTask
-from datachef.policy.scored_recipes import ScoreTracker, recipe_key
+from datachef.policy.scored_recipes import RecipeTask, ScoreTracker, recipe_key
 from datachef.policy.search import SEARCHES, run_search
 from datachef.policy.settings import GrammarLimits, RewardChoice, TaskAndPool, TrainSettings
 

@@ -41,8 +41,7 @@ from datachef.policy.decoding.local import prompt_tokens, text_of, token_positio
 from datachef.policy.grammar import Grammar, draft_text
 from datachef.policy.model import make_tiny_policy, policy_model
 from datachef.policy.prompt.writer import Prompt
-from datachef.policy.recipe_task import RecipeTask
-from datachef.policy.scored_recipes import ScoreTracker
+from datachef.policy.scored_recipes import RecipeTask, ScoreTracker
 from datachef.policy.settings import GrammarLimits, TaskAndPool, TrainSettings
 from datachef.policy.space import RandomChooser, RecipeSpace
 from datachef.policy.space.nodes import Choice, ListOf, OneOf, Record, Selection

@@ -25,8 +25,7 @@ from datachef.policy.search import SEARCHES, SourceBaselines
 from datachef.policy.space import recipe_space
 from datachef.reward.evaluation import Training
 from datachef.reward.evaluation.evaluator import EvaluationSettings, Evaluator
-from datachef.reward.history import History
-from datachef.reward.measurements import MeasurementRecord
+from datachef.reward.history import History, MeasurementRecord
 from datachef.reward.scorer import RecipeReward
 
 CHOOSING = 0

@@ -22,7 +22,7 @@ from datachef.core.rows.inspection import SourceInspector
 from datachef.core.system.child_process import ProcessPool
 from datachef.policy.decoding.local import LocalDecoder
 from datachef.policy.model import policy_model
-from datachef.policy.recipe_task import RecipeTask
+from datachef.policy.scored_recipes import RecipeTask
 from datachef.policy.settings import GrammarLimits
 from datachef.reward.scorer import RecipeReward
 

@@ -30,8 +30,7 @@ from datachef.core import DatachefError, Host, RewardConfig, check_recipe
 from datachef.core.system.child_process import ProcessPool
 from datachef.reward.evaluation import Training
 from datachef.reward.evaluation.evaluator import TINY, EvaluationSettings, Evaluator
-from datachef.reward.history import History
-from datachef.reward.measurements import MeasurementRecord
+from datachef.reward.history import History, MeasurementRecord
 from datachef.reward.scorer import RecipeReward
 
 RUNNING = "running-"

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from datachef.core.recipe.checked import CheckedRecipe
-from datachef.core.run.keys import key_of
 from datachef.core.run.plan import Plan
+from datachef.core.run.stage import key_of
 from datachef.core.system.cached import read_record, write_record
 
 Parts = Mapping[str, Any]

@@ -25,12 +25,11 @@ from datachef.core.rows.columns import concat, kinds_in
 from datachef.core.rows.reader import REJECT_CHARACTERS, REJECTS, RowReader
 from datachef.core.rows.stored_conversations import described
 from datachef.core.run.executor import BuiltSource, BuiltStage, OnProgress
-from datachef.core.run.keys import key_of
 from datachef.core.run.ledger import BrokenFile, Entry, Ledger
 from datachef.core.run.output import OUTPUT, cut, finished_rows, numbers
 from datachef.core.run.pipeline import StepPipeline, broken_rows, safely
 from datachef.core.run.signals import SignalCache, TextMemory
-from datachef.core.run.stage import OutputSpec, PartitionWork
+from datachef.core.run.stage import OutputSpec, PartitionWork, key_of
 from datachef.core.run.steps import ROW, CorpusStep
 from datachef.core.run.store import Store
 from datachef.core.run.time_limit import TIME_LIMIT, TimeLimit

@@ -24,7 +24,6 @@ from datachef.core.recipe.checked import (
 from datachef.core.registry.vocabulary import Vocabulary
 from datachef.core.rows.inspection import SourceInfo
 from datachef.core.rows.reader import RESERVED, stored_names
-from datachef.core.run.keys import files_of, key_of, operator_identity, seed_of, source_identity
 from datachef.core.run.output import OUTPUT, ranges_for
 from datachef.core.run.stage import (
     DecisionWork,
@@ -34,6 +33,11 @@ from datachef.core.run.stage import (
     SourceSpec,
     StageSpec,
     StepSpec,
+    files_of,
+    key_of,
+    operator_identity,
+    seed_of,
+    source_identity,
 )
 from datachef.core.system.code_identity import core_code, distribution_code
 from datachef.core.system.paths import path_identity, verify_files

@@ -19,9 +19,9 @@ from datachef.core.problems import Problem
 from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.registry.host import Host
 from datachef.core.rows.reader import REJECTS
-from datachef.core.run.keys import key_of
 from datachef.core.run.ledger import Accounts, Ledger
 from datachef.core.run.plan import Plan
+from datachef.core.run.stage import key_of
 from datachef.core.run.store import Store
 from datachef.core.run.summary import SourceShare
 from datachef.core.system.code_identity import code_of, core_code

@@ -10,7 +10,7 @@ import polars as pl
 from datachef.core.contracts.filter import Filter
 from datachef.core.errors import PluginError, RunError
 from datachef.core.registry.promises import ask
-from datachef.core.run.keys import key_of
+from datachef.core.run.stage import key_of
 from datachef.core.run.steps import ROW, AnyStep, groups
 from datachef.core.run.store import Store
 from datachef.core.system.containment import ENDINGS

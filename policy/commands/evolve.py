@@ -44,7 +44,7 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
     from datachef.core.system.lock import locked
     from datachef.core.system.outputs import OutputFolder, refuse_places, refuse_unmarked
     from datachef.policy.model import policy_model
-    from datachef.policy.recipe_task import RecipeTask
+    from datachef.policy.scored_recipes import RecipeTask
     from datachef.policy.settings import EVOLUTION, PLOT
 
     host, kept = get_host(), (cache or default_cache()).absolute()

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from datachef.core import Reward
     from datachef.core.system.outputs import OutputFolder
     from datachef.policy.decoding import Decoder
-    from datachef.policy.recipe_task import RecipeTask
-    from datachef.policy.scored_recipes import ScoredRecipe
+    from datachef.policy.scored_recipes import RecipeTask, ScoredRecipe
     from datachef.policy.space.space import RecipeDraft
 
 
@@ -70,8 +69,7 @@ def propose(
     from datachef.core.registry.factories import build_reward
     from datachef.core.system.lock import locked
     from datachef.core.system.outputs import OutputFolder, refuse_places, refuse_unmarked
-    from datachef.policy.recipe_task import RecipeTask
-    from datachef.policy.scored_recipes import ScoreTracker, best_different
+    from datachef.policy.scored_recipes import RecipeTask, ScoreTracker, best_different
     from datachef.policy.settings import GrammarLimits, RewardChoice
 
     host, kept = get_host(), (cache or default_cache()).absolute()

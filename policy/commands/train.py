@@ -45,7 +45,7 @@ def train(
     from datachef.core.api import default_cache
     from datachef.core.registry.factories import build_reward
     from datachef.policy.model import policy_model
-    from datachef.policy.recipe_task import RecipeTask
+    from datachef.policy.scored_recipes import RecipeTask
 
     wanted = load_settings(settings)
     host, kept = get_host(), (cache or default_cache()).absolute()

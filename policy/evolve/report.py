@@ -22,7 +22,7 @@ from datachef.core.system.atomic import write_atomically
 from datachef.core.system.outputs import OutputFolder
 from datachef.policy.evolve.loop import EvolveResult
 from datachef.policy.evolve.run_state import CandidateMeasurement, MethodResult, evaluations
-from datachef.policy.recipe_task import RecipeTask
+from datachef.policy.scored_recipes import RecipeTask
 from datachef.policy.settings import EVOLUTION, PLOT, POLICY
 from datachef.policy.training.environment import LoggedRecipe
 

@@ -22,9 +22,9 @@ from datachef.policy.evolve.run_state import (
     SeedMeasurement,
     evaluations,
 )
-from datachef.policy.recipe_task import RecipeTask
 from datachef.policy.scored_recipes import (
     Recipe,
+    RecipeTask,
     ScoredRecipe,
     ScoreTracker,
     best_different,

@@ -32,8 +32,7 @@ from datachef.core.system.outputs import OutputFolder
 from datachef.policy.decoding.local import count_tokens, prompt_tokens
 from datachef.policy.grammar import CompiledGrammars, Grammar, draft_text
 from datachef.policy.prompt.writer import Prompt
-from datachef.policy.recipe_task import RecipeTask
-from datachef.policy.scored_recipes import Recipe, ScoreTracker, read_recipe
+from datachef.policy.scored_recipes import Recipe, RecipeTask, ScoreTracker, read_recipe
 from datachef.policy.search import SEARCHES, run_search
 from datachef.policy.settings import ColdStart, TrainSettings
 from datachef.policy.space.space import BUDGET, RecipeDraft

@@ -23,8 +23,7 @@ from datachef.core.system.atomic import write_atomically
 from datachef.policy.decoding.local import text_of
 from datachef.policy.prompt import CountTokens
 from datachef.policy.prompt.writer import Prompt
-from datachef.policy.recipe_task import RecipeTask
-from datachef.policy.scored_recipes import Recipe, ScoreTracker
+from datachef.policy.scored_recipes import Recipe, RecipeTask, ScoreTracker
 from datachef.policy.settings import Subsets
 from datachef.policy.space import RecipeSpace
 

@@ -20,8 +20,7 @@ from datachef.core.errors import RunError
 from datachef.core.language_models.checkpoint import is_local, load_tokenizer, quiet
 from datachef.core.system.outputs import OutputFolder
 from datachef.policy.model import PolicyCard, is_complete
-from datachef.policy.recipe_task import RecipeTask
-from datachef.policy.scored_recipes import ScoreTracker
+from datachef.policy.scored_recipes import RecipeTask, ScoreTracker
 from datachef.policy.settings import TrainSettings
 from datachef.policy.training.environment import (
     LOG_FILE,

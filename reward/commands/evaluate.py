@@ -14,7 +14,7 @@ from datachef.core.cli.state import AsJson, CacheFolder, PoolFile, console, get_
 from datachef.reward.commands.score import RecipeFiles, TaskFile
 
 if TYPE_CHECKING:
-    from datachef.reward.measurements import MeasurementRecord
+    from datachef.reward.history import MeasurementRecord
     from datachef.reward.scorer import RecipeReward
 
 
@@ -102,7 +102,7 @@ def evaluate(
 def _show(found: list[list[MeasurementRecord]]) -> None:
     from rich.table import Table
 
-    from datachef.reward.measurements import score_summary
+    from datachef.reward.history import score_summary
 
     names = sorted({name for one in found for m in one for name in m.scores})
     shown = [name for name in names if not name.endswith("_stderr") and name != "likelihood"]

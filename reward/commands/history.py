@@ -13,8 +13,7 @@ from datachef.core.cli.display import interval
 from datachef.core.cli.state import AsJson, console, get_host, print_json
 
 if TYPE_CHECKING:
-    from datachef.reward.history import History
-    from datachef.reward.measurements import ScoreSummary
+    from datachef.reward.history import History, ScoreSummary
     from datachef.reward.proxy import Validation
     from datachef.reward.proxy.fit import FitReport, ScoreNoise
 

@@ -19,8 +19,8 @@ from datachef.core.document import read
 from datachef.core.errors import DatachefError
 from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.registry.host import Host
-from datachef.core.run.keys import key_of
 from datachef.core.run.report import Report
+from datachef.core.run.stage import key_of
 from datachef.core.system.code_identity import core_code, module_code
 from datachef.core.system.lock import locked
 from datachef.core.system.paths import Files, checksum, path_identity, verify_files
@@ -35,8 +35,7 @@ from datachef.reward.evaluation.evaluate import (
 )
 from datachef.reward.evaluation.training import Training, make_tiny
 from datachef.reward.gates import ContaminationAudit
-from datachef.reward.history import History
-from datachef.reward.measurements import MeasurementRecord
+from datachef.reward.history import History, MeasurementRecord
 from datachef.reward.sampled_run import SampledRunner, refuse_unanswered
 from datachef.reward.scorer import RecipeReward
 

@@ -14,8 +14,7 @@ import polars as pl
 from datachef.core.contracts.task import Task
 from datachef.core.errors import DatachefError
 from datachef.reward.evaluation.evaluator import task_key
-from datachef.reward.history import History
-from datachef.reward.measurements import MeasurementRecord, comparison_key
+from datachef.reward.history import History, MeasurementRecord, comparison_key
 from datachef.reward.proxy import Proxy, Validation, cross_validate
 
 FEWEST_MEASURED = 6  # recipes of a task that a proxy is fitted to

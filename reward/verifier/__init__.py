@@ -1,8 +1,8 @@
 """An LLM judge on sampled rows of a corpus, with exact checkers in its place where they exist."""
 
-from datachef.reward.verifier.judge import Judge
-from datachef.reward.verifier.rows import (
+from datachef.reward.verifier.judge import (
     GradedRow,
+    Judge,
     JudgeFailure,
     RowChecker,
     SampledRow,

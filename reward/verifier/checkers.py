@@ -16,7 +16,7 @@ from datachef.core.errors import DatachefError
 from datachef.core.registry.host import metric_of
 from datachef.reward.metrics import metric_for
 from datachef.reward.metrics.matching import NumberMatch
-from datachef.reward.verifier.rows import RowChecker, SampledRow, Verdict
+from datachef.reward.verifier.judge import RowChecker, SampledRow, Verdict
 
 
 def exact_checkers(

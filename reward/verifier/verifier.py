@@ -19,10 +19,12 @@ from datachef.core.errors import DatachefError
 from datachef.core.rows.benchmark import read_benchmark
 from datachef.reward.config import RewardOptions
 from datachef.reward.verifier.checkers import exact_checkers
-from datachef.reward.verifier.judge import EXAMPLES, Judge, JudgePrompt
-from datachef.reward.verifier.rows import (
+from datachef.reward.verifier.judge import (
+    EXAMPLES,
     ROW_GRADES,
     GradedRow,
+    Judge,
+    JudgePrompt,
     RowChecker,
     RowGrade,
     SampledRow,

@@ -15,15 +15,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from datachef.core import DatachefError
-from datachef.reward.history import History
-from datachef.reward.measurements import MeasurementRecord
+from datachef.reward.history import History, MeasurementRecord
 
 WRITER = """
 import json, sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from datachef.reward.history import History
-from datachef.reward.measurements import MeasurementRecord
+from datachef.reward.history import MeasurementRecord
 
 path, first, last, one = sys.argv[1:]
 history = History(Path(path))

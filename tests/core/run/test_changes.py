@@ -151,7 +151,7 @@ def test_a_package_that_was_upgraded_is_named(
     host = Host([str(folder / "short.py")])
     short = host.vocabulary["short"]
     monkeypatch.setattr(
-        "datachef.core.run.keys.code_of",
+        "datachef.core.run.stage.code_of",
         lambda cls: {"acme": "2.0"} if cls is short else {},
     )
     loaded, planned = plan_recipe(folder / "recipe.yaml", host)

@@ -17,8 +17,7 @@ from datachef.core.document import read
 from datachef.core.system.atomic import write_atomically
 from datachef.policy.evolve.loop import EvolveResult, evolve
 from datachef.policy.model import policy_model
-from datachef.policy.recipe_task import RecipeTask
-from datachef.policy.scored_recipes import recipe_key
+from datachef.policy.scored_recipes import RecipeTask, recipe_key
 from datachef.policy.settings import EvolveSettings, GrammarLimits, TaskAndPool, TrainSettings
 
 LIMITS = GrammarLimits(

@@ -13,8 +13,7 @@ from synthetic_evolution import LIMITS, SyntheticBackend, Taste, run, settings_o
 
 from datachef.core import DatachefError, Host, document
 from datachef.policy.evolve.report import best_measured, draw_progress, write_report
-from datachef.policy.recipe_task import RecipeTask
-from datachef.policy.scored_recipes import recipe_key
+from datachef.policy.scored_recipes import RecipeTask, recipe_key
 from datachef.policy.training.environment import read_log
 
 NOTHING = {"measured_first": 0, "samples_per_round": 0, "baselines": ()}

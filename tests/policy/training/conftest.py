@@ -18,8 +18,7 @@ from datachef.policy.grammar import Grammar, draft_text
 from datachef.policy.model import make_tiny_policy
 from datachef.policy.prompt import TRUNCATION
 from datachef.policy.prompt.writer import Prompt
-from datachef.policy.recipe_task import RecipeTask
-from datachef.policy.scored_recipes import Recipe, ScoreTracker
+from datachef.policy.scored_recipes import Recipe, RecipeTask, ScoreTracker
 from datachef.policy.settings import GrammarLimits, TaskAndPool, TrainSettings
 from datachef.policy.space import RandomChooser, RecipeSpace
 from datachef.policy.space.nodes import Choice, ListOf, OneOf, Record, Selection

@@ -14,8 +14,7 @@ from datachef.core import DatachefError, document
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
 from datachef.policy.decoding.local import LocalDecoder, prompt_tokens
 from datachef.policy.grammar import Grammar, draft_text
-from datachef.policy.recipe_task import RecipeTask
-from datachef.policy.scored_recipes import ScoreTracker
+from datachef.policy.scored_recipes import RecipeTask, ScoreTracker
 from datachef.policy.settings import GrammarLimits, TrainSettings
 from datachef.policy.space import RandomChooser
 from datachef.policy.space.space import RecipeDraft

@@ -12,8 +12,7 @@ import pytest
 from datachef.core import Reward, Score
 from datachef.core.language_models.checkpoint import load_tokenizer
 from datachef.policy.grammar import Grammar, draft_text
-from datachef.policy.recipe_task import RecipeTask
-from datachef.policy.scored_recipes import ScoreTracker
+from datachef.policy.scored_recipes import RecipeTask, ScoreTracker
 from datachef.policy.settings import TrainSettings
 from datachef.policy.space import RandomChooser
 from datachef.policy.training.environment import (

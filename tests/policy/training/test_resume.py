@@ -13,8 +13,7 @@ from safetensors.torch import load_file
 from datachef.core import DatachefError, Reward, RunError, Score
 from datachef.policy.model import CARD_FILE as CARD
 from datachef.policy.model import is_complete
-from datachef.policy.recipe_task import RecipeTask
-from datachef.policy.scored_recipes import ScoreTracker
+from datachef.policy.scored_recipes import RecipeTask, ScoreTracker
 from datachef.policy.settings import TrainSettings
 from datachef.policy.training.environment import LOG_FILE as LOG
 from datachef.policy.training.environment import read_log

@@ -15,8 +15,7 @@ from datachef.core.language_models.checkpoint import load_tokenizer
 from datachef.policy.decoding.local import LocalDecoder, prompt_tokens
 from datachef.policy.model import PolicyCard
 from datachef.policy.prompt.writer import Prompt
-from datachef.policy.recipe_task import RecipeTask
-from datachef.policy.scored_recipes import Recipe, ScoreTracker
+from datachef.policy.scored_recipes import Recipe, RecipeTask, ScoreTracker
 from datachef.policy.settings import Subsets, TrainSettings
 from datachef.policy.space import RandomChooser
 from datachef.policy.training.environment import (

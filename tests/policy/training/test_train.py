@@ -16,8 +16,7 @@ from datachef.core import Problem, Reward, Score
 from datachef.core.language_models.checkpoint import load_model
 from datachef.policy.decoding.local import LocalDecoder
 from datachef.policy.model import PolicyCard
-from datachef.policy.recipe_task import RecipeTask
-from datachef.policy.scored_recipes import Recipe, ScoreTracker
+from datachef.policy.scored_recipes import Recipe, RecipeTask, ScoreTracker
 from datachef.policy.settings import TrainSettings
 from datachef.policy.training.environment import read_log
 from datachef.policy.training.train import train

@@ -8,8 +8,7 @@ from typing import Any, cast
 
 from datachef.core import Host
 from datachef.reward.evaluation.evaluator import EvaluationSettings, Evaluator, weights_key
-from datachef.reward.history import History
-from datachef.reward.measurements import MeasurementRecord
+from datachef.reward.history import History, MeasurementRecord
 
 
 def checkpoint(folder: Path, weights: bytes) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datachef.reward.verifier.rows import ROW_GRADES
+from datachef.reward.verifier.judge import ROW_GRADES
 from datachef.reward.verifier.verifier import Stratum, agreement, draw, estimate, kappa
 
 
