@@ -16,6 +16,14 @@ from .contracts.corpus import (
     sampling_priority as sampling_priority,
 )
 from .contracts.engine import Engine as Engine
+from .contracts.engine import PartitionFinished as PartitionFinished
+from .contracts.engine import PartitionStalled as PartitionStalled
+from .contracts.engine import PhaseStarted as PhaseStarted
+from .contracts.engine import Progressed as Progressed
+from .contracts.engine import RunFailed as RunFailed
+from .contracts.engine import RunFinished as RunFinished
+from .contracts.engine import RunObserver as RunObserver
+from .contracts.engine import RunStarted as RunStarted
 from .contracts.engine import WorkerConfig as WorkerConfig
 from .contracts.engine import WorkItem as WorkItem
 from .contracts.filter import Filter as Filter
@@ -23,14 +31,6 @@ from .contracts.filter import Signal as Signal
 from .contracts.metric import BenchmarkItem as BenchmarkItem
 from .contracts.metric import Choices as Choices
 from .contracts.metric import Metric as Metric
-from .contracts.observer import PartitionFinished as PartitionFinished
-from .contracts.observer import PartitionStalled as PartitionStalled
-from .contracts.observer import PhaseStarted as PhaseStarted
-from .contracts.observer import Progressed as Progressed
-from .contracts.observer import RunFailed as RunFailed
-from .contracts.observer import RunFinished as RunFinished
-from .contracts.observer import RunObserver as RunObserver
-from .contracts.observer import RunStarted as RunStarted
 from .contracts.operator import (
     CheckContext as CheckContext,
 )
@@ -98,6 +98,7 @@ from .errors import (
 from .errors import (
     PluginError as PluginError,
 )
+from .errors import Problem as Problem
 from .errors import (
     RecipeError as RecipeError,
 )
@@ -110,6 +111,7 @@ from .errors import (
 from .errors import (
     UnavailableError as UnavailableError,
 )
+from .errors import shortened as shortened
 from .language_models.answers import (
     UnparsableAnswerError as UnparsableAnswerError,
 )
@@ -138,8 +140,6 @@ from .language_models.client import (
     TransientLLMError as TransientLLMError,
 )
 from .language_models.prompts import PromptTemplate as PromptTemplate
-from .problems import Problem as Problem
-from .problems import shortened as shortened
 from .registry.hookspecs import hookimpl as hookimpl
 from .registry.host import Host as Host
 from .rows.benchmark import read_benchmark as read_benchmark

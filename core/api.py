@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datachef.core.contracts.engine import Engine, WorkerConfig
-from datachef.core.contracts.observer import RunObserver
+from datachef.core.contracts.engine import Engine, RunObserver, WorkerConfig
 from datachef.core.errors import DatachefError, PluginError
 from datachef.core.registry.host import Host
 from datachef.core.system.paths import expanded, in_utf8

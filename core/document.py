@@ -17,8 +17,8 @@ import yaml
 from yaml.reader import ReaderError
 
 from datachef.core import escaping as surrogates
+from datachef.core.errors import Problem, dotted, shortened
 from datachef.core.escaping import escaped
-from datachef.core.problems import Problem, dotted, shortened
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 40

@@ -12,8 +12,7 @@ import orjson
 
 from datachef.core import document
 from datachef.core.contracts.reward import Reward, Score
-from datachef.core.errors import DatachefError, RecipeError
-from datachef.core.problems import dotted
+from datachef.core.errors import DatachefError, RecipeError, dotted
 from datachef.core.recipe.resolving import read_task
 from datachef.core.registry.host import Host
 from datachef.policy.prompt import CountTokens, PromptWriter

@@ -13,7 +13,7 @@ import polars as pl
 
 from datachef.core.contracts.filter import Filter
 from datachef.core.contracts.task import Budget, Task
-from datachef.core.problems import Problem
+from datachef.core.errors import Problem
 from datachef.core.registry.vocabulary import Vocabulary
 from datachef.core.rows.stored_conversations import unfit
 from datachef.core.run.signals import decide, measure

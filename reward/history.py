@@ -20,9 +20,8 @@ from typing import Any
 import orjson
 import polars as pl
 
-from datachef.core.errors import DatachefError
-from datachef.core.problems import did_you_mean
-from datachef.core.statistics import mean_interval
+from datachef.core.contracts.reward import mean_interval
+from datachef.core.errors import DatachefError, did_you_mean
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.outputs import write_file
 

@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 import polars as pl
 
+from datachef.core.contracts.reward import mean_interval
 from datachef.core.errors import DatachefError
-from datachef.core.statistics import mean_interval
 
 
 def _now() -> str:

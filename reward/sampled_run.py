@@ -37,8 +37,7 @@ from datachef.core.run.plan import Plan, Planner
 from datachef.core.run.runner import Runner
 from datachef.core.run.stage import PartitionWork, key_of
 from datachef.core.run.store import MemoryStore
-from datachef.core.system.atomic import remove, write_once
-from datachef.core.system.cached import clear_scratch, read_record, write_record
+from datachef.core.system.atomic import clear_scratch, read_record, remove, write_once, write_record
 from datachef.core.system.code_identity import code_of, core_code
 from datachef.core.system.paths import checksum
 from datachef.core.text.formats import Format

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from datachef.core import DatachefError
-from datachef.core.statistics import mean_interval
+from datachef.core.contracts.reward import mean_interval
 
 # By method, the values of each of its runs in the order of the calls.
 Runs = Mapping[str, Sequence[Sequence[float]]]

@@ -13,10 +13,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from datachef.core.contracts.reward import mean_interval
 from datachef.core.errors import DatachefError
 from datachef.core.registry.factories import build_reward
 from datachef.core.registry.host import Host
-from datachef.core.statistics import mean_interval
 from datachef.policy.decoding.local import LocalDecoder
 from datachef.policy.model import policy_model
 from datachef.policy.scored_recipes import RecipeTask, ScoreTracker

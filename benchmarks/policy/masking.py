@@ -35,8 +35,8 @@ import torch
 from datasets import Dataset
 
 from datachef.core import Host, Reward, Score
+from datachef.core.contracts.reward import mean_interval
 from datachef.core.language_models.checkpoint import load_tokenizer, quiet
-from datachef.core.statistics import mean_interval
 from datachef.policy.decoding.local import prompt_tokens, text_of, token_positions
 from datachef.policy.grammar import Grammar, draft_text
 from datachef.policy.model import make_tiny_policy, policy_model

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from comparison import compare
 
-from datachef.core.statistics import mean_interval
+from datachef.core.contracts.reward import mean_interval
 from datachef.policy.search import SEARCHES
 
 # Recipes over which the mean of the first and of the last ones is taken.

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from datachef.core import DatachefError, RecipeError, document
-from datachef.core.problems import did_you_mean
+from datachef.core.errors import did_you_mean
 
 HERE = Path(__file__).resolve().parent
 TASK, POOL, KNOWLEDGE = "task.yaml", "pool.yaml", "knowledge.yaml"

@@ -23,7 +23,7 @@ from datachef.core.cli.state import (
 )
 
 if TYPE_CHECKING:
-    from datachef.core.problems import Problem
+    from datachef.core.errors import Problem
     from datachef.core.recipe.checked import CheckedRecipe
     from datachef.core.run.plan import Plan
     from datachef.core.run.stage import PartitionWork
@@ -205,9 +205,8 @@ def schema(
     """Write the JSON Schema of recipes over what is installed, for editors to complete with."""
     import orjson
 
-    from datachef.core.errors import DatachefError
+    from datachef.core.errors import DatachefError, did_you_mean
     from datachef.core.escaping import escaped_json
-    from datachef.core.problems import did_you_mean
     from datachef.core.registry.vocabulary import SCHEMAS
     from datachef.core.system.outputs import write_file
 

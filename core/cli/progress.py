@@ -14,7 +14,7 @@ from rich.progress import (
 )
 
 from datachef.core.cli.state import console
-from datachef.core.contracts.observer import (
+from datachef.core.contracts.engine import (
     PartitionFinished,
     PartitionStalled,
     PhaseStarted,

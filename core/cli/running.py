@@ -110,7 +110,7 @@ def _tables_and_warnings(
 ) -> list[Any]:
     """The ledger, the sources where a mix weighed them, and what should be known of the corpus."""
     from datachef.core.cli.display import ledger_table, shares_table
-    from datachef.core.problems import Problem
+    from datachef.core.errors import Problem
 
     weighed = any(share["asked"] is not None for share in shares)
     tables: list[Any] = [ledger_table(entries), *([shares_table(shares)] if weighed else [])]

@@ -23,9 +23,8 @@ from datachef.core.contracts.parameters import (
     paths_of,
     scaled_value,
 )
-from datachef.core.errors import NO_ANSWER, DatachefError, RunError, UnavailableError
+from datachef.core.errors import NO_ANSWER, DatachefError, RunError, UnavailableError, did_you_mean
 from datachef.core.language_models.client import LLMBackend, LLMClient
-from datachef.core.problems import did_you_mean
 
 if TYPE_CHECKING:
     import polars as pl

@@ -9,12 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import sqrt
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any, Protocol
 
 from datachef.core.contracts.source import SourceError
-from datachef.core.errors import MissingPackageError, RecipeError, UnavailableError
-from datachef.core.problems import Problem
+from datachef.core.distribution import extra
+from datachef.core.errors import MissingPackageError, Problem, RecipeError, UnavailableError
 from datachef.core.system.failures import causes, environment_failure
 
 
@@ -184,3 +186,19 @@ def _is_outside(error: BaseException) -> bool:
     if isinstance(error, SourceError):
         return error.code in CODES
     return isinstance(error, UnavailableError | MissingPackageError)
+
+
+def mean_interval(values: Sequence[float], coverage: float = 0.95) -> tuple[float, float] | None:
+    """The interval of the mean by Student's t, with that coverage.
+
+    None for fewer than two values: one cannot tell how far apart others would lie. Raises
+    `MissingPackageError` without SciPy.
+    """
+    if len(values) < 2:
+        return None
+    try:
+        from scipy.stats import t
+    except ImportError as error:
+        raise MissingPackageError("scipy", extra("reward"), "an interval of a mean") from error
+    half = float(t.ppf((1 + coverage) / 2, len(values) - 1)) * stdev(values) / sqrt(len(values))
+    return (fmean(values) - half, fmean(values) + half)

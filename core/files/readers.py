@@ -14,7 +14,7 @@ from datachef.core.contracts.source import (
     SourceError,
     size_of,
 )
-from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE
+from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE, did_you_mean
 from datachef.core.files.delimited import rows_of_table
 from datachef.core.files.json_rows import is_lines, rows_of_json, rows_of_lines
 from datachef.core.files.parquet import Features, ParquetFile, rows_of
@@ -26,7 +26,6 @@ from datachef.core.files.text import (
     rest_of_line,
     text_of,
 )
-from datachef.core.problems import did_you_mean
 from datachef.core.system.network import Network
 
 if TYPE_CHECKING:

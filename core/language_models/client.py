@@ -16,7 +16,7 @@ import orjson
 
 from datachef.core import escaping as surrogates
 from datachef.core.errors import DatachefError, MissingPackageError, PluginError, UnavailableError
-from datachef.core.system.cached import clear_scratch, make_room, read_record, write_record
+from datachef.core.system.atomic import clear_scratch, make_room, read_record, write_record
 from datachef.core.system.child_process import ACTIVITY
 from datachef.core.system.containment import cause_of
 from datachef.core.system.failures import raise_environment_failure

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 from datachef.core.contracts.corpus import CorpusOperator, Take
 from datachef.core.contracts.filter import Filter
 from datachef.core.contracts.operator import Operator
-from datachef.core.contracts.recipe import Recipe
+from datachef.core.contracts.recipe import PoolCaps, Recipe
 from datachef.core.contracts.source import Source
 from datachef.core.contracts.task import Task
 from datachef.core.document import Document, Location
-from datachef.core.errors import RecipeError
-from datachef.core.language_models.caps import PoolCaps
+from datachef.core.errors import Problem, RecipeError, dotted, warning
 from datachef.core.language_models.tokens import TokenizerFiles
-from datachef.core.problems import Problem, dotted, warning
 from datachef.core.registry.promises import ask
 from datachef.core.registry.vocabulary import Vocabulary
 from datachef.core.system.paths import located

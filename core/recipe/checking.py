@@ -15,9 +15,17 @@ from datachef.core.contracts.operator import CheckContext
 from datachef.core.contracts.source import Source, SourceError
 from datachef.core.distribution import extra
 from datachef.core.document import Document, Location
-from datachef.core.errors import DatachefError, PluginError, RunError
+from datachef.core.errors import (
+    DatachefError,
+    PluginError,
+    Problem,
+    RunError,
+    did_you_mean,
+    parts,
+    shortened,
+    warning,
+)
 from datachef.core.language_models.tokens import TokenCounter, TokenizerFiles, find_tokenizer
-from datachef.core.problems import Problem, did_you_mean, parts, shortened, warning
 from datachef.core.recipe.checked import (
     CheckedRecipe,
     CheckResult,

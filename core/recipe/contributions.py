@@ -10,8 +10,7 @@ from typing import Any
 
 from datachef.core.contracts.corpus import MixOperator
 from datachef.core.contracts.reward import Reward, Score, unavailable
-from datachef.core.errors import DatachefError
-from datachef.core.problems import dotted
+from datachef.core.errors import DatachefError, dotted
 from datachef.core.registry.vocabulary import Vocabulary
 
 _SCHEMA = "output.schema"

@@ -13,13 +13,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from datachef.core import document as documents
-from datachef.core.contracts.recipe import Recipe
+from datachef.core.contracts.recipe import PoolCaps, Recipe
 from datachef.core.contracts.source import Source
 from datachef.core.contracts.task import Task
 from datachef.core.document import Document, Location
-from datachef.core.errors import DatachefError, RecipeError
-from datachef.core.language_models.caps import PoolCaps
-from datachef.core.problems import Problem, did_you_mean, dotted
+from datachef.core.errors import DatachefError, Problem, RecipeError, did_you_mean, dotted
 from datachef.core.recipe.checked import Findings, ResolvedRecipe
 from datachef.core.recipe.structure import problems_of, salvage
 from datachef.core.registry.host import Host, installed

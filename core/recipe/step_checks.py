@@ -7,18 +7,18 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from datachef.core.contracts.operator import Operator
-from datachef.core.contracts.source import Source
-from datachef.core.contracts.synthesis import Synthesis
-from datachef.core.contracts.task import BenchmarkFile, Examples
-from datachef.core.distribution import install_command
-from datachef.core.document import Document, Location
-from datachef.core.language_models.caps import (
+from datachef.core.contracts.recipe import (
     LISTED,
     VARIABLES,
     LanguageModelCaps,
     caps_of_environment,
 )
-from datachef.core.problems import Problem, did_you_mean, dotted, warning
+from datachef.core.contracts.source import Source
+from datachef.core.contracts.synthesis import Synthesis
+from datachef.core.contracts.task import BenchmarkFile, Examples
+from datachef.core.distribution import install_command
+from datachef.core.document import Document, Location
+from datachef.core.errors import Problem, did_you_mean, dotted, warning
 from datachef.core.recipe.checked import Findings, PlacedStep, ResolvedRecipe
 from datachef.core.registry.promises import missing_packages
 from datachef.core.rows.benchmark import Misfit, misfits

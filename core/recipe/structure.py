@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from datachef.core.contracts.source import Source
 from datachef.core.contracts.task import Task
 from datachef.core.document import Document, Location
-from datachef.core.problems import Problem, did_you_mean, dotted, shortened
+from datachef.core.errors import Problem, did_you_mean, dotted, shortened
 from datachef.core.registry.host import Plugin, or_broken
 from datachef.core.registry.vocabulary import Vocabulary
 

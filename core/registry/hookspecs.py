@@ -14,9 +14,8 @@ import pluggy
 if TYPE_CHECKING:
     import typer
 
-    from datachef.core.contracts.engine import Engine
+    from datachef.core.contracts.engine import Engine, RunObserver
     from datachef.core.contracts.metric import Metric
-    from datachef.core.contracts.observer import RunObserver
     from datachef.core.contracts.operator import Operator
     from datachef.core.contracts.recipe import Recipe
     from datachef.core.contracts.reward import (
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
     )
     from datachef.core.contracts.source import Source
     from datachef.core.contracts.writer import Writer
+    from datachef.core.errors import Problem
     from datachef.core.language_models.client import LLMBackend
-    from datachef.core.problems import Problem
 
 NAME = "datachef"
 

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from datachef.core.distribution import NAME
-from datachef.core.errors import DatachefError, PluginError
-from datachef.core.problems import did_you_mean
+from datachef.core.errors import DatachefError, PluginError, did_you_mean
 from datachef.core.registry import hookspecs, registration
 from datachef.core.registry.registration import Registered
 from datachef.core.system.code_identity import PluginFileLoader, remember_code
@@ -39,12 +38,12 @@ from datachef.core.system.containment import (
 if TYPE_CHECKING:
     import typer
 
+    from datachef.core.contracts.engine import RunObserver
     from datachef.core.contracts.metric import Metric
-    from datachef.core.contracts.observer import RunObserver
     from datachef.core.contracts.operator import Operator
     from datachef.core.contracts.recipe import Recipe
     from datachef.core.contracts.task import Task
-    from datachef.core.problems import Problem
+    from datachef.core.errors import Problem
     from datachef.core.registry.vocabulary import Vocabulary
 
 
@@ -259,7 +258,7 @@ class Host:
 
     def observers(self) -> list[RunObserver]:
         """Those whom plugins want to be told of a run."""
-        from datachef.core.contracts.observer import RunObserver
+        from datachef.core.contracts.engine import RunObserver
 
         problem_of = registration.instance_of(RunObserver)
         hook = "datachef_run_observers"
@@ -276,7 +275,7 @@ class Host:
 
     def recipe_problems(self, recipe: Recipe) -> list[Problem]:
         """What the rules of plugins have against a recipe."""
-        from datachef.core.problems import Problem
+        from datachef.core.errors import Problem
 
         problem_of = registration.instance_of(Problem)
         hook = "datachef_recipe_rules"

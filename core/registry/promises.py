@@ -15,8 +15,7 @@ from datachef.core.contracts.corpus import MixOperator, Size
 from datachef.core.contracts.filter import Filter
 from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.source import Source
-from datachef.core.errors import DatachefError, PluginError
-from datachef.core.problems import did_you_mean
+from datachef.core.errors import DatachefError, PluginError, did_you_mean
 from datachef.core.system.containment import ENDINGS, cause_of
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.text.values import described

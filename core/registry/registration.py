@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from datachef.core.problems import did_you_mean
+from datachef.core.errors import did_you_mean
 from datachef.core.registry import hookspecs
 from datachef.core.system.containment import ENDINGS, cause_of
 from datachef.core.text.values import described

@@ -21,8 +21,7 @@ from datachef.core.contracts.source import Source
 from datachef.core.contracts.task import Task
 from datachef.core.contracts.writer import Writer
 from datachef.core.distribution import NAME
-from datachef.core.errors import PluginError
-from datachef.core.problems import did_you_mean
+from datachef.core.errors import PluginError, did_you_mean
 
 # Operators for which recipes have words of their own, and which therefore are no steps.
 BUILT_IN: Mapping[str, type[Operator]] = {Take.name(): Take}

@@ -11,9 +11,8 @@ from typing import Any
 from datachef.core.contracts.metric import BenchmarkItem
 from datachef.core.contracts.source import SourceError
 from datachef.core.contracts.task import BenchmarkFile, Examples
-from datachef.core.errors import DatachefError, RowError
+from datachef.core.errors import DatachefError, RowError, did_you_mean, shortened
 from datachef.core.files.readers import read_file
-from datachef.core.problems import did_you_mean, shortened
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.paths import file_identity, not_expanded
 from datachef.core.text.values import composed_text

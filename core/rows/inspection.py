@@ -23,9 +23,14 @@ from datachef.core.contracts.source import (
     first_rows,
 )
 from datachef.core.distribution import install_command
-from datachef.core.errors import MAX_ROW_BYTES, MissingPackageError, RowError, RunError
+from datachef.core.errors import (
+    MAX_ROW_BYTES,
+    MissingPackageError,
+    RowError,
+    RunError,
+    did_you_mean,
+)
 from datachef.core.language_models.tokens import BYTES_PER_TOKEN, TokenCounter
-from datachef.core.problems import did_you_mean
 from datachef.core.rows.columns import NULL, kind_of
 from datachef.core.rows.reader import RowReader, fields_of, length, sample, stored_names
 from datachef.core.rows.stored_conversations import unfit

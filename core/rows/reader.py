@@ -13,8 +13,7 @@ import polars as pl
 
 from datachef.core.contracts.filter import DISPLACED
 from datachef.core.contracts.source import Partition, RawRow, Source, first_rows
-from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE, RowError, words_of
-from datachef.core.problems import shortened
+from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE, RowError, shortened, words_of
 from datachef.core.rows.columns import (
     BOOL,
     FLOAT,

@@ -13,7 +13,7 @@ import orjson
 from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.run.plan import Plan
 from datachef.core.run.stage import key_of
-from datachef.core.system.cached import read_record, write_record
+from datachef.core.system.atomic import read_record, write_record
 
 Parts = Mapping[str, Any]
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import polars as pl
 
-from datachef.core.contracts.observer import RunFinished
+from datachef.core.contracts.engine import RunFinished
 from datachef.core.contracts.recipe import Rejects
 from datachef.core.contracts.source import Source
 from datachef.core.distribution import version
+from datachef.core.errors import Problem
 from datachef.core.escaping import markdown, markdown_code
-from datachef.core.problems import Problem
 from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.registry.host import Host
 from datachef.core.rows.reader import REJECTS

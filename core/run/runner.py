@@ -11,9 +11,9 @@ from typing import Any
 
 import polars as pl
 
-from datachef.core.contracts.engine import Engine
-from datachef.core.contracts.observer import (
+from datachef.core.contracts.engine import (
     METHODS,
+    Engine,
     PartitionFinished,
     PartitionStalled,
     PhaseStarted,

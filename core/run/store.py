@@ -15,12 +15,12 @@ import polars as pl
 
 from datachef.core.errors import RunError
 from datachef.core.rows.columns import concat
-from datachef.core.system.cached import (
+from datachef.core.system.atomic import (
+    cache_scratch,
     clear_scratch,
     is_file,
     put,
     read_record,
-    scratch,
     scratch_folder,
     write_record,
 )
@@ -49,7 +49,7 @@ class Store:
         work than after it."""
         self.root.mkdir(parents=True, exist_ok=True)
         clear_scratch(self.root)
-        with scratch(self.root, self.root / "probe"):
+        with cache_scratch(self.root, self.root / "probe"):
             pass
 
     def folder(self, key: str) -> Path:
@@ -80,7 +80,7 @@ class Store:
         The content is part of the name: two runs that make the same result at the same time, and
         not the same bytes of it (a language model was asked), do not overwrite each other's.
         """
-        with scratch(self.root, self.path(key, suffix)) as temporary:
+        with cache_scratch(self.root, self.path(key, suffix)) as temporary:
             frame.write_parquet(temporary, compression=compression, statistics=False)
             digest = checksum(temporary)
             file, size = f"{key}.{digest[:8]}.{suffix}", temporary.stat().st_size
@@ -90,7 +90,7 @@ class Store:
     def write_pieces(self, key: str, suffix: str, frames: Sequence[pl.DataFrame]) -> dict[str, Any]:
         """Keeps several tables in one file, as `write` does; `pieces` has the facts of each."""
         pieces = []
-        with scratch(self.root, self.path(key, suffix)) as temporary:
+        with cache_scratch(self.root, self.path(key, suffix)) as temporary:
             with temporary.open("wb") as stream:
                 for frame in frames:
                     raw = io.BytesIO()

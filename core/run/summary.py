@@ -9,8 +9,7 @@ from typing import Any, Literal, Self
 
 from datachef.core.contracts.corpus import MixOperator, Size
 from datachef.core.contracts.source import LOST
-from datachef.core.errors import NO_ANSWER
-from datachef.core.problems import Problem, warning
+from datachef.core.errors import NO_ANSWER, Problem, warning
 from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.recipe.checking import EXPECTED
 from datachef.core.registry.promises import ask

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from datachef.core.problems import did_you_mean
+from datachef.core.errors import did_you_mean
 from datachef.core.system.paths import file_identity
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from datachef.core.errors import RowError
-from datachef.core.problems import did_you_mean, shortened
+from datachef.core.errors import RowError, did_you_mean, shortened
 from datachef.core.text.values import json_text, plain
 
 Turn = dict[str, Any]

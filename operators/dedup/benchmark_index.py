@@ -14,9 +14,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from datachef.core import BenchmarkFile, read_benchmark
-from datachef.operators.dedup.words import telling_keys, telling_words
+from datachef.operators.dedup.copies import telling_keys, telling_words
 from datachef.operators.text.lines import FILLED, LINES
-from datachef.operators.text.ngrams import (
+from datachef.operators.text.words import (
     Hashes,
     Offsets,
     document_of,

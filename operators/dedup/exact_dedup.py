@@ -9,8 +9,7 @@ import polars as pl
 from pydantic import Field
 
 from datachef.core import Context, CorpusOperator
-from datachef.operators.dedup.clusters import copies
-from datachef.operators.dedup.words import compatible
+from datachef.operators.dedup.copies import compatible, copies
 
 
 class ExactDedup(CorpusOperator):

@@ -11,15 +11,8 @@ from pydantic import Field
 from rensa import RMinHash
 
 from datachef.core import Context, CorpusOperator
-from datachef.operators.dedup.clusters import copies
-from datachef.operators.dedup.words import WORD
-from datachef.operators.text.ngrams import (
-    MULTIPLIER,
-    Hashes,
-    Offsets,
-    ngram_hashes,
-    word_hashes,
-)
+from datachef.operators.dedup.copies import WORD, copies
+from datachef.operators.text.words import MULTIPLIER, Hashes, Offsets, ngram_hashes, word_hashes
 
 # Of the hash functions, not of the run: the same text has the same keys in every recipe.
 _SEED = 1

@@ -12,8 +12,7 @@ from pydantic import Field
 
 from datachef.core import Filter, threshold
 from datachef.operators.text.lines import FILLED, LINES, repeats
-from datachef.operators.text.ngrams import offsets_of, ratio, sums
-from datachef.operators.text.words import SENTENCE_ENDS, WORDS
+from datachef.operators.text.words import SENTENCE_ENDS, WORDS, offsets_of, ratio, sums
 
 if TYPE_CHECKING:
     from datachef.core import Signal

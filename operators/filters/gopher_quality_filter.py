@@ -10,8 +10,7 @@ import polars as pl
 
 from datachef.core import Filter, threshold
 from datachef.operators.text.lines import LINES
-from datachef.operators.text.ngrams import document_of, offsets_of, ratio, sums
-from datachef.operators.text.words import SYMBOLS, WORDS
+from datachef.operators.text.words import SYMBOLS, WORDS, document_of, offsets_of, ratio, sums
 
 if TYPE_CHECKING:
     from datachef.core import Signal

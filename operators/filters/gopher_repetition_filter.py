@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from datachef.core import Filter, threshold
 from datachef.operators.text.lines import FILLED, LINES, PARAGRAPHS, REPEATS, repeats
-from datachef.operators.text.ngrams import (
+from datachef.operators.text.words import (
     MULTIPLIER,
+    WORDS,
     Hashes,
     Offsets,
     document_of,
     ratio,
     word_hashes,
 )
-from datachef.operators.text.words import WORDS
 
 if TYPE_CHECKING:
     from datachef.core import Signal

@@ -8,8 +8,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from datachef.operators.text.ngrams import document_of, offsets_of
-from datachef.operators.text.words import CLOSERS, CLOSING_QUOTES, ENDED, SENTENCE_ENDS, UNSPACED
+from datachef.operators.text.words import (
+    CLOSERS,
+    CLOSING_QUOTES,
+    ENDED,
+    SENTENCE_ENDS,
+    UNSPACED,
+    document_of,
+    offsets_of,
+)
 
 # All that Python's str.splitlines takes for the end of a line, but the newline.
 _BREAKS = r"\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029"

@@ -14,10 +14,9 @@ from typing import Any
 import orjson
 
 from datachef.core import document
-from datachef.core.contracts.reward import ProxyFidelity
+from datachef.core.contracts.reward import ProxyFidelity, mean_interval
 from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
-from datachef.core.statistics import mean_interval
 from datachef.core.system.atomic import write_atomically
 from datachef.core.system.outputs import OutputFolder
 from datachef.policy.evolve.loop import EvolveResult

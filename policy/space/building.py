@@ -8,9 +8,8 @@ from typing import Any
 
 from datachef.core import document
 from datachef.core.contracts.corpus import MixOperator
-from datachef.core.errors import DatachefError, RecipeError
-from datachef.core.language_models.caps import LanguageModelCaps, caps_of_environment
-from datachef.core.problems import did_you_mean
+from datachef.core.contracts.recipe import LanguageModelCaps, caps_of_environment
+from datachef.core.errors import DatachefError, RecipeError, did_you_mean
 from datachef.core.recipe.checked import CheckResult
 from datachef.core.recipe.checking import check_document
 from datachef.core.recipe.resolving import read_task

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from datachef.core.contracts.operator import Operator
+from datachef.core.contracts.recipe import LanguageModelCaps
 from datachef.core.contracts.synthesis import Synthesis
-from datachef.core.language_models.caps import LanguageModelCaps
 from datachef.policy.settings import GrammarLimits
 from datachef.policy.space.nodes import Choice, Node, Record, Text
 

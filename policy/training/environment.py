@@ -17,8 +17,7 @@ import orjson
 
 from datachef.core.contracts.reward import Score
 from datachef.core.contracts.task import Budget
-from datachef.core.errors import DatachefError
-from datachef.core.problems import did_you_mean
+from datachef.core.errors import DatachefError, did_you_mean
 from datachef.core.system.atomic import write_atomically
 from datachef.policy.decoding.local import text_of
 from datachef.policy.prompt import CountTokens

@@ -23,9 +23,8 @@ import orjson
 from datachef.core.contracts.metric import AllowCode, BenchmarkItem, Choices, Metric
 from datachef.core.contracts.task import BenchmarkFile, LMEvalBenchmark, Task
 from datachef.core.distribution import extra
-from datachef.core.errors import DatachefError, MissingPackageError, UnavailableError
+from datachef.core.errors import DatachefError, MissingPackageError, UnavailableError, did_you_mean
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
-from datachef.core.problems import did_you_mean
 from datachef.core.registry.host import metric_of
 from datachef.core.rows.benchmark import read_benchmark
 from datachef.core.system.failures import raise_environment_failure

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from datachef.core import Problem, shortened
 from datachef.core.document import MAX_BYTES, MAX_DEPTH, Document, dump, parse, read
-from datachef.core.problems import did_you_mean, dotted
+from datachef.core.errors import did_you_mean, dotted
 
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 _SCALARS = (

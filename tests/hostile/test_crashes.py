@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from datachef.core.system import atomic
-from datachef.core.system.atomic import clear_leftovers, replacing, write_atomically
-from datachef.core.system.cached import write_record
+from datachef.core.system.atomic import clear_leftovers, replacing, write_atomically, write_record
 
 # Does the same again and again in processes of their own, each of which dies before one more of the
 # things that it has done to the file system.

@@ -20,8 +20,7 @@ from datachef.core import Completion, Host, LLMBackend, Request
 from datachef.core.api import plan_recipe
 from datachef.core.language_models.client import LLMClient
 from datachef.core.run.changes import changes
-from datachef.core.system.atomic import beside, write_atomically
-from datachef.core.system.cached import read_record, write_record
+from datachef.core.system.atomic import beside, read_record, write_atomically, write_record
 
 MakeCorpus = Callable[..., Any]
 
@@ -210,10 +209,10 @@ import sys
 from pathlib import Path
 from datachef.core.api import plan_recipe
 from datachef.core.system.atomic import scratch as beside
-from datachef.core.system.cached import scratch, scratch_folder
+from datachef.core.system.atomic import cache_scratch, scratch_folder
 
 root = Path(sys.argv[1])
-with scratch(root, root / "partitions" / "file"), scratch_folder(root, "merging") as folder:
+with cache_scratch(root, root / "partitions" / "file"), scratch_folder(root, "merging") as folder:
     (folder / "0.parquet").write_text("half")
     with beside(root / "beside") as temporary:
         temporary.write_text("half")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from datachef.core import DatachefError, Host, RunError, check_recipe, document, run_recipe
-from datachef.core.language_models.caps import VARIABLES
+from datachef.core.contracts.recipe import VARIABLES
 from datachef.core.recipe.checked import CheckResult, Findings, ResolvedRecipe
 from datachef.core.recipe.resolving import resolve_recipe
 from datachef.policy.settings import GrammarLimits

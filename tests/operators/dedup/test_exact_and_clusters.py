@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datachef.core import Context
-from datachef.operators.dedup.clusters import copies
+from datachef.operators.dedup.copies import copies
 from datachef.operators.dedup.exact_dedup import ExactDedup
 from datachef.operators.dedup.minhash_dedup import MinHashDedup
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datachef.operators.filters.gopher_repetition_filter import repeated
-from datachef.operators.text.ngrams import ngram_hashes, word_hashes
+from datachef.operators.text.words import ngram_hashes, word_hashes
 
 documents = st.lists(st.lists(st.sampled_from("abcd"), max_size=12), max_size=6)
 
