@@ -92,8 +92,7 @@ def identify_languages(
 @cache
 def _py3langid() -> Py3langid:
     """Loading it takes half a second, and operators come and go, so it stays."""
-    from py3langid.langid import MODEL_FILE
-    from py3langid.langid import LanguageIdentifier as Py3langid
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier as Py3langid
 
     return Py3langid.from_model_file(MODEL_FILE, norm_probs=True)
 

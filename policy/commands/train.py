@@ -66,8 +66,7 @@ def train(
     refuse_places(wanted.output, [("the cache", kept)])
     from datachef.policy.training import cold_start
     from datachef.policy.training.environment import read_log
-    from datachef.policy.training.train import TRAINING
-    from datachef.policy.training.train import train as learn
+    from datachef.policy.training.train import TRAINING, train as learn
 
     trackers = []
     for each in recipe_tasks:

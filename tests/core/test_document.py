@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from datachef.core import Problem, shortened
 from datachef.core.document import MAX_BYTES, MAX_DEPTH, Document, dump, parse, read

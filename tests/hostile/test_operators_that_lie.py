@@ -10,8 +10,7 @@ import polars as pl
 import pytest
 
 from datachef.core import DatachefError, Host, PluginError, RecipeError, RunError, run_recipe
-from datachef.core.run import local
-from datachef.core.run import output as unique_ids
+from datachef.core.run import local, output as unique_ids
 from datachef.core.run.report import Report
 
 HEAD = """

@@ -11,8 +11,7 @@ from typing import Any
 
 import jinja2
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from datachef.core import BenchmarkFile, BenchmarkItem, RowError, Task
 from datachef.core.language_models.prompts import (

@@ -14,8 +14,7 @@ from pathlib import Path
 import orjson
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from datachef.core import Problem, document
 from datachef.core.escaping import EscapingStream, escaped, escaped_json, markdown, one_line

@@ -10,8 +10,7 @@ from dataclasses import asdict, replace
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy import stats
 
 from datachef.core import DatachefError

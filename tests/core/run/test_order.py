@@ -9,12 +9,10 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from datachef.core import Host
-from datachef.core.run import output as order
-from datachef.core.run import partition
+from datachef.core.run import output as order, partition
 from datachef.core.run.output import cut, joined, numbers
 from datachef.plugins.sources import files
 

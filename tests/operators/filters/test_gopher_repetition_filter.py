@@ -7,8 +7,7 @@ from collections import Counter
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from datachef.operators.filters.gopher_repetition_filter import GopherRepetitionFilter
 from datachef.operators.text.words import WORDS

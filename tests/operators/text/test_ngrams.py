@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from datachef.operators.filters.gopher_repetition_filter import repeated
 from datachef.operators.text.words import ngram_hashes, word_hashes

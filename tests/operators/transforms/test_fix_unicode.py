@@ -1,8 +1,7 @@
 import ftfy
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from datachef.operators.transforms.fix_unicode import FixUnicode
 

@@ -2,8 +2,7 @@ import time
 
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
 from datachef.operators.transforms.redact_personal_data import ALL, RedactPersonalData

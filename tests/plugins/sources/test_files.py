@@ -15,8 +15,7 @@ import polars as pl
 import pytest
 import zstandard
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from datachef.core import RawRow, RecipeError, SourceError
 from datachef.plugins.sources import files

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from datachef.core.language_models.checkpoint import quiet
 from datachef.policy.training.ppo import generalized_advantages

@@ -11,12 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 from datachef.core import DatachefError, Reward, RunError, Score
-from datachef.policy.model import CARD_FILE as CARD
-from datachef.policy.model import is_complete
+from datachef.policy.model import CARD_FILE as CARD, is_complete
 from datachef.policy.scored_recipes import RecipeTask, ScoreTracker
 from datachef.policy.settings import TrainSettings
-from datachef.policy.training.environment import LOG_FILE as LOG
-from datachef.policy.training.environment import read_log
+from datachef.policy.training.environment import LOG_FILE as LOG, read_log
 from datachef.policy.training.train import checkpoint_step, last_checkpoint, train
 
 # Several prompts a step, and several batches.

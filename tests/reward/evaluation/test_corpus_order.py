@@ -5,8 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from datachef.core.language_models.checkpoint import load_tokenizer
 from datachef.reward.evaluation.corpus import choose_rows, training_order

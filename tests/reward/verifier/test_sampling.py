@@ -7,8 +7,7 @@ from math import sqrt
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from datachef.reward.verifier.judge import ROW_GRADES
 from datachef.reward.verifier.verifier import Stratum, agreement, draw, estimate, kappa
