@@ -146,10 +146,23 @@ def _imported(spec: ModuleSpec, source: bytes) -> Iterator[str]:
         except ImportError:
             continue
         submodules = [f"{module}.{name}" for name in _names(names)]
+        if module == CORE:
+            submodules = [_public().get(name.rpartition(".")[2], name) for name in submodules]
         found = [name for name in submodules if _top(name) not in _IGNORED and _spec(name)]
         yield from found
         if len(found) < len(submodules) or not submodules:
             yield module
+
+
+@lru_cache(maxsize=1)
+def _public() -> Mapping[str, str]:
+    """The module of each name of core's public interface, which loads them only when asked."""
+    stub = Path(__file__).parents[1] / "__init__.pyi"
+    return {
+        name: resolve_name(origin.decode(), CORE)
+        for origin, names, _ in _IMPORT.findall(stub.read_bytes())
+        for name in _names(names)
+    }
 
 
 def _names(listed: bytes) -> list[str]:

@@ -37,7 +37,7 @@ from datachef.reward.sampled_run import SampledRunner
 
 host, path = Host(), Path(sys.argv[1])
 checked = check_recipe(path, host).passed()
-runner = SampledRunner(host, path.parent / "cache")
+runner = SampledRunner(host, path.parent / "cache", rows=2000)
 print(runner.run(checked).rows.height)
 """
 

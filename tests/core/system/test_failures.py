@@ -85,7 +85,7 @@ def told(done: subprocess.CompletedProcess[str], code: int) -> str:
 
 def test_a_full_disk_under_the_cache(chef: Chef, recipe: Path, small_disk: Path) -> None:
     error = told(chef("run", recipe, "--cache", small_disk / "cache"), 4)
-    assert f"cannot use {small_disk}/cache/units/" in error
+    assert f"cannot use {small_disk}/cache/partitions/" in error
     assert error.endswith("no space is left on the disk")
     assert not (recipe.parent.parent / "here" / "corpus" / "some").exists()
 
@@ -101,7 +101,7 @@ def test_a_full_disk_under_the_output(
     assert list(small_disk.iterdir()) == []
     done = chef("run", recipe, "--output", tmp_path / "out", *settings, "--json")
     result = json.loads(done.stdout)
-    assert (result["rows"], result["units_cached"]) == (900, result["units"])
+    assert (result["rows"], result["partitions_cached"]) == (900, result["partitions"])
 
 
 def test_a_read_only_disk(chef: Chef, recipe: Path, small_disk: Path, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_an_operator_that_cannot_read_tells_which_file(chef: Chef, recipe: Path)
     done = chef("run", recipe, "--plugin", plugin)
     assert "Traceback" not in done.stderr
     assert "/gone" in done.stderr
-    assert done.returncode == 4
+    assert done.returncode == 3
 
 
 def test_libraries_that_use_words_of_their_own() -> None:
