@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
-import numpy as np
-import polars as pl
 from pydantic import Field
 
 from datachef.core.contracts.operator import Operator, Outcome
@@ -243,6 +241,9 @@ def _decided(batch: pl.DataFrame, decision: pl.DataFrame, column: str) -> pl.Ser
 
 def sampling_priority(ids: pl.Series, seed: int) -> pl.Series:
     """One uniform 64-bit number per id; the same for any batch, machine and library version."""
+    import numpy as np
+    import polars as pl
+
     key = seed.to_bytes(8, "little", signed=False)
     digests = b"".join(blake2b(i.encode(), digest_size=8, key=key).digest() for i in ids)
     return pl.Series("priority", np.frombuffer(digests, dtype="<u8").astype(np.uint64))
@@ -266,6 +267,8 @@ class Take(CorpusOperator):
         return batch.select("id")
 
     def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
+        import polars as pl
+
         ids = summaries.select("id").collect()["id"]
         rank = sampling_priority(ids, context.seed).rank("ordinal")
         dropped = ids.filter(rank > self.rows)

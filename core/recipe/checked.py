@@ -15,7 +15,6 @@ from datachef.core.contracts.source import Source
 from datachef.core.contracts.task import Task
 from datachef.core.document import Document, Location
 from datachef.core.errors import Problem, RecipeError, dotted, warning
-from datachef.core.language_models.tokens import TokenizerFiles
 from datachef.core.registry.promises import ask
 from datachef.core.registry.vocabulary import Vocabulary
 from datachef.core.system.paths import located
