@@ -165,7 +165,7 @@ def _filesystem(url: Url, network: Network) -> tuple[Any, str]:
 
     base = f"{url.protocol}://{url.rest}"
     if url.protocol in _WEB:
-        from datachef.core.files.remote import web_filesystem
+        from datachef.core.files.web import web_filesystem
 
         return web_filesystem(network), base
     if url.is_local:

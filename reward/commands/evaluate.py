@@ -77,6 +77,9 @@ def evaluate(
     from datachef.core.recipe.resolving import read_typed
     from datachef.core.registry.factories import build_reward
     from datachef.reward.commands.score import reward_config
+    from datachef.reward.config import require_packages
+
+    require_packages()
     from datachef.reward.evaluation import Training
     from datachef.reward.evaluation.evaluator import EvaluationSettings, Evaluator
     from datachef.reward.history import History

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
+from importlib.metadata import packages_distributions, requires
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[2]
 
 HEAVY = [
     "torch", "transformers", "datasets", "polars", "numpy", "pyarrow", "openai", "httpx", "fsspec",
@@ -59,3 +65,41 @@ def test_one_import_does_not_print_or_warn() -> None:
         check=True,
     )
     assert done.stdout + done.stderr == ""
+
+
+# Modules that need a package of an extra, and are imported where they are used.
+NEED_MORE = {"core/files/web.py"}
+
+
+def imported_at_once(path: Path) -> set[str]:
+    """The packages that a module imports when it is imported itself, but for typing."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return found
+
+
+def test_what_is_installed_by_default_suffices_for_core_operators_plugins_and_commands() -> None:
+    names = {
+        re.match(r"[A-Za-z0-9._-]+", requirement)[0].lower().replace("_", "-")
+        for requirement in requires("datachef-core") or ()
+        if "extra ==" not in requirement
+    }
+    by_module = packages_distributions()
+    there = {"datachef", *sys.stdlib_module_names} | {
+        module
+        for module, distributions in by_module.items()
+        if names & {name.lower().replace("_", "-") for name in distributions}
+    } | {"pydantic_core"}  # fmt: skip
+    needy = {f"datachef.{name[:-3].replace('/', '.')}" for name in NEED_MORE}
+    for folder in ("core", "operators", "plugins", "reward/commands", "policy/commands"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            shown = str(path.relative_to(ROOT))
+            found = imported_at_once(path)
+            assert not needy & found, shown
+            tops = {name.partition(".")[0] for name in found}
+            assert shown in NEED_MORE or not tops - there, f"{shown}: {tops - there}"
