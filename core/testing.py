@@ -202,7 +202,7 @@ class OperatorContract:
                     assert measure(other, rows).equals(expected), f"{name} changes the signals"
 
     def test_copies_are_removed_as_declared(self) -> None:
-        """Rewards trust `removes_copies`: repeating rows before such an operator is in vain."""
+        """Rewards trust `removes_copies`: such an operator removes copies made before it again."""
         if not isinstance(self.operator, CorpusOperator) or not self.operator.removes_copies:
             return
         batch = self.batch()

@@ -250,7 +250,7 @@ def sampling_priority(ids: pl.Series, seed: int) -> pl.Series:
 
 
 class Take(CorpusOperator):
-    """Keeps so many rows, drawn by the seed; what `take:` of a source stands for."""
+    """Keeps a fixed number of rows, drawn by the seed; what `take:` of a source stands for."""
 
     selects: ClassVar[bool] = True
 

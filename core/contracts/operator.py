@@ -240,7 +240,7 @@ class FailureLimit:
 class Services:
     """The registered LLM backends and the folder in which their answers are remembered.
 
-    `failures` bounds what is paid for in vain.
+    `failures` limits how many rows may fail before nothing more is paid for.
     """
 
     backends: Mapping[str, Callable[[], LLMBackend]]

@@ -33,7 +33,9 @@ def propose(
     policy: Annotated[
         str | None,
         typer.Option(
-            "--policy", "-p", help="A checkpoint's folder, a name of the Hub, or tiny: untrained."
+            "--policy",
+            "-p",
+            help="Checkpoint folder, model id on the Hugging Face Hub, or tiny (untrained).",
         ),
     ] = None,
     server: Annotated[
@@ -41,13 +43,19 @@ def propose(
         typer.Option("--server", help="Ask a vLLM server, as http://HOST:PORT/v1, for the policy."),
     ] = None,
     vllm: Annotated[bool, typer.Option("--vllm", help="Run the policy by vLLM here.")] = False,
-    number: Annotated[int, typer.Option("--number", "-n", min=1, help="So many recipes.")] = 5,
+    number: Annotated[
+        int, typer.Option("--number", "-n", min=1, help="Number of recipes to write.")
+    ] = 5,
     samples: Annotated[
-        int | None, typer.Option(min=1, help="Chosen from so many; 8 times the number by default.")
+        int | None, typer.Option(min=1, help="Number of drafts to sample (default: 8 × --number).")
     ] = None,
-    temperature: Annotated[float, typer.Option(min=0, max=10, help="0: the likeliest.")] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, help="Draws the samples.")] = 0,
-    prompt_tokens: Annotated[int, typer.Option(min=16, help="Longest prompt.")] = 1024,
+    temperature: Annotated[
+        float, typer.Option(min=0, max=10, help="Sampling temperature; 0 is greedy.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
+    prompt_tokens: Annotated[
+        int, typer.Option(min=16, help="Maximum prompt length in tokens.")
+    ] = 1024,
     limits: Annotated[
         Path | None, typer.Option("--limits", help="A YAML file: what recipes are made of.")
     ] = None,

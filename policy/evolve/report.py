@@ -169,8 +169,8 @@ def _methods(methods: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield ""
     yield (
         "Best value: what the last proxy thinks of the best recipe that the method found. "
-        "Measured: the best by measurement of so many recipes (the last column) that were measured "
-        "to choose it, with seeds that chose none; where it is one, the best by value."
+        "Measured: the best by measurement among the candidates (their number: the last column), "
+        "measured again with seeds that chose none; with one candidate, the best by value."
     )
     yield ""
 
