@@ -34,7 +34,7 @@ class NoReplyError(Exception):
 
 
 class LongReplyError(NoReplyError):
-    """The reply is longer than was allowed."""
+    """The body of the reply is longer than was allowed."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def post(
 
     `seconds` bound all of it together, from the connection to the last byte, so that a server that
     sends a byte now and then gains nothing. Of a reply with a status other than 2xx the beginning
-    is kept; any other reply that is longer than `longest` bytes, compressed or not, is a
+    is kept; any other body that is longer than `longest` bytes, compressed or not, is a
     `LongReplyError`. Redirects are not followed. Proxies are those of the environment
     (`HTTPS_PROXY`, `NO_PROXY`), but this machine is asked without one. Raises `NoReplyError` where
     there is no whole reply, and `OSError` for what this machine lacks.
@@ -169,7 +169,8 @@ class _BoundedReading(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         if self._longest <= 0:
-            raise LongReplyError("the answer does not end")
+            # A body is cut before this: what does not end are its status, headers, sizes of chunks.
+            raise NoReplyError("the answer does not end")
         self._sock.settimeout(_left(self._deadline))
         count: int | None = self._raw.readinto(buffer)
         self._longest -= count or 0

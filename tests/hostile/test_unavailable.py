@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import socket
 from pathlib import Path
@@ -15,7 +16,6 @@ from datachef.core import (
     MissingPackageError,
     PluginError,
     Request,
-    Reward,
     RewardConfig,
     Score,
     document,
@@ -226,24 +226,34 @@ def test_nothing_outside_is_recorded_as_a_failed_recipe(
     assert "empty" in found.failure, "what is the recipe's stays so"
 
 
-def failing_reward(setting: Any) -> Reward:
-    """A reward for processes, each of which lacks something."""
+FAILING_REWARD = """
+from datachef.core import MissingPackageError, Reward
+from datachef.core.errors import UnavailableError
 
-    class Lacking(Reward):
-        def score(self, recipe: Any, base_dir: Path) -> Score:
-            raise {
-                "package": MissingPackageError("torch", "datachef-core[train]", "scoring"),
-                "server": UnavailableError("no server", "start it"),
-            }[recipe["name"]]
 
-    return Lacking()
+class FailingReward(Reward):
+    def score(self, recipe, base_dir):
+        raise {
+            "package": MissingPackageError("torch", "datachef-core[train]", "scoring"),
+            "server": UnavailableError("no server", "start it"),
+        }[recipe["name"]]
+
+
+def build(config):
+    return FailingReward()
+"""
 
 
 @pytest.mark.parametrize(
     ("name", "kind"), [("package", MissingPackageError), ("server", UnavailableError)]
 )
-def test_processes_of_a_reward_tell_what_is_missing(name: str, kind: type[DatachefError]) -> None:
-    reward = ParallelReward(failing_reward, None, 1)  # type: ignore[arg-type]
+def test_processes_of_a_reward_tell_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: type[DatachefError]
+) -> None:
+    (tmp_path / "failing_reward.py").write_text(FAILING_REWARD)
+    monkeypatch.syspath_prepend(str(tmp_path))  # the processes look there too
+    build = importlib.import_module("failing_reward").build
+    reward = ParallelReward(build, None, 1)  # type: ignore[arg-type]
     try:
         with pytest.raises(kind) as caught:
             ScoreTracker(reward, Path()).score_all([{"name": name, "sources": {}}])
