@@ -44,7 +44,7 @@ from datachef.core.text.formats import Format
 
 # Results of earlier recipes that stay in memory.
 KEPT_BYTES = 2 * 10**9
-LAYOUT = 3
+LAYOUT = 4
 # Of the rows that reach a step, the share that a server may leave without an answer.
 MOST_UNANSWERED = 0.1
 # A larger source is sampled from some of its partitions, so that drawing takes seconds at any size.
@@ -72,7 +72,12 @@ class SourceSample:
 
 
 class SampleStore:
-    """Samples of sources in a folder, each drawn when it is first needed."""
+    """Samples of sources in a folder, each drawn when it is first needed.
+
+    Whether a sample still holds is decided by all that it depends on, code included. Its file is
+    named for the rows in it, since the ids of rows, and with them some decisions and scores, hang
+    on the name of their file: code that draws the same rows gives the same score.
+    """
 
     def __init__(self, folder: Path, rows: int, seed: int) -> None:
         self._folder = folder
@@ -91,18 +96,22 @@ class SampleStore:
         row_format = found.format.model_dump(mode="json")
         code = [core_code(), code_of(type(source)), code_of(SampleStore)]
         key = key_of("sample", LAYOUT, own, row_format, partitions, self._rows, self._seed, code)
-        record, file = self._folder / f"{key}.json", self._folder / f"{key}.jsonl"
         known = self._known.get(key)
-        if known is None or not file.is_file():
-            kept = read_record(record, key)
-            if kept is None or not _is_intact(file, kept["checksum"]):
-                sample, digest = self._draw(found, file)
-                kept = {"sample": asdict(sample), "checksum": digest}
-                write_record(record, self._folder, key, kept)
-            known = self._known[key] = SourceSample(**kept["sample"] | {"path": str(file)})
+        if known is None or not Path(known.path).is_file():
+            known = self._known[key] = self._kept(key) or self._draw(found, key)
         return known
 
-    def _draw(self, found: SourceInfo, path: Path) -> tuple[SourceSample, str]:
+    def _kept(self, key: str) -> SourceSample | None:
+        """The sample that was drawn earlier; None where it is not there as it was written."""
+        kept = read_record(self._folder / f"{key}.json", key)
+        if kept is None or not _is_intact(self._file(kept["checksum"]), kept["checksum"]):
+            return None
+        return SourceSample(**kept["sample"] | {"path": str(self._file(kept["checksum"]))})
+
+    def _file(self, digest: str) -> Path:
+        return self._folder / f"{digest}.jsonl"
+
+    def _draw(self, found: SourceInfo, key: str) -> SourceSample:
         clear_scratch(self._folder)
         reservoir = _Reservoir(self._rows, self._seed, found.format)
         chosen = self._chosen_partitions(found)
@@ -126,16 +135,19 @@ class SampleStore:
         rows = reservoir.rows()
         raw = b"".join(row + b"\n" for row in rows)
         digest = blake2b(raw, digest_size=16).hexdigest()
-        if not _is_intact(path, digest):
-            remove(path)
-            write_once(path, raw)
+        file = self._file(digest)
+        if not _is_intact(file, digest):
+            remove(file)
+            write_once(file, raw)
         sample = SourceSample(
-            path=str(path),
+            path=str(file),
             rows=len(rows),
             available=min(available, take) if take is not None else available,
             failed=reservoir.failed / (reservoir.failed + reservoir.fitting),
         )
-        return sample, digest
+        kept = {"sample": asdict(sample), "checksum": digest}
+        write_record(self._folder / f"{key}.json", self._folder, key, kept)
+        return sample
 
     def _chosen_partitions(self, found: SourceInfo) -> list[tuple[int, Partition]]:
         """All partitions, or some by the seed, in the order of the data."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,14 @@ from typing import Any
 import pytest
 
 from datachef.core import Host, SourceError
+from datachef.core.document import Document
+from datachef.core.recipe.checking import check_document
+from datachef.core.recipe.resolving import read_task
 from datachef.core.rows.inspection import inspect_source
 from datachef.core.text.formats import TextFormat
 from datachef.reward import sampled_run
-from datachef.reward.sampled_run import SampleStore, SourceSample
+from datachef.reward.features import FeatureExtractor
+from datachef.reward.sampled_run import SampledRunner, SampleStore, SourceSample
 
 
 def sample_of(
@@ -39,6 +44,39 @@ def test_a_sample_is_the_same_for_a_seed_and_another_for_another(
     assert len(lines(again)) == 100
     assert again.rate == pytest.approx(100 / 600)
     assert lines(again) != (workspace / "older" / Path(other.path).name).read_text().splitlines()
+
+
+def test_other_code_that_draws_the_same_rows_gives_the_same_ids_and_features(
+    workspace: Path,
+    host: Host,
+    mixture: Callable[..., dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ids decide which rows a step by the seed keeps: an unrelated change must not move them."""
+    recipe = mixture({"good": 0.5, "prose": 0.5}, steps=[{"op": "sample", "share": 0.3}])
+    extractor = FeatureExtractor(read_task(workspace / "task.yaml", host))
+
+    def assessed(cache: str) -> tuple[list[str], dict[str, float]]:
+        runner = SampledRunner(host, workspace / cache, 200)
+        check = check_document(Document(recipe), workspace, host, inspect=runner.inspect)
+        corpus = runner.run(check.passed())
+        return corpus.rows["id"].to_list(), extractor.extract(corpus)
+
+    ids, features = assessed("cache")
+    monkeypatch.setattr(sampled_run, "core_code", lambda: "a commented line")
+    assert assessed("other") == (ids, features)
+    assert assessed("cache") == (ids, features)
+    records = list((workspace / "cache" / "samples").glob("*.json"))
+    assert len(records) == 4, "the change of code was not seen"
+    assert len(list((workspace / "cache" / "samples").glob("*.jsonl"))) == 2
+
+
+def test_a_sample_that_was_damaged_is_drawn_again(workspace: Path, host: Host) -> None:
+    sample = sample_of(host, workspace / "prose.jsonl")
+    before = lines(sample)
+    Path(sample.path).write_text("damaged\n")
+    again = sample_of(host, workspace / "prose.jsonl")
+    assert (again, lines(again)) == (sample, before)
 
 
 def test_a_small_source_is_taken_whole(workspace: Path, host: Host) -> None:
