@@ -11,7 +11,7 @@ import typer
 from datachef.core.cli.state import AsJson, console, get_host, print_json
 
 if TYPE_CHECKING:
-    from datachef.core.registry.host import Plugin
+    from datachef.core.registry.host import Host, Plugin
     from datachef.core.registry.vocabulary import Vocabulary
 
 
@@ -22,6 +22,10 @@ def register(app: typer.Typer) -> None:
 
 def ops(
     name: Annotated[str | None, typer.Argument(help="Show this operator alone, in full.")] = None,
+    group: Annotated[
+        str | None,
+        typer.Option("--group", "-g", help="List the operators of this plugin alone."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Write a page of Markdown for each into this folder."),
@@ -29,12 +33,7 @@ def ops(
     as_json: AsJson = False,
 ) -> None:
     """List the operators that recipes can use, or describe one."""
-    from datachef.core.errors import DatachefError
-
-    vocabulary = get_host().vocabulary
-    if name is not None and name not in vocabulary:
-        raise DatachefError(f"no operator {name!r}", get_host().missing(name, vocabulary))
-    described = [_described(n, vocabulary) for n in ([name] if name else vocabulary)]
+    described = [_described(n, get_host().vocabulary) for n in _chosen(get_host(), name, group)]
     if output is not None:
         _write_pages(described, output)
     if as_json:
@@ -42,13 +41,38 @@ def ops(
     elif name is not None:
         _show(described[0])
     elif output is None:
-        from rich.table import Table
+        _list(described)
 
-        table = Table("operator", "shape", "from", "what it does")
-        for known in vocabulary:
-            kind = vocabulary[known]
-            table.add_row(known, kind.shape, vocabulary.package(known), kind.summary())
-        console().print(table)
+
+def _chosen(host: Host, name: str | None, group: str | None) -> list[str]:
+    """The operators that are asked for, group by group."""
+    from datachef.core.errors import DatachefError
+
+    vocabulary = host.vocabulary
+    groups = {vocabulary.group(known) for known in vocabulary}
+    if group is not None and group not in groups:
+        raise DatachefError(f"no plugin {group!r} has operators", host.missing(group, groups))
+    names = [n for n in vocabulary if group is None or vocabulary.group(n) == group]
+    if name is None:
+        return sorted(names, key=lambda n: (vocabulary.group(n), n))
+    if name not in names:
+        hint = f"chef ops --group {name}" if name in groups else host.missing(name, names)
+        raise DatachefError(f"no operator {name!r}" + (f" in {group}" if group else ""), hint)
+    return [name]
+
+
+def _list(operators: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("operator", "shape", "what it does")
+    group = None
+    for operator in operators:
+        if group != (group := (operator["group"], operator["package"])):
+            table.add_section()
+            table.add_row(Text(group[0], style="bold"), "", f"from {group[1]}")
+        table.add_row(f"  {operator['op']}", operator["shape"], _summary(operator))
+    console().print(table)
 
 
 def _described(name: str, vocabulary: Vocabulary) -> dict[str, Any]:
@@ -65,6 +89,7 @@ def _described(name: str, vocabulary: Vocabulary) -> dict[str, Any]:
         "op": name,
         "shape": kind.shape,
         "version": kind.version,
+        "group": vocabulary.group(name),
         "package": vocabulary.package(name),
         "description": inspect.getdoc(kind),
         "reasons": [] if required else list(kind(op=name).reasons()),
@@ -94,13 +119,16 @@ def _show(operator: dict[str, Any]) -> None:
 
 
 def _write_pages(operators: list[dict[str, Any]], folder: Path) -> None:
-    """A page for each operator, and one that lists them by shape."""
+    """A page for each operator, and one that lists them by group."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = ["# Operators", "", "| operator | shape | what it does |", "|---|---|---|"]
-    for operator in sorted(operators, key=lambda operator: (operator["shape"], operator["op"])):
+    lines = ["# Operators"]
+    group = None
+    for operator in operators:
         name = operator["op"]
         (folder / f"{name}.md").write_text(_page(operator), encoding="utf-8")
-        summary = _cell(operator["description"].splitlines()[0])
+        if group != (group := operator["group"]):
+            lines += ["", f"## {group}", "", "| operator | shape | what it does |", "|---|---|---|"]
+        summary = _cell(_summary(operator))
         lines.append(f"| [`{name}`]({name}.md) | {operator['shape']} | {summary} |")
     (folder / "README.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
 
@@ -124,6 +152,10 @@ def _page(operator: dict[str, Any]) -> str:
         reasons = ", ".join(f"`{reason}`" for reason in operator["reasons"])
         lines += ["", f"With its defaults it drops rows as {reasons}."]
     return "\n".join([*lines, ""])
+
+
+def _summary(operator: dict[str, Any]) -> str:
+    return str(operator["description"]).splitlines()[0]
 
 
 def _cell(text: str) -> str:

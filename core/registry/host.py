@@ -229,17 +229,15 @@ class Host:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """All registered operators, kinds of source, metrics and writers."""
-        from datachef.core.registry.vocabulary import Vocabulary
+        from datachef.core.registry.vocabulary import RegisteredClass, Vocabulary
 
         sources = self._listed("datachef_sources", "source classes", registration.source_problem)
         metrics = self._listed("datachef_metrics", "metric classes", registration.metric_problem)
         writers = self._listed("datachef_writers", "writer classes", registration.writer_problem)
-        return Vocabulary(
-            [(cls, found.package) for found, cls in self._operators],
-            [(cls, found.package) for found, cls in sources],
-            [(cls, found.package) for found, cls in metrics],
-            [(cls, found.package) for found, cls in writers],
-        )
+        return Vocabulary(*(
+            [RegisteredClass(cls, found.package, found.name) for found, cls in registered]
+            for registered in (self._operators, sources, metrics, writers)
+        ))  # fmt: skip
 
     def named(self, hook: str) -> dict[str, Any]:
         """The answers of a hook that gives a mapping by name; a name given twice is an error."""

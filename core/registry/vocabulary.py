@@ -29,10 +29,11 @@ BUILT_IN: Mapping[str, type[Operator]] = {Take.name(): Take}
 
 @dataclass(frozen=True)
 class RegisteredClass:
-    """A registered class and the package it came from."""
+    """A registered class, with the package that it came from and the name of the plugin."""
 
     type: type[Any]
     package: str
+    plugin: str = ""
 
 
 class PooledSource(Source):
@@ -44,16 +45,16 @@ class Vocabulary:
 
     def __init__(
         self,
-        operators: Iterable[tuple[type[Operator], str]] = (),
-        sources: Iterable[tuple[type[Source], str]] = (),
-        metrics: Iterable[tuple[type[Metric], str]] = (),
-        writers: Iterable[tuple[type[Writer], str]] = (),
+        operators: Iterable[RegisteredClass] = (),
+        sources: Iterable[RegisteredClass] = (),
+        metrics: Iterable[RegisteredClass] = (),
+        writers: Iterable[RegisteredClass] = (),
     ) -> None:
-        """Takes classes with the package each came from; two of one name raise `PluginError`."""
-        self._operators = _unique("operator", [(o.name(), o, p) for o, p in operators])
-        self._sources = _unique("source kind", [(s.key, s, p) for s, p in sources])
-        self._metrics = _unique("metric", [(m.name, m, p) for m, p in metrics])
-        self._writers = _unique("output format", [(w.name, w, p) for w, p in writers])
+        """Two classes of one name raise `PluginError`."""
+        self._operators = _unique("operator", [(o.type.name(), o) for o in operators])
+        self._sources = _unique("source kind", [(s.type.key, s) for s in sources])
+        self._metrics = _unique("metric", [(m.type.name, m) for m in metrics])
+        self._writers = _unique("output format", [(w.type.name, w) for w in writers])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._operators)
@@ -71,6 +72,10 @@ class Vocabulary:
     def package(self, name: str) -> str:
         """The package that an operator came from; our own where it is built in."""
         return self._operators[name].package if name in self._operators else NAME
+
+    def group(self, name: str) -> str:
+        """The plugin that an operator came from, which groups it with others."""
+        return self._operators[name].plugin
 
     def source_package(self, key: str) -> str:
         """The package that a kind of source came from."""
@@ -226,17 +231,16 @@ def _refuse(step: Any) -> Any:
     raise PydanticCustomError("union_tag_invalid", "no operator is registered", {"tag": name})
 
 
-def _unique(kind: str, named: list[tuple[str, type[Any], str]]) -> dict[str, RegisteredClass]:
+def _unique(kind: str, named: list[tuple[str, RegisteredClass]]) -> dict[str, RegisteredClass]:
     entries: dict[str, RegisteredClass] = {}
-    for name, cls, package in sorted(named, key=lambda item: (item[0], item[2])):
-        if name in entries and entries[name].type is not cls:
-            other = entries[name]
+    for name, entry in sorted(named, key=lambda item: (item[0], item[1].package)):
+        other = entries.setdefault(name, entry)
+        if other.type is not entry.type:
             raise PluginError(
                 f"two packages register the {kind} {name!r}: "
-                f"{other.package} ({_home(other.type)}) and {package} ({_home(cls)})",
+                f"{other.package} ({_home(other.type)}) and {entry.package} ({_home(entry.type)})",
                 hint="rename one of them, or load only one with DATACHEF_PLUGINS",
             )
-        entries[name] = RegisteredClass(cls, package)
     return entries
 
 

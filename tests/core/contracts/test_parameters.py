@@ -15,7 +15,7 @@ from datachef.core.api import check_recipe, run_recipe
 from datachef.core.contracts.task import BenchmarkFile, Budget
 from datachef.core.recipe.contributions import without_each
 from datachef.core.registry.host import Host
-from datachef.core.registry.vocabulary import Vocabulary, recipe_schema
+from datachef.core.registry.vocabulary import RegisteredClass, Vocabulary, recipe_schema
 from datachef.plugins.sources.files import FileSource
 
 PLUGIN = '''
@@ -211,7 +211,9 @@ def test_a_changed_operator_makes_its_state_anew() -> None:
 
 def test_marks_are_no_part_of_the_schema_and_parameters_may_have_any_name() -> None:
     assert Marked.thresholds() == {"threshold"}
-    schema = recipe_schema(Vocabulary([(Marked, "tests")], [(FileSource, "tests")]))
+    schema = recipe_schema(
+        Vocabulary([RegisteredClass(Marked, "tests")], [RegisteredClass(FileSource, "tests")])
+    )
     parameters = schema["$defs"]["Marked"]["properties"]
     assert set(parameters) == set(Marked.model_fields)
     assert "x-" not in repr(schema)

@@ -1,0 +1,69 @@
+"""`chef ops` lists operators under the plugin that registers them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+OF_MINE = """
+from typing import Literal
+import polars as pl
+from datachef.core import Filter, hookimpl
+
+class Mine(Filter):
+    '''Keeps everything.'''
+
+    op: Literal["mine"] = "mine"
+
+    def signals(self):
+        return {"length": pl.col("text").str.len_chars()}
+
+    def rules(self):
+        return {}
+
+@hookimpl
+def datachef_operators():
+    return [Mine]
+"""
+
+
+def chef(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "datachef.core.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_operators_stand_under_the_plugin_that_registers_them(tmp_path: Path) -> None:
+    (tmp_path / "house_rules.py").write_text(OF_MINE)
+    shown = chef("ops", "--plugin", str(tmp_path / "house_rules.py"))
+    assert shown.returncode == 0, shown.stderr
+    names = [line.split("│")[1] for line in shown.stdout.splitlines() if line.startswith("│ ")]
+    groups = [name.strip() for name in names if name.startswith(" ") and name[1] not in " "]
+    assert groups == sorted(groups)
+    assert {"dedup", "filters", "house_rules", "mixing"} <= set(groups)
+    under = [name.strip() for name in names if name.strip()]
+    assert under[under.index("house_rules") + 1] == "mine"
+    assert under.index("dedup") < under.index("exact_dedup") < under.index("filters")
+
+
+def test_a_group_is_listed_alone() -> None:
+    listed = json.loads(chef("ops", "--group", "dedup", "--json").stdout)
+    assert "exact_dedup" in {operator["op"] for operator in listed}
+    assert {operator["group"] for operator in listed} == {"dedup"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["dedup"], "chef ops --group dedup"),
+        (["--group", "dedpu"], "did you mean dedup?"),
+        (["sample", "--group", "dedup"], "no operator 'sample' in dedup"),
+    ],
+)
+def test_a_wrong_name_or_group_is_told_with_what_to_write(arguments: list[str], said: str) -> None:
+    shown = chef("ops", *arguments)
+    assert (shown.returncode, shown.stdout) == (1, "")
+    assert said in shown.stderr
