@@ -88,11 +88,13 @@ from .run.executor import TaskExecutor as TaskExecutor
 from .system.failures import raise_environment_failure as raise_environment_failure
 from .system.paths import located as located, path_identity as path_identity
 from .text.conversations import turns_column as turns_column, turns_of as turns_of
+from .text.language_identification import (
+    LanguageIdentifier as LanguageIdentifier,
+    identify_languages as identify_languages,
+)
 from .text.languages import (
     UNDETERMINED_LANGUAGE as UNDETERMINED_LANGUAGE,
-    LanguageIdentifier as LanguageIdentifier,
     UnknownLanguageError as UnknownLanguageError,
-    identify_languages as identify_languages,
 )
 from .text.personal_data import (
     PersonalDataKind as PersonalDataKind,

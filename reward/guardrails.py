@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from datachef.core.contracts.recipe import Name
 from datachef.core.errors import DatachefError
 from datachef.core.rows.columns import concat
-from datachef.core.text.languages import LanguageIdentifier, UnknownLanguageError
+from datachef.core.text.language_identification import LanguageIdentifier
+from datachef.core.text.languages import UnknownLanguageError
 from datachef.reward.features import source_shares
 from datachef.reward.sampled_run import SampledCorpus
 from datachef.reward.text_measures import TEXT_MEASURES, TextCache, text_measures

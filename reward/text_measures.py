@@ -10,11 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from datachef.core.text.languages import (
-    UNDETERMINED_LANGUAGE,
-    LanguageIdentifier,
-    identify_languages,
-)
+from datachef.core.text.language_identification import LanguageIdentifier, identify_languages
+from datachef.core.text.languages import UNDETERMINED_LANGUAGE
 from datachef.core.text.personal_data import holds_personal_data
 
 T = TypeVar("T")

@@ -1,108 +1,11 @@
-"""Language identification by py3langid or fastText, and what languages are called.
-
-The codes are those of ISO 639, with their English names.
-"""
+"""What languages are called: the codes of ISO 639, and English names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
-
-import polars as pl
+from collections.abc import Collection, Mapping
+from functools import cache
 
 from datachef.core.errors import did_you_mean
-from datachef.core.system.paths import file_identity
-
-if TYPE_CHECKING:
-    from py3langid.langid import LanguageIdentifier as Py3langid
-
-_PREFIX = "__label__"
-
-FOUND = pl.Schema({"language": pl.String, "confidence": pl.Float64})
-
-
-class LanguageIdentifier:
-    """Identifies the language of texts with py3langid or a fastText model.
-
-    Without `model` it is py3langid (Barbaresi's revision of langid.py, Lui and Baldwin 2012), whose
-    labels are codes of ISO 639, of two letters where there are. With the path of a fastText model
-    (lid.176, GlotLID), labels are the model's without `__label__`. The model is loaded on first use
-    and shared in the process. Methods raise `ValueError` for a file that is no model, `OSError` for
-    one that cannot be read, and `ImportError` for a missing package.
-    """
-
-    def __init__(self, model: str | None = None) -> None:
-        self._model = model
-
-    def labels(self) -> frozenset[str]:
-        """All labels of the model."""
-        if self._model is None:
-            return frozenset(map(str, _py3langid().nb_classes))
-        found = _fasttext(self._model, file_identity(self._model)).get_labels()
-        return frozenset(label.removeprefix(_PREFIX) for label in found)
-
-    def label_of(self, language: str) -> str:
-        """The model's label of a language: see `label_of`."""
-        return label_of(language, self.labels())
-
-    def load(self) -> Callable[[str], tuple[str, float]]:
-        """A function from a text, without line ends, to its label and the confidence in [0, 1]."""
-        if self._model is None:
-            identifier = _py3langid()
-
-            def classify(text: str) -> tuple[str, float]:
-                language, confidence = identifier.classify(text)
-                return str(language), min(max(float(confidence), 0.0), 1.0)
-
-            return classify
-        # `predict` of the wrapper breaks with numpy 2; what it calls does not.
-        model = _fasttext(self._model, file_identity(self._model)).f
-
-        def predict(text: str) -> tuple[str, float]:
-            found = model.predict(text + "\n", 1, 0.0, "strict")
-            if not found:
-                return UNDETERMINED_LANGUAGE, 0.0
-            confidence, label = found[0]
-            return label.removeprefix(_PREFIX), min(max(float(confidence), 0.0), 1.0)
-
-        return predict
-
-
-def identify_languages(
-    text: pl.Expr, max_chars: int, identifier: Callable[[], LanguageIdentifier]
-) -> pl.Expr:
-    """The `language` and `confidence` (0 to 1) of each text, as a struct.
-
-    Looks at the first `max_chars` characters. Text without any letter has the language `und`:
-    of it, a model would only say what it saw most often in training. `identifier` is called when
-    the expression runs.
-    """
-
-    def languages(texts: pl.Series) -> pl.Series:
-        of = identifier().load()
-        found = [of(text) if text else (UNDETERMINED_LANGUAGE, 0.0) for text in texts]
-        return pl.DataFrame(found, schema=FOUND, orient="row").to_struct()
-
-    head = text.fill_null("").str.head(max_chars)
-    read = pl.when(head.str.contains(r"\pL")).then(head.str.replace_all(r"[\s\x00]+", " "))
-    return read.map_batches(languages, return_dtype=pl.Struct(FOUND), is_elementwise=True)
-
-
-@cache
-def _py3langid() -> Py3langid:
-    """Loading it takes half a second, and operators come and go, so it stays."""
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier as Py3langid
-
-    return Py3langid.from_model_file(MODEL_FILE, norm_probs=True)
-
-
-@lru_cache(maxsize=2)
-def _fasttext(path: str, content: str) -> Any:
-    import fasttext
-
-    return fasttext.load_model(path)
-
 
 UNDETERMINED_LANGUAGE = "und"
 
