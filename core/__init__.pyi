@@ -1,4 +1,11 @@
 from .api import check_recipe as check_recipe, run_recipe as run_recipe
+from .assets.asset import (
+    Asset as Asset,
+    AssetFile as AssetFile,
+    FolderOrigin as FolderOrigin,
+    WheelOrigin as WheelOrigin,
+)
+from .assets.store import MissingAssetError as MissingAssetError, asset_folder as asset_folder
 from .contracts.corpus import (
     Context as Context,
     CorpusOperator as CorpusOperator,
@@ -28,6 +35,7 @@ from .contracts.operator import (
     Services as Services,
 )
 from .contracts.parameters import (
+    asset_name as asset_name,
     corpus_size as corpus_size,
     input_file as input_file,
     source_weights as source_weights,

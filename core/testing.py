@@ -22,7 +22,11 @@ from datachef.core.contracts.filter import Filter
 from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.transform import TextTransform, Transform
 from datachef.core.language_models.tokens import TokenCounter
-from datachef.core.registry.promises import broken_answers, broken_rules, missing_packages
+from datachef.core.registry.promises import (
+    broken_answers,
+    broken_rules,
+    is_unready,
+)
 from datachef.core.registry.registration import operator_problem
 from datachef.core.rows.columns import concat
 from datachef.core.run.ledger import Entry
@@ -111,7 +115,7 @@ class OperatorContract:
         problem = operator_problem(type(self.operator))
         assert not problem, problem
         broken = broken_answers(self.operator)
-        if not broken and not missing_packages(self.operator):
+        if not broken and not is_unready(self.operator):
             broken = broken_rules(self.operator)
         assert not broken, "; ".join(broken)
 

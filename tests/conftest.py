@@ -19,7 +19,7 @@ import pytest
 import zstandard
 from hypothesis import settings
 
-from datachef.core import Host, document, run_recipe
+from datachef.core import DatachefError, Host, document, run_recipe
 from datachef.core.distribution import NAME
 from datachef.core.rows.reader import REJECTS
 from datachef.core.run.report import Report
@@ -165,6 +165,28 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no public data to test on: set DATACHEF_TEST_DATA to its folder")
     return folder
+
+
+def _fetched(name: str) -> Path:
+    """The folder of an asset of ours, fetched into the user's cache where it is not there."""
+    from datachef.core.assets.fetching import fetch_asset
+
+    try:
+        return fetch_asset(Host(only=["assets"]).assets[name])
+    except (DatachefError, OSError) as error:
+        pytest.skip(f"{name} cannot be fetched here: {error}")
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """The folder of a small language model; tests are skipped where it cannot be fetched."""
+    return _fetched("smollm2")
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    """The folder of a small embedding model; tests are skipped where it cannot be fetched."""
+    return _fetched("minilm")
 
 
 class MadeCorpus(NamedTuple):

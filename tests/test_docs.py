@@ -48,7 +48,7 @@ def test_every_hook_is_documented_with_its_signature() -> None:
 
 
 COMMANDS = (
-    "run", "report", "check", "plan", "schema", "ops", "plugins", "doctor",
+    "run", "report", "check", "plan", "schema", "ops", "plugins", "assets", "doctor",
     "score", "evaluate", "fit", "history", "propose", "train", "evolve",
 )  # fmt: skip
 

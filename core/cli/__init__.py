@@ -20,7 +20,7 @@ sys.excepthook = _quiet
 
 import typer
 
-from datachef.core.cli import checking, doctor, ops, running
+from datachef.core.cli import assets, checking, doctor, ops, running
 from datachef.core.cli.failures import hidden_cause, open_streams, report_error, take_debug
 from datachef.core.cli.state import set_host, take_network, take_plugin_files
 from datachef.core.distribution import NAME, version
@@ -50,7 +50,7 @@ def build(host: Host) -> typer.Typer:
         rich_markup_mode=None,  # rich takes longer to import than all the rest
     )
     app.callback()(_options)
-    for module in (running, checking, ops, doctor):
+    for module in (running, checking, ops, assets, doctor):
         module.register(app)
     host.add_commands(app)
     return app

@@ -72,6 +72,7 @@ class Filter(Operator):
     def signal_identity(self) -> dict[str, Any]:
         """All that the signals depend on: everything but the thresholds."""
         left_out = self.thresholds() | {"keep_signals"}
-        parameters = self.identity()["parameters"]
+        identity = self.identity()
+        parameters = identity["parameters"]
         kept = {name: value for name, value in parameters.items() if name not in left_out}
-        return {"op": self.op, "version": self.version, "parameters": kept}
+        return identity | {"parameters": kept}

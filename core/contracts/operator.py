@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, model_serializer
 from pydantic_core import to_jsonable_python
 
+from datachef.core.assets.store import asset_checksum
 from datachef.core.contracts.parameters import (
+    ASSET,
     CORPUS_SIZE,
     INPUT_FILE,
     located_value,
@@ -137,6 +139,14 @@ class Operator(BaseModel):
             path for name in self.marked(INPUT_FILE) for path in paths_of(getattr(self, name))
         )
 
+    def assets(self) -> tuple[str, ...]:
+        """Names of the assets that are needed; their checksums are part of the identity.
+
+        Those of the parameters made by `asset_name()`.
+        """
+        named = (getattr(self, name) for name in self.marked(ASSET))
+        return tuple(name for name in named if name is not None)
+
     def located(self, folder: Path) -> Self:
         """This operator with relative paths resolved against the folder of its recipe.
 
@@ -170,9 +180,18 @@ class Operator(BaseModel):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """All that this operator's result depends on, apart from rows, files and the seed."""
+        """All that this operator's result depends on, apart from rows, files and the seed.
+
+        Raises `MissingAssetError` where an asset that it needs is not there.
+        """
         fields = {name: getattr(self, name) for name in type(self).model_fields if name != "op"}
-        return {"op": self.op, "version": self.version, "parameters": to_jsonable_python(fields)}
+        identity = {
+            "op": self.op,
+            "version": self.version,
+            "parameters": to_jsonable_python(fields),
+        }
+        checksums = {name: asset_checksum(name) for name in self.assets()}
+        return identity | ({"assets": checksums} if checksums else {})
 
     @model_serializer(mode="plain")
     def _as_written(self) -> dict[str, Any]:

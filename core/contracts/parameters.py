@@ -20,7 +20,8 @@ THRESHOLD = "x-threshold"
 INPUT_FILE = "x-input-file"
 CORPUS_SIZE = "x-corpus-size"
 SOURCE_WEIGHTS = "x-source-weights"
-MARKS = frozenset({THRESHOLD, INPUT_FILE, CORPUS_SIZE, SOURCE_WEIGHTS})
+ASSET = "x-asset"
+MARKS = frozenset({THRESHOLD, INPUT_FILE, CORPUS_SIZE, SOURCE_WEIGHTS, ASSET})
 
 
 def threshold(default: Any, *, description: str, **bounds: Any) -> Any:
@@ -54,6 +55,15 @@ def source_weights(*, description: str, **bounds: Any) -> Any:
     return _marked(
         SOURCE_WEIGHTS, PydanticUndefined, description, bounds | {"default_factory": dict}
     )
+
+
+def asset_name(default: Any = None, *, description: str, **bounds: Any) -> Any:
+    """A parameter that names an asset, such as a small model, that is registered and fetched.
+
+    One that is not there is a problem of the recipe, which says the command that fetches it, and
+    its checksum is part of what a result depends on. With `...` for its default it must be given.
+    """
+    return _marked(ASSET, default, description, {"max_length": 100} | bounds)
 
 
 def marked(model: type[BaseModel], mark: str) -> tuple[str, ...]:

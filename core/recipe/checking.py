@@ -41,6 +41,7 @@ from datachef.core.recipe.checked import (
 from datachef.core.recipe.resolving import resolve_recipe
 from datachef.core.recipe.step_checks import (
     add_missing_package,
+    check_assets,
     check_files,
     check_language_models,
     check_reach,
@@ -213,6 +214,7 @@ class _Check:
                 columns = None
                 continue
             ready = check_requirements(findings, place, operator.op, operator)
+            ready &= check_assets(findings, self._host, step)
             readable = check_reach(findings, self._resolved, step) and check_files(findings, step)
             ready &= readable
             if ready:

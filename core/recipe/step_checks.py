@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from datachef.core.assets.store import fetch_command, is_stored
 from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.recipe import (
     LISTED,
@@ -18,8 +19,9 @@ from datachef.core.contracts.synthesis import Synthesis
 from datachef.core.contracts.task import BenchmarkFile, Examples
 from datachef.core.distribution import install_command
 from datachef.core.document import Document, Location
-from datachef.core.errors import Problem, did_you_mean, dotted, warning
+from datachef.core.errors import Problem, did_you_mean, dotted, shortened, warning
 from datachef.core.recipe.checked import Findings, PlacedStep, ResolvedRecipe
+from datachef.core.registry.host import Host
 from datachef.core.registry.promises import missing_packages
 from datachef.core.rows.benchmark import Misfit, misfits
 from datachef.core.system.paths import not_expanded
@@ -43,6 +45,28 @@ def add_missing_package(
 ) -> None:
     message = f"{who} needs the package {module}"
     findings.add("missing_package", place, message, install_command(requirement))
+
+
+def check_assets(findings: Findings, host: Host, step: PlacedStep) -> bool:
+    """Whether the assets of a step are registered, and there as they are registered."""
+    passed = True
+    for name in step.operator.assets():
+        asset, who = host.assets.get(name), step.operator.op
+        if asset is None:
+            hint = host.missing(name, host.assets)
+            findings.add("unknown_asset", step.location, f"{who}: no asset {shortened(name)}", hint)
+        elif not is_stored(name):
+            message = (
+                f"{who} needs the asset {name} ({asset.size / 1e6:,.0f} MB), which is not here"
+            )
+            findings.add("missing_asset", step.location, message, fetch_command(name))
+        elif not is_stored(name, asset.checksum):
+            message = f"{who} needs the asset {name}, of which another version is here"
+            findings.add("missing_asset", step.location, message, fetch_command(name))
+        else:
+            continue
+        passed = False
+    return passed
 
 
 def check_reach(findings: Findings, resolved: ResolvedRecipe, step: PlacedStep) -> bool:

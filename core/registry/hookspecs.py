@@ -14,6 +14,7 @@ import pluggy
 if TYPE_CHECKING:
     import typer
 
+    from datachef.core.assets.asset import Asset
     from datachef.core.contracts.engine import Engine, RunObserver
     from datachef.core.contracts.metric import Metric
     from datachef.core.contracts.operator import Operator
@@ -78,6 +79,11 @@ def datachef_metrics() -> Sequence[type[Metric]]:  # type: ignore[empty-body]
 @hookspec
 def datachef_writers() -> Sequence[type[Writer]]:  # type: ignore[empty-body]
     """File formats in which corpora can be written, by the name that `output.format` takes."""
+
+
+@hookspec
+def datachef_assets() -> Sequence[Asset]:  # type: ignore[empty-body]
+    """Assets, such as small models, by whose names operators find them once they are fetched."""
 
 
 @hookspec

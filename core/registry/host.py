@@ -38,6 +38,7 @@ from datachef.core.system.containment import (
 if TYPE_CHECKING:
     import typer
 
+    from datachef.core.assets.asset import Asset
     from datachef.core.contracts.engine import RunObserver
     from datachef.core.contracts.metric import Metric
     from datachef.core.contracts.operator import Operator
@@ -239,6 +240,21 @@ class Host:
             for registered in (self._operators, sources, metrics, writers)
         ))  # fmt: skip
 
+    @cached_property
+    def assets(self) -> dict[str, Asset]:
+        """All registered assets by name; a name given twice is an error."""
+        found: dict[str, tuple[_Found, Asset]] = {}
+        hook = "datachef_assets"
+        for by, asset in self._listed(hook, "Assets", registration.registered_asset_problem):
+            if asset.name in found:
+                raise PluginError(
+                    f"{found[asset.name][0].package} and {by.package} both register the asset "
+                    f"{asset.name}",
+                    hint=f"rename one of them, or load only one with {RESTRICT}",
+                )
+            found[asset.name] = by, asset
+        return {name: found[name][1] for name in sorted(found)}
+
     def named(self, hook: str) -> dict[str, Any]:
         """The answers of a hook that gives a mapping by name; a name given twice is an error."""
         merged: dict[str, Any] = {}
@@ -313,7 +329,7 @@ class Host:
         for hook in registration.MAPPINGS:
             self.named(hook)
         self.observers()
-        _ = self.vocabulary
+        _ = self.vocabulary, self.assets
 
     def origin(self, error: BaseException, ours: bool = True) -> str:
         """The plugin and the line of its code that an exception came out of; empty for none.

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from datachef.core.assets.store import is_stored
 from datachef.core.contracts.corpus import MixOperator, Size
 from datachef.core.contracts.filter import Filter
 from datachef.core.contracts.operator import Operator
@@ -98,7 +99,7 @@ def broken_defaults(kind: type[Operator]) -> list[str]:
     except ENDINGS as error:
         return [f"it cannot be made: {cause_of(error)}"]
     found = broken_answers(operator)
-    return found if found or missing_packages(operator) else broken_rules(operator)
+    return found if found or is_unready(operator) else broken_rules(operator)
 
 
 def missing_packages(operator: Operator | Source) -> list[tuple[str, str]]:
@@ -109,6 +110,11 @@ def missing_packages(operator: Operator | Source) -> list[tuple[str, str]]:
         for module, needed in operator.requires().items()
         if importlib.util.find_spec(module.split(".")[0]) is None
     ]
+
+
+def is_unready(operator: Operator) -> bool:
+    """Whether a package or an asset that an operator needs is missing."""
+    return bool(missing_packages(operator)) or not all(map(is_stored, operator.assets()))
 
 
 def broken_answers(operator: Operator) -> list[str]:
@@ -134,7 +140,7 @@ def broken_rules(operator: Operator) -> list[str]:
     """What is wrong with the reasons of an operator, and with the signals and rules of a filter,
     each in one line: rules read its signals and the columns that it declares, and have reasons.
 
-    Builds expressions, for which what `requires()` and `files()` name has to be there.
+    Builds expressions, for which what `requires()`, `files()` and `assets()` name has to be there.
     """
     found: list[str] = []
     if isinstance(operator, Filter):
@@ -227,5 +233,6 @@ _WANTED: dict[str, Callable[[Any], str]] = {
     "reads": _names,
     "writes": _names,
     "files": _names,
+    "assets": _names,
     "requires": _requirements,
 }

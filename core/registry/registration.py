@@ -182,6 +182,13 @@ def writer_problem(item: Any) -> str:
     return _abstract(item) or _unbuildable(item)
 
 
+def registered_asset_problem(item: Any) -> str:
+    """Why something cannot be an asset; empty where it can."""
+    from datachef.core.assets.asset import Asset, asset_problem
+
+    return instance_of(Asset)(item) or asset_problem(item)
+
+
 def _unbuildable(item: type[Any]) -> str:
     try:
         item()

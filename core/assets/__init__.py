@@ -1,0 +1,1 @@
+"""Assets: named, checksummed files that operators and rewards need and that no package installs."""
