@@ -88,6 +88,7 @@ from .language_models.client import (
     TransientLLMError as TransientLLMError,
 )
 from .language_models.prompts import PromptTemplate as PromptTemplate
+from .language_models.tokens import TokenCounter as TokenCounter
 from .registry.hookspecs import hookimpl as hookimpl
 from .registry.host import Host as Host
 from .rows.benchmark import read_benchmark as read_benchmark

@@ -17,6 +17,7 @@ VOCABULARY = Host().vocabulary
 
 # Parameters for operators that cannot do without, or do nothing without.
 EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
+    "flagged_words_filter": [{"words": "words.txt"}],
     "generate_question_answer_pairs": [{"model": "echo", "backend": "echo"}],
     "language_filter": [{"languages": ["en"]}],
     "length_filter": [{}, {"min_chars": 3, "max_chars": 500, "keep_signals": True}],
@@ -32,6 +33,9 @@ EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
         {"budget": {"tokens": 900}, "max_epochs": 2, "temperature": 3.0},
     ],
 }
+
+# Files that operators of the examples read, by their name.
+FILES = {"words.txt": "fox\nthe same line\n日本\n"}
 
 
 class Echo(LLMBackend):
@@ -59,9 +63,11 @@ class TestContract(OperatorContract):
             prompt = "The quick brown fox jumps over the lazy dog, does it not, dear reader?"
             benchmark.write_text(json.dumps({"prompt": prompt, "answer": "it does"}) + "\n")
             parameters = {"benchmark": {"path": str(benchmark)}}
+        for file, content in FILES.items():
+            (tmp_path / file).write_text(content, encoding="utf-8")
         services = Services({"echo": Echo}, tmp_path / "llm")
         operator = VOCABULARY.operator({"op": name, **parameters})
-        self.operator = operator.connect(services)  # type: ignore[misc] - one per case
+        self.operator = operator.located(tmp_path).connect(services)  # type: ignore[misc] - one per case
 
     def batch(self) -> pl.DataFrame:
         lengths = pl.col("text").str.len_chars().alias("length")

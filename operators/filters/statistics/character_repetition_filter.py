@@ -1,0 +1,63 @@
+"""The share of n-grams of characters that come back."""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+from typing import ClassVar, Literal
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+
+from datachef.core import threshold
+from datachef.operators.filters.range_filter import RangeFilter
+from datachef.operators.text.characters import code_points
+from datachef.operators.text.ngrams import ngram_counts
+
+_MOST = (1 << 32) - 1
+
+
+def repetition(text: pl.Series, n: int) -> pl.Series:
+    """The share of the most frequent n-grams among all, for each text; 0 where there are none.
+
+    The most frequent ones are as many as the square root of the number of different n-grams, of
+    those that occur more than once.
+    """
+    points, offsets = code_points(text)
+    found = ngram_counts(points, offsets, n)
+    # The most frequent ones first within each document.
+    order = np.sort((found.document << 32) | (_MOST - found.count))
+    document, count = order >> 32, _MOST - (order & _MOST)
+    begins = np.searchsorted(document, np.arange(len(text)))
+    rank = np.arange(len(document)) - begins[document]
+    top = rank < np.sqrt(found.different).astype(np.int64)[document]
+    frequent = np.bincount(document[top], count[top], minlength=len(text))
+    return pl.Series(text.name, frequent / np.maximum(found.total, 1))
+
+
+@lru_cache(maxsize=64)  # so that equal parameters share one expression
+def _repetition(n: int) -> pl.Expr:
+    return pl.col("text").fill_null("").map_batches(
+        partial(repetition, n=n), return_dtype=pl.Float64, is_elementwise=True
+    )  # fmt: skip
+
+
+class CharacterRepetitionFilter(RangeFilter):
+    """Drops text in which the same runs of characters come back again and again.
+
+    Source: `character_repetition_filter` of Data-Juicer (Chen et al. 2024,
+    https://arxiv.org/abs/2309.02033), after the filters of ROOTS (Laurençon et al. 2022,
+    https://arxiv.org/abs/2303.03915). The share of the most frequent n-grams of characters among
+    all n-grams; the most frequent ones are as many as the square root of the number of different
+    n-grams, of those that occur more than once.
+    """
+
+    op: Literal["character_repetition_filter"] = "character_repetition_filter"
+    quantity: ClassVar[str] = "character_repetition"
+
+    ngram: int = Field(10, ge=1, le=100, description="Characters per n-gram.")
+    min: float = threshold(0, ge=0, le=1, description="Least share of the n-grams.")
+    max: float = threshold(0.5, ge=0, le=1, description="Greatest share of the n-grams.")
+
+    def measurement(self) -> pl.Expr:
+        return _repetition(self.ngram)

@@ -1,0 +1,44 @@
+"""The length of the longest line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import numpy as np
+import polars as pl
+
+from datachef.core import threshold
+from datachef.operators.filters.range_filter import RangeFilter
+from datachef.operators.text.lines import LINES
+from datachef.operators.text.words import offsets_of
+
+
+def longest(lines: pl.Series) -> pl.Series:
+    """The characters of the longest line of each text; every text has a line."""
+    chars = lines.explode(empty_as_null=False, keep_nulls=False).str.len_chars().to_numpy()
+    begins = offsets_of(lines.list.len())[:-1]
+    found = np.maximum.reduceat(chars, begins) if len(begins) else chars
+    return pl.Series(lines.name, found.astype(np.int64))
+
+
+class MaximumLineLengthFilter(RangeFilter):
+    """Drops text whose longest line is too short, or too long.
+
+    Source: `maximum_line_length_filter` of Data-Juicer (Chen et al. 2024,
+    https://arxiv.org/abs/2309.02033).
+    """
+
+    op: Literal["maximum_line_length_filter"] = "maximum_line_length_filter"
+    quantity: ClassVar[str] = "maximum_line_length"
+
+    min: int = threshold(10, ge=0, le=10_000, description="Least length in characters.")
+    max: int | None = threshold(
+        None, ge=1, le=10_000_000, description="Greatest length in characters; no limit by default."
+    )
+
+    def intermediates(self) -> Mapping[str, pl.Expr]:
+        return {"_lines": LINES}
+
+    def measurement(self) -> pl.Expr:
+        return pl.col("_lines").map_batches(longest, return_dtype=pl.Int64, is_elementwise=True)
