@@ -11,7 +11,7 @@ Step = dict[str, Any]
 
 def deduplicated() -> list[Step]:
     """Each text once, whatever its case and spacing."""
-    return [{"op": "exact_dedup", "normalize": True}]
+    return [{"op": "exact_dedup", "normalize": "letters"}]
 
 
 def length_ranked(order: str, share: float) -> list[Step]:
@@ -73,7 +73,7 @@ def _language(rng: random.Random, languages: Sequence[str]) -> list[Step]:
 
 
 def _exact(rng: random.Random, _: Sequence[str]) -> list[Step]:
-    return [{"op": "exact_dedup", "normalize": rng.random() < 0.5}]
+    return [{"op": "exact_dedup", "normalize": "letters" if rng.random() < 0.5 else "none"}]
 
 
 def _near(rng: random.Random, _: Sequence[str]) -> list[Step]:

@@ -85,6 +85,8 @@ def ledger_table(entries: Sequence[Mapping[str, Any]]) -> Any:
                 table.add_row(
                     "", Text(f"  {kind}: {one_line(reason)}", style="dim"), "", f"{sign}{count:,}"
                 )
+        for name, count in entry.get("counted", {}).items():
+            table.add_row("", Text(f"  {one_line(name)}", style="dim"), "", f"{count:,}")
         for broken in entry.get("broken", ()):
             read = f"{broken['rows_read']:,} rows read"
             if broken["bytes_read"]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
@@ -20,10 +21,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Context:
-    """What a decision may depend on besides the summaries: the step's seed, the sources."""
+    """What a decision may depend on besides the summaries: the step's seed, the sources.
+
+    `counted` is what the operator tells of its decision by `count`, for the ledger.
+    """
 
     seed: int
     sources: tuple[str, ...] = ()
+    counted: Counter[str] = field(default_factory=Counter, compare=False)
+
+    def count(self, name: str, number: int) -> None:
+        """Tells in the ledger of the step how often something was the case."""
+        self.counted[name] += number
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from datachef.core.contracts.source import Source
 from datachef.core.errors import DatachefError, PluginError, RunError, is_panic, panicked
 from datachef.core.registry.host import Host
 from datachef.core.registry.promises import ask
+from datachef.core.run.ledger import Entry
 from datachef.core.run.signals import TextMemory
 from datachef.core.run.stage import (
     DecisionWork,
@@ -167,8 +168,8 @@ class TaskExecutor:
                 tables.append((key, record["summary"]))
         decision = pl.DataFrame()
         mixed: dict[str, Any] = {}
+        context = Context(item.seed, item.sources)
         if tables:
-            context = Context(item.seed, item.sources)
             with step.located(), merged(self.store, tables) as summaries:
                 decision = frame_of(ask(operator, "resolve", summaries, context), "resolve()")
                 refuse_unfit_decision(operator, summaries, decision)
@@ -176,7 +177,9 @@ class TaskExecutor:
                     mixed = _mixed(operator, summaries, decision, item.sources)
         verify_files(item.step.files)
         facts = self.store.write(item.key, "decision.parquet", decision)
-        record = {"key": item.key, "files": [facts], "ledger": [], "passing": passing, **mixed}
+        entry = Entry(item.step.path, operator.op, counted=context.counted)
+        ledger = [entry.to_data()] if context.counted else []
+        record = {"key": item.key, "files": [facts], "ledger": ledger, "passing": passing, **mixed}
         return dict(self.store.finish(item.key, record))
 
     def _step(self, spec: StepSpec) -> AnyStep:

@@ -35,7 +35,8 @@ class BrokenFile:
 class Entry:
     """What one step did with the rows that reached it; `tokens` counts what left it.
 
-    `broken` are the files of a source that could not be read to their end, by their names.
+    `broken` are the files of a source that could not be read to their end, by their names;
+    `counted` is what the decision of a corpus operator tells besides, in which no row is missing.
     """
 
     path: str
@@ -48,12 +49,14 @@ class Entry:
     dropped: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     broken: dict[str, BrokenFile] = field(default_factory=dict)
+    counted: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Entry) -> None:
         for name in ("rows_in", "rows_out", "created", "tokens", "seconds"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.dropped.update(other.dropped)
         self.failed.update(other.failed)
+        self.counted.update(other.counted)
         for name, file in other.broken.items():
             self.broken[name] = _together(self.broken.get(name), file)
 
@@ -74,6 +77,8 @@ class Entry:
             "created": self.created,
             "tokens": self.tokens,
         }
+        if self.counted:
+            data["counted"] = dict(sorted(self.counted.items()))
         if self.broken:
             data["broken"] = [asdict(file) for _, file in sorted(self.broken.items())]
         return data | ({"seconds": self.seconds} if timed else {})
@@ -83,6 +88,7 @@ class Entry:
         fields = dict(data)
         fields["dropped"] = Counter(fields["dropped"])
         fields["failed"] = Counter(fields["failed"])
+        fields["counted"] = Counter(fields.get("counted", {}))
         broken = (BrokenFile(**file) for file in fields.pop("broken", ()))
         fields["broken"] = {file.file: file for file in broken}
         return cls(**fields)
@@ -185,6 +191,9 @@ class Accounts:
             for data in records.get(item.key, {}).get("ledger", ()):
                 whole.add(Entry.from_data(data))
                 sources[item.source].add(Entry.from_data(data))
+        for decision in (decision for phase in plan.phases for decision in phase.decisions):
+            for data in records.get(decision.key, {}).get("ledger", ()):
+                whole.add(Entry.from_data(data))
         _complete_broken_files(plan, records, whole)
         return cls(whole, sources)
 

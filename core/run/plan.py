@@ -60,7 +60,8 @@ class Plan:
 
     `steps` are the ledger's entries (path, operator) in the order of the recipe, `final` the
     partitions whose rows are the corpus, in the order of the data, `output` how they are written.
-    `selecting` are the paths of steps that keep a number of rows that the recipe asks for, `mix`
+    `selecting` are the paths of steps that keep a number of rows that the recipe asks for, and
+    `removing_copies` those that leave one of several rows with the same content; `mix`
     is the key of the mix's decision, `counting` how tokens are counted. A layered plan names in
     `read` and `prepared` the partitions that hold each source as it was read and where the mix
     begins. `environment` is what all results depend on.
@@ -73,6 +74,7 @@ class Plan:
     source_info: Mapping[str, SourceInfo]
     environment: Mapping[str, Any]
     selecting: frozenset[str] = frozenset()
+    removing_copies: frozenset[str] = frozenset()
     mix: str | None = None
     counting: tuple[str | None, bool] = (None, False)
     read: Mapping[str, tuple[PartitionWork, ...]] = field(default_factory=dict)
@@ -147,6 +149,7 @@ class Planner:
         self._phases: dict[int, Phase] = {}
         self._steps: list[tuple[str, str]] = []
         self._selecting: set[str] = set()
+        self._removing_copies: set[str] = set()
         self._mix: str | None = None
         self._schema = output_schema(checked, checked.source_info)
         self._tokenizer, self._chat = counting(checked.recipe, checked.tokenizer, self._schema)
@@ -202,6 +205,7 @@ class Planner:
             self._source_info,
             self._environment,
             frozenset(self._selecting),
+            frozenset(self._removing_copies),
             self._mix,
             (self._tokenizer, self._chat),
             read,
@@ -268,6 +272,8 @@ class Planner:
             for stream in streams:
                 stream.steps.append(spec)
             return streams
+        if operator.removes_copies:
+            self._removing_copies.add(step.path)
         items = [item for stream in streams for item in self._close(stream, summarizes_for=spec)]
         seed = seed_of(self._recipe.seed, step.path)
         sources = tuple(self._checked.sources)

@@ -19,6 +19,8 @@ from datachef.core.run.plan import Plan
 
 # A source that keeps a smaller share of its rows at one step is warned of.
 LEAST_KEPT = 0.01
+# So is one of which a step that removes copies leaves a smaller share.
+LEAST_WITHOUT_COPIES = 0.5
 
 
 class RunSummary:
@@ -46,6 +48,7 @@ class RunSummary:
             *known,
             *broken_files(self.accounts),
             *lost_sources(self.accounts, self._plan.selecting),
+            *repetitive_sources(self.accounts, self._plan.removing_copies),
             *self._shortages(),
             *shifts(self.accounts, self.shares, self._mixed),
         )
@@ -147,6 +150,24 @@ def lost_sources(accounts: Accounts, selecting: frozenset[str]) -> Iterator[Prob
                     "source_lost", message, entry.path, "check whether this step fits the source"
                 )
                 break
+
+
+def repetitive_sources(accounts: Accounts, removing: frozenset[str]) -> Iterator[Problem]:
+    """Warnings about sources that lose more than half of their rows as copies.
+
+    `removing` are the paths of steps that remove copies.
+    """
+    for source in accounts.sources:
+        for entry, rows in accounts.arrivals(source):
+            if entry.path in removing and (
+                LEAST_KEPT * rows <= entry.rows_out < LEAST_WITHOUT_COPIES * rows
+            ):
+                message = (
+                    f"source {source} loses {rows - entry.rows_out:,} of its {rows:,} rows as "
+                    f"copies at {entry.path} ({entry.op})"
+                )
+                hint = "look at some of them among the rejected rows, with what they are copies of"
+                yield warning("mostly_copies", message, entry.path, hint)
 
 
 def _first_empty(accounts: Accounts, source: str) -> Entry | None:

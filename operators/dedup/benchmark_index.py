@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from datachef.core import BenchmarkFile, read_benchmark
-from datachef.operators.dedup.copies import telling_keys, telling_words
+from datachef.operators.dedup.text_forms import telling_keys, telling_words
 from datachef.operators.text.lines import FILLED, LINES
 from datachef.operators.text.words import (
     Hashes,

@@ -3,49 +3,46 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 import polars as pl
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from datachef.core import Context, CorpusOperator
-from datachef.operators.dedup.copies import compatible, copies
+from datachef.operators.dedup.keep_rule import RowDedup
+from datachef.operators.dedup.text_forms import Form, normalized
+from datachef.operators.dedup.verified import Compare
 
 
-class ExactDedup(CorpusOperator):
-    """Drops a row whose text an earlier row has already.
+class ExactDedup(RowDedup):
+    """Drops a row whose text another row has that stays, by default the first.
 
     Texts are compared by a 128-bit BLAKE2b digest: among a trillion different texts, the chance
     that any two are taken for equal is below one in a hundred million.
     """
 
-    removes_copies: ClassVar[bool] = True
+    version: ClassVar[int] = 2
 
     op: Literal["exact_dedup"] = "exact_dedup"
-    normalize: bool = Field(
-        False,
-        description="Treat texts as equal that differ only in case, spacing, punctuation or "
-        "Unicode form.",
+    normalize: Form = Field(
+        "none",
+        description="What does not make texts different: nothing; the amount of white space; that, "
+        "case and Unicode form; or all but letters and digits.",
     )
+
+    @field_validator("normalize", mode="before")
+    @classmethod
+    def _yes_or_no(cls, value: Any) -> Any:
+        """Recipes of version 1 say true or false."""
+        return {True: "letters", False: "none"}[value] if isinstance(value, bool) else value
 
     def reasons(self) -> tuple[str, ...]:
         return ("duplicate",)
 
-    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
-        text = batch["text"]
-        if self.normalize:
-            text = normalized(text)
+    def keys(self, batch: pl.DataFrame) -> list[pl.Series]:
+        text = normalized(batch["text"], self.normalize)
         keys = [None if t is None else blake2b(t.encode(), digest_size=16).digest() for t in text]
-        return batch.select("id", pl.Series("key", keys, dtype=pl.Binary))
+        return [pl.Series("key", keys, dtype=pl.Binary)]
 
-    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
-        return copies(summaries, "duplicate")
-
-
-def normalized(text: pl.Series) -> pl.Series:
-    """The letters, marks and digits of each text, in lower case and compatibility form (NFKC).
-
-    A text that has none of them is left as it is: two different rows of symbols are not copies.
-    """
-    plain = compatible(text).str.to_lowercase().str.replace_all(r"[^\p{L}\p{M}\p{N}]+", "")
-    return plain.zip_with((plain != "").fill_null(True), text)
+    def compare(self, rows: pl.DataFrame) -> Compare:
+        return lambda left, right: np.ones(len(left), np.bool_)

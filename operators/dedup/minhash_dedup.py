@@ -10,24 +10,35 @@ from numpy.typing import NDArray
 from pydantic import Field
 from rensa import RMinHash
 
-from datachef.core import Context, CorpusOperator
-from datachef.operators.dedup.copies import WORD, copies
-from datachef.operators.text.words import MULTIPLIER, Hashes, Offsets, ngram_hashes, word_hashes
+from datachef.operators.dedup.keep_rule import RowDedup
+from datachef.operators.dedup.sketches import Similarity, sketches
+from datachef.operators.dedup.text_forms import WORD
+from datachef.operators.dedup.verified import Compare, Places
+from datachef.operators.text.words import (
+    MULTIPLIER,
+    Hashes,
+    Offsets,
+    ngram_hashes,
+    word_hashes,
+)
 
 # Of the hash functions, not of the run: the same text has the same keys in every recipe.
 _SEED = 1
 
 
-class MinHashDedup(CorpusOperator):
-    """Drops a row that shares most of its word n-grams with an earlier row.
+class MinHashDedup(RowDedup):
+    """Drops a row that shares most of its word n-grams with a row that stays.
 
-    MinHash with locality-sensitive hashing (Broder 1997; Leskovec, Rajaraman and Ullman, Mining of
-    Massive Datasets, chapter 3). Two rows whose n-grams have a Jaccard similarity of `s` share the
-    key of at least one band with a probability of `1 - (1 - s ** rows) ** bands`; rows that share a
-    key are copies, and so are the copies of copies.
+    Candidates are found by MinHash with locality-sensitive hashing (Broder 1997; Leskovec,
+    Rajaraman and Ullman, Mining of Massive Datasets, chapter 3): two rows whose n-grams have a
+    Jaccard similarity of `s` share the key of at least one band with a probability of
+    `1 - (1 - s ** rows) ** bands`. Unlike in tools that drop all but one row of every connected
+    component, a candidate goes only if its n-grams are similar enough to those of one row that
+    stays, or contained in them: a chain of copies of copies, as templates make, does not empty a
+    source. Similarity is measured on sketches of up to 256 n-grams, exactly for rows of fewer.
     """
 
-    removes_copies: ClassVar[bool] = True
+    version: ClassVar[int] = 2
 
     op: Literal["minhash_dedup"] = "minhash_dedup"
     ngram: int = Field(5, ge=1, le=20, description="Words per n-gram.")
@@ -37,23 +48,43 @@ class MinHashDedup(CorpusOperator):
     rows: int = Field(
         8, ge=1, le=32, description="Minima per key; more rows spare less similar pairs."
     )
+    similarity: float = Field(
+        0.75,
+        ge=0.3,
+        le=1.0,
+        description="Jaccard similarity to a row that stays from which a candidate goes.",
+    )
+    containment: float = Field(
+        1.0,
+        ge=0.5,
+        le=1.0,
+        description="Share of a candidate's n-grams in a row that stays from which it goes, "
+        "however long that row is.",
+    )
 
     def reasons(self) -> tuple[str, ...]:
         return ("near_duplicate",)
 
-    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
+    def keys(self, batch: pl.DataFrame) -> list[pl.Series]:
         words = batch["text"].str.to_lowercase().str.extract_all(WORD)
         shingles, offsets = self._shingles(words)
         keys = self._band_keys(shingles, offsets)
-        wordless = np.diff(offsets) == 0
-        columns = [
-            pl.Series(f"key_{band}", keys[:, band]).set(pl.Series(wordless), None)
-            for band in range(self.bands)
-        ]
-        return batch.select("id", *columns)
+        some = pl.Series(np.diff(offsets) > 0)
+        running = np.zeros(len(shingles) + 1, np.uint64)
+        np.cumsum(shingles, out=running[1:])
+        whole = pl.Series("key", running[offsets[1:]] - running[offsets[:-1]])
+        columns = [pl.Series(f"key_{band}", keys[:, band]) for band in range(self.bands)]
+        keyed = [column.set(~some, None) for column in (whole, *columns)]
+        return [*keyed, *sketches(shingles, offsets)]
 
-    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
-        return copies(summaries, "near_duplicate")
+    def compare(self, rows: pl.DataFrame) -> Compare:
+        sketched = Similarity(rows)
+
+        def similar(left: Places, right: Places) -> NDArray[np.bool_]:
+            jaccard, contained = sketched.measure(left, right)
+            return (jaccard >= self.similarity) | (contained >= self.containment)
+
+        return similar
 
     def _shingles(self, words: pl.Series) -> tuple[Hashes, Offsets]:
         """The n-grams of each row; all words of a row that is too short make one shingle."""

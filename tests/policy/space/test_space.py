@@ -230,7 +230,7 @@ def test_a_budget_of_people_becomes_the_nearest_share(space: RecipeSpace) -> Non
 
 def test_what_goes_without_saying_may_be_said(space: RecipeSpace) -> None:
     recipe = {
-        "sources": {"pages": {"steps": [{"op": "exact_dedup", "normalize": False}]}},
+        "sources": {"pages": {"steps": [{"op": "exact_dedup", "normalize": "none"}]}},
         "mix": {"op": "weighted_mix", "weights": {"pages": 1}, "max_epochs": 1},
     }
     draft = space.draft(recipe)

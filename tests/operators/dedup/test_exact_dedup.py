@@ -1,18 +1,20 @@
-"""Rows that share a key are copies, and exactly one of each cluster stays."""
+"""Texts that are equal in a form are copies, and one of them stays."""
 
 from __future__ import annotations
+
+from typing import Literal, get_args
 
 import polars as pl
 import pytest
 from hypothesis import given, strategies as st
+from pydantic import ValidationError
 
-from datachef.core import Context
-from datachef.operators.dedup.copies import copies
+from datachef.core import Context, RunError
 from datachef.operators.dedup.exact_dedup import ExactDedup
 from datachef.operators.dedup.minhash_dedup import MinHashDedup
+from datachef.operators.dedup.text_forms import Form
 
 CONTEXT = Context(seed=0)
-KEYS = st.lists(st.tuples(*[st.one_of(st.none(), st.integers(0, 12))] * 3), max_size=40)
 
 
 def rows(*texts: str | None) -> pl.DataFrame:
@@ -22,38 +24,6 @@ def rows(*texts: str | None) -> pl.DataFrame:
 
 def dropped(operator: ExactDedup, batch: pl.DataFrame) -> list[str]:
     return operator.resolve(operator.summarize(batch).lazy(), CONTEXT)["id"].to_list()
-
-
-def clusters_by_search(table: list[tuple[int | None, ...]]) -> list[set[int]]:
-    """The connected components, found one row at a time."""
-    left, found = set(range(len(table))), []
-    while left:
-        cluster, edge = set(), {min(left)}
-        while edge:
-            cluster |= edge
-            near = {
-                j
-                for i in edge
-                for j in left
-                for a, b in zip(table[i], table[j], strict=True)
-                if a is not None and a == b
-            }
-            edge = near - cluster
-        left -= cluster
-        found.append(cluster)
-    return found
-
-
-@given(KEYS)
-def test_the_first_of_each_cluster_stays(table: list[tuple[int | None, ...]]) -> None:
-    columns = {f"key_{c}": pl.Series([row[c] for row in table], dtype=pl.UInt64) for c in range(3)}
-    ids = pl.Series([str(i) for i in range(len(table))], dtype=pl.String)
-    decision = copies(pl.LazyFrame({"id": ids, **columns}), "copy")
-    later = [i for cluster in clusters_by_search(table) for i in sorted(cluster)[1:]]
-    assert decision["id"].to_list() == [str(i) for i in sorted(later)]
-    assert set(decision["reason"]) <= {"copy"}
-    first = {i: min(cluster) for cluster in clusters_by_search(table) for i in cluster}
-    assert decision["detail"].to_list() == [f"a copy of {first[i]}" for i in sorted(later)]
 
 
 @pytest.mark.parametrize("operator", [ExactDedup(), MinHashDedup()], ids=lambda one: one.op)
@@ -70,19 +40,12 @@ def test_a_dropped_row_says_which_row_it_copies(operator: ExactDedup | MinHashDe
     ]
 
 
-def test_a_long_chain_of_links_is_one_cluster() -> None:
-    chain = pl.LazyFrame(
-        {
-            "id": [str(i) for i in range(1000)],
-            "a": [i // 2 for i in range(1000)],
-            "b": [(i + 1) // 2 for i in range(1000)],
-        }
-    )
-    assert copies(chain, "copy").height == 999
-
-
-@given(st.lists(st.text(alphabet="aA ?", max_size=3)), st.integers(0, 9), st.booleans())
-def test_batch_cuts_do_not_matter(texts: list[str], cut: int, normalize: bool) -> None:
+@given(
+    st.lists(st.text(alphabet="aA ?", max_size=3)),
+    st.integers(0, 9),
+    st.sampled_from(get_args(Form)),
+)
+def test_batch_cuts_do_not_matter(texts: list[str], cut: int, normalize: Form) -> None:
     batch, operator = rows(*texts), ExactDedup(normalize=normalize)
     together = operator.summarize(batch)
     parts = [operator.summarize(batch[:cut]), operator.summarize(batch[cut:])]
@@ -99,12 +62,12 @@ def test_texts_are_compared_to_the_byte() -> None:
     "other", ["ONE TEXT", "one\n\ttext!", "o\u00a0ne text", "\uff4fne text", "One, 'text'"]
 )
 def test_normalized_texts_differ_in_letters_and_digits_only(other: str) -> None:
-    assert dropped(ExactDedup(normalize=True), rows("One text.", other)) == ["1"]
+    assert dropped(ExactDedup(normalize="letters"), rows("One text.", other)) == ["1"]
     assert dropped(ExactDedup(), rows("One text.", other)) == []
 
 
 def test_rows_of_symbols_are_not_copies_of_one_another() -> None:
-    assert dropped(ExactDedup(normalize=True), rows("???", "!!!", "???")) == ["2"]
+    assert dropped(ExactDedup(normalize="letters"), rows("???", "!!!", "???")) == ["2"]
 
 
 def test_the_decision_is_carried_out_with_its_reason() -> None:
@@ -113,3 +76,39 @@ def test_the_decision_is_carried_out_with_its_reason() -> None:
     assert outcome.rows["id"].to_list() == ["0", "1"]
     assert outcome.dropped is not None
     assert outcome.dropped["reason"].to_list() == list(operator.reasons())
+
+
+FORMS = {
+    "none": [],
+    "whitespace": ["1"],
+    "case": ["1", "2", "3"],
+    "letters": ["1", "2", "3", "4"],
+}
+
+
+@pytest.mark.parametrize("form", get_args(Form))
+def test_each_form_ignores_more(form: Form) -> None:
+    batch = rows("One text", " One \n text", "one TEXT", "\uff2fne text", "One, text!", "Two texts")
+    assert dropped(ExactDedup(normalize=form), batch) == FORMS[form]
+
+
+@pytest.mark.parametrize(
+    ("keep", "by", "stays"),
+    [("first", None, "0"), ("longest", None, "2"), ("best", "score", "1")],
+)
+def test_the_keep_rule_decides_which_copy_stays(
+    keep: Literal["first", "longest", "best"], by: str | None, stays: str
+) -> None:
+    batch = rows("One text", "one text", "One text!!", "another", "ONE TEXT")
+    batch = batch.with_columns(pl.Series("score", [0.5, 0.9, None, 0.1, float("nan")]))
+    operator = ExactDedup(normalize="letters", keep=keep, by=by)
+    decision = operator.resolve(operator.summarize(batch).lazy(), CONTEXT)
+    assert decision["id"].to_list() == [i for i in "0124" if i != stays]
+    assert set(decision["detail"]) == {f"a copy of {stays}"}
+
+
+def test_best_needs_a_numeric_column() -> None:
+    with pytest.raises(ValidationError, match="keep: best and by"):
+        ExactDedup(keep="best")
+    with pytest.raises(RunError, match="holds String, not numbers"):
+        ExactDedup(keep="best", by="text").summarize(rows("a"))

@@ -1,0 +1,83 @@
+"""Which of several copies stays: what all operators that drop copies of rows have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import ClassVar, Literal, Self
+
+import polars as pl
+from pydantic import Field, model_validator
+
+from datachef.core import CheckContext, Context, CorpusOperator, RunError, shortened
+from datachef.operators.dedup.verified import Compare, copies_of_kept
+
+_HINT = "name a numeric column, or a signal that a filter keeps (keep_signals: true)"
+
+
+class RowDedup(CorpusOperator):
+    """Drops copies of rows; of several, `keep` says which one stays.
+
+    A subclass gives the `keys` by which rows are candidates, and compares candidates.
+    """
+
+    removes_copies: ClassVar[bool] = True
+
+    keep: Literal["first", "longest", "best"] = Field(
+        "first",
+        description="Which of several copies stays: the first, the longest by characters, or the "
+        "one with the highest value of `by`; among equals the first.",
+    )
+    by: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="For `keep: best`, a numeric column or a signal kept as a column.",
+    )
+
+    @model_validator(mode="after")
+    def _best_by_something(self) -> Self:
+        if (self.keep == "best") != (self.by is not None):
+            raise ValueError("keep: best and by: COLUMN go together")
+        return self
+
+    def reads(self) -> set[str]:
+        return {"text"} if self.by is None else {"text", self.by}
+
+    def check(self, context: CheckContext) -> Iterable[tuple[str, str, str]]:
+        if self.by is not None and context.kinds.get(self.by) == "text":
+            yield "by", f"the column {shortened(self.by)} holds text, not numbers", _HINT
+
+    @abstractmethod
+    def keys(self, batch: pl.DataFrame) -> list[pl.Series]:
+        """Columns of keys, named `key...`, and what `compare` needs."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def compare(self, rows: pl.DataFrame) -> Compare:
+        """How these rows of the summaries, which have candidates, are compared."""
+        raise NotImplementedError
+
+    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
+        return batch.select("id", *self._rank(batch), *self.keys(batch))
+
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
+        dropped, unverified = copies_of_kept(summaries, self.compare)
+        context.count("unverified_candidates", unverified)
+        return dropped.select(
+            "id",
+            pl.lit(self.reasons()[0]).alias("reason"),
+            pl.format("a copy of {}", "kept").alias("detail"),
+        )
+
+    def _rank(self, batch: pl.DataFrame) -> list[pl.Expr]:
+        if self.keep == "first":
+            return []
+        if self.by is None:
+            return [pl.col("text").str.len_chars().cast(pl.Float64).alias("rank")]
+        dtype = batch.schema[self.by]
+        if not (dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)):
+            raise RunError(
+                f"{self.op} by {self.by}: the column holds {dtype}, not numbers", hint=_HINT
+            )
+        return [pl.col(self.by).cast(pl.Float64).fill_nan(None).alias("rank")]
