@@ -13,6 +13,7 @@ from .contracts.corpus import (
     Size as Size,
     sampling_priority as sampling_priority,
 )
+from .contracts.corpus_sample import CorpusSample as CorpusSample
 from .contracts.engine import (
     Engine as Engine,
     PartitionFinished as PartitionFinished,

@@ -1,25 +1,32 @@
-"""The contract that every operator keeps, as a suite for its author's tests.
+"""The contracts that operators, features and gates keep, as suites for their authors' tests.
 
-    from datachef.core.testing import OperatorContract
+    from datachef.core.testing import FeatureContract, OperatorContract
 
     class TestMyFilter(OperatorContract):
         operator = MyFilter(max_share=0.3)
 
+    class TestMyFeature(FeatureContract):
+        function = staticmethod(my_feature)
+
 Runs under pytest; every method is one law. Override `batch` for an operator that needs columns of
-its own, and `sources` for a mix.
+its own, and `sources` for a mix; `corpus` for a feature or a gate that does.
 """
 
 from __future__ import annotations
 
 import math
 import pickle
-from typing import ClassVar
+from collections.abc import Callable
+from numbers import Real
+from typing import Any, ClassVar
 
 import polars as pl
 
 from datachef.core.contracts.corpus import Context, CorpusOperator, MixOperator, Size
+from datachef.core.contracts.corpus_sample import CorpusSample
 from datachef.core.contracts.filter import Filter
 from datachef.core.contracts.operator import Operator
+from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.contracts.transform import TextTransform, Transform
 from datachef.core.language_models.tokens import TokenCounter
 from datachef.core.registry.promises import (
@@ -92,6 +99,18 @@ class _NoMemory:
         return None
 
 
+def odd_rows(sources: tuple[str, ...] = ("a", "b")) -> pl.DataFrame:
+    """Odd texts, each twice, in turn of each of the sources; some of them are conversations."""
+    texts = [*ODD_TEXTS, *ODD_TEXTS]
+    names = [sources[i % len(sources)] for i in range(len(texts))]
+    ids = [f"{name}/file:{index}" for index, name in enumerate(names)]
+    frame = pl.DataFrame({"id": ids, "source": names, "text": texts})
+    chats = [
+        _conversation(index, text) if index % 5 == 0 else None for index, text in enumerate(texts)
+    ]
+    return with_text(frame.with_columns(turns_column(chats)))
+
+
 class OperatorContract:
     """Subclass it in a test module and set `operator`; see the module's docstring."""
 
@@ -100,15 +119,7 @@ class OperatorContract:
 
     def batch(self) -> pl.DataFrame:
         """Rows that the operator can take: odd texts, of two sources, each twice."""
-        texts = [*ODD_TEXTS, *ODD_TEXTS]
-        names = [self.sources[i % len(self.sources)] for i in range(len(texts))]
-        ids = [f"{name}/file:{index}" for index, name in enumerate(names)]
-        frame = pl.DataFrame({"id": ids, "source": names, "text": texts})
-        chats = [
-            _conversation(index, text) if index % 5 == 0 else None
-            for index, text in enumerate(texts)
-        ]
-        return with_text(frame.with_columns(turns_column(chats)))
+        return odd_rows(self.sources)
 
     def test_can_be_registered(self) -> None:
         """A class that the host would refuse, or one that breaks a promise, says here why."""
@@ -256,3 +267,48 @@ class OperatorContract:
         ]
         summaries = pl.concat([operator.summarize(batch) for batch in counted])
         return operator.resolve(summaries.lazy(), Context(seed=7, sources=self.sources))
+
+
+def corpus_sample(rows: pl.DataFrame, schema: str = "text") -> CorpusSample:
+    """A corpus to try features and gates on: rows with `source` and `text`, each of which stands
+    for one."""
+    tokens = TokenCounter().count(rows["text"]).alias("tokens")
+    frame = rows.with_columns(tokens, pl.lit(1.0).alias("weight"))
+    task = Task(name="any", benchmark=BenchmarkFile(path="benchmark.jsonl"))
+    return CorpusSample(frame, schema, dict.fromkeys(rows["source"].unique(), 1.0), task)
+
+
+class _CorpusFunctionContract:
+    function: ClassVar[Callable[[CorpusSample], Any]]
+    kind: ClassVar[type]
+
+    def corpus(self) -> CorpusSample:
+        """Odd texts of two sources, some of them conversations."""
+        return corpus_sample(odd_rows())
+
+    def test_says_what_it_is(self) -> None:
+        """The first line of the docstring is what `chef score` shows."""
+        assert (type(self).function.__doc__ or "").strip()
+
+    def test_takes_odd_texts_and_a_single_row(self) -> None:
+        whole = self.corpus()
+        one = CorpusSample(whole.rows.head(1), whole.schema, whole.epochs, whole.task)
+        for corpus in (whole, one):
+            answer = type(self).function(corpus)
+            assert isinstance(answer, self.kind), f"{answer!r} is no {self.kind.__name__}"
+
+    def test_is_deterministic(self) -> None:
+        first, second = (type(self).function(self.corpus()) for _ in range(2))
+        assert repr(first) == repr(second)
+
+
+class FeatureContract(_CorpusFunctionContract):
+    """Subclass it in a test module and set `function`; see the module's docstring."""
+
+    kind = Real
+
+
+class GateContract(_CorpusFunctionContract):
+    """Subclass it in a test module and set `function`; see the module's docstring."""
+
+    kind = str

@@ -111,7 +111,8 @@ class FineTuningBackend(EvaluationBackend):
 
         if not self._enough:
             return False
-        proxy = fit_proxy(self._history, self._proxy_reward.task, self._config.reward.seed)
+        reward, seed = self._proxy_reward, self._config.reward.seed
+        proxy = fit_proxy(self._history, reward.task, seed, reward.plugin_functions.codes)
         write_atomically(target, orjson.dumps(proxy.to_data()))
         return True
 
@@ -120,8 +121,8 @@ class FineTuningBackend(EvaluationBackend):
 
         if not self._enough:
             return None
-        task = self._proxy_reward.task
-        report = fit_report(self._history, task, self._config.reward.seed)
+        task, codes = self._proxy_reward.task, self._proxy_reward.plugin_functions.codes
+        report = fit_report(self._history, task, self._config.reward.seed, codes)
         if (found := report.by_recipe.get(task.name)) is None:
             return None
         rank = found.rank_correlation

@@ -46,9 +46,15 @@ class GateFailure:
 
     @property
     def value(self) -> float:
-        """In [-2, -1): higher for a later gate, and for a gate that was failed by less."""
-        place = GATES.index(self.gate) + min(max(self.degree, 0.0), 0.999)
-        return place / len(GATES) - 2
+        """In [-2, -1): higher for a later gate, and for a gate that was failed by less.
+
+        Gates of plugins come last, in the upper half of the last place, which guardrails leave
+        free: values of our own gates are the same whatever is installed.
+        """
+        degree = min(max(self.degree, 0.0), 0.999)
+        if self.gate in GATES:
+            return (GATES.index(self.gate) + degree) / len(GATES) - 2
+        return (len(GATES) - 0.5 + degree / 2) / len(GATES) - 2
 
 
 def failed_check(problems: Sequence[Problem]) -> GateFailure:

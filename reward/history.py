@@ -38,8 +38,9 @@ class MeasurementRecord:
     that the recipe's corpus and the task's questions depend on. `score` lies in [0, 1], higher is
     better; `scores` are the metrics by name and `features` what a proxy learns from, None where
     unknown. `corpus` has its sizes (`rows`, `tokens`), `training` the settings of training,
-    `versions` those of the packages, `vocabulary` the fingerprint of the operators. `seconds` is
-    what it cost. `created` is the time in UTC, ISO 8601. `id` is given by the history.
+    `versions` those of packages and digests of features of plugins, `vocabulary` the fingerprint of
+    the operators. `seconds` is what it cost. `created` is the time in UTC, ISO 8601. `id` is given
+    by the history.
 
     A feature that is not a finite number is unknown. Raises `DatachefError` for a score outside of
     its range and for what is not plain data.

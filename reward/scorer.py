@@ -38,6 +38,7 @@ from datachef.reward.gates import (
     first_failure,
 )
 from datachef.reward.guardrails import GuardrailFindings, GuardrailLimits, SampleGuardrails
+from datachef.reward.plugin_functions import PluginFunctions
 from datachef.reward.sampled_run import SampledCorpus, SampledRunner
 
 if TYPE_CHECKING:
@@ -68,8 +69,9 @@ class RecipeReward(Reward):
         self._runner = SampledRunner(host, config.cache, options.rows, config.seed)
         self._extractor = FeatureExtractor(self.task, config.seed)
         self._audit = ContaminationAudit(host.vocabulary, self.task)
+        self.plugin_functions = PluginFunctions(host)
         self._guard = _guardrails(options)
-        self._proxy = _proxy(options, self.task, config.seed)
+        self._proxy = _proxy(options, self.task, self.plugin_functions.codes, config.seed)
         self._verifier = _verifier(options, host, self.task, config)
         self._pessimism = options.pessimism
 
@@ -82,7 +84,8 @@ class RecipeReward(Reward):
 
         Raises where no recipe is to blame (see `unavailable`): `UnavailableError` for a server that
         does not answer, a source that cannot be reached or is not what it was when this reward
-        first looked at it, a package that is missing; `OSError` for what the machine lacks.
+        first looked at it, a package that is missing; `PluginError` for a feature or a gate of a
+        plugin that is broken; `OSError` for what the machine lacks.
         """
         check = check_document(
             recipe,
@@ -112,9 +115,12 @@ class RecipeReward(Reward):
         if findings is not None and findings.violations:
             broken = tuple(violation.message for violation in findings.violations)
             failure = GateFailure("guardrails", 1 / (1 + len(broken)), broken)
+        if failure is None:
+            failure = self.plugin_functions.first_failure(corpus, self.task)
         if failure is not None:
             score = replace(_failed(failure), schema=corpus.schema)
             return Assessment(score, check, corpus, features, findings)
+        features |= self.plugin_functions.features(corpus, self.task)
         if self._verifier is not None:
             features |= _verified(self._verifier.verify(corpus.rows))
         score = replace(self._score(features), schema=corpus.schema)
@@ -160,7 +166,7 @@ def _guardrails(options: RewardOptions) -> SampleGuardrails | None:
     return SampleGuardrails(read_typed(options.limits, GuardrailLimits))
 
 
-def _proxy(options: RewardOptions, task: Task, seed: int) -> Proxy | None:
+def _proxy(options: RewardOptions, task: Task, codes: Mapping[str, str], seed: int) -> Proxy | None:
     if options.proxy is not None:
         return _saved(options.proxy)
     if options.history is None:
@@ -168,7 +174,7 @@ def _proxy(options: RewardOptions, task: Task, seed: int) -> Proxy | None:
     from datachef.reward.history import History
     from datachef.reward.proxy.fit import fit_proxy
 
-    return fit_proxy(History(options.history), task, seed)
+    return fit_proxy(History(options.history), task, seed, codes)
 
 
 def _saved(path: Path) -> Proxy:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import typer
 
     from datachef.core.assets.asset import Asset
+    from datachef.core.contracts.corpus_sample import Feature, Gate
     from datachef.core.contracts.engine import Engine, RunObserver
     from datachef.core.contracts.metric import Metric
     from datachef.core.contracts.operator import Operator
@@ -69,6 +70,16 @@ def datachef_evaluation_backends() -> Mapping[  # type: ignore[empty-body]
     str, Callable[[EvaluationConfig], EvaluationBackend]
 ]:
     """Evaluation backends by the name that `evaluation_backend` of an evolve.yaml takes."""
+
+
+@hookspec
+def datachef_features() -> Mapping[str, Feature]:  # type: ignore[empty-body]
+    """Features by name, which the reward `proxy` extracts and learns from besides its own."""
+
+
+@hookspec
+def datachef_gates() -> Mapping[str, Gate]:  # type: ignore[empty-body]
+    """Gates by name, which a recipe must pass after those of the reward `proxy`, in this order."""
 
 
 @hookspec

@@ -25,6 +25,8 @@ MAPPINGS = (
     "datachef_llm_backends",
     "datachef_rewards",
     "datachef_evaluation_backends",
+    "datachef_features",
+    "datachef_gates",
 )
 
 _SUFFIX = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)*")

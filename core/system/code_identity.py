@@ -12,14 +12,15 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache, partial
 from hashlib import blake2b
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import resolve_name
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Any
 from weakref import WeakKeyDictionary
 
 CORE = "datachef.core"
@@ -97,6 +98,15 @@ def distribution_code(name: str) -> Mapping[str, str]:
     files = sorted(line for line in record if not _NOT_CONTENT.match(line))
     digest = f" {_digest(chr(10).join(files).encode())[:12]}" if files else ""
     return {name: f"{found.version}{digest}"}
+
+
+def function_code(function: Callable[..., Any]) -> Mapping[str, str]:
+    """Like `code_of`, for a function or another object that can be called."""
+    while isinstance(function, partial):
+        function = function.func
+    if not hasattr(function, "__qualname__"):
+        return code_of(type(function))
+    return dict(sorted(_code([function.__module__]).items()))
 
 
 @lru_cache(maxsize=64)

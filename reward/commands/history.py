@@ -174,20 +174,22 @@ def fit(
 
     require_packages()
     from datachef.reward.history import History
+    from datachef.reward.plugin_functions import PluginFunctions
     from datachef.reward.proxy.fit import fit_proxy, fit_report
 
+    codes = PluginFunctions(get_host()).codes
     chosen = read_task(task, get_host()) if task is not None else None
     if output is not None and chosen is None:
         raise DatachefError("a saved proxy is for one task", "give --task")
     store = History(history)
-    report = fit_report(store, chosen, seed)
+    report = fit_report(store, chosen, seed, codes)
     if output is not None and chosen is not None:
         import orjson
 
         from datachef.core.system.outputs import write_file
         from datachef.reward.proxy import Proxy
 
-        raw = orjson.dumps(fit_proxy(store, chosen, seed).to_data())
+        raw = orjson.dumps(fit_proxy(store, chosen, seed, codes).to_data())
         write_file(output, raw, "proxy", lambda known: bool(Proxy.from_data(orjson.loads(known))))
     if as_json:
         print_json(report.to_data())

@@ -214,6 +214,7 @@ class _Result:
 
     `features` and `measures` (of guardrails) are what the reward computed, `ran` tells whether the
     recipe got so far that variants of it can be scored, `note` says how far to trust the score.
+    `meanings` are those of the features of plugins.
     """
 
     path: Path
@@ -222,6 +223,7 @@ class _Result:
     features: Mapping[str, float] = field(default_factory=dict)
     measures: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
+    meanings: Mapping[str, str] = field(default_factory=dict)
 
 
 def _result(reward: Reward, name: str, path: Path, document: Document) -> _Result:
@@ -232,7 +234,8 @@ def _result(reward: Reward, name: str, path: Path, document: Document) -> _Resul
         note = "" if reward.measured else _GUESS
         measures = assessed.findings.measures if assessed.findings else {}
         ran = assessed.corpus is not None
-        return _Result(path, assessed.score, ran, assessed.features, measures, note)
+        meanings = reward.plugin_functions.meanings
+        return _Result(path, assessed.score, ran, assessed.features, measures, note, meanings)
     if document.problems:
         raise RecipeError(document.problems)
     if not isinstance(document.data, dict):
@@ -333,7 +336,7 @@ def _parts(result: _Result) -> Iterator[tuple[str, str, str]]:
         yield f"prediction of {name}", f"{value:.4f}", ""
     for name, value in result.features.items():
         if ".q" not in name and not math.isnan(value):
-            yield name, f"{value:.4f}", describe_feature(name)
+            yield name, f"{value:.4f}", result.meanings.get(name) or describe_feature(name)
     for name, (meaning, _) in SIGNALS.items():
         if f"{name}.q50" in result.features:
             low, middle, high = (result.features[f"{name}.q{q}"] for q in (10, 50, 90))

@@ -115,7 +115,7 @@ class Evaluator:
                 score=measurement.scores[LIKELIHOOD],
                 scores=measurement.scores,
                 features=assessed.features,
-                versions=measurement.versions,
+                versions={**measurement.versions, **self._reward.plugin_functions.codes},
                 seconds=measurement.seconds,
                 corpus=size,
                 training=self._training,

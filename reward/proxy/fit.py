@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, pvariance, variance
 from typing import Any
@@ -52,8 +52,13 @@ class FitReport:
         return asdict(self)
 
 
-def fit_proxy(history: History, task: Task, seed: int = 0) -> Proxy:
-    """The proxy of a task. Raises `DatachefError` where too little was measured."""
+def fit_proxy(
+    history: History, task: Task, seed: int = 0, codes: Mapping[str, str] | None = None
+) -> Proxy:
+    """The proxy of a task; `codes` are those of the features of plugins, as they are now.
+
+    Raises `DatachefError` where too little was measured.
+    """
     found = comparable_measurements(history.measurements(task_key=task_key(task)))
     recipes = len({measured.recipe_key for measured in found})
     if recipes < FEWEST_MEASURED:
@@ -62,15 +67,21 @@ def fit_proxy(history: History, task: Task, seed: int = 0) -> Proxy:
             f"chef evaluate at least {FEWEST_MEASURED}; 30 make a useful proxy",
         )
     return Proxy.fit(
-        feature_table(found),
+        feature_table(found, codes),
         np.array([measured.score for measured in found]),
         groups=[measured.recipe_key for measured in found],
         seed=seed,
     )
 
 
-def fit_report(history: History, task: Task | None = None, seed: int = 0) -> FitReport:
-    """Cross-validation over one task, or over all that were measured enough.
+def fit_report(
+    history: History,
+    task: Task | None = None,
+    seed: int = 0,
+    codes: Mapping[str, str] | None = None,
+) -> FitReport:
+    """Cross-validation over one task, or over all that were measured enough; `codes` as for
+    `fit_proxy`.
 
     Raises `DatachefError` where there is none.
     """
@@ -89,19 +100,19 @@ def fit_report(history: History, task: Task | None = None, seed: int = 0) -> Fit
         )
     by_recipe = {}
     for alike in chosen:
-        report = cross_validate(**_columns(alike), seed=seed, by=("recipe",))
+        report = cross_validate(**_columns(alike, codes), seed=seed, by=("recipe",))
         if report.by_recipe is not None:
             by_recipe[alike[0].task] = report.by_recipe
     found = [measured for alike in chosen for measured in alike]
     by_task = None
     if len(chosen) > 1:
-        by_task = cross_validate(**_columns(found), seed=seed, by=("task",)).by_task
+        by_task = cross_validate(**_columns(found, codes), seed=seed, by=("task",)).by_task
     return FitReport(by_recipe, by_task, {alike[0].task: noise_of(alike) for alike in chosen})
 
 
-def _columns(found: Sequence[MeasurementRecord]) -> dict[str, Any]:
+def _columns(found: Sequence[MeasurementRecord], codes: Mapping[str, str] | None) -> dict[str, Any]:
     return {
-        "features": feature_table(found),
+        "features": feature_table(found, codes),
         "scores": np.array([measured.score for measured in found]),
         "recipes": [measured.recipe_key for measured in found],
         "tasks": [measured.task for measured in found],
@@ -117,8 +128,11 @@ def comparable_measurements(measurements: Sequence[MeasurementRecord]) -> list[M
     return max(by_setting.values(), key=len, default=[])
 
 
-def feature_table(measurements: Sequence[MeasurementRecord]) -> pl.DataFrame:
-    """One row per measurement with its `LEARNED_FEATURES`; null where one is unknown."""
+def feature_table(
+    measurements: Sequence[MeasurementRecord], codes: Mapping[str, str] | None = None
+) -> pl.DataFrame:
+    """One row per measurement with its `LEARNED_FEATURES`, and those of the features of plugins
+    that the code in `codes` gave; null where one is unknown."""
     names = sorted(
         {
             name
@@ -127,10 +141,13 @@ def feature_table(measurements: Sequence[MeasurementRecord]) -> pl.DataFrame:
             if name.startswith(LEARNED_FEATURES)
         }
     )
-    return pl.DataFrame(
-        {name: [measured.features.get(name) for measured in measurements] for name in names},
-        schema=dict.fromkeys(names, pl.Float64),
-    )
+    columns = {name: [one.features.get(name) for one in measurements] for name in names}
+    for name, code in (codes or {}).items():
+        columns[name] = [
+            one.features.get(name) if one.versions.get(name) == code else None
+            for one in measurements
+        ]
+    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Float64))
 
 
 def noise_of(measurements: Sequence[MeasurementRecord]) -> ScoreNoise:
