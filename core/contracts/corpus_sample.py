@@ -30,7 +30,7 @@ class CorpusSample:
     def share(self, condition: pl.Expr) -> float:
         """The share of the rows of the whole corpus for which a condition holds."""
         table = self.rows.select("weight", condition.fill_null(False).alias("holds"))
-        return float(table.filter("holds")["weight"].sum() / table["weight"].sum())
+        return float(table.filter("holds")["weight"].sum()) / float(table["weight"].sum())
 
 
 # A number that says something of a corpus, NaN where it is not defined; and why a corpus must not
