@@ -28,7 +28,12 @@ from .contracts.engine import (
     WorkItem as WorkItem,
 )
 from .contracts.filter import Filter as Filter, Signal as Signal
-from .contracts.metric import BenchmarkItem as BenchmarkItem, Choices as Choices, Metric as Metric
+from .contracts.metric import (
+    AnswerKind as AnswerKind,
+    BenchmarkItem as BenchmarkItem,
+    Choices as Choices,
+    Metric as Metric,
+)
 from .contracts.operator import (
     CheckContext as CheckContext,
     Operator as Operator,
@@ -60,7 +65,11 @@ from .contracts.source import (
 )
 from .contracts.synthesis import Synthesis as Synthesis
 from .contracts.task import BenchmarkFile as BenchmarkFile, Budget as Budget, Task as Task
-from .contracts.transform import TextTransform as TextTransform, Transform as Transform
+from .contracts.transform import (
+    ConversationTransform as ConversationTransform,
+    TextTransform as TextTransform,
+    Transform as Transform,
+)
 from .contracts.writer import Writer as Writer
 from .distribution import extra as extra
 from .errors import (
@@ -97,7 +106,20 @@ from .rows.stored_conversations import json_lines as json_lines, write_parquet a
 from .run.executor import TaskExecutor as TaskExecutor
 from .system.failures import raise_environment_failure as raise_environment_failure
 from .system.paths import located as located, path_identity as path_identity
-from .text.conversations import turns_column as turns_column, turns_of as turns_of
+from .text.conversations import (
+    turns_column as turns_column,
+    turns_of as turns_of,
+    with_text as with_text,
+)
+from .text.final_answers import (
+    announcement as announcement,
+    boxed_answer as boxed_answer,
+    chosen_option as chosen_option,
+    final_answer as final_answer,
+    normalised_answer as normalised_answer,
+    numbers_in as numbers_in,
+    says_yes as says_yes,
+)
 from .text.language_identification import (
     LanguageIdentifier as LanguageIdentifier,
     identify_languages as identify_languages,

@@ -152,7 +152,7 @@ class OperatorContract:
         """Every number says its range, so that people and policies know what makes sense."""
         for name, schema in type(self.operator).model_json_schema()["properties"].items():
             for option in [schema, *schema.get("anyOf", [])]:
-                if option.get("type") in ("integer", "number"):
+                if option.get("type") in ("integer", "number") and "enum" not in option:
                     low = "minimum" in option or "exclusiveMinimum" in option
                     high = "maximum" in option or "exclusiveMaximum" in option
                     assert low and high, f"{name} has no bounds: give it ge= and le="

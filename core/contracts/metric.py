@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+# What an answer is, for whoever brings training data into its form.
+AnswerKind = Literal["text", "option", "number", "yes_no", "label", "code"]
 # How an answer becomes a program where nothing else is said, see `BenchmarkFile.program`.
 PROGRAM = "{answer}\n{tests}"
 # Whether a model's code may be run: never, confined, or even where this system has none.
@@ -41,13 +43,15 @@ class Metric(ABC):
     `name` is what a task file says as `metric`. `criterion` says when an answer is right, for
     models that write or judge training data. A metric with `runs_code` runs what a model wrote,
     which the user has to allow; one without `needs_gold` asks items that have no gold answer, such
-    as those with unit tests. An answer that is written may take `answer_tokens`.
+    as those with unit tests. An answer is of an `answer_kind`, by which operators that adapt
+    training data to a task go; one that is written may take `answer_tokens`.
     """
 
     name: ClassVar[str] = ""
     criterion: ClassVar[str] = ""
     runs_code: ClassVar[bool] = False
     needs_gold: ClassVar[bool] = True
+    answer_kind: ClassVar[AnswerKind] = "text"
     answer_tokens: ClassVar[int] = 512
 
     @classmethod

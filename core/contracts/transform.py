@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from datachef.core.contracts.operator import Operator, Outcome
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from datachef.core.text.turns import Turn
 
 
 class Transform(Operator):
@@ -79,6 +81,59 @@ class TextTransform(Transform):
         if answer.dtype not in (pl.String, pl.Null):
             raise PluginError(f"rewrite() gave {answer.dtype}, not String")
         return answer.cast(pl.String)
+
+
+class ConversationTransform(Transform):
+    """A transform that rewrites the turns of one conversation at a time, or drops it.
+
+    Documents, which have no turns, stay as they are. The rows are looped over, which turns that
+    carry whatever fields leave no way around.
+    """
+
+    @abstractmethod
+    def rewrite(
+        self, turns: list[Turn], row: Mapping[str, Any]
+    ) -> Sequence[Turn] | Sequence[Sequence[Turn]] | str:
+        """The turns of the new conversation, or of several (at most `max_rows`), or the reason for
+        which the row is dropped. `row` has the columns; `turns` may be changed."""
+        raise NotImplementedError
+
+    def reads(self) -> set[str]:
+        return {"messages"}
+
+    def transform(self, batch: pl.DataFrame) -> pl.DataFrame:
+        return self.process(batch).rows
+
+    def process(self, batch: pl.DataFrame) -> Outcome:
+        import polars as pl
+
+        from datachef.core.contracts.accounting import account, rejected
+        from datachef.core.text.conversations import turns_column, turns_of, with_text
+
+        if "messages" not in batch.columns:
+            return Outcome(batch)
+        origins: list[int] = []
+        made: list[Sequence[Turn] | None] = []
+        reasons: list[str | None] = []
+        for place, row in enumerate(batch.iter_rows(named=True)):
+            turns = row["messages"]
+            new = None if turns is None else self.rewrite(turns_of(turns), row)
+            reasons.append(new if isinstance(new, str) else None)
+            if isinstance(new, str):
+                continue
+            several = [new] if new is None or not new or isinstance(new[0], Mapping) else new
+            origins += [place] * len(several)
+            made += several  # type: ignore[arg-type] - all of one conversation, or conversations
+        reason = pl.Series("reason", reasons, pl.String)
+        fine = reason.is_null()
+        dropped = rejected(batch, fine, reason)
+        rows = batch[pl.Series(origins, dtype=pl.UInt32)].with_columns(turns_column(made))
+        said = with_text(rows).filter(
+            pl.col("messages").is_null() | (pl.col("messages").list.len() > 0)
+        )
+        outcome = account(self.op, batch.filter(fine), said, self.max_rows)
+        gone = [part for part in (dropped, outcome.dropped) if part is not None]
+        return Outcome(outcome.rows, pl.concat(gone) if gone else None, created=outcome.created)
 
 
 def rewrite_text(

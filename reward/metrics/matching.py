@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from abc import abstractmethod
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from datachef.core.contracts.metric import BenchmarkItem, Choices, Metric
 from datachef.core.errors import DatachefError
+from datachef.core.text.final_answers import (
+    LETTER_ALONE,
+    LETTERS,
+    after_thinking,
+    chosen_option,
+    final_answer,
+    last_number,
+    letter_place,
+    mentioned,
+    normalised_answer,
+    says_yes,
+)
 
 
 class MatchingMetric(Metric):
@@ -32,83 +43,6 @@ def golds(item: BenchmarkItem) -> Iterator[str]:
         yield from lines
 
 
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
-_BRACE = re.compile(r"\\[{}]|[{}]")
-_CUE = re.compile(
-    r"""
-      \banswer\b [^.:=\n]{0,60}? \b(?:is|be)\b
-    | \banswer\b [*_\s]* (?=[:=])
-    | 答案 (?:是|为)?
-    | \#{4}
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
-_MARKS = """ "'`“”‘’«»„*_.,;:!?¡¿()[]{}<>。，、；：！？（）「」"""
-_EDGE = re.compile(rf"^(?:(?!\.\d)[{re.escape(_MARKS)}])+")
-
-
-def after_thinking(response: str) -> str:
-    """What follows the reasoning of a model that thinks aloud; nothing where it never stopped."""
-    if "</think>" in response:
-        return response.rpartition("</think>")[2]
-    return "" if response.lstrip().startswith("<think>") else response
-
-
-def normalised(text: str) -> str:
-    """Without case, width, markup and punctuation at the edges, and runs of white space."""
-    folded = " ".join(unicodedata.normalize("NFKC", text).replace("−", "-").casefold().split())
-    return _EDGE.sub("", folded).rstrip(_MARKS) or folded
-
-
-def boxed(text: str) -> str | None:
-    r"""The content of the last \boxed{...}, braces balanced; None where there is none."""
-    starts = {match.end() - 1 for match in _BOX.finditer(text)}
-    opened: list[int] = []
-    last = None
-    for brace in _BRACE.finditer(text):
-        if brace[0] == "{":
-            opened.append(brace.end() - 1)
-        elif brace[0] == "}" and opened:
-            start = opened.pop()
-            if start in starts and (last is None or start > last[0]):
-                last = (start, brace.start())
-    return None if last is None else text[last[0] + 1 : last[1]].strip()
-
-
-def announced(text: str) -> str | None:
-    """The line that follows the last `answer is`, `answer:` or `####`; None where there is none."""
-    cues = list(_CUE.finditer(text))
-    if not cues:
-        return None
-    rest = text[cues[-1].end() :].lstrip(" \t\r\n:=*_：")
-    return rest.partition("\n")[0].strip() or None
-
-
-def final_answer(text: str) -> str | None:
-    """What a response marks as its answer: boxed, or else announced; None where neither."""
-    box = boxed(text)
-    return announced(text) if box is None else box
-
-
-def mentioned(text: str, options: Sequence[str]) -> int | None:
-    """The index of the one option that a text names as whole words; None for none or several.
-
-    An option inside of a longer one counts as the longer one alone.
-    """
-    rest = normalised(text)
-    found = None
-    for place in sorted(range(len(options)), key=lambda place: -len(options[place])):
-        words = normalised(options[place])
-        if not words:
-            continue
-        pattern = rf"(?<![a-z0-9]){re.escape(words)}(?![a-z0-9])"
-        rest, count = re.subn(pattern, "\n", rest)
-        if count and found is not None:
-            return None
-        found = place if count else found
-    return found
-
-
 class ExactMatch(MatchingMetric):
     """Right where the response, or the answer it announces, is one of the gold answers.
 
@@ -120,8 +54,8 @@ class ExactMatch(MatchingMetric):
     answer_tokens = 64
 
     def _accepts(self, response: str, item: BenchmarkItem) -> bool:
-        accepted = {normalised(gold) for gold in golds(item)}
-        given = {normalised(response), normalised(final_answer(response) or "")}
+        accepted = {normalised_answer(gold) for gold in golds(item)}
+        given = {normalised_answer(response), normalised_answer(final_answer(response) or "")}
         return not accepted.isdisjoint(given - {""})
 
 
@@ -134,16 +68,17 @@ class Label(MatchingMetric):
 
     name = "label"
     criterion = "the answer must name the right label"
+    answer_kind = "label"
 
     def _accepts(self, response: str, item: BenchmarkItem) -> bool:
-        gold = normalised(item.answer)
+        gold = normalised_answer(item.answer)
         final = final_answer(response)
         for answer in (response,) if final is None else (final, response):
-            if re.match(rf"{re.escape(gold)}(?![\w-])", normalised(answer)):
+            if re.match(rf"{re.escape(gold)}(?![\w-])", normalised_answer(answer)):
                 return True
             place = mentioned(answer, item.choices)
             if place is not None:
-                return normalised(item.choices[place]) == gold
+                return normalised_answer(item.choices[place]) == gold
         return False
 
     @classmethod
@@ -154,7 +89,7 @@ class Label(MatchingMetric):
 
 
 def _labels(item: BenchmarkItem, labels: tuple[str, ...]) -> Choices:
-    if normalised(item.answer) not in map(normalised, labels):
+    if normalised_answer(item.answer) not in map(normalised_answer, labels):
         raise DatachefError(
             f"the gold answer {item.answer[:80]!r} is no choice of its item",
             hint=f"the choices are {', '.join(labels)[:200]}",
@@ -162,15 +97,16 @@ def _labels(item: BenchmarkItem, labels: tuple[str, ...]) -> Choices:
     return Choices(labels)
 
 
-_MEANING = {"yes": True, "true": True, "no": False, "false": False}
-_WORD = re.compile(r"\b(?:yes|no|true|false)\b")
-_SHORT = {"y": True, "n": False, "1": True, "0": False}
+_MEANING = {
+    "yes": True, "true": True, "y": True, "1": True,
+    "no": False, "false": False, "n": False, "0": False,
+}  # fmt: skip
 
 
 def gold_is_yes(item: BenchmarkItem) -> bool:
     """The meaning of a gold answer: yes, no, true, false, y, n, 1 or 0; else a `DatachefError`."""
-    gold = normalised(item.answer)
-    if (meaning := (_MEANING | _SHORT).get(gold)) is None:
+    gold = normalised_answer(item.answer)
+    if (meaning := _MEANING.get(gold)) is None:
         raise DatachefError(
             f"the gold answer {item.answer[:80]!r} is neither yes nor no",
             hint="yes, no, true and false can be compared; for other words use the metric label",
@@ -186,9 +122,10 @@ class YesNo(MatchingMetric):
 
     name = "yes_no"
     criterion = "the answer must say yes or no, whichever is right"
+    answer_kind = "yes_no"
 
     def _accepts(self, response: str, item: BenchmarkItem) -> bool:
-        return _meaning(response) is gold_is_yes(item)
+        return says_yes(response) is gold_is_yes(item)
 
     @classmethod
     def choices(cls, items: Sequence[BenchmarkItem]) -> Sequence[Choices]:
@@ -206,29 +143,6 @@ def _words(items: Sequence[BenchmarkItem]) -> tuple[str, str]:
     return words[0], words[1]
 
 
-def _meaning(response: str) -> bool | None:
-    final = final_answer(response)
-    for answer in (response,) if final is None else (final, response):
-        words = normalised(answer)
-        if first := _WORD.match(words):
-            return _MEANING[first[0]]
-        meant = {_MEANING[word] for word in _WORD.findall(words)}
-        if len(meant) == 1:
-            return meant.pop()
-    return None
-
-
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-_ALONE = re.compile(r"[\W_]*([A-Za-z])[\W_]*")
-_LISTED = re.compile(r"^[\s*_(\[]*([A-Z])[*_]*(?:[).:\]]|[ \t]+[-–—]\s|[ \t]*$)", re.MULTILINE)
-# Only A and I are words too: before a small letter they may be the article and the pronoun.
-_LEADING = re.compile(
-    r"[\s*_(\[]*(?:(?:option|choice)\s+)?\(?([B-HJ-Z]|[AI](?!\s+[a-z]))\b(?!['’])"
-)
-_NAMED = re.compile(r"\((?-i:([A-Z]))\)|\b(?:option|choice)\s+\(?(?-i:([A-Z]))\b", re.IGNORECASE)
-
-
 def option_texts(item: BenchmarkItem) -> tuple[str, ...]:
     """The options without the letters that they may begin with, such as `A) 5`."""
     lettered = zip(LETTERS, item.choices, strict=False)
@@ -243,12 +157,12 @@ def gold_place(item: BenchmarkItem) -> int:
     Raises `DatachefError` where it is neither: a number may count from 0 or from 1.
     """
     gold = item.answer.strip()
-    letter = _ALONE.fullmatch(gold)
-    if letter and (place := _place(letter[1].upper(), len(item.choices))) is not None:
+    letter = LETTER_ALONE.fullmatch(gold)
+    if letter and (place := letter_place(letter[1].upper(), len(item.choices))) is not None:
         return place
-    texts = [normalised(text) for text in option_texts(item)]
-    if texts.count(normalised(gold)) == 1:
-        return texts.index(normalised(gold))
+    texts = [normalised_answer(text) for text in option_texts(item)]
+    if texts.count(normalised_answer(gold)) == 1:
+        return texts.index(normalised_answer(gold))
     raise DatachefError(
         f"the gold answer {gold[:80]!r} is no letter and no option of the item",
         hint="name a field with the letter or the text of the right option as `answer`, "
@@ -266,10 +180,11 @@ class MultipleChoice(MatchingMetric):
 
     name = "multiple_choice"
     criterion = "the answer must name the right option"
+    answer_kind = "option"
 
     def _accepts(self, response: str, item: BenchmarkItem) -> bool:
         texts, gold = option_texts(item), gold_place(item)
-        place = chosen(response, texts)
+        place = chosen_option(response, texts)
         return place == gold or (place is not None and bool(texts) and texts[place] == texts[gold])
 
     @classmethod
@@ -284,93 +199,6 @@ def _letters_or_texts(item: BenchmarkItem, most: int) -> Choices:
     if all(text in item.prompt for text in texts):
         return Choices(tuple(LETTERS[: len(texts) or most]))
     return Choices(texts, by_byte=True)
-
-
-def chosen(response: str, options: Sequence[str]) -> int | None:
-    """The index of the option that a response picks; None where it picks none or several.
-
-    Without options every letter is one.
-    """
-    final = final_answer(response)
-    for answer in (response,) if final is None else (final, response):
-        found = _stated(answer, options)
-        if found is None and answer is final:
-            leading = _LEADING.match(answer)
-            found = _place(leading[1], len(options)) if leading else None
-        if found is None:
-            named = {left or right for left, right in _NAMED.findall(answer)}
-            found = _place(named.pop(), len(options)) if len(named) == 1 else None
-        if found is None:
-            found = mentioned(answer, options)
-        if found is not None:
-            return found
-    return None
-
-
-def _stated(answer: str, options: Sequence[str]) -> int | None:
-    """The option that an answer is, or that it starts with as in `B) sand`, and names alone."""
-    if alone := _ALONE.fullmatch(answer):
-        return _place(alone[1].upper(), len(options))
-    if answer in options:
-        return options.index(answer)
-    texts = [normalised(option) for option in options]
-    if normalised(answer) in texts:
-        return texts.index(normalised(answer))
-    listed = _LISTED.match(answer)
-    if listed is None or len(set(_LISTED.findall(answer))) > 1:
-        return None
-    return _place(listed[1], len(options))
-
-
-def _place(letter: str, count: int) -> int | None:
-    place = LETTERS.index(letter)
-    return place if place < (count or len(LETTERS)) else None
-
-
-# Repeats are bounded, so that no text takes more than linear time.
-_NUMBER = re.compile(
-    r"""
-    (?<![A-Za-z0-9_^]) (?<!\^[{+−-]) (?<!\^\{[−-]) (?<!_\{)
-    (?: 10 \s*\^\s*\{?\s* (?P<power>[+−-]?\d{1,3}) (?!\d)
-      | (?P<whole> \d{1,3} (?:,\d{2,3}){0,9} ,\d{3} (?!\d) | \d+ | (?<![.\d])(?=\.\d) )
-        (?P<rest> \.\d+ )?
-        (?: [eE] (?P<short>[+−-]?\d{1,3}) (?!\d)
-          | \s* (?:\\times|\\cdot|[×·*x]) \s* 10 \s*\^\s*\{?\s* (?P<long>[+−-]?\d{1,3}) (?!\d)
-        )?
-    )
-    """,
-    re.VERBOSE,
-)
-_MINUS = re.compile(r"(?:(?<=[^\w)\]}%])|^)[−-](?:\\?[$€£¥])?$")
-_GROUPED = re.compile(r"(?<=\d)(?:\{,\}|,?\\[,!;:])(?=\d{3})")
-_RAISED = re.compile("[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
-_LOWERED = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
-
-
-def last_number(text: str) -> Decimal | None:
-    r"""The last number of the last \boxed{...}, or else of the text; None where there is none.
-
-    Commas between thousands are left out. Indices, exponents and the digits in words such as `m2`
-    are no numbers of their own; `3 * 10^5`, `3e5`, `10^5` and `-$1,200.50` are one each.
-    """
-    box = boxed(text)
-    found = None if box is None else _last(box)
-    return _last(text) if found is None else found
-
-
-def _last(text: str) -> Decimal | None:
-    text = _RAISED.sub(lambda raised: f"^{{{raised[0].translate(_LOWERED)}}}", text)
-    text = _GROUPED.sub("", text)
-    last = deque(_NUMBER.finditer(text), maxlen=1)
-    if not last:
-        return None
-    found = last[0]
-    whole = "1" if found["power"] else found["whole"].replace(",", "")
-    digits = whole + (found["rest"] or "")
-    exponent = (found["power"] or found["short"] or found["long"] or "0").replace("−", "-")
-    before = text[max(0, found.start() - 4) : found.start()]
-    sign = "-" if _MINUS.search(before) else ""
-    return Decimal(f"{sign}{digits}e{exponent}")
 
 
 def gold_number(item: BenchmarkItem) -> Decimal:
@@ -389,6 +217,7 @@ class NumberMatch(MatchingMetric):
 
     name = "number_match"
     criterion = "the last number in the answer must be the right one"
+    answer_kind = "number"
 
     def _accepts(self, response: str, item: BenchmarkItem) -> bool:
         return last_number(response) == gold_number(item)
@@ -402,6 +231,7 @@ class NumberTolerance(MatchingMetric):
 
     name = "number_tolerance"
     criterion = "the last number in the answer must be within 5 % of the right one"
+    answer_kind = "number"
 
     tolerance = Decimal("0.05")
 

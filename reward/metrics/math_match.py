@@ -16,7 +16,8 @@ from datachef.core.contracts.metric import BenchmarkItem
 from datachef.core.distribution import extra
 from datachef.core.errors import MissingPackageError
 from datachef.core.system.child_process import Child, start
-from datachef.reward.metrics.matching import MatchingMetric, boxed, final_answer, golds
+from datachef.core.text.final_answers import boxed_answer, final_answer
+from datachef.reward.metrics.matching import MatchingMetric, golds
 
 # What does not change the meaning of an answer, after Hendrycks et al. 2021,
 # https://github.com/hendrycks/math.
@@ -65,12 +66,12 @@ class MathMatch(MatchingMetric):
 
     def _accepts(self, response: str, item: BenchmarkItem) -> bool:
         given = final_answer(response)
-        accepted = [gold if (box := boxed(gold)) is None else box for gold in golds(item)]
+        accepted = [gold if (box := boxed_answer(gold)) is None else box for gold in golds(item)]
         if any(same_latex(given or response, gold) for gold in accepted):
             return True
         if given is None:
             readings = [response]
-        elif boxed(response) is not None:
+        elif boxed_answer(response) is not None:
             readings = [_displayed(given)]
         else:
             readings = [_displayed(given), given]

@@ -10,8 +10,8 @@ from typing import Any
 
 from datachef.core.contracts.metric import PROGRAM, AllowCode, BenchmarkItem, Metric
 from datachef.core.errors import DatachefError, RowError
+from datachef.core.text.final_answers import after_thinking
 from datachef.core.text.values import composed_text
-from datachef.reward.metrics.matching import after_thinking
 from datachef.reward.metrics.sandbox import (
     Program,
     ProgramResult,
@@ -93,6 +93,7 @@ class UnitTests(Metric):
     name = "unit_tests"
     criterion = "the answer is code that must pass unit tests"
     runs_code = True
+    answer_kind = "code"
     needs_gold = False
 
     @classmethod

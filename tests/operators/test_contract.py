@@ -17,6 +17,13 @@ VOCABULARY = Host().vocabulary
 
 # Parameters for operators that cannot do without, or do nothing without.
 EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
+    "answer_form": [
+        {"form": "letter"},
+        {"form": "number", "solution": "keep", "wording": "hashes"},
+        {"form": "text"},
+        {"form": "code"},
+        {"form": "label", "labels": ["a", "b"]},
+    ],
     "flagged_words_filter": [{"words": "words.txt"}],
     "generate_question_answer_pairs": [{"model": "echo", "backend": "echo"}],
     "language_filter": [{"languages": ["en"]}],

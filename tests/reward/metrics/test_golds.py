@@ -17,8 +17,9 @@ from datachef.core import (
 )
 from datachef.core.contracts.metric import Metric
 from datachef.core.distribution import install_command
+from datachef.core.text.final_answers import LETTERS
 from datachef.reward.metrics import make_metric, our_metrics
-from datachef.reward.metrics.matching import LETTERS, gold_place, option_texts
+from datachef.reward.metrics.matching import gold_place, option_texts
 from datachef.reward.metrics.sandbox import SandboxLimits
 from datachef.reward.metrics.unit_tests import UnitTests
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from datachef.core import BenchmarkItem, DatachefError
+from datachef.core.text.final_answers import last_number
 from datachef.reward.metrics import make_metric
-from datachef.reward.metrics.matching import last_number
 
 NUMBERS = [
     ("18", "18"), ("#### 1,234", "1234"), ("$1,234.50.", "1234.5"), ("1,00,000", "100000"),

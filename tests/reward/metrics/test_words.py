@@ -3,8 +3,13 @@ from __future__ import annotations
 import pytest
 
 from datachef.core import BenchmarkItem, DatachefError
+from datachef.core.text.final_answers import (
+    announced_answer,
+    boxed_answer,
+    mentioned,
+    normalised_answer,
+)
 from datachef.reward.metrics import make_metric
-from datachef.reward.metrics.matching import announced, boxed, mentioned, normalised
 
 
 def verdicts(metric: str, item: BenchmarkItem, responses: list[str]) -> list[bool]:
@@ -96,7 +101,7 @@ def test_a_gold_answer_that_is_neither_yes_nor_no_is_an_error() -> None:
      (r"\boxed{1} \boxed{ 2 }", "2"), (r"\boxed{a\}b}", r"a\}b"), (r"{\boxed{5}", "5")],
 )  # fmt: skip
 def test_the_last_box_counts_whole(text: str, content: str | None) -> None:
-    assert boxed(text) == content
+    assert boxed_answer(text) == content
 
 
 @pytest.mark.parametrize(
@@ -106,14 +111,14 @@ def test_the_last_box_counts_whole(text: str, content: str | None) -> None:
      ("the answer", None), ("The final answer, then, would be: no", "no")],
 )  # fmt: skip
 def test_announcements(text: str, line: str | None) -> None:
-    assert announced(text) == line
+    assert announced_answer(text) == line
 
 
 def test_normalisation_keeps_what_makes_a_difference() -> None:
-    assert normalised("  The\tEnd. ") == "the end"
-    assert normalised("−5") == "-5" != normalised("5")
-    assert normalised(".5") == ".5"
-    assert normalised("...") == "..."
+    assert normalised_answer("  The\tEnd. ") == "the end"
+    assert normalised_answer("−5") == "-5" != normalised_answer("5")
+    assert normalised_answer(".5") == ".5"
+    assert normalised_answer("...") == "..."
 
 
 def test_the_longest_option_is_the_one_that_is_mentioned() -> None:

@@ -1,0 +1,146 @@
+"""The form in which a task asks and is answered, seen from its examples and its benchmark.
+
+Of test items only what they have in common is taken: whether answers are letters, which labels
+there are, the words around every question. What an item asks is not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from datachef.core import (
+    BenchmarkFile,
+    BenchmarkItem,
+    DatachefError,
+    normalised_answer,
+    numbers_in,
+    path_identity,
+    read_benchmark,
+    says_yes,
+)
+from datachef.operators.adaptation.answers import Wording, wording_of
+from datachef.operators.adaptation.options import options_in_prompt
+
+if TYPE_CHECKING:
+    from datachef.core import AnswerKind, Task
+
+Form = Literal[
+    "letter", "letter_in_parentheses", "option", "number", "yes_no", "true_false", "label", "text",
+    "code",
+]  # fmt: skip
+
+_MOST_LABELS = 20
+_LOOKED_AT = 200
+# From this share of the answers on, their form is that of the benchmark.
+_MOST = 0.9
+_SOLUTION_WORDS = 20
+
+
+class AnswerStyle(NamedTuple):
+    """How answers are written: None for what the task does not say."""
+
+    form: Form | None = None
+    labels: tuple[str, ...] = ()
+    capitalize: bool | None = None
+    wording: Wording | None = None
+    solution: Literal["keep", "drop"] | None = None
+
+
+def answer_style(task: Task) -> AnswerStyle:
+    """How a task's answers are written, by its metric, benchmark and examples."""
+    kind = None if task.metric_type is None else task.metric_type.answer_kind
+    tests, examples = task_items(task)
+    style = _benchmark_style(kind, tests or examples)
+    worked = [item.answer for item in examples[:_LOOKED_AT]]
+    if not worked:
+        return style
+    wordings = Counter(wording_of(answer) for answer in worked)
+    wording, count = wordings.most_common(1)[0]
+    long = sum(len(answer.split()) > _SOLUTION_WORDS for answer in worked)
+    return style._replace(
+        wording=wording if wording is not None and count >= _MOST * len(worked) else None,
+        solution="keep" if 2 * long > len(worked) else "drop",
+    )
+
+
+def task_items(task: Task) -> tuple[list[BenchmarkItem], list[BenchmarkItem]]:
+    """The items of a task's benchmark and of its examples; none of what cannot be read, of which
+    the check of the task tells."""
+    found: list[list[BenchmarkItem]] = []
+    for part in (task.benchmark, task.examples):
+        items: list[BenchmarkItem] = []
+        if part is not None and not hasattr(part, "lm_eval"):
+            try:
+                items = _items(part, str(path_identity(part.path)))  # type: ignore[arg-type]
+            except (DatachefError, OSError):
+                items = []
+        found.append(items)
+    return found[0], found[1]
+
+
+@lru_cache(maxsize=8)
+def _items(part: BenchmarkFile, content: str) -> list[BenchmarkItem]:
+    return read_benchmark(part)
+
+
+def _benchmark_style(kind: AnswerKind | None, items: Sequence[BenchmarkItem]) -> AnswerStyle:
+    golds = [item.answer.strip() for item in items if item.answer.strip()]
+    kind = kind or _kind_of(golds, items)
+    if kind == "option":
+        return AnswerStyle(_option_form(golds, items))
+    if kind == "yes_no":
+        return _yes_no_style(golds)
+    if kind == "label":
+        listed = [choice for item in items for choice in item.choices]
+        labels = tuple(sorted(set(listed or golds)))
+        return AnswerStyle("label", labels if len(labels) <= _MOST_LABELS else ())
+    return AnswerStyle(kind)
+
+
+def _kind_of(golds: Sequence[str], items: Sequence[BenchmarkItem]) -> AnswerKind:
+    """What answers are where no metric says it."""
+    if any(item.choices for item in items) or _share(golds, _is_letter) >= _MOST:
+        return "option"
+    if _share(golds, lambda gold: says_yes(gold) is not None and " " not in gold) >= _MOST:
+        return "yes_no"
+    if _share(golds, _is_number) >= _MOST:
+        return "number"
+    few = len(set(golds)) <= _MOST_LABELS and len(golds) > 5 * len(set(golds))
+    return "label" if few else "text"
+
+
+def _option_form(golds: Sequence[str], items: Sequence[BenchmarkItem]) -> Form:
+    """Letters where the prompts list the options or nobody says what they are, else their texts, as
+    metrics for multiple choice ask for them."""
+    some = [item for item in items[:_LOOKED_AT] if item.choices]
+    if some:
+        listed = sum(options_in_prompt(item.prompt) is not None for item in some)
+        return "letter" if listed >= _MOST * len(some) else "option"
+    if golds and all(gold.startswith("(") and _is_letter(gold) for gold in golds):
+        return "letter_in_parentheses"
+    return "letter" if not golds or _share(golds, _is_letter) >= _MOST else "option"
+
+
+def _yes_no_style(golds: Sequence[str]) -> AnswerStyle:
+    words = Counter(gold for gold in golds if says_yes(gold) is not None)
+    if not words:
+        return AnswerStyle("yes_no")
+    word = words.most_common(1)[0][0]
+    form: Form = "true_false" if normalised_answer(word) in ("true", "false") else "yes_no"
+    return AnswerStyle(form, capitalize=word[:1].isupper())
+
+
+def _share(golds: Sequence[str], fits: Callable[[str], bool]) -> float:
+    return sum(map(fits, golds)) / len(golds) if golds else 0.0
+
+
+def _is_letter(gold: str) -> bool:
+    bare = gold.strip("().: ")
+    return len(bare) == 1 and bare.isalpha()
+
+
+def _is_number(gold: str) -> bool:
+    return len(gold) <= 40 and len(list(numbers_in(gold))) == 1
