@@ -117,13 +117,13 @@ class ConversationTransform(Transform):
         reasons: list[str | None] = []
         for place, row in enumerate(batch.iter_rows(named=True)):
             turns = row["messages"]
-            new = None if turns is None else self.rewrite(turns_of(turns), row)
+            new: Any = None if turns is None else self.rewrite(turns_of(turns), row)
             reasons.append(new if isinstance(new, str) else None)
             if isinstance(new, str):
                 continue
             several = [new] if new is None or not new or isinstance(new[0], Mapping) else new
             origins += [place] * len(several)
-            made += several  # type: ignore[arg-type] - all of one conversation, or conversations
+            made += several
         reason = pl.Series("reason", reasons, pl.String)
         fine = reason.is_null()
         dropped = rejected(batch, fine, reason)

@@ -71,7 +71,8 @@ def announcement(text: str) -> Announcement | None:
     if not cues:
         return None
     cue = cues[0]
-    begin = _BEFORE_ANSWER.match(text, cue.end()).end()  # type: ignore[union-attr] - may be empty
+    blank = _BEFORE_ANSWER.match(text, cue.end())
+    begin = blank.end() if blank else cue.end()
     end = text.find("\n", begin)
     end = len(text) if end < 0 else end
     answer = text[begin:end].strip()

@@ -86,7 +86,7 @@ class AnswerForm(ConversationTransform):
     )
 
     def reads(self) -> set[str]:
-        return super().reads() | ({self.options, self.gold} - {None})  # type: ignore[arg-type]
+        return {*super().reads(), *(name for name in (self.options, self.gold) if name)}
 
     def reasons(self) -> tuple[str, ...]:
         return (

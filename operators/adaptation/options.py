@@ -230,12 +230,12 @@ def place_of(
             continue
         if (alone := _BARE_NUMBER.fullmatch(said)) is not None:
             return _place_of_number(alone[1], options, numbered_from)
-    place = chosen_option(answer, texts)
-    if place is None or options is None or not distinct:
-        return place
-    said = normalised_answer(answer if final is None else final)
-    same = [normalised_answer(text) == said for text in texts]
-    return None if sum(same) > 1 else place
+    chosen = chosen_option(answer, texts)
+    if chosen is None or options is None or not distinct:
+        return chosen
+    words = normalised_answer(answer if final is None else final)
+    same = [normalised_answer(text) == words for text in texts]
+    return None if sum(same) > 1 else chosen
 
 
 def _numbers(said: str) -> Iterator[str]:

@@ -74,7 +74,7 @@ def task_items(task: Task) -> tuple[list[BenchmarkItem], list[BenchmarkItem]]:
         items: list[BenchmarkItem] = []
         if part is not None and not hasattr(part, "lm_eval"):
             try:
-                items = _items(part, str(path_identity(part.path)))  # type: ignore[arg-type]
+                items = _items(part, str(path_identity(part.path)))
             except (DatachefError, OSError):
                 items = []
         found.append(items)
