@@ -12,15 +12,9 @@ from rensa import RMinHash
 
 from datachef.operators.dedup.keep_rule import RowDedup
 from datachef.operators.dedup.sketches import Similarity, sketches
-from datachef.operators.dedup.text_forms import WORD
 from datachef.operators.dedup.verified import Compare, Places
-from datachef.operators.text.words import (
-    MULTIPLIER,
-    Hashes,
-    Offsets,
-    ngram_hashes,
-    word_hashes,
-)
+from datachef.operators.text.byte_words import lower_case_word_hashes
+from datachef.operators.text.words import MULTIPLIER, Hashes, Offsets, ngram_hashes
 
 # Of the hash functions, not of the run: the same text has the same keys in every recipe.
 _SEED = 1
@@ -38,7 +32,7 @@ class MinHashDedup(RowDedup):
     source. Similarity is measured on sketches of up to 256 n-grams, exactly for rows of fewer.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     op: Literal["minhash_dedup"] = "minhash_dedup"
     ngram: int = Field(5, ge=1, le=20, description="Words per n-gram.")
@@ -66,8 +60,7 @@ class MinHashDedup(RowDedup):
         return ("near_duplicate",)
 
     def keys(self, batch: pl.DataFrame) -> list[pl.Series]:
-        words = batch["text"].str.to_lowercase().str.extract_all(WORD)
-        shingles, offsets = self._shingles(words)
+        shingles, offsets = self._shingles(*lower_case_word_hashes(batch["text"]))
         keys = self._band_keys(shingles, offsets)
         some = pl.Series(np.diff(offsets) > 0)
         running = np.zeros(len(shingles) + 1, np.uint64)
@@ -86,9 +79,8 @@ class MinHashDedup(RowDedup):
 
         return similar
 
-    def _shingles(self, words: pl.Series) -> tuple[Hashes, Offsets]:
+    def _shingles(self, flat: Hashes, offsets: Offsets) -> tuple[Hashes, Offsets]:
         """The n-grams of each row; all words of a row that is too short make one shingle."""
-        flat, offsets = word_hashes(words)
         shingles, starts = ngram_hashes(flat, offsets, self.ngram)
         lengths = np.diff(offsets)
         short = np.flatnonzero((lengths > 0) & (lengths < self.ngram))

@@ -8,7 +8,6 @@ import polars as pl
 
 from datachef.operators.text.words import UNSPACED
 
-WORD = rf"[{UNSPACED}]|[[\p{{L}}\p{{M}}\p{{N}}_]--[{UNSPACED}]]+"
 # A single letter is an option label, what an apostrophe left over, or an article.
 _TELLING_WORD = rf"[{UNSPACED}]|[[\p{{L}}\p{{M}}\p{{N}}]--[{UNSPACED}]]{{2,}}|\p{{N}}"
 # Commas in numbers, apostrophes in words, and what takes no room (soft hyphens, joiners, marks of
