@@ -1,4 +1,4 @@
-"""Deduplication: documents that share a key are copies, the first of each cluster stays."""
+"""Deduplication: of copies one stays, and what goes is a copy of what stays."""
 
 from __future__ import annotations
 
@@ -16,5 +16,6 @@ def datachef_operators() -> Sequence[type[Operator]]:
     from datachef.operators.dedup.decontaminate import Decontaminate
     from datachef.operators.dedup.exact_dedup import ExactDedup
     from datachef.operators.dedup.minhash_dedup import MinHashDedup
+    from datachef.operators.dedup.simhash_dedup import SimHashDedup
 
-    return [Decontaminate, ExactDedup, MinHashDedup]
+    return [Decontaminate, ExactDedup, MinHashDedup, SimHashDedup]
