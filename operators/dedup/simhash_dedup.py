@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from datachef.operators.dedup.keep_rule import RowDedup
-from datachef.operators.dedup.text_forms import WORD
 from datachef.operators.dedup.verified import Compare, Places
-from datachef.operators.text.words import MULTIPLIER, Hashes, Offsets, ngram_hashes, word_hashes
+from datachef.operators.text.byte_words import lower_case_word_hashes
+from datachef.operators.text.words import MULTIPLIER, Hashes, Offsets, ngram_hashes
 
 _BITS = 64
 # N-grams whose bits a byte can count.
@@ -58,8 +58,7 @@ class SimHashDedup(RowDedup):
         return ("near_duplicate",)
 
     def keys(self, batch: pl.DataFrame) -> list[pl.Series]:
-        words = batch["text"].str.to_lowercase().str.extract_all(WORD)
-        flat, offsets = word_hashes(words)
+        flat, offsets = lower_case_word_hashes(batch["text"])
         lengths = np.diff(offsets)
         grams, starts = ngram_hashes(flat, offsets, self.ngram)
         prints = _fingerprints(grams, starts)
