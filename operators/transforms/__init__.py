@@ -14,7 +14,19 @@ if TYPE_CHECKING:
 @hookimpl
 def datachef_operators() -> Sequence[type[Operator]]:
     from datachef.operators.transforms.clean_c4_lines import CleanC4Lines
+    from datachef.operators.transforms.clean_copyright import CleanCopyright
+    from datachef.operators.transforms.extract_html import ExtractHTML
     from datachef.operators.transforms.fix_unicode import FixUnicode
+    from datachef.operators.transforms.normalize_punctuation import NormalizePunctuation
+    from datachef.operators.transforms.normalize_whitespace import NormalizeWhitespace
     from datachef.operators.transforms.redact_personal_data import RedactPersonalData
 
-    return [CleanC4Lines, FixUnicode, RedactPersonalData]
+    return [
+        CleanC4Lines,
+        CleanCopyright,
+        ExtractHTML,
+        FixUnicode,
+        NormalizePunctuation,
+        NormalizeWhitespace,
+        RedactPersonalData,
+    ]
