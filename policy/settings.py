@@ -273,7 +273,7 @@ class EvolveSettings(_Settings):
     evaluation_backend: str = Field(
         "fine_tuning", description="What measures recipes: the name of a registered backend."
     )
-    measuring: dict[str, Any] = Field(
+    evaluation: dict[str, Any] = Field(
         default_factory=dict, description="How recipes are measured: options of the backend."
     )
 
@@ -341,7 +341,7 @@ class EvolveSettings(_Settings):
             plugin_files=plugin_files,
             seed=self.train.seed,
         )
-        return EvaluationConfig(reward.name, config, self.output, self.measuring)
+        return EvaluationConfig(reward.name, config, self.output, self.evaluation)
 
     def located_in(self, folder: Path) -> EvolveSettings:
         """These settings with relative paths resolved against the folder of their file."""

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from datachef.core.contracts.metric import AllowCode
 from datachef.core.contracts.reward import (
     EvaluationBackend,
     EvaluationConfig,
@@ -23,10 +22,9 @@ from datachef.core.registry.factories import build_reward
 from datachef.core.registry.host import Host
 from datachef.core.system.atomic import beside, clear_leftovers
 from datachef.core.system.paths import located, located_or_named
-from datachef.reward.evaluation import Training
+from datachef.reward.evaluation import EvaluationSettings
 
 if TYPE_CHECKING:
-    from datachef.reward.evaluation.evaluator import EvaluationSettings
     from datachef.reward.history import History, MeasurementRecord
     from datachef.reward.scorer import RecipeReward
 
@@ -34,25 +32,13 @@ if TYPE_CHECKING:
 PROXY = "proxy"
 SCRATCH = "measuring"
 
-M = TypeVar("M", bound=BaseModel)
 
+class FineTuningOptions(EvaluationSettings):
+    """The section `evaluation` of an evolve.yaml."""
 
-class Measuring(BaseModel):
-    """How recipes are measured: the section `measuring` of an evolve.yaml."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+    accuracy: bool = Field(False, description="Score answers too, besides their bits.")
     history: Path | None = Field(
         None, description="Where measurements are kept, and learned from; in the output by default."
-    )
-    base_model: str | None = Field(None, description="What is fine-tuned; the task's by default.")
-    training: dict[str, Any] = Field(default_factory=dict, description="Settings of training.")
-    items: int = Field(200, ge=0, description="Questions of the benchmark to ask; 0 asks all.")
-    accuracy: bool = Field(False, description="Score answers too, besides their bits.")
-    allow_code: AllowCode = Field(
-        False,
-        description="Let unit tests run what the model wrote: true, where this system can confine "
-        "it; unconfined, everywhere.",
     )
 
 
@@ -68,10 +54,15 @@ class FineTuningBackend(EvaluationBackend):
         self._host = Host(config.reward.plugin_files)
         self._folder = config.reward.folder
         self._options = dict(config.reward.options)
-        self._measuring = _validated("measuring", Measuring, config.options)
-        self._training = _validated("measuring.training", Training, self._measuring.training)
+        try:
+            self._evaluation = FineTuningOptions.model_validate(config.options)
+        except ValidationError as error:
+            raise DatachefError(f"evaluation: {error}") from error
+        if (model := self._evaluation.base_model) is not None:
+            located_model = {"base_model": located_or_named(self._folder, model)}
+            self._evaluation = self._evaluation.model_copy(update=located_model)
         fitted_to = self._options.pop("history", None) if self._fits_proxy else None
-        kept_in = self._measuring.history
+        kept_in = self._evaluation.history
         named = [path for path in (fitted_to, kept_in) if path is not None]
         if len({located(self._folder, path) for path in named}) > 1:
             raise DatachefError(
@@ -157,28 +148,5 @@ class FineTuningBackend(EvaluationBackend):
 
         return History(self._file)
 
-    @cached_property
-    def _evaluation(self) -> EvaluationSettings:
-        from datachef.reward.evaluation.evaluator import EvaluationSettings
-
-        wanted = self._measuring
-        model = wanted.base_model or self._proxy_reward.task.base_model
-        if wanted.base_model is not None:
-            model = located_or_named(self._folder, wanted.base_model)
-        return EvaluationSettings(
-            model=model,
-            training=self._training,
-            items=wanted.items or None,
-            accuracy=wanted.accuracy,
-            allow_code=wanted.allow_code,
-        )
-
     def _reward(self, name: str, options: Mapping[str, Any]) -> Reward:
         return build_reward(self._host, name, replace(self._config.reward, options=options))
-
-
-def _validated(name: str, model: type[M], data: Mapping[str, Any]) -> M:
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise DatachefError(f"{name}: {error}") from error

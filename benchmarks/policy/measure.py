@@ -23,8 +23,8 @@ from datachef.core.system.child_process import ProcessPool
 from datachef.policy.scored_recipes import recipe_key
 from datachef.policy.search import SEARCHES, SourceBaselines
 from datachef.policy.space import recipe_space
-from datachef.reward.evaluation import Training
-from datachef.reward.evaluation.evaluator import EvaluationSettings, Evaluator
+from datachef.reward.evaluation import EvaluationSettings, Training
+from datachef.reward.evaluation.evaluator import Evaluator
 from datachef.reward.history import History, MeasurementRecord
 from datachef.reward.scorer import RecipeReward
 
@@ -71,7 +71,9 @@ def _written(task: Path, kind: str, recipes: Sequence[dict[str, Any]]) -> list[P
 def measure(recipe: Path, seed: int, work: Path, tokens: int) -> MeasurementRecord:
     """One measurement, unless the history has it."""
     reward = _reward(recipe.parent, work)
-    settings = EvaluationSettings("tiny", Training(max_tokens=tokens), 200, accuracy=False)
+    settings = EvaluationSettings(
+        base_model="tiny", training=Training(max_tokens=tokens), items=200, accuracy=False
+    )
     with TemporaryDirectory(dir=work) as folder:
         history = History(work / "measured.sqlite")
         evaluator = Evaluator(reward, Host(), history, settings, Path(folder))

@@ -28,8 +28,8 @@ from tasks import TASK, write_task
 
 from datachef.core import DatachefError, Host, RewardConfig, check_recipe
 from datachef.core.system.child_process import ProcessPool
-from datachef.reward.evaluation import Training
-from datachef.reward.evaluation.evaluator import TINY, EvaluationSettings, Evaluator
+from datachef.reward.evaluation import EvaluationSettings, Training
+from datachef.reward.evaluation.evaluator import TINY, Evaluator
 from datachef.reward.history import History, MeasurementRecord
 from datachef.reward.scorer import RecipeReward
 
@@ -52,7 +52,7 @@ def prepare(recipe: Path, campaign: Campaign) -> None:
     """Makes the base model of a task, which all its measurements share."""
     folder = recipe.parents[1]
     checked = check_recipe(recipe, _host()).passed()
-    _reward(folder, campaign.work).base_model(campaign.settings.model, checked)
+    _reward(folder, campaign.work).base_model(TINY, checked)
 
 
 def measure(job: Job, campaign: Campaign) -> MeasurementRecord:
@@ -66,10 +66,10 @@ def measure(job: Job, campaign: Campaign) -> MeasurementRecord:
 def unmeasured(jobs: Sequence[Job], campaign: Campaign) -> list[Job]:
     """The jobs without a measurement that the history has under the recipe's text."""
     settings = campaign.settings
-    way = settings.training.model_dump(mode="json") | {"items": settings.items}
+    way = settings.training.model_dump(mode="json") | {"items": settings.items or None}
     known = {
         (m.task, m.recipe, m.seed)
-        for m in History(campaign.history).measurements(base_model=settings.model)
+        for m in History(campaign.history).measurements(base_model=settings.base_model)
         if m.training == way
     }
     texts = {recipe: _text(recipe) for recipe in {job.recipe for job in jobs}}
@@ -79,7 +79,9 @@ def unmeasured(jobs: Sequence[Job], campaign: Campaign) -> list[Job]:
 def run(options: argparse.Namespace) -> int:
     """Does what is left of the campaign; returns how many measurements failed."""
     training = Training(max_tokens=options.train_tokens)
-    settings = EvaluationSettings(TINY, training, options.items, accuracy=False)
+    settings = EvaluationSettings(
+        base_model=TINY, training=training, items=options.items, accuracy=False
+    )
     campaign = Campaign(options.work.resolve(), settings)
     history = History(campaign.history)
     if options.output.exists():

@@ -62,22 +62,18 @@ def run(
     from datachef.core.cli.progress import Notices, ProgressBar
 
     bars = [ProgressBar()] if raw_stream(sys.stderr).isatty() else []
-    try:
-        result = run_recipe(
-            recipe,
-            output,
-            host=get_host(),
-            pool=pool,
-            overrides=overrides or [],
-            engine=engine,
-            workers=workers,
-            cache=cache,
-            observers=[*bars, Notices()],
-            stall_limit=stall_limit,
-        )
-    except KeyboardInterrupt:
-        print("interrupted: run the same command to go on from here", file=sys.stderr)
-        raise typer.Exit(130) from None
+    result = run_recipe(
+        recipe,
+        output,
+        host=get_host(),
+        pool=pool,
+        overrides=overrides or [],
+        engine=engine,
+        workers=workers,
+        cache=cache,
+        observers=[*bars, Notices()],
+        stall_limit=stall_limit,
+    )
     if as_json:
         print_json(result.to_data())
     else:

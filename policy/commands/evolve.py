@@ -63,12 +63,8 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
 
         model = policy_model(wanted.train.model, [recipe_task], kept, wanted.train.seed)
         OutputFolder.open(wanted.output, EVOLUTION).claim(PLOT)
-        try:
-            with locked(wanted.train.output), show_progress(wanted) as on_progress:
-                result = run(wanted, recipe_task, backend, model, on_progress)
-        except KeyboardInterrupt:
-            print("interrupted: run the same command to go on from here", file=sys.stderr)
-            raise typer.Exit(130) from None
+        with locked(wanted.train.output), show_progress(wanted) as on_progress:
+            result = run(wanted, recipe_task, backend, model, on_progress)
         report = write_report(result, recipe_task, wanted.output)
         draw_progress(result, read_log(wanted.train.output), wanted.output / PLOT)
     if as_json:

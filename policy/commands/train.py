@@ -91,9 +91,6 @@ def train(
             checkpoint = learn(
                 wanted, recipe_tasks, trackers, model, steps=steps, on_progress=_tell
             )
-    except KeyboardInterrupt:
-        print("interrupted: run the same command to go on from here", file=sys.stderr)
-        raise typer.Exit(130) from None
     finally:
         _close(trackers)
     log = read_log(wanted.output)

@@ -56,7 +56,7 @@ class Choice(Node):
         return self.values[_chosen(chooser, place, len(self.values))]
 
     def contains(self, value: Any) -> bool:
-        return any(_same(value, own) for own in self.values)
+        return any(same_value(value, own) for own in self.values)
 
 
 @dataclass(frozen=True)
@@ -196,19 +196,19 @@ def _all_held(value: Mapping[str, Any], fields: Mapping[str, Node]) -> bool:
     return all(name in fields and fields[name].contains(part) for name, part in value.items())
 
 
-def _same(value: Any, own: Any) -> bool:
+def same_value(value: Any, own: Any) -> bool:
     """Whether both are the same JSON value: 1.0 is 1, but true is not."""
     if isinstance(own, dict):
         return (
             isinstance(value, dict)
             and value.keys() == own.keys()
-            and all(_same(value[name], part) for name, part in own.items())
+            and all(same_value(value[name], part) for name, part in own.items())
         )
     if isinstance(own, list | tuple):
         return (
             isinstance(value, list | tuple)
             and len(value) == len(own)
-            and all(map(_same, value, own))
+            and all(map(same_value, value, own))
         )
     return isinstance(value, bool) == isinstance(own, bool) and bool(value == own)
 

@@ -27,8 +27,9 @@ from datachef.policy.space.nodes import (
     Schema,
     Selection,
     SharedNode,
+    same_value,
 )
-from datachef.policy.space.steps import REASON, operator_name, same_value
+from datachef.policy.space.steps import REASON, operator_name
 
 # A recipe in the form that is generated: every source has its weight beside it, and steps may have
 # reasons.

@@ -12,7 +12,7 @@ from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.recipe import LanguageModelCaps
 from datachef.core.contracts.synthesis import Synthesis
 from datachef.policy.settings import GrammarLimits
-from datachef.policy.space.nodes import Choice, Node, Record, Text
+from datachef.policy.space.nodes import Choice, Node, Record, Text, same_value
 
 REASON = "why"
 
@@ -118,11 +118,6 @@ def _valid(kind: type[Operator], parameters: dict[str, Any]) -> bool:
     except ValidationError:
         return False
     return True
-
-
-def same_value(value: Any, default: Any) -> bool:
-    """Whether both are equal; true is not the number 1."""
-    return bool(value == default) and (isinstance(default, bool) or not isinstance(value, bool))
 
 
 _DOUBLINGS = (-3, -2, -1, 0, 1, 2, 3)

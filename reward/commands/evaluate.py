@@ -12,6 +12,7 @@ import typer
 from datachef.core.cli.display import interval
 from datachef.core.cli.state import AsJson, CacheFolder, PoolFile, console, get_host, print_json
 from datachef.reward.commands.score import RecipeFiles, TaskFile
+from datachef.reward.config import require_packages
 
 if TYPE_CHECKING:
     from datachef.reward.history import MeasurementRecord
@@ -73,23 +74,22 @@ def evaluate(
     Always measures the bits per byte of the gold answers, which rank corpora even where a small
     model gets every answer wrong. What the history has already is not measured again.
     """
+    require_packages()
+
     from datachef.core.document import read
     from datachef.core.recipe.resolving import read_typed
     from datachef.core.registry.factories import build_reward
     from datachef.reward.commands.score import reward_config
-    from datachef.reward.config import require_packages
-
-    require_packages()
-    from datachef.reward.evaluation import Training
-    from datachef.reward.evaluation.evaluator import EvaluationSettings, Evaluator
+    from datachef.reward.evaluation import EvaluationSettings, Training
+    from datachef.reward.evaluation.evaluator import Evaluator
     from datachef.reward.history import History
 
     config = reward_config([read(path) for path in recipes], task, pool, cache, 0, {})
     reward = cast("RecipeReward", build_reward(get_host(), "proxy", config))
     settings = EvaluationSettings(
-        model=base_model or reward.task.base_model,
+        base_model=base_model,
         training=read_typed(training, Training) if training is not None else Training(),
-        items=items or None,
+        items=items,
         accuracy=accuracy,
         allow_code="unconfined" if allow_unconfined else allow_code,
     )

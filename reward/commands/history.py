@@ -11,6 +11,7 @@ import typer
 
 from datachef.core.cli.display import interval
 from datachef.core.cli.state import AsJson, console, get_host, print_json
+from datachef.reward.config import require_packages
 
 if TYPE_CHECKING:
     from datachef.reward.history import History, ScoreSummary
@@ -168,11 +169,10 @@ def fit(
     as_json: AsJson = False,
 ) -> None:
     """Fit the proxy to what was measured, and report how well it predicts what it has not seen."""
+    require_packages()
+
     from datachef.core import DatachefError
     from datachef.core.recipe.resolving import read_task
-    from datachef.reward.config import require_packages
-
-    require_packages()
     from datachef.reward.history import History
     from datachef.reward.plugin_functions import PluginFunctions
     from datachef.reward.proxy.fit import fit_proxy, fit_report

@@ -2,6 +2,7 @@
 
 from datachef.reward.evaluation.evaluate import (
     BitsPerByte,
+    EvaluationSettings,
     SeedResult,
     bits_per_byte,
     evaluate,
@@ -9,6 +10,6 @@ from datachef.reward.evaluation.evaluate import (
 from datachef.reward.evaluation.training import Training, fine_tune, make_tiny
 
 __all__ = [
-    "BitsPerByte", "SeedResult", "Training", "bits_per_byte", "evaluate", "fine_tune",
-    "make_tiny",
+    "BitsPerByte", "EvaluationSettings", "SeedResult", "Training", "bits_per_byte", "evaluate",
+    "fine_tune", "make_tiny",
 ]  # fmt: skip

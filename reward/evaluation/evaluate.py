@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from datachef.core.contracts.metric import AllowCode, BenchmarkItem
 from datachef.core.contracts.task import BenchmarkFile, Task
@@ -38,6 +39,26 @@ ASKED = 0
 LIKELIHOOD = "likelihood"
 
 _PACKAGES = (NAME, "lm_eval", "peft", "torch", "transformers", "trl")
+
+
+class EvaluationSettings(BaseModel):
+    """How recipes are measured: all that two measurements must share to be compared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_model: str | None = Field(
+        None,
+        description="What is fine-tuned: a checkpoint's folder, a model id on the Hugging Face "
+        "Hub, or tiny; the task's by default.",
+    )
+    training: Training = Field(default_factory=Training, description="Settings of training.")
+    items: int = Field(ITEMS, ge=0, description="Questions of the benchmark to ask; 0 asks all.")
+    accuracy: bool = Field(True, description="Score answers too, besides their bits.")
+    allow_code: AllowCode = Field(
+        False,
+        description="Let unit tests run what the model wrote: true, where this system can confine "
+        "it; unconfined, everywhere.",
+    )
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -12,7 +12,6 @@ import orjson
 import polars as pl
 
 from datachef.core.api import run_recipe
-from datachef.core.contracts.metric import AllowCode
 from datachef.core.contracts.source import Source
 from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.document import read
@@ -27,33 +26,17 @@ from datachef.core.system.paths import Files, checksum, path_identity, verify_fi
 from datachef.core.text.conversations import SEPARATOR, render_text
 from datachef.core.text.formats import Conversation
 from datachef.reward.evaluation.evaluate import (
-    ITEMS,
     LIKELIHOOD,
+    EvaluationSettings,
     SeedResult,
     evaluate,
     require_checker,
 )
-from datachef.reward.evaluation.training import Training, make_tiny
+from datachef.reward.evaluation.training import make_tiny
 from datachef.reward.gates import ContaminationAudit
 from datachef.reward.history import History, MeasurementRecord
 from datachef.reward.sampled_run import SampledRunner, refuse_unanswered
 from datachef.reward.scorer import RecipeReward
-
-
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """How recipes are measured: all that two measurements must share to be compared.
-
-    `model` is a checkpoint's folder, a model id on the Hugging Face Hub, or `tiny`; `items` of the
-    benchmark are asked, all where it is None; `accuracy` also scores answers, which for unit tests
-    needs `allow_code`.
-    """
-
-    model: str
-    training: Training = field(default_factory=Training)
-    items: int | None = ITEMS
-    accuracy: bool = True
-    allow_code: AllowCode = False
 
 
 class Evaluator:
@@ -75,6 +58,8 @@ class Evaluator:
         self._host = host
         self._history = history
         self._settings = settings
+        self._model = settings.base_model or reward.task.base_model
+        self._items = settings.items or None
         self._folder = folder
 
     def measure(self, recipe: Path, seeds: Sequence[int]) -> list[MeasurementRecord]:
@@ -110,7 +95,7 @@ class Evaluator:
                 recipe_key=key,
                 task=self._reward.task.name,
                 task_key=asked,
-                base_model=self._settings.model,
+                base_model=self._model,
                 seed=measurement.seed,
                 score=measurement.scores[LIKELIHOOD],
                 scores=measurement.scores,
@@ -129,20 +114,18 @@ class Evaluator:
     def _training(self) -> dict[str, object]:
         """The settings of training, the number of items that were asked, since fewer give other
         scores, and the weights in a model's folder, since it may hold others later."""
-        weights = weights_key(self._settings.model) if self._weights else None
-        settings = self._settings.training.model_dump() | {"items": self._settings.items}
+        weights = weights_key(self._model) if self._weights else None
+        settings = self._settings.training.model_dump() | {"items": self._items}
         return settings if weights is None else settings | {"weights": weights}
 
     @cached_property
     def _weights(self) -> Files:
         """The folder of the model, where it is one, as it was when it was first looked into."""
-        model = self._settings.model
+        model = self._model
         return {model: path_identity(model)} if Path(model).is_dir() else {}
 
     def _known(self, recipe: str, task: str) -> list[MeasurementRecord]:
-        found = self._history.measurements(
-            recipe_key=recipe, task_key=task, base_model=self._settings.model
-        )
+        found = self._history.measurements(recipe_key=recipe, task_key=task, base_model=self._model)
         return [measured for measured in found if measured.training == self._training]
 
     def _evaluate(
@@ -151,7 +134,7 @@ class Evaluator:
         """One seed after the other, so that each is recorded when it is done."""
         if not seeds:
             return
-        model = self._reward.base_model(self._settings.model, checked)
+        model = self._reward.base_model(self._model, checked)
         for seed in seeds:
             yield from evaluate(
                 corpus,
@@ -160,7 +143,7 @@ class Evaluator:
                 training=self._settings.training,
                 seeds=[seed],
                 folder=self._folder / "checkpoints" / corpus.name,
-                items=self._settings.items,
+                items=self._items,
                 accuracy=self._settings.accuracy,
                 allow_code=self._settings.allow_code,
             )

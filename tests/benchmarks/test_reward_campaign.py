@@ -217,8 +217,17 @@ def test_what_the_history_has_is_not_measured_again(module: Module, tmp_path: Pa
     recipe.parent.mkdir(parents=True)
     (recipe.parent / "a.jsonl").write_text('{"text": "one"}\n')
     recipe.write_text("name: all\nsources: {a: {path: a.jsonl}}\n")
-    settings = script.EvaluationSettings("tiny", script.Training(max_tokens=100), 5, accuracy=False)
-    campaign = script.Campaign(tmp_path, settings)
+
+    def campaign_of(tokens: int) -> Any:
+        settings = script.EvaluationSettings(
+            base_model="tiny",
+            training=script.Training(max_tokens=tokens),
+            items=5,
+            accuracy=False,
+        )
+        return script.Campaign(tmp_path, settings)
+
+    campaign = campaign_of(100)
     jobs = [job_type(recipe.parents[1], recipe, seed) for seed in (0, 1)]
     assert script.unmeasured(jobs, campaign) == jobs
     measured = MeasurementRecord(
@@ -229,5 +238,4 @@ def test_what_the_history_has_is_not_measured_again(module: Module, tmp_path: Pa
     )  # fmt: skip
     History(campaign.history).add(measured)
     assert script.unmeasured(jobs, campaign) == jobs[:1]
-    other = script.EvaluationSettings("tiny", script.Training(max_tokens=200), 5, accuracy=False)
-    assert script.unmeasured(jobs, script.Campaign(tmp_path, other)) == jobs
+    assert script.unmeasured(jobs, campaign_of(200)) == jobs

@@ -17,8 +17,8 @@ from datachef.core.registry.factories import build_evaluation_backend
 from datachef.core.system.lock import locked
 from datachef.policy.commands.evolve import line, load_evolve_settings, view
 from datachef.policy.evolve.run_state import RunProgress
-from datachef.reward.evaluation import Training, make_tiny
-from datachef.reward.evaluation_backend import FineTuningBackend, Measuring
+from datachef.reward.evaluation import make_tiny
+from datachef.reward.evaluation_backend import FineTuningBackend, FineTuningOptions
 from datachef.reward.history import History
 
 EVOLVE = ("evolve", "evolve.yaml")
@@ -34,7 +34,7 @@ SETTINGS = {
     },
     "output": "run", "rounds": 2, "steps_per_round": 2, "samples_per_round": 2,
     "measured_first": 5, "measured_per_round": 1, "final_seeds": 1, "baselines": ["sources"],
-    "measuring": {
+    "evaluation": {
         "base_model": "base", "items": 10, "training": {"max_tokens": 3000, "max_length": 64},
     },
 }  # fmt: skip
@@ -89,14 +89,14 @@ def test_recipes_evolve_and_a_killed_run_goes_on(workspace: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "status", "said"),
     [
-        ({"measuring": {"itms": 3}}, 1, "itms"),
-        ({"measuring": {"training": {"epoch": 3}}}, 1, "measuring.training"),
+        ({"evaluation": {"itms": 3}}, 1, "itms"),
+        ({"evaluation": {"training": {"epoch": 3}}}, 1, "training.epoch"),
         ({"budget": {"evaluations": 3}}, 2, "the comparison takes 2"),
         ({"rounds": 0}, 2, "rounds"),
         ({"evaluation_backend": "lab"}, 1, "there is no evaluation backend 'lab'"),
         ({"train": {**SETTINGS["train"], "steps": 7}}, 2, "train.steps is not for this file"),
         ({"train": {**SETTINGS["train"], "reward": {"options": {"history": "a"}}},
-          "measuring": {"history": "b"}}, 1, "name one history"),
+          "evaluation": {"history": "b"}}, 1, "name one history"),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_in_words(
@@ -158,5 +158,4 @@ def test_the_example_is_valid() -> None:
     file = Path(__file__).parents[2] / "examples" / "policy" / "evolve.yaml"
     settings = load_evolve_settings(file)
     assert settings.output == file.parent / "runs" / "evolve"
-    Measuring.model_validate(settings.measuring)
-    Training.model_validate(settings.measuring["training"])
+    FineTuningOptions.model_validate(settings.evaluation)

@@ -17,8 +17,8 @@ import pytest
 from datachef.core import Recipe, RunError, Task, path_identity
 from datachef.core.run import partition
 from datachef.core.system import paths
-from datachef.reward.evaluation import evaluator as evaluator_module
-from datachef.reward.evaluation.evaluator import EvaluationSettings, Evaluator
+from datachef.reward.evaluation import EvaluationSettings, evaluator as evaluator_module
+from datachef.reward.evaluation.evaluator import Evaluator
 from datachef.reward.history import History
 
 MakeCorpus = Callable[..., Any]
@@ -368,7 +368,7 @@ def test_what_was_measured_with_changing_files_is_not_remembered(
     )
     host: Any = SimpleNamespace(vocabulary=SimpleNamespace(fingerprint="v"))
     history = History(tmp_path / "history.sqlite")
-    settings = EvaluationSettings(model=str(model))
+    settings = EvaluationSettings(base_model=str(model))
     evaluator = Evaluator(reward, host, history, settings, tmp_path / "work")
     accounts = SimpleNamespace(whole=[])
     report = SimpleNamespace(folder=corpus, rows=1, tokens=1, accounts=accounts)

@@ -200,7 +200,7 @@ def backend(workspace: Path) -> FineTuningBackend:
     settings = {
         "train": {"tasks": [{"task": "task.yaml", "pool": "pool.yaml"}]},
         "output": "run",
-        "measuring": {"base_model": "nobody/has-it", "items": 1},
+        "evaluation": {"base_model": "nobody/has-it", "items": 1},
     }
     found = EvolveSettings.model_validate(settings).located_in(workspace)
     cache = workspace / "cache"

@@ -13,8 +13,8 @@ import pytest
 from datachef.core import CorpusSample, Host, PluginError, RewardConfig, UnavailableError, document
 from datachef.core.testing import FeatureContract, GateContract, corpus_sample, odd_rows
 from datachef.reward.evaluation import evaluator as evaluating
-from datachef.reward.evaluation.evaluate import LIKELIHOOD, SeedResult
-from datachef.reward.evaluation.evaluator import EvaluationSettings, Evaluator
+from datachef.reward.evaluation.evaluate import LIKELIHOOD, EvaluationSettings, SeedResult
+from datachef.reward.evaluation.evaluator import Evaluator
 from datachef.reward.gates import GATES, GateFailure
 from datachef.reward.history import History
 from datachef.reward.proxy.fit import feature_table
@@ -167,7 +167,7 @@ def test_the_proxy_learns_from_what_the_present_code_gave(
     (model / "config.json").write_text("{}")
     result = SeedResult({LIKELIHOOD: 0.5}, 0, 10, 1.0)
     monkeypatch.setattr(evaluating, "evaluate", lambda *_, **__: [result])
-    settings = EvaluationSettings(model=str(model), accuracy=False)
+    settings = EvaluationSettings(base_model=str(model), accuracy=False)
     recipe = workspace / "r.yaml"
     recipe.write_text(document.dump(mixture({"good": 1.0, "prose": 3.0})))
     (kept,) = Evaluator(made, host, history, settings, workspace / "out").measure(recipe, [0])

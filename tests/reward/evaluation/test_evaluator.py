@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from datachef.core import Host
-from datachef.reward.evaluation.evaluator import EvaluationSettings, Evaluator, weights_key
+from datachef.reward.evaluation import EvaluationSettings
+from datachef.reward.evaluation.evaluator import Evaluator, weights_key
 from datachef.reward.history import History, MeasurementRecord
 
 
@@ -35,7 +36,7 @@ def test_a_measurement_of_other_weights_is_not_taken(tmp_path: Path) -> None:
     }  # fmt: skip
 
     def evaluator() -> Evaluator:
-        settings = EvaluationSettings(model=model, accuracy=False)
+        settings = EvaluationSettings(base_model=model, accuracy=False)
         return Evaluator(cast(Any, None), cast(Host, None), history, settings, tmp_path)
 
     old = evaluator()
