@@ -5,7 +5,12 @@ from .assets.asset import (
     FolderOrigin as FolderOrigin,
     WheelOrigin as WheelOrigin,
 )
-from .assets.store import MissingAssetError as MissingAssetError, asset_folder as asset_folder
+from .assets.checkpoint import checkpoint_folder as checkpoint_folder
+from .assets.store import (
+    MissingAssetError as MissingAssetError,
+    asset_checksum as asset_checksum,
+    asset_folder as asset_folder,
+)
 from .contracts.corpus import (
     Context as Context,
     CorpusOperator as CorpusOperator,

@@ -11,6 +11,7 @@ from datachef.core.distribution import NAME, extra, install_command
 EXTRAS = {
     "hf": "datasets",
     "fasttext": "fasttext",
+    "models": "gguf",
     "train": "trl",
     "vllm": "vllm",
     "reward": "lightgbm",

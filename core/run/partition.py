@@ -187,7 +187,7 @@ class PartitionRun:
                 needed,
                 lambda part, _: summarized(step, part, self._texts),
                 self._limit,
-                step.path,
+                step,
             )
         self._summaries += summaries
         entry = self._ledger.entry(step.path, operator.op)

@@ -37,6 +37,7 @@ from datachef.core.run.signals import (
 )
 from datachef.core.run.steps import ROW, AnyStep, FilterStep, groups
 from datachef.core.run.time_limit import NO_LIMIT, TIME_LIMIT, Call, TimeLimit
+from datachef.core.system.child_process import ACTIVITY
 from datachef.core.system.containment import ENDINGS, is_interrupt
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.text.conversations import with_stored_turns
@@ -85,7 +86,7 @@ class StepPipeline:
                 outcomes, broken = [_process(step, batch)], list[Broken]()
             else:
                 outcomes, broken = safely(
-                    batch, lambda part, _: _process(step, part), self._limit, step.path
+                    batch, lambda part, _: _process(step, part), self._limit, step
                 )
             if len(outcomes) == 1 and batch.height > 1 and step.path not in self._tried:
                 self._tried.add(step.path)
@@ -198,14 +199,14 @@ class StepPipeline:
 
         if operator.paid:
             return measured(rows, 0), []
-        tables, broken = safely(rows, measured, self._limit, step.path)
+        tables, broken = safely(rows, measured, self._limit, step)
         return pl.concat(tables) if tables else measured(rows.clear(), 0), broken
 
     def _decided(
         self, step: FilterStep, rows: pl.DataFrame
     ) -> tuple[list[pl.Series], list[Broken]]:
         operator = step.operator
-        return safely(rows, lambda part, _: decide(operator, part), self._limit, step.path)
+        return safely(rows, lambda part, _: decide(operator, part), self._limit, step)
 
     def _reject(self, step: AnyStep, kind: str, rows: pl.DataFrame | None) -> None:
         if rows is None or rows.height == 0:
@@ -237,27 +238,46 @@ def safely(
     batch: pl.DataFrame,
     function: Callable[[pl.DataFrame, int], T],
     limit: TimeLimit,
-    path: str,
+    step: AnyStep,
 ) -> tuple[list[T], list[Broken]]:
-    """Applies `function`, which is of the step at `path`, to the batch within a limit of time.
+    """Applies `function`, which is of a step, to the batch within a limit of time, in parts of as
+    many rows as the operator takes at a time.
 
     Results and rows that break it are as of `_divided`; a row that exceeds the limit is one of
     them.
     """
-    if batch.height == 0:
-        return [], []
+    results: list[T] = []
+    broken: list[Broken] = []
+    most = step.operator.rows_per_call or max(batch.height, 1)
+    for start in range(0, batch.height, most):
+        part = batch[start : start + most]
+        found, bad = _within(part, start, function, limit, step.path)
+        ACTIVITY.goes_on()
+        results += found
+        broken += bad
+    return results, broken
+
+
+def _within(
+    batch: pl.DataFrame,
+    start: int,
+    function: Callable[[pl.DataFrame, int], T],
+    limit: TimeLimit,
+    path: str,
+) -> tuple[list[T], list[Broken]]:
+    """The same with rows that are a part of a batch and begin there at `start`."""
     ids = batch["id"]
     if not limit.goes_row_by_row(path, ids[0]):
         with limit.bounded(Call(path, ids[0], batch.height == 1)):
-            return _divided(batch, function)
+            return _divided(batch, function, start)
     results: list[T] = []
     broken: list[Broken] = []
-    for place, row in enumerate(ids):
+    for place, row in enumerate(ids, start):
         if limit.is_exceeded_by(path, row):
             broken.append(Broken(place, TIME_LIMIT, limit.detail))
             continue
         with limit.bounded(Call(path, row, alone=True)):
-            found, bad = _divided(batch[place : place + 1], function, place)
+            found, bad = _divided(batch[place - start : place - start + 1], function, place)
         results += found
         broken += bad
     return results, broken

@@ -17,8 +17,10 @@ def datachef_operators() -> Sequence[type[Operator]]:
     from datachef.operators.filters.fineweb_quality_filter import FineWebQualityFilter
     from datachef.operators.filters.gopher_quality_filter import GopherQualityFilter
     from datachef.operators.filters.gopher_repetition_filter import GopherRepetitionFilter
+    from datachef.operators.filters.ifd_filter import IFDFilter
     from datachef.operators.filters.language_filter import LanguageFilter
     from datachef.operators.filters.length_filter import LengthFilter
+    from datachef.operators.filters.perplexity_filter import PerplexityFilter
     from datachef.operators.filters.regex_filter import RegexFilter
 
     return [
@@ -26,7 +28,9 @@ def datachef_operators() -> Sequence[type[Operator]]:
         FineWebQualityFilter,
         GopherQualityFilter,
         GopherRepetitionFilter,
+        IFDFilter,
         LanguageFilter,
         LengthFilter,
+        PerplexityFilter,
         RegexFilter,
     ]

@@ -26,9 +26,11 @@ EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
     ],
     "flagged_words_filter": [{"words": "words.txt"}],
     "generate_question_answer_pairs": [{"model": "echo", "backend": "echo"}],
+    "ifd_filter": [{"max_tokens": 16}],
     "language_filter": [{"languages": ["en"]}],
     "length_filter": [{}, {"min_chars": 3, "max_chars": 500, "keep_signals": True}],
     "minhash_dedup": [{}, {"ngram": 2, "bands": 30, "rows": 2}],
+    "perplexity_filter": [{"max": 200, "max_tokens": 8}],
     "regex_filter": [{"patterns": ["[aeiou]"]}],
     "rephrase_text": [{"model": "echo", "backend": "echo"}],
     "sample": [{}, {"share": 0.3}],
@@ -74,6 +76,8 @@ class TestContract(OperatorContract):
             (tmp_path / file).write_text(content, encoding="utf-8")
         services = Services({"echo": Echo}, tmp_path / "llm")
         operator = VOCABULARY.operator({"op": name, **parameters})
+        for asset in operator.assets():
+            request.getfixturevalue(asset)  # which skips where it cannot be fetched
         self.operator = operator.located(tmp_path).connect(services)  # type: ignore[misc] - one per case
 
     def batch(self) -> pl.DataFrame:
