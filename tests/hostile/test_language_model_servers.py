@@ -4,162 +4,45 @@ from __future__ import annotations
 
 import gzip
 import json
-import socket
 import ssl
-import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import polars as pl
 import pytest
-
-from datachef.core import (
-    Completion,
-    DatachefError,
-    LLMBackend,
-    LLMError,
-    PluginError,
-    Request,
-    RunError,
-    Services,
-    Task,
-    TransientLLMError,
-    UnparsableAnswerError,
-    json_answer,
-    run_recipe,
+from model_server import (
+    CHUNKED,
+    DEEP,
+    ERROR,
+    HEAD,
+    KEY,
+    MEGABYTE,
+    NOTHING,
+    SECONDS,
+    HostileServer,
+    Play,
+    batch,
+    body_of,
+    drips,
+    floods,
+    honest,
+    is_clean,
+    kept,
+    raw,
+    rephrased,
+    resets,
+    says,
+    services_of,
+    silent,
 )
-from datachef.core.language_models.answers import answer_text
-from datachef.core.language_models.client import LLMClient, Persistence
+
+from datachef.core import DatachefError, Request, RunError, Services, Task, TransientLLMError
 from datachef.core.system import http as http_post
 from datachef.operators.synthesis.rephrase_text import RephraseText
 from datachef.plugins.openai_backend import OpenAIBackend
 from datachef.policy.decoding.vllm import ServerDecoder
 from datachef.reward.verifier import Judge, Verdict, Verifier
-
-KEY = "sk-secret-0123456789"
-NOTHING = pl.DataFrame(schema={"id": pl.String, "reason": pl.String})
-SECONDS = 0.4  # for an answer, all of it
-
-Play = Callable[["Connection"], None]
-
-
-class Connection:
-    """One request, read whole, and the way back."""
-
-    def __init__(self, sock: socket.socket, url: str) -> None:
-        self.sock = sock
-        self.url = url
-        stream = sock.makefile("rb")
-        self.line = stream.readline().decode()
-        self.headers = {}
-        while line := stream.readline().strip():
-            name, _, value = line.decode().partition(":")
-            self.headers[name.lower()] = value.strip()
-        self.body = stream.read(int(self.headers.get("content-length", 0)))
-
-    @property
-    def prompt(self) -> str:
-        return str(json.loads(self.body)["messages"][-1]["content"])
-
-    def send(self, raw: bytes) -> None:
-        self.sock.sendall(raw)
-
-    def reply(self, body: bytes, status: int = 200, **headers: str) -> None:
-        named = {"content_type": "application/json", "content_length": str(len(body))} | headers
-        lines = "".join(f"{k.replace('_', '-')}: {v}\r\n" for k, v in named.items() if v)
-        self.send(f"HTTP/1.1 {status} Words\r\n{lines}\r\n".encode() + body)
-
-    def drip(self, byte: bytes) -> None:
-        """A byte now and then, for ever."""
-        while True:
-            self.send(byte)
-            time.sleep(0.02)
-
-
-class HostileServer:
-    """Plays a script to each connection; `honest` ones answer by echoing in capitals."""
-
-    def __init__(self) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
-        self.play: Play = honest
-        self.asked: Counter[str] = Counter()
-        self.lock = threading.Lock()
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        while True:
-            try:
-                sock, _ = self._socket.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
-    def _serve(self, sock: socket.socket) -> None:
-        with sock, suppress(OSError, ValueError):  # who asked may have been ended while asking
-            connection = Connection(sock, self.url)
-            prompt = connection.prompt
-            with self.lock:
-                self.asked[prompt] += 1
-            self.play(connection)
-
-    def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-
-
-def body_of(content: Any = "fine", finish_reason: Any = "stop", **message: Any) -> bytes:
-    said = {"role": "assistant", "content": content, **message}
-    return json.dumps({"choices": [{"message": said, "finish_reason": finish_reason}]}).encode()
-
-
-def honest(connection: Connection) -> None:
-    connection.reply(body_of(connection.prompt.upper()))
-
-
-def says(body: bytes, status: int = 200, **headers: str) -> Play:
-    return lambda connection: connection.reply(body, status, **headers)
-
-
-def raw(*parts: bytes) -> Play:
-    return lambda connection: [connection.send(part) for part in parts]  # type: ignore[return-value]
-
-
-def drips(head: bytes, byte: bytes) -> Play:
-    def play(connection: Connection) -> None:
-        connection.send(head)
-        connection.drip(byte)
-
-    return play
-
-
-def floods(head: bytes, piece: bytes) -> Play:
-    def play(connection: Connection) -> None:
-        connection.send(head)
-        while True:
-            connection.send(piece)
-
-    return play
-
-
-def resets(connection: Connection) -> None:
-    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-
-
-def silent(connection: Connection) -> None:
-    time.sleep(60)
-
-
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-MEGABYTE = b" " * 2**20
-DEEP = b"[" * 100_000
-ERROR = {"error": {"message": f"\x1b[2J\x1b]0;owned\x07 no, Bearer {KEY}!", "code": "odd"}}
 
 # What is wrong for now: nothing is kept, and the next run with a healthy server succeeds.
 PASSING: dict[str, Play] = {
@@ -274,29 +157,6 @@ HONEST: dict[str, Play] = {
 }
 
 
-@pytest.fixture
-def server() -> Iterator[HostileServer]:
-    state = HostileServer()
-    yield state
-    state.close()
-
-
-def services_of(server: HostileServer, folder: Path, seconds: float = SECONDS) -> Services:
-    """What operators and judges reach, with few attempts and short waits."""
-    services = Services({"openai": lambda: OpenAIBackend(server.url, KEY, seconds)}, folder)
-    services.llm("openai").persistence = Persistence(2, 0.0, 0.0)
-    return services
-
-
-def batch(*texts: str) -> pl.DataFrame:
-    return pl.DataFrame({"id": [f"r{i}" for i in range(len(texts))], "source": "s", "text": texts})
-
-
-def rephrased(services: Services, *texts: str) -> Any:
-    operator = RephraseText(model="tiny", prompt="{{ text }}").connect(services)
-    return operator.apply(batch(*texts), NOTHING)
-
-
 def judged(services: Services) -> Any:
     """What a judge says of one row, by the class that the server shouts."""
     task = Task.model_validate({"name": "t", "benchmark": {"path": "unread.jsonl"}})
@@ -304,14 +164,6 @@ def judged(services: Services) -> Any:
     rows = batch("a row").with_columns(weight=pl.lit(1.0))
     (row,) = verifier.verify(rows).rows
     return row.verdicts[0]
-
-
-def kept(folder: Path) -> list[Path]:
-    return list(folder.rglob("*.json"))
-
-
-def is_clean(text: str) -> bool:
-    return KEY not in text and all(char.isprintable() for char in text)
 
 
 @pytest.mark.parametrize("name", PASSING)
@@ -511,283 +363,3 @@ def test_a_key_is_told_to_nobody(tmp_path: Path) -> None:
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(DatachefError, match="no address that begins with http"):
         OpenAIBackend(address)
-
-
-class Given(LLMBackend):
-    """A backend of somebody else, which gives or raises what it is told."""
-
-    def __init__(self, answer: Any) -> None:
-        self.answer = answer
-        self.calls = 0
-
-    def complete(self, request: Request) -> Completion:
-        self.calls += 1
-        if isinstance(self.answer, BaseException):
-            raise self.answer
-        return self.answer  # type: ignore[no-any-return]
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        Completion(None),  # type: ignore[arg-type]
-        Completion(3),  # type: ignore[arg-type]
-        Completion(["a"]),  # type: ignore[arg-type]
-        Completion("a", prompt_tokens="7"),  # type: ignore[arg-type]
-        Completion("a", completion_tokens=-1),
-        Completion("a", completion_tokens=2**80),
-        Completion("a", truncated="no"),  # type: ignore[arg-type]
-        Completion("a", finish_reason=None),  # type: ignore[arg-type]
-        Completion("a", refusal=b"no"),  # type: ignore[arg-type]
-        Completion("half \ud800"),
-        Completion("a", finish_reason="\udfff"),
-    ],
-)
-def test_answers_of_another_type_fail_their_rows_once(tmp_path: Path, answer: Any) -> None:
-    backend = Given(answer)
-    services = Services({"openai": lambda: backend}, tmp_path)
-    outcome = rephrased(services, "a", "b", "c", "d")
-    assert outcome.failed["reason"].to_list() == ["llm_error"] * 4
-    assert backend.calls == 4
-    assert kept(tmp_path) == []
-
-
-def test_what_another_backend_tells_was_broken_off_is_asked_again(tmp_path: Path) -> None:
-    backend = Given(Completion("half", finish_reason="Aborted"))
-    services = Services({"openai": lambda: backend}, tmp_path)
-    services.llm("openai").persistence = Persistence(2, 0.0, 0.0)
-    assert rephrased(services, "a").failed["reason"].to_list() == ["no_answer"]
-    assert backend.calls == 2
-    assert kept(tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    "answer", [None, "text", {"text": "a"}, KeyError("choices"), ZeroDivisionError()]
-)
-def test_mistakes_of_a_backend_are_its_authors(tmp_path: Path, answer: Any) -> None:
-    backend = Given(answer)
-    client = LLMClient("theirs", lambda: backend, tmp_path)
-    with pytest.raises(PluginError, match="the LLM backend theirs"):
-        client.complete_all([Request("tiny", (("user", str(n)),), 5) for n in range(40)], 1)
-    assert backend.calls <= 2
-    assert kept(tmp_path) == []
-
-
-def test_a_flipped_bit_of_a_kept_answer_is_asked_again(
-    server: HostileServer, tmp_path: Path
-) -> None:
-    rephrased(services_of(server, tmp_path, 30), "words")
-    (path,) = kept(tmp_path)
-    intact = path.read_bytes()
-    for damaged in (intact.replace(b"WORDS", b"WORDT"), intact.replace(b'"words"', b'"worda"'),
-                    b"null", b"[]", b"", b'{"completion": null}'):  # fmt: skip
-        path.write_bytes(damaged)
-        rows = rephrased(services_of(server, tmp_path, 30), "words").rows
-        assert rows["text"].to_list() == ["WORDS"]
-        assert path.read_bytes() == intact or damaged.startswith(b'{"checksum"')
-
-
-def test_equal_requests_of_several_clients_are_sent_once(
-    server: HostileServer, tmp_path: Path
-) -> None:
-    def slow(connection: Connection) -> None:
-        time.sleep(0.2)
-        honest(connection)
-
-    server.play = slow
-    request = Request("tiny", (("user", "same"),), 5)
-    clients = [services_of(server, tmp_path, 30).llm("openai") for _ in range(6)]
-    answers: list[Completion] = []
-    threads = [
-        threading.Thread(target=lambda client=client: answers.append(client.complete(request)))
-        for client in clients
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [answer.text for answer in answers] == ["SAME"] * 6
-    assert server.asked == {"same": 1}
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == kept(tmp_path)
-    assert len(kept(tmp_path)) == 1
-
-
-def test_who_waited_for_a_failure_asks_itself(server: HostileServer, tmp_path: Path) -> None:
-    def fails_first(connection: Connection) -> None:
-        time.sleep(0.1)
-        if server.asked["same"] == 1:
-            connection.reply(b"{}", 400)
-        else:
-            honest(connection)
-
-    server.play = fails_first
-    request = Request("tiny", (("user", "same"),), 5)
-    found: list[Any] = []
-
-    def ask(client: LLMClient) -> None:
-        try:
-            found.append(client.complete(request).text)
-        except LLMError as error:
-            found.append(error.status)
-
-    clients = [services_of(server, tmp_path, 30).llm("openai") for _ in range(3)]
-    threads = [threading.Thread(target=ask, args=(client,)) for client in clients]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(map(str, found)) == ["400", "SAME", "SAME"]
-    assert server.asked == {"same": 2}
-
-
-def test_nothing_more_is_sent_once_nobody_listens(server: HostileServer, tmp_path: Path) -> None:
-    client = services_of(server, tmp_path, 30).llm("openai")
-    requests = [Request("tiny", (("user", str(n)),), 5) for n in range(200)]
-    answers = client.complete_each(requests, 2)
-    for _ in range(5):
-        next(answers)
-    answers.close()
-    time.sleep(0.2)
-    assert server.asked.total() < 100
-
-
-RECIPE = """
-name: synthesis
-sources:
-  one: {path: one.jsonl, max_failed: 0.05}
-  two: {path: two.jsonl, max_failed: 0.05}
-steps:
-  - {op: rephrase_text, model: tiny, prompt: "{{ text }}", max_concurrency: 2}
-  - {op: length_filter, min_chars: 1}
-  - op: exact_dedup
-"""
-ROWS = 100  # of each source: 10 may fail
-
-
-@pytest.fixture
-def run(
-    server: HostileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Any]:
-    """Runs a recipe over two files of rows through the scripted server; gives the texts."""
-    monkeypatch.setenv("DATACHEF_LLM_BASE_URL", server.url)
-    monkeypatch.setenv("DATACHEF_LLM_API_KEY", KEY)
-    monkeypatch.setattr(Persistence, "__init__", _hasty)
-    for name in ("one", "two"):
-        rows = [{"text": f"{name} {number}"} for number in range(ROWS)]
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
-
-    def run(engine: str = "inline") -> list[str]:
-        report = run_recipe(
-            tmp_path / "recipe.yaml", tmp_path / "out", engine=engine, workers=2,
-            cache=tmp_path / "cache",
-        )  # fmt: skip
-        files = sorted((report.folder / "data").iterdir())
-        return sorted(pl.concat(map(pl.read_parquet, files))["text"])
-
-    return run
-
-
-def _hasty(self: Persistence, *_: Any) -> None:
-    """Two attempts without a pause between."""
-    vars(self).update(attempts=2, first_wait=0.0, longest_wait=0.0)
-
-
-UPPER = sorted(f"{name} {number}".upper() for name in ("one", "two") for number in range(ROWS))
-
-
-def failing(share: int, play: Play) -> Play:
-    """A server that fails for one of so many rows."""
-
-    def answer(connection: Connection) -> None:
-        failed = int(connection.prompt.split()[1]) % share == 0
-        (play if failed else honest)(connection)
-
-    return answer
-
-
-@pytest.mark.parametrize("engine", ["inline", "local"])
-def test_failures_above_max_failed_do_not_stick(
-    server: HostileServer, run: Callable[..., Any], engine: str
-) -> None:
-    server.play = failing(2, PASSING["429"])
-    with pytest.raises(RunError, match=r"more than max_failed|more than the 5%"):
-        run(engine)
-    answered = {prompt for prompt in server.asked if int(prompt.split()[1]) % 2}
-    server.play = honest
-    server.asked.clear()
-    assert run(engine) == UPPER
-    # Of a worker that was ended because another one gave up, calls may have been on their way.
-    most = 0 if engine == "inline" else 2
-    assert len(answered & set(server.asked)) <= most, "what was answered is not asked again"
-
-
-def test_failures_below_max_failed_are_asked_again(
-    server: HostileServer, run: Callable[..., Any]
-) -> None:
-    server.play = failing(25, PASSING["500"])
-    assert len(run()) == 2 * ROWS - 8
-    server.play = honest
-    server.asked.clear()
-    assert run() == UPPER
-    assert sorted(server.asked) == sorted(
-        f"{name} {number}" for name in ("one", "two") for number in (0, 25, 50, 75)
-    )
-    server.asked.clear()
-    assert run() == UPPER
-    assert server.asked == {}
-
-
-@pytest.mark.parametrize("name", ["400", "refusals", "500", "truncated"])
-def test_a_run_that_fails_anyway_stops_paying(
-    server: HostileServer, run: Callable[..., Any], name: str
-) -> None:
-    server.play = {
-        "400": says(b'{"error": {"message": "no"}}', 400),
-        "refusals": says(body_of(None, refusal="I won't.")),
-        "500": failing(2, says(b"", 500)),
-        "truncated": says(body_of("half", "length")),
-    }[name]
-    with pytest.raises(RunError, match="more than max_failed allows") as caught:
-        run()
-    assert is_clean(caught.value.message)
-    assert "the first: " in caught.value.hint
-    assert len(server.asked) < 60, "11 failures are too many, of 200 rows"
-
-
-def test_a_parser_that_breaks_costs_its_row_and_no_second_call(
-    server: HostileServer, tmp_path: Path
-) -> None:
-    class Brittle(RephraseText):
-        """Breaks on one answer."""
-
-        def parse(self, answer: str, row: dict[str, Any]) -> list[dict[str, Any]]:
-            if answer == "B":
-                raise ZeroDivisionError("a bug")
-            return [{"text": answer}]
-
-    operator = Brittle(model="tiny", prompt="{{ text }}").connect(services_of(server, tmp_path, 30))
-    outcome = operator.apply(batch("a", "b", "c"), NOTHING)
-    assert outcome.rows["text"].to_list() == ["A", "C"]
-    assert outcome.failed.select("text", "reason", "detail").rows() == [
-        ("b", "ZeroDivisionError", "a bug")
-    ]
-    assert server.asked == {"a": 1, "b": 1, "c": 1}
-
-
-@pytest.mark.parametrize("mark", ["<|im_end|>", "<|eot_id|>  ", "<|end|><|return|>", "<eos>\n"])
-def test_marks_without_end_are_read_once(mark: str) -> None:
-    assert answer_text(Completion("fine " + mark * 50_000)) == "fine"
-    text = mark * 50_000 + "x"
-    assert answer_text(Completion(text)) == text
-
-
-@pytest.mark.parametrize("piece", ['\\"', '{"', "```a\n", "[", "<think>`", '{"a": "\\"'])
-def test_what_never_becomes_json_is_given_up(piece: str) -> None:
-    for text in (piece * 50_000, '"' + piece * 50_000):
-        with pytest.raises(UnparsableAnswerError):
-            json_answer(text)
-
-
-def test_commas_before_an_end_go_and_those_in_strings_stay() -> None:
-    assert json_answer('Here: {"a": ["x,]", "\\",}", ], }') == {"a": ["x,]", '",}']}

@@ -1,0 +1,3 @@
+from model_server import server
+
+__all__ = ["server"]
