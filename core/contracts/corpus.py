@@ -32,7 +32,8 @@ class Context:
 
     def count(self, name: str, number: int) -> None:
         """Tells in the ledger of the step how often something was the case."""
-        self.counted[name] += number
+        if number:
+            self.counted[name] += number
 
 
 @dataclass(frozen=True)

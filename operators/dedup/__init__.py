@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 def datachef_operators() -> Sequence[type[Operator]]:
     from datachef.operators.dedup.decontaminate import Decontaminate
     from datachef.operators.dedup.exact_dedup import ExactDedup
+    from datachef.operators.dedup.exact_substring_dedup import ExactSubstringDedup
+    from datachef.operators.dedup.line_dedup import LineDedup, ParagraphDedup
     from datachef.operators.dedup.minhash_dedup import MinHashDedup
     from datachef.operators.dedup.simhash_dedup import SimHashDedup
 
-    return [Decontaminate, ExactDedup, MinHashDedup, SimHashDedup]
+    return [
+        Decontaminate,
+        ExactDedup,
+        ExactSubstringDedup,
+        LineDedup,
+        MinHashDedup,
+        ParagraphDedup,
+        SimHashDedup,
+    ]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from datachef.operators.text.words import MULTIPLIER, Hashes, Offsets
+from datachef.operators.text.words import MULTIPLIER, Hashes, Offsets, lists_of
 
 # The n-grams that a sketch holds at most, on average; a row with fewer has all of them in it.
 SIZE = 256
@@ -36,10 +35,8 @@ def sketches(shingles: Hashes, offsets: Offsets) -> list[pl.Series]:
     large = np.flatnonzero(np.diff(starts) > 2 * SIZE)
     if len(large):  # the same few n-grams over and over
         hashes, starts = _distinct(hashes, starts)
-    lists = pa.LargeListArray.from_arrays(pa.array(starts), pa.array(hashes))
-    column = pl.from_arrow(lists)
-    assert isinstance(column, pl.Series)
-    return [pl.Series("level", level), column.alias("sketch")]
+    sketch = lists_of(pl.Series(hashes), starts).alias("sketch")
+    return [pl.Series("level", level), sketch]
 
 
 class Similarity:

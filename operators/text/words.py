@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 # Characters that make a word a mere symbol where it has no others; the list of datatrove.
@@ -70,6 +71,14 @@ def offsets_of(lengths: pl.Series) -> Offsets:
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths.fill_null(0).to_numpy(), out=offsets[1:])
     return offsets
+
+
+def lists_of(values: pl.Series, offsets: Offsets) -> pl.Series:
+    """The flat array as one list for each document."""
+    arrays = pa.LargeListArray.from_arrays(pa.array(offsets), values.to_arrow())
+    lists = pl.from_arrow(arrays)
+    assert isinstance(lists, pl.Series)
+    return lists
 
 
 def word_hashes(words: pl.Series) -> tuple[Hashes, Offsets]:
