@@ -1,4 +1,4 @@
-"""Removes what occurs in the corpus before: pieces of text, each of which stays where it is first."""
+"""Removes pieces of text that the corpus has before: each stays where it is first."""
 
 from __future__ import annotations
 
