@@ -110,8 +110,9 @@ class TextCutter(CorpusOperator):
         texts = left.group_by("row").agg(pl.col("pieces").str.join(self.separator))
         found = rows.select("row").join(texts, on="row", how="left", maintain_order="left")
         text = batch["text"].scatter(found["row"], found["pieces"].fill_null(""))
-        keep = text.str.contains(FILLED).fill_null(False) | ~_is_in(batch, found["row"])
-        return dropping(batch.with_columns(text), batch, keep, runs, "emptied")
+        keep = np.ones(batch.height, np.bool_)
+        keep[found["row"].to_numpy()] = text.gather(found["row"]).str.contains(FILLED).to_numpy()
+        return dropping(batch.with_columns(text), batch, pl.Series(keep), runs, "emptied")
 
 
 def dropping(
@@ -125,10 +126,6 @@ def dropping(
     dropped = dropped.join(first, on="id", how="left", maintain_order="left")
     dropped = dropped.with_columns(pl.lit(reason).alias("reason"))
     return Outcome(result.filter(keep), dropped)
-
-
-def _is_in(batch: pl.DataFrame, rows: pl.Series) -> pl.Series:
-    return pl.int_range(batch.height, dtype=rows.dtype, eager=True).is_in(rows.implode())
 
 
 def _joined(
