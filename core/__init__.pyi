@@ -69,7 +69,12 @@ from .contracts.source import (
     SourceError as SourceError,
 )
 from .contracts.synthesis import Synthesis as Synthesis
-from .contracts.task import BenchmarkFile as BenchmarkFile, Budget as Budget, Task as Task
+from .contracts.task import (
+    BenchmarkFile as BenchmarkFile,
+    Budget as Budget,
+    Examples as Examples,
+    Task as Task,
+)
 from .contracts.transform import (
     ConversationTransform as ConversationTransform,
     TextTransform as TextTransform,

@@ -8,10 +8,9 @@ from typing import ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from datachef.core import CheckContext, Context, CorpusOperator, RunError, corpus_size, shortened
+from datachef.core import CheckContext, Context, CorpusOperator, corpus_size, shortened
 from datachef.operators.selection.sample import quota
-
-_HINT = "name a numeric column, or a signal that a filter keeps (keep_signals: true)"
+from datachef.operators.selection.strata import NUMBERS, numeric
 
 
 class TopSelection(CorpusOperator):
@@ -40,20 +39,13 @@ class TopSelection(CorpusOperator):
 
     def check(self, context: CheckContext) -> Iterable[tuple[str, str, str]]:
         if context.kinds.get(self.by) == "text":
-            yield "by", f"the column {shortened(self.by)} holds text, not numbers", _HINT
+            yield "by", f"the column {shortened(self.by)} holds text, not numbers", NUMBERS
 
     def reasons(self) -> tuple[str, ...]:
         return ("not_in_top",)
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
-        dtype = batch.schema[self.by]
-        if not (dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)):
-            raise RunError(
-                f"top_selection by {self.by}: the column holds {dtype}, not numbers",
-                hint=_HINT,
-            )
-        # NaN is what a broken measurement leaves behind: it is no value, and not the highest one.
-        value = pl.col(self.by).cast(pl.Float64).fill_nan(None)
+        value = numeric(batch, self.by, self.op)
         source = ["source"] if self.per_source else []
         return batch.select("id", *source, value.alias("value"))
 

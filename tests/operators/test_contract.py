@@ -31,9 +31,17 @@ EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
     "length_filter": [{}, {"min_chars": 3, "max_chars": 500, "keep_signals": True}],
     "minhash_dedup": [{}, {"ngram": 2, "bands": 30, "rows": 2}],
     "perplexity_filter": [{"max": 200, "max_tokens": 8}],
+    "quality_upsampling": [
+        {"by": "length"},
+        {"by": "length", "epochs": [1.5, 0.3], "per_source": True},
+    ],
     "regex_filter": [{"patterns": ["[aeiou]"]}],
     "rephrase_text": [{"model": "echo", "backend": "echo"}],
     "sample": [{}, {"share": 0.3}],
+    "stratified_sample": [
+        {"share": 0.4},
+        {"by": "length", "bins": 4, "allocation": "equal", "rows": 9},
+    ],
     "top_selection": [{"by": "length", "share": 0.5}, {"by": "length", "rows": 3}],
     "weighted_mix": [
         {},
@@ -72,6 +80,10 @@ class TestContract(OperatorContract):
             prompt = "The quick brown fox jumps over the lazy dog, does it not, dear reader?"
             benchmark.write_text(json.dumps({"prompt": prompt, "answer": "it does"}) + "\n")
             parameters = {"benchmark": {"path": str(benchmark)}}
+        if name == "importance_resampling":
+            target = tmp_path / "target.jsonl"
+            target.write_text(json.dumps({"prompt": "The lazy dog", "answer": "jumps"}) + "\n")
+            parameters = {"target": {"path": str(target)}, "share": 0.3}
         for file, content in FILES.items():
             (tmp_path / file).write_text(content, encoding="utf-8")
         services = Services({"echo": Echo}, tmp_path / "llm")

@@ -1,0 +1,142 @@
+"""Rows drawn so that their words are those of a target (DSIR)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+
+from datachef.core import (
+    CheckContext,
+    Context,
+    CorpusOperator,
+    DatachefError,
+    Examples,
+    Task,
+    corpus_size,
+    input_file,
+    read_benchmark,
+    sampling_priority,
+)
+from datachef.operators.selection.sample import quota
+from datachef.operators.text.words import UNSPACED, ngram_hashes, offsets_of, word_hashes
+
+# As nltk's `wordpunct_tokenize`, but that where no spaces stand every character is a word.
+_WORD = rf"[{UNSPACED}]|[\w--[{UNSPACED}]]+|[^\w\s]+"
+# Added to every share, so that a bucket that one side lacks has a logarithm.
+_LEAST = 1e-8
+
+
+class ImportanceResampling(CorpusOperator):
+    """Draws rows whose words and pairs of words are those of the task's examples (DSIR).
+
+    Source: Xie et al. 2023, https://arxiv.org/abs/2302.03169. Words and pairs of neighbouring words
+    are hashed into buckets; a row's weight is the likelihood ratio of its buckets between the
+    target and the whole corpus, and rows are drawn by their weights without replacement (Gumbel
+    top-k). Texts are weighed as they are: what they leave out as too short, `length_filter` does.
+
+    Long texts have the most extreme weights. A summary holds two bytes for each word and each pair:
+    about the size of the text.
+    """
+
+    selects: ClassVar[bool] = True
+
+    op: Literal["importance_resampling"] = "importance_resampling"
+    target: Examples | None = input_file(
+        description="What to resemble: a file, with its prompt and answer fields; the examples of "
+        "the recipe's task when left out.",
+    )
+    share: float = Field(0.1, ge=0.001, le=1.0, description="Share of the rows to keep.")
+    rows: int | None = corpus_size(
+        ge=1, le=1_000_000_000, description="Largest number of rows to keep, whatever the share."
+    )
+    ngram: int = Field(2, ge=1, le=3, description="Longest run of words that counts.")
+    buckets: int = Field(10_000, ge=100, le=65_536, description="Buckets of hashed words.")
+
+    def check(self, context: CheckContext) -> Iterator[tuple[str, str, str]]:
+        if self.target is None:
+            hint = "give the step a target, or the recipe a task that has examples"
+            yield "", "there are no examples to resemble", hint
+
+    def for_task(self, task: Task) -> Self:
+        if self.target is not None or task.examples is None:
+            return self
+        return self.changed({"target": task.examples})
+
+    def reasons(self) -> tuple[str, ...]:
+        return ("not_resampled",)
+
+    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
+        return batch.select("id", self._features(batch["text"]))
+
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
+        corpus = np.zeros(self.buckets, np.int64)
+        for part in summaries.select("features").collect_batches():
+            corpus += self._counts(part["features"])
+        ratio = np.log(self._target() + _LEAST) - np.log(_shares(corpus) + _LEAST)
+        drawn = [
+            part.select("id").with_columns(weight=self._weights(part["features"], ratio))
+            for part in summaries.collect_batches(maintain_order=True)
+        ]
+        if not drawn:
+            return pl.DataFrame(schema={"id": pl.String, "reason": pl.String})
+        rows = pl.concat(drawn)
+        chance = sampling_priority(rows["id"], context.seed).to_numpy()
+        gumbel = -np.log(-np.log((chance + 0.5) / 2.0**64))
+        order = rows.with_columns(pl.col("weight") + gumbel)
+        place = pl.col("weight").rank("ordinal", descending=True)
+        dropped = order.filter(place > quota(self.share, self.rows, pl.len()))
+        return dropped.select("id", pl.lit("not_resampled").alias("reason"))
+
+    def _target(self) -> NDArray[np.float64]:
+        hint = "give the step a target, or the recipe a task that has examples"
+        if self.target is None:
+            raise DatachefError("importance_resampling has no examples to resemble", hint=hint)
+        items = read_benchmark(self.target)
+        texts = pl.Series([f"{item.prompt}\n{item.answer}" for item in items], dtype=pl.String)
+        counts = self._counts(self._features(texts))
+        if not counts.any():
+            raise DatachefError(f"{self.target.path} holds no words to resemble", hint=hint)
+        return _shares(counts)
+
+    def _features(self, text: pl.Series) -> pl.Series:
+        """The bucket of every word, and then of every longer run of words, of each text."""
+        words = text.fill_null("").str.to_lowercase().str.extract_all(_WORD)
+        flat, offsets = word_hashes(words)
+        runs = [ngram_hashes(flat, offsets, n) for n in range(1, self.ngram + 1)]
+        lists = [
+            # The high bits: the low ones of a run depend on few of its words.
+            _lists((hashes >> np.uint64(16)) % np.uint64(self.buckets), starts)
+            for hashes, starts in runs
+        ]
+        frame = pl.DataFrame({f"n{n}": column for n, column in enumerate(lists)})
+        return frame.select(pl.concat_list(pl.all()).alias("features")).to_series()
+
+    def _counts(self, features: pl.Series) -> NDArray[np.int64]:
+        flat = features.explode(empty_as_null=False, keep_nulls=False).to_numpy()
+        return np.bincount(flat, minlength=self.buckets)
+
+    def _weights(self, features: pl.Series, ratio: NDArray[np.float64]) -> pl.Series:
+        """The logarithm of each row's weight."""
+        flat = features.explode(empty_as_null=False, keep_nulls=False).to_numpy()
+        lengths = features.list.len().to_numpy()
+        filled = lengths > 0
+        weights = np.full(len(features), -np.inf)  # without words a row resembles nothing
+        if filled.any():
+            starts = offsets_of(features.list.len())[:-1]
+            weights[filled] = np.add.reduceat(ratio[flat], starts[filled])
+        return pl.Series(weights)
+
+
+def _lists(buckets: NDArray[np.uint64], offsets: NDArray[np.int64]) -> pl.Series:
+    arrays = pa.array(offsets), pa.array(buckets.astype(np.uint16))
+    return pl.Series(pl.from_arrow(pa.LargeListArray.from_arrays(*arrays)))
+
+
+def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    return counts / max(int(counts.sum()), 1)

@@ -1,0 +1,95 @@
+"""A random part of every group of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar, Literal
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+
+from datachef.core import (
+    CheckContext,
+    Context,
+    CorpusOperator,
+    RunError,
+    corpus_size,
+    sampling_priority,
+    shortened,
+)
+from datachef.operators.selection.sample import quota
+from datachef.operators.selection.strata import NUMBERS, allocated, numeric, quantile_bins
+
+
+class StratifiedSample(CorpusOperator):
+    """Keeps a random share, or a fixed number, of the rows, drawn from each group of them.
+
+    Groups are the values of a column (a topic, a language, the source) or, with `bins`, ranges of a
+    number that hold as many rows each. `proportional` keeps the share of each group, `equal` takes
+    as many rows of each, `square_root` something in between; what a small group cannot give, the
+    others do. Rows without a value are a group of their own. The rows of a group are drawn as by
+    `sample`.
+    """
+
+    selects: ClassVar[bool] = True
+
+    op: Literal["stratified_sample"] = "stratified_sample"
+    by: str = Field(
+        "source", min_length=1, max_length=200, description="The column that says the group."
+    )
+    bins: int | None = Field(
+        None, ge=2, le=1_000, description="Cut a numeric column into so many groups of one size."
+    )
+    allocation: Literal["proportional", "square_root", "equal"] = Field(
+        "proportional", description="How many rows a group gives: by its size, its root, or alike."
+    )
+    share: float = Field(1.0, ge=0.001, le=1.0, description="Share of the rows to keep.")
+    rows: int | None = corpus_size(
+        ge=1, le=1_000_000_000, description="Largest number of rows to keep, whatever the share."
+    )
+
+    def reads(self) -> set[str]:
+        return {self.by}
+
+    def check(self, context: CheckContext) -> Iterable[tuple[str, str, str]]:
+        if self.bins and context.kinds.get(self.by) == "text":
+            yield "by", f"the column {shortened(self.by)} holds text, not numbers", NUMBERS
+
+    def reasons(self) -> tuple[str, ...]:
+        return ("not_sampled",)
+
+    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
+        dtype = batch.schema[self.by]
+        if self.bins or dtype.is_numeric():
+            value = numeric(batch, self.by, self.op)
+        elif dtype.is_nested():
+            raise RunError(
+                f"stratified_sample by {self.by}: the column holds {dtype}, not single values",
+                hint="name a column of text or numbers",
+            )
+        else:
+            value = pl.col(self.by)
+        if not self.bins:  # a column may be of another type in another batch
+            value = value.cast(pl.String)
+        return batch.select("id", value.alias("value"))
+
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
+        value = pl.col("value")
+        group = quantile_bins(value, self.bins) if self.bins else value
+        rows = summaries.select("id", group.alias("group")).collect()
+        sizes = rows.group_by("group").len("size").sort("group")
+        wanted = int(sizes.select(quota(self.share, self.rows, pl.col("size").sum())).item())
+        held = sizes["size"].cast(pl.Int64).to_numpy()
+        weights = {
+            "proportional": held.astype(np.float64),
+            "square_root": np.sqrt(held),
+            "equal": np.ones(len(held)),
+        }[self.allocation]
+        quotas = sizes.with_columns(pl.Series("quota", allocated(held, weights, wanted)))
+        order = rows.with_columns(sampling_priority(rows["id"], context.seed)).join(
+            quotas, on="group", how="left", nulls_equal=True, maintain_order="left"
+        )
+        place = pl.col("priority").rank("ordinal").over("group")
+        dropped = order.filter(place > pl.col("quota"))
+        return dropped.select("id", pl.lit("not_sampled").alias("reason"))
