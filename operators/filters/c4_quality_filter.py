@@ -44,11 +44,10 @@ class C4QualityFilter(Filter):
     C4 keeps: those that end a sentence and have enough words, without JavaScript notices and
     policies. The text itself stays; `clean_c4_lines` removes the other lines. Marks that end a
     sentence are those of any script; where no spaces stand between words, every character is one.
-    For a script without such marks (Thai) set `terminal_punctuation` to false and `min_sentences`
-    to 1.
+    Thai and Lao have no such marks: each of their lines ends a sentence, and so does a space.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     op: Literal["c4_quality_filter"] = "c4_quality_filter"
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from datachef.core import Filter, threshold
 from datachef.operators.text.lines import FILLED, LINES, repeats
-from datachef.operators.text.words import SENTENCE_ENDS, WORDS, offsets_of, ratio, sums
+from datachef.operators.text.words import SENTENCE_ENDS, UNMARKED, WORDS, offsets_of, ratio, sums
 
 if TYPE_CHECKING:
     from datachef.core import Signal
@@ -28,7 +28,7 @@ def line_facts(lines: pl.Series, short_chars: int) -> pl.Series:
     flat = lines.explode(empty_as_null=False, keep_nulls=False)
     filled = flat.str.contains(FILLED)
     chars = flat.str.len_chars()
-    ended = flat.str.contains(rf"[{SENTENCE_ENDS}]$")
+    ended = flat.str.contains(rf"[{SENTENCE_ENDS}{UNMARKED}]$")
     facts = {
         "lines": sums(filled.to_numpy(), offsets),
         "ended": sums((ended & filled).to_numpy(), offsets),
@@ -51,10 +51,11 @@ class FineWebQualityFilter(Filter):
 
     Source: Penedo et al. 2024, https://arxiv.org/abs/2406.17557, section 3.5. Ratios are of the
     lines that are not blank, of the characters without newlines, and of the words. Terminal
-    punctuation is that of any script, as the last character of the line.
+    punctuation is that of any script, as the last character of the line; Thai and Lao
+    have none, and each of their lines ends a sentence.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     op: Literal["fineweb_quality_filter"] = "fineweb_quality_filter"
 

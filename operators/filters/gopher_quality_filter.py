@@ -7,40 +7,46 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 
 from datachef.core import Filter, threshold
 from datachef.operators.text.lines import LINES
-from datachef.operators.text.words import SYMBOLS, WORDS, document_of, offsets_of, ratio, sums
+from datachef.operators.text.stop_words import StopWordLanguage, different_stop_words
+from datachef.operators.text.words import SEGMENTED, SYMBOLS, WORDS, offsets_of, ratio, sums
 
 if TYPE_CHECKING:
     from datachef.core import Signal
 
-STOP_WORDS = ["the", "be", "to", "of", "and", "that", "have", "with"]
+# A Chinese, Japanese or Korean character, as wide as two letters.
+DOUBLE_WIDTH = (
+    r"[\x{1100}-\x{11ff}\x{2e80}-\x{303e}\x{3041}-\x{a4cf}\x{ac00}-\x{d7ff}\x{f900}-\x{faff}]"
+)
 
 
 def word_facts(words: pl.Series) -> pl.Series:
-    """Words, words with more than symbols and their characters, words with letters, stop words."""
+    """Words, and of those with more than symbols the number and the width in letters; how many have
+    letters, and of how many: where no spaces stand between words, of characters."""
     offsets = offsets_of(words.list.len())
     flat = words.explode(empty_as_null=False, keep_nulls=False)
     letters = (((flat >= "A") & (flat < "[")) | ((flat >= "a") & (flat < "{"))).to_numpy()
-    letters = letters.copy()
+    letters = letters.astype(np.int64)
     plain = letters | ((flat >= "0") & (flat < ":")).to_numpy()
+    width = flat.str.len_chars().to_numpy().astype(np.int64)
+    pieces = np.ones(len(flat), np.int64)
     # Few words neither begin with an ASCII letter nor are one character: only these need a regex.
-    other = np.flatnonzero(~letters & (flat.str.len_bytes() > 1).to_numpy())
+    other = np.flatnonzero((letters == 0) & (flat.str.len_bytes() > 1).to_numpy())
     rest = flat.gather(other)
     letters[other] = rest.str.contains(r"\pL").to_numpy()
     plain[other] = rest.str.contains(rf"[^{SYMBOLS}]").to_numpy()
-    stop = flat.is_in(STOP_WORDS)
-    kinds = flat.filter(stop).cast(pl.Enum(STOP_WORDS)).to_physical().to_numpy()
-    present = np.zeros((len(words), len(STOP_WORDS)), np.bool_)
-    present[document_of(offsets)[stop.to_numpy()], kinds] = True
+    width[other] += rest.str.count_matches(DOUBLE_WIDTH).to_numpy()
+    pieces[other] = rest.str.count_matches(f"[{SEGMENTED}]").clip(1).to_numpy()
     return pl.DataFrame(
         {
             "words": np.diff(offsets),
             "plain": sums(plain, offsets),
-            "chars": sums(flat.str.len_chars().to_numpy() * plain, offsets),
-            "letters": sums(letters, offsets),
-            "stops": present.sum(axis=1),
+            "width": sums(width * plain, offsets),
+            "letters": sums(letters * pieces, offsets),
+            "pieces": sums(pieces, offsets),
         }
     ).to_struct()
 
@@ -65,7 +71,7 @@ def line_facts(lines: pl.Series) -> pl.Series:
 WORD_FACTS = pl.col("_words").map_batches(
     word_facts,
     return_dtype=pl.Struct(
-        dict.fromkeys(("words", "plain", "chars", "letters", "stops"), pl.Int64)
+        dict.fromkeys(("words", "plain", "width", "letters", "pieces"), pl.Int64)
     ),
     is_elementwise=True,
 )
@@ -81,14 +87,17 @@ class GopherQualityFilter(Filter):
 
     Source: Rae et al. 2021, https://arxiv.org/abs/2112.11446, section A1.1. Words of symbols alone
     count neither for the length nor for the mean length, and punctuation marks are words for the
-    ratios. The defaults are the paper's, for English web pages. Stop words are the, be, to, of,
-    and, that, have, with: for text that is not English set `min_stop_words` to 0. Questions with
-    answers may be shorter than `min_words` and have more numbers than `min_alpha_words` lets
-    through. Where no spaces stand between words (Chinese, Japanese, Thai), a phrase counts as one,
-    beyond `max_mean_word_length`.
+    ratios. The defaults are the paper's, for English web pages. Questions with answers may be
+    shorter than `min_words` and have more numbers than `min_alpha_words` lets through.
+
+    The paper's eight stop words are English; other languages have those of FineWeb2 (Penedo et al.
+    2025, https://arxiv.org/abs/2506.20920). For a language that is not offered set `min_stop_words`
+    to 0. Where no spaces stand between words, two characters of Chinese or Japanese and five of
+    Thai, Lao, Khmer or Burmese make a word, nearly their mean; `min_alpha_words` counts single
+    ones. A Chinese, Japanese or Korean character is as long as two letters.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     op: Literal["gopher_quality_filter"] = "gopher_quality_filter"
 
@@ -115,7 +124,10 @@ class GopherQualityFilter(Filter):
         0.8, ge=0, le=1, description="Least share of words that contain a letter."
     )
     min_stop_words: int = threshold(
-        2, ge=0, le=len(STOP_WORDS), description="Least number of different English stop words."
+        2, ge=0, le=8, description="Least number of different stop words."
+    )
+    language: StopWordLanguage = Field(
+        "auto", description="Language of the stop words; auto: English, or that of the script."
     )
 
     def signals(self) -> Mapping[str, Signal]:
@@ -130,15 +142,15 @@ class GopherQualityFilter(Filter):
             "_gopher_words": WORD_FACTS,
             "_gopher_lines": LINE_FACTS,
             "gopher_words": words.field("plain"),
-            "gopher_mean_word_length": ratio(words.field("chars"), words.field("plain")),
+            "gopher_mean_word_length": ratio(words.field("width"), words.field("plain")),
             "gopher_hash_ratio": ratio(
                 text.str.count_matches("#", literal=True), words.field("words")
             ),
             "gopher_ellipsis_ratio": ratio(ellipses, words.field("words")),
             "gopher_bullet_lines": ratio(lines.field("bullets"), lines.field("lines")),
             "gopher_ellipsis_lines": ratio(lines.field("ellipses"), lines.field("lines")),
-            "gopher_alpha_words": ratio(words.field("letters"), words.field("words")),
-            "gopher_stop_words": words.field("stops"),
+            "gopher_alpha_words": ratio(words.field("letters"), words.field("pieces")),
+            "gopher_stop_words": different_stop_words(self.language),
         }
 
     def rules(self) -> Mapping[str, pl.Expr]:

@@ -13,6 +13,7 @@ from datachef.operators.text.words import (
     CLOSING_QUOTES,
     ENDED,
     SENTENCE_ENDS,
+    UNMARKED,
     UNSPACED,
     document_of,
     offsets_of,
@@ -75,6 +76,7 @@ _SENTENCE_END = (
     r"(?:\s{1,8}[^\w\s]{1,4}){0,3}\s{1,8}[\"'“‘(\[]{0,4}[\w$#@&*+<=>|/\\~^-]"
     rf"|[[{SENTENCE_ENDS}]--[\x00-\x7f\x{{55c}}\x{{55e}}]][{SENTENCE_ENDS}{CLOSERS}]{{0,8}}"
     r"\s{0,8}[\x22'“‘(\[\p{Ps}\p{Pi}]{0,4}\w"
+    rf"|[{UNMARKED}]\s{{1,8}}[{UNMARKED}]"  # a space ends what a mark would
 )
 _LINE_END = rf"{ENDED}|[{CLOSING_QUOTES}]$"
 _ELLIPSIS = r"(?:\.\.\.|[…‥])$"

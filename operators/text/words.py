@@ -21,14 +21,32 @@ CLOSING_QUOTES = r"\x22'\p{Pf}\x{201c}＂＇」』"
 CLOSERS = rf"{CLOSING_QUOTES}[\p{{Pe}}--[)\]}}]]"
 """Quotes and brackets that may stand behind the end of a sentence; of ASCII, as in C4, quotes."""
 
-ENDED = rf"(?:[{SENTENCE_ENDS}]|\p{{Greek}};)[{CLOSERS}]{{0,8}}$"
-"""Matches a line that ends a sentence, with quotes and brackets closed behind it."""
+# Scripts that end a sentence with a space or a new line, and no mark.
+UNMARKED = r"\p{Thai}\p{Lao}"
+
+ENDED = rf"(?:[{SENTENCE_ENDS}{UNMARKED}]|\p{{Greek}};)[{CLOSERS}]{{0,8}}$"
+"""Matches a line that ends a sentence, with quotes and brackets closed behind it; any line of a
+script that has no marks for that."""
 
 # Letters of any script by coarse ranges: exact Unicode classes make an automaton too large to be
-# built lazily, and the search twenty times slower.
-_LETTERS = (
-    r"A-Za-z\x{aa}\x{b5}\x{ba}\x{c0}-\x{1fff}\x{2070}-\x{209f}\x{2c00}-\x{2dff}\x{3040}-\x{fe0f}"
-    r"\x{ff10}-\x{ffef}\x{10000}-\x{1efff}\x{20000}-\x{10ffff}"
+# built lazily, and the search twenty times slower. First those without spaces between words.
+_WIDE = (  # Chinese and Japanese
+    r"\x{2e80}-\x{2fdf}\x{3005}-\x{3007}\x{3021}-\x{3029}\x{3038}-\x{303b}\x{3040}-\x{30fa}"
+    r"\x{30fc}-\x{30ff}\x{31f0}-\x{31ff}\x{3400}-\x{9fff}\x{f900}-\x{faff}\x{ff66}-\x{ff9f}"
+    r"\x{20000}-\x{3ffff}"
+)
+_NARROW = (  # Thai, Lao, Burmese and Khmer
+    r"\x{e01}-\x{e3a}\x{e40}-\x{e4e}\x{e80}-\x{ece}\x{1000}-\x{103f}\x{1050}-\x{109f}"
+    r"\x{1780}-\x{17d3}\x{17d7}\x{17dc}\x{a9e0}-\x{a9ef}\x{a9fa}-\x{a9ff}\x{aa60}-\x{aa7f}"
+)
+SEGMENTED = _WIDE + _NARROW
+_LETTERS = (  # all others, without the marks of Arabic and Devanagari
+    r"A-Za-z\x{aa}\x{b5}\x{ba}\x{c0}-\x{60b}\x{60d}-\x{61a}\x{620}-\x{6d3}\x{6d5}-\x{963}"
+    r"\x{966}-\x{e00}\x{e3b}-\x{e3f}\x{e4f}-\x{e7f}\x{ecf}-\x{fff}"
+    r"\x{1040}-\x{104f}\x{10a0}-\x{177f}\x{17d4}-\x{17d6}\x{17d8}-\x{17db}\x{17dd}-\x{1fff}"
+    r"\x{2070}-\x{209f}\x{2c00}-\x{2dff}\x{30fb}\x{3100}-\x{31ef}\x{3200}-\x{33ff}"
+    r"\x{a000}-\x{a9df}\x{a9f0}-\x{a9f9}\x{aa00}-\x{aa5f}\x{aa80}-\x{f8ff}\x{fb00}-\x{fe0f}"
+    r"\x{ff10}-\x{ff65}\x{ffa0}-\x{ffef}\x{10000}-\x{1efff}\x{40000}-\x{10ffff}"
 )
 _ANY = rf"[{_LETTERS}0-9_]"
 _INSIDE = "|".join(  # what holds a word together
@@ -49,7 +67,9 @@ WORD = "|".join(
         rf"[{_LETTERS}0-9](?:{_ANY}*(?:{_HYPHENATED}))*{_ANY}*(?:{_INSIDE})*",
         r"['’](?:s|S|t|re|ve|ll|d|m)",
         r"\.\.+|[-~|/\\^][-~|/\\^=_*+]+|[:;=]-?[()]",
-        rf"[^{_LETTERS}0-9\s]",
+        rf"[{_WIDE}]{{1,2}}",
+        rf"[{_NARROW}]{{1,5}}",
+        rf"[^{_LETTERS}{SEGMENTED}0-9\s]",
     ]
 )
 

@@ -21,7 +21,7 @@ class CleanC4Lines(TextTransform):
     ends a sentence with a mark of any script or a closing quote, and not with an ellipsis.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     op: Literal["clean_c4_lines"] = "clean_c4_lines"
 
