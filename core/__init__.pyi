@@ -117,6 +117,7 @@ from .run.executor import TaskExecutor as TaskExecutor
 from .system.failures import raise_environment_failure as raise_environment_failure
 from .system.paths import located as located, path_identity as path_identity
 from .text.conversations import (
+    render_text as render_text,
     turns_column as turns_column,
     turns_of as turns_of,
     with_text as with_text,
@@ -129,6 +130,10 @@ from .text.final_answers import (
     normalised_answer as normalised_answer,
     numbers_in as numbers_in,
     says_yes as says_yes,
+)
+from .text.formats import (
+    ConversationFormat as ConversationFormat,
+    recognised_conversation as recognised_conversation,
 )
 from .text.language_identification import (
     LanguageIdentifier as LanguageIdentifier,

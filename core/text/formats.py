@@ -390,6 +390,28 @@ def _named(value: Any) -> Any:
     return _KINDS[value]() if isinstance(value, str) and value in _KINDS else value
 
 
+_CONVERSATIONS = "messages, conversations, instruction and output, or prompt and completion"
+_ConversationKind = Annotated[
+    Annotated[MessagesFormat, Tag("messages")]
+    | Annotated[ShareGPTFormat, Tag("sharegpt")]
+    | Annotated[AlpacaFormat, Tag("alpaca")]
+    | Annotated[PromptFormat, Tag("prompt")],
+    Discriminator(
+        _kind,
+        custom_error_type="unknown_format",
+        custom_error_message=f"a format of conversations names {_CONVERSATIONS}",
+    ),
+]
+ConversationFormat = Annotated[
+    _ConversationKind,
+    BeforeValidator(
+        _named,
+        json_schema_input_type=_ConversationKind
+        | Literal["messages", "sharegpt", "alpaca", "prompt"],
+    ),
+]
+"""Which columns hold the turns of a conversation, as the `format` of a source says it."""
+
 _Kind = Annotated[
     Annotated[TextFormat, Tag("text")]
     | Annotated[MessagesFormat, Tag("messages")]
@@ -399,8 +421,7 @@ _Kind = Annotated[
     Discriminator(
         _kind,
         custom_error_type="unknown_format",
-        custom_error_message="a format names text, messages, conversations, instruction and "
-        "output, or prompt and completion",
+        custom_error_message=f"a format names text, {_CONVERSATIONS}",
     ),
 ]
 _Usual = Literal["text", "messages", "sharegpt", "alpaca", "prompt"]
@@ -422,3 +443,10 @@ def recognise(columns: Iterable[str]) -> Format | None:
     """The format that these column names are usual for, or None."""
     names = set(columns)
     return next((usual for usual in _USUAL if usual.fields() <= names), None)
+
+
+def recognised_conversation(columns: Iterable[str]) -> ConversationFormat | None:
+    """The format of conversations that these column names are usual for, or None."""
+    names = set(columns)
+    usual = (known for known in _USUAL if not isinstance(known, TextFormat))
+    return next((known for known in usual if known.fields() <= names), None)

@@ -14,5 +14,19 @@ if TYPE_CHECKING:
 @hookimpl
 def datachef_operators() -> Sequence[type[Operator]]:
     from datachef.operators.adaptation.answer_form import AnswerForm
+    from datachef.operators.adaptation.chain_of_thought import ChainOfThought
+    from datachef.operators.adaptation.prompt_form import PromptForm
+    from datachef.operators.adaptation.split_turns import SplitTurns
+    from datachef.operators.adaptation.system_prompt import SystemPrompt
+    from datachef.operators.adaptation.to_messages import ToMessages
+    from datachef.operators.adaptation.truncate_tokens import TruncateTokens
 
-    return [AnswerForm]
+    return [
+        AnswerForm,
+        ChainOfThought,
+        PromptForm,
+        SplitTurns,
+        SystemPrompt,
+        ToMessages,
+        TruncateTokens,
+    ]

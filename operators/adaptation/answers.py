@@ -50,11 +50,13 @@ _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOT
 
 class Answer(NamedTuple):
     """A solution, which may be empty, and the words in which its answer is given, without those
-    that announce it; `announced` says that there were such words."""
+    that announce it; `announced` says that there were such words, and `statement` is the sentence
+    of an answer that stands apart from its solution."""
 
     solution: str
     said: str
     announced: bool
+    statement: str = ""
 
 
 def split_answer(content: str) -> Answer:
@@ -65,19 +67,20 @@ def split_answer(content: str) -> Answer:
     if box is not None:
         if found is None or _BOX.search(text, found.start) is None:
             return Answer(_unboxed(text, box), box, announced=True)
-        return Answer(_without(text, found.start, found.end), box, announced=True)
+        return Answer(*_apart(text, found.start, found.end, box))
     if found is not None:
-        return Answer(_without(text, found.start, found.end), found.answer, announced=True)
+        return Answer(*_apart(text, found.start, found.end, found.answer))
     bare = "\n" not in text and len(text.split()) <= _MOST_BARE_WORDS
     return Answer("" if bare else text, text, announced=False)
 
 
-def _without(text: str, start: int, end: int) -> str:
-    """The text without the sentence that announces the answer."""
+def _apart(text: str, start: int, end: int, said: str) -> tuple[str, str, bool, str]:
+    """The parts of an answer whose sentence has its cue at `start` and ends at `end`."""
     tail = text[max(0, start - _MOST_LEAD_IN) : start]
     lead_in = _LEAD_IN.search(tail)
-    before = text[: start - (len(lead_in[0]) if lead_in else 0)].rstrip(" \t")
-    return "\n".join(part for part in (before.rstrip(), text[end:].strip()) if part)
+    begin = start - (len(lead_in[0]) if lead_in else 0)
+    solution = "\n".join(part for part in (text[:begin].strip(), text[end:].strip()) if part)
+    return solution, said, True, text[begin:end].strip()
 
 
 def _unboxed(text: str, box: str) -> str:

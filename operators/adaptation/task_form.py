@@ -6,8 +6,9 @@ there are, the words around every question. What an item asks is not.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -32,8 +33,20 @@ Form = Literal[
     "code",
 ]  # fmt: skip
 
+OptionLabels = Literal["letter_period", "letter_parenthesis", "parentheses", "none"]
+
+_OPTION_LABELS: dict[str, OptionLabels] = {
+    r"^A\.\s?\S": "letter_period",
+    r"^A\)\s?\S": "letter_parenthesis",
+    r"^\(A\)\s?\S": "parentheses",
+}  # fmt: skip
+# A word before the question of every item: "Question:", "Q:", "Sentence:".
+_LINE_LABEL = re.compile(r"^([A-Z][\w ]{0,30}:)(?=\s*\S)")
+_ANSWER_LABEL = re.compile(r"\n([A-Z][\w ]{0,30}:)\s*$")
 _MOST_LABELS = 20
 _LOOKED_AT = 200
+# Of fewer items nobody can tell what is the template and what the item.
+_FEWEST = 5
 # From this share of the answers on, their form is that of the benchmark.
 _MOST = 0.9
 _SOLUTION_WORDS = 20
@@ -64,6 +77,65 @@ def answer_style(task: Task) -> AnswerStyle:
         wording=wording if wording is not None and count >= _MOST * len(worked) else None,
         solution="keep" if 2 * long > len(worked) else "drop",
     )
+
+
+class PromptStyle(NamedTuple):
+    """How questions are put: None for what the task does not say."""
+
+    question_label: str | None = None
+    option_labels: OptionLabels | None = None
+    answer_label: str | None = None
+    instruction: str | None = None
+    instruction_place: Literal["first", "last"] | None = None
+
+
+def prompt_style(task: Task) -> PromptStyle:
+    """What the prompts of a task's benchmark, or else of its examples, have in common."""
+    tests, examples = task_items(task)
+    prompts = [item.prompt.strip() for item in (tests or examples)[:_LOOKED_AT]]
+    if len(prompts) < _FEWEST:
+        return PromptStyle()
+    shared = {
+        line
+        for line, count in Counter(
+            line for prompt in prompts for line in set(prompt.splitlines()) if line.strip()
+        ).items()
+        if count >= _MOST * len(prompts)
+    }
+    answer_label = _common(match[1] for p in prompts if (match := _ANSWER_LABEL.search(p)))
+    question_label = _common(
+        label for p in prompts for label in _line_labels(p) if label != answer_label[0]
+    )
+    own = [line for line in shared if not _labelled(line, question_label[0], answer_label[0])]
+    own = [line for line in prompts[0].splitlines() if line in own]
+    found = [
+        next((kind for mark, kind in _OPTION_LABELS.items() if re.search(mark, p, re.M)), None)
+        for p in prompts
+    ]
+    kind, listed = Counter(found).most_common(1)[0]
+    many = _MOST * len(prompts)
+    return PromptStyle(
+        question_label[0] if question_label[1] >= many else "",
+        (kind or "none") if listed >= many else None,
+        answer_label[0] if answer_label[1] >= many else "",
+        "\n".join(own),
+        "first" if own and prompts[0].startswith(own[0]) else "last",
+    )
+
+
+def _line_labels(prompt: str) -> list[str]:
+    lines = (_LINE_LABEL.match(line) for line in prompt.splitlines())
+    return sorted({match[1] for match in lines if match})
+
+
+def _labelled(line: str, *labels: str) -> bool:
+    """Whether a line begins with one of the labels that there are."""
+    return any(label and line.startswith(label) for label in labels)
+
+
+def _common(labels: Iterable[str]) -> tuple[str, int]:
+    counts = Counter(labels)
+    return min(counts.items(), key=lambda item: (-item[1], item[0]), default=("", 0))
 
 
 def task_items(task: Task) -> tuple[list[BenchmarkItem], list[BenchmarkItem]]:
