@@ -71,7 +71,9 @@ class AnswerForm(ConversationTransform):
         "task's way, and else not.",
     )  # fmt: skip
     labels: tuple[str, ...] = Field(
-        (), max_length=100, description="The labels to choose from; by default those of the task."
+        (),
+        max_length=100,
+        description="The labels to choose from; by default those of the task, or the options of the row.",
     )
     options: str | None = Field(
         None, max_length=200, description="The field with the options; found when left out."
@@ -97,8 +99,6 @@ class AnswerForm(ConversationTransform):
     def check(self, context: CheckContext) -> Iterator[tuple[str, str, str]]:
         if self.form is None:
             yield "", "no task says what form answers have", _WITHOUT_FORM
-        elif self.form == "label" and not self.labels:
-            yield "labels", "the labels to choose from are not known", "name them as labels"
 
     def for_task(self, task: Task) -> Self:
         style = answer_style(task)
@@ -146,7 +146,9 @@ class AnswerForm(ConversationTransform):
         if self.form == "number":
             found, reason = the_number(answer), _NO_NUMBER
         elif self.form == "label":
-            found, reason = the_label(answer, self.labels), _NO_LABEL
+            options = None if self.labels else options_of(row, prompt, self.options)
+            labels = options.texts if options else self.labels
+            found, reason = the_label(answer, labels), _NO_LABEL
         else:
             found, reason = final_text(answer), _NO_FINAL
         return reason if found is None else (answer.solution, found)

@@ -38,7 +38,6 @@ class ToMessages(Transform):
 
     format: ConversationFormat | None = Field(
         None,
-        examples=["messages", "sharegpt", "alpaca", "prompt"],
         description="Which columns hold the turns, as in the format of a source; recognised by the "
         "usual names when left out.",
     )
