@@ -43,9 +43,9 @@ def test_every_folder_with_code_is_a_package() -> None:
     assert not [folder for folder in folders if not (folder / "__init__.py").is_file()]
 
 
-# What is kept of rejected rows, the key of a cache and a column of a log have the name of an
-# operator, and are none.
-WORDS = {"sample"}
+# What is kept of rejected rows, the key of a cache, a column of a log and a usual field of a source
+# have the name of an operator, and are none.
+WORDS = {"sample", "system_prompt"}
 
 
 @pytest.mark.parametrize("package", ["core", "policy", "reward"])

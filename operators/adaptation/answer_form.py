@@ -73,7 +73,7 @@ class AnswerForm(ConversationTransform):
     labels: tuple[str, ...] = Field(
         (),
         max_length=100,
-        description="The labels to choose from; by default those of the task, or the options of the row.",
+        description="The labels to choose from; by default the task's, or the options of the row.",
     )
     options: str | None = Field(
         None, max_length=200, description="The field with the options; found when left out."
