@@ -126,7 +126,7 @@ class TruncateTokens(Transform):
         except ImportError as error:
             raise MissingPackageError("tokenizers", extra("hf"), "truncate_tokens") from error
         try:
-            tokens = Tokenizer.from_file(self.tokenizer)
+            tokens = Tokenizer.from_file(str(self.tokenizer))
         except Exception as error:
             raise DatachefError(
                 f"{self.tokenizer} is no tokenizer: {error}", "name a tokenizer.json"
