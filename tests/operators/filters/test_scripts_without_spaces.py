@@ -54,7 +54,7 @@ def test_most_pages_of_wikipedia_stay(shared_data, reasons, language):
     pages = ["\n\n".join(texts[first : first + 5]) for first in range(0, len(texts), 5)]
     for operator in FILTERS:
         found = reasons(operator, pages)
-        assert found.count(None) / len(pages) > 0.95, (operator.op, found)
+        assert found.count(None) / len(pages) > 0.9, (operator.op, found)
 
 
 @pytest.mark.parametrize("language", ["arb", "jpn", "kor", "tha", "eng"])
