@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from datatrove.data import Document
 from datatrove.pipeline.filters import (
+    C4ParagraphFilter,
     C4QualityFilter,
     FineWebQualityFilter,
     GopherQualityFilter,
@@ -27,7 +28,9 @@ FILTERS: dict[str, type[BaseFilter]] = {
     "gopher_repetition": GopherRepetitionFilter,
     "c4_quality": C4QualityFilter,
     "fineweb_quality": FineWebQualityFilter,
+    "c4_paragraph": C4ParagraphFilter,
 }
+CHAIN = ("gopher_quality", "gopher_repetition", "c4_quality", "fineweb_quality")
 
 
 def decide(peer_filter: BaseFilter, document: Document) -> bool | str:
@@ -78,7 +81,7 @@ def main() -> None:
     parser.add_argument("input", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--filters", default=",".join(FILTERS))
+    parser.add_argument("--filters", default=",".join(CHAIN))
     parser.add_argument("--chain", action="store_true", help="filters, exact and near duplicates")
     parser.add_argument("--minhash", action="store_true", help="near duplicates of the raw rows")
     options = parser.parse_args()

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 @hookimpl
 def datachef_operators() -> Sequence[type[Operator]]:
+    from datachef.operators.filters.bad_words_filter import BadWordsFilter
+    from datachef.operators.filters.c4_paragraph_filter import C4ParagraphFilter
     from datachef.operators.filters.c4_quality_filter import C4QualityFilter
+    from datachef.operators.filters.column_filter import ColumnFilter
     from datachef.operators.filters.fineweb_quality_filter import FineWebQualityFilter
     from datachef.operators.filters.gopher_quality_filter import GopherQualityFilter
     from datachef.operators.filters.gopher_repetition_filter import GopherRepetitionFilter
@@ -22,9 +25,13 @@ def datachef_operators() -> Sequence[type[Operator]]:
     from datachef.operators.filters.length_filter import LengthFilter
     from datachef.operators.filters.perplexity_filter import PerplexityFilter
     from datachef.operators.filters.regex_filter import RegexFilter
+    from datachef.operators.filters.url_filter import UrlFilter
 
     return [
+        BadWordsFilter,
+        C4ParagraphFilter,
         C4QualityFilter,
+        ColumnFilter,
         FineWebQualityFilter,
         GopherQualityFilter,
         GopherRepetitionFilter,
@@ -33,4 +40,5 @@ def datachef_operators() -> Sequence[type[Operator]]:
         LengthFilter,
         PerplexityFilter,
         RegexFilter,
+        UrlFilter,
     ]

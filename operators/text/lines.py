@@ -106,6 +106,15 @@ class Lines:
         return Lines(self.text.filter(keep), self.document[keep.to_numpy()])
 
 
+def joined_lines(lines: Lines, documents: int) -> pl.Series:
+    """The lines of each of so many documents as one text, empty for those without lines."""
+    table = pl.DataFrame({"document": lines.document, "line": lines.text})
+    joined = table.group_by("document", maintain_order=True).agg(pl.col("line").str.join("\n"))
+    every = pl.DataFrame({"document": np.arange(documents)})
+    found = every.join(joined, on="document", how="left", maintain_order="left")
+    return found["line"].fill_null("")
+
+
 def kept_lines(text: pl.Series, rules: LineRules) -> Lines:
     """The lines that stay, stripped and without citations.
 

@@ -13,19 +13,24 @@ from datachef.core import path_identity
 from datachef.operators.text.words import offsets_of, sums
 
 
-def read_list(path: str) -> pl.Series:
+def entries(path: str) -> pl.Series:
     """The lines of a file in small letters, each once: without blank ones, spaces at the ends, and
     comments, which begin with #."""
-    return _read(path, str(path_identity(path)))
-
-
-@lru_cache(maxsize=16)
-def _read(path: str, content: str) -> pl.Series:
-    """An operator is built anew for every recipe; its list stays until the `content` of the file is
-    another."""
     lines = pl.Series(Path(path).read_text("utf-8-sig").splitlines(), dtype=pl.String)
     words = lines.str.strip_chars().str.to_lowercase()
     return words.filter((words != "") & ~words.str.starts_with("#")).unique(maintain_order=True)
+
+
+def read_list(path: str) -> pl.Series:
+    """The entries of a file, which are kept in memory."""
+    return _remembered(path, str(path_identity(path)))
+
+
+@lru_cache(maxsize=16)
+def _remembered(path: str, content: str) -> pl.Series:
+    """An operator is built anew for every recipe; its list stays until the `content` of the file is
+    another."""
+    return entries(path)
 
 
 def list_problem(parameter: str, path: str) -> Iterator[tuple[str, str, str]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def datachef_operators() -> Sequence[type[Operator]]:
     from datachef.operators.transforms.clean_c4_lines import CleanC4Lines
     from datachef.operators.transforms.clean_copyright import CleanCopyright
+    from datachef.operators.transforms.clean_refinedweb_lines import CleanRefinedwebLines
     from datachef.operators.transforms.extract_html import ExtractHTML
     from datachef.operators.transforms.fix_unicode import FixUnicode
     from datachef.operators.transforms.normalize_punctuation import NormalizePunctuation
@@ -24,6 +25,7 @@ def datachef_operators() -> Sequence[type[Operator]]:
     return [
         CleanC4Lines,
         CleanCopyright,
+        CleanRefinedwebLines,
         ExtractHTML,
         FixUnicode,
         NormalizePunctuation,

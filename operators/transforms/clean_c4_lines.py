@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import numpy as np
 import polars as pl
 from pydantic import Field
 
 from datachef.core import TextTransform
-from datachef.operators.text.lines import LineRules, kept_lines
+from datachef.operators.text.lines import LineRules, joined_lines, kept_lines
 
 
 class CleanC4Lines(TextTransform):
@@ -47,13 +46,4 @@ class CleanC4Lines(TextTransform):
             drop_policy=self.drop_policy,
             remove_citations=self.remove_citations,
         )
-        lines = kept_lines(text, rules)
-        joined = (
-            pl.DataFrame({"document": lines.document, "line": lines.text})
-            .group_by("document", maintain_order=True)
-            .agg(pl.col("line").str.join("\n"))
-        )
-        result = pl.DataFrame({"document": np.arange(len(text))}).join(
-            joined, on="document", how="left", maintain_order="left"
-        )
-        return result["line"].fill_null("").str.strip_chars()
+        return joined_lines(kept_lines(text, rules), len(text)).str.strip_chars()

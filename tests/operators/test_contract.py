@@ -24,6 +24,8 @@ EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
         {"form": "code"},
         {"form": "label", "labels": ["a", "b"]},
     ],
+    "bad_words_filter": [{"words": "words.txt"}],
+    "column_filter": [{"where": "length > 10 and source == 'a'"}],
     "flagged_words_filter": [{"words": "words.txt"}],
     "chain_of_thought": [{}, {"place": "think_tags", "trigger": "add"}],
     "generate_question_answer_pairs": [{"model": "echo", "backend": "echo"}],
@@ -48,6 +50,7 @@ EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
     "to_messages": [{"format": {"prompt": "id", "completion": "text"}}],
     "top_selection": [{"by": "length", "share": 0.5}, {"by": "length", "rows": 3}],
     "truncate_tokens": [{}, {"max_tokens": 5}, {"max_tokens": 5, "keep": "end"}],
+    "url_filter": [{"column": "source", "hosts": "words.txt", "soft_words": "words.txt"}],
     "weighted_mix": [
         {},
         {"weights": {"a": 0.9, "b": 0.1}, "max_epochs": 3},

@@ -9,21 +9,43 @@ import pytest
 
 from datachef.core import Filter
 from datachef.core.run.signals import Intermediates, measure
+from datachef.operators.filters.c4_paragraph_filter import C4ParagraphFilter
 from datachef.operators.filters.c4_quality_filter import C4QualityFilter
+from datachef.operators.filters.code.code_quality_filter import CodeQualityFilter
+from datachef.operators.filters.code.python_syntax_filter import PythonSyntaxFilter
+from datachef.operators.filters.conversations.refusal_filter import RefusalFilter
 from datachef.operators.filters.fineweb_quality_filter import FineWebQualityFilter
 from datachef.operators.filters.gopher_quality_filter import GopherQualityFilter
 from datachef.operators.filters.gopher_repetition_filter import GopherRepetitionFilter
 from datachef.operators.filters.language_filter import LanguageFilter
 from datachef.operators.filters.length_filter import LengthFilter
 from datachef.operators.filters.regex_filter import RegexFilter
+from datachef.operators.filters.statistics.character_repetition_filter import (
+    CharacterRepetitionFilter,
+)
+from datachef.operators.filters.statistics.maximum_line_length_filter import (
+    MaximumLineLengthFilter,
+)
+from datachef.operators.filters.statistics.script_filter import ScriptFilter
+from datachef.operators.filters.statistics.stop_words_filter import StopWordsFilter
+from datachef.operators.filters.statistics.word_repetition_filter import WordRepetitionFilter
 
 FILTERS: list[Filter] = [
+    C4ParagraphFilter(),
     C4QualityFilter(),
+    CharacterRepetitionFilter(),
+    CodeQualityFilter(),
     FineWebQualityFilter(),
     GopherQualityFilter(),
     GopherRepetitionFilter(),
     LanguageFilter(),
     LengthFilter(),
+    MaximumLineLengthFilter(),
+    PythonSyntaxFilter(),
+    RefusalFilter(),
+    ScriptFilter(),
+    StopWordsFilter(),
+    WordRepetitionFilter(),
     RegexFilter(patterns=(r"\d{3}",)),
 ]
 TEXTS = [
