@@ -34,9 +34,7 @@ from datachef.reward.text_measures import (
 
 # Statistics of content are taken from the beginning of long texts.
 CHARACTERS = 2000
-
 _LETTERS_ONLY = r"[^\p{L}]+"
-
 FEATURE_DESCRIPTIONS = {
     "log_rows": "natural logarithm of the rows of the corpus plus 1",
     "log_tokens": "natural logarithm of the tokens of the corpus plus 1",
@@ -74,49 +72,6 @@ def describe_feature(name: str) -> str:
         if signal in SIGNALS:
             return f"{int(quantile)} % quantile of: {SIGNALS[signal][0]}"
     return FEATURE_DESCRIPTIONS.get(name, "")
-
-
-def questions_and_answers(corpus: SampledCorpus) -> pl.DataFrame:
-    """`question` and `answer` of each row: the last turn of a conversation and what comes before
-    it, or nothing and the text of a document. Both are cut, the question at its beginning.
-
-    Conversations that are written as text, as beside documents, teach no answers: they count as
-    the documents that they become.
-    """
-    rows = corpus.rows
-    answer = pl.col("text")
-    question = pl.lit("")
-    if written_as_chat(corpus):
-        turns = pl.col("messages").list
-        before = rows.select(turns.head(turns.len() - 1))["messages"]
-        chat = pl.col("messages").is_not_null()
-        answer = pl.when(chat).then(as_text(rows["messages"].list.tail(1))).otherwise(answer)
-        question = pl.when(chat).then(as_text(before)).otherwise(question)
-    return rows.select(
-        question.fill_null("").str.tail(CHARACTERS).alias("question"),
-        answer.fill_null("").str.head(CHARACTERS).alias("answer"),
-    )
-
-
-def written_as_chat(corpus: SampledCorpus) -> bool:
-    """Whether the corpus is written as conversations."""
-    return corpus.schema != "text" and "messages" in corpus.rows.columns
-
-
-def unique_weights(corpus: SampledCorpus) -> pl.Series:
-    """How many different rows of the whole corpus each row of the sample stands for."""
-    epochs = {name: max(source.epochs, 1.0) for name, source in corpus.sources.items()}
-    repeated = pl.col("source").replace_strict(epochs, return_dtype=pl.Float64)
-    return corpus.rows.select(pl.col("weight") / repeated)["weight"]
-
-
-class _TextFeatures(NamedTuple):
-    signals: NDArray[np.float64]
-    grams: csr_matrix
-    target: csr_matrix | None
-    outlines: list[str]
-    skeletons: list[int]
-    languages: list[str]
 
 
 class FeatureExtractor:
@@ -233,6 +188,15 @@ class FeatureExtractor:
         }
 
 
+class _TextFeatures(NamedTuple):
+    signals: NDArray[np.float64]
+    grams: csr_matrix
+    target: csr_matrix | None
+    outlines: list[str]
+    skeletons: list[int]
+    languages: list[str]
+
+
 def amounts(corpus: SampledCorpus, task: Task) -> dict[str, float]:
     """How much there is, and of which source."""
     rows = corpus.rows
@@ -278,6 +242,40 @@ def source_shares(corpus: SampledCorpus) -> dict[str, float]:
     sizes = dict(corpus.rows.group_by("source").agg(size).sort("source").iter_rows())
     tokens = sum(sizes.values())
     return {name: sizes.get(name, 0.0) / tokens if tokens else 0.0 for name in corpus.sources}
+
+
+def questions_and_answers(corpus: SampledCorpus) -> pl.DataFrame:
+    """`question` and `answer` of each row: the last turn of a conversation and what comes before
+    it, or nothing and the text of a document. Both are cut, the question at its beginning.
+
+    Conversations that are written as text, as beside documents, teach no answers: they count as
+    the documents that they become.
+    """
+    rows = corpus.rows
+    answer = pl.col("text")
+    question = pl.lit("")
+    if written_as_chat(corpus):
+        turns = pl.col("messages").list
+        before = rows.select(turns.head(turns.len() - 1))["messages"]
+        chat = pl.col("messages").is_not_null()
+        answer = pl.when(chat).then(as_text(rows["messages"].list.tail(1))).otherwise(answer)
+        question = pl.when(chat).then(as_text(before)).otherwise(question)
+    return rows.select(
+        question.fill_null("").str.tail(CHARACTERS).alias("question"),
+        answer.fill_null("").str.head(CHARACTERS).alias("answer"),
+    )
+
+
+def written_as_chat(corpus: SampledCorpus) -> bool:
+    """Whether the corpus is written as conversations."""
+    return corpus.schema != "text" and "messages" in corpus.rows.columns
+
+
+def unique_weights(corpus: SampledCorpus) -> pl.Series:
+    """How many different rows of the whole corpus each row of the sample stands for."""
+    epochs = {name: max(source.epochs, 1.0) for name, source in corpus.sources.items()}
+    repeated = pl.col("source").replace_strict(epochs, return_dtype=pl.Float64)
+    return corpus.rows.select(pl.col("weight") / repeated)["weight"]
 
 
 def _repeated_share(

@@ -1,6 +1,6 @@
 """Measurements, and the history that keeps them: one SQLite file, exchanged as Parquet.
 
-Every call is a transaction on a connection of its own, with a rollback journal that is synced to
+Every call is a transaction on a separate connection, with a rollback journal that is synced to
 disk: a process may be killed at any moment, and others may write at the same time.
 """
 

@@ -88,7 +88,7 @@ class PluginFunctions:
         corpus: SampledCorpus,
         task: Task,
     ) -> Any:
-        """What a function says of a corpus, of which it gets a view of its own."""
+        """The answer of a function for a corpus, of which it gets a separate view."""
         epochs = {source: sampled.epochs for source, sampled in corpus.sources.items()}
         try:
             return function(CorpusSample(corpus.rows.clone(), corpus.schema, epochs, task))

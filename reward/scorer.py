@@ -46,6 +46,22 @@ if TYPE_CHECKING:
     from datachef.reward.verifier import Verification, Verifier
 
 
+@dataclass(frozen=True)
+class Assessment:
+    """A score with everything that it was made from.
+
+    `check` has the problems of the recipe, or the checked recipe. `corpus` is None and `features`
+    are empty for a recipe that did not run; `findings` are those of the guardrails, where there are
+    limits.
+    """
+
+    score: Score
+    check: CheckResult
+    corpus: SampledCorpus | None = None
+    features: Mapping[str, float] = field(default_factory=dict)
+    findings: GuardrailFindings | None = None
+
+
 class RecipeReward(Reward):
     """Scores recipes for one task by what they make of a sample; `RewardOptions` says how.
 
@@ -207,22 +223,6 @@ def _verified(verification: Verification) -> dict[str, float]:
         "verifier.value": verification.value,
         "verifier.standard_error": verification.standard_error,
     }
-
-
-@dataclass(frozen=True)
-class Assessment:
-    """A score with everything that it was made from.
-
-    `check` has the problems of the recipe, or the checked recipe. `corpus` is None and `features`
-    are empty for a recipe that did not run; `findings` are those of the guardrails, where there are
-    limits.
-    """
-
-    score: Score
-    check: CheckResult
-    corpus: SampledCorpus | None = None
-    features: Mapping[str, float] = field(default_factory=dict)
-    findings: GuardrailFindings | None = None
 
 
 _REWARD: list[Reward] = []

@@ -175,7 +175,7 @@ class _Check:
     ) -> tuple[set[str] | None, set[str] | None]:
         """Checks all steps in the order in which rows meet them. Returns the columns that any
         source has before the steps on the corpus, and those that all rows have in the end; None
-        where they cannot be told."""
+        where they are unknown."""
         resolved, infos = self._resolved, self._source_info
         limits = {name: self._most_tokens(infos.get(name)) for name in self._recipe.sources}
         ends = []
@@ -204,7 +204,7 @@ class _Check:
     ) -> set[str] | None:
         """Checks steps in order, with the columns that reach each; returns those after the last.
 
-        `None` stands for columns that could not be told.
+        `None` stands for unknown columns.
         """
         findings = self._findings
         measured_by: dict[str, str] = {}
@@ -374,7 +374,7 @@ class _Check:
 
 
 def _columns_of(steps: Iterable[PlacedStep], method: str) -> set[str]:
-    """What all steps read or write; one that cannot tell is a problem of its own."""
+    """What all steps read or write; a step whose method breaks is reported elsewhere."""
     columns: set[str] = set()
     for step in steps:
         with suppress(*ENDINGS):

@@ -55,8 +55,8 @@ def leave_one_out(
 
     Relative paths start at `base_dir`; `vocabulary` has the operators of the recipe. The variants
     write rows in the schema of the recipe's corpus, whatever would be the default without the part.
-    What the schema itself adds is reported as a contribution of its own, where all rows are written
-    as plain text but could be written as conversations, or could be once a source is left out.
+    What the schema itself adds is a separate contribution, where all rows are written as plain text
+    but could be written as conversations, or could be once a source is left out.
     """
     variants = list(without_each(in_form(recipe, score.schema), vocabulary))
     found = [

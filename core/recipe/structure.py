@@ -179,8 +179,8 @@ def salvage(
 ) -> tuple[Any, dict[Location, list[int]]] | None:
     """The document without the steps and fields that are wrong.
 
-    Also returns, for every list of steps that lost some, where those that are left stood before.
-    None where a mistake touches what everything else depends on.
+    Also returns, for every list that lost steps, the earlier places of the steps that remain. None
+    where a mistake touches what everything else depends on.
     """
     data = copy.deepcopy(data)
     wrong_steps: dict[Location, set[int]] = {}

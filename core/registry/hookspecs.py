@@ -47,7 +47,7 @@ def datachef_operators() -> Sequence[type[Operator]]:  # type: ignore[empty-body
 
 @hookspec
 def datachef_sources() -> Sequence[type[Source]]:  # type: ignore[empty-body]
-    """Kinds of source; each is told from the others by the field it names in `key`."""
+    """Kinds of source; the field that each names in `key` tells them apart."""
 
 
 @hookspec
@@ -115,4 +115,4 @@ def datachef_recipe_rules(recipe: Recipe) -> Iterable[Problem]:  # type: ignore[
 
 @hookspec
 def datachef_run_observers() -> Sequence[RunObserver]:  # type: ignore[empty-body]
-    """Objects that are told of the run's start, progress and end."""
+    """Objects that receive the events of a run: its start, progress and end."""

@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from datachef.core.contracts.task import Task
     from datachef.core.errors import Problem
     from datachef.core.registry.vocabulary import Vocabulary
-
-
 GROUP = "datachef"
 
 
@@ -67,17 +65,9 @@ class Plugin:
     note: str = ""
 
 
-def or_broken(hint: str, broken: Sequence[Plugin]) -> str:
-    """A hint about what is missing: it may be in one of the plugins that are broken."""
-    if not broken:
-        return hint
-    causes = "; ".join(f"{plugin.name} ({plugin.error})" for plugin in broken)
-    return f"{hint}{' - or ' if hint else ''}it is in a plugin that is broken: {causes}"
-
-
 @dataclass
 class _Found:
-    """A plugin with what is known of it by now; `key` is its name for pluggy."""
+    """A plugin and what is known of it so far; `key` is its name for pluggy."""
 
     name: str
     package: str
@@ -95,7 +85,7 @@ class _Found:
         self.problems += [problem for problem in problems if problem not in self.problems]
         self.notes += [note for note in notes if note not in self.notes]
 
-    def told(self) -> Plugin:
+    def report(self) -> Plugin:
         problems, notes = "; ".join(self.problems), "; ".join(self.notes)
         return Plugin(self.name, self.package, self.version, self.module, problems, notes)
 
@@ -118,8 +108,8 @@ class Host:
         """Loads every entry point of the group `datachef`, then the given plugin files.
 
         The process ends where an import or a hook of a plugin takes more than `patience` seconds.
-        `refused` tells of plugins, by their `key`, why they are not loaded. Raises `DatachefError`
-        for a file that is not there.
+        `refused` has the reason, by its `key`, for each plugin that is not to be loaded. Raises
+        `DatachefError` for a file that is not there.
         """
         self._patience = patience
         self._refused = refused or {}
@@ -142,7 +132,7 @@ class Host:
     @property
     def plugins(self) -> list[Plugin]:
         """All plugins that were found, those of entry points first."""
-        return [found.told() for found in self._found]
+        return [found.report() for found in self._found]
 
     @property
     def broken(self) -> list[Plugin]:
@@ -271,7 +261,7 @@ class Host:
         return merged
 
     def observers(self) -> list[RunObserver]:
-        """Those whom plugins want to be told of a run."""
+        """The run observers of all plugins."""
         from datachef.core.contracts.engine import RunObserver
 
         problem_of = registration.instance_of(RunObserver)
@@ -283,12 +273,12 @@ class Host:
         """Blames the plugin that an observer is of; false where it is of none."""
         for found, known in self._observers:
             if known is observer:
-                found.blame([f"{event}: {cause_of(error, found.place)}; it was told no more"])
+                found.blame([f"{event}: {cause_of(error, found.place)}; it gets no more events"])
                 return True
         return False
 
     def recipe_problems(self, recipe: Recipe) -> list[Problem]:
-        """What the rules of plugins have against a recipe."""
+        """The problems that the recipe rules of plugins find in a recipe."""
         from datachef.core.errors import Problem
 
         problem_of = registration.instance_of(Problem)
@@ -320,7 +310,7 @@ class Host:
 
     def examine(self) -> None:
         """Calls every hook that needs no recipe, and tries every operator that needs no parameters,
-        so that `plugins` tells all that can be known without a recipe."""
+        so that `plugins` has all problems that can be found without a recipe."""
         from datachef.core.registry.promises import broken_defaults
 
         for found, cls in self._operators:
@@ -342,6 +332,14 @@ class Host:
             if found.place and (line := innermost(error.__traceback__, found.place)):
                 return f"plugin {found.name} ({found.package}), {line}"
         return ""
+
+
+def or_broken(hint: str, broken: Sequence[Plugin]) -> str:
+    """A hint about what is missing: it may be in one of the plugins that are broken."""
+    if not broken:
+        return hint
+    causes = "; ".join(f"{plugin.name} ({plugin.error})" for plugin in broken)
+    return f"{hint}{' - or ' if hint else ''}it is in a plugin that is broken: {causes}"
 
 
 def metric_of(task: Task) -> type[Metric]:

@@ -25,11 +25,11 @@ from datachef.core.text.values import described
 ALWAYS = frozenset({"id", "source", "text"})
 RESERVED = ALWAYS | {"messages"}
 
-# Methods that give the operator made ready for something.
+# Methods that return a changed copy of the operator.
 _REMADE = frozenset({"located", "for_task", "scaled", "connect"})
-# Methods that tell what is wrong: (parameter, message, hint) each.
-_TELLING = frozenset({"check", "shortages"})
-# Methods of a mix that tell something of whole sources.
+# Methods that return problems, each as (parameter, message, hint).
+_REPORTING = frozenset({"check", "shortages"})
+# Methods of a mix that return something for each source.
 _OF_SOURCES = frozenset({"shares", "asked", "epochs", "sizes"})
 
 
@@ -45,7 +45,7 @@ def ask(operator: Operator, method: str, *arguments: Any) -> Any:
         raise PluginError(f"{method}() of {operator.op} raised {cause_of(error)}") from error
     if method in _REMADE and not isinstance(answer, Operator):
         raise PluginError(f"{method}() of {operator.op} gave {described(answer)}, no operator")
-    if method in _TELLING and not _are_told(answer):
+    if method in _REPORTING and not _are_problems(answer):
         raise PluginError(
             f"{method}() of {operator.op} gave {described(answer)}, "
             "not a list of (parameter, message, hint)"
@@ -57,26 +57,26 @@ def ask(operator: Operator, method: str, *arguments: Any) -> Any:
     return answer
 
 
-def _are_told(answer: Any) -> bool:
+def _are_problems(answer: Any) -> bool:
     return isinstance(answer, Collection) and all(
-        isinstance(told, tuple | list) and [type(part) for part in told] == [str, str, str]
-        for told in answer
+        isinstance(problem, tuple | list) and [type(part) for part in problem] == [str, str, str]
+        for problem in answer
     )
 
 
 def _of_sources(method: str, answer: Any) -> str:
-    """What is wrong with what a mix tells of sources: sizes, or numbers of at least 0."""
+    """What is wrong with the answer of a mix for its sources: sizes, or numbers of at least 0."""
     if method == "shares" and answer is None:
         return ""
     what = "sizes" if method == "sizes" else "numbers"
     if not isinstance(answer, Mapping):
         return f"gave {described(answer)}, not a mapping of sources to {what}"
-    for name, told in answer.items():
+    for name, value in answer.items():
         if not isinstance(name, str):
             return f"has {described(name)} for a source"
-        if method == "sizes" and not isinstance(told, Size):
-            return f"gave {described(told)} for the source {name!r}, which is no Size"
-        numbers: tuple[Any, ...] = (told.rows, told.tokens) if method == "sizes" else (told,)
+        if method == "sizes" and not isinstance(value, Size):
+            return f"gave {described(value)} for the source {name!r}, which is no Size"
+        numbers: tuple[Any, ...] = (value.rows, value.tokens) if method == "sizes" else (value,)
         for number in numbers:
             if not isinstance(number, Real) or not 0 <= number < math.inf:  # type: ignore[operator]
                 return f"gave {described(number)} for the source {name!r}, no number of at least 0"

@@ -215,7 +215,7 @@ def _abstract(item: type[Any]) -> str:
 
 
 def _undescribable(item: Any) -> str:
-    """Parameters that no JSON Schema can tell would take down every reader of the schema."""
+    """Why the parameters have no JSON Schema, which would break every reader of the schema."""
     try:
         item.model_json_schema()
     except ENDINGS as error:
@@ -226,7 +226,7 @@ def _undescribable(item: Any) -> str:
 def checked_commands(part: typer.Typer, taken: Mapping[str, str]) -> Registered:
     """The commands and groups of a plugin's own app that can be used: pairs of names and record.
 
-    `taken` tells by name whose commands there are already. Each is built once on its own: one with
+    `taken` names the owner of each command that exists. Each new one is built alone first: one with
     a parameter that typer cannot read would otherwise end every call of `chef`.
     """
     found = Registered()
@@ -252,7 +252,7 @@ def checked_commands(part: typer.Typer, taken: Mapping[str, str]) -> Registered:
 
 
 def command_names(app: typer.Typer) -> set[str]:
-    """The names of the commands that an app has by now."""
+    """The names of the commands of an app."""
     return {name for r in [*app.registered_commands, *app.registered_groups] for name in _names(r)}
 
 

@@ -23,7 +23,7 @@ from datachef.core.contracts.writer import Writer
 from datachef.core.distribution import NAME
 from datachef.core.errors import PluginError, did_you_mean
 
-# Operators for which recipes have words of their own, and which therefore are no steps.
+# Operators that recipes name by a field of a source, and which are no steps.
 BUILT_IN: Mapping[str, type[Operator]] = {Take.name(): Take}
 
 

@@ -250,9 +250,9 @@ def _refuse_other_code(path: str, cls: type, identity: Mapping[str, Any]) -> Non
 def _mixed(
     mix: MixOperator, summaries: pl.LazyFrame, decision: pl.DataFrame, sources: tuple[str, ...]
 ) -> dict[str, Any]:
-    """What the record of a mix tells besides: the sizes of the sources before it, and how often it
-    takes a row of each at most. Of a mix that summarizes in a way of its own the sizes are not
-    known, and the most copies of any row hold for all sources."""
+    """What the record of a mix adds: the sizes of the sources before it, and the most copies that
+    it takes of a row of each. Where a mix has summaries of another form, sizes are unknown, and the
+    most copies of any row hold for all sources."""
     repeated = frame_of(decision, "resolve()", "id", "copies").filter(pl.col("copies") > 1)
     if not {"source", "size"} <= set(summaries.collect_schema()):
         most = int(repeated["copies"].max()) if repeated.height else 1  # type: ignore[arg-type]

@@ -36,7 +36,7 @@ class Entry:
     """What one step did with the rows that reached it; `tokens` counts what left it.
 
     `broken` are the files of a source that could not be read to their end, by their names;
-    `counted` is what the decision of a corpus operator tells besides, in which no row is missing.
+    `counted` are other numbers from the decision of a corpus operator, beside those of rows.
     """
 
     path: str
@@ -176,7 +176,7 @@ def _breaks(chain: list[Entry]) -> list[str]:
 class Accounts:
     """The ledger of all rows, and of the rows of each source by itself.
 
-    A partition holds rows of one source alone, so the accounts of the partitions tell both.
+    A partition holds rows of one source alone, so the accounts of the partitions give both.
     """
 
     whole: Ledger

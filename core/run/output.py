@@ -312,7 +312,7 @@ def _verified_ids(store: Store, key: str, facts: Mapping[str, Any]) -> pl.Series
 def _look_again(
     store: Store, tables: Sequence[tuple[str, Mapping[str, Any]]], numbers: pl.Series
 ) -> None:
-    """Two ids may have one number by chance: tells them by their text."""
+    """Compares suspects by the text of their ids: two ids may have one number by chance."""
     suspects = []
     for key, facts in tables:
         ids = _verified_ids(store, key, facts)

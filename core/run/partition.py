@@ -284,7 +284,7 @@ class PartitionRun:
         )
 
     def _keep(self, rejects: pl.DataFrame) -> None:
-        """Keeps rejected rows, of each step and reason the first so many of the partition."""
+        """Keeps the first rejected rows for each step and reason, up to the limit."""
         limit = self._item.stage.rejects
         if limit == 0 or rejects.height == 0:
             return

@@ -55,8 +55,8 @@ class Report:
         return self.accounts.whole
 
     def ledger_data(self, *, timed: bool = False) -> list[dict[str, Any]]:
-        """The ledger as JSON-ready data; steps on the corpus also tell the rows of each source, and
-        the output its share, beside what the mix was asked for."""
+        """The ledger as plain data. Steps on the corpus also have the rows of each source, and the
+        output has its share beside the one that the mix was asked for."""
         entries = [entry.to_data(timed=timed) for entry in self.ledger]
         for entry in entries:
             if not entry["path"].startswith("sources."):
@@ -69,7 +69,7 @@ class Report:
         return entries
 
     def finished(self) -> RunFinished:
-        """What observers are told of the run."""
+        """The event that observers get at the end of the run."""
         names = (field.name for field in fields(RunFinished))
         return RunFinished(**{name: getattr(self, name) for name in names})
 

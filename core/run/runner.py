@@ -52,10 +52,6 @@ from datachef.core.system.outputs import resolved
 MOST_REPAIRS = 3
 
 
-def _failed(record: Mapping[str, Any]) -> bool:
-    return any(entry["failed"] for entry in record["ledger"])
-
-
 class UnfitError(RunError):
     """The rows of a run are not fit to be a corpus: too many failed, or none is left."""
 
@@ -311,9 +307,8 @@ class Runner:
         return found
 
     def _tell(self, event: RunEvent) -> None:
-        """Tells observers; one of a plugin that breaks is told no more, and the run goes on.
-
-        What those raise who were given by the caller is the caller's, who may end the run so.
+        """Gives an event to the observers. One of a plugin that breaks gets no more of them, and
+        the run goes on; what an observer of the caller raises ends the run.
         """
         method = METHODS[type(event)]
         for observer in list(self._observers):
@@ -328,3 +323,7 @@ class Runner:
             except BaseException as error:  # noqa: BLE001 - a plugin's observer may raise anything
                 self._host.observer_broke(observer, method, error)
                 self._observers.remove(observer)
+
+
+def _failed(record: Mapping[str, Any]) -> bool:
+    return any(entry["failed"] for entry in record["ledger"])

@@ -27,10 +27,6 @@ from datachef.core.system.atomic import (
 from datachef.core.system.paths import checksum
 
 
-def _digest(raw: bytes) -> str:
-    return hashlib.blake2b(raw, digest_size=16).hexdigest()
-
-
 class Store:
     """The cache of one project: records (JSON) and the files that they name, by key.
 
@@ -240,9 +236,15 @@ class MemoryStore(Store):
         return self.read(key, facts).lazy()
 
     def trim(self, most_bytes: int) -> None:
-        """Keeps at most so many bytes of tables, and nothing that failed in passing; not while a
-        run is on its way."""
+        """Forgets the oldest results beyond `most_bytes` of tables, and all that failed in passing.
+
+        Not to be called during a run.
+        """
         for key in [key for key, record in self._records.items() if record.get("passing")]:
             self.forget(key)
         while sum(self._bytes.values()) > most_bytes:
             self.forget(next(iter(self._records)))
+
+
+def _digest(raw: bytes) -> str:
+    return hashlib.blake2b(raw, digest_size=16).hexdigest()

@@ -40,7 +40,7 @@ class RunSummary:
     def warnings(self) -> tuple[Problem, ...]:
         """The warnings of the check that still hold, and those of the finished run.
 
-        What was expected of a source from its first rows is in the ledger by now.
+        What its first rows let expect of a source is left out: the ledger now has the facts.
         """
         sources = {f"sources.{name}" for name in self._checked.sources}
         known = [w for w in self._checked.warnings if w.code != EXPECTED and w.path not in sources]
@@ -80,7 +80,7 @@ class RunSummary:
 
 
 def too_many_failed(accounts: Accounts, most: Mapping[str, float]) -> tuple[str, str, bool] | None:
-    """Where more rows failed at a step than `most` allows, as `RunSummary.failure` tells it.
+    """Where more rows failed at a step than `most` allows, in the form of `RunSummary.failure`.
 
     `most` is the share of the rows of each source that may fail at any one step.
     """

@@ -1,8 +1,8 @@
 """Bounds the processor time of every call of a row-wise step, so that no row can stop a run.
 
 Compiled code cannot be interrupted from Python, so the timer is the kernel's, and what it ends is
-the whole worker. The engine starts another one and tells it which call did not come to an end;
-there the rows of that call are taken one by one, and a row that exceeds the limit alone has failed.
+the whole worker. The engine starts another one and names the call that did not end: there the rows
+of that call are taken one by one, and a row that exceeds the limit alone has failed.
 
 Processor time is counted, not time on the clock: what waits for a server or for a busy machine is
 not late. The limit still depends on the machine, and is a last resort.
@@ -77,7 +77,8 @@ class Overdue:
 class TimeLimit:
     """The limit for calls in this process, in seconds of processor time; none where it is None.
 
-    `begun` is told of every call before it is made: when the process is ended, it was the last.
+    `begun` is called with every call before it is made: when the process is ended, the last of them
+    was under way.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class TimeLimit:
 
     @property
     def detail(self) -> str:
-        """What is told of a row that exceeds the limit."""
+        """Why a row that exceeds the limit has failed."""
         return f"it takes more than {self._seconds:g} seconds of processor time"
 
     @contextmanager

@@ -182,7 +182,7 @@ def _state(pid: int) -> str:
 
 
 def _kills_for_memory() -> int:
-    """How many processes the system killed by now because memory ran out, where it says so."""
+    """How many processes the system has killed because memory ran out, where it counts them."""
     for file in ("/sys/fs/cgroup/memory.events", "/proc/vmstat"):
         with suppress(OSError, ValueError):
             for line in Path(file).read_text().splitlines():

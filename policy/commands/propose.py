@@ -146,8 +146,8 @@ def _written(
     output: OutputFolder,
     folder: Path,
 ) -> dict[str, Any]:
-    """Writes a recipe with its rationale, and returns what there is to tell of it; `folder` is
-    the output as it was named."""
+    """Writes a recipe with its rationale, and returns what `--json` prints of it; `folder` is the
+    output as the user named it."""
     from datachef.core.recipe.contributions import leave_one_out
     from datachef.policy.scored_recipes import reasons_in, with_comments
 

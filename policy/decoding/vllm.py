@@ -166,4 +166,4 @@ class ServerDecoder(EngineDecoder):
                 f"check that the prompt and max_tokens={self._max_tokens} fit the model's context, "
                 "and that the server knows a response_format of json_schema"
             )
-        return "the server's log tells why"
+        return "see the log of the server"

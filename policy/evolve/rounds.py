@@ -96,7 +96,7 @@ def measure_candidate(
 ) -> CandidateMeasurement:
     """Measures a recipe, which gets the name of its file; the result may be why it cannot be.
 
-    Raises a `DatachefError` that is not due to the recipe, as `unavailable` tells.
+    Raises a `DatachefError` for which `unavailable` holds: the recipe is not to blame.
     """
     named = {**recipe, "name": file.stem}
     write_atomically(file, document.dump(named).encode())

@@ -55,7 +55,7 @@ class ListedSearch(Search):
         return asked
 
 
-# After so many draws a repeated recipe is proposed: a small space may have no other left.
+# After this many draws a repeated recipe is proposed: a small space may have no other left.
 DRAWS_PER_RECIPE = 10
 
 Origin = TypeVar("Origin")

@@ -212,7 +212,7 @@ def _parsed(assignments: Sequence[str]) -> dict[str, Any]:
 class _Result:
     """The score of a recipe file with what is shown beside it.
 
-    `features` and `measures` (of guardrails) are what the reward computed, `ran` tells whether the
+    `features` and `measures` (of guardrails) are what the reward computed, `ran` says whether the
     recipe got so far that variants of it can be scored, `note` says how far to trust the score.
     `meanings` are those of the features of plugins.
     """

@@ -95,13 +95,12 @@ def evaluate(
 ) -> list[SeedResult]:
     """Trains `base_model` on a corpus once per seed and measures each model on the task.
 
-    The first `items` of the benchmark in an order of their own are asked, the same for every seed
-    and corpus; None asks all. `accuracy` also scores answers with lm-evaluation-harness, which for
-    unit tests runs programs that the model wrote and needs `allow_code`. Where the benchmark names
-    a `reference`, its bits are measured in place of the gold answer's. Checkpoints go to
-    `folder/seed-N` and are deleted after measuring unless `keep`. Raises `DatachefError` for a
-    corpus that nothing can be learned from, for a benchmark without answers, and where others keep
-    something in `folder`.
+    `items` of the benchmark are drawn and asked, the same for every seed and corpus; None asks all.
+    `accuracy` also scores answers with lm-evaluation-harness, which for unit tests runs programs
+    that the model wrote and needs `allow_code`. Where the benchmark names a `reference`, its bits
+    are measured in place of the gold answer's. Checkpoints go to `folder/seed-N` and are deleted
+    after measuring unless `keep`. Raises `DatachefError` for a corpus that nothing can be learned
+    from, for a benchmark without answers, and where `folder` holds something else.
     """
     asked = gold_items(task)
     if accuracy:

@@ -81,7 +81,9 @@ class Evaluator:
         refuse_unanswered(report.accounts.whole)
         corpus, size = report.folder, {"rows": report.rows, "tokens": report.tokens}
         if not size["rows"]:
-            raise DatachefError(f"{recipe} leaves no row to train on", "chef report tells why")
+            raise DatachefError(
+                f"{recipe} leaves no row to train on", "chef report has the reasons"
+            )
         files = _files_of(self._reward.task)
         key, asked = corpus_key(corpus), task_key(self._reward.task)
         known = {m.seed: m for m in self._known(key, asked)}

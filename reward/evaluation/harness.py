@@ -81,9 +81,9 @@ def score(
     A benchmark file gives the share in [0, 1] of the items that are answered right, under the name
     of the task's metric, and what was answered to each goes to `folder/answers.jsonl`; items
     without an answer are left out. A task of the harness gives every metric as the harness reports
-    it, on a scale of its own: `acc`, `exact_match/strict-match` for one with a named filter, and
-    `arc_easy/acc` where the name stands for several tasks. Standard errors are left out where they
-    cannot be estimated, as from one item.
+    it, on the scale of that metric: `acc`, `exact_match/strict-match` for one with a named filter,
+    and `arc_easy/acc` where the name stands for several tasks. Standard errors are left out where
+    they cannot be estimated, as from one item.
     """
     if isinstance(task.benchmark, LMEvalBenchmark):
         return _named(lm, task.benchmark.lm_eval, limit, seed, allow_code, chat)
@@ -148,7 +148,7 @@ def _named(
 
 
 def _require_unconfined(name: str, allow_code: AllowCode) -> None:
-    """What lm-eval runs for a task of its own, it runs in this process and its children."""
+    """Raises unless unconfined code is allowed: lm-eval runs it in this very process."""
     require_permission(f"the task {name} of lm-eval", allow_code)
     if allow_code != "unconfined":
         raise DatachefError(
@@ -167,7 +167,7 @@ def _evaluate(
     chat: bool,
     allow_code: AllowCode,
 ) -> dict[str, dict[str, Any]]:
-    """The figures by task. The state of chance is `seed` for every task."""
+    """The figures by task; every task draws with `seed`."""
     harness_package("transformers").set_seed(seed)
     for built in tasks["tasks"].values():
         if built.get_config("num_fewshot") is None:
@@ -217,7 +217,7 @@ def _explained(name: str) -> Iterator[None]:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """The harness without a word, without the network and without processes of its own."""
+    """Keeps the harness from printing, from the network, and from starting processes."""
     hidden = {"DISABLE_MULTIPROC": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     before = {name: os.environ.get(name) for name in hidden}
     disabled = logging.root.manager.disable
@@ -244,7 +244,7 @@ def _silent() -> Iterator[None]:
                     os.environ[name] = value
 
 
-# Where a model without a chat template starts another question of its own.
+# Where a model without a chat template begins to make up another question.
 ENDS = ("\n\nQuestion:", "\n\nProblem:", "\n\n\n")
 
 

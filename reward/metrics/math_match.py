@@ -33,17 +33,6 @@ _REWRITES = (
 _OPENING = re.compile(r"^(?:\\[(\[]|\$|\s)+")
 
 
-def same_latex(one: str, other: str) -> bool:
-    """Whether two answers are the same text once spacing and variants of commands are gone."""
-    return _plain(one) == _plain(other) != ""
-
-
-def _plain(latex: str) -> str:
-    for pattern, replacement in _REWRITES:
-        latex = pattern.sub(replacement, latex.strip())
-    return latex
-
-
 class MathMatch(MatchingMetric):
     r"""Right where the last \boxed{}, or else the announced answer, equals the gold one.
 
@@ -77,6 +66,17 @@ class MathMatch(MatchingMetric):
             readings = [_displayed(given), given]
         pairs = product(map(_displayed, accepted), readings)
         return any(self._server.equal(gold, reading) for gold, reading in pairs)
+
+
+def same_latex(one: str, other: str) -> bool:
+    """Whether two answers are the same text once spacing and variants of commands are gone."""
+    return _plain(one) == _plain(other) != ""
+
+
+def _plain(latex: str) -> str:
+    for pattern, replacement in _REWRITES:
+        latex = pattern.sub(replacement, latex.strip())
+    return latex
 
 
 def _displayed(latex: str) -> str:

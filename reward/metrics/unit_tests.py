@@ -25,6 +25,45 @@ _FENCE = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)(?:^[ \t]*```|\Z)", re.MULTILINE |
 _MARKER = re.compile(r"^[ \t]*#SOLUTION#[ \t]*$", re.MULTILINE)
 
 
+class UnitTests(Metric):
+    """Right where the tests run to their end within the limits; leaving early is a failure.
+
+    See `sandbox` for what holds the answer back, and what of it the tests see.
+    """
+
+    name = "unit_tests"
+    criterion = "the answer is code that must pass unit tests"
+    runs_code = True
+    answer_kind = "code"
+    needs_gold = False
+
+    @classmethod
+    def build(cls, *, program: str = PROGRAM, allow_code: AllowCode = False) -> UnitTests:
+        return cls(program, allow_code=allow_code)
+
+    def __init__(
+        self, program: str, *, allow_code: AllowCode, limits: SandboxLimits | None = None
+    ) -> None:
+        """Raises what `require_permission` raises."""
+        require_permission("the metric unit_tests", allow_code)
+        self.program = program
+        self.limits = limits or SandboxLimits()
+        self._unconfined = allow_code == "unconfined"
+
+    def run(self, response: str, item: BenchmarkItem) -> ProgramResult:
+        """How the tests of a response ended. Raises `DatachefError` where nothing tests it."""
+        program = assembled(self.program, code_of(response), item)
+        if not program.after.strip():
+            raise DatachefError(
+                "nothing follows the answer in the program, so nothing tests it",
+                hint="put the tests after the answer, such as '{answer}\n{tests}'",
+            )
+        return run_tests(program, self.limits, gold=item.answer, unconfined=self._unconfined)
+
+    def score(self, response: str, item: BenchmarkItem) -> float:
+        return float(self.run(after_thinking(response), item).passed)
+
+
 def code_of(response: str) -> str:
     """The code in a response: its longest fenced block that is Python, or else all of it.
 
@@ -82,42 +121,3 @@ def require_permission(what: str, allow_code: AllowCode) -> None:
         )
     if allow_code != "unconfined" and (missing := missing_layers()):
         raise UnconfinedError(missing)
-
-
-class UnitTests(Metric):
-    """Right where the tests run to their end within the limits; leaving early is a failure.
-
-    See `sandbox` for what holds the answer back, and what of it the tests see.
-    """
-
-    name = "unit_tests"
-    criterion = "the answer is code that must pass unit tests"
-    runs_code = True
-    answer_kind = "code"
-    needs_gold = False
-
-    @classmethod
-    def build(cls, *, program: str = PROGRAM, allow_code: AllowCode = False) -> UnitTests:
-        return cls(program, allow_code=allow_code)
-
-    def __init__(
-        self, program: str, *, allow_code: AllowCode, limits: SandboxLimits | None = None
-    ) -> None:
-        """Raises what `require_permission` raises."""
-        require_permission("the metric unit_tests", allow_code)
-        self.program = program
-        self.limits = limits or SandboxLimits()
-        self._unconfined = allow_code == "unconfined"
-
-    def run(self, response: str, item: BenchmarkItem) -> ProgramResult:
-        """How the tests of a response ended. Raises `DatachefError` where nothing tests it."""
-        program = assembled(self.program, code_of(response), item)
-        if not program.after.strip():
-            raise DatachefError(
-                "nothing follows the answer in the program, so nothing tests it",
-                hint="put the tests after the answer, such as '{answer}\n{tests}'",
-            )
-        return run_tests(program, self.limits, gold=item.answer, unconfined=self._unconfined)
-
-    def score(self, response: str, item: BenchmarkItem) -> float:
-        return float(self.run(after_thinking(response), item).passed)

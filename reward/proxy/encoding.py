@@ -122,7 +122,7 @@ class RankTransform(FittedState):
         return pooled
 
 
-# Names of features that have a meaning of their own to the proxy.
+# Names of features that the proxy treats apart from others.
 SHARE = "share."
 BITS_PER_BYTE = "target.bits_per_byte"
 LOG_UNIQUE_TOKENS = "log_unique_tokens"

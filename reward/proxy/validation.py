@@ -168,11 +168,11 @@ def cross_validate(
 ) -> CrossValidation:
     """Measures proxies on measurements that they have not learned from, `by` recipe, task or both.
 
-    There is a row of features, a score, a recipe and a task per measurement. By recipe: every task
-    has a proxy of its own, taught without one recipe at a time, or without a twentieth of them
-    where there are more than 100. By task: a proxy is taught by all other tasks, without the
-    shares of named sources, on scores relative to their task (`relative_to_task`); its coverage is
-    that of relative scores. Raises `DatachefError` where lengths differ.
+    There is a row of features, a score, a recipe and a task per measurement. By recipe: for every
+    task a proxy is fitted without one recipe at a time, or without a twentieth of them where there
+    are more than 100. By task: a proxy is fitted to all other tasks, without the shares of named
+    sources, on scores relative to their task (`relative_to_task`); its coverage is that of relative
+    scores. Raises `DatachefError` where lengths differ.
     """
     scores = np.asarray(scores, np.float64)
     if not features.height == len(scores) == len(recipes) == len(tasks):

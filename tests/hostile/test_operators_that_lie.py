@@ -430,7 +430,7 @@ def test_an_observer_costs_itself_alone(run: Run, event: str, rude: str) -> None
     assert report.rows == 4
     (broken,) = run.host.broken  # type: ignore[attr-defined]
     assert broken.error.startswith(f"{event}: ")
-    assert broken.error.count("it was told no more") == 1
+    assert broken.error.count("it gets no more events") == 1
     assert Path.cwd() == here
 
 
