@@ -12,6 +12,7 @@ EXTRAS = {
     "hf": "datasets",
     "fasttext": "fasttext",
     "models": "gguf",
+    "local": "xllamacpp",
     "train": "trl",
     "vllm": "vllm",
     "reward": "lightgbm",

@@ -95,6 +95,18 @@ def is_broken_off(finish_reason: str) -> bool:
 class LLMBackend(ABC):
     """A way to reach language models; `complete` is called from several threads at once."""
 
+    @classmethod
+    def problems(cls, model: str) -> Iterable[tuple[str, str]]:
+        """Why this model cannot be asked here, as far as that is known before anything runs:
+        (message, hint) each. Asked of a class that is registered as its own factory."""
+        return ()
+
+    @classmethod
+    def identity(cls, model: str) -> str:
+        """What answers of this model depend on besides its name, such as a checksum of its weights;
+        empty where that is not known. Asked like `problems`."""
+        return ""
+
     @abstractmethod
     def complete(self, request: Request) -> Completion:
         """The answer, without retrying.
@@ -102,6 +114,13 @@ class LLMBackend(ABC):
         Raises `TransientLLMError` where repeating may help, `LLMError` where this request is at
         fault, and any other `DatachefError` where no request can succeed (a wrong key).
         """
+
+
+def backend_class(factory: Callable[[], Any] | None) -> type[LLMBackend] | None:
+    """The class that a registered factory is; None where it is another function."""
+    if isinstance(factory, type) and issubclass(factory, LLMBackend):
+        return factory
+    return None
 
 
 @dataclass(frozen=True)
@@ -239,9 +258,10 @@ class LLMClient:
 
     def _canonical(self, request: Request) -> tuple[str, bytes]:
         """The key of a request and the JSON that it is the hash of."""
-        canonical = orjson.dumps(
-            {"backend": self.name, "layout": LAYOUT, **asdict(request)}, option=orjson.OPT_SORT_KEYS
-        )
+        asked: dict[str, Any] = {"backend": self.name, "layout": LAYOUT, **asdict(request)}
+        if (kind := backend_class(self.build)) and (identity := kind.identity(request.model)):
+            asked["model_identity"] = identity
+        canonical = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
         return blake2b(canonical, digest_size=20).hexdigest(), canonical
 
     def _ask(self, request: Request, spread: float, stop: threading.Event) -> Completion:

@@ -42,6 +42,7 @@ from datachef.core.recipe.resolving import resolve_recipe
 from datachef.core.recipe.step_checks import (
     add_missing_package,
     check_assets,
+    check_backend,
     check_files,
     check_language_models,
     check_reach,
@@ -215,6 +216,7 @@ class _Check:
                 continue
             ready = check_requirements(findings, place, operator.op, operator)
             ready &= check_assets(findings, self._host, step)
+            check_backend(findings, self._host, step)
             readable = check_reach(findings, self._resolved, step) and check_files(findings, step)
             ready &= readable
             if ready:

@@ -20,6 +20,7 @@ from datachef.core.contracts.task import BenchmarkFile, Examples
 from datachef.core.distribution import install_command
 from datachef.core.document import Document, Location
 from datachef.core.errors import Problem, did_you_mean, dotted, shortened, warning
+from datachef.core.language_models.client import backend_class
 from datachef.core.recipe.checked import Findings, PlacedStep, ResolvedRecipe
 from datachef.core.registry.host import Host
 from datachef.core.registry.promises import missing_packages
@@ -67,6 +68,15 @@ def check_assets(findings: Findings, host: Host, step: PlacedStep) -> bool:
             continue
         passed = False
     return passed
+
+
+def check_backend(findings: Findings, host: Host, step: PlacedStep) -> None:
+    """Adds why the language model of a step cannot be asked here, where its backend knows that."""
+    operator = step.operator
+    if isinstance(operator, Synthesis):
+        kind = backend_class(host.named("datachef_llm_backends").get(operator.backend))
+        for message, hint in kind.problems(operator.model) if kind is not None else ():
+            findings.add("missing_model", step.location, f"{operator.op}: {message}", hint)
 
 
 def check_reach(findings: Findings, resolved: ResolvedRecipe, step: PlacedStep) -> bool:
