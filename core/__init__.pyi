@@ -49,6 +49,7 @@ from .contracts.parameters import (
     asset_name as asset_name,
     corpus_size as corpus_size,
     input_file as input_file,
+    reference_source as reference_source,
     source_weights as source_weights,
     threshold as threshold,
 )

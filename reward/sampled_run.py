@@ -26,7 +26,7 @@ from datachef.core.contracts.source import (
 )
 from datachef.core.errors import NO_ANSWER, RowError, UnavailableError
 from datachef.core.language_models.tokens import TokenCounter
-from datachef.core.recipe.checked import CheckedRecipe, corpus_steps
+from datachef.core.recipe.checked import CheckedRecipe, corpus_steps, reference_sources
 from datachef.core.registry.host import Host
 from datachef.core.registry.promises import ask
 from datachef.core.rows.columns import concat
@@ -273,9 +273,15 @@ class SampledRunner:
         self._store.trim(KEPT_BYTES)
         recipe = checked.recipe
         shares = ask(recipe.mix, "shares") if recipe.mix is not None else None
-        names = [name for name in checked.sources if not shares or shares.get(name, 0) > 0]
-        samples = {name: self.sample(checked.source_info[name]) for name in names}
-        sources = {name: self._sampled(checked.source_info[name], samples[name]) for name in names}
+        references = reference_sources(checked)
+        taken = [name for name in checked.sources if not shares or shares.get(name, 0) > 0]
+        names = [name for name in taken if name not in references]
+        samples = {name: self.sample(checked.source_info[name]) for name in (*references, *names)}
+        sources = {
+            name: self._sampled(checked.source_info[name], samples[name])
+            for name in checked.sources
+            if name in samples
+        }
         sampled = replace(
             checked,
             recipe=_unmixed(recipe, recipe.steps),

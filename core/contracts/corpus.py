@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 from pydantic import Field
 
 from datachef.core.contracts.operator import Operator, Outcome
-from datachef.core.contracts.parameters import CORPUS_SIZE, SOURCE_WEIGHTS
+from datachef.core.contracts.parameters import CORPUS_SIZE, REFERENCE, SOURCE_WEIGHTS
 from datachef.core.contracts.task import Budget
 
 if TYPE_CHECKING:
@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 class Context:
     """What a decision may depend on besides the summaries: the step's seed, the sources.
 
-    `counted` is what the operator tells of its decision by `count`, for the ledger.
+    `references` is how many of the first summaries are rows of the source that the operator names
+    as a `reference_source()`: rows to compare with, of which nothing is decided. `counted` is what
+    the operator tells of its decision by `count`, for the ledger.
     """
 
     seed: int
     sources: tuple[str, ...] = ()
+    references: int = 0
     counted: Counter[str] = field(default_factory=Counter, compare=False)
 
     def count(self, name: str, number: int) -> None:
@@ -54,6 +57,11 @@ class CorpusOperator(Operator):
     shape: ClassVar[str] = "corpus"
     # Whether of rows with the same content one stays: copies made before it are removed again.
     removes_copies: ClassVar[bool] = False
+
+    def references(self) -> tuple[str, ...]:
+        """The sources that this operator compares with: its `reference_source()` parameters."""
+        named = (getattr(self, name) for name in self.marked(REFERENCE))
+        return tuple(name for name in named if name is not None)
 
     @abstractmethod
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:

@@ -21,7 +21,8 @@ INPUT_FILE = "x-input-file"
 CORPUS_SIZE = "x-corpus-size"
 SOURCE_WEIGHTS = "x-source-weights"
 ASSET = "x-asset"
-MARKS = frozenset({THRESHOLD, INPUT_FILE, CORPUS_SIZE, SOURCE_WEIGHTS, ASSET})
+REFERENCE = "x-reference-source"
+MARKS = frozenset({THRESHOLD, INPUT_FILE, CORPUS_SIZE, SOURCE_WEIGHTS, ASSET, REFERENCE})
 
 
 def threshold(default: Any, *, description: str, **bounds: Any) -> Any:
@@ -64,6 +65,15 @@ def asset_name(default: Any = None, *, description: str, **bounds: Any) -> Any:
     its checksum is part of what a result depends on. With `...` for its default it must be given.
     """
     return _marked(ASSET, default, description, {"max_length": 100} | bounds)
+
+
+def reference_source(*, description: str, **bounds: Any) -> Any:
+    """A parameter of a corpus operator that names another source of the recipe, to compare with.
+
+    Rows of that source come before all others in the summaries, and are not in the corpus. A source
+    that is not there is a problem of the recipe. None by default.
+    """
+    return _marked(REFERENCE, None, description, {"max_length": 200} | bounds)
 
 
 def marked(model: type[BaseModel], mark: str) -> tuple[str, ...]:

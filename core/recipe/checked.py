@@ -116,6 +116,13 @@ class PlacedStep:
         return dotted(self.location)
 
 
+def reference_sources(resolved: ResolvedRecipe) -> frozenset[str]:
+    """The sources that corpus operators only compare with: their rows are not in the corpus."""
+    operators = (*resolved.recipe.steps, *(s for o in resolved.sources.values() for s in o.steps))
+    corpus = (operator for operator in operators if isinstance(operator, CorpusOperator))
+    return frozenset(name for operator in corpus for name in operator.references())
+
+
 def source_steps(resolved: ResolvedRecipe, name: str) -> Iterator[PlacedStep]:
     """The steps of one source: `take`, those that it brings from the pool, those of the recipe."""
     source = resolved.sources[name]
@@ -178,6 +185,7 @@ def output_schema(resolved: ResolvedRecipe, source_info: Mapping[str, SourceInfo
     conversational = all(
         found.format.conversational or makes_messages(resolved, name)
         for name, found in source_info.items()
+        if name not in reference_sources(resolved)
     )
     return "messages" if conversational else "text"
 

@@ -36,6 +36,7 @@ from datachef.core.recipe.checked import (
     counting,
     makes_messages,
     output_schema,
+    reference_sources,
     source_steps,
 )
 from datachef.core.recipe.resolving import resolve_recipe
@@ -46,6 +47,7 @@ from datachef.core.recipe.step_checks import (
     check_files,
     check_language_models,
     check_reach,
+    check_references,
     check_requirements,
     check_step_items,
     check_task_items,
@@ -123,6 +125,7 @@ class _Check:
         tokenizer = self._check_tokenizer()
         check_language_models(self._findings, resolved, [*chain(*steps.values()), *corpus])
         check_task_items(self._findings, resolved)
+        check_references(self._findings, resolved, [*chain(*steps.values()), *corpus])
         self._check_shares()
         self._check_output(final, before_corpus)
         self._warn_of_first_rows()
@@ -180,13 +183,16 @@ class _Check:
         resolved, infos = self._resolved, self._source_info
         limits = {name: self._most_tokens(infos.get(name)) for name in self._recipe.sources}
         ends = []
+        references = reference_sources(resolved)
         for name in resolved.sources:
             complete = name in infos and ("sources", name, "steps") not in resolved.kept_steps
             columns = infos[name].columns if complete else None
             kinds = infos[name].column_kinds if complete else {}
-            ends.append(self._follow(steps[name], columns, limits, kinds))
+            end = self._follow(steps[name], columns, limits, kinds)
+            if name not in references:
+                ends.append(end)
         known = [columns for columns in ends if columns is not None]
-        complete = len(known) == len(resolved.sources) and ("steps",) not in resolved.kept_steps
+        complete = len(known) == len(ends) and ("steps",) not in resolved.kept_steps
         shared = set.intersection(*known) if known and complete else None
         written = _columns_of(chain(*steps.values()), "writes")
         final = self._follow(corpus, shared, limits, _common_kinds(infos.values(), written))
@@ -295,13 +301,17 @@ class _Check:
         if not shares or recipe.mix is None:
             return
         parameter = recipe.mix.weights_parameter()
+        references = reference_sources(self._resolved)
         for name in shares:
-            if name not in recipe.sources:
-                place: Location = ("mix", parameter, name) if parameter else ("mix",)
+            place: Location = ("mix", parameter, name) if parameter else ("mix",)
+            if name in references:
+                message = f"{shortened(name)} is only compared with, and not in the corpus"
+                self._findings.add("unknown_source", place, message, "leave out its weight")
+            elif name not in recipe.sources:
                 hint = did_you_mean(name, recipe.sources)
                 self._findings.add("unknown_source", place, f"no source {shortened(name)}", hint)
         for name, source in recipe.sources.items():
-            if shares.get(name, 0) <= 0 and source.steps:
+            if shares.get(name, 0) <= 0 and source.steps and name not in references:
                 self._findings.add(
                     "unreachable_step",
                     ("sources", name, "steps", 0),
@@ -321,7 +331,10 @@ class _Check:
                 "add schema: prompt_completion, or remove separator",
             )
         if output.schema_ in ("messages", "prompt_completion"):
+            references = reference_sources(self._resolved)
             for name, info in self._source_info.items():
+                if name in references:
+                    continue
                 if not info.format.conversational and not makes_messages(self._resolved, name):
                     findings.add(
                         "no_messages",

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from datachef.core.assets.store import fetch_command, is_stored
+from datachef.core.contracts.corpus import CorpusOperator
 from datachef.core.contracts.operator import Operator
+from datachef.core.contracts.parameters import REFERENCE
 from datachef.core.contracts.recipe import (
     LISTED,
     VARIABLES,
@@ -21,7 +23,7 @@ from datachef.core.distribution import install_command
 from datachef.core.document import Document, Location
 from datachef.core.errors import Problem, did_you_mean, dotted, shortened, warning
 from datachef.core.language_models.client import backend_class
-from datachef.core.recipe.checked import Findings, PlacedStep, ResolvedRecipe
+from datachef.core.recipe.checked import Findings, PlacedStep, ResolvedRecipe, reference_sources
 from datachef.core.registry.host import Host
 from datachef.core.registry.promises import missing_packages
 from datachef.core.rows.benchmark import Misfit, misfits
@@ -228,3 +230,29 @@ def _excesses(
             " whole recipe"
         )
         yield "budget_tokens", message, f"add budget_tokens: {caps.budget_tokens}, or less"
+
+
+def check_references(
+    findings: Findings, resolved: ResolvedRecipe, steps: Iterable[PlacedStep]
+) -> None:
+    """Adds where a source that a step compares with is not there or compares itself; and that none
+    is left for the corpus."""
+    references = reference_sources(resolved)
+    for step in steps:
+        if not isinstance(step.operator, CorpusOperator):
+            continue
+        within = str(step.location[1]) if step.location[0] == "sources" else ""
+        for parameter in step.operator.marked(REFERENCE):
+            name, place = getattr(step.operator, parameter), (*step.location, parameter)
+            if name is None:
+                continue
+            if name not in resolved.sources:
+                hint = did_you_mean(name, resolved.sources)
+                findings.add("unknown_source", place, f"no source {shortened(name)}", hint)
+            elif within in references:
+                message = f"{within} is only compared with, and compares with {name} itself"
+                hint = "compare with it where the rows are that are to be left out"
+                findings.add("reference_compares", place, message, hint)
+    if references and references >= set(resolved.sources):
+        message = "all sources are only compared with, so that none is left for the corpus"
+        findings.add("no_sources", ("sources",), message, "add another source")

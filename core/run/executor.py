@@ -168,7 +168,8 @@ class TaskExecutor:
                 tables.append((key, record["summary"]))
         decision = pl.DataFrame()
         mixed: dict[str, Any] = {}
-        context = Context(item.seed, item.sources)
+        compared = sum(facts["rows"] for key, facts in tables if key in set(item.references))
+        context = Context(item.seed, item.sources, compared)
         if tables:
             with step.located(), merged(self.store, tables) as summaries:
                 decision = frame_of(ask(operator, "resolve", summaries, context), "resolve()")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -115,8 +115,10 @@ class Ledger:
     def add(self, entry: Entry) -> None:
         self.entry(entry.path, entry.op).add(entry)
 
-    def imbalances(self, rows_written: int) -> list[str]:
+    def imbalances(self, rows_written: int, references: Collection[str] = ()) -> list[str]:
         """What does not add up, in words; empty where every row is accounted for.
+
+        Rows of `references`, sources that are only compared with, do not reach the corpus.
 
         Each entry must balance, each step must receive what the one before it let through, and the
         files must hold what the last step let through.
@@ -132,7 +134,9 @@ class Ledger:
         corpus = chains.pop("", [])
         for chain in chains.values():
             found += _breaks(chain)
-        arriving = sum(chain[-1].rows_out for chain in chains.values())
+        arriving = sum(
+            chain[-1].rows_out for name, chain in chains.items() if name not in references
+        )
         if corpus and corpus[0].rows_in != arriving:
             found.append(
                 f"{arriving} rows left the sources, {corpus[0].rows_in} reached the corpus"
@@ -181,6 +185,7 @@ class Accounts:
 
     whole: Ledger
     sources: Mapping[str, Ledger]
+    references: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, plan: Plan, records: Mapping[str, Any]) -> Accounts:
@@ -195,12 +200,14 @@ class Accounts:
             for data in records.get(decision.key, {}).get("ledger", ()):
                 whole.add(Entry.from_data(data))
         _complete_broken_files(plan, records, whole)
-        return cls(whole, sources)
+        return cls(whole, sources, plan.references)
 
     def arrivals(self, source: str) -> Iterator[tuple[Entry, int]]:
         """The entries of a source in order, each with the rows that reached it or wait for it."""
         before: Entry | None = None
         for entry in self.sources[source]:
+            if source in self.references and _chain(entry.path) != source:
+                break
             yield entry, entry.rows_in if before is None else before.rows_out
             before = entry
 

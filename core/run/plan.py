@@ -19,6 +19,7 @@ from datachef.core.recipe.checked import (
     corpus_steps,
     counting,
     output_schema,
+    reference_sources,
     source_steps,
 )
 from datachef.core.registry.vocabulary import Vocabulary
@@ -61,8 +62,9 @@ class Plan:
     `steps` are the ledger's entries (path, operator) in the order of the recipe, `final` the
     partitions whose rows are the corpus, in the order of the data, `output` how they are written.
     `selecting` are the paths of steps that keep a number of rows that the recipe asks for, and
-    `removing_copies` those that leave one of several rows with the same content; `mix`
-    is the key of the mix's decision, `counting` how tokens are counted. A layered plan names in
+    `removing_copies` those that leave one of several rows with the same content; `references` are
+    the sources that are only compared with. `mix` is the key of the mix's decision,
+    `counting` how tokens are counted. A layered plan names in
     `read` and `prepared` the partitions that hold each source as it was read and where the mix
     begins. `environment` is what all results depend on.
     """
@@ -75,6 +77,7 @@ class Plan:
     environment: Mapping[str, Any]
     selecting: frozenset[str] = frozenset()
     removing_copies: frozenset[str] = frozenset()
+    references: frozenset[str] = frozenset()
     mix: str | None = None
     counting: tuple[str | None, bool] = (None, False)
     read: Mapping[str, tuple[PartitionWork, ...]] = field(default_factory=dict)
@@ -148,6 +151,7 @@ class Planner:
         self._vocabulary = vocabulary
         self._phases: dict[int, Phase] = {}
         self._steps: list[tuple[str, str]] = []
+        self._references: dict[str, _Stream | None] = dict.fromkeys(reference_sources(checked))
         self._selecting: set[str] = set()
         self._removing_copies: set[str] = set()
         self._mix: str | None = None
@@ -172,12 +176,15 @@ class Planner:
         streams = []
         read: dict[str, tuple[PartitionWork, ...]] = {}
         prepared: dict[str, tuple[PartitionWork, ...]] = {}
-        for name in self._checked.sources:
+        for name in sorted(self._checked.sources, key=lambda name: name not in self._references):
             stream = self._read(name, layered=layered)
             if layered:
                 stream, read[name] = self._settle(stream)
             for step in source_steps(self._checked, name):
                 (stream,) = self._advance([stream], step)
+            if name in self._references:
+                self._references[name], _ = self._settle(stream)
+                continue
             streams.append(stream)
         steps = list(corpus_steps(self._checked, self._vocabulary))
         guards = list(takewhile(lambda step: step.location[0] == "task", steps))
@@ -206,6 +213,7 @@ class Planner:
             self._environment,
             frozenset(self._selecting),
             frozenset(self._removing_copies),
+            frozenset(self._references),
             self._mix,
             (self._tokenizer, self._chat),
             read,
@@ -274,16 +282,19 @@ class Planner:
             return streams
         if operator.removes_copies:
             self._removing_copies.add(step.path)
+        compared = [other for name in operator.references() if (other := self._references[name])]
+        references = [i for other in compared for i in self._close(other, summarizes_for=spec)]
         items = [item for stream in streams for item in self._close(stream, summarizes_for=spec)]
         seed = seed_of(self._recipe.seed, step.path)
-        sources = tuple(self._checked.sources)
-        keys = tuple(item.key for item in items)
+        sources = tuple(name for name in self._checked.sources if name not in self._references)
+        keys = tuple(item.key for item in (*references, *items))
         key = key_of("decision", self._environment, spec.identity, seed, sources, keys)
         decision = DecisionWork(
             key, spec, keys, seed, sources, f"{step.path} ({operator.op})",
             size=sum(item.size for item in items),
+            references=keys[: len(references)],
         )  # fmt: skip
-        depth = max(stream.depth for stream in streams)
+        depth = max(stream.depth for stream in (*compared, *streams))
         self._phases[depth].decisions.append(decision)
         if isinstance(operator, MixOperator):
             self._mix = key

@@ -260,7 +260,7 @@ class Runner:
             summary = self._summary()
             ledger = summary.accounts.whole
             rows = sum(facts["rows"] for facts in files)
-            imbalances = ledger.imbalances(rows)
+            imbalances = ledger.imbalances(rows, self._plan.references)
             if imbalances:
                 raise RunError("the ledger does not balance: " + "; ".join(imbalances))
             report = Report(

@@ -136,7 +136,10 @@ class PartitionWork:
 
 @dataclass(frozen=True)
 class DecisionWork:
-    """The work on the decision of a corpus operator, from the summaries of all partitions."""
+    """The work on the decision of a corpus operator, from the summaries of all partitions.
+
+    `references` are the first of them, whose rows are compared with.
+    """
 
     key: str
     step: StepSpec
@@ -145,6 +148,7 @@ class DecisionWork:
     sources: tuple[str, ...]
     label: str
     size: int = 0
+    references: tuple[str, ...] = ()
 
     kind = "decision"
 
@@ -198,8 +202,9 @@ def from_data(data: Mapping[str, Any]) -> PartitionWork | DecisionWork | ShardWo
         fields["stage"] = _stage(fields["stage"])
         return PartitionWork(**fields)
     if kind == "decision":
+        listed = ("summaries", "sources", "references")
         fields["step"] = StepSpec(**fields["step"])
-        return DecisionWork(**fields | {k: tuple(fields[k]) for k in ("summaries", "sources")})
+        return DecisionWork(**fields | {k: tuple(fields[k]) for k in listed})
     return ShardWork(**fields | {"blocks": tuple(_block(block) for block in fields["blocks"])})
 
 

@@ -9,7 +9,14 @@ from typing import ClassVar, Literal, Self
 import polars as pl
 from pydantic import Field, model_validator
 
-from datachef.core import CheckContext, Context, CorpusOperator, RunError, shortened
+from datachef.core import (
+    CheckContext,
+    Context,
+    CorpusOperator,
+    RunError,
+    reference_source,
+    shortened,
+)
 from datachef.operators.dedup.verified import Compare, copies_of_kept
 
 _HINT = "name a numeric column, or a signal that a filter keeps (keep_signals: true)"
@@ -33,6 +40,11 @@ class RowDedup(CorpusOperator):
         min_length=1,
         max_length=200,
         description="For `keep: best`, a numeric column or a signal kept as a column.",
+    )
+
+    against: str | None = reference_source(
+        description="Another source of the recipe: rows that copy one of its rows go, and the "
+        "source itself is not in the corpus."
     )
 
     @model_validator(mode="after")
@@ -62,7 +74,7 @@ class RowDedup(CorpusOperator):
         return batch.select("id", *self._rank(batch), *self.keys(batch))
 
     def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
-        dropped, unverified = copies_of_kept(summaries, self.compare)
+        dropped, unverified = copies_of_kept(summaries, self.compare, context.references)
         context.count("unverified_candidates", unverified)
         return dropped.select(
             "id",
@@ -75,9 +87,10 @@ class RowDedup(CorpusOperator):
             return []
         if self.by is None:
             return [pl.col("text").str.len_chars().cast(pl.Float64).alias("rank")]
-        dtype = batch.schema[self.by]
+        dtype = batch.schema.get(self.by, pl.Null())  # a reference may do without
         if not (dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)):
             raise RunError(
                 f"{self.op} by {self.by}: the column holds {dtype}, not numbers", hint=_HINT
             )
-        return [pl.col(self.by).cast(pl.Float64).fill_nan(None).alias("rank")]
+        value = pl.col(self.by) if self.by in batch.columns else pl.lit(None)
+        return [value.cast(pl.Float64).fill_nan(None).alias("rank")]

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from datachef.core import Context, CorpusOperator, Outcome
+from datachef.core import Context, CorpusOperator, Outcome, reference_source
 from datachef.operators.text.lines import FILLED
 
 # Hashes whose counts are in memory at once, of 16 to 32 bytes each; of more, the summaries are read
@@ -32,6 +32,11 @@ class TextCutter(CorpusOperator):
     separator: ClassVar[str] = "\n"
     # What the pieces are called in the ledger.
     unit: ClassVar[str] = "pieces"
+
+    against: str | None = reference_source(
+        description="Another source of the recipe: what its documents have goes too, and the "
+        "source itself is not in the corpus."
+    )
 
     def reasons(self) -> tuple[str, ...]:
         return ("emptied",)
@@ -63,6 +68,8 @@ class TextCutter(CorpusOperator):
         lengths = summaries.select(pl.col("hashes").list.len()).collect()["hashes"].to_numpy()
         starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         row = np.searchsorted(starts, places, side="right") - 1
+        mine = row >= context.references
+        places, first, row = places[mine], first[mine], row[mine]
         owner = np.searchsorted(starts, first, side="right") - 1
         begin, stop, at = _joined(places, first, row == owner, self.run, row)
         row = row[at]
