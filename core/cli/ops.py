@@ -93,6 +93,7 @@ def _described(name: str, vocabulary: Vocabulary) -> dict[str, Any]:
         "package": vocabulary.package(name),
         "description": inspect.getdoc(kind),
         "reasons": [] if required else list(kind(op=name).reasons()),
+        "not_for_policies": kind.not_for_policies,
         "parameters": parameters,
     }
 
@@ -116,6 +117,8 @@ def _show(operator: dict[str, Any]) -> None:
     out.print(table)
     if operator["reasons"]:
         out.print(f"drops rows as: {', '.join(operator['reasons'])}")
+    if operator["not_for_policies"]:
+        out.print(f"not offered to policies: {operator['not_for_policies']}")
 
 
 def _write_pages(operators: list[dict[str, Any]], folder: Path) -> None:
@@ -151,6 +154,8 @@ def _page(operator: dict[str, Any]) -> str:
     if operator["reasons"]:
         reasons = ", ".join(f"`{reason}`" for reason in operator["reasons"])
         lines += ["", f"With its defaults it drops rows as {reasons}."]
+    if operator["not_for_policies"]:
+        lines += ["", f"Not offered to policies: {operator['not_for_policies']}"]
     return "\n".join([*lines, ""])
 
 

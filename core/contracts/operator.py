@@ -85,6 +85,9 @@ class Operator(BaseModel):
     # Whether applying it costs money: then a batch that breaks it is not tried again in parts, and
     # it stops where `Services.failures` says that the run will fail anyway.
     paid: ClassVar[bool] = False
+    # Why policies cannot choose the step by themselves, in one sentence, where its parameters leave
+    # them nothing to choose from; whoever runs a policy may name values for it.
+    not_for_policies: ClassVar[str] = ""
     # The most rows of one call, where a call with a whole batch would take minutes: a model is run.
     rows_per_call: ClassVar[int | None] = None
 

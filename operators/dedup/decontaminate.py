@@ -45,6 +45,8 @@ class Decontaminate(Filter):
 
     guards_task: ClassVar[bool] = True
 
+    not_for_policies: ClassVar[str] = "It is at the end of every recipe that has a task."
+
     op: Literal["decontaminate"] = "decontaminate"
     benchmark: BenchmarkFile | None = input_file(
         description="The test items; those of the recipe's task when left out."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import polars as pl
 from pydantic import AfterValidator, Field
@@ -33,6 +33,10 @@ class RegexFilter(Filter):
     linear time whatever the pattern. `(?i)` at the beginning ignores case, `(?m)` lets `^` and `$`
     match at lines. At least `min_matches` matches, of all patterns together, count as a match.
     """
+
+    not_for_policies: ClassVar[str] = (
+        "The patterns are free text, of which there is no list to choose from."
+    )
 
     op: Literal["regex_filter"] = "regex_filter"
 

@@ -34,6 +34,8 @@ class QualityUpsampling(CorpusOperator):
 
     selects: ClassVar[bool] = True
 
+    not_for_policies: ClassVar[str] = "The column to go by is another one in every source."
+
     op: Literal["quality_upsampling"] = "quality_upsampling"
     by: str = Field(
         min_length=1, max_length=200, description="A numeric column, or a signal kept as a column."

@@ -21,6 +21,8 @@ class TopSelection(CorpusOperator):
 
     selects: ClassVar[bool] = True
 
+    not_for_policies: ClassVar[str] = "The column to go by is another one in every source."
+
     op: Literal["top_selection"] = "top_selection"
     by: str = Field(
         min_length=1, max_length=200, description="A numeric column, or a signal kept as a column."

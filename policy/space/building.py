@@ -32,12 +32,13 @@ def recipe_space(
 ) -> RecipeSpace:
     """The space of recipes over a pool, within the budget of a task.
 
-    Every operator is tried on every kind of source with `check`, including all recipe rules. Only
-    the first rows of each source are read. Raises `RecipeError` if a source cannot be used, and
-    `DatachefError` if the limits name something unknown or nothing can be written.
+    Every operator is tried on every kind of source with `check`, including all recipe rules, for
+    the task if there is one. Only the first rows of each source are read. Raises `RecipeError` if a
+    source cannot be used, and `DatachefError` if the limits name something unknown or nothing can
+    be written.
     """
     limits = limits or GrammarLimits()
-    checker = _StepChecker(host, pool)
+    checker = _StepChecker(host, pool, task)
     sources = _named(limits.sources, checker.sources, "source of the pool")
     infos = checker.inspect(sources)
     places = len(sources) * limits.source_steps + limits.corpus_steps
@@ -65,7 +66,7 @@ def recipe_space(
         required["steps"] = ListOf(_one_of(of_corpus), limits.corpus_steps)
     written = [*mixes, *of_corpus, *(s for fitting in of_sources.values() for s in fitting)]
     names = tuple(sorted({operator_name(record) for record in written}))
-    unfit = {operator_name(s): "fits no source of the pool" for s in steps}
+    unfit = {operator_name(s): checker.objection(minimal_step(s)) for s in steps}
     left_out |= {name: why for name, why in unfit.items() if name not in names}
     return RecipeSpace(Record(required, {}), names, left_out, infos, budget, host.vocabulary)
 
@@ -99,7 +100,8 @@ def _operators(
             else:
                 left_out[name] = "has no parameter for weights of sources"
         except NotOfferedError as error:
-            left_out[name] = str(error)
+            told = kind.not_for_policies
+            left_out[name] = f"{told.rstrip('.')}; {error}" if told else str(error)
     return steps, mixes, left_out
 
 
@@ -125,10 +127,12 @@ def _named(wanted: tuple[str, ...] | None, known: list[str], what: str) -> list[
 class _StepChecker:
     """Checks which steps fit which sources of a pool, and inspects each source once."""
 
-    def __init__(self, host: Host, pool: Path) -> None:
+    def __init__(self, host: Host, pool: Path, task: Path | None = None) -> None:
         """Raises `RecipeError` for a pool that cannot be read."""
         self._host = host
         self._pool = pool
+        self._task = task
+        self._objections: dict[str, str] = {}
         self._inspector = SourceInspector()
         # What language models may be used for; complete after `inspect`.
         self.caps = LanguageModelCaps()
@@ -149,7 +153,16 @@ class _StepChecker:
 
     def passes(self, sources: Mapping[str, list[Any]], steps: list[Any] | None = None) -> bool:
         """Whether `check` accepts these steps of sources, and on the corpus."""
-        return not self._check(sources, steps or []).problems
+        problems = self._check(sources, steps or []).problems
+        for step in [step for own in (*sources.values(), steps or ()) for step in own]:
+            if problems:
+                self._objections.setdefault(step["op"], problems[0].message)
+        return not problems
+
+    def objection(self, step: Mapping[str, Any]) -> str:
+        """Why a step was refused at the first place where it was tried."""
+        found = self._objections.get(step["op"])
+        return "fits no source of the pool" + (f": {found}" if found else "")
 
     def _check(self, sources: Mapping[str, list[Any]], steps: list[Any]) -> CheckResult:
         data = {
@@ -160,5 +173,10 @@ class _StepChecker:
         parsed = document.parse(document.dump(data))
         pool = self._pool.absolute()
         return check_document(
-            parsed, pool.parent, self._host, pool=pool, inspect=self._inspector.inspect
+            parsed,
+            pool.parent,
+            self._host,
+            pool=pool,
+            task=self._task,
+            inspect=self._inspector.inspect,
         )

@@ -24,6 +24,10 @@ class FlaggedWordsFilter(RangeFilter):
     and for expressions of several words, take `bad_words_filter`.
     """
 
+    not_for_policies: ClassVar[str] = (
+        "Its list of words is a file, and recipes of a policy name none."
+    )
+
     op: Literal["flagged_words_filter"] = "flagged_words_filter"
     quantity: ClassVar[str] = "flagged_word_share"
 
