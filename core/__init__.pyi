@@ -62,6 +62,7 @@ from .contracts.reward import (
     RewardConfig as RewardConfig,
     Score as Score,
 )
+from .contracts.row_operator import row_operator as row_operator
 from .contracts.source import (
     BrokenFileError as BrokenFileError,
     Partition as Partition,

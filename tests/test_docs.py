@@ -74,7 +74,8 @@ def test_operators_that_the_pages_name_exist() -> None:
     vocabulary = Host().vocabulary
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        known = {*vocabulary, *re.findall(r'op: Literal\["(\w+)"\]', text)}
+        defined = re.findall(r'op: Literal\["(\w+)"\]|@row_operator[^\n]*\ndef (\w+)', text)
+        known = {*vocabulary, *(name for names in defined for name in names)}
         for name in re.findall(r"op: ([a-z_0-9]+)", text):
             assert name in known, f"{page.name} names {name}"
 

@@ -7,7 +7,6 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -134,6 +133,8 @@ class ImportanceResampling(CorpusOperator):
 
 
 def _lists(buckets: NDArray[np.uint64], offsets: NDArray[np.int64]) -> pl.Series:
+    import pyarrow as pa
+
     arrays = pa.array(offsets), pa.array(buckets.astype(np.uint16))
     return pl.Series(pl.from_arrow(pa.LargeListArray.from_arrays(*arrays)))
 
