@@ -18,6 +18,7 @@ def datachef_operators() -> Sequence[type[Operator]]:
     from datachef.operators.dedup.exact_substring_dedup import ExactSubstringDedup
     from datachef.operators.dedup.line_dedup import LineDedup, ParagraphDedup
     from datachef.operators.dedup.minhash_dedup import MinHashDedup
+    from datachef.operators.dedup.semantic_dedup import SemanticDedup
     from datachef.operators.dedup.simhash_dedup import SimHashDedup
 
     return [
@@ -27,5 +28,6 @@ def datachef_operators() -> Sequence[type[Operator]]:
         LineDedup,
         MinHashDedup,
         ParagraphDedup,
+        SemanticDedup,
         SimHashDedup,
     ]

@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 from pydantic import Field, field_validator
 
-from datachef.operators.dedup.keep_rule import RowDedup
+from datachef.operators.dedup.keep_rule import KeyedDedup
 from datachef.operators.dedup.text_forms import Form, normalized
 from datachef.operators.dedup.verified import Compare
 
 
-class ExactDedup(RowDedup):
+class ExactDedup(KeyedDedup):
     """Drops a row whose text another row has that stays, by default the first.
 
     Texts are compared by a 128-bit BLAKE2b digest: among a trillion different texts, the chance
@@ -39,7 +39,7 @@ class ExactDedup(RowDedup):
     def reasons(self) -> tuple[str, ...]:
         return ("duplicate",)
 
-    def keys(self, batch: pl.DataFrame) -> list[pl.Series]:
+    def columns(self, batch: pl.DataFrame) -> list[pl.Series]:
         text = normalized(batch["text"], self.normalize)
         keys = [None if t is None else blake2b(t.encode(), digest_size=16).digest() for t in text]
         return [pl.Series("key", keys, dtype=pl.Binary)]

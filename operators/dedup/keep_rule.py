@@ -17,7 +17,7 @@ from datachef.core import (
     reference_source,
     shortened,
 )
-from datachef.operators.dedup.verified import Compare, copies_of_kept
+from datachef.operators.dedup.verified import Compare, Copies, copies_of_kept
 
 _HINT = "name a numeric column, or a signal that a filter keeps (keep_signals: true)"
 
@@ -25,7 +25,7 @@ _HINT = "name a numeric column, or a signal that a filter keeps (keep_signals: t
 class RowDedup(CorpusOperator):
     """Drops copies of rows; of several, `keep` says which one stays.
 
-    A subclass gives the `keys` by which rows are candidates, and compares candidates.
+    A subclass says what it needs of rows (`columns`), and decides on `copies`.
     """
 
     removes_copies: ClassVar[bool] = True
@@ -61,20 +61,20 @@ class RowDedup(CorpusOperator):
             yield "by", f"the column {shortened(self.by)} holds text, not numbers", _HINT
 
     @abstractmethod
-    def keys(self, batch: pl.DataFrame) -> list[pl.Series]:
-        """Columns of keys, named `key...`, and what `compare` needs."""
+    def columns(self, batch: pl.DataFrame) -> list[pl.Series]:
+        """What is needed of each row to decide on copies."""
         raise NotImplementedError
 
     @abstractmethod
-    def compare(self, rows: pl.DataFrame) -> Compare:
-        """How these rows of the summaries, which have candidates, are compared."""
+    def copies(self, summaries: pl.LazyFrame, context: Context) -> Copies:
+        """Which rows go. Summaries have `id`, perhaps `rank` (the highest stays), and `columns`."""
         raise NotImplementedError
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
-        return batch.select("id", *self._rank(batch), *self.keys(batch))
+        return batch.select("id", *self._rank(batch), *self.columns(batch))
 
     def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
-        dropped, unverified = copies_of_kept(summaries, self.compare, context.references)
+        dropped, unverified = self.copies(summaries, context)
         context.count("unverified_candidates", unverified)
         return dropped.select(
             "id",
@@ -94,3 +94,18 @@ class RowDedup(CorpusOperator):
             )
         value = pl.col(self.by) if self.by in batch.columns else pl.lit(None)
         return [value.cast(pl.Float64).fill_nan(None).alias("rank")]
+
+
+class KeyedDedup(RowDedup):
+    """Rows that have a key in common are candidates, which are compared with rows that stay."""
+
+    @abstractmethod
+    def compare(self, rows: pl.DataFrame) -> Compare:
+        """How these rows of the summaries, which have candidates, are compared.
+
+        The keys are those of `columns` that are named `key...`.
+        """
+        raise NotImplementedError
+
+    def copies(self, summaries: pl.LazyFrame, context: Context) -> Copies:
+        return copies_of_kept(summaries, self.compare, context.references)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from rensa import RMinHash
 
-from datachef.operators.dedup.keep_rule import RowDedup
+from datachef.operators.dedup.keep_rule import KeyedDedup
 from datachef.operators.dedup.sketches import Similarity, sketches
 from datachef.operators.dedup.verified import Compare, Places
 from datachef.operators.text.byte_words import lower_case_word_hashes
@@ -20,7 +20,7 @@ from datachef.operators.text.words import MULTIPLIER, Hashes, Offsets, ngram_has
 _SEED = 1
 
 
-class MinHashDedup(RowDedup):
+class MinHashDedup(KeyedDedup):
     """Drops a row that shares most of its word n-grams with a row that stays.
 
     Candidates are found by MinHash with locality-sensitive hashing (Broder 1997; Leskovec,
@@ -59,15 +59,15 @@ class MinHashDedup(RowDedup):
     def reasons(self) -> tuple[str, ...]:
         return ("near_duplicate",)
 
-    def keys(self, batch: pl.DataFrame) -> list[pl.Series]:
+    def columns(self, batch: pl.DataFrame) -> list[pl.Series]:
         shingles, offsets = self._shingles(*lower_case_word_hashes(batch["text"]))
         keys = self._band_keys(shingles, offsets)
         some = pl.Series(np.diff(offsets) > 0)
         running = np.zeros(len(shingles) + 1, np.uint64)
         np.cumsum(shingles, out=running[1:])
         whole = pl.Series("key", running[offsets[1:]] - running[offsets[:-1]])
-        columns = [pl.Series(f"key_{band}", keys[:, band]) for band in range(self.bands)]
-        keyed = [column.set(~some, None) for column in (whole, *columns)]
+        bands = [pl.Series(f"key_{band}", keys[:, band]) for band in range(self.bands)]
+        keyed = [column.set(~some, None) for column in (whole, *bands)]
         return [*keyed, *sketches(shingles, offsets)]
 
     def compare(self, rows: pl.DataFrame) -> Compare:

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from datachef.operators.dedup.keep_rule import RowDedup
+from datachef.operators.dedup.keep_rule import KeyedDedup
 from datachef.operators.dedup.verified import Compare, Places
 from datachef.operators.text.byte_words import lower_case_word_hashes
 from datachef.operators.text.words import MULTIPLIER, Hashes, Offsets, ngram_hashes
@@ -22,7 +22,7 @@ _RUN = 255
 _GRAM = np.uint64(40)
 
 
-class SimHashDedup(RowDedup):
+class SimHashDedup(KeyedDedup):
     """Drops a row whose SimHash fingerprint differs in few bits from that of a row that stays.
 
     Charikar 2002 (https://doi.org/10.1145/509907.509965), with the tables of Manku, Jain and Das
@@ -57,7 +57,7 @@ class SimHashDedup(RowDedup):
     def reasons(self) -> tuple[str, ...]:
         return ("near_duplicate",)
 
-    def keys(self, batch: pl.DataFrame) -> list[pl.Series]:
+    def columns(self, batch: pl.DataFrame) -> list[pl.Series]:
         flat, offsets = lower_case_word_hashes(batch["text"])
         lengths = np.diff(offsets)
         grams, starts = ngram_hashes(flat, offsets, self.ngram)

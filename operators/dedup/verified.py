@@ -28,7 +28,7 @@ class Copies(NamedTuple):
     number of rows that share a key with an earlier one, and stay because they are not like it."""
 
     dropped: pl.DataFrame
-    unverified: int
+    unverified: int = 0
 
 
 def copies_of_kept(
