@@ -17,6 +17,7 @@ def datachef_operators() -> Sequence[type[Operator]]:
     from datachef.operators.filters.c4_paragraph_filter import C4ParagraphFilter
     from datachef.operators.filters.c4_quality_filter import C4QualityFilter
     from datachef.operators.filters.column_filter import ColumnFilter
+    from datachef.operators.filters.fasttext_filter import FastTextFilter
     from datachef.operators.filters.fineweb_quality_filter import FineWebQualityFilter
     from datachef.operators.filters.gopher_quality_filter import GopherQualityFilter
     from datachef.operators.filters.gopher_repetition_filter import GopherRepetitionFilter
@@ -32,6 +33,7 @@ def datachef_operators() -> Sequence[type[Operator]]:
         C4ParagraphFilter,
         C4QualityFilter,
         ColumnFilter,
+        FastTextFilter,
         FineWebQualityFilter,
         GopherQualityFilter,
         GopherRepetitionFilter,

@@ -12,6 +12,7 @@ import pytest
 
 from datachef.core import Completion, Filter, Host, LLMBackend, Request, Services, threshold
 from datachef.core.testing import OperatorContract
+from datachef.operators.models.fasttext_classifier import train
 
 VOCABULARY = Host().vocabulary
 
@@ -26,6 +27,7 @@ EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
     ],
     "bad_words_filter": [{"words": "words.txt"}],
     "column_filter": [{"where": "length > 10 and source == 'a'"}],
+    "fasttext_filter": [{"model": "quality.bin"}],
     "flagged_words_filter": [{"words": "words.txt"}],
     "chain_of_thought": [{}, {"place": "think_tags", "trigger": "add"}],
     "generate_question_answer_pairs": [{"model": "echo", "backend": "echo"}],
@@ -94,6 +96,13 @@ class TestContract(OperatorContract):
             parameters = {"target": {"path": str(target)}, "share": 0.3}
         for file, content in FILES.items():
             (tmp_path / file).write_text(content, encoding="utf-8")
+        if name == "fasttext_filter":
+            pytest.importorskip("fasttext")
+            texts = {"hq": pl.Series(["the quick fox"]), "lq": pl.Series(["a lazy dog"])}
+            train(
+                texts.items(), tmp_path / "quality.bin", epochs=5, learning_rate=1.0, ngrams=1,
+                dimensions=4, buckets=10, seed=0,
+            )  # fmt: skip
         services = Services({"echo": Echo}, tmp_path / "llm")
         operator = VOCABULARY.operator({"op": name, **parameters})
         for asset in operator.assets():
