@@ -198,7 +198,7 @@ def _stage(number: int, items: list[PartitionWork], store: Store) -> dict[str, A
 
 def schema(
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write here instead of printing.")
+        Path | None, typer.Option("--output", "-o", help="Write to this file instead of printing.")
     ] = None,
     kind: Annotated[str, typer.Option(help="recipe, pool or task.")] = "recipe",
 ) -> None:

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Look at versions, plugins, extras, cores, the cache, and the isolation of code that is run;
+    """Check versions, plugins, extras, cores, the cache, and the isolation of code that is run;
     exit code 1 on trouble."""
     findings = _findings()
     if as_json:

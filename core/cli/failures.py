@@ -1,4 +1,4 @@
-"""How a command ends that cannot go on: in words and with an exit code.
+"""How a command that fails ends: in words and with an exit code.
 
 The trace of Python is for whoever mends the code: it is shown with `--debug`, or where the
 environment has `DATACHEF_DEBUG`, and kept in a file where it would otherwise be lost.
@@ -55,7 +55,7 @@ def report_error(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):
         return 141
     if isinstance(error, KeyboardInterrupt):
-        print("interrupted: run the same command to go on from here", file=sys.stderr)
+        print("interrupted: run the same command to continue from here", file=sys.stderr)
         return 130
     if isinstance(error, RecipeError):
         for problem in error.problems:

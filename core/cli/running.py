@@ -36,7 +36,7 @@ def run(
     ] = None,
     pool: PoolFile = None,
     overrides: Overrides = None,
-    engine: Annotated[str, typer.Option(help="What carries out the work.")] = "local",
+    engine: Annotated[str, typer.Option(help="Engine that carries out the work.")] = "local",
     workers: Annotated[
         int | None,
         typer.Option("--workers", "-w", min=1, help="Processes; one per core by default."),

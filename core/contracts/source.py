@@ -135,7 +135,7 @@ class Source(BaseModel):
     format: Format | None = Field(None, description="How fields map to text or messages.")
     description: str = Field("", description="What the source holds, for people and the policy.")
     licence: str = Field("", description="The licence of the data.")
-    take: int | None = Field(None, ge=1, description="So many rows, drawn by the seed.")
+    take: int | None = Field(None, ge=1, description="Number of rows to draw, by the seed.")
     max_failed: float = Field(
         0.1, ge=0, le=1, description="Share of rows that may fail before the run does."
     )

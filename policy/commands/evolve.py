@@ -32,9 +32,9 @@ def register(app: typer.Typer) -> None:
 
 
 def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = False) -> None:
-    """Propose, score, update; really measure the best few recipes; refit the proxy; go on.
+    """Train a policy in rounds, each of which measures the best recipes and refits the proxy.
 
-    Killed at any moment it goes on when the same command is run again. In the end the policy is
+    The same command continues a run that was interrupted at any moment. At the end the policy is
     compared with its baselines, by measurement.
     """
     wanted = load_evolve_settings(settings)

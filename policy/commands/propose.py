@@ -42,7 +42,9 @@ def propose(
         str | None,
         typer.Option("--server", help="Ask a vLLM server, as http://HOST:PORT/v1, for the policy."),
     ] = None,
-    vllm: Annotated[bool, typer.Option("--vllm", help="Run the policy by vLLM here.")] = False,
+    vllm: Annotated[
+        bool, typer.Option("--vllm", help="Run the policy with vLLM in this process.")
+    ] = False,
     number: Annotated[
         int, typer.Option("--number", "-n", min=1, help="Number of recipes to write.")
     ] = 5,
@@ -57,7 +59,8 @@ def propose(
         int, typer.Option(min=16, help="Maximum prompt length in tokens.")
     ] = 1024,
     limits: Annotated[
-        Path | None, typer.Option("--limits", help="A YAML file: what recipes are made of.")
+        Path | None,
+        typer.Option("--limits", help="A YAML file with limits: what recipes may be made of."),
     ] = None,
     reward: Annotated[
         Path | None, typer.Option("--reward", help="A YAML file: name and options of a reward.")
@@ -68,7 +71,7 @@ def propose(
     cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Propose recipes for a task: scored, sorted, different, each with what its steps add.
+    """Propose different recipes for a task, best first, each with what its steps add.
 
     Every recipe passes chef check: the policy can write nothing else.
     """

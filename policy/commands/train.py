@@ -30,7 +30,8 @@ def register(app: typer.Typer) -> None:
 def train(
     settings: SettingsFile,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Train until this step; that of the settings.")
+        int | None,
+        typer.Option(min=1, help="Train until this step; `steps` of the settings by default."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Build everything but models and reward, and stop.")
@@ -38,7 +39,7 @@ def train(
     cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a policy by reinforcement learning. Run again, it goes on where it was.
+    """Train a policy by reinforcement learning. The same command continues a training.
 
     On several GPUs: accelerate launch -m datachef.core.cli train train.yaml
     """

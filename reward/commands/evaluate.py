@@ -34,7 +34,9 @@ def evaluate(
             "spot. The task's by default."
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, max=100, help="So many trainings.")] = 3,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=100, help="Number of trainings, each with its own seed.")
+    ] = 3,
     items: Annotated[
         int, typer.Option(min=0, help="Questions of the benchmark to ask; 0 asks all.")
     ] = 200,
@@ -64,7 +66,8 @@ def evaluate(
         "history.sqlite"
     ),
     work: Annotated[
-        Path | None, typer.Option("--work", help="Keeps corpora here; a scratch folder by default.")
+        Path | None,
+        typer.Option("--work", help="Keep corpora in this folder; they are deleted by default."),
     ] = None,
     cache: CacheFolder = None,
     as_json: AsJson = False,

@@ -56,7 +56,9 @@ def list_(history: HistoryPath = DEFAULT, as_json: AsJson = False) -> None:
 def best(
     task: Annotated[str, typer.Argument(help="The name of a task.", show_default=False)],
     history: HistoryPath = DEFAULT,
-    number: Annotated[int, typer.Option("--number", "-n", min=1, help="So many recipes.")] = 10,
+    number: Annotated[
+        int, typer.Option("--number", "-n", min=1, help="Number of recipes to list.")
+    ] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Rank the recipes of a task by their mean score over seeds."""
@@ -111,7 +113,7 @@ def import_(
     file: Annotated[Path, typer.Argument(help="A Parquet file.", show_default=False)],
     history: HistoryPath = DEFAULT,
 ) -> None:
-    """Take over the measurements of a Parquet file; those that are there already stay."""
+    """Add the measurements of a Parquet file that the history does not have."""
     from datachef.reward.history import History
 
     print(f"{history}: {History(history).import_(file):,} new measurements")

@@ -66,7 +66,7 @@ def score(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws the samples.")] = 0,
     explain: Annotated[
-        bool, typer.Option(help="Tell what each source and step adds, for a single recipe.")
+        bool, typer.Option(help="Show what each source and step adds, for a single recipe.")
     ] = True,
     cache: CacheFolder = None,
     as_json: AsJson = False,

@@ -176,5 +176,5 @@ def test_an_interrupt_says_how_to_go_on(
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "run the same command to go on" in said
+    assert "run the same command to continue" in said
     assert "Traceback" not in said
