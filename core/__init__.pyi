@@ -15,6 +15,7 @@ from .contracts.corpus import (
     Context as Context,
     CorpusOperator as CorpusOperator,
     MixOperator as MixOperator,
+    OrderOperator as OrderOperator,
     Size as Size,
     sampling_priority as sampling_priority,
 )

@@ -94,6 +94,32 @@ class CorpusOperator(Operator):
         return "reason" if inherited else ""
 
 
+# Where a row stands in the corpus, from 0 to below 1; the output is written by it.
+ORDER = "corpus_order"
+
+
+class OrderOperator(CorpusOperator):
+    """A corpus operator that says in which order the corpus is written, among the recipe's `steps`.
+
+    Its decision has the columns `id` and `corpus_order`, a number from 0 to below 1 for every row;
+    rows of one number stand in the order of their ids. Of several such steps the last one counts,
+    and the rows of a later step that bear no number come last.
+    """
+
+    @property
+    def decides(self) -> str:
+        return ""
+
+    def writes(self) -> set[str]:
+        return {ORDER}
+
+    def apply(self, batch: pl.DataFrame, decision: pl.DataFrame) -> Outcome:
+        import polars as pl
+
+        place = _decided(batch, decision, ORDER).cast(pl.Float64)
+        return Outcome(batch.with_columns(place.alias(ORDER)))
+
+
 class MixOperator(CorpusOperator):
     """A corpus operator that stands in `mix:` and decides how often each row is taken.
 

@@ -46,6 +46,7 @@ from datachef.core.recipe.step_checks import (
     check_backend,
     check_files,
     check_language_models,
+    check_order,
     check_reach,
     check_references,
     check_requirements,
@@ -223,6 +224,7 @@ class _Check:
             ready = check_requirements(findings, place, operator.op, operator)
             ready &= check_assets(findings, self._host, step)
             check_backend(findings, self._host, step)
+            check_order(findings, self._recipe, step)
             readable = check_reach(findings, self._resolved, step) and check_files(findings, step)
             ready &= readable
             if ready:

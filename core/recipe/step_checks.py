@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from datachef.core.assets.store import fetch_command, is_stored
-from datachef.core.contracts.corpus import CorpusOperator
+from datachef.core.contracts.corpus import CorpusOperator, OrderOperator
 from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.parameters import REFERENCE
 from datachef.core.contracts.recipe import (
     LISTED,
     VARIABLES,
     LanguageModelCaps,
+    Recipe,
     caps_of_environment,
 )
 from datachef.core.contracts.source import Source
@@ -256,3 +257,16 @@ def check_references(
     if references and references >= set(resolved.sources):
         message = "all sources are only compared with, so that none is left for the corpus"
         findings.add("no_sources", ("sources",), message, "add another source")
+
+
+def check_order(findings: Findings, recipe: Recipe, step: PlacedStep) -> None:
+    """Warns of a step that orders rows which are then written in another order."""
+    if not isinstance(step.operator, OrderOperator):
+        return
+    who = f"{step.operator.op} orders the corpus, "
+    if step.location[0] != "steps":
+        message = f"{who}and what it does to one source alone is not seen in it"
+        findings.warn("order_ignored", step.location, message, "write it under the recipe's steps")
+    elif recipe.output.order is not None:
+        message = f"{who}and output.order ({recipe.output.order}) orders it otherwise"
+        findings.warn("order_ignored", step.location, message, "leave out output.order")

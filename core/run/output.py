@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from datachef.core.contracts.corpus import sampling_priority
+from datachef.core.contracts.corpus import ORDER, sampling_priority
 from datachef.core.contracts.writer import Writer
 from datachef.core.errors import PluginError, is_panic
 from datachef.core.rows.columns import common_dtype, conformed
@@ -70,9 +70,10 @@ def finished_rows(
     columns: list[pl.Expr | pl.Series] = [pl.col("id"), pl.col("source"), *content]
     columns.append(pl.col("tokens"))
     own = {"id", "source", "tokens", *(column.name for column in content)}
+    placed = [ORDER] if output.order is not None and output.order.placed else []
     columns += [
         pl.col(name) if name in rows.columns else pl.lit(None).alias(name)
-        for name in dict.fromkeys(output.columns)
+        for name in dict.fromkeys([*output.columns, *placed])
         if name not in own
     ]
     return rows.select(columns), failed
@@ -244,6 +245,14 @@ def numbers(ids: pl.Series, seed: int, copies: int) -> pl.Series:
     step = np.uint64(2**64 // copies)
     place = sampling_priority(originals, seed).to_numpy() + (copy % np.uint64(copies)) * step + own
     return pl.Series("priority", place)
+
+
+def places(order: pl.Series) -> pl.Series:
+    """The place of each row on that circle by the column of a step that orders rows, from 0 to 1;
+    without one, at its end."""
+    last = np.nextafter(1.0, 0.0)
+    share = order.cast(pl.Float64).fill_nan(None).fill_null(last).clip(0.0, last)
+    return pl.Series("priority", (share.to_numpy() * 2.0**64).astype(np.uint64))
 
 
 def cut(rows: pl.DataFrame, number: pl.Series, ranges: int) -> list[pl.DataFrame]:

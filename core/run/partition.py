@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from datachef.core.contracts.accounting import frame_of
-from datachef.core.contracts.corpus import CorpusOperator
+from datachef.core.contracts.corpus import ORDER, CorpusOperator
 from datachef.core.contracts.source import (
     LOST,
     BrokenFileError,
@@ -26,7 +26,7 @@ from datachef.core.rows.reader import REJECT_CHARACTERS, REJECTS, RowReader
 from datachef.core.rows.stored_conversations import described
 from datachef.core.run.executor import BuiltSource, BuiltStage, OnProgress
 from datachef.core.run.ledger import BrokenFile, Entry, Ledger
-from datachef.core.run.output import OUTPUT, cut, finished_rows, numbers
+from datachef.core.run.output import OUTPUT, cut, finished_rows, numbers, places
 from datachef.core.run.pipeline import StepPipeline, broken_rows, safely
 from datachef.core.run.signals import SignalCache, TextMemory
 from datachef.core.run.stage import OutputSpec, PartitionWork, key_of
@@ -204,20 +204,31 @@ class PartitionRun:
         self._pending = []
         if pending:
             frame = concat(pending).rechunk()
-            facts = self._written(f"{len(self._parts)}.parquet", frame)
+            frame, place = self._placed(frame)
+            facts = self._written(f"{len(self._parts)}.parquet", frame, place)
             schema = described(frame)
             kinds = {column.name: sorted(kinds_in(column)) for column in frame}
             size = int(frame.estimated_size())
             self._parts.append(facts | {"schema": schema, "kinds": kinds, "memory": size})
 
-    def _written(self, suffix: str, frame: pl.DataFrame) -> dict[str, Any]:
-        """What the record says of a table that is kept; one of the output is cut by its order."""
+    def _placed(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series | None]:
+        """The rows as they are kept, and of the output the place of each in its order."""
         output = self._item.stage.output
         if output is None or output.order is None:
-            return self._store.write(self._item.key, suffix, frame)
+            return frame, None
         order = output.order
-        place = numbers(frame["id"], order.seed, self._copies(order.mix))
-        return self._store.write_pieces(self._item.key, suffix, cut(frame, place, order.ranges))
+        if not order.placed:
+            return frame, numbers(frame["id"], order.seed, self._copies(order.mix))
+        place = places(frame[ORDER])
+        return (frame if ORDER in output.columns else frame.drop(ORDER)), place
+
+    def _written(self, suffix: str, frame: pl.DataFrame, place: pl.Series | None) -> dict[str, Any]:
+        """What the record says of a table that is kept; one of the output is cut by its order."""
+        output = self._item.stage.output
+        if output is None or output.order is None or place is None:
+            return self._store.write(self._item.key, suffix, frame)
+        ranges = output.order.ranges
+        return self._store.write_pieces(self._item.key, suffix, cut(frame, place, ranges))
 
     def _finish(self, pipeline: StepPipeline) -> dict[str, Any]:
         files = list(self._parts)

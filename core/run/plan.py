@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from datachef.core.contracts.corpus import CorpusOperator, MixOperator
+from datachef.core.contracts.corpus import CorpusOperator, MixOperator, OrderOperator
 from datachef.core.contracts.source import Partition
 from datachef.core.distribution import NAME, version
 from datachef.core.recipe.checked import (
@@ -155,6 +155,7 @@ class Planner:
         self._selecting: set[str] = set()
         self._removing_copies: set[str] = set()
         self._mix: str | None = None
+        self._placed = False
         self._schema = output_schema(checked, checked.source_info)
         self._tokenizer, self._chat = counting(checked.recipe, checked.tokenizer, self._schema)
         tokenizer = checked.tokenizer.files() if checked.tokenizer is not None else []
@@ -298,6 +299,7 @@ class Planner:
         self._phases[depth].decisions.append(decision)
         if isinstance(operator, MixOperator):
             self._mix = key
+        self._placed |= isinstance(operator, OrderOperator) and step.location[0] == "steps"
         return [_Stream(depth + 1, _left_by(items), None, [replace(spec, decision=key)])]
 
     def _settle(self, stream: _Stream) -> tuple[_Stream, tuple[PartitionWork, ...]]:
@@ -339,12 +341,16 @@ class Planner:
         return {"package": installed} if installed else {}
 
     def _order(self) -> OrderSpec | None:
-        """The order of the output where the seed decides it: by default where there is a mix."""
+        """The order of the output where it is not that of the data: the one that the recipe names,
+        that of its last step that orders rows, or where there is a mix the seed's."""
+        named = self._recipe.output.order
+        placed = self._placed and named is None
         default = "source" if self._recipe.mix is None else "shuffled"
-        if (self._recipe.output.order or default) == "source":
+        if not placed and (named or default) == "source":
             return None
         ranges = ranges_for(self._source_info.values())
-        return OrderSpec(seed_of(self._recipe.seed, "output.order"), ranges, self._mix)
+        seed = seed_of(self._recipe.seed, "output.order")
+        return OrderSpec(seed, ranges, self._mix, placed)
 
 
 def _left_by(items: Iterable[PartitionWork]) -> list[_Input]:

@@ -52,11 +52,13 @@ class SourceSpec:
 @dataclass(frozen=True)
 class OrderSpec:
     """An order of all rows that the seed decides, cut into `ranges` (a power of two) of rows that
-    follow one another; `mix` is the key of the decision by which rows were repeated."""
+    follow one another; `mix` is the key of the decision by which rows were repeated. With `placed`
+    the order is not the seed's, but that of the column in which a step has placed the rows."""
 
     seed: int
     ranges: int
     mix: str | None = None
+    placed: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,20 @@ if TYPE_CHECKING:
 
 @hookimpl
 def datachef_operators() -> Sequence[type[Operator]]:
+    from datachef.operators.selection.curriculum_order import CurriculumOrder
     from datachef.operators.selection.importance_resampling import ImportanceResampling
     from datachef.operators.selection.quality_upsampling import QualityUpsampling
     from datachef.operators.selection.sample import Sample
+    from datachef.operators.selection.shuffle import Shuffle
     from datachef.operators.selection.stratified_sample import StratifiedSample
     from datachef.operators.selection.top_selection import TopSelection
 
-    return [ImportanceResampling, QualityUpsampling, Sample, StratifiedSample, TopSelection]
+    return [
+        CurriculumOrder,
+        ImportanceResampling,
+        QualityUpsampling,
+        Sample,
+        Shuffle,
+        StratifiedSample,
+        TopSelection,
+    ]

@@ -23,7 +23,14 @@ from datachef.core import (
     sampling_priority,
 )
 from datachef.operators.selection.sample import quota
-from datachef.operators.text.words import UNSPACED, ngram_hashes, offsets_of, word_hashes
+from datachef.operators.text.words import (
+    UNSPACED,
+    Hashes,
+    lists_of,
+    ngram_hashes,
+    offsets_of,
+    word_hashes,
+)
 
 # As nltk's `wordpunct_tokenize`, but that where no spaces stand every character is a word.
 _WORD = rf"[{UNSPACED}]|[\w--[{UNSPACED}]]+|[^\w\s]+"
@@ -108,13 +115,13 @@ class ImportanceResampling(CorpusOperator):
         words = text.fill_null("").str.to_lowercase().str.extract_all(_WORD)
         flat, offsets = word_hashes(words)
         runs = [ngram_hashes(flat, offsets, n) for n in range(1, self.ngram + 1)]
-        lists = [
-            # The high bits: the low ones of a run depend on few of its words.
-            _lists((hashes >> np.uint64(16)) % np.uint64(self.buckets), starts)
-            for hashes, starts in runs
-        ]
+        lists = [lists_of(pl.Series(self._bucket(hashes)), starts) for hashes, starts in runs]
         frame = pl.DataFrame({f"n{n}": column for n, column in enumerate(lists)})
         return frame.select(pl.concat_list(pl.all()).alias("features")).to_series()
+
+    def _bucket(self, hashes: Hashes) -> NDArray[np.uint16]:
+        # The high bits: the low ones of a run depend on few of its words.
+        return ((hashes >> np.uint64(16)) % np.uint64(self.buckets)).astype(np.uint16)
 
     def _counts(self, features: pl.Series) -> NDArray[np.int64]:
         flat = features.explode(empty_as_null=False, keep_nulls=False).to_numpy()
@@ -130,13 +137,6 @@ class ImportanceResampling(CorpusOperator):
             starts = offsets_of(features.list.len())[:-1]
             weights[filled] = np.add.reduceat(ratio[flat], starts[filled])
         return pl.Series(weights)
-
-
-def _lists(buckets: NDArray[np.uint64], offsets: NDArray[np.int64]) -> pl.Series:
-    import pyarrow as pa
-
-    arrays = pa.array(offsets), pa.array(buckets.astype(np.uint16))
-    return pl.Series(pl.from_arrow(pa.LargeListArray.from_arrays(*arrays)))
 
 
 def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 from numpy.typing import NDArray
 
 # Characters that make a word a mere symbol where it has no others; the list of datatrove.
@@ -95,6 +94,8 @@ def offsets_of(lengths: pl.Series) -> Offsets:
 
 def lists_of(values: pl.Series, offsets: Offsets) -> pl.Series:
     """The flat array as one list for each document."""
+    import pyarrow as pa
+
     arrays = pa.LargeListArray.from_arrays(pa.array(offsets), values.to_arrow())
     lists = pl.from_arrow(arrays)
     assert isinstance(lists, pl.Series)

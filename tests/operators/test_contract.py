@@ -30,6 +30,7 @@ EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
     "fasttext_filter": [{"model": "quality.bin"}],
     "flagged_words_filter": [{"words": "words.txt"}],
     "chain_of_thought": [{}, {"place": "think_tags", "trigger": "add"}],
+    "curriculum_order": [{"by": "length"}, {"by": "length", "order": "descending", "stages": 3}],
     "generate_question_answer_pairs": [{"model": "echo", "backend": "echo"}],
     "ifd_filter": [{"max_tokens": 16}],
     "language_filter": [{"languages": ["en"]}],
