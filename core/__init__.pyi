@@ -54,6 +54,13 @@ from .contracts.parameters import (
     source_weights as source_weights,
     threshold as threshold,
 )
+from .contracts.reader import (
+    InputFile as InputFile,
+    Part as Part,
+    Reader as Reader,
+    ReadOptions as ReadOptions,
+    part_bytes as part_bytes,
+)
 from .contracts.recipe import Pool as Pool, Recipe as Recipe
 from .contracts.reward import (
     EvaluationBackend as EvaluationBackend,

@@ -94,7 +94,8 @@ class SampleStore:
         ]
         own = source.model_dump(mode="json", exclude={"steps", "format", "description", "licence"})
         row_format = found.format.model_dump(mode="json")
-        code = [core_code(), code_of(type(source)), code_of(SampleStore)]
+        kinds = [type(source), *source.readers_of(found.partitions).values(), SampleStore]
+        code = [core_code(), *map(code_of, kinds)]
         key = key_of("sample", LAYOUT, own, row_format, partitions, self._rows, self._seed, code)
         known = self._known.get(key)
         if known is None or not Path(known.path).is_file():

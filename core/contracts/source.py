@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
@@ -15,6 +15,9 @@ from datachef.core.errors import ChangedInputError
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.network import Network
 from datachef.core.text.formats import Format
+
+if TYPE_CHECKING:
+    from datachef.core.contracts.reader import Reader
 
 # The reason of rows that are known to have been in the part of a file that cannot be read.
 LOST = "broken_file"
@@ -39,7 +42,8 @@ class Partition:
 class RawRow(NamedTuple):
     """One row as it was found: `data`, or the `reason` for which there is none.
 
-    With neither it is no row but a line without one (a blank line), which only counts as a line.
+    With neither it is no row but a line without one (a blank line), which only counts as a line;
+    where `detail` says what it is instead (a record of another kind), it is counted as skipped.
     `position` is unique in the file and does not depend on partitions (an offset or a row number);
     `line` counts from 1 at the start of the partition, 0 where a source has no lines; `size` is in
     bytes.
@@ -144,6 +148,7 @@ class Source(BaseModel):
     )
     steps: tuple[Operator, ...] = ()
     _granted: tuple[str, ...] = PrivateAttr(())
+    _readers: Mapping[str, type[Reader]] = PrivateAttr(default_factory=dict)
 
     @property
     def network(self) -> Network:
@@ -160,6 +165,21 @@ class Source(BaseModel):
         copy = self.model_copy()
         copy._granted = tuple(places)
         return copy
+
+    @property
+    def readers(self) -> Mapping[str, type[Reader]]:
+        """The file formats that are registered, by name; none where nobody told this source."""
+        return self._readers
+
+    def reading(self, readers: Mapping[str, type[Reader]]) -> Self:
+        """This source, which reads files in these formats."""
+        copy = self.model_copy()
+        copy._readers = readers
+        return copy
+
+    def readers_of(self, partitions: Iterable[Partition]) -> Mapping[str, type[Reader]]:
+        """The readers of these partitions, by name: their code made the rows too."""
+        return {}
 
     def located(self, folder: Path) -> Self:
         """This source with relative paths resolved against the folder of the file that names it."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from datachef.core.contracts.source import BrokenFileError, CsvOptions, RawRow
 from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE
@@ -279,8 +279,3 @@ class TableReader:
 def _decoded(raw: bytes) -> str:
     # a byte that is not UTF-8 becomes a lone surrogate, by which its row is known again
     return raw.decode("utf-8", "surrogateescape")
-
-
-def rows_of_table(text: TextFile, options: Mapping[str, Any], kind: str) -> Iterator[RawRow]:
-    """The rows of a file of comma- or tab-separated values, with what its source says of it."""
-    return TableReader(text, CsvOptions.model_validate(options), kind).rows()

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, cast
 
 import zstandard
 
+from datachef.core.contracts.reader import Holds
 from datachef.core.contracts.source import BrokenFileError
 from datachef.core.files.urls import Place, is_url
 from datachef.core.system.failures import raise_environment_failure
@@ -31,10 +32,9 @@ OTHER_THAN_TEXT = {
     b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip", b"\xfd7zXZ\x00": "xz",
     b"7z\xbc\xaf\x27\x1c": "7z", b"PAR1\x15": "Parquet", b"%PDF-1.": "PDF", b"\x89PNG\r\n": "PNG",
 }  # fmt: skip
-# Of a page, such as a server sends it in place of a file.
-_PROSE = (".txt", ".md")
 # What git leaves in the place of a large file that was not fetched.
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+# A page, such as a server sends it in place of a file.
 _HTML = re.compile(rb"\s*<(?:!doctype\s+html|html|head)[\s>]", re.IGNORECASE)
 # What a file that is cut off or damaged raises; any other error is one of the disk or the network.
 DAMAGED = (
@@ -226,11 +226,11 @@ def content_of(path: str, network: Network = NOWHERE) -> Path | io.BytesIO:
         return io.BytesIO(file.stream().read())
 
 
-def wrong_beginning(path: str) -> str:
+def wrong_beginning(path: str, holds: Holds) -> str:
     """Why a local file is not what its name says, by its first bytes: not compressed so, or no text
     at all, or a page where rows were promised; empty where nothing speaks against it."""
     suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - asked of many files
-    if suffix == ".parquet":  # of which the end tells
+    if suffix not in _BEGINNINGS and holds == "binary":
         return ""
     try:
         with open(path, "rb") as stream:  # noqa: PTH123 - likewise
@@ -242,7 +242,7 @@ def wrong_beginning(path: str) -> str:
         if found.startswith(LFS_POINTER):
             return "it is a pointer of Git LFS, not the file itself: git lfs pull"
         kinds = (kind for magic, kind in OTHER_THAN_TEXT.items() if found.startswith(magic))
-        page = suffix not in _PROSE and _HTML.match(found.removeprefix(BOM_UTF8))
+        page = holds == "rows" and _HTML.match(found.removeprefix(BOM_UTF8))
         kind = next(kinds, "HTML" if page else "")
         return f"it is {kind} data, which its name does not say" if kind else ""
     if not found or re.match(_BEGINNINGS[suffix], found, re.DOTALL):

@@ -270,7 +270,8 @@ class _Resolver:
         place = (*place, source.key)
         try:
             steps = tuple(ask(step, "located", folder) for step in source.steps)
-            return source.located(folder).model_copy(update={"steps": steps})
+            placed = source.located(folder).model_copy(update={"steps": steps})
+            return placed.reading(self._host.vocabulary.readers)
         except (OSError, RuntimeError, ValueError) as error:
             problem = Problem("bad_path", f"not a path: {error}", dotted(place))
             self._findings.problems.append(document.locate(problem, place))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datachef.core.contracts.engine import Engine, RunObserver
     from datachef.core.contracts.metric import Metric
     from datachef.core.contracts.operator import Operator
+    from datachef.core.contracts.reader import Reader
     from datachef.core.contracts.recipe import Recipe
     from datachef.core.contracts.reward import (
         EvaluationBackend,
@@ -48,6 +49,11 @@ def datachef_operators() -> Sequence[type[Operator]]:  # type: ignore[empty-body
 @hookspec
 def datachef_sources() -> Sequence[type[Source]]:  # type: ignore[empty-body]
     """Kinds of source; the field that each names in `key` tells them apart."""
+
+
+@hookspec
+def datachef_readers() -> Sequence[type[Reader]]:  # type: ignore[empty-body]
+    """File formats that sources read, by suffix or by the name that `file_format` takes."""
 
 
 @hookspec

@@ -219,15 +219,16 @@ class Host:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """All registered operators, kinds of source, metrics and writers."""
+        """All registered operators, kinds of source, metrics, writers and readers."""
         from datachef.core.registry.vocabulary import RegisteredClass, Vocabulary
 
         sources = self._listed("datachef_sources", "source classes", registration.source_problem)
         metrics = self._listed("datachef_metrics", "metric classes", registration.metric_problem)
         writers = self._listed("datachef_writers", "writer classes", registration.writer_problem)
+        readers = self._listed("datachef_readers", "reader classes", registration.reader_problem)
         return Vocabulary(*(
             [RegisteredClass(cls, found.package, found.name) for found, cls in registered]
-            for registered in (self._operators, sources, metrics, writers)
+            for registered in (self._operators, sources, metrics, writers, readers)
         ))  # fmt: skip
 
     @cached_property

@@ -30,6 +30,7 @@ MAPPINGS = (
 )
 
 _SUFFIX = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)*")
+_ONE_SUFFIX = re.compile(r"[a-z0-9_-]+")
 
 
 @dataclass
@@ -189,6 +190,25 @@ def registered_asset_problem(item: Any) -> str:
     from datachef.core.assets.asset import Asset, asset_problem
 
     return instance_of(Asset)(item) or asset_problem(item)
+
+
+def reader_problem(item: Any) -> str:
+    """Why something cannot read files; empty where it can."""
+    from datachef.core.contracts.reader import Holds, Reader
+
+    if problem := _class_problem(item, Reader):
+        return problem
+    what = item.__qualname__
+    if not isinstance(item.name, str) or not _SUFFIX.fullmatch(item.name):
+        return f"{what}: name is {described(item.name)}, not one like jsonl"
+    if isinstance(item.suffixes, str):
+        return f"{what}: suffixes is a string, not a tuple of them: write ({item.suffixes!r},)"
+    for suffix in item.suffixes:
+        if not isinstance(suffix, str) or not _ONE_SUFFIX.fullmatch(suffix):
+            return f"{what}: a suffix is {described(suffix)}, not one like jsonl"
+    if item.holds not in get_args(Holds):
+        return f"{what}: holds is {described(item.holds)}, not one of {', '.join(get_args(Holds))}"
+    return _abstract(item) or _unbuildable(item)
 
 
 def _unbuildable(item: type[Any]) -> str:

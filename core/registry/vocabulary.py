@@ -16,6 +16,7 @@ from datachef.core.contracts.corpus import MixOperator, Take
 from datachef.core.contracts.metric import Metric
 from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.parameters import MARKS
+from datachef.core.contracts.reader import Reader
 from datachef.core.contracts.recipe import Name, Output, Pool, Recipe
 from datachef.core.contracts.source import Source
 from datachef.core.contracts.task import Task
@@ -41,7 +42,7 @@ class PooledSource(Source):
 
 
 class Vocabulary:
-    """Operators, kinds of source, metrics and writers, read-only and sorted by name."""
+    """Operators, kinds of source, metrics, writers and readers, read-only and sorted by name."""
 
     def __init__(
         self,
@@ -49,12 +50,16 @@ class Vocabulary:
         sources: Iterable[RegisteredClass] = (),
         metrics: Iterable[RegisteredClass] = (),
         writers: Iterable[RegisteredClass] = (),
+        readers: Iterable[RegisteredClass] = (),
     ) -> None:
         """Two classes of one name raise `PluginError`."""
         self._operators = _unique("operator", [(o.type.name(), o) for o in operators])
         self._sources = _unique("source kind", [(s.type.key, s) for s in sources])
         self._metrics = _unique("metric", [(m.type.name, m) for m in metrics])
         self._writers = _unique("output format", [(w.type.name, w) for w in writers])
+        readers = list(readers)
+        self._readers = _unique("file format", [(r.type.name, r) for r in readers])
+        _unique("suffix", [(suffix, r) for r in readers for suffix in r.type.suffixes])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._operators)
@@ -103,12 +108,21 @@ class Vocabulary:
 
     def source(self, key: str, data: Mapping[str, Any]) -> Source:
         """The source of a kind, already known to be valid."""
-        return self.source_type(key).model_validate(data)
+        return self.source_type(key).model_validate(data).reading(self.readers)
 
     @property
     def metrics(self) -> Mapping[str, type[Metric]]:
         """The metrics by name."""
         return {name: entry.type for name, entry in self._metrics.items()}
+
+    @cached_property
+    def readers(self) -> Mapping[str, type[Reader]]:
+        """The file formats that sources read, by name."""
+        return {name: entry.type for name, entry in self._readers.items()}
+
+    def reader_package(self, name: str) -> str:
+        """The package that a file format came from."""
+        return self._readers[name].package
 
     def writer(self, name: str) -> Writer:
         """What writes corpora in a format. Raises `PluginError` where nothing does."""

@@ -292,8 +292,8 @@ def _looked(found: SourceInfo, partition: Partition, counter: TokenCounter) -> _
     raws: list[RawRow] = []
     with suppress(BrokenFileError, OSError):
         raws += islice(found.source.read(partition), ROWS)
-    reader = RowReader(found.source.key, partition, found.format, {})
-    frames = list(reader.batches(raws, 1 << 62))
+    reader = RowReader(found.source.key, found.format, {})
+    frames = list(reader.batches([(partition.name, raws)], 1 << 62))
     looked = _Looked(partition, raws, frames)
     looked.tokens = sum(int(counter.count_rows(frame).sum()) for frame in frames)
     return looked

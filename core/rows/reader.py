@@ -155,8 +155,9 @@ def _unlike(values: list[Any], kind: str) -> list[int]:
 
 
 class _Kept(NamedTuple):
-    """A row that fits the format, with its content."""
+    """A row that fits the format, with its content, and the partition that it is of."""
 
+    partition: str
     raw: RawRow
     data: Mapping[str, Any]
     content: Any
@@ -170,7 +171,7 @@ def length(content: str | Conversation) -> int:
 
 
 class RowReader:
-    """Turns the raw rows of one partition into batches.
+    """Turns the raw rows of partitions of one source into batches.
 
     `kinds` are the columns of the source with the types that its first rows show; a column widens
     where a batch holds more. `needs` are the columns that a step or the output names, each with
@@ -178,25 +179,25 @@ class RowReader:
     reads cannot become text, and nothing named can be left out.
 
     After the last batch, `rows_in` counts the rows, `lines` the lines read, `failed` the rows in
-    quarantine by reason, and `ignored` the values that nobody asked for and that were left out: of
-    fields that the first rows did not show, or of types that are not supported.
+    quarantine by reason, `skipped` what is no row by what it is, and `ignored` the values that
+    nobody asked for and that were left out: of fields that the first rows did not show, or of types
+    that are not supported.
     """
 
     def __init__(
         self,
         name: str,
-        partition: Partition,
         row_format: Format,
         kinds: Mapping[str, str],
         needs: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
-        self.partition = partition
         self.format = row_format
         self.rows_in = 0
         self.bytes_in = 0
         self.lines = 0
         self.failed: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter()
         self.ignored: Counter[str] = Counter()
         self._needs = needs or {}
         self._columns = stored_names(kinds)
@@ -204,32 +205,40 @@ class RowReader:
         self._known = set(kinds) | row_format.uses()
         self._quarantine: list[dict[str, Any]] = []
 
-    def batches(self, rows: Iterable[RawRow], batch_bytes: int) -> Iterator[pl.DataFrame]:
-        """Batches of about `batch_bytes` in memory, in order; rows that failed count too."""
+    def batches(
+        self, partitions: Iterable[tuple[str, Iterable[RawRow]]], batch_bytes: int
+    ) -> Iterator[pl.DataFrame]:
+        """Batches of about `batch_bytes` in memory, in order; rows that failed count too.
+
+        The rows of each partition come with its name.
+        """
         kept: list[_Kept] = []
         size = 0
-        for raw in rows:
-            self.bytes_in += raw.size
-            self.lines = max(self.lines, raw.line)
-            if raw.data is None and not raw.reason:
-                continue
-            self.rows_in += 1
-            try:
-                if raw.data is None:
-                    raise RowError(raw.reason, raw.detail)
-                content = self.format.convert(raw.data)
-                made = max(raw.size, length(content))
-                if made > MAX_ROW_BYTES:
-                    raise RowError(ROW_TOO_LARGE, f"a row of {made:,} bytes")
-                kept.append(_Kept(raw, raw.data, content))
-                size += made + ROW_BYTES
-            except RowError as error:
-                raise_environment_failure(error)
-                self._fail(raw, error.reason, words_of(error))
-                size += min(raw.size, MAX_ROW_BYTES) + ROW_BYTES
-            if size >= batch_bytes:
-                yield self._frame(kept)
-                kept, size = [], 0
+        for name, rows in partitions:
+            for raw in rows:
+                self.bytes_in += raw.size
+                self.lines = max(self.lines, raw.line)
+                if raw.data is None and not raw.reason:
+                    if raw.detail:
+                        self.skipped[raw.detail] += 1
+                    continue
+                self.rows_in += 1
+                try:
+                    if raw.data is None:
+                        raise RowError(raw.reason, raw.detail)
+                    content = self.format.convert(raw.data)
+                    made = max(raw.size, length(content))
+                    if made > MAX_ROW_BYTES:
+                        raise RowError(ROW_TOO_LARGE, f"a row of {made:,} bytes")
+                    kept.append(_Kept(name, raw, raw.data, content))
+                    size += made + ROW_BYTES
+                except RowError as error:
+                    raise_environment_failure(error)
+                    self._fail(name, raw, error.reason, words_of(error))
+                    size += min(raw.size, MAX_ROW_BYTES) + ROW_BYTES
+                if size >= batch_bytes:
+                    yield self._frame(kept)
+                    kept, size = [], 0
         if kept:
             yield self._frame(kept)
 
@@ -249,9 +258,8 @@ class RowReader:
             )
         else:
             frame = pl.DataFrame({"text": pl.Series(content, dtype=pl.String)})
-        prefix = f"{self.name}/{self.partition.name}:"
         ids = [
-            f"{prefix}{row.raw.position}-{zlib.crc32(text.encode()):08x}"
+            f"{self.name}/{row.partition}:{row.raw.position}-{zlib.crc32(text.encode()):08x}"
             for row, text in zip(kept, frame["text"], strict=True)
         ]
         columns = [pl.Series("id", ids, dtype=pl.String)]
@@ -267,7 +275,7 @@ class RowReader:
         for field, name in columns.items():
             values[field] = self._values(field, name, kept, misfits)
         for index, (reason, detail) in misfits.items():
-            self._fail(kept[index].raw, reason, detail)
+            self._fail(kept[index].partition, kept[index].raw, reason, detail)
         if misfits:
             fine = [index for index in range(len(kept)) if index not in misfits]
             kept = [kept[index] for index in fine]
@@ -315,7 +323,7 @@ class RowReader:
                 misfits.setdefault(index, ("schema_mismatch", detail))
         return values
 
-    def _fail(self, raw: RawRow, reason: str, detail: str) -> None:
+    def _fail(self, partition: str, raw: RawRow, reason: str, detail: str) -> None:
         self.failed[reason] += 1
         shown = ""
         if raw.data is not None:
@@ -323,13 +331,13 @@ class RowReader:
                 shown = json_text(raw.data)
         self._quarantine.append(
             {
-                "id": f"{self.name}/{self.partition.name}:{raw.position}",
+                "id": f"{self.name}/{partition}:{raw.position}",
                 "source": self.name,
                 "step": f"sources.{self.name}",
                 "outcome": "failed",
                 "reason": reason,
                 "detail": detail[:REJECT_CHARACTERS],
-                "file": self.partition.name,
+                "file": partition,
                 "line": raw.line or None,
                 "text": shown[:REJECT_CHARACTERS],
             }

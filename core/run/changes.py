@@ -30,14 +30,15 @@ def parts_of(plan: Plan) -> dict[str, Parts]:
     for phase in plan.phases:
         for item in phase.partitions:
             stage = item.stage
-            if (source := stage.source) is not None and item.partition is not None:
+            if (source := stage.source) is not None and item.partitions:
                 place = f"sources.{source.name}"
                 known = places.setdefault(
                     place,
                     {**source.identity, "op": "read", "format": source.format, "input": {},
                      "columns": dict(source.kinds)},
                 )  # fmt: skip
-                known["input"].setdefault(item.partition.name, []).append(item.partition.identity)
+                for partition in item.partitions:
+                    known["input"].setdefault(partition.name, []).append(partition.identity)
             for step in stage.all_steps:
                 places.setdefault(step.path, dict(step.identity))
             if stage.output is not None:

@@ -213,7 +213,13 @@ class TaskExecutor:
 
     def _source(self, spec: SourceSpec) -> BuiltSource:
         source = self._vocabulary.source(spec.key, spec.data).reaching(spec.network)
-        _refuse_other_code(f"sources.{spec.name}", type(source), spec.identity)
+        path = f"sources.{spec.name}"
+        _refuse_other_code(path, type(source), spec.identity)
+        for name, identity in spec.identity.get("readers", {}).items():
+            if name not in source.readers:
+                hint = self._host.missing(name, source.readers)
+                raise PluginError(f"{path}: this process reads no files of the format {name}", hint)
+            _refuse_other_code(path, source.readers[name], identity)
         return BuiltSource(spec, source, _FORMAT.validate_python(spec.format))
 
 

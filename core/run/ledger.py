@@ -36,7 +36,8 @@ class Entry:
     """What one step did with the rows that reached it; `tokens` counts what left it.
 
     `broken` are the files of a source that could not be read to their end, by their names;
-    `counted` are other numbers from the decision of a corpus operator, beside those of rows.
+    `counted` are other numbers from the decision of a corpus operator, beside those of rows, or of
+    what a source holds that is no row.
     """
 
     path: str
@@ -216,14 +217,15 @@ def _complete_broken_files(plan: Plan, records: Mapping[str, Any], ledger: Ledge
     """Adds what was read of the other parts of files that broke in one part."""
     for item in plan.phases[0].partitions:
         record = records.get(item.key)
-        if item.partition is None or record is None:
-            continue
+        if len(item.partitions) != 1 or record is None:
+            continue  # those that are read together are whole files
+        (partition,) = item.partitions
         entry = ledger[f"sources.{item.source}"]
         own = next(Entry.from_data(e) for e in record["ledger"] if e["path"] == entry.path)
-        if item.partition.name in entry.broken and not own.broken:
-            size = item.partition.size
-            whole = BrokenFile(item.partition.name, size, size, own.rows_in, "")
-            entry.add(Entry(entry.path, entry.op, broken={item.partition.name: whole}))
+        if partition.name in entry.broken and not own.broken:
+            size = partition.size
+            whole = BrokenFile(partition.name, size, size, own.rows_in, "")
+            entry.add(Entry(entry.path, entry.op, broken={partition.name: whole}))
 
 
 def _blank(plan: Plan, source: str | None) -> Ledger:

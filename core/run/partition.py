@@ -67,7 +67,6 @@ class PartitionRun:
         self._pending: list[pl.DataFrame] = []
         self._summaries: list[pl.DataFrame] = []
         self._extra: dict[str, Any] = {}
-        self._broken: BrokenFileError | None = None
         self._tokens = TokenCounter(item.stage.tokenizer, item.stage.chat)
 
     def run(self) -> dict[str, Any]:
@@ -101,8 +100,8 @@ class PartitionRun:
         return copies.get(self._item.source, 1)
 
     def _batches(self, batch_bytes: int) -> Iterator[pl.DataFrame]:
-        if self._stage.source is not None and self._item.partition is not None:
-            yield from self._read(self._stage.source, self._item.partition, batch_bytes)
+        if self._stage.source is not None and self._item.partitions:
+            yield from self._read(self._stage.source, batch_bytes)
             return
         parent = self._item.parent
         record = self._store.record(parent) if parent else None
@@ -116,15 +115,17 @@ class PartitionRun:
                 self._progress(int(batch.estimated_size()), 0)
                 yield batch
 
-    def _read(
-        self, built: BuiltSource, partition: Partition, batch_bytes: int
-    ) -> Iterator[pl.DataFrame]:
+    def _read(self, built: BuiltSource, batch_bytes: int) -> Iterator[pl.DataFrame]:
         spec = built.spec
-        reader = RowReader(spec.name, partition, built.format, spec.kinds, spec.needs)
+        reader = RowReader(spec.name, built.format, spec.kinds, spec.needs)
         entry = self._ledger.entry(f"sources.{spec.name}", "read")
         seen = 0
         started = time.perf_counter()
-        for batch in reader.batches(self._until_broken(built.source, partition), batch_bytes):
+        rows = (
+            (partition.name, self._until_broken(built.source, partition, reader, entry))
+            for partition in self._item.partitions
+        )
+        for batch in reader.batches(rows, batch_bytes):
             self._keep(reader.quarantine())
             entry.rows_out += batch.height
             entry.tokens += int(self._tokens.count_rows(batch).sum())
@@ -135,24 +136,26 @@ class PartitionRun:
             started = time.perf_counter()
         self._keep(reader.quarantine())
         entry.rows_in, entry.failed = reader.rows_in, reader.failed
-        if self._broken is not None:
-            entry.broken[partition.name] = BrokenFile(
-                partition.name,
-                partition.size,
-                self._broken.bytes_read,
-                reader.rows_in - reader.failed[LOST],
-                f"{self._broken}: {hint}" if (hint := self._broken.hint) else str(self._broken),
-                self._broken.passing,
-            )
+        entry.counted.update({f"skipped: {what}": n for what, n in reader.skipped.items()})
         self._extra = {"lines": reader.lines, "ignored": dict(reader.ignored)}
 
-    def _until_broken(self, source: Source, partition: Partition) -> Iterator[RawRow]:
+    def _until_broken(
+        self, source: Source, partition: Partition, reader: RowReader, entry: Entry
+    ) -> Iterator[RawRow]:
         """The rows of a partition, as far as its file can be read."""
+        before = reader.rows_in - reader.failed[LOST]
         try:
             yield from read_unchanged(source, partition)
         except BrokenFileError as error:
             raise_environment_failure(error, partition.name)
-            self._broken = error
+            entry.broken[partition.name] = BrokenFile(
+                partition.name,
+                partition.size,
+                error.bytes_read,
+                reader.rows_in - reader.failed[LOST] - before,
+                f"{error}: {error.hint}" if error.hint else str(error),
+                error.passing,
+            )
 
     def _leave(self, rows: pl.DataFrame) -> None:
         if self._item.stage.output is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
@@ -40,7 +40,8 @@ from datachef.core.run.stage import (
     seed_of,
     source_identity,
 )
-from datachef.core.system.code_identity import core_code, distribution_code
+from datachef.core.run.together import together
+from datachef.core.system.code_identity import code_of, core_code, distribution_code
 from datachef.core.system.paths import path_identity, verify_files
 
 # Part of every key: a new layout of results never mistakes the old one for its own.
@@ -113,13 +114,13 @@ class Plan:
 
 
 class _Input(NamedTuple):
-    """Rows of one source to work on: a partition of it, or what earlier work left (`parent`).
+    """Rows of one source to work on: partitions of it, or what earlier work left (`parent`).
 
     `content` identifies the rows.
     """
 
     source: str
-    partition: Partition | None
+    partitions: tuple[Partition, ...]
     parent: str | None
     content: str
     label: str
@@ -239,6 +240,10 @@ class Planner:
     def _read(self, name: str, *, layered: bool) -> _Stream:
         found = self._source_info[name]
         source = found.source
+        readers = {
+            reader: {"code": code_of(kind)} | self._package(self._vocabulary.reader_package(reader))
+            for reader, kind in source.readers_of(found.partitions).items()
+        }
         data = source.model_dump(mode="json", exclude={"steps", "format"}, exclude_unset=True)
         needs = self._needs(name, layered=layered)
         names = stored_names(found.kinds)
@@ -249,20 +254,22 @@ class Planner:
             data,
             found.format.model_dump(mode="json"),
             {**found.kinds, **read},
-            source_identity(source) | self._package(self._vocabulary.source_package(source.key)),
+            source_identity(source)
+            | self._package(self._vocabulary.source_package(source.key))
+            | ({"readers": readers} if readers else {}),
             needs,
             source.granted,
         )
         inputs = [
             _Input(
                 name,
-                partition,
+                partitions,
                 None,
-                self._content(spec, partition),
-                f"{name}/{partition.name}{_range(partition)}",
-                partition.size,
+                self._content(spec, partitions),
+                f"{name}/{_label(partitions)}",
+                sum(partition.size for partition in partitions),
             )
-            for partition in found.partitions
+            for partitions in together(found.partitions)
         ]
         self._steps.append((f"sources.{name}", "read"))
         return _Stream(0, inputs, spec)
@@ -324,16 +331,18 @@ class Planner:
         )  # fmt: skip
         fingerprint = key_of(self._environment, stage.identity())
         items = []
-        for source, partition, parent, content, label, size in stream.inputs:
+        for source, partitions, parent, content, label, size in stream.inputs:
             key = key_of("partition", fingerprint, content)
-            items.append(PartitionWork(key, content, stage, source, label, size, partition, parent))
+            items.append(
+                PartitionWork(key, content, stage, source, label, size, partitions, parent)
+            )
         self._phases.setdefault(stream.depth, Phase()).partitions += items
         return items
 
-    def _content(self, source: SourceSpec, partition: Partition) -> str:
-        """The rows of a partition as they are read."""
-        place = [partition.name, partition.identity, partition.place]
-        return key_of(self._environment, replace(source, data={}, network=()), place)
+    def _content(self, source: SourceSpec, partitions: Iterable[Partition]) -> str:
+        """The rows of partitions as they are read."""
+        places = [[each.name, each.identity, each.place] for each in partitions]
+        return key_of(self._environment, replace(source, data={}, network=()), *places)
 
     def _package(self, package: str) -> dict[str, Any]:
         """The distribution that an operator or kind of source came with; ours is in all keys."""
@@ -355,9 +364,12 @@ class Planner:
 
 def _left_by(items: Iterable[PartitionWork]) -> list[_Input]:
     """The rows that partitions leave, as what later ones work on."""
-    return [_Input(i.source, None, i.key, i.key, i.label, i.size) for i in items]
+    return [_Input(i.source, (), i.key, i.key, i.label, i.size) for i in items]
 
 
-def _range(partition: Partition) -> str:
-    start = partition.place.get("start")
-    return "" if start is None else f"[{start}:{partition.place.get('stop')}]"
+def _label(partitions: Sequence[Partition]) -> str:
+    first = partitions[0]
+    if len(partitions) > 1:
+        return f"{first.name} and {len(partitions) - 1:,} more"
+    start = first.place.get("start")
+    return first.name if start is None else f"{first.name}[{start}:{first.place.get('stop')}]"

@@ -223,8 +223,8 @@ def gather(plan: Plan, records: Mapping[str, Any], store: Store, settings: Rejec
     for item in (item for item in plan.partitions if item.key in records):
         record = records[item.key]
         before = 0
-        if item.partition is not None and item.stage.source is not None:
-            file = f"{item.stage.source.name}/{item.partition.name}"
+        if len(item.partitions) == 1 and item.stage.source is not None:
+            file = f"{item.stage.source.name}/{item.partitions[0].name}"
             before = lines[file]
             lines[file] += record["lines"]
         if record["rejects"]:

@@ -165,7 +165,7 @@ class Runner:
             self._records[item.key] = record
             if isinstance(item, PartitionWork) and item.may_fail is not None and _failed(record):
                 self._bound_failures()
-            if isinstance(item, PartitionWork) and item.partition is not None:
+            if isinstance(item, PartitionWork) and item.partitions:
                 self._bytes += item.size
             self._tell(PartitionFinished(item.label, item.size))
 

@@ -113,8 +113,8 @@ class StageSpec:
 
 @dataclass(frozen=True)
 class PartitionWork:
-    """The work on one partition of a stage: it reads rows of the source, or those that the work
-    with the key `parent` left, and leaves its own.
+    """The work on one partition of a stage: it reads rows of the source, of one of its partitions
+    or of several small ones, or those that the work with the key `parent` left, and leaves its own.
 
     All its rows come from one `source`; `input` identifies what comes in. Where the first step is
     paid for, the work stops when more than `may_fail` rows have failed there.
@@ -126,7 +126,7 @@ class PartitionWork:
     source: str
     label: str
     size: int
-    partition: Partition | None = None
+    partitions: tuple[Partition, ...] = ()
     parent: str | None = None
     may_fail: int | None = None
 
@@ -199,8 +199,7 @@ def from_data(data: Mapping[str, Any]) -> PartitionWork | DecisionWork | ShardWo
     fields = dict(data)
     kind = fields.pop("kind")
     if kind == "partition":
-        partition = fields["partition"]
-        fields["partition"] = Partition(**partition) if partition else None
+        fields["partitions"] = tuple(Partition(**data) for data in fields["partitions"])
         fields["stage"] = _stage(fields["stage"])
         return PartitionWork(**fields)
     if kind == "decision":

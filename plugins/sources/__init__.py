@@ -1,11 +1,11 @@
 """Where rows come from and in what files they are written: the kinds of source we register, files
-anywhere fsspec reaches and Hugging Face datasets, and the file formats of corpora."""
+anywhere fsspec reaches and Hugging Face datasets, and the file formats of sources and corpora."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from datachef.core import Source, Writer, hookimpl
+from datachef.core import Reader, Source, Writer, hookimpl
 
 
 @hookimpl
@@ -14,6 +14,15 @@ def datachef_sources() -> Sequence[type[Source]]:
     from datachef.plugins.sources.hub import HubSource
 
     return [FileSource, HubSource]
+
+
+@hookimpl
+def datachef_readers() -> Sequence[type[Reader]]:
+    from datachef.core.files.readers import BASIC
+    from datachef.plugins.sources.arrow import ArrowReader
+    from datachef.plugins.sources.web_pages import HtmlReader, WarcReader
+
+    return [*BASIC, ArrowReader, HtmlReader, WarcReader]
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""A source of files: JSON, Parquet, tables in text, or text, local or behind any fsspec URL."""
+"""A source of files in any registered format, local or behind any fsspec URL."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -14,43 +15,44 @@ from pydantic import Field, field_validator
 
 from datachef.core import (
     BrokenFileError,
+    MissingPackageError,
+    Part,
     Partition,
     RawRow,
+    Reader,
+    ReadOptions,
     Source,
     SourceError,
     located,
     raise_environment_failure,
 )
 from datachef.core.contracts.source import CsvOptions, Encoding
+from datachef.core.errors import did_you_mean
 from datachef.core.files.delimited import DELIMITERS
 from datachef.core.files.finding import File, find
-from datachef.core.files.parquet import ParquetFile
-from datachef.core.files.readers import READERS, can_be_cut, form_of, place_of
+from datachef.core.files.readers import CsvReader, StoredFile, reader_of
 from datachef.core.files.remote import verify_remote
-from datachef.core.files.storage import wrong_beginning
+from datachef.core.files.storage import kind, wrong_beginning
 from datachef.core.files.urls import Url, as_path, is_url
-from datachef.core.system.network import Network
+from datachef.core.registry.host import installed
 from datachef.core.system.paths import verify_file
-
-# A partition is small, so that workers end together, but a file is not cut into more than so many.
-UNIT_BYTES = 8 * 2**20
-MOST_UNITS = 256
-# As well as this text is packed, at most, where it is not made to be large.
-MOST_COMPRESSION = 20
+from datachef.plugins.sources.saved_datasets import files_of
 
 _Path = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
 class FileSource(Source):
-    """Files by path, pattern or URL.
+    """Files by path, pattern or URL, or a folder that `datasets` saved.
 
-    `jsonl`, `ndjson`, `json`, `csv`, `tsv`, `txt`, `md` and `parquet` are told by their suffix,
-    each also with `.gz` or `.zst` where that makes sense.
+    Their format is told by their suffix, before `.gz` or `.zst` where they are packed.
     """
 
     key: ClassVar[str] = "path"
 
     path: _Path | tuple[_Path, ...] = Field(description="A path, pattern or URL, or several.")
+    file_format: str | None = Field(
+        None, description="The format of the files, where their suffix does not tell it."
+    )
     rows: Literal["file", "line"] = Field(
         "file", description="What is a row in plain text: the whole file or a line."
     )
@@ -75,10 +77,26 @@ class FileSource(Source):
     def _paths(self) -> tuple[str, ...]:
         return (self.path,) if isinstance(self.path, str) else self.path
 
+    @property
+    def _formats(self) -> Mapping[str, type[Reader]]:
+        return self.readers or installed().vocabulary.readers
+
+    def readers_of(self, partitions: Iterable[Partition]) -> Mapping[str, type[Reader]]:
+        names = sorted({partition.place["reader"] for partition in partitions})
+        return {name: self._formats[name] for name in names}
+
     def partitions(self) -> Sequence[Partition]:
-        files = find(self._paths, self.network)
+        network = self.network
+        files = find([file for path in self._paths for file in files_of(path)], network)
+        readers: dict[str, Reader] = {}  # by suffix: there may be very many files
         lost: list[str] = []
-        partitions = [partition for file in files for partition in self._cut(file, lost)]
+        partitions: list[Partition] = []
+        for file in files:
+            suffix = kind(file.path)
+            if suffix not in readers:
+                readers[suffix] = _ready(self._reader(file.path))
+            stored = StoredFile(file.path, file.size, self._options, network)
+            partitions += _split(file, stored, readers[suffix], lost)
         if len(lost) > self.max_failed_files:
             raise SourceError(
                 "broken_file",
@@ -90,40 +108,29 @@ class FileSource(Source):
             raise SourceError("empty_source", f"{names}: the files hold no rows")
         return partitions
 
-    def _cut(self, file: File, lost: list[str]) -> Iterator[Partition]:
-        """The partitions of a file; what keeps it from being read is noted in `lost`."""
-        form = form_of(file.path, self.csv)
-        place = place_of(file.path, form, self.encoding, self.csv)
-        reached = self._reached(place)
-        if READERS[form] is READERS["txt"]:
-            place["by_line"] = self.rows == "line"
-        if file.trouble:
-            lost.append(f"{file.name}: {file.trouble}")
-            yield _partition(file, place, file.size)
-        elif not is_url(file.path) and (wrong := wrong_beginning(file.path)):
-            lost.append(f"{file.name}: {wrong}")
-            yield _partition(file, place, file.size)
-        elif form == "parquet":
-            yield from _row_ranges(file, place, self.network, lost)
-        elif file.size > UNIT_BYTES and can_be_cut(reached):
-            step = max(UNIT_BYTES, -(-file.size // MOST_UNITS))
-            for start in range(0, file.size, step):
-                stop = min(start + step, file.size)
-                cut = {"kind": "jsonl", "start": start, "stop": stop}
-                yield _partition(file, place | cut, stop - start)
-        else:
-            yield _partition(file, place, file.size)
+    def _reader(self, path: str) -> type[Reader]:
+        formats = self._formats
+        if self.file_format is None:
+            return reader_of(path, formats.values(), self.csv)
+        if self.file_format not in formats:
+            raise SourceError(
+                "unknown_file_format",
+                f"nothing registered reads the format {self.file_format!r}",
+                did_you_mean(self.file_format, formats),
+            )
+        return formats[self.file_format]
+
+    @property
+    def _options(self) -> ReadOptions:
+        return ReadOptions(self.encoding, self.rows == "line", self.csv)
 
     def read(self, partition: Partition) -> Iterator[RawRow]:
+        path = partition.place["path"]
         if not _planned(partition):
-            raise BrokenFileError(_trouble(partition.place["path"]), passing=True)
-        yield from READERS[partition.place["kind"]](
-            replace(partition, place=self._reached(partition.place))
-        )
-
-    def _reached(self, place: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A place with what reading it may reach, which its results do not depend on."""
-        return {**place, "network": self.network.places} if is_url(place["path"]) else place
+            raise BrokenFileError(_trouble(path), passing=True)
+        reader = self._formats[partition.place["reader"]]()
+        stored = StoredFile(path, partition.size, self._options, self.network)
+        yield from reader.read(stored, partition.place)
 
     def verify(self, partition: Partition) -> Any:
         path, planned = partition.place["path"], _planned(partition)
@@ -133,7 +140,7 @@ class FileSource(Source):
 
     def advice(self, columns: Iterable[str]) -> str:
         names = list(columns)
-        tables = any(READERS.get(form) is READERS["csv"] for form in map(self._form, self._paths))
+        tables = any(map(self._is_table, self._paths))
         if not tables or len(names) != 1:
             return ""
         meant = next((mark for mark in DELIMITERS if mark in names[0]), None)
@@ -146,11 +153,47 @@ class FileSource(Source):
             )
         )
 
-    def _form(self, path: str) -> str:
+    def _is_table(self, path: str) -> bool:
         try:
-            return form_of(path, self.csv)
+            return issubclass(self._reader(path), CsvReader)
         except SourceError:
-            return ""
+            return False
+
+
+def _ready(kind: type[Reader]) -> Reader:
+    """A reader of which all that it needs is installed."""
+    reader = kind()
+    for module, requirement in reader.requires().items():
+        if find_spec(module) is None:
+            raise MissingPackageError(module, requirement, f"a file of the format {kind.name}")
+    return reader
+
+
+def _split(file: File, stored: StoredFile, reader: Reader, lost: list[str]) -> list[Partition]:
+    """The partitions of a file; what keeps it from being read is noted in `lost`."""
+    place: dict[str, Any] = {"path": file.path, "reader": reader.name}
+    trouble = file.trouble
+    if not trouble and not is_url(file.path):
+        trouble = wrong_beginning(file.path, reader.holds)
+    parts = [Part(file.size)]
+    if not trouble:
+        try:
+            parts = list(reader.split(stored))
+        except BrokenFileError as error:
+            raise_environment_failure(error, file.name)
+            trouble = str(error)
+    if trouble:
+        lost.append(f"{file.name}: {trouble}")
+    return [
+        Partition(
+            file.name,
+            json.dumps([file.identity, part.place]),
+            part.size,
+            {**place, **part.place},
+            part.rows,
+        )
+        for part in parts
+    ]
 
 
 def _planned(partition: Partition) -> str:
@@ -180,30 +223,3 @@ def _located(folder: Path, path: str) -> str:
     except SourceError:
         return path  # told where it is looked for
     return str(replace(url, rest=str(located(folder, url.rest))) if url.is_local else url)
-
-
-def _row_ranges(
-    file: File, place: dict[str, Any], network: Network, lost: list[str]
-) -> Iterator[Partition]:
-    import polars as pl
-
-    try:
-        content = ParquetFile(file.path, network)
-        rows = content.count()
-        # of a file that is packed well, by what comes out of it
-        size = max(file.size, content.unpacked() // MOST_COMPRESSION)
-    except (pl.exceptions.PolarsError, BrokenFileError, OSError) as error:
-        raise_environment_failure(error, file.name)
-        lost.append(f"{file.name}: {(str(error).splitlines() or [''])[0]}")
-        yield _partition(file, place, file.size)
-        return
-    step = max(1, rows * UNIT_BYTES // max(size, 1), -(-rows // MOST_UNITS))
-    for start in range(0, rows, step):
-        stop = min(start + step, rows)
-        part = place | {"start": start, "stop": stop}
-        yield _partition(file, part, file.size * (stop - start) // rows, stop - start)
-
-
-def _partition(file: File, place: dict[str, Any], size: int, rows: int | None = None) -> Partition:
-    identity = json.dumps([file.identity, place.get("start", 0), place.get("stop")])
-    return Partition(file.name, identity, size, place, rows)

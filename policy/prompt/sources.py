@@ -99,9 +99,9 @@ def source_card(
 
 def _frame(name: str, info: SourceInfo, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """The rows as filters get them, without those that do not fit the format."""
-    reader = RowReader(name, info.partitions[0], info.format, info.kinds)
+    reader = RowReader(name, info.format, info.kinds)
     raw = (RawRow(position, 0, 0, row) for position, row in enumerate(rows))
-    batches = list(reader.batches(raw, SAMPLE_BYTES))
+    batches = list(reader.batches([(info.partitions[0].name, raw)], SAMPLE_BYTES))
     if not batches:
         raise DatachefError(f"the source {name} has no rows of its format any more")
     return concat(batches)

@@ -12,7 +12,6 @@ import pytest
 
 from datachef.core.language_models.tokens import TokenCounter
 from datachef.core.rows.inspection import SourceInfo, estimated_size, inspect_source
-from datachef.plugins.sources import files
 from datachef.plugins.sources.files import FileSource
 
 ROWS = 3000
@@ -33,7 +32,7 @@ def found(path: Path, take: int | None = None) -> SourceInfo:
 def test_rows_and_tokens_of_a_file(
     tmp_path: Path, texts: list[str], form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "UNIT_BYTES", 40_000)
+    monkeypatch.setattr("datachef.core.contracts.reader.PART_BYTES", 40_000)
     path = tmp_path / f"a.{form}"
     table = pl.DataFrame({"text": texts})
     if form == "parquet":

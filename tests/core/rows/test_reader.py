@@ -14,7 +14,6 @@ import zstandard
 
 from datachef.core import RecipeError, RunError
 from datachef.core.rows import reader
-from datachef.plugins.sources import files
 
 MakeCorpus = Callable[..., Any]
 
@@ -58,7 +57,7 @@ class TestBadRows:
         reason: str,
         partition_bytes: int,
     ) -> None:
-        monkeypatch.setattr(files, "UNIT_BYTES", partition_bytes)
+        monkeypatch.setattr("datachef.core.contracts.reader.PART_BYTES", partition_bytes)
         monkeypatch.setattr(reader, "SAMPLE_ROWS", 5)
         (tmp_path / "a.jsonl").write_bytes(with_bad(bad))
         result = make_corpus("a.jsonl")
@@ -83,7 +82,7 @@ class TestBadRows:
     def test_lines_are_counted_in_each_file_on_its_own(
         self, make_corpus: MakeCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(files, "UNIT_BYTES", 60)
+        monkeypatch.setattr("datachef.core.contracts.reader.PART_BYTES", 60)
         for name in "ab":
             (tmp_path / f"{name}.jsonl").write_bytes(b"\n" * 500 + with_bad(b"x") + b"\n" * 200)
         result = make_corpus("*.jsonl")

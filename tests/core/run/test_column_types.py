@@ -13,7 +13,6 @@ import pytest
 from datachef.core import Host, RunError, check_recipe, run_recipe
 from datachef.core.rows import reader
 from datachef.core.run import partition
-from datachef.plugins.sources import files
 
 MakeCorpus = Callable[..., Any]
 
@@ -156,7 +155,7 @@ class TestColumnsOfTheOutput:
         expected: list[Any],
     ) -> None:
         """Each file alone is of one type; what is read first does not decide."""
-        monkeypatch.setattr(files, "UNIT_BYTES", partition_bytes)
+        monkeypatch.setattr("datachef.core.contracts.reader.PART_BYTES", partition_bytes)
         monkeypatch.setattr(reader, "SAMPLE_FILES", 1)
         for number, values in enumerate(shards):
             write(tmp_path / f"{number}.jsonl", "v", values, f"file {number}")
@@ -221,7 +220,7 @@ class TestColumnsOfTheOutput:
         monkeypatch: pytest.MonkeyPatch,
         corpus_bytes: Callable[[Path], dict[str, str]],
     ) -> None:
-        monkeypatch.setattr(files, "UNIT_BYTES", 3000)
+        monkeypatch.setattr("datachef.core.contracts.reader.PART_BYTES", 3000)
         values = ["3"] * 300 + ["2.5"] * 50 + ["null"] * 50 + ["9007199254740993"] + ["4"] * 300
         write(tmp_path / "a.jsonl", "v", values)
         (tmp_path / "r.yaml").write_text(

@@ -14,7 +14,6 @@ from hypothesis import given, strategies as st
 from datachef.core import Host
 from datachef.core.run import output as order, partition
 from datachef.core.run.output import cut, joined, numbers
-from datachef.plugins.sources import files
 
 MakeCorpus = Callable[..., Any]
 
@@ -34,7 +33,7 @@ def mixed(
         rows = [json.dumps({"text": f"{name} {n}"}) + "\n" for n in range(count)]
         (tmp_path / f"{name}.jsonl").write_text("".join(rows))
     monkeypatch.setenv("DATACHEF_PLUGINS", "engines,sources,mixing")
-    monkeypatch.setattr(files, "UNIT_BYTES", 4000)
+    monkeypatch.setattr("datachef.core.contracts.reader.PART_BYTES", 4000)
     monkeypatch.setattr(order, "RANGE_BYTES", 8000)
 
     def run(seed: int = 0, engine: str = "inline", **output: Any) -> Any:

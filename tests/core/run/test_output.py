@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from datachef.core import RecipeError, RunError
-from datachef.plugins.sources import files
 
 MakeCorpus = Callable[..., Any]
 
@@ -53,7 +52,7 @@ class TestFiles:
         format: str,
         schema: str,
     ) -> None:
-        monkeypatch.setattr(files, "UNIT_BYTES", 2000)
+        monkeypatch.setattr("datachef.core.contracts.reader.PART_BYTES", 2000)
         output = {
             "format": format,
             "schema": schema,
@@ -113,7 +112,7 @@ class TestFiles:
     def test_the_same_files_for_any_number_of_workers(
         self, make_corpus: MakeCorpus, chats: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(files, "UNIT_BYTES", 2000)
+        monkeypatch.setattr("datachef.core.contracts.reader.PART_BYTES", 2000)
         output = {"shard_bytes": 5000}
         inline = make_corpus(chats, output=output).manifest
         assert make_corpus(chats, output=output, engine="local").manifest == inline

@@ -203,7 +203,7 @@ class TestParquet:
         raw = bytearray(file.read_bytes())
         raw[len(raw) // 2 : len(raw) // 2 + 500] = b"\xff" * 500
         file.write_bytes(raw)
-        monkeypatch.setattr(files, "UNIT_BYTES", len(raw) // 3 + 1)
+        monkeypatch.setattr("datachef.core.contracts.reader.PART_BYTES", len(raw) // 3 + 1)
         return file
 
     def test_a_damaged_row_group_fails_the_run(

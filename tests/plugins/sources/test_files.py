@@ -18,7 +18,6 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from datachef.core import RawRow, RecipeError, SourceError
-from datachef.plugins.sources import files
 from datachef.plugins.sources.files import FileSource
 
 MakeCorpus = Callable[..., Any]
@@ -68,7 +67,7 @@ class TestByteRanges:
         file = tmp_path / "a.jsonl"
         file.write_bytes(newline.join(lines) + (newline if final else b""))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(files, "UNIT_BYTES", partition_bytes)
+            patch.setattr("datachef.core.contracts.reader.PART_BYTES", partition_bytes)
             rows = read(FileSource(path=str(file)))
         expected = [(n, line) for n, line in enumerate(lines, start=1) if line.strip()]
         assert [row.line for row in rows] == [n for n, _ in expected]
@@ -85,7 +84,7 @@ class TestByteRanges:
     ) -> None:
         (tmp_path / "a.jsonl").write_bytes(LINES)
         whole = make_corpus("a.jsonl").rows
-        monkeypatch.setattr(files, "UNIT_BYTES", 100)
+        monkeypatch.setattr("datachef.core.contracts.reader.PART_BYTES", 100)
         cut = make_corpus("a.jsonl")
         assert cut.report.partitions > 5
         assert cut.rows.equals(whole)
@@ -138,7 +137,7 @@ class TestParquet:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         table.write_parquet(tmp_path / "a.parquet", row_group_size=130)
-        monkeypatch.setattr(files, "UNIT_BYTES", 1000)
+        monkeypatch.setattr("datachef.core.contracts.reader.PART_BYTES", 1000)
         result = make_corpus("a.parquet", output={"columns": ["meta", "day", "n"]})
         assert result.report.partitions > 5
         assert result.rows["text"].to_list() == table["text"].to_list()
@@ -471,14 +470,14 @@ class TestUrls:
 
     def test_memory(self, memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         memory.pipe({"/in/a.jsonl": LINES, "/in/b.jsonl.gz": gzip.compress(LINES)})
-        monkeypatch.setattr(files, "UNIT_BYTES", 100)
+        monkeypatch.setattr("datachef.core.contracts.reader.PART_BYTES", 100)
         assert texts("memory://in/a.jsonl") == TEXTS
         assert texts("memory://in/*") == TEXTS * 2
 
     def test_parquet_in_memory(self, memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         with memory.open("/a.parquet", "wb") as stream:
             pl.DataFrame(ROWS).write_parquet(stream)
-        monkeypatch.setattr(files, "UNIT_BYTES", 100)
+        monkeypatch.setattr("datachef.core.contracts.reader.PART_BYTES", 100)
         assert texts("memory://a.parquet") == TEXTS
 
     @pytest.mark.parametrize("scheme", ["file", "local"])
@@ -499,7 +498,7 @@ class TestUrls:
     def test_a_store_that_knows_only_ranges(self, monkeypatch: pytest.MonkeyPatch) -> None:
         known = sys.modules["fsspec.registry"].__dict__["_registry"]
         monkeypatch.setitem(known, "s3", _RangedFileSystem)
-        monkeypatch.setattr(files, "UNIT_BYTES", 100)
+        monkeypatch.setattr("datachef.core.contracts.reader.PART_BYTES", 100)
         monkeypatch.setenv("DATACHEF_ALLOW_NETWORK", "s3://bucket")
         assert texts("s3://bucket/a.jsonl") == TEXTS
 

@@ -23,7 +23,6 @@ from datachef.core.text.values import (
     plain,
     text_of,
 )
-from datachef.plugins.sources import files
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -227,7 +226,7 @@ class TestParquet:
     def test_row_groups_of_a_type_that_polars_does_not_read(
         self, make_corpus: MakeCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(files, "UNIT_BYTES", 500)
+        monkeypatch.setattr("datachef.core.contracts.reader.PART_BYTES", 500)
         names = [str(uuid.UUID(int=n)) for n in range(100)]
         column = extension(pa.uuid(), [uuid.UUID(name).bytes for name in names])
         content = pa.table({"v": column, "text": texts(100), "n": range(100)})
