@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 @hookimpl
 def datachef_operators() -> Sequence[type[Operator]]:
     from datachef.operators.filters.code.code_quality_filter import CodeQualityFilter
-    from datachef.operators.filters.code.python_syntax_filter import PythonSyntaxFilter
+    from datachef.operators.filters.code.syntax_filter import SyntaxFilter
 
-    return [CodeQualityFilter, PythonSyntaxFilter]
+    return [CodeQualityFilter, SyntaxFilter]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache, partial
+from math import isqrt
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -12,9 +13,7 @@ from pydantic import Field
 from datachef.core import threshold
 from datachef.operators.filters.range_filter import RangeFilter
 from datachef.operators.text.characters import code_points
-from datachef.operators.text.ngrams import ngram_counts
-
-_MOST = (1 << 32) - 1
+from datachef.operators.text.ngrams import repeated_ngrams
 
 
 def repetition(text: pl.Series, n: int) -> pl.Series:
@@ -24,15 +23,13 @@ def repetition(text: pl.Series, n: int) -> pl.Series:
     those that occur more than once.
     """
     points, offsets = code_points(text)
-    found = ngram_counts(points, offsets, n)
-    # The most frequent ones first within each document.
-    order = np.sort((found.document << 32) | (_MOST - found.count))
-    document, count = order >> 32, _MOST - (order & _MOST)
-    begins = np.searchsorted(document, np.arange(len(text)))
-    rank = np.arange(len(document)) - begins[document]
-    top = rank < np.sqrt(found.different).astype(np.int64)[document]
-    frequent = np.bincount(document[top], count[top], minlength=len(text))
-    return pl.Series(text.name, frequent / np.maximum(found.total, 1))
+    shares = []
+    for total, counts in repeated_ngrams(points, offsets, n, bits=32):
+        different = total - int(counts.sum()) + len(counts)
+        fewer = max(len(counts) - isqrt(different), 0)
+        frequent = np.partition(counts, fewer)[fewer:] if fewer else counts
+        shares.append(frequent.sum() / max(total, 1))
+    return pl.Series(text.name, shares, dtype=pl.Float64)
 
 
 @lru_cache(maxsize=64)  # so that equal parameters share one expression

@@ -6,22 +6,21 @@ from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import ClassVar, Literal
 
-import numpy as np
 import polars as pl
 from pydantic import Field
 
 from datachef.core import threshold
 from datachef.operators.filters.range_filter import RangeFilter
-from datachef.operators.text.ngrams import ngram_counts
+from datachef.operators.text.ngrams import repeated_ngrams
 from datachef.operators.text.plain_words import PLAIN_WORDS
 from datachef.operators.text.words import word_hashes
 
 
 def repetition(words: pl.Series, n: int) -> pl.Series:
     """The share of n-grams that occur more than once, for each text; 0 where there are none."""
-    found = ngram_counts(*word_hashes(words), n)
-    repeated = np.bincount(found.document, found.count, minlength=len(words))
-    return pl.Series(words.name, repeated / np.maximum(found.total, 1))
+    found = repeated_ngrams(*word_hashes(words), n)
+    shares = [counts.sum() / max(total, 1) for total, counts in found]
+    return pl.Series(words.name, shares, dtype=pl.Float64)
 
 
 @lru_cache(maxsize=64)  # so that equal parameters share one expression

@@ -12,7 +12,7 @@ from datachef.core.run.signals import Intermediates, measure
 from datachef.operators.filters.c4_paragraph_filter import C4ParagraphFilter
 from datachef.operators.filters.c4_quality_filter import C4QualityFilter
 from datachef.operators.filters.code.code_quality_filter import CodeQualityFilter
-from datachef.operators.filters.code.python_syntax_filter import PythonSyntaxFilter
+from datachef.operators.filters.code.syntax_filter import SyntaxFilter
 from datachef.operators.filters.conversations.refusal_filter import RefusalFilter
 from datachef.operators.filters.fineweb_quality_filter import FineWebQualityFilter
 from datachef.operators.filters.gopher_quality_filter import GopherQualityFilter
@@ -41,7 +41,7 @@ FILTERS: list[Filter] = [
     LanguageFilter(),
     LengthFilter(),
     MaximumLineLengthFilter(),
-    PythonSyntaxFilter(),
+    SyntaxFilter(),
     RefusalFilter(),
     ScriptFilter(),
     StopWordsFilter(),

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from datachef.operators.filters.code.code_quality_filter import CodeQualityFilter
-from datachef.operators.filters.code.python_syntax_filter import PythonSyntaxFilter, syntax_error
+from datachef.operators.filters.code.syntax_filter import SyntaxFilter, syntax_error
 
 GOOD = "def double(x):\n    return 2 * x\n"
 
@@ -50,10 +50,33 @@ def test_tests_and_settings(reasons):
     ],
 )
 def test_syntax(code, message):
-    found = syntax_error(code)
+    found = syntax_error(code, "python")
     assert message in found
     if not message and len(code) > 1_000:
         assert found == "nested too deeply"
+
+
+@pytest.mark.parametrize(
+    ("language", "valid", "broken"),
+    [
+        ("c", "int main(void) { return 0; }", "int main(void) {\n return 0;"),
+        ("cpp", "template <class T> T id(T x) { return x; }", "class A {\n int x\n"),
+        ("go", "package main\n\nfunc main() {}\n", "package main\n\nfunc main( {}\n"),
+        ("java", "class A { int f() { return 1; } }", "class A {\n int f( { return 1; } }"),
+        ("javascript", "const f = (x) => x + 1;", "const f = (x => {"),
+        ("rust", 'fn main() { println!("{}", 1); }', "fn main() { let = 1; }"),
+        ("typescript", "let x: number = 1;", "let x: = 1;"),
+    ],
+)
+def test_other_languages(reasons, language, valid, broken):
+    pytest.importorskip("tree_sitter")
+    operator = SyntaxFilter(language=language)
+    assert reasons(operator, [valid, broken, ""]) == [None, "syntax_error", None]
+    assert "(line " in syntax_error(broken, language)
+    fenced = [f"```{language}\n{code}\n```" for code in (valid, broken)]
+    assert reasons(SyntaxFilter(language=language, code="blocks", require_code=True), fenced) == [
+        None, "syntax_error"
+    ]  # fmt: skip
 
 
 def test_blocks(reasons, signals):
@@ -63,11 +86,11 @@ def test_blocks(reasons, signals):
         "```java\nint x = 1;\n```",
         None,
     ]
-    operator = PythonSyntaxFilter(code="blocks")
-    assert signals(operator, texts)["python_blocks"].to_list() == [2, 1, 0, 0]
-    assert reasons(operator, texts) == [None, "python_syntax_error", None, None]
-    strict = PythonSyntaxFilter(code="blocks", require_code=True)
-    assert reasons(strict, texts)[2:] == ["no_python_code", "no_python_code"]
+    operator = SyntaxFilter(code="blocks")
+    assert signals(operator, texts)["code_blocks"].to_list() == [2, 1, 0, 0]
+    assert reasons(operator, texts) == [None, "syntax_error", None, None]
+    strict = SyntaxFilter(code="blocks", require_code=True)
+    assert reasons(strict, texts)[2:] == ["no_code", "no_code"]
 
 
 def test_real_code(shared_data, reasons):
@@ -76,7 +99,9 @@ def test_real_code(shared_data, reasons):
         with opener(shared_data / "pool" / name, "rt", encoding="utf-8") as lines:
             return [json.loads(line)[field] for line, _ in zip(lines, range(200), strict=False)]
 
-    kept = reasons(PythonSyntaxFilter(), rows("mbpp_train.jsonl", "code")).count(None)
+    kept = reasons(SyntaxFilter(), rows("mbpp_train.jsonl", "code")).count(None)
     assert kept >= 195
+    java = SyntaxFilter(language="java")
+    assert reasons(java, rows("thealgorithms_java.jsonl.gz", "text")).count(None) >= 195
     other = rows("debugbench_cpp.jsonl.gz", "oracle_code")
-    assert reasons(PythonSyntaxFilter(), other).count(None) == 0
+    assert reasons(SyntaxFilter(), other).count(None) == 0
