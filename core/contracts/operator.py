@@ -85,10 +85,11 @@ class Operator(BaseModel):
     # Whether applying it costs money: then a batch that breaks it is not tried again in parts, and
     # it stops where `Services.failures` says that the run will fail anyway.
     paid: ClassVar[bool] = False
-    # Why policies cannot choose the step by themselves, in one sentence, where its parameters leave
-    # them nothing to choose from; whoever runs a policy may name values for it.
+    # Why policies do not choose the step by themselves, in one sentence: its parameters leave them
+    # nothing to choose from, or it takes too long. Whoever runs a policy may name it, or values.
     not_for_policies: ClassVar[str] = ""
-    # The most rows of one call, where a call with a whole batch would take minutes: a model is run.
+    # The most rows of one call that measures, rewrites or summarizes them, where a call with all of
+    # a batch would take minutes: a model is run.
     rows_per_call: ClassVar[int | None] = None
 
     op: str

@@ -86,7 +86,11 @@ class StepPipeline:
                 outcomes, broken = [_process(step, batch)], list[Broken]()
             else:
                 outcomes, broken = safely(
-                    batch, lambda part, _: _process(step, part), self._limit, step
+                    batch,
+                    lambda part, _: _process(step, part),
+                    self._limit,
+                    step,
+                    slow=not isinstance(step.operator, CorpusOperator),
                 )
             if len(outcomes) == 1 and batch.height > 1 and step.path not in self._tried:
                 self._tried.add(step.path)
@@ -206,7 +210,7 @@ class StepPipeline:
         self, step: FilterStep, rows: pl.DataFrame
     ) -> tuple[list[pl.Series], list[Broken]]:
         operator = step.operator
-        return safely(rows, lambda part, _: decide(operator, part), self._limit, step)
+        return safely(rows, lambda part, _: decide(operator, part), self._limit, step, slow=False)
 
     def _reject(self, step: AnyStep, kind: str, rows: pl.DataFrame | None) -> None:
         if rows is None or rows.height == 0:
@@ -239,16 +243,18 @@ def safely(
     function: Callable[[pl.DataFrame, int], T],
     limit: TimeLimit,
     step: AnyStep,
+    *,
+    slow: bool = True,
 ) -> tuple[list[T], list[Broken]]:
-    """Applies `function`, which is of a step, to the batch within a limit of time, in parts of as
-    many rows as the operator takes at a time.
+    """Applies `function`, which is of a step, to the batch within a limit of time; where it may be
+    `slow`, in parts of as many rows as the operator takes at a time.
 
     Results and rows that break it are as of `_divided`; a row that exceeds the limit is one of
     them.
     """
     results: list[T] = []
     broken: list[Broken] = []
-    most = step.operator.rows_per_call or max(batch.height, 1)
+    most = (step.operator.rows_per_call if slow else None) or max(batch.height, 1)
     for start in range(0, batch.height, most):
         part = batch[start : start + most]
         found, bad = _within(part, start, function, limit, step.path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ from pydantic import Field
 from datachef.core import Context, asset_name
 from datachef.operators.dedup.keep_rule import RowDedup
 from datachef.operators.dedup.verified import Copies
-from datachef.operators.models.embedding import REQUIRED, embedder
+from datachef.operators.models.embedding import REQUIRED, ROWS_PER_CALL, embedder
 from datachef.operators.text.lines import FILLED
 
 # Rows of each cluster that k-means looks at, and how often.
@@ -37,6 +37,8 @@ class SemanticDedup(RowDedup):
     MiniLM reads English, and of a text the first 256 tokens: of long documents it compares the
     beginnings. Rows without text stay.
     """
+
+    rows_per_call: ClassVar[int | None] = ROWS_PER_CALL
 
     op: Literal["semantic_dedup"] = "semantic_dedup"
     similarity: float = Field(

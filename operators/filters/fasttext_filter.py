@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import polars as pl
 from pydantic import Field
@@ -34,6 +34,10 @@ class FastTextFilter(Filter):
     probability is kept as the signal `fasttext_` and the label: DCLM keeps the best tenth of its
     pool, which `top_selection` by that signal does.
     """
+
+    not_for_policies: ClassVar[str] = (
+        "The classifier is a file, or an asset, of whoever runs the policy."
+    )
 
     op: Literal["fasttext_filter"] = "fasttext_filter"
 

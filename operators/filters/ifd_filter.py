@@ -30,6 +30,7 @@ class IFDFilter(Filter):
     cut the end of both together.
     """
 
+    not_for_policies: ClassVar[str] = "A row takes about a second, and a policy tries many recipes."
     rows_per_call: ClassVar[int | None] = ROWS_PER_CALL
 
     op: Literal["ifd_filter"] = "ifd_filter"

@@ -29,6 +29,7 @@ class PerplexityFilter(Filter):
     and core with `smollm2`.
     """
 
+    not_for_policies: ClassVar[str] = "A row takes about a second, and a policy tries many recipes."
     rows_per_call: ClassVar[int | None] = ROWS_PER_CALL
 
     op: Literal["perplexity_filter"] = "perplexity_filter"

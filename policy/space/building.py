@@ -93,7 +93,10 @@ def _operators(
                 left_out[name] = "is at the end of every recipe anyway"
             elif not issubclass(kind, MixOperator):
                 own, always = within_caps(kind, limits, caps, places)
-                steps.append(step_node(kind, own, always=always))
+                step = step_node(kind, own, always=always)
+                if kind.not_for_policies and not _is_named(name, limits):
+                    raise NotOfferedError("name it under operators to have it offered")
+                steps.append(step)
             elif (weights := kind.weights_parameter()) is not None:
                 apart = frozenset({weights, kind.budget_parameter() or weights})
                 mixes.append(step_node(kind, limits, without=apart))
@@ -103,6 +106,12 @@ def _operators(
             told = kind.not_for_policies
             left_out[name] = f"{told.rstrip('.')}; {error}" if told else str(error)
     return steps, mixes, left_out
+
+
+def _is_named(operator: str, limits: GrammarLimits) -> bool:
+    """Whether whoever runs the policy asks for an operator, or gives values for it."""
+    given = {key.partition(".")[0] for key in limits.parameters}
+    return limits.operators is not None or operator in given
 
 
 def _source(steps: list[Record], weighted: bool, limits: GrammarLimits) -> Record:
