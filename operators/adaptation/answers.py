@@ -8,7 +8,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
-from datachef.core import announcement, boxed_answer, final_answer, normalised_answer, numbers_in
+from datachef.core import announcement, boxed_answer, normalised_answer, numbers_in
+from datachef.operators.adaptation.line_breaks import with_breaks
 
 Wording = Literal[
     "bare",
@@ -61,7 +62,7 @@ class Answer(NamedTuple):
 
 def split_answer(content: str) -> Answer:
     """The solution and the answer in what an assistant says."""
-    text = content.strip()
+    text = with_breaks(content.strip())
     found = announcement(text)
     box = boxed_answer(text)
     if box is not None:
@@ -199,8 +200,3 @@ def code_of(content: str) -> str:
     is."""
     blocks = [match[2] for match in _FENCE.finditer(content)]
     return "\n".join(block.rstrip("\n") for block in blocks) if blocks else content.strip()
-
-
-def says(content: str) -> str:
-    """What a text marks as its answer, or all of it."""
-    return final_answer(content) or content

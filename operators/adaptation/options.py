@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from datachef.core import chosen_option, final_answer, normalised_answer
+from datachef.operators.adaptation.line_breaks import with_breaks
 from datachef.operators.adaptation.triggers import without_trigger
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -45,10 +46,6 @@ _AFTER = re.compile(
     r"\n\s*\n|\n?\s*(?:answer format|answer|the answer is|correct answer|your answer)\s*:.*|"
     r"\n(?=question|q:|a:)",
     re.IGNORECASE | re.DOTALL,
-)
-# Line breaks that were written out as a backslash and an n before an option.
-_WRITTEN_BREAK = re.compile(
-    r"\\n(?=\s*(?:[(\[]?[A-Za-z0-9]{1,2}[)\].:]|-\s|Options|Choices|Answer))"
 )
 _NUMBERED = re.compile(rf"(?<!\w)(?:{_WORDS})\s?#?([1-9]\d?)(?!\w|[.,]\d)", re.IGNORECASE)
 _TEXT_MACRO = re.compile(r"\\(?:text(?:bf|rm)?|mathrm|mbox)\{([^{}]*)\}")
@@ -171,11 +168,6 @@ def options_in_prompt(prompt: str) -> Options | None:
         texts[-1] = without_trigger(texts[-1])
         return Options(tuple(texts), tuple(LETTERS[: len(texts)]), last.span())
     return None
-
-
-def with_breaks(prompt: str) -> str:
-    r"""The prompt with line breaks where `\n` is written out before an option."""
-    return _WRITTEN_BREAK.sub("\n", prompt) if "\\n" in prompt else prompt
 
 
 def _last_run(matches: list[re.Match[str]]) -> list[re.Match[str]]:

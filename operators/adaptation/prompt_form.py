@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field
 
 from datachef.core import ConversationTransform, Task
+from datachef.operators.adaptation.line_breaks import with_breaks
 from datachef.operators.adaptation.options import (
     LETTERS,
     Options,
     options_in_fields,
     options_in_prompt,
-    with_breaks,
 )
 from datachef.operators.adaptation.task_form import OptionLabels, prompt_style
 from datachef.operators.adaptation.triggers import without_trigger
@@ -106,11 +106,10 @@ class PromptForm(ConversationTransform):
         return turns
 
     def _prompt(self, said: str, row: Mapping[str, Any]) -> str:
-        text = without_trigger(_ANSWER_LABEL.sub("", said.strip()))
+        text = without_trigger(_ANSWER_LABEL.sub("", with_breaks(said.strip())))
         listed, question, rest = options_in_prompt(text), text, ""
         options: Options | None = options_in_fields(row) or listed
         if listed is not None and listed.span is not None and self.option_labels != "none":
-            text = with_breaks(text)
             question, rest = text[: listed.span[0]], text[listed.span[1] :]
             question = _BEFORE_OPTIONS.sub("", question)
             rest = without_trigger(_ANSWER_LABEL.sub("", rest.strip()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import polars as pl
 
@@ -25,6 +25,10 @@ class BadWordsFilter(Filter):
     those written in a script without spaces (Chinese, Japanese, Thai) are found anywhere, as in
     mC4, so leave out of a list what is part of harmless words. A rejected row says which it has.
     """
+
+    not_for_policies: ClassVar[str] = (
+        "Its list of words is a file, and recipes of a policy name none."
+    )
 
     op: Literal["bad_words_filter"] = "bad_words_filter"
 

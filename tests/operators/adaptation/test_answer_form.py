@@ -154,6 +154,18 @@ def test_only_the_final_statement_is_replaced(
     assert adapt(operator, [exchange(BARE, answer)], columns).answers() == {"0": solution}
 
 
+def test_line_breaks_that_are_written_out_are_made(adapt: Any, exchange: Any) -> None:
+    operator = AnswerForm(form="number", solution="keep", wording="answer_is")
+    chats = [
+        exchange("?", r"2 * 3 = 6\n6 + 1 = 7 So, the answer is 7."),
+        exchange("?", r"x \neq 0, so \frac{14}{2}\nis it. The answer is 7."),
+    ]
+    assert adapt(operator, chats).answers() == {
+        "0": "2 * 3 = 6\n6 + 1 = 7\nThe answer is 7.",
+        "1": "x \\neq 0, so \\frac{14}{2}\\nis it.\nThe answer is 7.",
+    }
+
+
 def test_yes_and_no(adapt: Any, exchange: Any) -> None:
     chats = [
         exchange(BARE, answer)
