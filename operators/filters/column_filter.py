@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import polars as pl
 from pydantic import AfterValidator, Field
@@ -44,6 +44,10 @@ class ColumnFilter(Filter):
     names that are no plain words. A row of which it cannot be said, since a value is missing or of
     another kind, is dropped for that reason.
     """
+
+    not_for_policies: ClassVar[str] = (
+        "The condition is free text about columns, which are others in every source."
+    )
 
     op: Literal["column_filter"] = "column_filter"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -35,6 +35,8 @@ class UrlFilter(Filter):
     looked for as the host, and as its end after a dot. Case does not count. Rows without an address
     are kept.
     """
+
+    not_for_policies: ClassVar[str] = "Its lists are files, and recipes of a policy name none."
 
     op: Literal["url_filter"] = "url_filter"
 

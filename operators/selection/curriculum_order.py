@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -27,6 +27,8 @@ class CurriculumOrder(OrderOperator):
     of one size by their values, which follow one another, and each part is shuffled by the seed.
     Rows without a value come last; equal values stand in the order of the data.
     """
+
+    not_for_policies: ClassVar[str] = "The column to go by is another one in every source."
 
     op: Literal["curriculum_order"] = "curriculum_order"
     by: str = Field(
