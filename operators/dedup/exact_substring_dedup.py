@@ -29,7 +29,13 @@ class ExactSubstringDedup(TextCutter):
     """
 
     op: Literal["exact_substring_dedup"] = "exact_substring_dedup"
-    words: int = Field(50, ge=10, le=1_000, description="Words of the shortest run that goes.")
+    words: int = Field(
+        50,
+        ge=10,
+        le=1_000,
+        examples=[25, 50, 100, 200],
+        description="Words of the shortest run that goes.",
+    )
     action: Literal["remove", "drop"] = Field(
         "remove",
         description="Whether repeated runs are removed, or documents dropped that have many.",

@@ -28,6 +28,7 @@ class PieceDedup(TextCutter):
         1,
         ge=1,
         le=10_000,
+        examples=[1, 10, 20, 50],
         description="What has fewer letters and digits stays, however often it occurs.",
     )
 

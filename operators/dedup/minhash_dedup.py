@@ -46,12 +46,14 @@ class MinHashDedup(KeyedDedup):
         0.75,
         ge=0.3,
         le=1.0,
+        examples=[0.6, 0.7, 0.75, 0.8, 0.9],
         description="Jaccard similarity to a row that stays from which a candidate goes.",
     )
     containment: float = Field(
         1.0,
         ge=0.5,
         le=1.0,
+        examples=[0.8, 0.9, 1.0],
         description="Share of a candidate's n-grams in a row that stays from which it goes, "
         "however long that row is.",
     )

@@ -45,6 +45,7 @@ class SemanticDedup(RowDedup):
         0.95,
         ge=0.5,
         le=1.0,
+        examples=[0.8, 0.85, 0.9, 0.95, 0.98],
         description="Cosine similarity to a row that stays from which one goes.",
     )
     cluster_rows: int = Field(

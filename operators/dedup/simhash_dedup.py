@@ -38,7 +38,11 @@ class SimHashDedup(KeyedDedup):
     op: Literal["simhash_dedup"] = "simhash_dedup"
     ngram: int = Field(6, ge=1, le=20, description="Words per n-gram.")
     distance: int = Field(
-        4, ge=0, le=8, description="Bits in which two fingerprints may differ at the most."
+        4,
+        ge=0,
+        le=8,
+        examples=[1, 2, 3, 4, 5],
+        description="Bits in which two fingerprints may differ at the most.",
     )
     blocks: int = Field(
         6,

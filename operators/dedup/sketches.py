@@ -88,6 +88,7 @@ def _bounds(level: NDArray[np.uint8]) -> NDArray[np.uint32]:
 def _distinct(flat: NDArray[np.uint32], starts: Offsets) -> tuple[NDArray[np.uint32], Offsets]:
     """The hashes of each row, each once and in order."""
     row = np.repeat(np.arange(len(starts) - 1, dtype=np.uint64), np.diff(starts))
-    keys = np.unique((row << _BITS) | flat)
+    ordered = np.sort((row << _BITS) | flat)  # np.unique takes twice as long
+    keys = ordered[np.diff(ordered, prepend=~ordered[:1]) != 0]
     ends = np.searchsorted(keys, np.arange(len(starts), dtype=np.uint64) << _BITS)
     return keys.astype(np.uint32), ends

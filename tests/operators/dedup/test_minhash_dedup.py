@@ -70,10 +70,12 @@ def test_of_every_text_exactly_one_stays(texts: list[str]) -> None:
     assert kept.list.join(" ").is_duplicated().sum() == 0
 
 
-@pytest.fixture(scope="module")
-def pages(shared_data: Path) -> pl.DataFrame:
-    files = [shared_data / "web" / f"part-00{part}.jsonl.gz" for part in (0, 1)]
-    return pl.concat([pl.read_ndjson(file) for file in files], how="diagonal").head(8000)
+@pytest.fixture(
+    scope="module", params=[1, pytest.param(4, marks=pytest.mark.slow)], ids=lambda n: f"{n}-files"
+)
+def pages(request: pytest.FixtureRequest, shared_data: Path) -> pl.DataFrame:
+    files = [shared_data / "web" / f"part-00{part}.jsonl.gz" for part in range(request.param)]
+    return pl.concat([pl.read_ndjson(file) for file in files], how="diagonal")
 
 
 def jaccard(left: np.ndarray, right: np.ndarray) -> float:
@@ -113,7 +115,7 @@ def test_similar_pairs_are_found_and_what_goes_is_like_what_stays(pages: pl.Data
     shingles = shingles_of(pages["text"], operator.ngram)
     truth = similar_pairs(shingles)
     near = [pair for pair, similarity in truth.items() if similarity > 0.8]
-    assert len(near) > 100
+    assert len(near) > 20
     decision = operator.resolve(operator.summarize(pages).lazy(), CONTEXT)
     number = {row: i for i, row in enumerate(pages["id"])}
     kept = [number[row.removeprefix("a copy of ")] for row in decision["detail"]]
@@ -121,8 +123,9 @@ def test_similar_pairs_are_found_and_what_goes_is_like_what_stays(pages: pl.Data
     assert not set(gone) & set(kept)
     assert np.mean([a in gone or b in gone for a, b in near]) >= 0.95
     similar = [jaccard(shingles[a], shingles[b]) for a, b in zip(gone, kept, strict=True)]
-    assert np.mean(np.array(similar) >= 0.65) == 1
-    assert np.mean(np.array(similar) >= 0.7) >= 0.98
+    # What is contained in a longer row goes too, though it is less similar.
+    assert min(similar) >= 0.6
+    assert np.mean(np.array(similar) >= 0.7) >= 0.99
 
 
 # Of each source the share that has to stay: templates whose variants have few n-grams in common.

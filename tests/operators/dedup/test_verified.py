@@ -1,0 +1,84 @@
+"""The search for copies of rows that stay, on keys and similarities that can be followed."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, strategies as st
+
+from datachef.core import Context
+from datachef.operators.dedup import text_cutter, verified
+from datachef.operators.dedup.line_dedup import LineDedup
+from datachef.operators.dedup.minhash_dedup import MinHashDedup
+from datachef.operators.dedup.verified import Compare, copies_of_kept
+
+ROWS = st.lists(
+    st.tuples(st.one_of(st.none(), st.integers(0, 3)), st.integers(0, 3), st.integers(0, 20)),
+    max_size=40,
+)
+
+
+def compare(rows: pl.DataFrame) -> Compare:
+    """Rows are alike whose values differ by one at the most: no equivalence, so chains occur."""
+    values = rows["value"].to_numpy()
+    return lambda left, right: np.abs(values[left] - values[right]) <= 1
+
+
+def frame(rows: list[tuple[int | None, int, int]], *, ranked: bool) -> pl.DataFrame:
+    schema = {"key_0": pl.UInt64, "key_1": pl.UInt64, "value": pl.Int64}
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    ids = pl.Series("id", [str(i) for i in range(len(rows))], dtype=pl.String)
+    rank = [(pl.col("value") % 3).cast(pl.Float64).alias("rank")] if ranked else []
+    return table.with_columns(ids, *rank)
+
+
+@pytest.mark.parametrize("in_memory", [0, 1000])
+@given(ROWS, st.booleans(), st.integers(0, 5))
+def test_what_goes_is_like_what_stays_and_comes_after_it(
+    in_memory: int, rows: list[tuple[int | None, int, int]], ranked: bool, references: int
+) -> None:
+    table, references = frame(rows, ranked=ranked), min(references, len(rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verified, "IN_MEMORY_ROWS", in_memory)
+        found = copies_of_kept(table.lazy(), compare, references)
+    gone = dict(found.dropped.iter_rows())
+    assert list(gone) == sorted(gone, key=int)
+    assert not {str(i) for i in range(references)} & set(gone)
+
+    def place(row: int) -> tuple[bool, float, int]:
+        return row >= references, -(rows[row][2] % 3) if ranked else 0.0, row
+
+    for row, kept in ((int(a), int(b)) for a, b in gone.items()):
+        assert str(kept) not in gone
+        assert place(kept) < place(row) or (kept < references <= row)
+        assert abs(rows[row][2] - rows[kept][2]) <= 1
+    candidates = sum(
+        any(
+            place(other) < place(row) and any(a is not None and a == b for a, b in pairs)
+            for other in range(len(rows))
+            if (pairs := list(zip(rows[other][:2], rows[row][:2], strict=True)))
+        )
+        for row in range(references, len(rows))
+    )
+    assert found.unverified == candidates - len(gone)
+
+
+@given(ROWS)
+def test_equal_rows_never_stay_both(rows: list[tuple[int | None, int, int]]) -> None:
+    doubled = [row for row in rows for _ in range(2)]
+    gone = set(copies_of_kept(frame(doubled, ranked=False).lazy(), compare).dropped["id"])
+    assert all(str(i) in gone for i in range(1, len(doubled), 2))
+
+
+def test_the_decision_is_the_same_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"row {i % 3} is about\nthe number {i % 4} and\n{i % 5} others" for i in range(300)]
+    batch = pl.DataFrame({"id": [str(i) for i in range(300)], "text": texts})
+    lines, near = LineDedup(digits="different"), MinHashDedup(ngram=2, bands=30, rows=1)
+    once = [one.resolve(one.summarize(batch).lazy(), Context(0)) for one in (lines, near)]
+    monkeypatch.setattr(text_cutter, "_HASHES_AT_ONCE", 50)
+    monkeypatch.setattr(verified, "IN_MEMORY_ROWS", 0)
+    again = [one.resolve(one.summarize(batch).lazy(), Context(0)) for one in (lines, near)]
+    for first, second in zip(once, again, strict=True):
+        assert first.height > 100
+        assert first.equals(second)
