@@ -108,8 +108,10 @@ class Chain:
         self.run("minhash_filter", [self.reader(source), *drop], self.workers)
 
 
-def run_chain(source: Path, output: Path, workers: int, filters: list[BaseFilter]) -> None:
-    """Filters and exact deduplication (when there are filters), MinHash, summary."""
+def run_chain(
+    source: Path, output: Path, workers: int, filters: list[BaseFilter], exact: bool
+) -> None:
+    """Filters, exact deduplication where it is asked for, MinHash, summary."""
     work, kept = output / "work", output / "kept"
     for folder in (work, kept):
         shutil.rmtree(folder, ignore_errors=True)
@@ -121,10 +123,11 @@ def run_chain(source: Path, output: Path, workers: int, filters: list[BaseFilter
         start = time.perf_counter()
         if filters:
             filter_seconds, result.rows_kept = chain.filter(filters)
+        if exact:
             chain.exact()
-        chain.minhash("unique" if filters else "raw", kept)
+        chain.minhash("unique" if exact else "filtered" if filters else "raw", kept)
         seconds = time.perf_counter() - start
-    if filters:
+    if exact:
         result.rows_kept["exact"] = count_rows(sorted((work / "unique").glob("*.jsonl")))
     result.rows_kept["minhash"] = count_rows(sorted(kept.glob("*.jsonl")))
     left_out = "splitting the input into one file a worker"

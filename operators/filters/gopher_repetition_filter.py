@@ -56,7 +56,7 @@ class GopherRepetitionFilter(Filter):
     thresholds were made for web pages: a short row in which two words come back may exceed them.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     op: Literal["gopher_repetition_filter"] = "gopher_repetition_filter"
 

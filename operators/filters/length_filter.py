@@ -21,7 +21,7 @@ class LengthFilter(Filter):
     Words are those of the other filters, with punctuation marks. A maximum of 0 is no limit.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     op: Literal["length_filter"] = "length_filter"
 

@@ -67,6 +67,17 @@ class Pieces:
         return found
 
 
+def lengths_and_first_bytes(texts: pl.Series) -> tuple[NDArray[np.uint32], Bytes]:
+    """How many bytes each string has, and its first one (0 of an empty string); none is null.
+
+    They are read where Arrow's string views have them, without a copy of the text.
+    """
+    views = texts.rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
+    _, content, *_ = views.buffers()
+    fields = np.frombuffer(content, np.uint8, 16 * len(views), 16 * views.offset).reshape(-1, 16)
+    return fields[:, :4].copy().view(np.uint32)[:, 0], fields[:, 4]
+
+
 # What a character is to the words of a text.
 _BETWEEN, _INSIDE, _ALONE = 0, 1, 2
 _IN_WORD = bytes(chr(byte).isalnum() or byte == ord("_") for byte in range(128)) + b"\1" * 128
