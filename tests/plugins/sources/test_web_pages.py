@@ -20,6 +20,7 @@ MakeCorpus = Callable[..., Any]
 DATE = "2024-05-01T10:00:00Z"
 PAGE = "<html><body><p>Grüße aus Köln</p></body></html>"
 HTML = "text/html; charset=utf-8"
+GZIP = "Content-Encoding: gzip\r\n"
 
 
 def record(kind: str, block: bytes, media: str = "application/http", url: str = "") -> bytes:
@@ -47,13 +48,11 @@ RECORDS = [
     response(PAGE.encode(), "http://example.org/a"),
     record("metadata", b"fetchTimeMs: 12\r\n", "application/warc-fields"),
     response(PAGE.encode("cp1252"), "http://example.org/b", media="text/html; charset=ISO-8859-1"),
-    response(
-        gzip.compress(PAGE.encode()), "http://example.org/c", more="Content-Encoding: gzip\r\n"
-    ),
+    response(gzip.compress(PAGE.encode()), "http://example.org/c", more=GZIP),
     response(chunked(PAGE.encode()), "http://example.org/d", more="Transfer-Encoding: chunked\r\n"),
     response(b"\x89PNG", "http://example.org/e.png", media="image/png"),
     response(b"gone", "http://example.org/f", status="404 Not Found"),
-    response(b"not gzip", "http://example.org/g", more="Content-Encoding: gzip\r\n"),
+    response(b"not gzip", "http://example.org/g", more=GZIP),
     response("文字".encode() * 99, "http://example.org/h", media="text/html; charset=shift_jis"),
     response(bytes(range(128, 255)) * 9, "http://example.org/i"),
     record("revisit", http(b"")),
@@ -92,6 +91,18 @@ def test_pages_of_an_archive_and_what_is_none(
     assert made.rejects["line"].to_list() == [10, 12]
     told = json.loads((made.report.folder / "ledger.json").read_bytes())
     assert SKIPPED in [step.get("counted") for step in told]
+
+
+def test_a_page_that_unpacks_to_far_more_costs_itself_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datachef.plugins.sources.web_pages.MAX_ROW_BYTES", 100_000)
+    bomb = response(gzip.compress(b" " * 5_000_000), "http://example.org/", more=GZIP)
+    large = response(b" " * 500_000)
+    (tmp_path / "crawl.warc").write_bytes(bomb + RECORDS[2] + large + RECORDS[2])
+    rows = rows_of(tmp_path / "crawl.warc")
+    assert [row.reason for row in rows] == ["row_too_large", "", "row_too_large", ""]
+    assert [row.data["text"] for row in rows if row.data] == [PAGE, PAGE]
 
 
 def test_extracted_texts(tmp_path: Path) -> None:
