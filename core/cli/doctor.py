@@ -11,7 +11,11 @@ from datachef.core.distribution import NAME, extra, install_command
 EXTRAS = {
     "hf": "datasets",
     "fasttext": "fasttext",
+    "html": "trafilatura",
+    "code": "tree_sitter",
+    "warc": "fastwarc",
     "models": "gguf",
+    "kenlm": "kenlm",
     "local": "xllamacpp",
     "train": "trl",
     "vllm": "vllm",
