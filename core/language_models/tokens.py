@@ -156,7 +156,11 @@ class TokenCounter:
                 from tokenizers import Tokenizer
             except ImportError as error:
                 raise MissingPackageError("tokenizers", extra("hf"), "counting tokens") from error
-            tokenizer = Tokenizer.from_file(str(file))
+            try:
+                tokenizer = Tokenizer.from_file(str(file))
+            except Exception as error:
+                message = f"{file} is no tokenizer: {error}"
+                raise DatachefError(message, "name a tokenizer.json") from error
         # A file may have been saved while it cut and padded texts; here every token counts.
         tokenizer.no_truncation()
         tokenizer.no_padding()

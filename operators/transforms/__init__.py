@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def datachef_operators() -> Sequence[type[Operator]]:
+    from datachef.operators.transforms.chunk_text import ChunkText
     from datachef.operators.transforms.clean_c4_lines import CleanC4Lines
     from datachef.operators.transforms.clean_copyright import CleanCopyright
     from datachef.operators.transforms.clean_refinedweb_lines import CleanRefinedwebLines
@@ -23,6 +24,7 @@ def datachef_operators() -> Sequence[type[Operator]]:
     from datachef.operators.transforms.redact_personal_data import RedactPersonalData
 
     return [
+        ChunkText,
         CleanC4Lines,
         CleanCopyright,
         CleanRefinedwebLines,
