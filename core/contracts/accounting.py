@@ -53,6 +53,9 @@ def outcome_of(answer: Any, what: str, batch: pl.DataFrame) -> Outcome:
             gone.append(frame_of(rejects, f"{what} {part}", *essential, "reason")["id"])
             if rejects["reason"].null_count():
                 raise PluginError(f"{what} {part} holds rows without a reason")
+    for name, count in answer.counted.items():
+        if not isinstance(name, str) or not isinstance(count, Integral) or count < 0:
+            raise PluginError(f"{what} counted {count!r} as {name!r}, not a number by name")
     told = rows.height + sum(map(len, gone))
     if told != batch.height + created:
         raise PluginError(

@@ -43,13 +43,15 @@ class Outcome:
 
     `dropped` and `failed` hold the rejected rows with one more column, `reason`, and may say more
     in another, `detail`, which is kept with the rejected rows. `created` counts
-    the rows of `rows` that are more than one for one.
+    the rows of `rows` that are more than one for one; `counted` are other numbers for the ledger,
+    by name, which are added up over all batches.
     """
 
     rows: pl.DataFrame
     dropped: pl.DataFrame | None = None
     failed: pl.DataFrame | None = None
     created: int = 0
+    counted: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

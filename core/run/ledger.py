@@ -36,7 +36,7 @@ class Entry:
     """What one step did with the rows that reached it; `tokens` counts what left it.
 
     `broken` are the files of a source that could not be read to their end, by their names;
-    `counted` are other numbers from the decision of a corpus operator, beside those of rows, or of
+    `counted` are other numbers of an operator or its decision, beside those of rows, or of
     what a source holds that is no row.
     """
 

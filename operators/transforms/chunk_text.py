@@ -76,7 +76,7 @@ class ChunkText(Transform):
         place, begin, length = self._chunks(rows["text"], size)
         part = pl.col("text").str.slice(pl.lit(begin), pl.lit(length)).str.strip_chars()
         chunks = rows[place].with_columns(part)
-        if self.unit != "tokens" or self.tokenizer is None:
+        if self.unit != "tokens" or self.tokenizer is None or size == 1:
             return chunks
         # A text may have more tokens than its parts have by themselves.
         large = chunks["row"].filter(self._sizes(chunks["text"]) > self.max_size)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from dataclasses import replace
+from typing import ClassVar, Literal
 
+import polars as pl
 from pydantic import Field, field_validator
 
-from datachef.core import PersonalDataKind, TextTransform, redact_personal_data
-
-if TYPE_CHECKING:
-    import polars as pl
+from datachef.core import Outcome, PersonalDataKind, TextTransform, redact_personal_data
 
 Region = Literal[
     "AR", "AT", "AU", "BE", "BR", "CA", "CH", "CL", "CN", "CO", "CZ", "DE", "DK", "EG", "ES", "FI",
@@ -29,7 +28,8 @@ class RedactPersonalData(TextTransform):
     Card numbers and IBANs count only with a valid checksum, phone numbers only when they exist in
     the numbering plan, IP addresses only when they are public. Digits of any script, full-width
     letters, spaces and hyphens at which no line breaks, and addresses in any script count too.
-    Names and postal addresses have no recognisable form and stay.
+    Names and postal addresses have no recognisable form and stay. The ledger counts what was
+    replaced by kind, and `keep_counts` adds a column for each.
     """
 
     version: ClassVar[int] = 2
@@ -52,6 +52,10 @@ class RedactPersonalData(TextTransform):
         "null: only numbers that begin with + and a country code.",
     )
 
+    keep_counts: bool = Field(
+        False, description="Add a column for each kind, such as email_address_count."
+    )
+
     @field_validator("kinds")
     @classmethod
     def _in_order(cls, kinds: tuple[PersonalDataKind, ...]) -> tuple[PersonalDataKind, ...]:
@@ -62,8 +66,34 @@ class RedactPersonalData(TextTransform):
     def requires(self) -> Mapping[str, str]:
         return {"phonenumbers": "phonenumbers>=8.13"} if "phone_number" in self.kinds else {}
 
+    def writes(self) -> set[str]:
+        return {f"{kind}_count" for kind in self.kinds} if self.keep_counts else set()
+
+    def process(self, batch: pl.DataFrame) -> Outcome:
+        made = super().process(batch)
+        tagged = made
+        if self.replacement == "specimen":  # which may have stood there before
+            tagged = TextTransform.process(self.changed({"replacement": "tag"}), batch)
+        given = made.rows.select("id").join(
+            batch.select("id", "text"), on="id", how="left", maintain_order="left"
+        )
+        columns = {}
+        for kind in self.kinds:
+            before, after = (
+                text.str.count_matches(_tag(kind), literal=True).fill_null(0).cast(pl.Int64)
+                for text in (given["text"], tagged.rows["text"])
+            )
+            columns[f"{kind}_count"] = after - before
+        rows = made.rows.with_columns(**columns) if self.keep_counts else made.rows
+        sums = {kind: int(columns[f"{kind}_count"].sum()) for kind in self.kinds}
+        return replace(made, rows=rows, counted={name: n for name, n in sums.items() if n > 0})
+
     def rewrite(self, text: pl.Series) -> pl.Series:
         for kind in self.kinds:
-            tag = f"<{kind.upper()}>" if self.replacement == "tag" else None
+            tag = _tag(kind) if self.replacement == "tag" else None
             text = redact_personal_data(text, kind, tag, self.phone_region)
         return text
+
+
+def _tag(kind: PersonalDataKind) -> str:
+    return f"<{kind.upper()}>"

@@ -1,3 +1,4 @@
+import json
 import time
 
 import polars as pl
@@ -5,6 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
+from datachef.core import run_recipe, turns_column
 from datachef.operators.transforms.redact_personal_data import ALL, RedactPersonalData
 
 
@@ -238,3 +240,39 @@ def test_time_is_linear(unit):
     started = time.process_time()
     operator.rewrite(series)
     assert time.process_time() - started < 60  # where it grows with the square, it is hours
+
+
+@pytest.mark.parametrize("replacement", ["tag", "specimen"])
+def test_what_was_replaced_is_counted_by_kind(replacement):
+    texts = [
+        "a@b.org, email@example.com and <EMAIL_ADDRESS>",
+        "from 84.17.52.201 to 84.17.52.202",
+        "nothing",
+    ]
+    turns = [{"role": "user", "content": "I am c@d.org"}, {"role": "assistant", "content": "Hi"}]
+    batch = pl.DataFrame(
+        {"id": list("0123"), "source": "s", "text": [*texts, "I am c@d.org\n\nHi"]}
+    ).with_columns(turns_column([None, None, None, turns]))
+    operator = RedactPersonalData(replacement=replacement, keep_counts=True, kinds=ALL[:4])
+    made = operator.process(batch)
+    assert made.counted == {"email_address": 3, "ip_address": 2}
+    assert made.rows["email_address_count"].to_list() == [2, 0, 0, 1]
+    assert made.rows["ip_address_count"].to_list() == [0, 2, 0, 0]
+    assert operator.writes() <= set(made.rows.columns)
+    plain = RedactPersonalData(replacement=replacement, kinds=ALL[:4]).process(batch)
+    assert plain.counted == made.counted
+    assert plain.rows.columns == batch.columns
+
+
+def test_the_ledger_adds_up_what_was_replaced(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"text": "a@b.org"}\n{"text": "c@d.org e@f.org"}\n')
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "name: t\nsources: {s: {path: rows.jsonl}}\nsteps: [{op: redact_personal_data}]\n"
+    )
+    report = run_recipe(
+        recipe, tmp_path / "corpus", engine="inline", workers=1, cache=tmp_path / "cache"
+    )
+    ledger = json.loads((report.folder / "ledger.json").read_bytes())
+    (entry,) = (step for step in ledger if step["op"] == "redact_personal_data")
+    assert entry["counted"] == {"email_address": 3}
