@@ -58,6 +58,21 @@ def test_batch_cuts_do_not_matter(texts: list[str], cut: int) -> None:
     assert pl.concat(parts).equals(operator.summarize(batch))
 
 
+def test_sketches_are_bounded_and_do_not_depend_on_batches() -> None:
+    texts = [article(range(20_000)), "ha ha " * 5_000, article(range(100)), "la " * 300]
+    together = MinHashDedup().summarize(rows(*texts))
+    alone = [MinHashDedup().summarize(row) for row in rows(*texts).iter_slices(1)]
+    assert pl.concat(alone).equals(together)
+    sizes = together["sketch"].list.len().to_list()
+    assert 128 <= sizes[0] <= 320
+    assert sizes[1:] == [1, 96, 1]
+
+
+def test_long_texts_of_few_words_are_compared() -> None:
+    batch = rows("ha " * 5_000, "la " * 5_000, "ha " * 5_000, "ha " * 4_000 + "la " * 4_000)
+    assert dropped(MinHashDedup(), batch) == ["2"]
+
+
 @given(st.lists(st.text(alphabet="ab ", max_size=30), max_size=12))
 def test_of_every_text_exactly_one_stays(texts: list[str]) -> None:
     batch = rows(*(text + " end" for text in texts))
