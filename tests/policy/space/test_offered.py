@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from datachef.core import Host, document, run_recipe
+from datachef.core.recipe.checked import source_steps
 from datachef.core.recipe.checking import check_document
 from datachef.policy.settings import GrammarLimits
 from datachef.policy.space import RandomChooser, RecipeSpace, recipe_space
@@ -153,3 +154,25 @@ output: {format: jsonl, schema: messages}
     assert ("Question: 3 + 1?\nAnswer:", "4") in said
     assert ("Question: 3 + 1?\nA) 3\nB) 4\nAnswer:", "B") in said
     assert len(lines) == 180
+
+
+def test_a_task_that_is_an_argument_fills_in_what_steps_leave_open(folder: Path) -> None:
+    recipe = """
+name: argued
+sources:
+  dialogues:
+    path: dialogues.jsonl
+    format: {prompt: question, completion: answer}
+    steps: [{op: prompt_form}, {op: answer_form}, {op: system_prompt}]
+"""
+    parsed = document.parse(recipe)
+    without = check_document(parsed, folder, Host())
+    assert {problem.path for problem in without.problems} == {
+        "sources.dialogues.steps[1]",
+        "sources.dialogues.steps[2].prompt",
+    }
+    checked = check_document(parsed, folder, Host(), task=folder / "task.yaml").passed()
+    prompt, answer, system = (placed.operator for placed in source_steps(checked, "dialogues"))
+    assert (prompt.question_label, prompt.answer_label) == ("Question:", "Answer:")
+    assert (answer.form, answer.wording, answer.solution) == ("number", "hashes", "drop")
+    assert system.prompt == "Add."
