@@ -44,6 +44,7 @@ class QualityUpsampling(CorpusOperator):
         (0.0, 1.0, 2.0, 4.0),
         min_length=2,
         max_length=20,
+        examples=[(0.0, 1.0, 2.0, 4.0), (0.5, 1.0, 1.5), (0.0, 1.0), (1.0, 2.0)],
         description="How often each tier is taken, from the lowest values to the highest.",
     )
     per_source: bool = Field(False, description="Cut the tiers within each source by itself.")
