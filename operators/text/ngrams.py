@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datachef.operators.text.characters import blocks
-from datachef.operators.text.words import MULTIPLIER, Hashes, Offsets
+from datachef.operators.text.words import MULTIPLIER, Offsets
 
 Counts = NDArray[np.int64]
 
@@ -26,9 +26,7 @@ def repeated_ngrams(
     counts = np.maximum(np.diff(offsets) - (n - 1), 0).tolist()
     for first, last in blocks(offsets):
         begin = offsets[first]
-        hashes: NDArray[Any] = _rolling(flat[begin : offsets[last]].astype(np.uint64), n)
-        if bits == 32:
-            hashes = (hashes >> np.uint64(32)).astype(np.uint32)
+        hashes = _rolling(flat[begin : offsets[last]].astype(f"uint{bits}"), n)
         # One by one, since a document fits into a faster cache.
         for document in range(first, last):
             start = offsets[document] - begin
@@ -44,14 +42,15 @@ def _repeated(hashes: NDArray[Any]) -> Counts:
     return edges[1::2] - edges[::2] + 1
 
 
-def _rolling(power: Hashes, n: int) -> Hashes:
-    """The hash of every run of `n` elements, made of runs of 1, 2, 4, ... elements."""
+def _rolling(power: NDArray[Any], n: int) -> NDArray[Any]:
+    """The hash of every run of `n` elements, made of runs of 1, 2, 4, ... elements, in as many bits
+    as the elements have."""
     found, length, size = power[:0], 0, 1
     if len(power) < n:
         return found
-    power = power * MULTIPLIER
+    modulus = 1 << power.itemsize * 8
     while True:
-        shift = np.uint64(pow(int(MULTIPLIER), size, 1 << 64))
+        shift = power.dtype.type(pow(int(MULTIPLIER), size, modulus))
         if n & size:
             found = power if not length else found[: len(power) - length] * shift + power[length:]
             length += size
