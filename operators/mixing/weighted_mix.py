@@ -19,6 +19,7 @@ from datachef.core import (
     Size,
     corpus_size,
     sampling_priority,
+    shortened,
     source_weights,
 )
 
@@ -60,6 +61,10 @@ class WeightedMix(MixOperator):
         description="The size of the corpus; without, as much as honours the weights."
     )
     max_epochs: int = Field(1, ge=1, le=100, description="How often a row may be taken.")
+    source_epochs: dict[str, Annotated[int, Field(ge=1, le=100)]] = Field(
+        default_factory=dict,
+        description="How often a row of a source may be taken, by name, instead of max_epochs.",
+    )
     shortage: Shortage = Field(
         "stop",
         description="Where a source cannot fill its share of the budget: stop at the size that the "
@@ -77,6 +82,10 @@ class WeightedMix(MixOperator):
     def check(self, context: CheckContext) -> Iterator[tuple[str, str, str]]:
         if self.weights and not any(self.weights.values()):
             yield "weights", "every weight is 0, so nothing is taken", "give a source some weight"
+        for name in self.source_epochs:
+            if name not in context.sources:
+                known = ", ".join(context.sources)
+                yield f"source_epochs.{name}", f"there is no source {shortened(name)}", known
 
     def shortages(self, sizes: Mapping[str, Size]) -> Iterable[tuple[str, str, str]]:
         counted = self._counted(sizes)
@@ -97,7 +106,7 @@ class WeightedMix(MixOperator):
         lacking = [
             self._lack(name, counted[name], share)
             for name, share in shares.items()
-            if counted[name] * self.max_epochs < share * self._amount * (1 - _TOLERANCE)
+            if counted[name] * self._most_epochs(name) < share * self._amount * (1 - _TOLERANCE)
         ]
         if not lacking:
             return
@@ -114,7 +123,7 @@ class WeightedMix(MixOperator):
             epochs = ", ".join(
                 f"{name} {float(taken[name] / counted[name]):.1f} times"
                 for name in shares
-                if taken[name] > counted[name] * self.max_epochs
+                if taken[name] > counted[name] * self._most_epochs(name)
             )
             done = f"more is repeated than max_epochs says: {epochs}"
             hint = "add data, lower the budget or change the weights"
@@ -128,9 +137,10 @@ class WeightedMix(MixOperator):
 
     def _lack(self, name: str, size: int, share: Fraction) -> str:
         assert self._amount is not None
-        times = f" in {self.max_epochs} epochs" if self.max_epochs > 1 else ""
+        epochs = self._most_epochs(name)
+        times = f" in {epochs} epochs" if epochs > 1 else ""
         return (
-            f"{name} gives {size * self.max_epochs:,} {self.unit}{times} "
+            f"{name} gives {size * epochs:,} {self.unit}{times} "
             f"of the {round(share * self._amount):,} that its share of {float(share):.1%} asks for"
         )
 
@@ -172,7 +182,11 @@ class WeightedMix(MixOperator):
 
     def _taken(self, counted: Mapping[str, int]) -> dict[str, int]:
         shares = self._shares(counted)
-        return amounts(counted, shares, self.max_epochs, self._amount, self.shortage)
+        limits = {name: counted[name] * self._most_epochs(name) for name in shares}
+        return amounts(limits, shares, self._amount, self.shortage)
+
+    def _most_epochs(self, name: str) -> int:
+        return self.source_epochs.get(name, self.max_epochs)
 
     @property
     def _amount(self) -> int | None:
@@ -232,20 +246,18 @@ def proportions(
 
 
 def amounts(
-    sizes: Mapping[str, int],
+    limits: Mapping[str, int],
     shares: Mapping[str, Fraction],
-    max_epochs: int,
     budget: int | None,
     shortage: Shortage = "stop",
 ) -> dict[str, int]:
     """How much to take of each source: its share, and of a short one what `shortage` says.
 
-    `stop` takes as much as honours the shares within `max_epochs`, which is also what is taken
-    without a budget; `redistribute` gives what a source lacks to the others by their shares;
-    `repeat` takes a short source more often than `max_epochs`. A source that holds nothing cannot
-    be repeated, and nothing honours its share.
+    `limits` are what each source gives in the epochs that it may be taken. `stop` takes as much as
+    honours the shares within them, which is also what is taken without a budget; `redistribute`
+    gives what a source lacks to the others by their shares; `repeat` takes a short source beyond
+    its limit. A source that holds nothing cannot be repeated, and nothing honours its share.
     """
-    limits = {name: sizes[name] * max_epochs for name in shares}
     most = min((Fraction(limits[n]) / shares[n] for n in shares), default=Fraction(0))
     if budget is None:
         return _rounded({name: share * most for name, share in shares.items()})

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
-from datachef.core import Budget, Context, Size
+from datachef.core import Budget, CheckContext, Context, Size
 from datachef.operators.mixing.weighted_mix import WeightedMix
 
 Corpus = dict[str, list[int]]
@@ -215,6 +215,37 @@ def test_shares_are_as_asked_or_the_lack_is_told(
             exact = asked[name] * budget
             least = min(exact, sizes[name].tokens * epochs) * 0.98 - max(corpus[name]) - 1
             assert least <= real.get(name, 0) <= exact + 1
+
+
+def test_a_source_may_have_a_cap_of_its_own() -> None:
+    corpus = {"a": [10] * 10, "b": [10] * 100}
+    caps = {"weights": {"a": 1, "b": 1}, "max_epochs": 2, "source_epochs": {"a": 5}}
+    assert taken(corpus, **caps) == {"a": 500, "b": 500}
+    assert taken(corpus, budget={"tokens": 1_400}, **caps) == {"a": 500, "b": 500}
+    ((_, message, _),) = shortages(corpus, budget={"tokens": 1_400}, **caps)
+    assert message.startswith("a gives 500 tokens in 5 epochs of the 700 that")
+    sparing = caps | {"source_epochs": {"b": 1}, "shortage": "redistribute"}
+    assert taken(corpus, budget={"tokens": 9_000}, **sparing) == {"a": 200, "b": 1_000}
+    context = CheckContext(frozenset(), dict.fromkeys("ab"))
+    mix = WeightedMix(source_epochs={"c": 2})
+    assert [place for place, _, _ in mix.check(context)] == ["source_epochs.c"]
+
+
+@given(
+    CORPORA.filter(len),
+    BUDGETS,
+    st.dictionaries(st.sampled_from("abcd"), st.integers(1, 5)),
+    st.sampled_from(["stop", "redistribute"]),
+)
+def test_no_source_is_taken_more_often_than_its_cap(
+    corpus: Corpus, budget: Any, caps: dict[str, int], shortage: str
+) -> None:
+    weights = dict.fromkeys(corpus, 1)
+    result = mixed(
+        corpus, weights=weights, budget=budget, source_epochs=caps, max_epochs=2, shortage=shortage
+    )
+    for row, copies in Counter(row.split("~")[0] for row in result["id"]).items():
+        assert copies <= caps.get(row[0], 2)
 
 
 def test_temperature_evens_sizes_out() -> None:
