@@ -43,7 +43,9 @@ class ExtractHTML(TextTransform):
     )
 
     def requires(self) -> Mapping[str, str]:
-        return {self.extractor: extra("html")}
+        # Without the second, trafilatura cannot be imported.
+        needed = {"trafilatura": ("trafilatura", "lxml_html_clean")}
+        return dict.fromkeys(needed.get(self.extractor, (self.extractor,)), extra("html"))
 
     def reasons(self) -> tuple[str, ...]:
         return ("page_too_long", "nothing_extracted")
