@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 from pydantic_core import PydanticUndefined
 
+from datachef.core.assets.asset import NAME
 from datachef.core.system.paths import located
 
 # Marks are keys of the JSON Schema, of a form that no parameter can have for a name.
@@ -64,7 +65,8 @@ def asset_name(default: Any = None, *, description: str, **bounds: Any) -> Any:
     One that is not there is a problem of the recipe, which says the command that fetches it, and
     its checksum is part of what a result depends on. With `...` for its default it must be given.
     """
-    return _marked(ASSET, default, description, {"max_length": 100} | bounds)
+    named = {"max_length": 100, "pattern": f"^{NAME.pattern}$"}
+    return _marked(ASSET, default, description, named | bounds)
 
 
 def reference_source(*, description: str, **bounds: Any) -> Any:

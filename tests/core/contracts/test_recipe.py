@@ -45,7 +45,8 @@ def test_operators_travel(
     for operator in operators(vocabulary.recipe_model.model_validate(data.draw(recipes))):
         assert pickle.loads(pickle.dumps(operator)) == operator  # noqa: S301 - our own bytes
         assert vocabulary.operator(operator.model_dump(mode="json")) == operator
-        assert operator.identity()["op"] == operator.op
+        if not operator.assets():  # an identity holds their checksums
+            assert operator.identity()["op"] == operator.op
 
 
 def test_a_recipe_says_nothing_of_what_is_at_its_default(installed: Host) -> None:
