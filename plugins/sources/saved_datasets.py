@@ -15,6 +15,8 @@ def files_of(path: str) -> list[str]:
     Raises `SourceError` for a folder of several splits, and for one that names files elsewhere.
     """
     folder = Path(path)
+    if not folder.is_dir():
+        return [path]
     splits = _said(folder / "dataset_dict.json").get("splits")
     if isinstance(splits, list):
         names = ", ".join(map(str, splits))
@@ -38,6 +40,6 @@ def files_of(path: str) -> list[str]:
 def _said(file: Path) -> dict[str, Any]:
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
