@@ -9,6 +9,7 @@ import importlib.util
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from datachef.core import (
 # Tokens of prompt and answer together: 190 MB for `smollm2`, whose longest context it is.
 CONTEXT = 8192
 
+_ONE_AT_A_TIME = threading.Lock()
+
 
 class LocalBackend(LLMBackend):
     """Chat completions by models among the assets, one request at a time and on one core.
@@ -38,10 +41,6 @@ class LocalBackend(LLMBackend):
     which would change the last bits: an answer depends on its request alone, and not on other
     requests, threads or workers. A recipe uses other cores by more workers.
     """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._models: dict[str, Any] = {}
 
     @classmethod
     def problems(cls, model: str) -> Iterator[tuple[str, str]]:
@@ -58,11 +57,10 @@ class LocalBackend(LLMBackend):
         return asset_checksum(model)
 
     def complete(self, request: Request) -> Completion:
-        with self._lock:
-            if request.model not in self._models:
-                self._models[request.model] = _loaded(_weights(request.model))
+        weights, checksum = _weights(request.model), asset_checksum(request.model)
+        with _ONE_AT_A_TIME:
             try:
-                answer = self._models[request.model].handle_chat_completions(_body(request))
+                answer = _loaded(weights, checksum).handle_chat_completions(_body(request))
             except ValueError as error:  # a schema that it cannot enforce
                 raise LLMError(str(error)) from error
         if "error" in answer:
@@ -91,7 +89,8 @@ def _weights(model: str) -> Path:
     return found[0]
 
 
-def _loaded(weights: Path) -> Any:
+@lru_cache(maxsize=2)  # for all backends of this process
+def _loaded(weights: Path, checksum: str) -> Any:
     try:
         import xllamacpp
     except ImportError as error:

@@ -62,7 +62,7 @@ class IFDFilter(Filter):
         if not places or places[-1] == 0:
             return None
         model = language_model(self.model)
-        answer = model.tokens(turns[places[-1]]["content"] or "")[: self.max_tokens // 2]
+        answer = model.tokens(turns[places[-1]]["content"] or "", self.max_tokens // 2)
         instruction = model.prompt(turns[: places[-1]])[len(answer) - self.max_tokens :]
         behind, alone = model.loss(answer, instruction), model.loss(answer)
         return None if behind is None or not alone else behind / alone

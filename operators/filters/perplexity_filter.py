@@ -90,7 +90,7 @@ class PerplexityFilter(Filter):
         if self.kenlm is not None:
             return NGramModel(self.kenlm, self.sentencepiece).perplexity(text)
         model = language_model(self.model)
-        loss = model.loss(model.tokens(text)[: self.max_tokens])
+        loss = model.loss(model.tokens(text, self.max_tokens))
         return None if loss is None else math.exp(min(loss, 700.0))
 
     def reasons(self) -> tuple[str, ...]:

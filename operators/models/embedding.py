@@ -20,6 +20,8 @@ REQUIRED: Mapping[str, str] = {name: extra("models") for name in ("torch", "tran
 # Rows of one call of an operator that embeds: seconds, not minutes.
 ROWS_PER_CALL = 256
 _REMEMBERED = 16_384
+# Characters of a text beyond which nothing is tokenized: its first tokens are known by then.
+_MAX_CHARS = 64 * MAX_TOKENS
 
 
 class Embedder:
@@ -67,7 +69,7 @@ class Embedder:
     def _computed(self, text: str) -> np.ndarray:
         import torch
 
-        ids = torch.tensor([self._tokenizer.encode(text).ids])
+        ids = torch.tensor([self._tokenizer.encode(text[:_MAX_CHARS]).ids])
         states = self._model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
         mean = states[0].mean(dim=0)
         vector: np.ndarray = torch.nn.functional.normalize(mean, dim=0).numpy()

@@ -20,6 +20,8 @@ _BETWEEN_DOCUMENTS = "<|endoftext|>"
 # Positions whose probabilities over the vocabulary are held at once.
 _POSITIONS = 256
 _REMEMBERED = 65_536
+# Characters of a token, on average over many, at the very most: what lies behind is not read.
+_LONGEST_TOKEN = 64
 
 Turns = Sequence[Mapping[str, Any]]
 
@@ -47,10 +49,11 @@ class LanguageModel:
         self._start: tuple[int, ...] = () if start is None else (start,)
         self._known: OrderedDict[bytes, float] = OrderedDict()
 
-    def tokens(self, text: str) -> list[int]:
-        """The tokens of a text, without any that begin or end a document."""
-        found: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
-        return found
+    def tokens(self, text: str, most: int | None = None) -> list[int]:
+        """The first tokens of a text, at most so many, without any that begin or end a document."""
+        read = text if most is None else text[: most * _LONGEST_TOKEN]
+        found: list[int] = self._tokenizer.encode(read, add_special_tokens=False)
+        return found[:most]
 
     def prompt(self, turns: Turns) -> list[int]:
         """The tokens of a conversation up to where the assistant answers, by the chat template."""

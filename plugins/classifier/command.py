@@ -59,9 +59,9 @@ def train_classifier(
 ) -> None:
     """Train a fastText classifier that tells the rows of one source from those of another.
 
-    With the settings of DCLM (arXiv 2406.11794), but a tenth of its hash buckets: the file has 80
-    MB. As many rows of both are taken, without duplicates; a tenth of them is held out and tells
-    how good the classifier is.
+    With the settings of DCLM (arXiv 2406.11794), but a tenth of its hash buckets, so that the file
+    has some 100 MB. As many rows of both are taken, without duplicates; a tenth of them is held out
+    and tells how good the classifier is.
     """
     from datachef.operators.models.fasttext_classifier import train
 

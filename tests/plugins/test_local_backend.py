@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,16 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core import Host, LLMError, Request, Services, Task, check_recipe
-from datachef.plugins.local_backend import LocalBackend
+from datachef.core import (
+    Host,
+    LLMError,
+    Request,
+    Services,
+    Task,
+    asset_checksum,
+    check_recipe,
+)
+from datachef.plugins.local_backend import LocalBackend, _loaded, _weights
 from datachef.reward.verifier import Judge, Verdict, Verifier
 
 FRANCE = (("user", "What is the capital of France? Answer in one sentence."),)
@@ -42,7 +52,9 @@ def test_an_answer_depends_on_its_request_alone(backend: LocalBackend) -> None:
     warm = Request("smollm2", FRANCE, 12, temperature=1.0, seed=3)
     first = backend.complete(warm)
     other = backend.complete(Request("smollm2", FRANCE, 12, temperature=1.0, seed=4))
-    assert backend.complete(warm) == first == LocalBackend().complete(warm)
+    assert backend.complete(warm) == first
+    _loaded.cache_clear()
+    assert backend.complete(warm) == first
     assert other.text != first.text
 
 
@@ -57,6 +69,16 @@ def test_a_request_that_cannot_be_answered_ends_nothing(backend: LocalBackend) -
     with pytest.raises(LLMError, match="unrecognized type"):
         backend.complete(Request("smollm2", FRANCE, 5, response_schema={"type": "nonsense"}))
     assert backend.complete(Request("smollm2", FRANCE, 2)).text
+
+
+def test_nobody_else_can_ask_it(backend: LocalBackend) -> None:
+    """llama.cpp listens on a port of this machine; without the key it answers nothing."""
+    backend.complete(Request("smollm2", FRANCE, 1))
+    address = _loaded(_weights("smollm2"), asset_checksum("smollm2")).listening_address
+    body = json.dumps({"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}).encode()
+    for path in ("/v1/chat/completions", "/completion", "/tokenize", "/props"):
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(f"{address}{path}", body, timeout=60)  # noqa: S310 - as given
 
 
 ROWS = [
@@ -92,8 +114,8 @@ def test_a_judge_without_a_server(tmp_path: Path) -> None:
     services = Services(Host(only=["local"]).named("datachef_llm_backends"), tmp_path)
     judge = Judge(model="smollm2", backend="local", max_tokens=120)
     task = Task.model_validate({"name": "t", "benchmark": {"path": "unread.jsonl"}})
-    texts = ["Ann has 2 + 1 = 3 figs.", "Bob has 4 figs."]
-    rows = pl.DataFrame({"id": ["a", "b"], "source": "s", "text": texts, "weight": 1.0})
+    text = "Ann has 2 + 1 = 3 figs."
+    rows = pl.DataFrame({"id": ["a"], "source": "s", "text": text, "weight": 1.0})
     verifier = Verifier([judge], services, task)
     result = verifier.verify(rows)
     verdicts = [row.verdicts[0] for row in result.rows]

@@ -156,6 +156,28 @@ def test_second_time_comes_from_the_cache(llm_server, tmp_path):
     assert again == first
 
 
+def test_answers_of_another_model_of_the_same_name_are_asked_anew(tmp_path):
+    class Named(LLMBackend):
+        weights = "old"
+
+        @classmethod
+        def identity(cls, model):
+            return f"{model}-{cls.weights}"
+
+        def complete(self, request):
+            return Completion(self.weights)
+
+    def said():
+        return LLMClient("named", Named, tmp_path).complete(asking("hello")).text
+
+    assert said() == "old"
+    Named.weights = "new"
+    assert said() == "new"
+    Named.weights = "old"
+    Named.complete = None  # nobody is asked
+    assert said() == "old"
+
+
 def test_cache_is_json_in_subfolders(llm_server, tmp_path):
     client_of(llm_server, tmp_path).complete(asking("é"))
     (path,) = (p for p in tmp_path.rglob("*") if p.is_file())
