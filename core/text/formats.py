@@ -7,8 +7,6 @@ evaluated.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
@@ -24,7 +22,16 @@ from pydantic import (
 )
 
 from datachef.core.errors import RowError
-from datachef.core.text.turns import Turn, dumps, split_turns, tool_schemas, turn
+from datachef.core.text.turn_fields import (
+    list_of_turns,
+    question_and_answer,
+    refuse_media,
+    template_arguments,
+    turns_in,
+    unpacked,
+    with_system,
+)
+from datachef.core.text.turns import Turn, tool_schemas, turn
 from datachef.core.text.values import (
     SLOT,
     UnsupportedValueError,
@@ -33,29 +40,12 @@ from datachef.core.text.values import (
     field_value,
     is_nan,
     json_text,
-    plain,
 )
 
 # Fields that one composition may name: more of them would make gigabytes of small rows.
 MOST_SLOTS = 100
-# Fields of a turn that are read where those that the format names are not there.
-_ROLE_FIELDS, _CONTENT_FIELDS = ("role", "from"), ("content", "value")
-_MEDIA = ("image", "images", "video", "videos", "audio", "audios")
-_PLACEHOLDER = re.compile(r"<(image|video|audio)>")
-
 # Fields of every conversational format; none of them tells one from another.
 _BESIDE = ("system", "history", "tools")
-
-# What tells `apply_chat_template` what to do. Handed on by a row, it would choose the template that
-# is compiled for it, or end the training: rows bring variables for the template, and nothing else.
-_CHAT_TEMPLATE_ARGUMENTS = frozenset(
-    (
-        "self", "conversation", "messages", "tools", "chat_template", "add_generation_prompt",
-        "continue_final_message", "tokenize", "sanitize_control_tokens", "padding", "truncation",
-        "max_length", "return_tensors", "return_dict", "return_assistant_tokens_mask",
-        "tokenizer_kwargs", "processor_kwargs", "template_kwargs",
-    )
-)  # fmt: skip
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
@@ -138,12 +128,12 @@ class _Conversational(_Format):
         if not turns:
             raise RowError("schema_mismatch", "there is no turn in it")
         if system := self._optional_text(row, "system"):
-            turns = _with_system(system, turns)
-        _refuse_media(row, turns)
+            turns = with_system(system, turns)
+        refuse_media(row, turns)
         for made in turns:
             if len(made) > 2:  # more than role and content: is it data?
                 json_text(made)
-        return Conversation(turns, self._tools(row), _template_arguments(row))
+        return Conversation(turns, self._tools(row), template_arguments(row))
 
     def _turns(self, row: Mapping[str, Any]) -> list[Turn]:
         raise NotImplementedError
@@ -179,7 +169,7 @@ class _Conversational(_Format):
 
     def _history(self, row: Mapping[str, Any]) -> list[Turn]:
         """Earlier turns: pairs of a question and its answer, or turns."""
-        value = _unpacked(self._optional(row, "history"))
+        value = unpacked(self._optional(row, "history"))
         if not value:
             return []
         if not isinstance(value, list):
@@ -191,9 +181,9 @@ class _Conversational(_Format):
         turns: list[Turn] = []
         for item in value:
             if isinstance(item, Mapping):
-                turns += _turns_in(item)
+                turns += turns_in(item)
             elif isinstance(item, list | tuple) and len(item) == 2:
-                turns += _pair(*(field_text(text, "history") for text in item))
+                turns += question_and_answer(*(field_text(text, "history") for text in item))
             else:
                 raise RowError("schema_mismatch", f"{self.history!r} is no list of pairs")
         return turns
@@ -229,7 +219,7 @@ class MessagesFormat(_Conversational):
         return ("messages",)
 
     def _turns(self, row: Mapping[str, Any]) -> list[Turn]:
-        return _list_of_turns(row, self.messages, self.role, self.content, self.roles)
+        return list_of_turns(row, self.messages, self.role, self.content, self.roles)
 
 
 class ShareGPTFormat(_Conversational):
@@ -244,7 +234,7 @@ class ShareGPTFormat(_Conversational):
         return ("conversations",)
 
     def _turns(self, row: Mapping[str, Any]) -> list[Turn]:
-        return _list_of_turns(row, self.conversations, "from", "value", self.roles)
+        return list_of_turns(row, self.conversations, "from", "value", self.roles)
 
 
 class AlpacaFormat(_Conversational):
@@ -263,7 +253,7 @@ class AlpacaFormat(_Conversational):
         text = "" if extra is None or is_nan(extra) else field_text(extra, self.input)
         if text.strip():
             prompt = f"{prompt}\n\n{text}"
-        return _pair(prompt, composed_text(row, self.output))
+        return question_and_answer(prompt, composed_text(row, self.output))
 
 
 class PromptFormat(_Conversational):
@@ -283,85 +273,8 @@ class PromptFormat(_Conversational):
 
     def _side(self, row: Mapping[str, Any], name: str, role: str) -> list[Turn]:
         if "{" not in name and isinstance(field_value(row, name), list):
-            return _list_of_turns(row, name, "role", "content", {})
+            return list_of_turns(row, name, "role", "content", {})
         return [{"role": role, "content": composed_text(row, name)}]
-
-
-def _pair(prompt: str, completion: str) -> list[Turn]:
-    return [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
-
-
-def _list_of_turns(
-    row: Mapping[str, Any], field: str, role: str, content: str, roles: Mapping[str, str]
-) -> list[Turn]:
-    found = _unpacked(field_value(row, field))
-    if not isinstance(found, list) or not found:
-        raise RowError("schema_mismatch", f"{field!r} is not a list of turns")
-    return [turn for item in found for turn in _turns_in(item, role, content, roles)]
-
-
-def _turns_in(
-    item: Any, role: str = "role", content: str = "content", roles: Mapping[str, str] | None = None
-) -> list[Turn]:
-    item = _unpacked(item)
-    if not isinstance(item, Mapping):
-        raise RowError("schema_mismatch", "a turn is not an object")
-    role = _field_in(item, role, _ROLE_FIELDS)
-    content = _field_in(item, content, _CONTENT_FIELDS)
-    said = field_value(item, content) if content in item or "." in content else None
-    rest = {key: value for key, value in item.items() if key not in (role, content)}
-    more = {name.strip().lower(): known for name, known in (roles or {}).items()}
-    return split_turns(field_value(item, role), said, rest, more)
-
-
-def _field_in(item: Mapping[str, Any], name: str, usual: Iterable[str]) -> str:
-    """The field as it is named, or else the usual one that is there."""
-    known = [name, *usual] if "." not in name else [name]
-    return next((field for field in known if field in item), name)
-
-
-def _unpacked(value: Any) -> Any:
-    """A list or an object, which may be written as JSON text."""
-    value = plain(value)
-    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return value
-
-
-def _with_system(system: str, turns: list[Turn]) -> list[Turn]:
-    """The turns after a system message; one that they have already is joined to it."""
-    first, *rest = turns
-    if first["role"] != "system":
-        return [{"role": "system", "content": system}, *turns]
-    own = first["content"] or ""
-    whole = own if system.strip() in own else f"{system}\n\n{own}".rstrip()
-    return [first | {"content": whole}, *rest]
-
-
-def _refuse_media(row: Mapping[str, Any], turns: Iterable[Turn]) -> None:
-    beside = [name for name in _MEDIA if row.get(name)]
-    if beside and any(_PLACEHOLDER.search(turn["content"] or "") for turn in turns):
-        raise RowError(
-            "unsupported_content",
-            f"its turns refer to what is in {beside[0]!r}: only text is supported, no images, "
-            "audio or video",
-        )
-
-
-def _template_arguments(row: Mapping[str, Any]) -> str | None:
-    """What TRL hands to the chat template for this row alone."""
-    value = _unpacked(row.get("chat_template_kwargs"))
-    if not value:
-        return None
-    if not isinstance(value, Mapping):
-        raise RowError("schema_mismatch", "'chat_template_kwargs' is not an object")
-    if refused := sorted(_CHAT_TEMPLATE_ARGUMENTS & set(value)):
-        detail = f"'chat_template_kwargs' may not set {refused[0]!r}: it has variables alone"
-        raise RowError("schema_mismatch", detail)
-    return dumps(value)
 
 
 _KINDS = {
