@@ -45,7 +45,7 @@ def list_of_turns(
 def turns_in(
     item: Any, role: str = "role", content: str = "content", roles: Mapping[str, str] | None = None
 ) -> list[Turn]:
-    """The turns that one item of a list stands for: a call of tools and its answer may be one item."""
+    """The turns of one item of a list: a call of a tool and its result may be one item."""
     item = unpacked(item)
     if not isinstance(item, Mapping):
         raise RowError("schema_mismatch", "a turn is not an object")
