@@ -105,6 +105,7 @@ from .errors import (
     shortened as shortened,
 )
 from .language_models.answers import (
+    DroppedRowError as DroppedRowError,
     UnparsableAnswerError as UnparsableAnswerError,
     json_answer as json_answer,
     unfenced as unfenced,
@@ -117,10 +118,10 @@ from .language_models.client import (
     Request as Request,
     TransientLLMError as TransientLLMError,
 )
-from .language_models.prompts import PromptTemplate as PromptTemplate
+from .language_models.prompts import PromptError as PromptError, PromptTemplate as PromptTemplate
 from .language_models.tokens import TokenCounter as TokenCounter
 from .registry.hookspecs import hookimpl as hookimpl
-from .registry.host import Host as Host
+from .registry.host import Host as Host, installed_metric as installed_metric
 from .rows.benchmark import read_benchmark as read_benchmark
 from .rows.stored_conversations import json_lines as json_lines, write_parquet as write_parquet
 from .run.executor import TaskExecutor as TaskExecutor

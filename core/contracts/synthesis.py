@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias
 
 from pydantic import Field, PrivateAttr
 
@@ -13,7 +15,12 @@ from datachef.core.contracts.corpus import Context, CorpusOperator
 from datachef.core.contracts.operator import FailureLimit, Outcome
 from datachef.core.contracts.parameters import corpus_size
 from datachef.core.errors import NO_ANSWER, DatachefError, PluginError, RunError
-from datachef.core.language_models.answers import AnswerFailure, UnparsableAnswerError, answer_text
+from datachef.core.language_models.answers import (
+    AnswerFailure,
+    DroppedRowError,
+    UnparsableAnswerError,
+    answer_text,
+)
 from datachef.core.language_models.client import (
     Completion,
     LLMClient,
@@ -43,9 +50,13 @@ class Synthesis(CorpusOperator):
     A subclass gives `prompt` a default and writes `parse`; where the answer is JSON it also writes
     `response_schema`. Templates may name columns, and the parameters returned by `variables`. A new
     row has the columns of the row that it was made from, with another `text` or other `messages`,
-    and names the model in `synthesized_by`.
+    and names the model in `synthesized_by`. `columns` announces what an answer adds to a row; an
+    operator that only adds columns leaves `synthesized_by` out of `writes`.
 
-    Rows are dropped as `over_budget` before any call, and as `emptied` when `parse` returns none.
+    Rows are dropped as `over_budget` before any call, as `emptied` when `parse` returns none, and
+    for the reason of a `DroppedRowError` that it or `messages` raises. A row that is asked about
+    several times (`calls`) is made of the answers that are good, but fails where a server left a
+    call without any.
     Rows fail as `prompt_error`, `prompt_too_long`, `no_answer` (of a server that is down, after
     several tries), `llm_error` (this request cannot be answered), `truncated_answer`,
     `filtered_answer` (by a content filter), `refused_answer`, `empty_answer`,
@@ -92,6 +103,20 @@ class Synthesis(CorpusOperator):
         """
         raise NotImplementedError
 
+    @property
+    def calls(self) -> int:
+        """How often each row is asked about, with seeds that follow one another."""
+        return 1
+
+    def choose(self, made: list[dict[str, Any]], row: dict[str, Any]) -> list[dict[str, Any]]:
+        """What is kept of all that was made of a row, in the order of the calls."""
+        return made
+
+    def columns(self) -> Mapping[str, type]:
+        """What every dictionary of `parse` holds besides `text` or `messages`, each with `str`,
+        `int`, `float` or `bool`."""
+        return {}
+
     def response_schema(self) -> Mapping[str, Any] | None:
         """The JSON Schema of an answer; None where an answer is plain text."""
         return None
@@ -101,7 +126,10 @@ class Synthesis(CorpusOperator):
         return {}
 
     def messages(self, row: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-        """The conversation that ends in the question; raises `PromptError`."""
+        """The conversation that ends in the question.
+
+        Raises `PromptError`, and `DroppedRowError` where there is nothing to ask.
+        """
         values = row | dict(self.variables())
         limit = self.max_prompt_chars
         system = render(self.system, values, limit) if self.system else ""
@@ -113,7 +141,7 @@ class Synthesis(CorpusOperator):
         return {"text", *(named - set(self.variables()))}
 
     def writes(self) -> set[str]:
-        return {"synthesized_by"}
+        return {"synthesized_by", *self.columns()}
 
     def reasons(self) -> tuple[str, ...]:
         return ("over_budget", "emptied")
@@ -142,8 +170,8 @@ class Synthesis(CorpusOperator):
 
     def _reserved(self, row: dict[str, Any]) -> int:
         try:
-            return tokens_of(self.messages(row)) + self.max_tokens
-        except PromptError:
+            return self.calls * (tokens_of(self.messages(row)) + self.max_tokens)
+        except (PromptError, DroppedRowError):
             return 0  # no call is made
 
     def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
@@ -164,73 +192,102 @@ class Synthesis(CorpusOperator):
     def apply(self, batch: pl.DataFrame, decision: pl.DataFrame) -> Outcome:
         import polars as pl
 
-        from datachef.core.contracts.accounting import account, rejected
+        from datachef.core.contracts.accounting import account
 
         if self._client is None:
             raise RunError(f"{self.op} is not connected to an LLM backend", hint="call connect()")
         budgeted = super().apply(batch, decision)
         rows = budgeted.rows
-        made, failures = self._answers(self._client, list(rows.iter_rows(named=True)))
-        reason = pl.Series("reason", [f.reason if f else None for f in failures], pl.String)
-        detail = pl.Series(
-            "detail",
-            [f.detail.encode(errors="replace").decode() if f else None for f in failures],
-            pl.String,
-        )
-        succeeded = reason.is_null()
-        result = self._assemble(rows, made)
-        outcome = account(self.op, rows.filter(succeeded), result, self.max_rows)
-        failed = rejected(rows, succeeded, reason, detail)
-        dropped = [part for part in (budgeted.dropped, outcome.dropped) if part is not None]
+        answered = self._answers(self._client, list(rows.iter_rows(named=True)))
+        result = self._assemble(rows, answered.made)
+        failed = _set_aside(rows, answered.failures)
+        refused = _set_aside(rows, answered.rejections)
+        gone = [part["id"] for part in (failed, refused) if part is not None]
+        left = rows.filter(~pl.col("id").is_in(pl.concat(gone).implode())) if gone else rows
+        outcome = account(self.op, left, result, self.max_rows)
+        parts = (budgeted.dropped, refused, outcome.dropped)
+        dropped = [part for part in parts if part is not None]
         return Outcome(
             outcome.rows,
             pl.concat(dropped) if dropped else None,
             failed,
             outcome.created,
+            answered.counted,
         )
 
-    def _answers(
-        self, client: LLMClient, rows: list[dict[str, Any]]
-    ) -> tuple[list[list[dict[str, Any]]], list[AnswerFailure | None]]:
-        """For every row what was made of it, and why it failed or None."""
-        failures: list[AnswerFailure | None] = [None] * len(rows)
-        made: list[list[dict[str, Any]]] = [[] for _ in rows]
-        requests: dict[int, Request] = {}
+    def _answers(self, client: LLMClient, rows: list[dict[str, Any]]) -> _Answered:
+        answered = _Answered([[] for _ in rows], [None] * len(rows), [None] * len(rows))
+        requests: list[Request] = []
+        owners: list[int] = []
         for index, row in enumerate(rows):
             try:
-                requests[index] = self._request(row)
+                asked = self._requests(row)
             except PromptError as error:
                 too_long = isinstance(error, PromptTooLongError)
                 reason = "prompt_too_long" if too_long else "prompt_error"
-                failures[index] = self._failed(reason, str(error))
-        places = list(requests)
-        with closing(client.complete_each(requests.values(), self.max_concurrency)) as answers:
+                answered.failures[index] = self._failed(reason, str(error))
+            except DroppedRowError as error:
+                answered.rejections[index] = self._dropped(error)
+            else:
+                requests += asked
+                owners += [index] * len(asked)
+        first = {index: place for place, index in reversed(list(enumerate(owners)))}
+        results: dict[int, list[_Result]] = {
+            index: [[]] * count for index, count in Counter(owners).items()
+        }
+        waiting = Counter(owners)
+        with closing(client.complete_each(requests, self.max_concurrency)) as answers:
             for place, answer in answers:
-                index = places[place]
-                result = self._read(answer, rows[index])
-                if isinstance(result, AnswerFailure):
-                    failures[index] = self._failed(*result)
-                else:
-                    made[index] = result
-        return made, failures
+                index = owners[place]
+                results[index][place - first[index]] = self._read(answer, rows[index])
+                waiting[index] -= 1
+                if not waiting[index]:
+                    self._settle(index, rows[index], results.pop(index), answered)
+        return answered
+
+    def _settle(
+        self, index: int, row: dict[str, Any], results: Sequence[_Result], answered: _Answered
+    ) -> None:
+        """Decides on a row from what became of its calls, in their order."""
+        failures = [found for found in results if isinstance(found, AnswerFailure)]
+        rejections = [found for found in results if isinstance(found, _Rejection)]
+        made = [new for found in results if isinstance(found, list) for new in found]
+        passing = next((found for found in failures if found.reason == NO_ANSWER), None)
+        if passing or (failures and not made and not rejections):
+            answered.failures[index] = self._failed(*(passing or failures[0]))
+        elif made:
+            answered.made[index] = self.choose(made, row)
+        elif rejections:
+            answered.rejections[index] = rejections[0]
+        if len(results) > 1:
+            answered.counted.update(failure.reason for failure in failures)
+            answered.counted.update(rejection.reason for rejection in rejections)
 
     def _failed(self, reason: str, detail: str) -> AnswerFailure:
         self._failures.add(reason, detail)
         return AnswerFailure(reason, detail)
 
-    def _request(self, row: dict[str, Any]) -> Request:
-        return Request(
-            self.model,
-            self.messages(row),
-            self.max_tokens,
-            self.temperature,
-            self.seed,
-            self.response_schema(),
-        )
+    def _dropped(self, error: DroppedRowError) -> _Rejection:
+        if error.reason not in self.reasons():
+            message = f"{self.op} drops rows as {error.reason!r}, which reasons() does not name"
+            raise PluginError(message, "name all reasons in reasons()") from error
+        return _Rejection(error.reason, str(error))
 
-    def _read(
-        self, answer: Completion | LLMError, row: dict[str, Any]
-    ) -> list[dict[str, Any]] | AnswerFailure:
+    def _requests(self, row: dict[str, Any]) -> list[Request]:
+        messages, schema = self.messages(row), self.response_schema()
+        return [
+            Request(
+                self.model,
+                messages,
+                self.max_tokens,
+                self.temperature,
+                (self.seed + number) % 2**31,
+                schema,
+            )
+            for number in range(self.calls)
+        ]
+
+    def _read(self, answer: Completion | LLMError, row: dict[str, Any]) -> _Result:
         if isinstance(answer, LLMError):
             raise_environment_failure(answer)
         text = answer_text(answer, row["text"] or "")
@@ -241,6 +298,8 @@ class Synthesis(CorpusOperator):
             made = list(made) if isinstance(made, Iterator) else made
         except UnparsableAnswerError as error:
             return AnswerFailure("unparsable_answer", str(error))
+        except DroppedRowError as error:
+            return self._dropped(error)
         except DatachefError:
             raise
         except Exception as error:  # noqa: BLE001 - it costs this row alone, and is not paid again
@@ -263,13 +322,26 @@ class Synthesis(CorpusOperator):
         from datachef.core.text.conversations import TEMPLATE_COLUMNS, turns_column, with_text
 
         new = [(index, columns) for index, several in enumerate(made) for columns in several]
+        added = self.columns()
+        rewrites = "synthesized_by" in self.writes()
         for _, columns in new:
-            if set(columns) not in ({"text"}, {"messages"}):
+            said = set(columns) - set(added)
+            if not set(added) <= set(columns) or said not in (
+                ({"text"}, {"messages"}) if rewrites else (set(),)
+            ):
                 raise PluginError(
                     f"{self.op} made a row with {', '.join(sorted(columns)) or 'nothing'}",
-                    hint="parse returns dictionaries with either text or messages",
+                    hint="parse returns dictionaries with either text or messages, and with what "
+                    "columns() names",
                 )
+        types = {str: pl.String, int: pl.Int64, float: pl.Float64, bool: pl.Boolean}
         result = rows[pl.Series([index for index, _ in new], dtype=pl.UInt32)].with_columns(
+            pl.Series(name, [columns[name] for _, columns in new], types[kind])
+            for name, kind in added.items()
+        )
+        if not rewrites:
+            return result
+        result = result.with_columns(
             pl.Series("text", [columns.get("text") for _, columns in new], pl.String),
             pl.lit(self.model).alias("synthesized_by"),
         )
@@ -290,3 +362,42 @@ class Synthesis(CorpusOperator):
     def __getstate__(self) -> dict[Any, Any]:
         private = {"_client": None, "_failures": FailureLimit()}
         return super().__getstate__() | {"__pydantic_private__": private}
+
+
+class _Rejection(NamedTuple):
+    """Why nothing is made of a row or an answer."""
+
+    reason: str
+    detail: str
+
+
+# What became of a call: rows, no answer that can be used, or one that is not good enough.
+_Result: TypeAlias = "list[dict[str, Any]] | AnswerFailure | _Rejection"
+
+
+@dataclass
+class _Answered:
+    """For every row what was made of it, why it failed and why it is dropped, or None; and how many
+    of several answers to a row were no good, by reason."""
+
+    made: list[list[dict[str, Any]]]
+    failures: list[AnswerFailure | None]
+    rejections: list[_Rejection | None]
+    counted: Counter[str] = field(default_factory=Counter)
+
+
+def _set_aside(
+    rows: pl.DataFrame, why: Sequence[AnswerFailure | _Rejection | None]
+) -> pl.DataFrame | None:
+    """The rows that there is something to say against, with their `reason` and `detail`."""
+    import polars as pl
+
+    from datachef.core.contracts.accounting import rejected
+
+    reason = pl.Series("reason", [found and found.reason for found in why], pl.String)
+    detail = pl.Series(
+        "detail",
+        [found and found.detail.encode(errors="replace").decode() for found in why],
+        pl.String,
+    )
+    return rejected(rows, reason.is_null(), reason, detail)

@@ -85,6 +85,18 @@ class UnparsableAnswerError(ValueError):
     """An answer that is not what was asked for; raised by `parse`."""
 
 
+class DroppedRowError(ValueError):
+    """A row of which nothing is made, for a reason that the operator names in `reasons()`.
+
+    Raised by `messages`, where there is nothing to ask, and by `parse`, where the answer is what
+    was asked for but not good enough.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
 class AnswerFailure(NamedTuple):
     """Why an answer cannot be used: the reason in the ledger, and the particulars."""
 

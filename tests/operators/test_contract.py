@@ -25,14 +25,19 @@ EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
         {"form": "code"},
         {"form": "label", "labels": ["a", "b"]},
     ],
+    "answer_question": [{"model": "echo", "backend": "echo"}],
+    "back_translate": [{"model": "echo", "backend": "echo"}],
     "bad_words_filter": [{"words": "words.txt"}],
     "column_filter": [{"where": "length > 10 and source == 'a'"}],
+    "evol_instruct": [{"model": "echo", "backend": "echo"}],
     "fasttext_filter": [{"model": "quality.bin"}],
     "flagged_words_filter": [{"words": "words.txt"}],
     "chain_of_thought": [{}, {"place": "think_tags", "trigger": "add"}],
     "curriculum_order": [{"by": "length"}, {"by": "length", "order": "descending", "stages": 3}],
+    "generate_question": [{"model": "echo", "backend": "echo"}],
     "generate_question_answer_pairs": [{"model": "echo", "backend": "echo"}],
     "ifd_filter": [{"max_tokens": 16}],
+    "judge_score": [{"model": "echo", "backend": "echo"}],
     "language_filter": [{"languages": ["en"]}],
     "length_filter": [{}, {"min_chars": 3, "max_chars": 500, "keep_signals": True}],
     "minhash_dedup": [{}, {"ngram": 2, "bands": 30, "rows": 2}],
@@ -42,14 +47,19 @@ EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
         {"by": "length", "epochs": [1.5, 0.3], "per_source": True},
     ],
     "regex_filter": [{"patterns": ["[aeiou]"]}],
+    "rejection_sampling": [
+        {"model": "echo", "backend": "echo", "gold": "source", "checker": "exact_match"}
+    ],
     "rephrase_text": [{"model": "echo", "backend": "echo"}],
     "prompt_form": [{}, {"question_label": "Q:", "answer_label": "A:", "instruction": "Answer."}],
     "sample": [{}, {"share": 0.3}],
+    "self_instruct": [{"model": "echo", "backend": "echo"}],
     "stratified_sample": [
         {"share": 0.4},
         {"by": "length", "bins": 4, "allocation": "equal", "rows": 9},
     ],
     "system_prompt": [{"prompt": "Be brief."}, {"action": "drop"}],
+    "to_multiple_choice": [{"model": "echo", "backend": "echo"}],
     "to_messages": [{"format": {"prompt": "id", "completion": "text"}}],
     "top_selection": [{"by": "length", "share": 0.5}, {"by": "length", "rows": 3}],
     "truncate_tokens": [{}, {"max_tokens": 5}, {"max_tokens": 5, "keep": "end"}],
@@ -72,7 +82,14 @@ class Echo(LLMBackend):
     def complete(self, request: Request) -> Completion:
         if request.response_schema is None:
             return Completion("the same text in other words")
-        return Completion(json.dumps({"pairs": [{"question": "what?", "answer": "that"}] * 3}))
+        said = {
+            "pairs": [{"question": "what?", "answer": "that"}] * 3,
+            "distractors": ["this", "that", "neither"],
+            "instructions": ["Tell me what this is about.", "Name five rivers in Asia."],
+            "reasoning": "So it is.",
+            "score": 3,
+        }
+        return Completion(json.dumps({k: said[k] for k in request.response_schema["required"]}))
 
 
 CASES = [
