@@ -134,7 +134,7 @@ def _unknown_operator(
     else:
         message = f"unknown operator {shortened(name)}"
         fitting = [known for known in vocabulary if (vocabulary[known].shape == "mix") == mix]
-        hint = or_broken(did_you_mean(name, fitting), broken)
+        hint = vocabulary.peer_name(name) or or_broken(did_you_mean(name, fitting), broken)
     return Problem("unknown_operator", message, dotted(location), hint)
 
 

@@ -104,6 +104,11 @@ def datachef_assets() -> Sequence[Asset]:  # type: ignore[empty-body]
 
 
 @hookspec
+def datachef_peer_names() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """Operators of other libraries by name, each with what stands for it here, in a sentence."""
+
+
+@hookspec
 def datachef_commands(app: typer.Typer) -> None:
     """Adds commands to `chef`, at every start of it: import heavy packages in the command."""
 

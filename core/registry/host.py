@@ -226,10 +226,21 @@ class Host:
         metrics = self._listed("datachef_metrics", "metric classes", registration.metric_problem)
         writers = self._listed("datachef_writers", "writer classes", registration.writer_problem)
         readers = self._listed("datachef_readers", "reader classes", registration.reader_problem)
-        return Vocabulary(*(
+        every = (
             [RegisteredClass(cls, found.package, found.name) for found, cls in registered]
             for registered in (self._operators, sources, metrics, writers, readers)
-        ))  # fmt: skip
+        )
+        names = ("operators", "sources", "metrics", "writers", "readers")
+        classes = dict(zip(names, every, strict=True))
+        return Vocabulary(**classes, peer_names=self.peer_names)
+
+    def peer_names(self) -> dict[str, str]:
+        """What stands for the operators of other libraries by name; of two sentences the first."""
+        found: dict[str, str] = {}
+        check = partial(registration.checked_sentences, "datachef_peer_names")
+        for _, (name, sentence) in self._collect("datachef_peer_names", check):
+            found.setdefault(name, sentence)
+        return found
 
     @cached_property
     def assets(self) -> dict[str, Asset]:
@@ -320,7 +331,7 @@ class Host:
         for hook in registration.MAPPINGS:
             self.named(hook)
         self.observers()
-        _ = self.vocabulary, self.assets
+        _ = self.vocabulary, self.assets, self.peer_names()
 
     def origin(self, error: BaseException, ours: bool = True) -> str:
         """The plugin and the line of its code that an exception came out of; empty for none.

@@ -102,6 +102,22 @@ def checked_mapping(hook: str, answer: Any) -> Registered:
     return found
 
 
+def checked_sentences(hook: str, answer: Any) -> Registered:
+    """The answer of a hook that gives texts by name: pairs of the two."""
+    found = Registered()
+    if not isinstance(answer, Mapping):
+        found.problems.append(f"{hook} returned {described(answer)}, not a mapping by name")
+        return found
+    for name, text in answer.items():
+        if isinstance(name, str) and isinstance(text, str):
+            found.items.append((name, text))
+        else:
+            found.problems.append(
+                f"{hook}: {described(name)}: {described(text)} is no text by name"
+            )
+    return found
+
+
 def instance_of(kind: type[Any]) -> Callable[[Any], str]:
     """Wants objects of a class, and says so to whoever gives the class."""
 

@@ -51,8 +51,13 @@ class Vocabulary:
         metrics: Iterable[RegisteredClass] = (),
         writers: Iterable[RegisteredClass] = (),
         readers: Iterable[RegisteredClass] = (),
+        peer_names: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """Two classes of one name raise `PluginError`."""
+        """Two classes of one name raise `PluginError`.
+
+        `peer_names` gives what stands for the operators of other libraries, a sentence for each.
+        """
+        self._peer_names = peer_names
         self._operators = _unique("operator", [(o.type.name(), o) for o in operators])
         self._sources = _unique("source kind", [(s.type.key, s) for s in sources])
         self._metrics = _unique("metric", [(m.type.name, m) for m in metrics])
@@ -81,6 +86,10 @@ class Vocabulary:
     def group(self, name: str) -> str:
         """The plugin that an operator came from, which groups it with others."""
         return self._operators[name].plugin
+
+    def peer_name(self, name: str) -> str:
+        """What stands for an operator of another library, in a sentence; empty for none."""
+        return self._peer_names().get(name, "")
 
     def source_package(self, key: str) -> str:
         """The package that a kind of source came from."""

@@ -187,6 +187,8 @@ OTHERS = [
     ("datachef_llm_backends", "return None", "returned None"),
     ("datachef_rewards", "return {'r'}", "returned the set {'r'}, not a mapping"),
     ("datachef_evaluation_backends", "return {'e': 1}", "e is the int 1, not a callable"),
+    ("datachef_peer_names", "return ['a']", "returned the list ['a'], not a mapping"),
+    ("datachef_peer_names", "return {'a': 1}", "the int 1 is no text by name"),
     ("datachef_run_observers", "return [RunObserver]", "is a class, not a RunObserver: call it"),
     ("datachef_run_observers", "return [3]", "the int 3 is no RunObserver"),
     ("datachef_run_observers", "raise SystemExit(1)", "SystemExit: 1"),
