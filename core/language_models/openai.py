@@ -79,7 +79,7 @@ class OpenAIClient:
         fault, and `RunError` where no request can succeed: a key, a model or an address is wrong,
         the quota is used up, or the server sends on to another.
         """
-        tokens = arguments.get("max_tokens") or 0
+        tokens = arguments.get("max_completion_tokens") or arguments.get("max_tokens") or 0
         longest = min(_LONGEST + _LONGEST_TOKEN * tokens, _LONGEST_AT_ALL)
         raw = orjson.dumps(arguments)
         try:

@@ -45,6 +45,63 @@ def test_schema_is_sent(llm_server, tmp_path):
     assert sent["json_schema"]["schema"] == schema
 
 
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+
+
+class Picky:
+    """A server that refuses some ways of saying a request, in the words of servers there are."""
+
+    def __init__(self, server, *, tokens=False, formats=()):
+        self.said = []
+        self._tokens, self._formats, self._reply = tokens, formats, server.reply
+
+    def __call__(self, request):
+        format = request.get("response_format", {}).get("type", "words")
+        limit = next(name for name in request if "_tokens" in name)
+        self.said.append((limit, format))
+        if self._tokens and limit == "max_tokens":
+            return 400, self._refused(
+                "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+                "'max_completion_tokens' instead."
+            )
+        if format in self._formats:
+            return 400, self._refused(f"This response_format type is unavailable now: {format}")
+        return self._reply(request)
+
+    def _refused(self, message):
+        return json.dumps({"error": {"message": message}}).encode()
+
+
+@pytest.mark.parametrize("formats", [(), ("json_schema",), ("json_schema", "json_object")])
+def test_what_a_server_does_not_know_is_said_otherwise(llm_server, tmp_path, monkeypatch, formats):
+    server = Picky(llm_server, tokens=True, formats=formats)
+    monkeypatch.setattr(llm_server, "reply", server)
+    client = client_of(llm_server, tmp_path)
+    spoken = [*formats, ("json_schema", "json_object", "words")[len(formats)]]
+    client.complete(asking("Where?", response_schema=SCHEMA))
+    assert server.said == [("max_tokens", spoken[0])] + [
+        ("max_completion_tokens", format) for format in spoken
+    ]
+    (answered,) = llm_server.calls
+    prompt = answered["messages"][-1]["content"]
+    assert (json.dumps(SCHEMA) in prompt) == bool(formats)
+    assert answered["max_completion_tokens"] == 50
+    del server.said[:]
+    client.complete(asking("And where?", response_schema=SCHEMA))
+    assert server.said == [("max_completion_tokens", spoken[-1])], "it is known by now"
+    client.complete(asking("Where?", response_schema=SCHEMA))
+    assert len(server.said) == 1, "the answer is kept under what was asked"
+
+
+def test_what_is_refused_in_every_way_fails(llm_server, tmp_path, monkeypatch):
+    server = Picky(llm_server, formats=("json_schema", "json_object", "words"))
+    monkeypatch.setattr(llm_server, "reply", server)
+    with pytest.raises(LLMError, match="response_format"):
+        client_of(llm_server, tmp_path).complete(asking("Where?", response_schema=SCHEMA))
+    assert [format for _, format in server.said] == ["json_schema", "json_object", "words"]
+    assert not list(tmp_path.rglob("*.json"))
+
+
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
 def test_transient_errors_are_repeated(llm_server, tmp_path, status):
     llm_server.script.extend([status, status])
