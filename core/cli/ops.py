@@ -78,6 +78,8 @@ def _list(operators: list[dict[str, Any]]) -> None:
 def _described(name: str, vocabulary: Vocabulary) -> dict[str, Any]:
     import inspect
 
+    from datachef.core.contracts.filter import Filter
+
     kind = vocabulary[name]
     schema = kind.model_json_schema(by_alias=True)
     parameters = {n: p for n, p in schema["properties"].items() if n != "op"}
@@ -85,6 +87,7 @@ def _described(name: str, vocabulary: Vocabulary) -> dict[str, Any]:
         if field.default_factory is not None:
             parameters[parameter].setdefault("default", field.default_factory())  # type: ignore[call-arg]
     required = any(field.is_required() for n, field in kind.model_fields.items() if n != "op")
+    operator = None if required else kind(op=name)
     return {
         "op": name,
         "shape": kind.shape,
@@ -92,7 +95,8 @@ def _described(name: str, vocabulary: Vocabulary) -> dict[str, Any]:
         "group": vocabulary.group(name),
         "package": vocabulary.package(name),
         "description": inspect.getdoc(kind),
-        "reasons": [] if required else list(kind(op=name).reasons()),
+        "reasons": [] if operator is None else list(operator.reasons()),
+        "signals": operator.signal_names() if isinstance(operator, Filter) else [],
         "not_for_policies": kind.not_for_policies,
         "parameters": parameters,
     }
@@ -117,6 +121,8 @@ def _show(operator: dict[str, Any]) -> None:
     out.print(table)
     if operator["reasons"]:
         out.print(f"drops rows as: {', '.join(operator['reasons'])}")
+    if operator["signals"]:
+        out.print(f"measures the signals: {', '.join(operator['signals'])}")
     if operator["not_for_policies"]:
         out.print(f"not offered to policies: {operator['not_for_policies']}")
 
@@ -154,6 +160,9 @@ def _page(operator: dict[str, Any]) -> str:
     if operator["reasons"]:
         reasons = ", ".join(f"`{reason}`" for reason in operator["reasons"])
         lines += ["", f"With its defaults it drops rows as {reasons}."]
+    if operator["signals"]:
+        signals = ", ".join(f"`{signal}`" for signal in operator["signals"])
+        lines += ["", f"With its defaults it measures the signals {signals}."]
     if operator["not_for_policies"]:
         lines += ["", f"Not offered to policies: {operator['not_for_policies']}"]
     return "\n".join([*lines, ""])

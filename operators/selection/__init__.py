@@ -19,6 +19,8 @@ def datachef_operators() -> Sequence[type[Operator]]:
     from datachef.operators.selection.sample import Sample
     from datachef.operators.selection.shuffle import Shuffle
     from datachef.operators.selection.stratified_sample import StratifiedSample
+    from datachef.operators.selection.task_ranking import TaskRanking
+    from datachef.operators.selection.task_similarity import TaskSimilarity
     from datachef.operators.selection.top_selection import TopSelection
 
     return [
@@ -28,5 +30,7 @@ def datachef_operators() -> Sequence[type[Operator]]:
         Sample,
         Shuffle,
         StratifiedSample,
+        TaskRanking,
+        TaskSimilarity,
         TopSelection,
     ]

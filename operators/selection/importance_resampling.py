@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar, Literal, Self
+from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from datachef.core import (
-    CheckContext,
-    Context,
-    CorpusOperator,
-    DatachefError,
-    Examples,
-    Task,
-    corpus_size,
-    input_file,
-    read_benchmark,
-    sampling_priority,
-)
+from datachef.core import Context, sampling_priority
 from datachef.operators.selection.sample import quota
+from datachef.operators.selection.targeted import TargetedSelection
 from datachef.operators.text.words import (
     UNSPACED,
     Hashes,
@@ -38,7 +27,7 @@ _WORD = rf"[{UNSPACED}]|[\w--[{UNSPACED}]]+|[^\w\s]+"
 _LEAST = 1e-8
 
 
-class ImportanceResampling(CorpusOperator):
+class ImportanceResampling(TargetedSelection):
     """Draws rows whose words and pairs of words are those of the task's examples (DSIR).
 
     Source: Xie et al. 2023, https://arxiv.org/abs/2302.03169. Words and pairs of neighbouring words
@@ -50,29 +39,9 @@ class ImportanceResampling(CorpusOperator):
     about the size of the text.
     """
 
-    selects: ClassVar[bool] = True
-
     op: Literal["importance_resampling"] = "importance_resampling"
-    target: Examples | None = input_file(
-        description="What to resemble: a file, with its prompt and answer fields; the examples of "
-        "the recipe's task when left out.",
-    )
-    share: float = Field(0.1, ge=0.001, le=1.0, description="Share of the rows to keep.")
-    rows: int | None = corpus_size(
-        ge=1, le=1_000_000_000, description="Largest number of rows to keep, whatever the share."
-    )
     ngram: int = Field(2, ge=1, le=3, description="Longest run of words that counts.")
     buckets: int = Field(10_000, ge=100, le=65_536, description="Buckets of hashed words.")
-
-    def check(self, context: CheckContext) -> Iterator[tuple[str, str, str]]:
-        if self.target is None:
-            hint = "give the step a target, or the recipe a task that has examples"
-            yield "", "there are no examples to resemble", hint
-
-    def for_task(self, task: Task) -> Self:
-        if self.target is not None or task.examples is None:
-            return self
-        return self.changed({"target": task.examples})
 
     def reasons(self) -> tuple[str, ...]:
         return ("not_resampled",)
@@ -100,15 +69,7 @@ class ImportanceResampling(CorpusOperator):
         return dropped.select("id", pl.lit("not_resampled").alias("reason"))
 
     def _target(self) -> NDArray[np.float64]:
-        hint = "give the step a target, or the recipe a task that has examples"
-        if self.target is None:
-            raise DatachefError("importance_resampling has no examples to resemble", hint=hint)
-        items = read_benchmark(self.target)
-        texts = pl.Series([f"{item.prompt}\n{item.answer}" for item in items], dtype=pl.String)
-        counts = self._counts(self._features(texts))
-        if not counts.any():
-            raise DatachefError(f"{self.target.path} holds no words to resemble", hint=hint)
-        return _shares(counts)
+        return _shares(self._counts(self._features(self.examples())))
 
     def _features(self, text: pl.Series) -> pl.Series:
         """The bucket of every word, and then of every longer run of words, of each text."""

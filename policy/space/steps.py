@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.recipe import LanguageModelCaps
 from datachef.core.contracts.synthesis import Synthesis
+from datachef.core.registry.promises import is_unready
 from datachef.policy.settings import GrammarLimits
 from datachef.policy.space.nodes import Choice, Node, Record, Text, same_value
 
@@ -29,7 +30,9 @@ def step_node(
 ) -> Record:
     """The steps of an operator. A parameter is written only if it differs from its default.
 
-    Every value is valid, and so is every pair of values of two parameters. `without` names
+    Every value is valid, and so is every pair of values of two parameters. None needs a package or
+    an asset that is not there, unless the operator always does or the limits name it. `without`
+    names
     parameters that are filled in elsewhere, `always` those that must be written. Raises
     `NotOfferedError` if a required parameter has no values to choose from.
     """
@@ -79,7 +82,8 @@ def _values(
             found[name] = candidate_values(described, schema.get("$defs", {}), limits.values)
         if field.is_required() and not found[name]:
             raise NotOfferedError(f"name values of {kind.name()}.{name} under parameters")
-    return _compatible(kind, {name: values for name, values in found.items() if values})
+    offered = {name: values for name, values in found.items() if values}
+    return _compatible(kind, _at_hand(kind, offered, limits))
 
 
 def _inherited(kind: type[Operator]) -> set[str]:
@@ -118,6 +122,30 @@ def _valid(kind: type[Operator], parameters: dict[str, Any]) -> bool:
     except ValidationError:
         return False
     return True
+
+
+def _at_hand(
+    kind: type[Operator], offered: Mapping[str, tuple[Any, ...]], limits: GrammarLimits
+) -> Mapping[str, tuple[Any, ...]]:
+    """The values, without those that alone need a package or an asset that is missing here."""
+    base = {
+        name: values[0] for name, values in offered.items() if kind.model_fields[name].is_required()
+    }
+    if not _valid(kind, base) or _unready(kind, base):
+        return offered
+    kept = {}
+    for name, values in offered.items():
+        chosen = f"{kind.name()}.{name}" in limits.parameters
+        kept[name] = tuple(
+            value for value in values if chosen or not _unready(kind, {**base, name: value})
+        )
+    return kept
+
+
+def _unready(kind: type[Operator], parameters: dict[str, Any]) -> bool:
+    return _valid(kind, parameters) and is_unready(
+        kind.model_validate({"op": kind.name(), **parameters})
+    )
 
 
 _DOUBLINGS = (-3, -2, -1, 0, 1, 2, 3)

@@ -59,8 +59,9 @@ EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
         {"by": "length", "bins": 4, "allocation": "equal", "rows": 9},
     ],
     "system_prompt": [{"prompt": "Be brief."}, {"action": "drop"}],
-    "to_multiple_choice": [{"model": "echo", "backend": "echo"}],
+    "task_similarity": [{}, {"to": "mean", "keep_scores": True}, {"by": "embeddings"}],
     "to_messages": [{"format": {"prompt": "id", "completion": "text"}}],
+    "to_multiple_choice": [{"model": "echo", "backend": "echo"}],
     "top_selection": [{"by": "length", "share": 0.5}, {"by": "length", "rows": 3}],
     "truncate_tokens": [{}, {"max_tokens": 5}, {"max_tokens": 5, "keep": "end"}],
     "url_filter": [{"column": "source", "hosts": "words.txt", "soft_words": "words.txt"}],
@@ -71,6 +72,9 @@ EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
         {"budget": {"tokens": 900}, "max_epochs": 2, "temperature": 3.0},
     ],
 }
+
+# Operators that go by the examples of a task.
+TARGETED = ("importance_resampling", "task_ranking", "task_similarity")
 
 # Files that operators of the examples read, by their name.
 FILES = {"words.txt": "fox\nthe same line\n日本\n"}
@@ -108,10 +112,10 @@ class TestContract(OperatorContract):
             prompt = "The quick brown fox jumps over the lazy dog, does it not, dear reader?"
             benchmark.write_text(json.dumps({"prompt": prompt, "answer": "it does"}) + "\n")
             parameters = {"benchmark": {"path": str(benchmark)}}
-        if name == "importance_resampling":
+        if name in TARGETED:
             target = tmp_path / "target.jsonl"
             target.write_text(json.dumps({"prompt": "The lazy dog", "answer": "jumps"}) + "\n")
-            parameters = {"target": {"path": str(target)}, "share": 0.3}
+            parameters = {"target": {"path": str(target)}, "share": 0.3, **parameters}
         for file, content in FILES.items():
             (tmp_path / file).write_text(content, encoding="utf-8")
         if name == "fasttext_filter":

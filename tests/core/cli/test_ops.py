@@ -55,6 +55,11 @@ def test_a_group_is_listed_alone() -> None:
     assert {operator["group"] for operator in listed} == {"dedup"}
 
 
+def test_a_filter_says_what_it_measures() -> None:
+    shown = chef("ops", "word_count_filter").stdout
+    assert "measures the signals: word_count\n" in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,52 +15,24 @@ import pytest
 from datachef.core import CheckContext, Context, Examples, Task
 from datachef.operators.selection.importance_resampling import ImportanceResampling
 
-
-def kept(operator: ImportanceResampling, batch: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
-    half = batch.height // 2
-    parts = [operator.summarize(batch[:half]), operator.summarize(batch[half:])]
-    decision = operator.resolve(pl.concat(parts).lazy(), Context(seed))
-    assert set(decision["reason"]) <= {"not_resampled"}
-    return operator.apply(batch, decision).rows
-
-
-@pytest.fixture(scope="module")
-def pool(shared_data: Path) -> pl.DataFrame:
-    """Word problems, instructions and news, 400 rows of each."""
-    texts: list[tuple[str, str]] = []
-    for name, fields in {
-        "gsm8k_alpaca_format": ("instruction", "output"),
-        "alpaca_5000": ("instruction", "output"),
-        "ag_news": ("title", "description", "text"),
-    }.items():
-        with gzip.open(shared_data / "pool" / f"{name}.jsonl.gz", "rt") as file:
-            rows = [json.loads(next(file)) for _ in range(400)]
-        texts += [(name, " ".join(str(row.get(field, "")) for field in fields)) for row in rows]
-    return pl.DataFrame(
-        {
-            "id": [f"row-{i}" for i in range(len(texts))],
-            "source": [name for name, _ in texts],
-            "text": [text for _, text in texts],
-        }
-    )
-
-
-def target(shared_data: Path) -> Examples:
-    path = shared_data / "pool" / "gsm8k_train.jsonl.gz"
-    return Examples(path=str(path), prompt="question", answer="answer")
+Kept = Callable[..., pl.DataFrame]
 
 
 def test_word_problems_are_drawn_for_a_task_of_word_problems(
-    pool: pl.DataFrame, shared_data: Path
+    pool: pl.DataFrame, shared_data: Path, kept: Kept
 ) -> None:
-    operator = ImportanceResampling(target=target(shared_data), share=1.0, rows=300)
+    path = shared_data / "pool" / "gsm8k_train.jsonl.gz"
+    target = Examples(path=str(path), prompt="question", answer="answer")
+    operator = ImportanceResampling(target=target, share=1.0, rows=300)
     drawn = Counter(kept(operator, pool)["source"])
     assert drawn.total() == 300
     assert drawn["gsm8k_alpaca_format"] > 240  # a third of the pool
 
 
-def test_the_seed_decides_and_not_the_cut_of_batches(pool: pl.DataFrame, shared_data: Path) -> None:
-    operator = ImportanceResampling(target=target(shared_data), share=0.25)
+def test_the_seed_decides_and_not_the_cut_of_batches(
+    pool: pl.DataFrame, word_problems: Examples, kept: Kept
+) -> None:
+    operator = ImportanceResampling(target=word_problems, share=0.25)
     some = pool.filter(pl.col("source") == "alpaca_5000")
     first = kept(operator, some)["id"].to_list()
     whole = operator.resolve(operator.summarize(some).lazy(), Context(0))
@@ -85,7 +57,7 @@ def test_weights_are_those_of_the_paper(tmp_path: Path) -> None:
     assert weights[2] == -np.inf
 
 
-def test_scripts_without_spaces_are_compared_by_character(tmp_path: Path) -> None:
+def test_scripts_without_spaces_are_compared_by_character(tmp_path: Path, kept: Kept) -> None:
     (tmp_path / "t.jsonl").write_text(json.dumps({"prompt": "今天下雨了，我们不出去。"}) + "\n")
     operator = ImportanceResampling(
         target=Examples(path=str(tmp_path / "t.jsonl")), rows=1, share=1.0

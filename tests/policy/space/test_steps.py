@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
+import polars as pl
 import pytest
 from hypothesis import given, strategies as st
 from pydantic import BaseModel, Field, create_model
 
-from datachef.policy.space.steps import candidate_values
+from datachef.core import TextTransform
+from datachef.policy.settings import GrammarLimits
+from datachef.policy.space.nodes import Choice
+from datachef.policy.space.steps import candidate_values, step_node
 
 
 def values(kind: Any, most: int = 7, **field: Any) -> tuple[Any, ...]:
@@ -52,3 +57,27 @@ def test_numbers_are_few_within_bounds_and_have_the_default(
     assert len(found) <= most + 1
     assert all(low <= value <= high for value in found)
     assert list(found) == sorted(set(found))
+
+
+class Engines(TextTransform):
+    """Rewrites text with one of three engines, of which one is not installed."""
+
+    op: Literal["engines"] = "engines"
+    engine: Literal["fast", "exact", "absent"] = Field("fast", description="What rewrites.")
+
+    def rewrite(self, text: pl.Series) -> pl.Series:
+        return text
+
+    def requires(self) -> Mapping[str, str]:
+        return {"no_such_module": "none"} if self.engine == "absent" else {}
+
+
+def test_values_that_need_what_is_missing_are_not_offered_unless_they_are_named() -> None:
+    def offered(limits: GrammarLimits) -> tuple[Any, ...]:
+        node = step_node(Engines, limits).optional["engine"]
+        assert isinstance(node, Choice)
+        return node.values
+
+    assert offered(GrammarLimits()) == ("exact",)
+    named = GrammarLimits(parameters={"engines.engine": ("fast", "absent")})
+    assert offered(named) == ("absent",)

@@ -1,0 +1,108 @@
+"""What operators have in common that select rows by the examples of a task."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field
+
+from datachef.core import (
+    CheckContext,
+    Context,
+    CorpusOperator,
+    DatachefError,
+    Examples,
+    Outcome,
+    Task,
+    corpus_size,
+    input_file,
+    read_benchmark,
+)
+from datachef.operators.selection.sample import quota
+
+_HINT = "give the step a target, or the recipe a task that has examples"
+# Digits of a score that count: sums of fractions may differ in the last ones.
+_DIGITS = 5
+
+
+class TargetedSelection(CorpusOperator):
+    """Keeps a part of the rows by a target: the examples of the recipe's task."""
+
+    selects: ClassVar[bool] = True
+
+    target: Examples | None = input_file(
+        description="What to resemble: a file, with its prompt and answer fields; the examples of "
+        "the recipe's task when left out.",
+    )
+    share: float = Field(0.1, ge=0.001, le=1.0, description="Share of the rows to keep.")
+    rows: int | None = corpus_size(
+        ge=1, le=1_000_000_000, description="Largest number of rows to keep, whatever the share."
+    )
+
+    def check(self, context: CheckContext) -> Iterator[tuple[str, str, str]]:
+        if self.target is None:
+            yield "", "there are no examples to resemble", _HINT
+
+    def for_task(self, task: Task) -> Self:
+        if self.target is not None or task.examples is None:
+            return self
+        return self.changed({"target": task.examples})
+
+    def examples(self, most: int | None = None) -> pl.Series:
+        """The texts of the examples, prompt and answer; of more than `most` so many, evenly spaced.
+
+        Raises `DatachefError` where there are none, or none that says anything.
+        """
+        if self.target is None:
+            raise DatachefError(f"{self.op} has no examples to resemble", hint=_HINT)
+        items = read_benchmark(self.target)
+        texts = pl.Series([f"{item.prompt}\n{item.answer}" for item in items], dtype=pl.String)
+        if not texts.str.contains(r"\w").any():
+            raise DatachefError(f"{self.target.path} holds no words to resemble", hint=_HINT)
+        if most is None or len(texts) <= most:
+            return texts
+        return texts.gather(np.arange(most) * len(texts) // most)
+
+
+class ScoredSelection(TargetedSelection):
+    """Keeps the rows that have the highest scores toward the target; of equal scores the first."""
+
+    keep_scores: bool = Field(
+        False, description="Keep the score as a column with the name of the step."
+    )
+
+    @abstractmethod
+    def scores(self, summaries: pl.LazyFrame, context: Context) -> NDArray[np.float64]:
+        """The score of every row, in the order of the data."""
+        raise NotImplementedError
+
+    def reasons(self) -> tuple[str, ...]:
+        return ("not_in_top",)
+
+    def writes(self) -> set[str]:
+        return {self.op} if self.keep_scores else set()
+
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
+        scores = pl.Series("score", self.scores(summaries, context), pl.Float64).round(_DIGITS)
+        scored = summaries.select("id").collect().with_columns(scores)
+        place = pl.col("score").rank("ordinal", descending=True)
+        dropped = place > quota(self.share, self.rows, pl.len())
+        decided = scored.with_columns(
+            pl.when(dropped).then(pl.lit("not_in_top")).alias("reason"),
+            pl.format("score {}", "score").alias("detail"),
+        )
+        return decided if self.keep_scores else decided.filter(pl.col("reason").is_not_null())
+
+    def apply(self, batch: pl.DataFrame, decision: pl.DataFrame) -> Outcome:
+        made = super().apply(batch, decision)
+        if not self.keep_scores:
+            return made
+        scores = decision.select("id", pl.col("score").alias(self.op))
+        rows = made.rows.drop(self.op, strict=False)
+        rows = rows.join(scores, on="id", how="left", maintain_order="left")
+        return Outcome(rows, made.dropped, made.failed)
