@@ -64,7 +64,7 @@ def plan(
     cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the stages of a recipe, what is in the cache, and what the mix asks of the sources.
+    """Show the stages of a recipe, what is in the cache, and what it asks of sources and models.
 
     Of what is not in the cache, though the recipe was run before, say what changed since then.
     """
@@ -91,10 +91,13 @@ def plan(
     operators = dict(planned.steps)
     for row in rows:
         row["changed"] = list(_changed(row, changed or {}, operators))
-        del row["places"]
     mixed, warnings = _mix(checked, planned, store)
+    calls = _calls(checked, rows)
+    for row in rows:
+        del row["places"]
     if as_json:
-        print_json({"stages": rows, "mix": mixed, "warnings": [w.to_data() for w in warnings]})
+        told = [w.to_data() for w in warnings]
+        print_json({"stages": rows, "mix": mixed, "language_models": calls, "warnings": told})
         return
     from rich.table import Table
 
@@ -116,6 +119,7 @@ def plan(
             console().print(line, soft_wrap=True)
     if mixed:
         _show_mix(mixed)
+    _show_calls(calls)
     for problem in warnings:
         console().print(str(problem), soft_wrap=True)
 
@@ -162,6 +166,29 @@ def _mix(
         }
         for name, size in sizes.items()
     ], warnings  # fmt: skip
+
+
+def _calls(checked: CheckedRecipe, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What steps will ask of language models, but for steps whose results are in the cache."""
+    from datachef.core.recipe.model_calls import expected_calls
+
+    missing = {
+        place for row in rows for place in row["places"] if row["cached"] < row["partitions"]
+    }
+    found = expected_calls(checked, get_host().vocabulary) or []
+    return [asdict(step) for step in found if step.step in missing]
+
+
+def _show_calls(calls: list[dict[str, Any]]) -> None:
+    for step in calls:
+        budget = step["budget_tokens"]
+        console().print(
+            f"{step['step']} {step['op']}: up to {step['calls']:,} calls of {step['model']} "
+            f"({step['backend']}), about {step['prompt_tokens']:,} tokens of prompts and at most "
+            f"{step['answer_tokens']:,} of answers"
+            + ("" if budget is None else f"; budget {budget:,} in all"),
+            soft_wrap=True,
+        )
 
 
 def _show_mix(mixed: list[dict[str, Any]]) -> None:

@@ -108,6 +108,11 @@ class Synthesis(CorpusOperator):
         """How often each row is asked about, with seeds that follow one another."""
         return 1
 
+    @property
+    def rows_per_row(self) -> int:
+        """How many rows a row becomes at most, for estimates of what later steps ask."""
+        return 1
+
     def choose(self, made: list[dict[str, Any]], row: dict[str, Any]) -> list[dict[str, Any]]:
         """What is kept of all that was made of a row, in the order of the calls."""
         return made

@@ -61,6 +61,10 @@ class GenerateQuestionAnswerPairs(Synthesis):
     prompt: PromptTemplate = Field(_PROMPT, description="Template of the user message.")
     pairs: int = Field(3, ge=1, le=20, description="Pairs per document.")
 
+    @property
+    def rows_per_row(self) -> int:
+        return self.pairs
+
     def writes(self) -> set[str]:
         return super().writes() | {"messages"}
 

@@ -67,6 +67,10 @@ class RejectionSampling(AnswerSynthesis):
     def calls(self) -> int:
         return self.samples
 
+    @property
+    def rows_per_row(self) -> int:
+        return self.samples if self.keep == "all" else 1
+
     def reads(self) -> set[str]:
         return super().reads() | ({self.gold} if self.gold else set())
 

@@ -85,6 +85,10 @@ class SelfInstruct(Synthesis):
     _pool: tuple[str, ...] = PrivateAttr(())
     _pool_words: tuple[list[str], ...] = PrivateAttr(())
 
+    @property
+    def rows_per_row(self) -> int:
+        return self.instructions
+
     def reads(self) -> set[str]:
         return super().reads() - {"examples"}
 
