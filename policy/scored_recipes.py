@@ -46,11 +46,15 @@ class RecipeTask:
         return cls(described.name, task, pool, space, PromptWriter(described, space))
 
     def prompt(
-        self, count_tokens: CountTokens, most_tokens: int, space: RecipeSpace | None = None
+        self,
+        count_tokens: CountTokens,
+        most_tokens: int | None = None,
+        space: RecipeSpace | None = None,
     ) -> Prompt:
         """The fullest prompt of at most `most_tokens` tokens for `space`, by default the whole one.
 
-        Raises `DatachefError` if the names of sources and operators alone take more.
+        By default it has as many tokens as are usual, or as the names of sources and operators
+        take. Raises `DatachefError` if they take more than is said.
         """
         return self.writer.write(space or self.space, count_tokens, most_tokens)
 

@@ -153,7 +153,12 @@ class TrainSettings(_Settings):
     temperature: float = Field(1.0, gt=0, le=10)
     kl: float = Field(0.0, ge=0, description="Weight of the KL divergence from the initial policy.")
     entropy: float = Field(0.0, ge=0, description="Weight of an entropy bonus, in GRPO and PPO.")
-    prompt_tokens: int = Field(256, ge=16, description="Longest prompt, in tokens of the model.")
+    prompt_tokens: int | None = Field(
+        None,
+        ge=16,
+        description="Longest prompt, in tokens of the model; by default 256, or as many as the "
+        "names of sources and operators take.",
+    )
     recipe_tokens: int = Field(
         2048, ge=16, description="Longest recipe, in tokens; vLLM reserves them."
     )

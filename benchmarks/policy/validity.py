@@ -44,7 +44,7 @@ class WorkerConfig:
 def portion(setting: WorkerConfig, seed: int) -> Counter[str]:
     """What became of so many recipes: `checked`, `tried` to run, `ran`, and why others did not."""
     host, inspector, recipe_task, decoder, reward = _parts(setting)
-    prompt = recipe_task.prompt(decoder.count_tokens, 256)
+    prompt = recipe_task.prompt(decoder.count_tokens)
     found: Counter[str] = Counter()
     for number, draft in enumerate(decoder.sample([prompt] * PORTION, seed=seed)):
         recipe = recipe_task.space.recipe(draft, f"recipe-{number}")

@@ -42,10 +42,11 @@ class WeightedMix(MixOperator):
 
     A source is short where `max_epochs` of it are less than its share of the budget. By default the
     corpus then stops at the size that still honours the weights; it can give the lack to the other
-    sources instead, or repeat the short source further, beyond `max_epochs`.
+    sources instead, or repeat the short source further, beyond `max_epochs`. A source that steps
+    emptied leaves nothing to take, except where its lack is given to the others.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     op: Literal["weighted_mix"] = "weighted_mix"
     weights: dict[str, Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]] = (
@@ -67,6 +68,9 @@ class WeightedMix(MixOperator):
     )
     shortage: Shortage = Field(
         "stop",
+        # A policy tries many steps, of which some leave nothing of a source: that is not to cost it
+        # the other sources.
+        examples=["redistribute"],
         description="Where a source cannot fill its share of the budget: stop at the size that the "
         "weights allow, redistribute its lack to the others, or repeat it beyond max_epochs.",
     )
@@ -93,7 +97,9 @@ class WeightedMix(MixOperator):
         if self._amount is None:
             empty = [name for name in shares if not counted[name]]
             if empty:
-                message = f"{', '.join(empty)} is weighed and holds nothing, so nothing is taken"
+                others = len(empty) < len(shares) and self.shortage == "redistribute"
+                done = "the others are taken" if others else "nothing is taken"
+                message = f"{', '.join(empty)} is weighed and holds nothing, so {done}"
                 yield "weights", message, "leave it out of the weights"
             elif (most := sum(counted[name] for name in shares)) * _LITTLE > sum(taken.values()):
                 least = min(shares, key=lambda name: counted[name] / shares[name])
@@ -256,8 +262,11 @@ def amounts(
     `limits` are what each source gives in the epochs that it may be taken. `stop` takes as much as
     honours the shares within them, which is also what is taken without a budget; `redistribute`
     gives what a source lacks to the others by their shares; `repeat` takes a short source beyond
-    its limit. A source that holds nothing cannot be repeated, and nothing honours its share.
+    its limit. A source that holds nothing cannot be repeated, and nothing honours its share: where
+    it is not redistributed, nothing is taken.
     """
+    if budget is None and shortage == "redistribute":
+        shares = {name: share for name, share in shares.items() if limits[name]}
     most = min((Fraction(limits[n]) / shares[n] for n in shares), default=Fraction(0))
     if budget is None:
         return _rounded({name: share * most for name, share in shares.items()})

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import polars as pl
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from datachef.core import (
     CheckContext,
@@ -20,6 +20,9 @@ from datachef.core import (
 )
 from datachef.operators.selection.sample import quota
 from datachef.operators.selection.strata import NUMBERS, allocated, numeric, quantile_bins
+
+# These every row has, and in every source they hold text.
+TEXT_COLUMNS = ("id", "source", "text")
 
 
 class StratifiedSample(CorpusOperator):
@@ -48,6 +51,12 @@ class StratifiedSample(CorpusOperator):
     rows: int | None = corpus_size(
         ge=1, le=1_000_000_000, description="Largest number of rows to keep, whatever the share."
     )
+
+    @model_validator(mode="after")
+    def _numbers_in_bins(self) -> StratifiedSample:
+        if self.bins and self.by in TEXT_COLUMNS:
+            raise ValueError(f"bins cut a column of numbers, and {self.by} holds text; {NUMBERS}")
+        return self
 
     def reads(self) -> set[str]:
         return {self.by}

@@ -64,6 +64,8 @@ TRUNCATION = (
     "explanations",
 )
 LAST = len(TRUNCATION)
+# Where nobody says how long a prompt may be: a small policy reads it at every step of a training.
+USUAL_TOKENS = 256
 
 
 def shown(level: int) -> frozenset[str]:
@@ -99,25 +101,30 @@ class PromptWriter:
         self._rows: dict[str, list[str]] = {}
         self._operators: dict[tuple[str, frozenset[str]], tuple[Record, str]] = {}
 
-    def write(self, space: RecipeSpace, count_tokens: CountTokens, most_tokens: int) -> Prompt:
+    def write(
+        self, space: RecipeSpace, count_tokens: CountTokens, most_tokens: int | None
+    ) -> Prompt:
         """The fullest prompt of at most `most_tokens` tokens, as `count_tokens` counts them.
 
-        Raises `DatachefError` if the names alone take more.
+        None means `USUAL_TOKENS`, or as many as the names take: who installs more operators has
+        nothing to set. Raises `DatachefError` if the names alone take more than is said.
         """
         return Prompt(space, self.messages(space, self.level(space, count_tokens, most_tokens)))
 
-    def level(self, space: RecipeSpace, count_tokens: CountTokens, most_tokens: int) -> int:
+    def level(self, space: RecipeSpace, count_tokens: CountTokens, most_tokens: int | None) -> int:
         """The number of parts of `TRUNCATION` that a prompt of at most `most_tokens` tokens leaves
-        out.
+        out, where None is as in `write`.
 
         Raises `DatachefError` if the names alone take more.
         """
 
         def fits(level: int) -> bool:
-            return count_tokens(self.messages(space, level)) <= most_tokens
+            return count_tokens(self.messages(space, level)) <= (most_tokens or USUAL_TOKENS)
 
         level = bisect_left(range(LAST), True, key=fits)
-        if level == LAST and (needed := count_tokens(self.messages(space, LAST))) > most_tokens:
+        if level < LAST or most_tokens is None:
+            return level
+        if (needed := count_tokens(self.messages(space, LAST))) > most_tokens:
             raise DatachefError(
                 f"the prompt has {needed} tokens with nothing but the names of {len(space.sources)}"
                 f" sources and {len(space.operators)} operators; it may have {most_tokens}",

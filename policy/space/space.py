@@ -78,8 +78,9 @@ class RecipeSpace:
     def draft(self, recipe: Mapping[str, Any], share: float | None = None) -> RecipeDraft:
         """The draft of a recipe, which is plain data as in a YAML file.
 
-        Weights become the nearest ones on offer, and parameters with their default value are left
-        out. `share`, of the task's budget, is by default what the recipe says, or else all of it.
+        Weights become the nearest ones on offer, parameters with their default value are left out,
+        and those that always have another value here get it where the recipe leaves them out.
+        `share`, of the task's budget, is by default what the recipe says, or else all of it.
         Raises `DatachefError` if a part of the recipe is not in the space.
         """
         mix = dict(recipe.get("mix") or {})
@@ -289,8 +290,9 @@ def _held_steps(
 def _held(
     node: Node, step: Mapping[str, Any], where: str, is_default: IsDefault
 ) -> Mapping[str, Any]:
-    """A step as the node has it: with an empty reason if the node has reasons, and with parameters
-    that have their default value only if the node requires them."""
+    """A step as the node has it: with an empty reason if the node has reasons, with parameters
+    that have their default value only if the node requires them, and with those that it leaves out
+    although they always have one other value here."""
     for record in _records(node):
         if operator_name(record) == step["op"]:
             written = {
@@ -299,12 +301,22 @@ def _held(
                 if name in record.required or not is_default(step["op"], name, value)
             }
             reason = {REASON: ""} if REASON in record.required else {}
-            if record.contains({**reason, **written}):
-                return {**reason, **written}
+            held = {**reason, **_fixed(record), **written}
+            if record.contains(held):
+                return held
     raise DatachefError(
         f"{where} is not in the space: {step}",
         "offer the operator, and the values of its parameters, in the limits",
     )
+
+
+def _fixed(record: Record) -> dict[str, Any]:
+    """The parameters that have the same value in all these steps."""
+    return {
+        name: node.values[0]
+        for name, node in record.required.items()
+        if isinstance(node, Choice) and len(node.values) == 1
+    }
 
 
 def _records(node: Node) -> Iterator[Record]:

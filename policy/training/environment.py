@@ -40,10 +40,10 @@ def sample_prompts(
     subsets: Subsets | None,
     seed: int,
     count_tokens: CountTokens,
-    most_tokens: int,
+    most_tokens: int | None,
 ) -> Iterator[PromptSample]:
-    """Endless prompts of at most `most_tokens` tokens, for each task in turn: over random parts of
-    its space, or over all of it without `subsets`.
+    """Endless prompts of at most `most_tokens` tokens (None: as is usual), for each task in turn:
+    over random parts of its space, or over all of it without `subsets`.
 
     Raises `DatachefError` if an operator that is held out is unknown.
     """

@@ -163,7 +163,10 @@ def test_nothing_honours_the_weight_of_a_source_that_holds_nothing(shortage: str
         parameters = {"weights": {"a": 1, "b": 1}, "budget": budget, "shortage": shortage}
         assert taken(corpus, **parameters) == {}
         assert "b" in shortages(corpus, **parameters)[0][1]
-    assert taken(corpus, weights={"a": 1, "b": 1}, budget={"tokens": 1}, shortage="redistribute")
+    for budget in (None, {"tokens": 1}):
+        parameters = {"weights": {"a": 1, "b": 1}, "budget": budget, "shortage": "redistribute"}
+        assert taken(corpus, **parameters) == {"a": 1}
+        assert "the others" in shortages(corpus, **parameters)[0][1]
 
 
 def test_a_source_of_which_no_row_arrives_is_as_one_that_holds_nothing() -> None:

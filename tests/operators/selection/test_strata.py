@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, strategies as st
+from pydantic import ValidationError
 
 from datachef.core import CheckContext, Context, CorpusOperator, RunError
 from datachef.operators.selection.quality_upsampling import QualityUpsampling
@@ -85,6 +86,10 @@ def test_columns_that_hold_no_groups_are_told() -> None:
     context = CheckContext(frozenset({"group"}), {}, {"group": "text"})
     assert list(StratifiedSample(by="group", bins=2).check(context))
     assert not list(StratifiedSample(by="group").check(context))
+    with pytest.raises(
+        ValidationError, match="bins cut a column of numbers, and source holds text"
+    ):
+        StratifiedSample(bins=4)
 
 
 def test_tiers_are_taken_so_many_times() -> None:

@@ -11,7 +11,7 @@ import pytest
 from datachef.core import Budget, DatachefError, Host
 from datachef.core.recipe.resolving import read_task
 from datachef.policy.prompt import TRUNCATION, PromptWriter
-from datachef.policy.prompt.writer import Messages
+from datachef.policy.prompt.writer import USUAL_TOKENS, Messages
 from datachef.policy.settings import GrammarLimits
 from datachef.policy.space import RandomChooser, RecipeSpace, recipe_space
 
@@ -46,13 +46,16 @@ def full(writer: PromptWriter, space: RecipeSpace) -> str:
     return text_of(prompt.messages)
 
 
+def steps_of(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """The schema of each operator's step."""
+    return [*schema["$defs"].values(), *schema["properties"]["mix"]["anyOf"]]
+
+
 def parameters_of(schema: dict[str, Any]) -> list[tuple[str, str, list[Any]]]:
     """Every value that the schema allows, by operator and parameter."""
-    mixes = schema["properties"]["mix"]["anyOf"]
-    steps = [*schema["$defs"].values(), *mixes]
     return [
         (step["properties"]["op"]["enum"][0], name, kind["enum"])
-        for step in steps
+        for step in steps_of(schema)
         for name, kind in step["properties"].items()
         if name != "op"
     ]
@@ -62,12 +65,15 @@ def test_all_that_can_be_written_is_told(writer: PromptWriter, space: RecipeSpac
     prompt = full(writer, space)
     blocks = prompt.partition("# Operators")[2]
     found = parameters_of(space.schema())
-    assert {op for op, _, _ in found} == set(space.operators)
+    named = {step["properties"]["op"]["enum"][0] for step in steps_of(space.schema())}
+    assert named == set(space.operators)
+    assert all(f"\n{op}: " in blocks for op in named)
     for op, name, values in found:
         block = blocks.partition(f"\n{op}: ")[2]
         line = block.partition(f"\n  {name} (")[2].partition("\n")[0]
-        told = line.partition("): default ")[2].replace(", or ", ", ").split(", ")
-        assert set(told) >= {json.dumps(value) for value in values}, (op, name)
+        told = line.partition("): ")[2].removeprefix("default ").removeprefix("always ")
+        told = f", {told.replace(', or ', ', ')}, "
+        assert all(f", {json.dumps(value)}, " in told for value in values), (op, name)
     for name in space.sources:
         assert f"\n{name}: about" in prompt
     assert "one of 1, 2, 4, 8, 16" in prompt
@@ -169,6 +175,21 @@ def test_bare_names_are_short_and_too_many_of_them_refused(
         writer.write(narrow, count, 5)
     needed = count((message,))
     assert f"{needed} tokens" in caught.value.message and f"{needed} tokens" in caught.value.hint
+
+
+def test_a_prompt_of_no_said_length_always_has_the_names(
+    writer: PromptWriter, space: RecipeSpace
+) -> None:
+    narrow = space.narrowed(["length_filter"], ["notes"])
+    assert writer.write(narrow, count, None) == writer.write(narrow, count, USUAL_TOKENS)
+
+    def many(messages: Messages) -> int:
+        """As if so many operators were installed that their names alone take more."""
+        return count(messages) + USUAL_TOKENS
+
+    assert writer.write(space, many, None).messages == writer.messages(space, LAST)
+    with pytest.raises(DatachefError, match="nothing but the names"):
+        writer.write(space, many, USUAL_TOKENS)
 
 
 def test_rows_cannot_forge_turns_or_headings(writer: PromptWriter, space: RecipeSpace) -> None:
