@@ -34,10 +34,10 @@ def project() -> dict[str, Any]:
 
 
 def _texts() -> Iterator[tuple[Path, str]]:
-    skipped = {"results", "__pycache__"}
+    skipped = {"results", "__pycache__", ".environments"}
     for folder in (".ci", "docs", "examples", "benchmarks", "tests", *PARTS):
         for path in sorted((ROOT / folder).rglob("*")):
-            if path.is_file() and path.suffix in TEXTS and not skipped & set(path.parts):
+            if path.suffix in TEXTS and not skipped & set(path.parts) and path.is_file():
                 yield path, path.read_text(encoding="utf-8")
     for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "pyproject.toml"):
         yield path, path.read_text(encoding="utf-8")

@@ -74,7 +74,8 @@ class Operator(BaseModel):
     is dropped when the operator travels to another process.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built where it is first used: most operators are not in the recipe that runs.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     version: ClassVar[int] = 1
     shape: ClassVar[str] = ""

@@ -131,7 +131,8 @@ class Source(BaseModel):
     A kind is told from the others by the field that `key` names (`path`, `hf`).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # The model of recipes builds what it holds itself.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
     key: ClassVar[str] = ""
     # Whether the rows of all partitions have the same fields and types, so that one tells them.
     uniform: ClassVar[bool] = False

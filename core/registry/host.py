@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
@@ -121,8 +121,8 @@ class Host:
         chosen = _restriction() if only is None else set(only)
         for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.name, _package(e))):
             if chosen is None or entry.name in chosen:
-                version = entry.dist.version if entry.dist else ""
-                self._add(_Found(entry.name, _package(entry), version, entry.value), entry.load)
+                package, version = _published(entry.dist)
+                self._add(_Found(entry.name, package, version, entry.value), entry.load)
         stems: Counter[str] = Counter()
         for file in map(Path, self.files):
             stems[file.stem] += 1
@@ -414,7 +414,13 @@ def _restriction() -> set[str] | None:
 
 
 def _package(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist else "unknown"
+    return _published(entry.dist)[0]
+
+
+@lru_cache(maxsize=64)
+def _published(package: Distribution | None) -> tuple[str, str]:
+    """The name and version of a package, which Python reads from its description each time."""
+    return (package.name, package.version) if package else ("unknown", "")
 
 
 def plugin_file(name: str) -> str:

@@ -257,29 +257,34 @@ _NOBODY = re.compile(
 )
 
 
-# Characters that stand for one of ASCII in numbers and addresses: digits of any script, full-width
-# letters and signs, spaces and hyphens at which no line breaks. One for one, so that places in a
-# text stay what they are; not the signs that end a clause, which say that a number is over.
-_PLAIN = {
-    **{
-        chr(code): str(unicodedata.decimal(chr(code)))
-        for code in range(128, sys.maxunicode + 1)
-        if unicodedata.category(chr(code)) == "Nd"
-    },
-    **{chr(code + 0xFEE0): chr(code) for code in map(ord, string.ascii_letters + "@.-+()_")},
-    **dict.fromkeys(
-        "\u00a0\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000", " "
-    ),
-    **dict.fromkeys("\u2010\u2011\u2012\ufe63", "-"),
-    "\ufe6b": "@",
-}
+@cache
+def _plain_characters() -> dict[str, str]:
+    """Characters that stand for one of ASCII in numbers and addresses, and what they stand for.
+
+    Digits of any script, full-width letters and signs, spaces and hyphens at which no line breaks.
+    One for one, so that places in a text stay what they are; not the signs that end a clause, which
+    say that a number is over.
+    """
+    return {
+        **{
+            chr(code): str(unicodedata.decimal(chr(code)))
+            for code in range(128, sys.maxunicode + 1)
+            if unicodedata.category(chr(code)) == "Nd"
+        },
+        **{chr(code + 0xFEE0): chr(code) for code in map(ord, string.ascii_letters + "@.-+()_")},
+        **dict.fromkeys(
+            "\u00a0\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000", " "
+        ),
+        **dict.fromkeys("\u2010\u2011\u2012\ufe63", "-"),
+        "\ufe6b": "@",
+    }
 
 
 def _candidates(text: pl.Series, kind: PersonalDataPattern) -> pl.DataFrame:
     """The rows that hold a candidate: `row` (its index), `text`, `plain` (the text to search in, of
     the same length), and `found`, the candidates."""
     odd = pl.col("text").str.len_bytes() != pl.col("text").str.len_chars()
-    plain = pl.col("text").str.replace_many(_PLAIN)
+    plain = pl.col("text").str.replace_many(_plain_characters())
     rows = text.to_frame("text").with_row_index("row")
     ascii_only, rest = rows.filter(~odd), rows.filter(odd)
     rows = pl.concat(

@@ -75,3 +75,7 @@ def test_accuracy_on_real_texts_in_twelve_languages(shared_data):
     found = languages([row["text"] for row in rows])
     right = sum(a["language"] == row["lang"] for a, row in zip(found, rows, strict=True))
     assert right / len(rows) > 0.99
+
+
+def test_labels_are_those_of_the_model():
+    assert LanguageIdentifier().labels() == set(Py3langid.from_model_file(MODEL_FILE).nb_classes)
