@@ -269,7 +269,8 @@ class _Resolver:
         """The source with its paths resolved; a path that no system could have is a problem."""
         place = (*place, source.key)
         try:
-            steps = tuple(ask(step, "located", folder) for step in source.steps)
+            # Absolute, for they are placed again, in the folder of the recipe.
+            steps = tuple(ask(step, "located", folder.absolute()) for step in source.steps)
             placed = source.located(folder).model_copy(update={"steps": steps})
             return placed.reading(self._host.vocabulary.readers)
         except (OSError, RuntimeError, ValueError) as error:

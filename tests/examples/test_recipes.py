@@ -1,0 +1,124 @@
+"""The recipes in `examples/recipes` run as they are, and drop what they say they drop."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from datachef.core import Host, run_recipe
+
+ROOT = Path(__file__).parents[2]
+Reasons = Counter[str]
+Run = Callable[[str], tuple[Reasons, pl.DataFrame]]
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the recipes, with the data that they make."""
+    folder = tmp_path_factory.mktemp("examples") / "recipes"
+    ignored = shutil.ignore_patterns("data")
+    shutil.copytree(ROOT / "examples" / "recipes", folder, ignore=ignored)
+    subprocess.run([sys.executable, folder / "make_data.py"], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def run(examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a recipe as the README says, named from another folder: why rows went, and the rows."""
+    monkeypatch.chdir(examples.parent)
+
+    def run(name: str) -> tuple[Reasons, pl.DataFrame]:
+        recipe, output, cache = Path("recipes", name), tmp_path / "corpus", tmp_path / "cache"
+        report = run_recipe(recipe, output, host=Host(), engine="inline", cache=cache)
+        reasons: Reasons = Counter()
+        for entry in json.loads((report.folder / "ledger.json").read_bytes()):
+            assert not entry["failed"]
+            reasons.update(entry["dropped"])
+        files = sorted((report.folder / "data").iterdir())
+        read = pl.read_parquet if files[0].suffix == ".parquet" else pl.read_ndjson
+        return reasons, pl.concat(map(read, files))
+
+    return run
+
+
+def test_fineweb_from_a_web_archive(run: Run) -> None:
+    reasons, rows = run("fineweb.yaml")
+    assert reasons["listed_host"] == 4
+    assert reasons["banned_word"] == 4
+    assert reasons["other_language"] >= 10  # German, and lists
+    assert reasons["lorem_ipsum"] == 1
+    assert reasons["near_duplicate"] >= 10
+    assert 60 < len(rows) < 100
+    text = "\n".join(rows["text"])
+    assert "Items in cart" not in text
+    assert "jane.doe" not in text and "email@example.com" in text
+
+
+def test_dclm_with_a_classifier_that_is_trained_first(run: Run, examples: Path) -> None:
+    if importlib.util.find_spec("fasttext") is None:
+        pytest.skip("fasttext is not installed")
+    command = (
+        "train-classifier --positive conversations.jsonl --negative web.jsonl --output quality.bin"
+    )
+    assert f"chef {command}" in (examples / "README.md").read_text()
+    small = ["--buckets", "10000", "--dimensions", "10"]
+    subprocess.run(
+        [sys.executable, "-m", "datachef.core.cli", *command.split(), *small],
+        cwd=examples / "data", check=True, capture_output=True,
+    )  # fmt: skip
+    reasons, rows = run("dclm.yaml")
+    assert reasons["near_duplicate"] >= 10
+    assert reasons["not_in_top"] > 8 * len(rows)
+    assert sum("Great question!" in text for text in rows["text"]) > len(rows) / 2
+
+
+def test_c4_from_the_texts_of_a_web_archive(run: Run) -> None:
+    reasons, rows = run("c4.yaml")
+    assert reasons["emptied"] == 12  # lists and spam, which end no sentence
+    assert reasons["bad_words"] == 1
+    assert reasons["lorem_ipsum"] == 1
+    assert not any(text.startswith("Home") for text in rows["text"])
+
+
+def test_math_in_one_form_of_answer(
+    run: Run, llm_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(prompt: str) -> str:
+        boxes, each, more = map(int, re.findall(r"\d+", prompt)[:3])
+        wrong = boxes % 5 == 0
+        return f"{boxes} times {each} and {more}.\nThe answer is {boxes * each + more + wrong}."
+
+    llm_server.answer = answer
+    monkeypatch.setenv("DATACHEF_LLM_BASE_URL", llm_server.url)
+    reasons, rows = run("math_sft.yaml")
+    assert reasons["contaminated"] >= 5
+    assert reasons["no_single_number"] + reasons["no_final_answer"] >= 8  # "It is a lot."
+    assert reasons["wrong_answer"] > 0
+    answers = [turns[-1]["content"] for turns in rows["messages"]]
+    assert all(re.search(r"\n#### \d+$", said) for said in answers)
+    assert set(rows["source"]) == {"worked", "unsolved"}
+
+
+def test_code_that_parses(run: Run) -> None:
+    reasons, rows = run("code_sft.yaml")
+    assert reasons["refusal"] > 10 and reasons["syntax_error"] > 10 and reasons["no_code"] > 10
+    for completion in rows["completion"]:
+        compile(completion[0]["content"].split("```")[1].removeprefix("python"), "answer", "exec")
+
+
+def test_languages_by_rules_that_fit_them(run: Run) -> None:
+    reasons, rows = run("multilingual.yaml")
+    assert set(reasons) <= {"duplicate", "over_budget"}
+    assert reasons["duplicate"] == 15
+    assert set(rows["source"]) == {"english", "german", "chinese", "arabic", "thai"}
