@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 @hookimpl
 def datachef_operators() -> Sequence[type[Operator]]:
     from datachef.operators.selection.curriculum_order import CurriculumOrder
+    from datachef.operators.selection.diverse_sample import DiverseSample
     from datachef.operators.selection.importance_resampling import ImportanceResampling
     from datachef.operators.selection.quality_upsampling import QualityUpsampling
     from datachef.operators.selection.sample import Sample
@@ -25,6 +26,7 @@ def datachef_operators() -> Sequence[type[Operator]]:
 
     return [
         CurriculumOrder,
+        DiverseSample,
         ImportanceResampling,
         QualityUpsampling,
         Sample,

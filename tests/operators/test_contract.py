@@ -30,6 +30,7 @@ EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
     "bad_words_filter": [{"words": "words.txt"}],
     "column_filter": [{"where": "length > 10 and source == 'a'"}],
     "evol_instruct": [{"model": "echo", "backend": "echo"}],
+    "diverse_sample": [{}, {"method": "facility_location", "rows": 9}],
     "fasttext_filter": [{"model": "quality.bin"}],
     "flagged_words_filter": [{"words": "words.txt"}],
     "chain_of_thought": [{}, {"place": "think_tags", "trigger": "add"}],
