@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from datachef.core.contracts.reader import InputFile, Part, Reader, ReadOptions, part_bytes
 from datachef.core.contracts.source import CsvOptions, RawRow, SourceError
-from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE, did_you_mean
+from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE
 from datachef.core.files.delimited import TableReader
 from datachef.core.files.json_rows import is_lines, rows_of_json, rows_of_lines
 from datachef.core.files.parquet_reader import ParquetReader
@@ -200,7 +200,7 @@ def reader_of(
             f"no reader for files that end in {suffix or 'no suffix'!r}",
             "unpack it first, or pack it with gzip or zstd"
             if suffix in _PACKED
-            else did_you_mean(suffix, by_suffix),
+            else f"read are {', '.join(sorted(by_suffix))}; file_format says which where the suffix does not",
         )
     return found
 
