@@ -195,12 +195,11 @@ def reader_of(
     if csv is not None and (found is None or found is TextReader):
         return CsvReader
     if found is None:
+        known = f"those of {', '.join(sorted(by_suffix))} are read; file_format names another"
         raise SourceError(
             "unknown_file_format",
             f"no reader for files that end in {suffix or 'no suffix'!r}",
-            "unpack it first, or pack it with gzip or zstd"
-            if suffix in _PACKED
-            else f"read are {', '.join(sorted(by_suffix))}; file_format says which where the suffix does not",
+            "unpack it first, or pack it with gzip or zstd" if suffix in _PACKED else known,
         )
     return found
 
