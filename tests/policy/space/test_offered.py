@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from datachef.core import Host, document, run_recipe
+from datachef.core.assets.store import is_stored
 from datachef.core.recipe.checked import source_steps
 from datachef.core.recipe.checking import check_document
 from datachef.policy.settings import GrammarLimits
@@ -129,6 +130,30 @@ def test_steps_that_adapt_are_written_with_all_their_values(folder: Path) -> Non
         parsed = document.parse(document.dump(recipe))
         found = check_document(parsed, folder, Host(), pool=folder / "pool.yaml")
         assert not found.problems
+
+
+def test_steps_that_select_toward_the_task_are_written_with_all_their_values(folder: Path) -> None:
+    named = ("diverse_sample", "task_ranking", "task_similarity", "weighted_mix")
+    space = space_of(folder, named)
+    drafts = [space.draw(RandomChooser(seed)) for seed in range(150)]
+    steps = [
+        step
+        for draft in drafts
+        for own in (draft, *draft["sources"].values())
+        for step in own.get("steps", ())
+    ]
+    written = {f"{step['op']}.{key}={value}" for step in steps for key, value in step.items()}
+    assert {
+        "diverse_sample.method=facility_location",
+        "task_ranking.regularization=0.01",
+        "task_similarity.to=mean",
+    } <= written
+    # Embeddings need a model, which is offered where somebody fetched it.
+    assert ("task_similarity.by=embeddings" in written) == is_stored("minilm")
+    for draft in drafts[:12]:
+        recipe = {**space.recipe(draft, "drafted"), "task": "task.yaml"}
+        parsed = document.parse(document.dump(recipe))
+        assert not check_document(parsed, folder, Host(), pool=folder / "pool.yaml").problems
 
 
 def test_a_written_recipe_adapts_to_the_task(folder: Path, tmp_path: Path) -> None:
