@@ -11,12 +11,13 @@ import polars as pl
 from pydantic import Field
 
 from datachef.core import Filter, threshold
-from datachef.operators.text.lines import FILLED, LINES, repeats
+from datachef.operators.text.lines import FILLED, repeats
 from datachef.operators.text.words import SENTENCE_ENDS, UNMARKED, WORDS, offsets_of, ratio, sums
 
 if TYPE_CHECKING:
     from datachef.core import Signal
 
+NEWLINE_LINES = pl.col("text").fill_null("").str.split("\n")
 FACTS = pl.Struct(
     dict.fromkeys(("lines", "ended", "short", "newlines", "chars", "repeated_chars"), pl.Int64)
 )
@@ -43,7 +44,7 @@ def line_facts(lines: pl.Series, short_chars: int) -> pl.Series:
 @lru_cache(maxsize=64)  # so that equal parameters share one expression
 def _line_facts(short_chars: int) -> pl.Expr:
     measure = partial(line_facts, short_chars=short_chars)
-    return pl.col("_lines").map_batches(measure, return_dtype=FACTS, is_elementwise=True)
+    return pl.col("_newline_lines").map_batches(measure, return_dtype=FACTS, is_elementwise=True)
 
 
 class FineWebQualityFilter(Filter):
@@ -52,10 +53,12 @@ class FineWebQualityFilter(Filter):
     Source: Penedo et al. 2024, https://arxiv.org/abs/2406.17557, section 3.5. Ratios are of the
     lines that are not blank, of the characters without newlines, and of the words. Terminal
     punctuation is that of any script, as the last character of the line; Thai and Lao
-    have none, and each of their lines ends a sentence.
+    have none, and each of their lines ends a sentence. As in datatrove, with which FineWeb was
+    made, newlines alone end lines: `fix_unicode` and `clean_c4_lines`, which stands before this
+    filter in FineWeb, make newlines of carriage returns and other ends.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     op: Literal["fineweb_quality_filter"] = "fineweb_quality_filter"
 
@@ -79,7 +82,7 @@ class FineWebQualityFilter(Filter):
         lines = pl.col("_fineweb_lines").struct
         return {
             "_words": WORDS,
-            "_lines": LINES,
+            "_newline_lines": NEWLINE_LINES,
             "_fineweb_lines": _line_facts(self.short_line_length),
             "fineweb_lines": lines.field("lines"),
             "fineweb_ended_lines": ratio(lines.field("ended"), lines.field("lines")),

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import polars as pl
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from datachef.operators.filters.fineweb_quality_filter import FineWebQualityFilter
+from datachef.operators.transforms.clean_c4_lines import CleanC4Lines
+from datachef.operators.transforms.fix_unicode import FixUnicode
 
 LONG = "This line is long enough that nobody would take it for the item of a menu."
 lines = st.lists(st.sampled_from([LONG, "Home", "Ends here.", "", "  ", "是吗？"]), max_size=12)
@@ -39,15 +42,25 @@ def test_reasons(reasons, text, reason):
     assert reasons(FineWebQualityFilter(), [text]) == [reason]
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\u2028", "\x0c"])
-def test_lines_are_lines_whatever_ends_them(signals, end):
-    lines = [LONG, "Home", "\u00a0", "Ends here.", "\u200b", "Home "]
-    row = signals(FineWebQualityFilter(), [end.join(lines)]).row(0, named=True)
+def test_newlines_alone_end_lines(signals):
+    lines = [LONG, "Home", "\u00a0", "Ends here.", "\u200b", "Home"]
+    row = signals(FineWebQualityFilter(), ["\n".join(lines)]).row(0, named=True)
     assert row["fineweb_lines"] == 4
     assert row["fineweb_ended_lines"] == 2 / 4
     assert row["fineweb_short_lines"] == 3 / 4
     assert row["fineweb_repeated_chars"] == pytest.approx(4 / sum(map(len, lines)))
     assert row["fineweb_newline_ratio"] == pytest.approx(5 / 23)
+    for end in ("\r", "\u2028", "\x0c"):
+        row = signals(FineWebQualityFilter(), [end.join(lines)]).row(0, named=True)
+        assert row["fineweb_lines"] == 1
+    row = signals(FineWebQualityFilter(), ["\r\n".join(lines)]).row(0, named=True)
+    assert (row["fineweb_lines"], row["fineweb_ended_lines"]) == (4, 0)
+
+
+@pytest.mark.parametrize("first", [FixUnicode(), CleanC4Lines()])
+def test_steps_before_make_newlines_of_other_ends(signals, first):
+    clean = first.rewrite(pl.Series(["\r\n".join([LONG] * 3)]))[0]
+    assert signals(FineWebQualityFilter(), [clean])["fineweb_ended_lines"].item() == 1
 
 
 @pytest.mark.parametrize("mark", list(".!?。！？．｡؟۔।॥።։៖។៕‼⁇⸮܂"))
