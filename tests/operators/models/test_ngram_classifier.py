@@ -50,3 +50,10 @@ def test_a_text_has_each_of_its_words_and_pairs_once() -> None:
     assert same[0].equals(same[1])
     assert ngram_buckets(pl.Series(["雨が降る"])).list.len().to_list() == [7]
     assert ngram_buckets(pl.Series([], dtype=pl.String)).len() == 0
+
+
+def test_the_buckets_of_many_short_texts_are_those_of_each() -> None:
+    alone = ngram_buckets(pl.Series(["", "a b"]))
+    many = ngram_buckets(pl.Series(["", "a b"] * 70_000))
+    assert many.list.len().sum() == 3 * 70_000
+    assert many.tail(2).equals(alone)
