@@ -18,7 +18,8 @@ class Transform(Operator):
     """Rewrites rows, and may make none or several of one.
 
     Rows made from a row keep its `id`; the engine numbers them. A row of which nothing is left is
-    dropped under the reason `emptied`.
+    dropped under the reason `emptied`, and so is a conversation that a transform of text left
+    without an answer.
     """
 
     shape: ClassVar[str] = "transform"
@@ -141,11 +142,16 @@ def rewrite_text(
 ) -> pl.DataFrame:
     """Applies `rewrite` to the text of documents and to what the turns of conversations say.
 
-    `rewrite` sees no nulls; rows of which nothing is left are left out.
+    `rewrite` sees no nulls; rows of which nothing is left are left out, and conversations of whose
+    answers nothing is left: no training can use them.
     """
-    import polars as pl
 
-    from datachef.core.text.conversations import rewritten
+    from datachef.core.text.conversations import conformed, last_answers, rewritten
 
-    batch = rewritten(batch, rewrite, arguments=arguments)
-    return batch.filter(pl.col("text").str.strip_chars().str.len_bytes() > 0)
+    result = rewritten(batch, rewrite, arguments=arguments)
+    kept = result["text"].str.strip_chars().str.len_bytes() > 0
+    if "messages" in batch.columns:
+        silent = last_answers(result["messages"]).is_null()
+        silenced = silent & last_answers(conformed(batch["messages"])).is_not_null()
+        kept &= ~silenced
+    return result.filter(kept)

@@ -57,6 +57,13 @@ def expected(content: Any) -> tuple[Any, str]:
     return chat, SEPARATOR.join(turn["content"] for turn in chat)
 
 
+def answered(content: Any) -> bool:
+    """Whether the assistant says something in a conversation."""
+    return isinstance(content, list) and any(
+        turn["role"] == "assistant" and turn["content"].strip() for turn in content
+    )
+
+
 class TestRewriting:
     @given(st.lists(conversations | words, max_size=8))
     def test_every_turn_and_every_document_in_its_place(self, contents: list[Any]) -> None:
@@ -77,7 +84,7 @@ class TestRewriting:
         left = [
             (str(n), *expected(content), n, n, "mine", "mine")
             for n, content in enumerate(contents)
-            if expected(content)[1].strip()
+            if expected(content)[1].strip() and answered(content) == answered(expected(content)[0])
         ]
         order = ["id", "messages", "text", "row", "_row", "role", "content"]
         rewritten = rewrite_text(batch, mangle).select(order).rows()
@@ -97,6 +104,16 @@ class TestRewriting:
     def test_empty_conversations_are_dropped(self, chat: list[Any]) -> None:
         batch = pl.DataFrame({"text": ["stale"], "messages": pl.Series([chat], dtype=MESSAGES)})
         assert rewrite_text(batch, mangle).height == 0
+
+    def test_a_conversation_that_loses_its_only_answer_is_dropped(self) -> None:
+        def chat(*answers: str) -> list[dict[str, str]]:
+            turns = [("user", "b"), *(("assistant", answer) for answer in answers)]
+            return [{"role": role, "content": content} for role, content in turns]
+
+        chats = [chat("a"), chat("a", "b"), chat(), chat("")]
+        batch = pl.DataFrame({"text": ["stale"] * 4, "messages": pl.Series(chats, dtype=MESSAGES)})
+        kept = rewrite_text(batch, mangle)["messages"].list.len().to_list()
+        assert kept == [3, 1, 2]
 
 
 class TestInARun:
