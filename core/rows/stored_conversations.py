@@ -31,7 +31,7 @@ _TURNS = "Turns"
 # Why a schema cannot hold a row.
 UNWRITABLE = {
     "no_messages": "it is no conversation",
-    "no_answer": "the assistant says nothing in it",
+    "unanswered": "the assistant says nothing in it",
     "answer_is_not_last": "turns follow its last answer",
     "no_prompt": "nothing comes before its answer",
 }
@@ -49,7 +49,7 @@ def unfit(rows: pl.DataFrame, schema: str) -> pl.Series:
         pl.when(length.is_null())
         .then(pl.lit("no_messages"))
         .when(last.is_null())
-        .then(pl.lit("no_answer"))
+        .then(pl.lit("unanswered"))
     )
     if schema == "prompt_completion":
         reason = (

@@ -18,6 +18,7 @@ def datachef_operators() -> Sequence[type[Operator]]:
     from datachef.operators.dedup.exact_substring_dedup import ExactSubstringDedup
     from datachef.operators.dedup.line_dedup import LineDedup, ParagraphDedup
     from datachef.operators.dedup.minhash_dedup import MinHashDedup
+    from datachef.operators.dedup.rouge_dedup import RougeDedup
     from datachef.operators.dedup.semantic_dedup import SemanticDedup
     from datachef.operators.dedup.simhash_dedup import SimHashDedup
 
@@ -28,6 +29,7 @@ def datachef_operators() -> Sequence[type[Operator]]:
         LineDedup,
         MinHashDedup,
         ParagraphDedup,
+        RougeDedup,
         SemanticDedup,
         SimHashDedup,
     ]

@@ -370,11 +370,11 @@ class TestRowsThatWillFail:
         ("output", "codes"),
         [
             ("output: {schema: text}", []),
-            ("output: {schema: messages}", ["no_answer"]),
-            ("", ["no_answer"]),
+            ("output: {schema: messages}", ["unanswered"]),
+            ("", ["unanswered"]),
             (
                 "output: {schema: prompt_completion}",
-                ["answer_is_not_last", "no_answer", "no_prompt"],
+                ["answer_is_not_last", "no_prompt", "unanswered"],
             ),
         ],
     )

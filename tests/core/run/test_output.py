@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 import yaml
 
-from datachef.core import RecipeError, RunError
+from datachef.core import RecipeError, RunError, UnavailableError
 
 MakeCorpus = Callable[..., Any]
 
@@ -148,6 +148,16 @@ def chat(*roles: str) -> list[dict[str, str]]:
     return [{"role": role, "content": f"{role} {n}"} for n, role in enumerate(roles)]
 
 
+def test_questions_without_an_answer_are_no_fault_of_a_server(
+    make_corpus: MakeCorpus, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"messages": chat("user")}))
+    sources = {"s": {"path": "a.jsonl", "max_failed": 1.0}}
+    with pytest.raises(RunError, match="unanswered 1") as caught:
+        make_corpus(sources, output={"schema": "messages"})
+    assert not isinstance(caught.value, UnavailableError)
+
+
 class TestPromptCompletion:
     FIT = (
         ("user", "assistant"),
@@ -156,7 +166,7 @@ class TestPromptCompletion:
         ("user", "user", "assistant"),
     )
     UNFIT: ClassVar = {
-        "no_answer": ("system", "user"),
+        "unanswered": ("system", "user"),
         "answer_is_not_last": ("user", "assistant", "user"),
         "no_prompt": ("assistant",),
     }

@@ -278,6 +278,6 @@ def test_what_the_check_expected_of_the_first_rows_is_told_by_the_ledger_alone(
         {"s": {"path": "a.jsonl", "max_failed": 0.5}}, output={"schema": "messages"}
     )
     assert dict(result.report.ledger["sources.s"].failed) == {"unknown_role": 1}
-    assert dict(result.report.ledger["output"].failed) == {"no_answer": 1}
+    assert dict(result.report.ledger["output"].failed) == {"unanswered": 1}
     assert result.report.warnings == ()
     assert result.manifest["warnings"] == []
