@@ -156,6 +156,32 @@ def test_steps_that_select_toward_the_task_are_written_with_all_their_values(fol
         assert not check_document(parsed, folder, Host(), pool=folder / "pool.yaml").problems
 
 
+SYNTHESIS = (
+    "answer_question", "back_translate", "evol_instruct", "generate_question",
+    "generate_question_answer_pairs", "judge_score", "rejection_sampling", "rephrase_text",
+    "self_instruct", "to_multiple_choice",
+)  # fmt: skip
+
+
+def test_steps_that_ask_models_are_written_with_the_models_of_the_pool(folder: Path) -> None:
+    space = space_of(folder, (*SYNTHESIS, "weighted_mix"))
+    drafts = [space.draw(RandomChooser(seed)) for seed in range(120)]
+    steps = [
+        step
+        for draft in drafts
+        for part in (draft, *draft["sources"].values())
+        for step in part.get("steps", ())
+    ]
+    assert {step["op"] for step in steps if "model" in step} == set(SYNTHESIS)
+    assert {step["model"] for step in steps if step["op"] in SYNTHESIS} == {"small"}
+    assert {"decompose", "concise"} <= {step.get("style") for step in steps}
+    assert not {"prompt", "system", "gold"} & {name for step in steps for name in step}
+    for draft in drafts[:12]:
+        recipe = {**space.recipe(draft, "drafted"), "task": "task.yaml"}
+        parsed = document.parse(document.dump(recipe))
+        assert not check_document(parsed, folder, Host(), pool=folder / "pool.yaml").problems
+
+
 def test_a_written_recipe_adapts_to_the_task(folder: Path, tmp_path: Path) -> None:
     recipe = """
 name: adapted
