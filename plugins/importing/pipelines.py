@@ -44,12 +44,12 @@ class Pipeline:
 
 def read_pipeline(path: Path) -> Pipeline:
     """The pipeline in a file. Raises `DatachefError` for one of no library that is known."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".py":
-        return _datatrove(text, path)
     try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".py":
+            return _datatrove(text, path)
         data = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError, OSError) as error:
         raise DatachefError(f"{path} cannot be read: {error}") from error
     if isinstance(data, dict) and isinstance(data.get("process"), list):
         return _data_juicer(data)
@@ -92,9 +92,11 @@ def _datamap(data: dict[str, Any]) -> Pipeline:
     calls: list[OperatorCall] = []
     models: dict[str, str] = {}
     for index, entry in enumerate(data["pipeline"]):
-        name, given = str(entry.get("name")), dict(entry.get("kwargs") or {})
+        written = entry if isinstance(entry, dict) else {"name": entry}
+        name, given = str(written.get("name")), dict(written.get("kwargs") or {})
         if name == "fasttext_annotator":
-            models[given.get("output_field", "metadata.fasttext")] = given["fast_text_file"]
+            field_name = str(given.get("output_field", "metadata.fasttext"))
+            models[field_name] = str(given.get("fast_text_file"))
         elif name == "float_filter":
             field_name, _, label = str(given.get("float_field")).partition(".__label__")
             if label and field_name in models:  # what another library does in one step

@@ -76,7 +76,11 @@ def _translate(
     if found is None:
         remark("missing", reason_without(call.name))
         return [], False
-    parameters, lost = found.translated(call.parameters)
+    try:
+        parameters, lost = found.translated(call.parameters)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        remark("missing", f"its parameters cannot be read: {dict(call.parameters)}")
+        return [], False
     for text in lost:
         remark("missing", f"there is no parameter for {text}")
     if found.note:

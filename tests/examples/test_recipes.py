@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core import Host, run_recipe
+from datachef.core import Host, document, run_recipe
 
 ROOT = Path(__file__).parents[2]
 Reasons = Counter[str]
@@ -50,6 +50,19 @@ def run(examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         return reasons, pl.concat(map(read, files))
 
     return run
+
+
+@pytest.mark.parametrize("name", ["c4", "fineweb"])
+def test_what_is_imported_by_name_has_the_same_steps(name: str, examples: Path) -> None:
+    from datachef.plugins import importing
+
+    preset = document.read(Path(importing.__file__).parent / "presets" / f"{name}.yaml")
+    example = document.read(examples / f"{name}.yaml")
+    mine, theirs = (
+        [step["op"] for step in written.data["sources"]["crawl"]["steps"]]
+        for written in (example, preset)
+    )
+    assert mine == theirs
 
 
 def test_fineweb_from_a_web_archive(run: Run) -> None:

@@ -214,6 +214,14 @@ def test_its_exit_code_says_that_something_is_missing(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("rules: []\n")
     done = chef("import", "other.yaml", cwd=tmp_path)
     assert done.returncode == 1 and "a list `process`" in done.stderr
+    (tmp_path / "odd.yaml").write_text(
+        "pipeline: [3, {name: newline_removal_modifier, kwargs: {max_consecutive: many}}]\n"
+    )
+    done = chef("import", "odd.yaml", cwd=tmp_path)
+    assert done.returncode == 2 and "its parameters cannot be read" in done.stderr
+    (tmp_path / "bytes.yaml").write_bytes(b"process: \xff\n")
+    done = chef("import", "bytes.yaml", cwd=tmp_path)
+    assert done.returncode == 1 and "bytes.yaml cannot be read" in done.stderr
     done = chef("import", "finweb", cwd=tmp_path)
     assert done.returncode == 1 and "c4, dclm, fineweb" in done.stderr
 
