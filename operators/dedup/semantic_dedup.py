@@ -38,6 +38,9 @@ class SemanticDedup(RowDedup):
     beginnings. Rows without text stay.
     """
 
+    not_for_policies: ClassVar[str] = (
+        "Hundreds of rows take a minute, and a policy tries many recipes."
+    )
     rows_per_call: ClassVar[int | None] = ROWS_PER_CALL
 
     op: Literal["semantic_dedup"] = "semantic_dedup"
