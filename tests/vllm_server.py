@@ -36,10 +36,11 @@ STOP_SECONDS = 60
 
 @dataclass(frozen=True)
 class VLLMServer:
-    """Where the server listens (with /v1) and the name of its model."""
+    """Where the server listens (with /v1), the name of its model, and its process."""
 
     url: str
     model: str
+    process: subprocess.Popen[bytes]
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def serving(python: Path, model: Path, log: Path) -> Iterator[VLLMServer]:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=_variables())
         try:
             _wait_until_healthy(process, port, log)
-            yield VLLMServer(f"http://127.0.0.1:{port}/v1", MODEL)
+            yield VLLMServer(f"http://127.0.0.1:{port}/v1", MODEL, process)
         finally:
             process.terminate()  # it ends its own children
             try:
