@@ -16,6 +16,7 @@ EXTRAS = {
     "warc": "fastwarc",
     "models": "gguf",
     "kenlm": "kenlm",
+    "datatrove": "datatrove",
     "local": "xllamacpp",
     "train": "trl",
     "vllm": "vllm",

@@ -80,6 +80,10 @@ def _values(
         elif name in own or field.is_required():
             described = schema["properties"][field.alias or name]
             found[name] = candidate_values(described, schema.get("$defs", {}), limits.values)
+            if not field.is_required() and all(
+                same_value(value, field.get_default()) for value in found[name]
+            ):
+                found[name] = ()  # its examples say that nothing but the default is worth trying
         if field.is_required() and not found[name]:
             raise NotOfferedError(f"name values of {kind.name()}.{name} under parameters")
     offered = {name: values for name, values in found.items() if values}

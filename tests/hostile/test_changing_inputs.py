@@ -365,6 +365,7 @@ def test_what_was_measured_with_changing_files_is_not_remembered(
         task=Task(name="t", **task),  # type: ignore[arg-type]
         assess=lambda document, base_dir: SimpleNamespace(check=check, features={}),
         base_model=lambda name, checked: name,
+        plugin_functions=SimpleNamespace(codes={}),
     )
     host: Any = SimpleNamespace(vocabulary=SimpleNamespace(fingerprint="v"))
     history = History(tmp_path / "history.sqlite")

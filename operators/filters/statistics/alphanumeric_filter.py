@@ -22,8 +22,16 @@ class AlphanumericFilter(RangeFilter):
     op: Literal["alphanumeric_filter"] = "alphanumeric_filter"
     quantity: ClassVar[str] = "alphanumeric_share"
 
-    min: float = threshold(0.25, ge=0, le=1, description="Least share of the characters.")
-    max: float = threshold(1, ge=0, le=1, description="Greatest share of the characters.")
+    min: float = threshold(
+        0.25,
+        ge=0,
+        le=1,
+        examples=[0.25, 0.5, 0.6, 0.7],
+        description="Least share of the characters.",
+    )
+    max: float = threshold(
+        1, ge=0, le=1, examples=[0.9, 0.95, 1], description="Greatest share of the characters."
+    )
 
     def measurement(self) -> pl.Expr:
         return share_of(r"\p{L}\p{N}")

@@ -24,9 +24,15 @@ class AverageLineLengthFilter(RangeFilter):
     op: Literal["average_line_length_filter"] = "average_line_length_filter"
     quantity: ClassVar[str] = "average_line_length"
 
-    min: float = threshold(10, ge=0, le=10_000, description="Least average in characters.")
+    min: float = threshold(
+        10, ge=0, le=10_000, examples=[5, 10, 20, 40], description="Least average in characters."
+    )
     max: float | None = threshold(
-        None, ge=1, le=1_000_000, description="Greatest average in characters; no limit by default."
+        None,
+        ge=1,
+        le=1_000_000,
+        examples=[1_000, 10_000, 100_000],
+        description="Greatest average in characters; no limit by default.",
     )
 
     def intermediates(self) -> Mapping[str, pl.Expr]:

@@ -53,8 +53,10 @@ class CharacterRepetitionFilter(RangeFilter):
     quantity: ClassVar[str] = "character_repetition"
 
     ngram: int = Field(10, ge=1, le=100, description="Characters per n-gram.")
-    min: float = threshold(0, ge=0, le=1, description="Least share of the n-grams.")
-    max: float = threshold(0.5, ge=0, le=1, description="Greatest share of the n-grams.")
+    min: float = threshold(0, ge=0, le=1, examples=[0], description="Least share of the n-grams.")
+    max: float = threshold(
+        0.5, ge=0, le=1, examples=[0.1, 0.2, 0.3, 0.5], description="Greatest share of the n-grams."
+    )
 
     def measurement(self) -> pl.Expr:
         return _repetition(self.ngram)

@@ -32,8 +32,10 @@ class FlaggedWordsFilter(RangeFilter):
     quantity: ClassVar[str] = "flagged_word_share"
 
     words: str = input_file(..., max_length=4096, description="Path of the list of words.")
-    min: float = threshold(0, ge=0, le=1, description="Least share of the words.")
-    max: float = threshold(0.045, ge=0, le=1, description="Greatest share of the words.")
+    min: float = threshold(0, ge=0, le=1, examples=[0], description="Least share of the words.")
+    max: float = threshold(
+        0.045, ge=0, le=1, examples=[0.001, 0.01, 0.045], description="Greatest share of the words."
+    )
 
     def check(self, context: CheckContext) -> Iterator[tuple[str, str, str]]:
         yield from list_problem("words", self.words)

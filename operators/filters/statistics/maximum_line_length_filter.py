@@ -32,9 +32,15 @@ class MaximumLineLengthFilter(RangeFilter):
     op: Literal["maximum_line_length_filter"] = "maximum_line_length_filter"
     quantity: ClassVar[str] = "maximum_line_length"
 
-    min: int = threshold(10, ge=0, le=10_000, description="Least length in characters.")
+    min: int = threshold(
+        10, ge=0, le=10_000, examples=[5, 10, 20, 50], description="Least length in characters."
+    )
     max: int | None = threshold(
-        None, ge=1, le=10_000_000, description="Greatest length in characters; no limit by default."
+        None,
+        ge=1,
+        le=10_000_000,
+        examples=[1_000, 10_000, 100_000],
+        description="Greatest length in characters; no limit by default.",
     )
 
     def intermediates(self) -> Mapping[str, pl.Expr]:

@@ -35,8 +35,12 @@ class ScriptFilter(RangeFilter):
         "Georgian", "Greek", "Gujarati", "Gurmukhi", "Hebrew", "Japanese", "Kannada", "Khmer",
         "Korean", "Lao", "Malayalam", "Myanmar", "Sinhala", "Tamil", "Telugu", "Thai", "Tibetan",
     ] = Field("Latin", description="Script whose letters count.")  # fmt: skip
-    min: float = threshold(0.5, ge=0, le=1, description="Least share of the letters.")
-    max: float = threshold(1, ge=0, le=1, description="Greatest share of the letters.")
+    min: float = threshold(
+        0.5, ge=0, le=1, examples=[0.3, 0.5, 0.8, 0.95], description="Least share of the letters."
+    )
+    max: float = threshold(
+        1, ge=0, le=1, examples=[1], description="Greatest share of the letters."
+    )
 
     def measurement(self) -> pl.Expr:
         scripts = "".join(rf"\p{{{name}}}" for name in _COMPOUND.get(self.script, (self.script,)))

@@ -22,8 +22,16 @@ class SpecialCharactersFilter(RangeFilter):
     op: Literal["special_characters_filter"] = "special_characters_filter"
     quantity: ClassVar[str] = "special_character_share"
 
-    min: float = threshold(0, ge=0, le=1, description="Least share of the characters.")
-    max: float = threshold(0.25, ge=0, le=1, description="Greatest share of the characters.")
+    min: float = threshold(
+        0, ge=0, le=1, examples=[0], description="Least share of the characters."
+    )
+    max: float = threshold(
+        0.25,
+        ge=0,
+        le=1,
+        examples=[0.25, 0.3, 0.4, 0.5],
+        description="Greatest share of the characters.",
+    )
 
     def measurement(self) -> pl.Expr:
         return share_of(r"^\p{L}\p{M}")

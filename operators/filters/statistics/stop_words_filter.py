@@ -41,8 +41,12 @@ class StopWordsFilter(RangeFilter):
     quantity: ClassVar[str] = "stop_word_share"
 
     language: Language = Field("en", description="Language of the stop words, by code.")
-    min: float = threshold(0.3, ge=0, le=1, description="Least share of the words.")
-    max: float = threshold(1, ge=0, le=1, description="Greatest share of the words.")
+    min: float = threshold(
+        0.3, ge=0, le=1, examples=[0.1, 0.2, 0.3], description="Least share of the words."
+    )
+    max: float = threshold(
+        1, ge=0, le=1, examples=[0.8, 1], description="Greatest share of the words."
+    )
 
     def requires(self) -> Mapping[str, str]:
         return {"stopwordsiso": "stopwordsiso"}

@@ -21,9 +21,19 @@ class TextLengthFilter(RangeFilter):
     op: Literal["text_length_filter"] = "text_length_filter"
     quantity: ClassVar[str] = "text_length"
 
-    min: int = threshold(10, ge=0, le=1_000_000, description="Least number of characters.")
+    min: int = threshold(
+        10,
+        ge=0,
+        le=1_000_000,
+        examples=[10, 50, 100, 200],
+        description="Least number of characters.",
+    )
     max: int | None = threshold(
-        None, ge=1, le=1_000_000_000, description="Greatest number; no limit by default."
+        None,
+        ge=1,
+        le=1_000_000_000,
+        examples=[2_000, 10_000, 100_000],
+        description="Greatest number; no limit by default.",
     )
 
     def measurement(self) -> pl.Expr:

@@ -26,9 +26,15 @@ class TokenCountFilter(RangeFilter):
     tokenizer: str | None = input_file(
         max_length=4096, description="Path of a tokenizer.json that splits the text."
     )
-    min: int = threshold(10, ge=0, le=1_000_000, description="Least number of tokens.")
+    min: int = threshold(
+        10, ge=0, le=1_000_000, examples=[10, 20, 50], description="Least number of tokens."
+    )
     max: int | None = threshold(
-        None, ge=1, le=100_000_000, description="Greatest number of tokens; no limit by default."
+        None,
+        ge=1,
+        le=100_000_000,
+        examples=[512, 2_048, 8_192],
+        description="Greatest number of tokens; no limit by default.",
     )
 
     def requires(self) -> Mapping[str, str]:

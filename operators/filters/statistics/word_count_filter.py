@@ -23,9 +23,15 @@ class WordCountFilter(RangeFilter):
     op: Literal["word_count_filter"] = "word_count_filter"
     quantity: ClassVar[str] = "word_count"
 
-    min: int = threshold(10, ge=0, le=100_000, description="Least number of words.")
+    min: int = threshold(
+        10, ge=0, le=100_000, examples=[5, 10, 20, 50], description="Least number of words."
+    )
     max: int | None = threshold(
-        None, ge=1, le=100_000_000, description="Greatest number of words; no limit by default."
+        None,
+        ge=1,
+        le=100_000_000,
+        examples=[500, 2_000, 10_000],
+        description="Greatest number of words; no limit by default.",
     )
 
     def intermediates(self) -> Mapping[str, pl.Expr]:

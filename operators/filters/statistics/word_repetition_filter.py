@@ -44,8 +44,10 @@ class WordRepetitionFilter(RangeFilter):
     quantity: ClassVar[str] = "word_repetition"
 
     ngram: int = Field(10, ge=1, le=100, description="Words per n-gram.")
-    min: float = threshold(0, ge=0, le=1, description="Least share of the n-grams.")
-    max: float = threshold(0.5, ge=0, le=1, description="Greatest share of the n-grams.")
+    min: float = threshold(0, ge=0, le=1, examples=[0], description="Least share of the n-grams.")
+    max: float = threshold(
+        0.5, ge=0, le=1, examples=[0.1, 0.2, 0.3, 0.5], description="Greatest share of the n-grams."
+    )
 
     def intermediates(self) -> Mapping[str, pl.Expr]:
         return {"_plain_words": PLAIN_WORDS}
