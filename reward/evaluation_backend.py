@@ -25,7 +25,8 @@ from datachef.core.system.paths import located, located_or_named
 from datachef.reward.evaluation import EvaluationSettings
 
 if TYPE_CHECKING:
-    from datachef.reward.history import History, MeasurementRecord
+    from datachef.reward.history import History
+    from datachef.reward.measurement import MeasurementRecord
     from datachef.reward.scorer import RecipeReward
 
 # The reward whose predictions are fitted to measurements.

@@ -7,122 +7,31 @@ disk: a process may be killed at any moment, and others may write at the same ti
 from __future__ import annotations
 
 import io
-import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
-import orjson
 import polars as pl
 
 from datachef.core.contracts.reward import mean_interval
 from datachef.core.errors import DatachefError, did_you_mean
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.outputs import write_file
+from datachef.reward.measurement import (
+    COLUMNS,
+    FIRST_COLUMNS,
+    OPTIONAL,
+    MeasurementRecord,
+    canonical,
+    record_of,
+    row_of,
+)
 
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeasurementRecord:
-    """A measurement as the history keeps it.
-
-    `recipe` is the canonical YAML (`Recipe.to_yaml`); `recipe_key` and `task_key` are hashes of all
-    that the recipe's corpus and the task's questions depend on. `score` lies in [0, 1], higher is
-    better; `scores` are the metrics by name and `features` what a proxy learns from, None where
-    unknown. `corpus` has its sizes (`rows`, `tokens`), `training` the settings of training,
-    `versions` those of packages and digests of features of plugins, `vocabulary` the fingerprint of
-    the operators. `seconds` is what it cost. `created` is the time in UTC, ISO 8601. `id` is given
-    by the history.
-
-    A feature that is not a finite number is unknown. Raises `DatachefError` for a score outside of
-    its range and for what is not plain data.
-    """
-
-    recipe_name: str
-    recipe: str
-    recipe_key: str
-    task: str
-    task_key: str
-    base_model: str
-    seed: int
-    score: float
-    scores: Mapping[str, float]
-    features: Mapping[str, float | None]
-    versions: Mapping[str, str]
-    seconds: float
-    corpus: Mapping[str, int]
-    training: Mapping[str, Any]
-    vocabulary: str
-    created: str = field(default_factory=_now)
-    id: int = field(default=0, compare=False)
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.score <= 1:
-            raise self._refused(f"the score is {self.score}, not between 0 and 1")
-        if not 0 <= self.seed < 2**63:
-            raise self._refused(f"the seed is {self.seed}, not between 0 and 2^63")
-        finite = {"seconds": self.seconds, **self.scores}
-        if bad := [name for name, value in finite.items() if not math.isfinite(value)]:
-            raise self._refused(f"not a finite number: {', '.join(bad)}")
-        features = {name: _known(value) for name, value in self.features.items()}
-        object.__setattr__(self, "features", features)
-        scores = {name: float(value) for name, value in self.scores.items()}
-        object.__setattr__(self, "scores", scores)
-        for field_ in fields(self):
-            object.__setattr__(self, field_.name, self._plain(field_.name))
-
-    def _plain(self, name: str) -> Any:
-        """A value the way it comes back from JSON, so that what is read equals what was added."""
-        try:
-            return orjson.loads(canonical(getattr(self, name)))
-        except TypeError as error:
-            raise self._refused(f"{name} is not plain data: {error}") from None
-
-    def _refused(self, why: str) -> DatachefError:
-        name = ascii(self.recipe_name)[1:-1]
-        return DatachefError(f"the measurement of {name} cannot be kept: {why}")
-
-
-def canonical(data: Any) -> bytes:
-    """Plain data as JSON with sorted keys."""
-    return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
-
-
-def _known(value: float | None) -> float | None:
-    return float(value) if value is not None and math.isfinite(value) else None
-
-
-COLUMNS = {
-    "recipe_name": pl.String, "recipe": pl.String, "recipe_key": pl.String,
-    "task": pl.String, "task_key": pl.String, "base_model": pl.String, "seed": pl.Int64,
-    "score": pl.Float64, "scores": pl.String, "features": pl.String, "versions": pl.String,
-    "seconds": pl.Float64, "corpus": pl.String, "training": pl.String, "vocabulary": pl.String,
-    "created": pl.String,
-}  # fmt: skip
-_JSON = ("scores", "features", "versions", "corpus", "training")
-
-
-def row_of(measured: MeasurementRecord) -> dict[str, Any]:
-    """All of a measurement but its id; mappings are JSON with sorted keys."""
-    row = {name: getattr(measured, name) for name in COLUMNS}
-    return row | {name: canonical(row[name]).decode() for name in _JSON}
-
-
-def record_of(row: Mapping[str, Any]) -> MeasurementRecord:
-    """The measurement that a row was made of. Raises `ValueError` where the JSON is none."""
-    return MeasurementRecord(**{**row, **{name: orjson.loads(row[name]) for name in _JSON}})
-
-
-# Measurements of different tasks, base models or training say nothing of one another.
-ComparisonKey = tuple[str, str, str]
+# Measurements of other tasks, base models, kinds of score or training say nothing of one another.
+ComparisonKey = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -190,7 +99,8 @@ def compared(recipes: Sequence[Sequence[MeasurementRecord]]) -> RecipeComparison
 
 def comparison_key(measured: MeasurementRecord) -> ComparisonKey:
     """How it was measured, apart from the recipe and the seed."""
-    return (measured.task_key, measured.base_model, canonical(measured.training).decode())
+    training = canonical(measured.training).decode()
+    return (measured.task_key, measured.base_model, measured.score_name, training)
 
 
 def score_summary(measurements: Sequence[MeasurementRecord]) -> ScoreSummary:
@@ -216,7 +126,7 @@ def _difference(first: ScoreSummary, second: ScoreSummary) -> ScoreDifference | 
     return ScoreDifference(first, second, fmean(gains), mean_interval(gains), len(seeds))
 
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION = int.from_bytes(b"chef", "big")
 PATIENCE = 60.0  # seconds that a writer waits for others
 
@@ -225,39 +135,41 @@ CREATE TABLE measurement (
     id INTEGER PRIMARY KEY,
     recipe_name TEXT NOT NULL, recipe TEXT NOT NULL, recipe_key TEXT NOT NULL,
     task TEXT NOT NULL, task_key TEXT NOT NULL, base_model TEXT NOT NULL, seed INTEGER NOT NULL,
-    score REAL NOT NULL, scores TEXT NOT NULL, features TEXT NOT NULL, versions TEXT NOT NULL,
-    seconds REAL NOT NULL, corpus TEXT NOT NULL, training TEXT NOT NULL, vocabulary TEXT NOT NULL,
+    score REAL NOT NULL, score_name TEXT NOT NULL, chance REAL, base REAL, ceiling REAL,
+    scores TEXT NOT NULL, features TEXT NOT NULL, versions TEXT NOT NULL, seconds REAL NOT NULL,
+    corpus TEXT NOT NULL, training TEXT NOT NULL, tuned TEXT NOT NULL, vocabulary TEXT NOT NULL,
     created TEXT NOT NULL,
-    UNIQUE (recipe_key, task_key, base_model, seed, training)
+    UNIQUE (recipe_key, task_key, base_model, score_name, seed, training)
 )
 """
 _ADD = f"""
 INSERT INTO measurement ({", ".join(COLUMNS)})
 VALUES ({", ".join(f":{name}" for name in COLUMNS)}) ON CONFLICT DO NOTHING
 """  # noqa: S608 - names of columns
+_KEEP = _ADD.replace("(", "(id, ", 1).replace("VALUES (", "VALUES (:id, ")
 _FIND = """
 SELECT id FROM measurement
 WHERE recipe_key = :recipe_key AND task_key = :task_key AND base_model = :base_model
-AND seed = :seed AND training = :training
+AND score_name = :score_name AND seed = :seed AND training = :training
 """
-_READ = f"SELECT id, {', '.join(COLUMNS)} FROM measurement ORDER BY id"  # noqa: S608
+_COLUMNS_OF = {1: ("id", *FIRST_COLUMNS), SCHEMA_VERSION: ("id", *COLUMNS)}
 
 
 class History:
     """Measurements in a file; reading one that is not there finds nothing, adding makes it."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `DatachefError` for a file that is something else, or of another version."""
+        """Raises `DatachefError` for a file that is something else, or of a later version."""
         self.path = path
         if path.exists():
             with self._opened() as database:
-                self._is_ready(database)
+                self._version(database)
 
     def add(self, measured: MeasurementRecord) -> int:
         """Keeps a measurement and returns its id.
 
-        One with the same recipe, task, base model, seed and training is there already: then that
-        one stays as it is, and its id is returned.
+        One with the same recipe, task, base model, kind of score, seed and training is there
+        already: then that one stays as it is, and its id is returned.
         """
         return self._add_all([measured])[0]
 
@@ -303,10 +215,14 @@ class History:
 
     def _add_all(self, measurements: Sequence[MeasurementRecord]) -> list[int]:
         with self._opened(write=True) as database:
-            if not self._is_ready(database):
+            version = self._version(database)
+            if version != SCHEMA_VERSION:
+                kept = self._rows(database, version)
+                database.execute("DROP TABLE IF EXISTS measurement")
                 database.execute(_TABLE)
                 database.execute(f"PRAGMA application_id = {APPLICATION}")
                 database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                database.executemany(_KEEP, [row_of(m) | {"id": m.id} for m in kept])
             ids = []
             for row in map(row_of, measurements):
                 database.execute(_ADD, row)
@@ -317,8 +233,17 @@ class History:
         if not self.path.exists():
             return []
         with self._opened() as database:
-            rows = database.execute(_READ).fetchall() if self._is_ready(database) else []
-        return [record_of(dict(zip(("id", *COLUMNS), row, strict=True))) for row in rows]
+            return self._rows(database, self._version(database))
+
+    def _rows(self, database: sqlite3.Connection, version: int) -> list[MeasurementRecord]:
+        """What a file of this version holds; nothing where it is 0."""
+        if not version:
+            return []
+        columns = _COLUMNS_OF[version]
+        rows = database.execute(
+            f"SELECT {', '.join(columns)} FROM measurement ORDER BY id"  # noqa: S608 - our names
+        )
+        return [record_of(dict(zip(columns, row, strict=True))) for row in rows]
 
     @contextmanager
     def _opened(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
@@ -341,23 +266,23 @@ class History:
                 hint="a history is a file made by datachef; name another, or a new one",
             ) from error
 
-    def _is_ready(self, database: sqlite3.Connection) -> bool:
-        """Whether the file is a history; false for an empty one, an error for anything else."""
+    def _version(self, database: sqlite3.Connection) -> int:
+        """The version of a history; 0 for an empty file, an error for anything else."""
         application = database.execute("PRAGMA application_id").fetchone()[0]
         version = database.execute("PRAGMA user_version").fetchone()[0]
-        if application == APPLICATION and version == SCHEMA_VERSION:
-            return True
+        if application == APPLICATION and version in _COLUMNS_OF:
+            return int(version)
         if application == APPLICATION:
             raise DatachefError(
                 f"{self.path} is a history of version {version}; this is {SCHEMA_VERSION}",
-                hint="read it with the datachef that wrote it, and export it to Parquet",
+                hint="a later datachef wrote it; update this one",
             )
         if application or version or database.execute("SELECT * FROM sqlite_master").fetchone():
             raise DatachefError(
                 f"{self.path} is a database of something else",
                 hint="name another file, or a new one",
             )
-        return False
+        return 0
 
 
 def _chosen(found: Sequence[MeasurementRecord], which: int | str) -> list[MeasurementRecord]:
@@ -383,18 +308,22 @@ def write_parquet(measurements: Iterable[MeasurementRecord], path: Path) -> None
 
 
 def _is_ours(raw: bytes) -> bool:
-    return dict(pl.read_parquet_schema(io.BytesIO(raw))) == COLUMNS
+    return dict(pl.read_parquet_schema(io.BytesIO(raw))) in (COLUMNS, FIRST_COLUMNS)
 
 
 def read_parquet(path: Path) -> list[MeasurementRecord]:
-    """The measurements that `write_parquet` wrote. Raises `DatachefError` for any other file."""
+    """The measurements that `write_parquet` wrote, now or in version 1.
+
+    Raises `DatachefError` for any other file.
+    """
     try:
         table = pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise_environment_failure(error, str(path))
         raise DatachefError(f"cannot read the history {path}: {error}") from error
     try:
-        if dict(table.schema) == COLUMNS and not any(table.null_count().row(0)):
+        known = dict(table.schema) in (COLUMNS, FIRST_COLUMNS)
+        if known and not any(table.drop(OPTIONAL, strict=False).null_count().row(0)):
             return [record_of(row) for row in table.iter_rows(named=True)]
     except (ValueError, AttributeError):
         pass

@@ -25,7 +25,8 @@ from datachef.policy.search import SEARCHES, SourceBaselines
 from datachef.policy.space import recipe_space
 from datachef.reward.evaluation import EvaluationSettings, Training
 from datachef.reward.evaluation.evaluator import Evaluator
-from datachef.reward.history import History, MeasurementRecord
+from datachef.reward.history import History
+from datachef.reward.measurement import MeasurementRecord
 from datachef.reward.scorer import RecipeReward
 
 CHOOSING = 0

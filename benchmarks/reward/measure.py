@@ -30,7 +30,8 @@ from datachef.core import DatachefError, Host, RewardConfig, check_recipe
 from datachef.core.system.child_process import ProcessPool
 from datachef.reward.evaluation import EvaluationSettings, Training
 from datachef.reward.evaluation.evaluator import TINY, Evaluator
-from datachef.reward.history import History, MeasurementRecord
+from datachef.reward.history import History
+from datachef.reward.measurement import MeasurementRecord
 from datachef.reward.scorer import RecipeReward
 
 RUNNING = "running-"

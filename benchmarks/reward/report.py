@@ -17,7 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from datachef.core import Host, RewardConfig, document
-from datachef.reward.history import History, MeasurementRecord
+from datachef.reward.history import History
+from datachef.reward.measurement import MeasurementRecord
 from datachef.reward.proxy import Validation
 from datachef.reward.proxy.fit import FitReport, fit_report
 from datachef.reward.scorer import RecipeReward

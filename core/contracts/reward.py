@@ -83,7 +83,10 @@ class RewardConfig:
 class Measurement(Protocol):
     """What a recipe scored with one seed: `score` in [0, 1], higher is better; `scores` by metric.
 
-    `recipe_key` is equal for recipes that make the same corpus.
+    `score_name` says what was scored; only scores of one name can be compared. `chance`, `base` and
+    `ceiling` are the scores of who knows nothing, of the untrained base model and of who answers
+    everything right; None where unknown. `recipe_key` is equal for recipes that make the same
+    corpus.
     """
 
     @property
@@ -94,6 +97,18 @@ class Measurement(Protocol):
 
     @property
     def score(self) -> float: ...
+
+    @property
+    def score_name(self) -> str: ...
+
+    @property
+    def chance(self) -> float | None: ...
+
+    @property
+    def base(self) -> float | None: ...
+
+    @property
+    def ceiling(self) -> float | None: ...
 
     @property
     def scores(self) -> Mapping[str, float]: ...

@@ -41,6 +41,7 @@ def write_report(result: EvolveResult, recipe_task: RecipeTask, output: Path) ->
         "reward_calls": result.rounds[-1].calls,
         "evaluations": _evaluations(result),
         "seconds": result.seconds,
+        "score": _score(best_measured(result)),
         "methods": [_method(each) for each in result.method_results],
         "best": [
             _measured(measurement) | {"file": _kept(rank, measurement, recipe_task, folder)}
@@ -69,6 +70,14 @@ def best_measured(result: EvolveResult) -> list[CandidateMeasurement]:
     ]
     once = {measurement.key: measurement for measurement in reversed(measurements)}
     return sorted(once.values(), key=lambda measurement: -measurement.score)
+
+
+def _score(measurements: Sequence[CandidateMeasurement]) -> dict[str, Any] | None:
+    """What the scores are, and their points of reference; None where nothing was measured."""
+    if not measurements:
+        return None
+    first = measurements[0].measured[0]
+    return first.model_dump(include={"score_name", "chance", "base", "ceiling"})
 
 
 def _method(method_result: MethodResult) -> dict[str, Any]:
@@ -149,9 +158,24 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield f"![progress]({PLOT})"
     yield ""
+    yield from _reference(data["score"])
     yield from _methods(data["methods"])
     yield from _best(data["best"])
     yield from _proxies(data["fidelity"])
+
+
+def _reference(score: dict[str, Any] | None) -> Iterator[str]:
+    if score is None or not score["score_name"]:
+        return
+    points = (
+        f"{said} {score[name]:.4f}"
+        for name, said in (
+            ("chance", "chance"), ("base", "the untrained base model"), ("ceiling", "the ceiling"),
+        )
+        if score[name] is not None
+    )  # fmt: skip
+    yield f"What is measured is `{score['score_name']}`: " + (", ".join(points) or "alone") + "."
+    yield ""
 
 
 def _methods(methods: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -106,9 +106,9 @@ def measure_candidate(
         if unavailable(error):
             raise
         return CandidateMeasurement(recipe=named, value=value, failure=str(error))
-    measured = [SeedMeasurement(seed=m.seed, score=m.score, scores=dict(m.scores)) for m in found]
+    measured = tuple(map(SeedMeasurement.of, found))
     return CandidateMeasurement(
-        recipe=named, value=value, key=found[0].recipe_key, measured=tuple(measured)
+        recipe=named, value=value, key=found[0].recipe_key, measured=measured
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from datachef.core.contracts.reward import ProxyFidelity
+from datachef.core.contracts.reward import Measurement, ProxyFidelity
 from datachef.core.errors import DatachefError
 from datachef.core.system.atomic import write_atomically
 from datachef.policy.settings import EvolveSettings
@@ -44,11 +44,24 @@ class Candidate(_Record):
 
 
 class SeedMeasurement(_Record):
-    """The measurement of a recipe with one seed."""
+    """The measurement of a recipe with one seed; see `core.contracts.reward.Measurement`."""
 
     seed: int
     score: float
+    score_name: str = ""
+    chance: float | None = None
+    base: float | None = None
+    ceiling: float | None = None
     scores: dict[str, float]
+
+    @classmethod
+    def of(cls, found: Measurement) -> SeedMeasurement:
+        """What an evaluation backend measured."""
+        return cls(
+            seed=found.seed, score=found.score, score_name=found.score_name,
+            chance=found.chance, base=found.base, ceiling=found.ceiling,
+            scores=dict(found.scores),
+        )  # fmt: skip
 
 
 class CandidateMeasurement(Candidate):

@@ -11,11 +11,13 @@ import typer
 
 from datachef.core.cli.display import interval
 from datachef.core.cli.state import AsJson, CacheFolder, PoolFile, console, get_host, print_json
+from datachef.reward.commands.history import reference_points
 from datachef.reward.commands.score import RecipeFiles, TaskFile
 from datachef.reward.config import require_packages
+from datachef.reward.score_kinds import REFERENCE_POINTS
 
 if TYPE_CHECKING:
-    from datachef.reward.history import MeasurementRecord
+    from datachef.reward.measurement import MeasurementRecord
     from datachef.reward.scorer import RecipeReward
 
 
@@ -111,15 +113,16 @@ def _show(found: list[list[MeasurementRecord]]) -> None:
     from datachef.reward.history import score_summary
 
     names = sorted({name for one in found for m in one for name in m.scores})
-    shown = [name for name in names if not name.endswith("_stderr") and name != "likelihood"]
+    kind = found[0][0].score_name
+    shown = [name for name in names if not name.endswith("_stderr") and name != kind]
     table = Table(header_style="bold")
-    for name in ("recipe", "seeds", "score", "interval", *shown):
+    for name in ("recipe", "seeds", kind, "interval", *REFERENCE_POINTS, *shown):
         table.add_column(name, justify="left" if name == "recipe" else "right")
     for one in found:
         summary = score_summary(one)
         table.add_row(
             summary.first.recipe_name, str(len(one)), f"{summary.mean:.4f}",
-            interval(summary.interval),
+            interval(summary.interval), *reference_points(summary.first),
             *(f"{summary.scores[name]:.4f}" if name in summary.scores else "" for name in shown),
         )  # fmt: skip
     console().print(table)

@@ -12,9 +12,11 @@ import typer
 from datachef.core.cli.display import interval
 from datachef.core.cli.state import AsJson, console, get_host, print_json
 from datachef.reward.config import require_packages
+from datachef.reward.score_kinds import REFERENCE_POINTS
 
 if TYPE_CHECKING:
     from datachef.reward.history import History, ScoreSummary
+    from datachef.reward.measurement import MeasurementRecord
     from datachef.reward.proxy import Validation
     from datachef.reward.proxy.fit import FitReport, ScoreNoise
 
@@ -42,12 +44,12 @@ def list_(history: HistoryPath = DEFAULT, as_json: AsJson = False) -> None:
     from rich.table import Table
 
     table = Table(header_style="bold")
-    for name in ("id", "task", "recipe", "base model", "seed", "score", "tokens", "time"):
+    for name in ("id", "task", "recipe", "base model", "seed", "score", "kind", "tokens", "time"):
         table.add_column(name, justify="left" if name in _WORDS else "right")
     for measured in found:
         table.add_row(
             str(measured.id), measured.task, measured.recipe_name,
-            measured.base_model, str(measured.seed), f"{measured.score:.4f}",
+            measured.base_model, str(measured.seed), f"{measured.score:.4f}", measured.score_name,
             f"{measured.corpus.get('tokens', 0):,}", f"{measured.seconds:.0f} s",
         )  # fmt: skip
     console().print(table)
@@ -119,7 +121,7 @@ def import_(
     print(f"{history}: {History(history).import_(file):,} new measurements")
 
 
-_WORDS = ("task", "recipe", "base model")
+_WORDS = ("task", "recipe", "base model", "kind")
 
 
 def _opened(path: Path) -> History:
@@ -131,12 +133,23 @@ def _opened(path: Path) -> History:
     return History(path)
 
 
+def reference_points(measured: MeasurementRecord) -> Iterator[str]:
+    """The cells of chance, base and ceiling; empty where unknown."""
+    for name in REFERENCE_POINTS:
+        value = getattr(measured, name)
+        yield "" if value is None else f"{value:.4f}"
+
+
 def _summary(summary: ScoreSummary) -> dict[str, Any]:
     return {
         "recipe": summary.first.recipe_name,
         "task": summary.first.task,
         "base_model": summary.first.base_model,
         "score": summary.mean,
+        "score_name": summary.first.score_name,
+        "chance": summary.first.chance,
+        "base": summary.first.base,
+        "ceiling": summary.first.ceiling,
         "interval": summary.interval,
         "scores": dict(summary.scores),
         "seeds": [measured.seed for measured in summary.measurements],
@@ -147,12 +160,13 @@ def _show(summaries: Any) -> None:
     from rich.table import Table
 
     table = Table(header_style="bold")
-    for name in ("recipe", "base model", "seeds", "score", "interval"):
+    for name in ("recipe", "base model", "seeds", "score", "interval", "kind", *REFERENCE_POINTS):
         table.add_column(name, justify="left" if name in _WORDS else "right")
     for summary in summaries:
         table.add_row(
             summary.first.recipe_name, summary.first.base_model,
             str(len(summary.measurements)), f"{summary.mean:.4f}", interval(summary.interval),
+            summary.first.score_name, *reference_points(summary.first),
         )  # fmt: skip
     console().print(table)
 

@@ -34,7 +34,8 @@ from datachef.reward.evaluation.evaluate import (
 )
 from datachef.reward.evaluation.training import make_tiny
 from datachef.reward.gates import ContaminationAudit
-from datachef.reward.history import History, MeasurementRecord
+from datachef.reward.history import History
+from datachef.reward.measurement import MeasurementRecord
 from datachef.reward.sampled_run import SampledRunner, refuse_unanswered
 from datachef.reward.scorer import RecipeReward
 

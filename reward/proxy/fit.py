@@ -14,8 +14,10 @@ import polars as pl
 from datachef.core.contracts.task import Task
 from datachef.core.errors import DatachefError
 from datachef.reward.evaluation.evaluator import task_key
-from datachef.reward.history import History, MeasurementRecord, comparison_key
+from datachef.reward.history import History, comparison_key
+from datachef.reward.measurement import MeasurementRecord
 from datachef.reward.proxy import Proxy, Validation, cross_validate
+from datachef.reward.score_kinds import LIKELIHOOD
 
 FEWEST_MEASURED = 6  # recipes of a task that a proxy is fitted to
 
@@ -120,12 +122,17 @@ def _columns(found: Sequence[MeasurementRecord], codes: Mapping[str, str] | None
 
 
 def comparable_measurements(measurements: Sequence[MeasurementRecord]) -> list[MeasurementRecord]:
-    """Those made in the way in which most were made: scores of other base models, or after other
-    training, are not comparable."""
+    """Those made in the way in which most were made: scores of another kind, of other base models,
+    or after other training, are not comparable. Where there are others, likelihoods do not count:
+    they measure the form of an answer."""
     by_setting = defaultdict(list)
     for measured in measurements:
         by_setting[comparison_key(measured)].append(measured)
-    return max(by_setting.values(), key=len, default=[])
+    return max(
+        by_setting.values(),
+        key=lambda alike: (alike[0].score_name != LIKELIHOOD, len(alike)),
+        default=[],
+    )
 
 
 def feature_table(

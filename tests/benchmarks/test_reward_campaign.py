@@ -210,7 +210,8 @@ def test_a_format_of_a_source_fills_its_first_row(tasks: list[Path]) -> None:
 
 
 def test_what_the_history_has_is_not_measured_again(module: Module, tmp_path: Path) -> None:
-    from datachef.reward.history import History, MeasurementRecord
+    from datachef.reward.history import History
+    from datachef.reward.measurement import MeasurementRecord
 
     script, job_type = module("measure"), module("jobs").Job
     recipe = tmp_path / "tasks" / "fruit" / "recipes" / "all.yaml"

@@ -14,14 +14,16 @@ from hypothesis import given, settings, strategies as st
 from scipy import stats
 
 from datachef.core import DatachefError
-from datachef.reward.history import History, MeasurementRecord
+from datachef.reward.history import History
+from datachef.reward.measurement import FIRST_COLUMNS, MeasurementRecord, row_of
+from datachef.reward.score_kinds import SCORE_KINDS
 
 WRITER = """
 import json, sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from datachef.reward.history import History
-from datachef.reward.history import MeasurementRecord
+from datachef.reward.measurement import MeasurementRecord
 
 path, first, last, one = sys.argv[1:]
 history = History(Path(path))
@@ -80,7 +82,7 @@ def test_a_measurement_is_kept_once(history):
     assert [m.score for m in history.measurements()] == [0.5]
     for change in (
         {"recipe_key": "r2"}, {"task_key": "t2"}, {"base_model": "big"}, {"seed": 1},
-        {"training": {"epochs": 2, "lora": None}},
+        {"training": {"epochs": 2, "lora": None}}, {"score_name": "choice_probability"},
     ):  # fmt: skip
         assert history.add(measured(**change)) != first
     assert history.add(measured(training={"lora": None, "epochs": 1})) == first
@@ -108,6 +110,7 @@ def test_reading_makes_no_file(tmp_path):
     "changes",
     [
         {"score": 1.5}, {"score": float("nan")}, {"scores": {"x": float("inf")}},
+        {"score_name": "other"}, {"base": -0.1}, {"chance": float("nan")},
         {"seconds": float("nan")}, {"seed": -1}, {"seed": 2**63}, {"training": {"x": object()}},
         {"training": {1: 2}}, {"base_model": "\ud800"}, {"recipe_name": "\udc00"},
     ],
@@ -201,12 +204,55 @@ def test_foreign_files(tmp_path):
 def test_a_later_version_is_refused(history):
     history.add(measured())
     with sqlite3.connect(history.path) as database:
-        database.execute("PRAGMA user_version = 2")
+        database.execute("PRAGMA user_version = 3")
     database.close()
-    with pytest.raises(DatachefError, match="version 2"):
+    with pytest.raises(DatachefError, match="version 3"):
         History(history.path)
-    with pytest.raises(DatachefError, match="version 2"):
+    with pytest.raises(DatachefError, match="version 3"):
         history.add(measured(seed=9))
+
+
+def of_version_1(path, kept) -> None:
+    """A file as version 1 wrote it, and an export beside it."""
+    rows = [{name: row_of(one)[name] for name in FIRST_COLUMNS} for one in kept]
+    pl.DataFrame(rows, schema=FIRST_COLUMNS).write_parquet(path.with_suffix(".parquet"))
+    types = {pl.String: "TEXT", pl.Int64: "INTEGER", pl.Float64: "REAL"}
+    columns = ", ".join(f"{name} {types[kind]} NOT NULL" for name, kind in FIRST_COLUMNS.items())
+    unique = "UNIQUE (recipe_key, task_key, base_model, seed, training)"
+    with sqlite3.connect(path) as database:
+        database.execute(f"CREATE TABLE measurement (id INTEGER PRIMARY KEY, {columns}, {unique})")
+        database.execute(f"PRAGMA application_id = {int.from_bytes(b'chef', 'big')}")
+        database.execute("PRAGMA user_version = 1")
+        holes = ", ".join("?" * len(FIRST_COLUMNS))
+        insert = f"INSERT INTO measurement VALUES (NULL, {holes})"  # noqa: S608 - question marks
+        database.executemany(insert, [tuple(row.values()) for row in rows])
+    database.close()
+
+
+def test_a_history_of_version_1_is_read_and_becomes_one_of_today(tmp_path):
+    old = [measured(seed=seed, score=seed / 7) for seed in range(3)]
+    path = tmp_path / "old.sqlite"
+    of_version_1(path, old)
+    raw = path.read_bytes()
+    history = History(path)
+    assert history.measurements() == old
+    assert {(m.score_name, m.base, m.chance) for m in old} == {("likelihood", None, None)}
+    assert path.read_bytes() == raw  # reading changes nothing
+    ids = [m.id for m in history.measurements()]
+    new = measured(score_name="choice_probability", score=0.3, chance=0.25, base=0.26, ceiling=1.0)
+    assert history.add(new) > max(ids)  # the same recipe, measured in another way
+    assert [m.id for m in History(path).measurements()][:3] == ids
+    assert History(path).measurements() == [*old, new]
+    assert [s.first.score_name for s in history.best("sums")] == [
+        "choice_probability",
+        "likelihood",
+    ]
+    export = path.with_suffix(".parquet")
+    other = History(tmp_path / "other.sqlite")
+    assert other.import_(export) == 3
+    assert other.measurements() == old
+    assert other.export(export) == 3  # an export of version 1 may be written over
+    assert len(pl.read_parquet(export).columns) > len(FIRST_COLUMNS)
 
 
 def test_an_empty_file_becomes_a_history(tmp_path):
@@ -229,6 +275,8 @@ MEASURED = st.builds(
     measured,
     recipe_name=TEXT, recipe=TEXT, recipe_key=TEXT, task=TEXT, task_key=TEXT, base_model=TEXT,
     seed=st.integers(0, 2**63 - 1), score=st.floats(0, 1),
+    score_name=st.sampled_from(sorted(SCORE_KINDS)), chance=st.none() | st.floats(0, 1),
+    base=st.none() | st.floats(0, 1), tuned=st.dictionaries(TEXT, PLAIN, max_size=2),
     scores=st.dictionaries(TEXT, NUMBER, max_size=3),
     features=st.dictionaries(TEXT, st.none() | st.floats(), max_size=5),
     versions=st.dictionaries(TEXT, TEXT, max_size=3),

@@ -49,6 +49,10 @@ class Point(NamedTuple):
     seed: int
     score: float
     scores: dict[str, float]
+    score_name: str = "accuracy"
+    chance: float | None = 0.25
+    base: float | None = 0.25
+    ceiling: float | None = 1.0
 
 
 class Taste(Reward):

@@ -9,7 +9,8 @@ from typing import Any, cast
 from datachef.core import Host
 from datachef.reward.evaluation import EvaluationSettings
 from datachef.reward.evaluation.evaluator import Evaluator, weights_key
-from datachef.reward.history import History, MeasurementRecord
+from datachef.reward.history import History
+from datachef.reward.measurement import MeasurementRecord
 
 
 def checkpoint(folder: Path, weights: bytes) -> str:

@@ -14,7 +14,8 @@ from datachef.core.recipe.contributions import without_each
 from datachef.core.recipe.resolving import read_task
 from datachef.reward.config import proxy_reward
 from datachef.reward.evaluation.evaluator import task_key
-from datachef.reward.history import History, MeasurementRecord
+from datachef.reward.history import History
+from datachef.reward.measurement import MeasurementRecord
 from datachef.reward.proxy.fit import (
     comparable_measurements,
     feature_table,
