@@ -134,6 +134,7 @@ from .text.conversations import (
     with_text as with_text,
 )
 from .text.final_answers import (
+    LETTERS as LETTERS,
     announcement as announcement,
     boxed_answer as boxed_answer,
     chosen_option as chosen_option,
@@ -154,9 +155,18 @@ from .text.languages import (
     UNDETERMINED_LANGUAGE as UNDETERMINED_LANGUAGE,
     UnknownLanguageError as UnknownLanguageError,
 )
+from .text.line_breaks import with_breaks as with_breaks
+from .text.options import (
+    Options as Options,
+    options_in_fields as options_in_fields,
+    options_in_prompt as options_in_prompt,
+    options_of as options_of,
+    place_of as place_of,
+)
 from .text.personal_data import (
     PersonalDataKind as PersonalDataKind,
     redact_personal_data as redact_personal_data,
 )
+from .text.triggers import without_trigger as without_trigger
 
 __version__: str

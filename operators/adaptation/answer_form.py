@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field
 
-from datachef.core import CheckContext, ConversationTransform, DatachefError, Task, says_yes
+from datachef.core import (
+    LETTERS,
+    CheckContext,
+    ConversationTransform,
+    DatachefError,
+    Options,
+    Task,
+    options_of,
+    place_of,
+    says_yes,
+)
 from datachef.operators.adaptation.answers import (
     Answer,
     Wording,
@@ -18,7 +28,6 @@ from datachef.operators.adaptation.answers import (
     the_number,
     worded,
 )
-from datachef.operators.adaptation.options import LETTERS, Options, options_of, place_of
 from datachef.operators.adaptation.task_form import Form, answer_style
 from datachef.operators.adaptation.turns import last_answer
 

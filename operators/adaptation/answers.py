@@ -8,8 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
-from datachef.core import announcement, boxed_answer, normalised_answer, numbers_in
-from datachef.operators.adaptation.line_breaks import with_breaks
+from datachef.core import announcement, boxed_answer, normalised_answer, numbers_in, with_breaks
 
 Wording = Literal[
     "bare",

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from datachef.core import ConversationTransform
+from datachef.core import ConversationTransform, without_trigger
 from datachef.operators.adaptation.answers import split_answer
-from datachef.operators.adaptation.triggers import without_trigger
 from datachef.operators.adaptation.turns import last_answer, last_question
 
 if TYPE_CHECKING:

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field
 
-from datachef.core import ConversationTransform, Task
-from datachef.operators.adaptation.line_breaks import with_breaks
-from datachef.operators.adaptation.options import (
+from datachef.core import (
     LETTERS,
+    ConversationTransform,
     Options,
+    Task,
     options_in_fields,
     options_in_prompt,
+    with_breaks,
+    without_trigger,
 )
 from datachef.operators.adaptation.task_form import OptionLabels, prompt_style
-from datachef.operators.adaptation.triggers import without_trigger
 from datachef.operators.adaptation.turns import last_answer, last_question
 
 if TYPE_CHECKING:

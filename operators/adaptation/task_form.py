@@ -18,12 +18,12 @@ from datachef.core import (
     DatachefError,
     normalised_answer,
     numbers_in,
+    options_in_prompt,
     path_identity,
     read_benchmark,
     says_yes,
 )
 from datachef.operators.adaptation.answers import Wording, wording_of
-from datachef.operators.adaptation.options import options_in_prompt
 
 if TYPE_CHECKING:
     from datachef.core import AnswerKind, Task

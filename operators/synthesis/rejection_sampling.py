@@ -16,8 +16,8 @@ from datachef.core import (
     final_answer,
     installed_metric,
     normalised_answer,
+    options_of,
 )
-from datachef.operators.adaptation.options import options_of
 from datachef.operators.synthesis.answer_question import AnswerSynthesis
 from datachef.operators.synthesis.exchange import Exchange, exchange_of
 

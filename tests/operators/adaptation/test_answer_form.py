@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from datachef.core import BenchmarkFile, CheckContext, Host, Task
+from datachef.core import BenchmarkFile, CheckContext, Host, Task, options_in_prompt
 from datachef.operators.adaptation.answer_form import AnswerForm
 from datachef.operators.adaptation.answers import split_answer, the_number
-from datachef.operators.adaptation.options import options_in_prompt
 
 INLINE = (
     "What do bees make?\n\nAnswer1: silk Answer2: honey Answer3: wool\n\nAnswer format: answer1"

@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from datachef.core import chosen_option, final_answer, normalised_answer
-from datachef.operators.adaptation.line_breaks import with_breaks
-from datachef.operators.adaptation.triggers import without_trigger
+from datachef.core.text.final_answers import LETTERS, chosen_option, final_answer, normalised_answer
+from datachef.core.text.line_breaks import with_breaks
+from datachef.core.text.triggers import without_trigger
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # Fields that usually hold a list of options, or an object that holds one.
 _LISTS = ("choices", "options", "answer_option_list", "answer_choices", "candidates", "endings")
 _HOLDERS = ("question", *_LISTS)
