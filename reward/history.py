@@ -196,8 +196,12 @@ class History:
 
         Raises `DatachefError`, and adds nothing, where the file is something else.
         """
+        return self.add_new(read_parquet(path))
+
+    def add_new(self, measurements: Sequence[MeasurementRecord]) -> int:
+        """Adds those of the measurements that are not there; returns how many were new."""
         before = {measured.id for measured in self._read()}
-        return len(set(self._add_all(read_parquet(path))) - before)
+        return len(set(self._add_all(measurements)) - before)
 
     def best(self, task: str, n: int = 10, *, base_model: str | None = None) -> list[ScoreSummary]:
         """The `n` recipes with the highest mean score over seeds, of a task by name or key."""

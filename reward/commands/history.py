@@ -112,13 +112,57 @@ def export(
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="A Parquet file.", show_default=False)],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="A Parquet file of an export, or the CSV files of a swarm as Olmix reads it: "
+            "RATIOS METRICS.",
+            show_default=False,
+        ),
+    ],
     history: HistoryPath = DEFAULT,
+    base_model: Annotated[
+        str | None,
+        typer.Option("--base-model", help="CSV: what was trained; scores of others stay apart."),
+    ] = None,
+    unit: Annotated[
+        str,
+        typer.Option("--unit", help="CSV: bits_per_byte, nats_per_token or accuracy."),
+    ] = "bits_per_byte",
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", help="CSV: only this one; may be repeated.")
+    ] = None,
+    task: Annotated[
+        Path | None, typer.Option("--task", help="CSV: the task.yaml that the metric measures.")
+    ] = None,
 ) -> None:
-    """Add the measurements of a Parquet file that the history does not have."""
+    """Add measurements that the history does not have: of an export, or of runs of others."""
+    from datachef.core import DatachefError
     from datachef.reward.history import History
 
-    print(f"{history}: {History(history).import_(file):,} new measurements")
+    kept = History(history)
+    if len(files) == 1:
+        added = kept.import_(files[0])
+    elif len(files) > 2:
+        raise DatachefError(f"{len(files)} files are too many", "one Parquet file, or two of CSV")
+    elif base_model is None:
+        raise DatachefError("the files do not say what was trained", "give --base-model NAME")
+    else:
+        from datachef.core.recipe.resolving import read_task
+        from datachef.reward.swarm import read_swarm
+
+        ratios, metrics = files
+        added = kept.add_new(
+            read_swarm(
+                ratios,
+                metrics,
+                base_model=base_model,
+                unit=unit,
+                chosen=metric or (),
+                task=read_task(task, get_host()) if task is not None else None,
+            )
+        )
+    print(f"{history}: {added:,} new measurements")
 
 
 _WORDS = ("task", "recipe", "base model", "kind")
