@@ -188,12 +188,13 @@ def _run(row: dict[str, object], path: Path) -> str:
 
 
 def _recipe(name: str, mix: dict[str, float]) -> str:
-    """The mix as a recipe, for people: of the domains that the run used, as sources of a pool."""
+    """The mix for people to read: which operator made it is not known."""
     used = {source: share for source, share in sorted(mix.items()) if share > 0}
+    shares = ", ".join(f"{source} {share:.4g}" for source, share in used.items())
     return document.dump(
         {
             "name": _NOT_IN_NAMES.sub("_", name),
+            "description": f"Shares of the tokens: {shares}.",
             "sources": {source: {} for source in used},
-            "mix": {"op": "weighted_mix", "weights": used},
         }
     )
