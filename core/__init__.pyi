@@ -11,6 +11,7 @@ from .assets.store import (
     asset_checksum as asset_checksum,
     asset_folder as asset_folder,
 )
+from .contracts.code_permission import allowed_code as allowed_code
 from .contracts.corpus import (
     Context as Context,
     CorpusOperator as CorpusOperator,

@@ -22,7 +22,7 @@ import typer
 
 from datachef.core.cli import assets, checking, doctor, ops, running
 from datachef.core.cli.failures import hidden_cause, open_streams, report_error, take_debug
-from datachef.core.cli.state import set_host, take_network, take_plugin_files
+from datachef.core.cli.state import set_host, take_code, take_network, take_plugin_files
 from datachef.core.distribution import NAME, version
 from datachef.core.escaping import escape_output, indented
 from datachef.core.registry.host import Host, plugin_patience
@@ -35,6 +35,10 @@ _HELP = """Turn raw sources into an LLM training corpus, with every document acc
 
 --allow-network=HOST,..., anywhere on the line, lets sources and models be fetched from these hosts;
 --allow-network alone from all that are public. DATACHEF_ALLOW_NETWORK does so for all commands.
+
+--allow-code, anywhere on the line, lets unit tests run code that rows hold or a model wrote, where
+this system can confine it; --allow-code=unconfined even where it cannot. DATACHEF_ALLOW_CODE=1 does
+so for all commands.
 """
 # Commands that report what is wrong with plugins, and so have to survive all of them.
 _EXAMINING = {"plugins", "doctor"}
@@ -85,7 +89,7 @@ def main() -> None:
     escape_output()
     try:
         arguments, files = take_plugin_files(take_debug(with_homes(in_utf8(sys.argv[1:]))))
-        arguments = take_network(arguments)
+        arguments = take_code(take_network(arguments))
         patience = plugin_patience()
         refused = {}
         if _EXAMINING & set(arguments):

@@ -11,6 +11,12 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
+from datachef.core.contracts.code_permission import (
+    ALLOWED as ALLOWED_CODE,
+    OPTION,
+    UNCONFINED,
+    allowed_code,
+)
 from datachef.core.errors import DatachefError
 from datachef.core.escaping import escaped_json, raw_stream
 from datachef.core.registry.host import Host
@@ -63,6 +69,20 @@ def take_network(arguments: list[str]) -> list[str]:
     allowed = Network.of_environment().and_also(places(",".join(asked).split(",") if asked else ()))
     if asked:
         os.environ[ALLOWED] = ",".join(allowed.places)
+    return [word for word in arguments if word not in named]
+
+
+def take_code(arguments: list[str]) -> list[str]:
+    """The arguments without `--allow-code`, which this process and those that it starts find in the
+    environment. Raises `DatachefError` for a value that says nothing."""
+    for word, following in pairwise(arguments):
+        if (word, following) == (OPTION, UNCONFINED):
+            told = f"{OPTION} takes its value behind an equals sign"
+            raise DatachefError(told, f"{OPTION}={UNCONFINED}")
+    named = [word for word in arguments if word.partition("=")[0] == OPTION]
+    for word in named:
+        os.environ[ALLOWED_CODE] = word.partition("=")[2] or "1"
+    allowed_code()
     return [word for word in arguments if word not in named]
 
 

@@ -130,6 +130,10 @@ class Operator(BaseModel):
         """Importable modules this operator needs, each with what `pip install` takes."""
         return {}
 
+    def runs_code(self) -> bool:
+        """Whether it runs code that rows hold or a model wrote, which the user has to allow."""
+        return False
+
     def check(self, context: CheckContext) -> Iterable[tuple[str, str, str]]:
         """What is wrong with this operator at its place: (parameter, message, hint) each."""
         return ()

@@ -44,6 +44,7 @@ from datachef.core.recipe.step_checks import (
     add_missing_package,
     check_assets,
     check_backend,
+    check_code,
     check_files,
     check_language_models,
     check_order,
@@ -223,6 +224,7 @@ class _Check:
                 continue
             ready = check_requirements(findings, place, operator.op, operator)
             ready &= check_assets(findings, self._host, step)
+            ready &= check_code(findings, step)
             check_backend(findings, self._host, step)
             check_order(findings, self._recipe, step)
             readable = check_reach(findings, self._resolved, step) and check_files(findings, step)

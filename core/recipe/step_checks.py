@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from datachef.core.assets.store import fetch_command, is_stored
+from datachef.core.contracts.code_permission import allowed_code, require_permission
 from datachef.core.contracts.corpus import CorpusOperator, OrderOperator
 from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.parameters import REFERENCE
@@ -22,7 +23,7 @@ from datachef.core.contracts.synthesis import Synthesis
 from datachef.core.contracts.task import BenchmarkFile, Examples
 from datachef.core.distribution import install_command
 from datachef.core.document import Document, Location
-from datachef.core.errors import Problem, did_you_mean, dotted, shortened, warning
+from datachef.core.errors import DatachefError, Problem, did_you_mean, dotted, shortened, warning
 from datachef.core.language_models.client import backend_class
 from datachef.core.recipe.checked import Findings, PlacedStep, ResolvedRecipe, reference_sources
 from datachef.core.registry.host import Host
@@ -71,6 +72,17 @@ def check_assets(findings: Findings, host: Host, step: PlacedStep) -> bool:
             continue
         passed = False
     return passed
+
+
+def check_code(findings: Findings, step: PlacedStep) -> bool:
+    """Whether a step runs no code, or the user allowed it and it can be confined here."""
+    if step.operator.runs_code():
+        try:
+            require_permission(step.operator.op, allowed_code())
+        except DatachefError as error:
+            findings.add("code_not_allowed", step.location, error.message, error.hint)
+            return False
+    return True
 
 
 def check_backend(findings: Findings, host: Host, step: PlacedStep) -> None:

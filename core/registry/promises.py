@@ -229,10 +229,15 @@ def identity_problem(answer: Any) -> str:
     return ""
 
 
+def _yes_or_no(answer: Any) -> str:
+    return "" if isinstance(answer, bool) else f"is {described(answer)}, not True or False"
+
+
 _WANTED: dict[str, Callable[[Any], str]] = {
     "reads": _names,
     "writes": _names,
     "files": _names,
     "assets": _names,
     "requires": _requirements,
+    "runs_code": _yes_or_no,
 }

@@ -119,6 +119,11 @@ def available_layers() -> frozenset[str]:
     return frozenset(json.loads(told or "[]"))
 
 
+def missing_layers() -> str:
+    """The isolation layers that a run needs and this system does not offer, in words."""
+    return " and ".join(layer for layer in NEEDED if layer not in available_layers())
+
+
 def system_folders() -> list[str]:
     """What Python and the system's libraries are read from."""
     packages = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]

@@ -267,22 +267,23 @@ def worked_problems(chance: random.Random, count: int) -> Iterator[dict[str, str
 
 
 FUNCTIONS = (
-    ("double", "returns twice a number", "return value * 2"),
-    ("square", "returns the square of a number", "return value * value"),
-    ("is_even", "says whether a number is even", "return value % 2 == 0"),
-    ("digits", "counts the digits of a number", "return len(str(abs(value)))"),
-    ("halve", "returns half of a number, rounded down", "return value // 2"),
-    ("negate", "returns a number with the other sign", "return -value"),
+    ("double", "returns twice a number", "return value * 2", "(7) == 14"),
+    ("square", "returns the square of a number", "return value * value", "(7) == 49"),
+    ("is_even", "says whether a number is even", "return value % 2 == 0", "(7) is False"),
+    ("digits", "counts the digits of a number", "return len(str(abs(value)))", "(-41) == 2"),
+    ("halve", "returns half of a number, rounded down", "return value // 2", "(7) == 3"),
+    ("negate", "returns a number with the other sign", "return -value", "(7) == -7"),
 )
 
 
 def programs(chance: random.Random, count: int) -> Iterator[dict[str, str]]:
-    """Tasks and answers with code: some broken, some refused, some told without any code."""
+    """Tasks, tests and answers with code: some of them broken, wrong, refused, or without code."""
     for number in range(count):
-        name, does, body = FUNCTIONS[number % len(FUNCTIONS)]
+        name, does, body, result = FUNCTIONS[number % len(FUNCTIONS)]
         name = f"{name}_{chance.randint(1, 400)}"
         task = f"Write a Python function `{name}` that {does}."
-        code = f"def {name}(value):\n    {body}\n"
+        wrong = number % 7 == 2
+        code = f"def {name}(value):\n    {body}{' + 1' * wrong}\n"
         if number % 11 == 3:
             code = code.replace("(value):", "(value:")
         answer = f"It takes one line:\n\n```python\n{code}```\n"
@@ -290,7 +291,7 @@ def programs(chance: random.Random, count: int) -> Iterator[dict[str, str]]:
             answer = "I'm sorry, but as an AI language model I cannot write programs."
         elif number % 13 == 7:
             answer = "Think of it yourself; it is a good exercise."
-        yield {"task": task, "solution": answer}
+        yield {"task": task, "solution": answer, "tests": f"assert {name}{result}"}
 
 
 def write_rows(name: str, rows: Iterable[dict[str, Any]]) -> None:
@@ -333,7 +334,7 @@ def main() -> None:
     asked = (problem(chance) for _ in range(40))
     write_rows("unsolved.jsonl", ({"question": q, "answer": str(a)} for q, _, a in asked))
 
-    write_rows("programs.jsonl", programs(chance, 200))
+    write_rows("programs.jsonl", programs(chance, 60))
     tests = "assert add_all([1, 2, 3]) == 6"
     task = {"task": "Write a Python function `add_all` that adds up a list.", "tests": tests}
     write_rows("programs.test.jsonl", [task])

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from datachef.core.contracts.code_permission import allowed_code
 from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.recipe import LanguageModelCaps
 from datachef.core.contracts.synthesis import Synthesis
@@ -131,7 +132,8 @@ def _valid(kind: type[Operator], parameters: dict[str, Any]) -> bool:
 def _at_hand(
     kind: type[Operator], offered: Mapping[str, tuple[Any, ...]], limits: GrammarLimits
 ) -> Mapping[str, tuple[Any, ...]]:
-    """The values, without those that alone need a package or an asset that is missing here."""
+    """The values, without those that alone need a package or an asset that is missing here, or
+    leave to run code."""
     base = {
         name: values[0] for name, values in offered.items() if kind.model_fields[name].is_required()
     }
@@ -147,9 +149,10 @@ def _at_hand(
 
 
 def _unready(kind: type[Operator], parameters: dict[str, Any]) -> bool:
-    return _valid(kind, parameters) and is_unready(
-        kind.model_validate({"op": kind.name(), **parameters})
-    )
+    if not _valid(kind, parameters):
+        return False
+    operator = kind.model_validate({"op": kind.name(), **parameters})
+    return is_unready(operator) or (operator.runs_code() and not allowed_code())
 
 
 _DOUBLINGS = (-3, -2, -1, 0, 1, 2, 3)

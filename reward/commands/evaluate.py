@@ -49,21 +49,6 @@ def evaluate(
     accuracy: Annotated[
         bool, typer.Option(help="Score answers with lm-evaluation-harness, besides their bits.")
     ] = True,
-    allow_code: Annotated[
-        bool,
-        typer.Option(
-            "--allow-code",
-            help="Let unit tests run what the model wrote, where this system can confine it.",
-        ),
-    ] = False,
-    allow_unconfined: Annotated[
-        bool,
-        typer.Option(
-            "--allow-unconfined",
-            help="Let it run even where this system cannot confine it (see chef doctor): it can do "
-            "all that you can.",
-        ),
-    ] = False,
     history: Annotated[Path, typer.Option("--history", help="Where measurements are kept.")] = Path(
         "history.sqlite"
     ),
@@ -77,10 +62,12 @@ def evaluate(
     """Make the whole corpus, fine-tune the base model on it, and measure the task.
 
     Always measures the bits per byte of the gold answers, which rank corpora even where a small
-    model gets every answer wrong. What the history has already is not measured again.
+    model gets every answer wrong. What the history has already is not measured again. Unit tests
+    run what the model wrote, with --allow-code alone.
     """
     require_packages()
 
+    from datachef.core.contracts.code_permission import allowed_code
     from datachef.core.document import read
     from datachef.core.recipe.resolving import read_typed
     from datachef.core.registry.factories import build_reward
@@ -96,7 +83,7 @@ def evaluate(
         training=read_typed(training, Training) if training is not None else Training(),
         items=items,
         accuracy=accuracy,
-        allow_code="unconfined" if allow_unconfined else allow_code,
+        allow_code=allowed_code(),
     )
     with tempfile.TemporaryDirectory() as scratch:
         evaluator = Evaluator(reward, get_host(), History(history), settings, work or Path(scratch))

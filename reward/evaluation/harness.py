@@ -20,6 +20,7 @@ from typing import Any
 
 import orjson
 
+from datachef.core.contracts.code_permission import require_permission
 from datachef.core.contracts.metric import AllowCode, BenchmarkItem, Choices, Metric
 from datachef.core.contracts.task import BenchmarkFile, LMEvalBenchmark, Task
 from datachef.core.distribution import extra
@@ -29,7 +30,6 @@ from datachef.core.registry.host import metric_of
 from datachef.core.rows.benchmark import read_benchmark
 from datachef.core.system.failures import raise_environment_failure
 from datachef.reward.metrics import metric_for
-from datachef.reward.metrics.unit_tests import require_permission
 
 MOST_AT_ONCE = 32
 # Bytes for the logits of a batch of prompts of 512 tokens.
@@ -155,7 +155,7 @@ def _require_unconfined(name: str, allow_code: AllowCode) -> None:
             f"the task {name} of lm-eval runs code that a model wrote, which lm-eval does not "
             "confine",
             hint="give the task a benchmark file and the metric unit_tests, or allow it with "
-            "--allow-unconfined",
+            "--allow-code=unconfined",
         )
 
 

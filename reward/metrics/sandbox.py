@@ -25,7 +25,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from datachef.core.errors import DatachefError
+from datachef.core.contracts.code_permission import UnconfinedError
+from datachef.core.errors import DatachefError, UnavailableError
 from datachef.core.system import confinement
 from datachef.core.system.child_process import Child, start
 from datachef.reward.metrics import channel, packing, remote
@@ -79,17 +80,6 @@ class ProgramResult:
     reason: str = ""
 
 
-class UnconfinedError(DatachefError):
-    """This system cannot confine a program, so nothing is run."""
-
-    def __init__(self, missing: str) -> None:
-        super().__init__(
-            f"untrusted code cannot be confined here: no layer around {missing}",
-            hint="evaluate on Linux 5.13 or later, outside of containers that forbid seccomp and "
-            "Landlock; --allow-unconfined runs it all the same",
-        )
-
-
 def run_program(
     program: str, limits: SandboxLimits | None = None, *, unconfined: bool = False
 ) -> ProgramResult:
@@ -97,7 +87,7 @@ def run_program(
 
     An exception, an exit before the end (with whatever status) and a limit are failures.
     `unconfined` runs it without isolation where there is none. Raises `UnconfinedError` otherwise,
-    and `DatachefError` on a system that cannot limit processes.
+    and `UnavailableError` on a system that cannot limit processes.
     """
     return run_tests(Program("", program, ""), limits, unconfined=unconfined)
 
@@ -118,7 +108,7 @@ def run_tests(
     raises, and `DatachefError` where the code before or after the answer is no Python by itself.
     """
     if os.name != "posix":
-        raise DatachefError(
+        raise UnavailableError(
             "running code needs limits on processes, which this system does not have",
             hint="evaluate on Linux or macOS",
         )
@@ -277,13 +267,6 @@ def _read(descriptor: int, end: float) -> bytes:
                 break
             parts.append(part)
     return b"".join(parts)
-
-
-def missing_layers() -> str:
-    """The isolation layers that a run needs and this system does not offer, in words."""
-    return " and ".join(
-        layer for layer in confinement.NEEDED if layer not in confinement.available_layers()
-    )
 
 
 _MOST_FOLDERS = 256

@@ -8,6 +8,7 @@ import secrets
 import warnings
 from typing import Any
 
+from datachef.core.contracts.code_permission import require_permission
 from datachef.core.contracts.metric import PROGRAM, AllowCode, BenchmarkItem, Metric
 from datachef.core.errors import DatachefError, RowError
 from datachef.core.text.final_answers import after_thinking
@@ -16,8 +17,6 @@ from datachef.reward.metrics.sandbox import (
     Program,
     ProgramResult,
     SandboxLimits,
-    UnconfinedError,
-    missing_layers,
     run_tests,
 )
 
@@ -109,15 +108,3 @@ def assembled(program: str, code: str, item: BenchmarkItem) -> Program:
         )
     before, *between, after = text.split(answer)
     return Program(before, code.join(["", *between, ""]) if between else code, after)
-
-
-def require_permission(what: str, allow_code: AllowCode) -> None:
-    """Raises `DatachefError` unless running a model's code was allowed, and `UnconfinedError` where
-    only confined runs are allowed and this system cannot confine them."""
-    if not allow_code:
-        raise DatachefError(
-            f"{what} runs code that a model wrote, which was not allowed",
-            hint="allow it with allow_code=True, or --allow-code on the command line",
-        )
-    if allow_code != "unconfined" and (missing := missing_layers()):
-        raise UnconfinedError(missing)

@@ -16,7 +16,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core import Host, document, run_recipe
+from datachef.core import Host, RecipeError, document, run_recipe
+from datachef.core.system.confinement import missing_layers
 
 ROOT = Path(__file__).parents[2]
 Reasons = Counter[str]
@@ -123,11 +124,18 @@ def test_math_in_one_form_of_answer(
     assert set(rows["source"]) == {"worked", "unsolved"}
 
 
-def test_code_that_parses(run: Run) -> None:
+def test_code_that_passes_its_tests(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RecipeError, match="was not allowed"):
+        run("code_sft.yaml")
+    if missing := missing_layers():
+        pytest.skip(f"code cannot be confined here: no layer around {missing}")
+    monkeypatch.setenv("DATACHEF_ALLOW_CODE", "1")
     reasons, rows = run("code_sft.yaml")
-    assert reasons["refusal"] > 10 and reasons["syntax_error"] > 10 and reasons["no_code"] > 10
-    for completion in rows["completion"]:
-        compile(completion[0]["content"].split("```")[1].removeprefix("python"), "answer", "exec")
+    assert reasons["refusal"] == 5 and reasons["no_code"] == 5 and reasons["syntax_error"] >= 4
+    assert reasons["wrong_answer"] >= 5
+    assert len(rows) > 30
+    answers = [completion[0]["content"] for completion in rows["completion"]]
+    assert not any("+ 1" in answer for answer in answers)
 
 
 def test_languages_by_rules_that_fit_them(run: Run) -> None:

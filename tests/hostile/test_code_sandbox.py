@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from datachef.core.system.confinement import missing_layers
 from datachef.reward.metrics.sandbox import (
     Program,
     ProgramResult,
     SandboxLimits,
-    missing_layers,
     run_tests,
 )
 
@@ -389,7 +389,7 @@ def test_without_isolation_nothing_is_run_unless_allowed(refused: int, tmp_path:
     folder = tmp_path / "scratch"
     folder.mkdir()
     (refusal, allowed), told = restricted([refused], folder, "x = 1")
-    assert told.count("refused") == 1 and "--allow-unconfined" in told
+    assert told.count("refused") == 1 and "--allow-code=unconfined" in told
     assert "cannot be confined here: no layer around" in refusal
     assert allowed == "passed"
     (refusal, _), _ = restricted([refused], folder, f"open({str(ran)!r}, 'a').write('x')")
@@ -427,7 +427,7 @@ def test_the_command_refuses_before_it_trains_and_says_how_to_insist(
     assert done.returncode != 0
     said = " ".join(done.stderr.split())
     assert "cannot be confined here: no layer around files" in said, said
-    assert "--allow-unconfined" in said and "Traceback" not in said
+    assert "--allow-code=unconfined" in said and "Traceback" not in said
     shown = refusing([LANDLOCK], tmp_path, CHEF, ["doctor", "--json"])
     layers = {one["what"]: one["state"] for one in json.loads(shown.stdout)}
     assert layers["isolation: files"] == "absent"

@@ -25,6 +25,7 @@ EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
         {"form": "code"},
         {"form": "label", "labels": ["a", "b"]},
     ],
+    "answer_check_filter": [{"gold": "source", "checker": "exact_match"}],
     "answer_question": [{"model": "echo", "backend": "echo"}],
     "back_translate": [{"model": "echo", "backend": "echo"}],
     "bad_words_filter": [{"words": "words.txt"}],

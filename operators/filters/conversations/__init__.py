@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 @hookimpl
 def datachef_operators() -> Sequence[type[Operator]]:
+    from datachef.operators.filters.conversations.answer_check_filter import AnswerCheckFilter
     from datachef.operators.filters.conversations.conversation_filter import ConversationFilter
     from datachef.operators.filters.conversations.refusal_filter import RefusalFilter
 
-    return [ConversationFilter, RefusalFilter]
+    return [AnswerCheckFilter, ConversationFilter, RefusalFilter]

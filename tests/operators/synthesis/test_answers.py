@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from datachef.core import Context, Outcome, Services, Task, turns_column, turns_of, with_text
+from datachef.core.system.confinement import missing_layers
 from datachef.operators.synthesis.answer_question import AnswerQuestion
 from datachef.operators.synthesis.back_translate import BackTranslate
 from datachef.operators.synthesis.generate_question import GenerateQuestion
@@ -198,7 +199,7 @@ def test_the_checker_is_that_of_the_task_unless_it_is_named() -> None:
     named = RejectionSampling(model="m", checker="yes_no").for_task(task)
     assert named.checker == "yes_no"
     code = task.model_copy(update={"metric": "unit_tests"})
-    assert RejectionSampling(model="m").for_task(code).checker == "number_match"
+    assert RejectionSampling(model="m").for_task(code).checker == "unit_tests"
 
 
 def test_an_answer_that_did_not_come_fails_its_row(
@@ -250,3 +251,20 @@ def test_options_are_the_right_answer_among_wrong_ones(llm_server: Any, services
     }  # fmt: skip
     again = operator.apply(rows, NOTHING)
     assert said(again) == said(outcome)
+
+
+def test_sampled_programs_that_pass_their_tests(
+    services: Services, llm_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if missing := missing_layers():
+        pytest.skip(f"code cannot be confined here: no layer around {missing}")
+    monkeypatch.setenv("DATACHEF_ALLOW_CODE", "1")
+    llm_server.answer = lambda prompt: f"```python\ndef f(x):\n    return x {prompt[-1]} 2\n```"
+    rows = batch("Times: *", "Plus: +", "Over: /", tests=["assert f(3) == 6"] * 2 + [""])
+    operator = RejectionSampling(
+        model="m", checker="unit_tests", samples=1, prompt="{{ question }}"
+    )
+    assert operator.runs_code() and "tests" in operator.reads()
+    outcome = operator.connect(services).apply(rows, NOTHING)
+    assert outcome.rows["id"].to_list() == ["r0"]
+    assert outcome.dropped["reason"].to_list() == ["wrong_answer", "cannot_be_checked"]

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from datachef.core import BenchmarkItem, DatachefError
+from datachef.core.system.confinement import missing_layers
 from datachef.reward.metrics import make_metric, sandbox
 from datachef.reward.metrics.sandbox import (
     Program,
     ProgramResult,
     SandboxLimits,
-    missing_layers,
     run_program,
 )
 from datachef.reward.metrics.unit_tests import assembled, code_of
