@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PREFIX = "__label__"
+# Runs of white space, but for the single spaces that stay as they are.
+_SPACES = r"[[\s\x00]--[ ]][\s\x00]*| [\s\x00]+"
 
 FOUND = pl.Schema({"language": pl.String, "confidence": pl.Float64})
 
@@ -66,7 +68,7 @@ class LanguageIdentifier:
     def identify(self, texts: pl.Series) -> pl.DataFrame:
         """The `language` and `confidence` (0 to 1) of each text; `und` and 0 of a null one."""
         asked = texts.is_not_null().arg_true()
-        read = texts.gather(asked).str.replace_all(r"[\s\x00]+", " ")
+        read = texts.gather(asked).str.replace_all(_SPACES, " ")
         if self._model is None:
             answers = _naive_bayes().identify(read)
         else:
@@ -154,7 +156,7 @@ class NaiveBayes:
     weights: NDArray[np.float32]
     prior: NDArray[np.float32]
     moves: NDArray[np.uint32]
-    rows: NDArray[np.uint32]
+    rows: NDArray[np.int64]
     ngrams: NDArray[np.int32]
     aliases: tuple[tuple[int, int], ...]
 
@@ -191,7 +193,7 @@ class NaiveBayes:
         scores = np.zeros((len(offsets) - 1, len(self.languages)), np.float32)
         for row, (a, b) in enumerate(pairwise(ends.tolist())):
             if b > a:
-                scores[row] = counts[a:b] @ self.weights[ngrams[a:b]]
+                scores[row] = counts[a:b] @ self.weights.take(ngrams[a:b], axis=0)
                 scores[row] += self.prior
         # The root of the length keeps the probabilities calibrated, as in py3langid.
         scores /= np.sqrt(np.maximum(np.diff(offsets), 1), dtype=np.float32)[:, None]
@@ -213,16 +215,17 @@ class NaiveBayes:
         end = np.minimum(start + _LANE, offsets[document + 1])
         begin = np.maximum(start - _MEMORY, offsets[document])
         name = document.astype(np.uint32) << np.uint32(self._bits)
-        state = np.zeros(len(document), np.uint32)
+        state = np.zeros(len(document), np.int64)
         found = [np.zeros(0, np.uint32)]
+        at = begin.copy()
         for step in range(_LANE + _MEMORY):
-            at = begin + step
-            state = self.moves[self.rows[state] + data[at]]
-            ngram = self.ngrams[state]
+            state = self.moves.take(self.rows.take(state) + data.take(at)).astype(np.int64)
+            ngram = self.ngrams.take(state)
             seen = (ngram >= 0) & (at < end)
             if step < _MEMORY:
                 seen &= at >= start
-            found.append(name[seen] | ngram[seen].astype(np.uint32))
+            found.append((name | ngram.view(np.uint32))[seen])
+            at += 1
         return np.concatenate(found)
 
 
@@ -231,7 +234,9 @@ def _encoded(texts: pl.Series) -> list[bytes]:
     loud = (~texts.str.contains("[a-z]")).arg_true()
     quiet = [text.lower() if text.isupper() else text for text in texts.gather(loud)]
     texts = texts.scatter(loud, pl.Series(quiet, dtype=pl.String))
-    encoded: list[bytes] = texts.str.normalize("NFC").cast(pl.Binary).to_list()
+    other = (texts.str.len_bytes() > texts.str.len_chars()).arg_true()  # ASCII is composed
+    texts = texts.scatter(other, texts.gather(other).str.normalize("NFC"))
+    encoded: list[bytes] = texts.cast(pl.Binary).to_list()
     return encoded
 
 
@@ -246,7 +251,7 @@ def _naive_bayes() -> NaiveBayes:
         weights=np.asarray(model.nb_ptc, np.float32),
         prior=np.asarray(model.nb_pc, np.float32),
         moves=np.asarray(model.tk_nextmove, np.uint32),
-        rows=np.asarray(model.tk_row, np.uint32) << np.uint32(8),
+        rows=np.asarray(model.tk_row, np.int64) << 8,
         ngrams=np.asarray(model.tk_output, np.int32),
         aliases=tuple(model._alias_pairs),
     )

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 from hypothesis import given, settings, strategies as st
 
-from datachef.operators.filters.gopher_repetition_filter import repeated
+from datachef.operators.text.duplicated_ngrams import first_occurrences
 from datachef.operators.text.words import ngram_hashes, word_hashes
 
 documents = st.lists(st.lists(st.sampled_from("abcd"), max_size=12), max_size=6)
@@ -29,9 +29,11 @@ def test_missing_words_are_no_words():
     assert hashes[0] == hashes[1] != hashes[2]
 
 
-def test_hashes_that_agree_in_their_high_bits_are_told_apart():
-    values = np.array([8, 9, 8, 1 << 60, (1 << 60) + 1, 1 << 60, 9, 5, 8], np.uint64)
-    groups = repeated(values, np.arange(len(values)))
-    found = np.split(groups.positions, groups.begins[1:])
-    assert sorted(group.tolist() for group in found) == [[0, 2, 8], [1, 6], [3, 5]]
-    assert groups.counts.tolist() == [len(group) for group in found]
+hashes = st.integers(0, 2**64 - 1) | st.integers(0, 8) | st.integers(0, 7).map(lambda n: n << 61)
+
+
+@given(st.lists(hashes, max_size=60))
+@settings(deadline=None)
+def test_every_hash_is_found_where_it_stands_first(values):
+    found = first_occurrences(np.array(values, np.uint64))
+    assert found.tolist() == [values.index(value) for value in values]

@@ -1,0 +1,172 @@
+"""Characters in the n-grams of words that a text repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from datachef.operators.text.words import MULTIPLIER, Hashes, Offsets, document_of, word_hashes
+
+TOP = (2, 3, 4)
+DUPLICATED = (5, 6, 7, 8, 9, 10)
+REPETITION = pl.Struct(
+    {f"top_{n}": pl.Int64 for n in TOP} | {f"duplicated_{n}": pl.Int64 for n in DUPLICATED}
+)
+
+BLOCK = 1 << 16  # words looked at together: their arrays stay in the processor's cache
+
+Positions = NDArray[np.int64]
+
+_HALF = np.uint64(32)
+_SALT = np.uint64(0xD6E8FEB86659FD93)
+
+
+def repetition(words: pl.Series) -> pl.Series:
+    """Characters in repeated n-grams of each document, as a struct of type `REPETITION`.
+
+    `top_n`: those of the most frequent n-gram, joined by spaces, times its count (the earliest one
+    among equals); 0 where none occurs twice. `duplicated_n`: those of n-grams that were seen
+    before, read from left to right without overlap.
+    """
+    hashes, offsets = word_hashes(words)
+    flat = words.explode(empty_as_null=False, keep_nulls=False)
+    chars = np.zeros(len(hashes) + 1, np.int64)
+    np.cumsum(flat.str.len_chars().to_numpy(), out=chars[1:])
+    parts, first = [_block(hashes[:0], chars[:1], offsets[:1])], 0
+    while first < len(words):
+        begin = offsets[first]
+        last = int(np.searchsorted(offsets, begin + BLOCK, side="right")) - 1
+        last = max(last, first + 1)
+        end = offsets[last]
+        block = offsets[first : last + 1] - begin
+        parts.append(_block(hashes[begin:end], chars[begin : end + 1], block))
+        first = last
+    return pl.concat(parts).to_struct()
+
+
+def _block(hashes: Hashes, chars: Positions, offsets: Offsets) -> pl.DataFrame:
+    """`repetition` of documents given by hashes of words and running sums of their characters."""
+    document = document_of(offsets)
+    columns = {}
+    for n, repeats in _repeats(hashes, offsets, document):
+        if n in TOP:
+            columns[f"top_{n}"] = _top(repeats, n, chars, offsets, document)
+        if n in DUPLICATED:
+            columns[f"duplicated_{n}"] = _duplicated(repeats, n, chars, offsets, document)
+    return pl.DataFrame(columns)
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """The n-grams that were seen before in their document: where they begin, in order, and where
+    each of them was first."""
+
+    places: Positions
+    firsts: Positions
+
+
+def _repeats(
+    hashes: Hashes, offsets: Offsets, document: Positions
+) -> Iterator[tuple[int, Repeats]]:
+    """The repeated n-grams of every length."""
+    pairs = hashes * MULTIPLIER
+    pairs ^= document.astype(np.uint64) * _SALT
+    pairs[:-1] += hashes[1:]
+    # The last word of a document is no pair: it equals nothing.
+    ends = offsets[1:][np.diff(offsets) > 0] - 1
+    firsts = first_occurrences(pairs)
+    places = np.arange(len(hashes))
+    firsts[ends] = ends
+    is_end = np.zeros(len(hashes) + 1, np.bool_)
+    is_end[ends] = True
+    for n in range(2, max(DUPLICATED) + 1):
+        again = np.flatnonzero(firsts != places)
+        places, firsts = places.take(again), firsts.take(again)
+        yield n, Repeats(places, firsts)
+        following = hashes.take(places + n, mode="clip")
+        # What is followed by the same word as the first of its kind repeats it in one word more.
+        # What is not can only repeat others of those.
+        other = np.flatnonzero(following != hashes.take(firsts + n, mode="clip"))
+        keys = following[other] ^ firsts[other].astype(np.uint64) * _SALT
+        firsts[other] = places[other[first_occurrences(keys)]]
+        ended = np.flatnonzero(is_end.take(places + (n - 1)))
+        firsts[ended] = places[ended]
+
+
+def first_occurrences(hashes: Hashes) -> Positions:
+    """Where each hash stands first."""
+    count = len(hashes)
+    mixed = hashes * MULTIPLIER
+    slots = (mixed >> np.uint64(63 - (2 * count).bit_length())).view(np.int64)
+    table = np.empty(1 << (2 * count).bit_length() + 1, np.int64)
+    # Of several that have the same slot the last one that is written stays: the first.
+    table[slots[::-1].copy()] = np.arange(count - 1, -1, -1)
+    first: Positions = table.take(slots)
+    other = np.flatnonzero(hashes.take(first) != hashes)
+    if len(other):  # another hash has their slot
+        mixed = mixed[other]
+        mixed ^= mixed >> _HALF
+        first[other] = other[first_occurrences(mixed)]
+    return first
+
+
+def _top(
+    repeats: Repeats, n: int, chars: Positions, offsets: Offsets, document: Positions
+) -> Positions:
+    counts = np.bincount(repeats.firsts)
+    first = np.flatnonzero(counts)
+    # One number that is smaller for more frequent and then for earlier n-grams.
+    bits = len(document).bit_length()
+    most = 1 << bits
+    rank = ((most - 1 - counts[first]) << bits) | first
+    nothing = most << bits
+    best = np.full(len(offsets) - 1, nothing, np.int64)
+    np.minimum.at(best, document[first], rank)
+    found = np.flatnonzero(best < nothing)
+    first, count = best[found] & (most - 1), most - (best[found] >> bits)
+    size = np.zeros(len(best), np.int64)
+    size[found] = (chars[first + n] - chars[first] + n - 1) * count
+    return size
+
+
+def _duplicated(
+    repeats: Repeats, n: int, chars: Positions, offsets: Offsets, document: Positions
+) -> Positions:
+    first = np.zeros(len(document), np.int64)
+    first[repeats.places] = repeats.firsts
+    edges = np.flatnonzero(np.diff(repeats.places, prepend=-2, append=len(chars) + 1) != 1)
+    starts, stops = repeats.places[edges[:-1]], repeats.places[edges[1:] - 1] + 1
+    hits = np.array(_hits(starts.tolist(), stops.tolist(), first.data, n), np.int64)
+    total = np.zeros(len(offsets) - 1, np.int64)
+    np.add.at(total, document[hits], chars[hits + n] - chars[hits])
+    return total
+
+
+def _hits(starts: list[int], stops: list[int], first: memoryview[int], n: int) -> list[int]:
+    """Positions of n-grams seen before, from left to right without overlap.
+
+    The stretches from `starts` to `stops` hold all n-grams that are not the first of their kind,
+    and `first` says where that one is. It counts as seen unless a hit jumped over it; then the next
+    of its kind that is not jumped over takes its place.
+    """
+    jumped, marks = bytearray(len(first) + n), [b"\1" * length for length in range(n)]
+    hits: list[int] = []
+    hit = hits.append
+    position = 0
+    for start, stop in zip(starts, stops, strict=True):
+        position = max(position, start)
+        while position < stop:
+            origin = first[position]
+            if jumped[origin]:
+                jumped[origin] = 0
+                position += 1
+            else:
+                hit(position)
+                position += n
+        if position > stop:
+            jumped[stop:position] = marks[position - stop]
+    return hits
