@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
-import sys
 import threading
 import time
 from collections import deque
@@ -18,29 +16,18 @@ import polars as pl
 import pytest
 import zstandard
 from hypothesis import settings
+from vllm_server import vllm_installation, vllm_server
 
 from datachef.core import DatachefError, Host, document, run_recipe
 from datachef.core.distribution import NAME
 from datachef.core.rows.reader import REJECTS
 from datachef.core.run.report import Report
 
+__all__ = ["vllm_installation", "vllm_server"]
+
 # No test asserts on time: machines differ, and so does their load.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
-
-
-def _beside_this_file(name: str) -> Any:
-    """A module of `tests/`, which is no package."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-        assert spec is not None and spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-vllm_installation = _beside_this_file("vllm_server").vllm_installation
-vllm_server = _beside_this_file("vllm_server").vllm_server
 
 
 def pytest_configure() -> None:

@@ -3,60 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command import Workspace
 
-from datachef.core import document
-
-COMMAND = (sys.executable, "-m", "datachef.core.cli")
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 FRUITS = ["apple", "pear", "plum", "fig", "lemon", "melon", "grape", "peach", "cherry", "mango"]
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """A folder with files for commands, which run in it."""
-
-    folder: Path
-
-    def write(self, name: str, data: Any) -> None:
-        """A YAML file."""
-        (self.folder / name).write_text(document.dump(data))
-
-    def read(self, name: str) -> Any:
-        """What a YAML file holds."""
-        return document.read(self.folder / name).data
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """A command that runs on while the test does."""
-        return subprocess.Popen(
-            [*COMMAND, *arguments],
-            cwd=self.folder,
-            env=ENVIRONMENT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def chef(self, *arguments: str, fails: int = 0) -> subprocess.CompletedProcess[str]:
-        """A command that ends with that status, and never with a traceback."""
-        command = self.start(*arguments)
-        printed, said = command.communicate()
-        assert command.returncode == fails, said
-        assert "Traceback" not in said
-        return subprocess.CompletedProcess(command.args, fails, printed, said)
-
-    def json(self, *arguments: str) -> Any:
-        """What a command prints when asked for JSON."""
-        return json.loads(self.chef(*arguments, "--json").stdout)
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
+from odd_plugins import write_plugin
 from pydantic import BaseModel, ValidationError
 
 from datachef.core import Host, MixOperator, Problem, check_recipe
+
+__all__ = ["write_plugin"]
 
 Data = dict[str, Any]
 

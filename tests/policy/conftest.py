@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_qwen
 
 from datachef.policy.grammar import Grammar
 
@@ -41,8 +40,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from transformers import AutoTokenizer
 
     folder = tmp_path_factory.mktemp("tiny")
-    maker = Path(__file__).parent.parent / "tiny_qwen.py"
-    subprocess.run([sys.executable, str(maker), str(folder)], check=True, capture_output=True)
+    tiny_qwen.make(folder)
     return AutoTokenizer.from_pretrained(folder)
 
 

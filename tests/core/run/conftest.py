@@ -6,8 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conversations import written
 
 from datachef.core import Host
+
+__all__ = ["written"]
 
 
 @pytest.fixture(scope="session")

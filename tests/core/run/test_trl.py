@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import tiny_qwen
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
@@ -60,11 +60,6 @@ def tokenizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     trl = pytest.importorskip("trl")
     transformers = pytest.importorskip("transformers")
-    file = Path(__file__).parents[2] / "tiny_qwen.py"
-    spec = importlib.util.spec_from_file_location("tiny_qwen", file)
-    assert spec is not None and spec.loader is not None
-    tiny_qwen = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tiny_qwen)
     tiny_qwen.make(tmp_path / "model")
     made = transformers.AutoTokenizer.from_pretrained(tmp_path / "model")
     made.chat_template = trl.chat_template_utils.qwen3_chat_template

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ COLOURS = {"grass": "green", "snow": "white", "coal": "black", "blood": "red", "
 
 Rows = list[dict[str, Any]]
 WriteCorpus = Callable[..., Path]
+Scripted = Callable[[Mapping[str, str]], Any]
 
 
 def _conversation(question: str, answer: str) -> dict[str, Any]:
@@ -88,3 +89,38 @@ def loss() -> Callable[[Path, str], float]:
             return float(model(input_ids=tokens, labels=tokens).loss)
 
     return measure
+
+
+@pytest.fixture(scope="session")
+def scripted() -> Scripted:
+    """Makes a model of the harness that says, and finds probable, what it is told per prompt."""
+    pytest.importorskip("lm_eval")
+    from lm_eval.api.model import LM
+
+    class Scripted(LM):  # type: ignore[misc]
+        tokenizer_name = "scripted"
+
+        def __init__(self, lines: Mapping[str, str]) -> None:
+            super().__init__()
+            self.lines = lines
+            self.asked: list[str] = []
+
+        def generate_until(self, requests: list[Any]) -> list[str]:
+            return [self._line(request.args[0]) for request in requests]
+
+        def loglikelihood(self, requests: list[Any]) -> list[tuple[float, bool]]:
+            pairs = [request.args for request in requests]
+            same = [self._line(context) == continuation.strip() for context, continuation in pairs]
+            return [(-0.1 if is_said else -9.0, is_said) for is_said in same]
+
+        def loglikelihood_rolling(self, requests: list[Any]) -> list[float]:
+            raise NotImplementedError
+
+        def apply_chat_template(self, history: list[dict[str, str]], **_: Any) -> str:
+            return "".join(f"<{turn['role']}>{turn['content']}" for turn in history) + "<answer>"
+
+        def _line(self, context: str) -> str:
+            self.asked.append(context)
+            return self.lines[context.removeprefix("<user>").removesuffix("<answer>")]
+
+    return Scripted

@@ -6,7 +6,6 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from datachef.core import (
     read_benchmark,
 )
 from datachef.core.contracts.metric import Choices
-from datachef.core.contracts.task import LMEvalBenchmark
 from datachef.core.distribution import install_command
 from datachef.core.registry.host import installed_metric
 from datachef.reward.evaluation.harness import run_harness, score
@@ -65,41 +63,6 @@ def make_task(tmp_path: Path) -> Callable[..., Task]:
         return Task.model_validate({"name": "sample", "metric": metric, "benchmark": benchmark})
 
     return make
-
-
-@pytest.fixture(scope="session")
-def scripted() -> Scripted:
-    """Makes a model of the harness that says, and finds probable, what it is told per prompt."""
-    pytest.importorskip("lm_eval")
-    from lm_eval.api.model import LM
-
-    class Scripted(LM):  # type: ignore[misc]
-        tokenizer_name = "scripted"
-
-        def __init__(self, lines: Mapping[str, str]) -> None:
-            super().__init__()
-            self.lines = lines
-            self.asked: list[str] = []
-
-        def generate_until(self, requests: list[Any]) -> list[str]:
-            return [self._line(request.args[0]) for request in requests]
-
-        def loglikelihood(self, requests: list[Any]) -> list[tuple[float, bool]]:
-            pairs = [request.args for request in requests]
-            same = [self._line(context) == continuation.strip() for context, continuation in pairs]
-            return [(-0.1 if is_said else -9.0, is_said) for is_said in same]
-
-        def loglikelihood_rolling(self, requests: list[Any]) -> list[float]:
-            raise NotImplementedError
-
-        def apply_chat_template(self, history: list[dict[str, str]], **_: Any) -> str:
-            return "".join(f"<{turn['role']}>{turn['content']}" for turn in history) + "<answer>"
-
-        def _line(self, context: str) -> str:
-            self.asked.append(context)
-            return self.lines[context.removeprefix("<user>").removesuffix("<answer>")]
-
-    return Scripted
 
 
 @pytest.fixture(scope="session")
@@ -323,84 +286,6 @@ def test_a_checkpoint_that_is_not_there_is_an_error(
     nowhere = tmp_path / "nowhere"
     with pytest.raises(DatachefError, match="cannot load the model"):
         run_harness(nowhere, task, limit=1, seed=0, folder=tmp_path, allow_code=False)
-
-
-@pytest.fixture
-def harness_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder from which the harness takes its tasks, and none from anywhere else."""
-    pytest.importorskip("lm_eval")
-    import lm_eval.tasks
-
-    folder = tmp_path / "tasks"
-    folder.mkdir()
-    rows = tmp_path / "rows.jsonl"
-    rows.write_text("".join(json.dumps({"q": f"Say {n}", "a": str(n)}) + "\n" for n in range(20)))
-    (folder / "_base").write_text(
-        "dataset_path: json\n"
-        f"dataset_kwargs: {{data_files: {{test: {rows}}}, cache_dir: {tmp_path / 'cache'}}}\n"
-        "test_split: test\ndoc_to_text: '{{q}}'\ndoc_to_target: '{{a}}'\n"
-        "output_type: generate_until\ngeneration_kwargs: {until: ['\\n'], do_sample: false}\n"
-        "metric_list:\n"
-        "- {metric: exact_match, aggregation: mean, higher_is_better: true}\n"
-    )
-    for name, more in (
-        ("say", ""),
-        ("say_more", "tag: both\n"),
-        ("say_less", "tag: both\n"),
-        ("filtered", "filter_list:\n- {name: strict, filter: [{function: take_first}]}\n"),
-        ("dangerous", "unsafe_code: true\n"),
-        ("broken", "doc_to_text: '{{q.x.y.z()}}'\n"),
-    ):
-        (folder / f"{name}.yaml").write_text(f"include: _base\ntask: {name}\n{more}")
-    manager = partial(lm_eval.tasks.TaskManager, include_path=str(folder), include_defaults=False)
-    monkeypatch.setattr(lm_eval.tasks, "TaskManager", manager)
-    return folder
-
-
-def named(name: str) -> Task:
-    return Task(name="sample", benchmark=LMEvalBenchmark(lm_eval=name))
-
-
-@pytest.mark.usefixtures("harness_tasks")
-def test_tasks_of_the_harness_are_measured_by_name(scripted: Scripted, tmp_path: Path) -> None:
-    lines = {f"Say {n}": str(n if n % 2 else n + 1) for n in range(20)}
-    figures = score(scripted(lines), named("say"), folder=tmp_path)
-    error = math.sqrt(0.25 * 20 / 19 / 20)
-    assert figures == {"exact_match": 0.5, "exact_match_stderr": pytest.approx(error)}
-    figures = score(scripted(lines), named("filtered"), folder=tmp_path)
-    assert list(figures) == ["exact_match/strict", "exact_match/strict_stderr"]
-    figures = score(scripted(lines), named("both"), folder=tmp_path)
-    assert figures["say_less/exact_match"] == figures["say_more/exact_match"] == 0.5
-
-
-@pytest.mark.usefixtures("harness_tasks")
-def test_a_limit_draws_from_tasks_of_the_harness_too(scripted: Scripted, tmp_path: Path) -> None:
-    lm = scripted({f"Say {n}": str(n) for n in range(20)})
-    drawn = []
-    for seed in (1, 1, 2):
-        lm.asked.clear()
-        assert score(lm, named("say"), limit=5, seed=seed, folder=tmp_path)["exact_match"] == 1.0
-        drawn.append(sorted(lm.asked))
-    assert drawn[0] == drawn[1] != drawn[2]
-    assert len(drawn[0]) == 5
-
-
-@pytest.mark.usefixtures("harness_tasks")
-def test_what_is_wrong_with_a_task_of_the_harness_is_told(
-    scripted: Scripted, tmp_path: Path
-) -> None:
-    lm = scripted({f"Say {n}": str(n) for n in range(20)})
-    with pytest.raises(DatachefError, match="no task 'sya'") as unknown:
-        score(lm, named("sya"), folder=tmp_path)
-    assert "did you mean say?" in unknown.value.hint
-    with pytest.raises(DatachefError, match="not allowed"):
-        score(lm, named("dangerous"), folder=tmp_path)
-    with pytest.raises(DatachefError, match="which lm-eval does not confine"):
-        score(lm, named("dangerous"), folder=tmp_path, allow_code=True)
-    allowed = score(lm, named("dangerous"), folder=tmp_path, allow_code="unconfined")
-    assert allowed["exact_match"] == 1.0
-    with pytest.raises(DatachefError, match="could not run its task broken"):
-        score(lm, named("broken"), folder=tmp_path)
 
 
 def item(prompt: str, answer: str, *choices: str) -> BenchmarkItem:

