@@ -1,78 +1,20 @@
-"""An operator that swaps, loses, repeats or invents rows, or breaks loose, is named and stopped."""
+"""An operator that swaps, loses, repeats or invents rows is named and stopped."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
+from one_step import StepRunner
 
-from datachef.core import DatachefError, Host, PluginError, RecipeError, RunError, run_recipe
-from datachef.core.run import local, output as unique_ids
-from datachef.core.run.report import Report
-
-HEAD = """
-import os, random, signal, sys
-from typing import Literal
-import polars as pl
-from datachef.core import (CorpusOperator, Filter, MixOperator, Outcome, TextTransform, Transform,
-                           hookimpl)
-from datachef.core import RunObserver
-from datachef.core import RawRow, Source, Partition
-
-class Chooser(CorpusOperator):
-    def reasons(self):
-        return ("bad",)
-    def summarize(self, batch):
-        return batch.select("id")
-    def resolve(self, summaries, context):
-        return summaries.head(1).select("id", pl.lit("bad").alias("reason")).collect()
-
-class Mix(MixOperator):
-    def resolve(self, summaries, context):
-        return summaries.select("id", pl.lit(2).alias("copies")).collect()
-"""
-
-HOOK = """
-@hookimpl
-def datachef_operators():
-    return [X]
-"""
-
-Run = Callable[..., Report]
+from datachef.core import PluginError, RecipeError, run_recipe
+from datachef.core.run import output as unique_ids
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Runs one step, made of a base class and methods, on four rows."""
-    rows = [{"text": text} for text in ("a", "bb", "ccc", "dddd")]
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-    def go(
-        base: str, body: str, *, engine: str = "inline", more: str = "", after: str = ""
-    ) -> Report:
-        body = body.replace("\n", "\n    ")
-        code = f'{HEAD}\nclass X({base}):\n    "X."\n    op: Literal["x"] = "x"\n    {body}\n'
-        (tmp_path / "odd.py").write_text(code + HOOK + more)
-        place = (
-            f"mix: {{op: x}}\nsteps: [{after}]" if base == "Mix" else f"steps: [{{op: x}}, {after}]"
-        )
-        (tmp_path / "r.yaml").write_text(
-            f"name: r\nsources:\n  a: {{path: rows.jsonl, max_failed: 0.5}}\n{place}\n"
-        )
-        go.host = host = Host([str(tmp_path / "odd.py")], only={"sources", "engines"})  # type: ignore[attr-defined]
-        return run_recipe(
-            tmp_path / "r.yaml",
-            tmp_path / "out",
-            host=host,
-            engine=engine,
-            workers=1,
-            cache=tmp_path / "cache",
-        )
-
-    return go
+def run(tmp_path: Path) -> StepRunner:
+    return StepRunner(tmp_path)
 
 
 def apply(body: str) -> str:
@@ -145,7 +87,7 @@ LIES = [
 
 @pytest.mark.parametrize(("base", "body", "cause"), LIES)
 def test_a_lie_about_rows_is_named_with_its_step(
-    run: Run, tmp_path: Path, base: str, body: str, cause: str
+    run: StepRunner, tmp_path: Path, base: str, body: str, cause: str
 ) -> None:
     with pytest.raises(PluginError) as raised:
         run(base, body)
@@ -182,21 +124,21 @@ OF_SOURCES = [
 
 @pytest.mark.parametrize(("method", "answer", "cause"), OF_SOURCES)
 def test_what_a_mix_tells_of_sources_is_looked_at(
-    run: Run, method: str, answer: str, cause: str
+    run: StepRunner, method: str, answer: str, cause: str
 ) -> None:
     with pytest.raises((PluginError, RecipeError), match=cause):
         run("Mix", f"def {method}:\n    return {answer}")
 
 
 @pytest.mark.parametrize("unit", ["'words'", "[]", "None"])
-def test_a_mix_counts_tokens_or_rows(run: Run, unit: str) -> None:
+def test_a_mix_counts_tokens_or_rows(run: StepRunner, unit: str) -> None:
     with pytest.raises(RecipeError, match=r"unit\(\) is .*, not 'tokens' or 'rows'"):
         run("Mix", f"@property\ndef unit(self):\n    return {unit}")
 
 
 @pytest.mark.parametrize(("base", "body", "rows"), HONEST)
 def test_what_is_told_as_it_is_stays_allowed(
-    run: Run, tmp_path: Path, base: str, body: str, rows: int
+    run: StepRunner, tmp_path: Path, base: str, body: str, rows: int
 ) -> None:
     report = run(base, body)
     assert report.rows == rows
@@ -254,7 +196,9 @@ def more_operators():
 
 
 @pytest.mark.parametrize("kind", COPIES)
-def test_rows_that_were_copied_go_through_more_steps(run: Run, tmp_path: Path, kind: str) -> None:
+def test_rows_that_were_copied_go_through_more_steps(
+    run: StepRunner, tmp_path: Path, kind: str
+) -> None:
     base, body = COPIES[kind]
     after = "{op: upper}, {op: twice}, {op: still}, {op: upper}, {op: twice}"
     report = run(base, body, more=AFTER, after=after)
@@ -282,167 +226,11 @@ PAID = {
 
 
 @pytest.mark.parametrize("base", PAID)
-def test_what_is_paid_for_is_asked_once(run: Run, tmp_path: Path, base: str) -> None:
+def test_what_is_paid_for_is_asked_once(run: StepRunner, tmp_path: Path, base: str) -> None:
     for paid, calls in ((False, 3), (True, 1)):
         asked = tmp_path / str(paid)
         run(base, f"paid = {paid}\n{PAID[base]}", more=f"{CALLED}{str(asked)!r}\n")
         assert len(asked.read_text().splitlines()) == calls
-
-
-RUDE = [
-    "raise KeyboardInterrupt",
-    "raise SystemExit(0)",
-    "sys.exit('bye')",
-    "raise BaseException('rude')",
-    "raise type('Odd', (BaseException,), {})()",
-    "raise GeneratorExit",
-]
-
-
-@pytest.mark.parametrize("rude", RUDE)
-def test_what_would_end_a_process_costs_the_row_that_makes_it(run: Run, rude: str) -> None:
-    body = f"def rewrite(self, text):\n    if 'bb' in text:\n        {rude}\n    return text"
-    report = run("TextTransform", body, engine="local")
-    (failed,) = report.ledger["steps[0]"].failed.items()
-    assert failed[1] == 1
-    assert report.rows == 3
-
-
-# Exceptions whose words cannot be had, or not be kept, and what is told in their place.
-UNSPEAKABLE = {
-    r"raise ValueError('half \ud800')": r"half \ud800",
-    "raise type('Mute', (Exception,), {'__str__': lambda self: 1 / 0})": "(it cannot be printed)",
-    "raise type('Odd', (Exception,), {'__str__': lambda self: 7})": "(it cannot be printed)",
-    "raise type('Left', (Exception,), {'__str__': lambda self: sys.exit(0)})":
-        "(it cannot be printed)",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("unspeakable", "told"), UNSPEAKABLE.items())
-def test_an_exception_without_words_costs_the_row_that_raises_it(
-    run: Run, tmp_path: Path, unspeakable: str, told: str
-) -> None:
-    raising = f"    if (batch['text'] == 'bb').any():\n        {unspeakable}\n    return batch"
-    report = run("Transform", f"def transform(self, batch):\n{raising}", engine="local")
-    assert report.rows == 3
-    (rejects,) = (tmp_path / "out").rglob("rejects/**/*.parquet")
-    assert pl.read_parquet(rejects)["detail"].to_list() == [told]
-
-
-@pytest.mark.parametrize(
-    "rude", ["raise KeyboardInterrupt", "raise BaseException('x')", "sys.exit(0)"]
-)
-def test_in_a_decision_it_ends_the_run_by_name(run: Run, rude: str) -> None:
-    with pytest.raises(DatachefError) as raised:
-        run("Chooser", f"def resolve(self, summaries, context): {rude}", engine="local")
-    assert "odd.py" in raised.value.message
-    assert not getattr(raised.value, "__notes__", [])
-
-
-def test_a_process_that_forks_itself_is_refused(run: Run) -> None:
-    with pytest.raises(PluginError, match=r"os.fork\(\)") as raised:
-        run(
-            "TextTransform",
-            "def rewrite(self, text):\n    os.fork()\n    return text",
-            engine="local",
-        )
-    assert "steps[0]" in raised.value.message
-
-
-POOLS = {
-    "a pool": "with multiprocessing.Pool(2) as pool:\n        return pl.Series(pool.map(up, text))",
-    "a pool that is left": "return pl.Series(multiprocessing.Pool(2).map(up, text))",
-    "an executor": "with concurrent.futures.ProcessPoolExecutor(2) as pool:\n"
-                   "        return pl.Series(list(pool.map(up, text)))",
-    "another program": "return pl.Series([subprocess.run(['tr', 'a-z', 'A-Z'], input=t, text=True,"
-                       " capture_output=True).stdout for t in text])",
-    "a spawned program": "assert os.spawnvp(os.P_WAIT, 'true', ['true']) == 0\n"
-                         "    return text.str.to_uppercase()",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", POOLS)
-def test_a_step_may_work_in_processes_of_its_own(run: Run, tmp_path: Path, kind: str) -> None:
-    more = "import concurrent.futures, multiprocessing, subprocess\ndef up(t): return t.upper()\n"
-    run("TextTransform", f"def rewrite(self, text):\n    {POOLS[kind]}", engine="local", more=more)
-    written = pl.read_parquet(tmp_path / "out" / "data" / "*.parquet")
-    assert sorted(written["text"]) == ["A", "BB", "CCC", "DDDD"]
-
-
-def test_a_worker_that_dies_is_noticed_though_its_children_live(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(local, "ATTEMPTS", 1)
-    body = (
-        "def rewrite(self, text):\n    left = multiprocessing.Pool(2)\n    os.kill(os.getpid(), 9)"
-    )
-    with pytest.raises(RunError, match="it was killed"):
-        run("TextTransform", body, engine="local", more="import multiprocessing\n")
-
-
-def test_a_worker_draws_no_bars(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
-    body = (
-        "def rewrite(self, text):\n"
-        "    for n in range(3): print(f'\\r{n}0% of it', end='', file=sys.stderr)\n"
-        "    print('\\r    \\r', file=sys.stderr)\n    return text"
-    )
-    run("TextTransform", body, engine="local")
-    said = capfd.readouterr().err
-    assert "20% of it\n" in said
-    assert "10%" not in said
-    assert "\\r" not in said
-
-
-def test_what_a_step_does_to_its_process_ends_with_it(run: Run) -> None:
-    body = "def rewrite(self, text):\n    os.chdir('/'); sys.stdout = None\n    return text"
-    assert run("TextTransform", body, engine="local").rows == 4
-
-
-OBSERVER = """
-class Watcher(RunObserver):
-    told = 0
-    def {event}(self, *arguments):
-        Watcher.told += 1
-        assert Watcher.told == 1, "told again"
-        {rude}
-
-@hookimpl
-def datachef_run_observers():
-    return [Watcher()]
-"""
-
-
-@pytest.mark.parametrize(
-    "event", ["run_started", "progressed", "partition_finished", "run_finished"]
-)
-@pytest.mark.parametrize(
-    "rude",
-    [
-        "raise KeyError('x')", "sys.exit(0)", "raise BaseException('x')", "raise KeyboardInterrupt",
-        "raise __import__('datachef.core').core.DatachefError('x')", "os._exit(0)",
-        "sys.stdout = None; os.chdir('/'); raise ValueError", "os.fork()",
-    ],
-)  # fmt: skip
-def test_an_observer_costs_itself_alone(run: Run, event: str, rude: str) -> None:
-    here = Path.cwd()
-    report = run("TextTransform", "def rewrite(self, text): return text",
-                 more=OBSERVER.format(event=event, rude=rude))  # fmt: skip
-    assert report.rows == 4
-    (broken,) = run.host.broken  # type: ignore[attr-defined]
-    assert broken.error.startswith(f"{event}: ")
-    assert broken.error.count("it gets no more events") == 1
-    assert Path.cwd() == here
-
-
-def test_an_observer_may_start_processes(run: Run) -> None:
-    tells = (
-        "import multiprocessing; queue = multiprocessing.Queue()\n"
-        "        child = multiprocessing.Process(target=queue.put, args=('told',)); child.start()\n"
-        "        assert queue.get() == 'told'; child.join()"
-    )
-    run("TextTransform", "def rewrite(self, text): return text",
-        more=OBSERVER.format(event="run_finished", rude=tells))  # fmt: skip
-    assert run.host.broken == []  # type: ignore[attr-defined]
 
 
 SOURCE = """
@@ -464,7 +252,7 @@ def datachef_sources():
 @pytest.mark.parametrize("order", ["source", "shuffled"])
 @pytest.mark.parametrize("at_once", [1, 2**20])
 def test_no_id_stands_twice_in_a_corpus(
-    run: Run, tmp_path: Path, order: str, at_once: int, monkeypatch: pytest.MonkeyPatch
+    run: StepRunner, tmp_path: Path, order: str, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run("TextTransform", "def rewrite(self, text): return text", more=SOURCE)
     monkeypatch.setattr(unique_ids, "AT_ONCE", at_once)
@@ -475,7 +263,7 @@ def test_no_id_stands_twice_in_a_corpus(
         run_recipe(
             tmp_path / "twice.yaml",
             tmp_path / "twice",
-            host=run.host,  # type: ignore[attr-defined]
+            host=run.host,
             engine="inline",
             cache=tmp_path / "cache",
         )

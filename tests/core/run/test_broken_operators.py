@@ -2,81 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
+from one_step import StepRunner
 
 from datachef.core import (
     ChangedInputError,
-    Host,
     MissingPackageError,
     PluginError,
     RunError,
-    run_recipe,
 )
-from datachef.core.run.report import Report
-
-HEAD = """
-from typing import Literal
-import polars as pl
-from datachef.core import CorpusOperator, Filter, MixOperator, Outcome, Transform, hookimpl
-from datachef.core import RunObserver
-
-class Lengths(Filter):
-    def signals(self):
-        return {"size": pl.col("text").str.len_chars()}
-    def rules(self):
-        return {"small": pl.col("size") < 2}
-
-class Chooser(CorpusOperator):
-    def reasons(self):
-        return ("bad",)
-    def summarize(self, batch):
-        return batch.select("id")
-    def resolve(self, summaries, context):
-        return summaries.head(1).select("id", pl.lit("bad").alias("reason")).collect()
-
-def of(text):
-    return {"size": text}
-"""
-
-HOOK = """
-@hookimpl
-def datachef_operators():
-    return [X]
-"""
-
-Run = Callable[..., Report]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Runs one step made of a base class and a method on four rows, in this process."""
-    rows = [{"text": "a"}, {"text": "bb"}, {"text": "ccc"}, {"text": "7"}]
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-    def go(base: str, method: str, *, engine: str = "inline", more: str = "") -> Report:
-        body = method.replace("\n", "\n    ")
-        code = f'{HEAD}\nclass X({base}):\n    "X."\n    op: Literal["x"] = "x"\n    {body}\n'
-        (tmp_path / "odd.py").write_text(code + HOOK + more)
-        place = "mix: {op: x}" if base == "MixOperator" else "steps: [{op: x}]"
-        (tmp_path / "r.yaml").write_text(
-            f"name: r\nsources:\n  a: {{path: rows.jsonl, max_failed: 0.5}}\n{place}\n"
-        )
-        go.host = host = Host([str(tmp_path / "odd.py")], only={"sources", "engines"})  # type: ignore[attr-defined]
-        return run_recipe(
-            tmp_path / "r.yaml",
-            tmp_path / "out",
-            host=host,
-            engine=engine,
-            workers=1,
-            cache=tmp_path / "cache",
-        )
-
-    return go
+def run(tmp_path: Path) -> StepRunner:
+    return StepRunner(tmp_path, ("a", "bb", "ccc", "7"))
 
 
 BROKEN = [
@@ -145,7 +87,7 @@ BROKEN = [
 
 @pytest.mark.parametrize(("base", "method", "cause"), BROKEN)
 def test_a_broken_contract_is_located(
-    run: Run, tmp_path: Path, base: str, method: str, cause: str
+    run: StepRunner, tmp_path: Path, base: str, method: str, cause: str
 ) -> None:
     with pytest.raises(PluginError) as raised:
         run(base, method)
@@ -169,7 +111,7 @@ NEIGHBOURS = [
 
 
 @pytest.mark.parametrize("signals", NEIGHBOURS)
-def test_a_signal_that_looks_at_other_rows_is_refused(run: Run, signals: str) -> None:
+def test_a_signal_that_looks_at_other_rows_is_refused(run: StepRunner, signals: str) -> None:
     """It would depend on where batches are cut, and so would the corpus."""
     with pytest.raises(PluginError, match="gives a row another value when other rows are beside"):
         run("Lengths", f"def signals(self): return {signals}")
@@ -183,7 +125,7 @@ RULES = [
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_rule_that_looks_at_other_rows_is_refused(run: Run, rule: str) -> None:
+def test_a_rule_that_looks_at_other_rows_is_refused(run: StepRunner, rule: str) -> None:
     with pytest.raises(PluginError, match="one of the rules of x gives a row another value"):
         run("Lengths", f"def rules(self): return {{'small': {rule}}}")
 
@@ -200,7 +142,7 @@ ALONE = [
 
 
 @pytest.mark.parametrize("signals", ALONE)
-def test_a_signal_that_looks_at_its_own_row_is_taken(run: Run, signals: str) -> None:
+def test_a_signal_that_looks_at_its_own_row_is_taken(run: StepRunner, signals: str) -> None:
     assert run("Lengths", f"def signals(self): return {signals}").rows >= 2
 
 
@@ -219,14 +161,16 @@ RAISED = {
 
 @pytest.mark.parametrize("engine", ["inline", "local"])
 @pytest.mark.parametrize("body", RAISED)
-def test_one_cause_has_one_exit_code_whatever_the_engine(run: Run, body: str, engine: str) -> None:
+def test_one_cause_has_one_exit_code_whatever_the_engine(
+    run: StepRunner, body: str, engine: str
+) -> None:
     kind, code = RAISED[body]
     with pytest.raises(kind) as raised:
         run("Transform", f"def transform(self, batch): {body}", engine=engine)
     assert raised.value.exit_code == code
 
 
-def test_from_a_worker_it_comes_without_a_traceback(run: Run, tmp_path: Path) -> None:
+def test_from_a_worker_it_comes_without_a_traceback(run: StepRunner, tmp_path: Path) -> None:
     with pytest.raises(PluginError) as raised:
         run("Transform", "def transform(self, batch): return None", engine="local")
     message = f"a/rows.jsonl: steps[0] (x of {tmp_path / 'odd.py'}): transform() gave None"
@@ -234,7 +178,7 @@ def test_from_a_worker_it_comes_without_a_traceback(run: Run, tmp_path: Path) ->
     assert not getattr(raised.value, "__notes__", [])
 
 
-def test_rows_that_break_a_rule_cost_themselves_alone(run: Run, tmp_path: Path) -> None:
+def test_rows_that_break_a_rule_cost_themselves_alone(run: StepRunner, tmp_path: Path) -> None:
     digits = "def rules(self): return {'small': pl.col('text').str.to_integer(strict=True) < 2}"
     with pytest.raises(RunError, match=r"3 of 4 rows failed \(ComputeError 3\)") as raised:
         run("Lengths", digits)
@@ -247,7 +191,7 @@ def test_rows_that_break_a_rule_cost_themselves_alone(run: Run, tmp_path: Path) 
     assert pl.read_parquet(tmp_path / "out" / "data" / "*.parquet")["text"].to_list() == ["7"]
 
 
-def test_an_operator_that_ends_the_process_costs_the_rows_that_make_it(run: Run) -> None:
+def test_an_operator_that_ends_the_process_costs_the_rows_that_make_it(run: StepRunner) -> None:
     leaves = "def signals(self):\n    def size(batch):\n        if 'bb' in batch['text']:\n"
     leaves += "            raise SystemExit\n        return batch['text'].str.len_chars()\n"
     report = run("Lengths", leaves + "    return {'size': size}")
@@ -269,7 +213,7 @@ MUTATIONS = [
 
 @pytest.mark.parametrize(("base", "method"), MUTATIONS)
 def test_a_frame_that_is_changed_in_place_is_a_copy(
-    run: Run, tmp_path: Path, base: str, method: str
+    run: StepRunner, tmp_path: Path, base: str, method: str
 ) -> None:
     assert run(base, method).rows == 2
     rows = pl.read_parquet(tmp_path / "out" / "data" / "*.parquet")
@@ -277,13 +221,15 @@ def test_a_frame_that_is_changed_in_place_is_a_copy(
     assert rows["source"].to_list() == ["a", "a"]
 
 
-def test_a_text_that_is_null_is_dropped_as_emptied(run: Run) -> None:
+def test_a_text_that_is_null_is_dropped_as_emptied(run: StepRunner) -> None:
     pattern = "pl.col('text').str.extract('([bc]+)')"
     report = run("Transform", f"def transform(self, batch): return batch.with_columns({pattern})")
     assert report.ledger["steps[0]"].dropped == {"emptied": 2}
 
 
-def test_signals_of_one_filter_may_differ_in_type_between_rows(run: Run, tmp_path: Path) -> None:
+def test_signals_of_one_filter_may_differ_in_type_between_rows(
+    run: StepRunner, tmp_path: Path
+) -> None:
     """Such as all null in one batch: they come from the cache as they were."""
     method = "def signals(self):\n    return {'size': lambda b: pl.Series([None] * b.height)}"
     assert run("Lengths", method).rows == 4
@@ -301,10 +247,10 @@ def datachef_run_observers():
 """
 
 
-def test_an_observer_that_breaks_is_told_no_more(run: Run) -> None:
+def test_an_observer_that_breaks_is_told_no_more(run: StepRunner) -> None:
     report = run("Lengths", "pass", more=OBSERVER)
     assert report.rows == 2
-    (broken,) = run.host.broken  # type: ignore[attr-defined]
+    (broken,) = run.host.broken
     assert broken.error.startswith("partition_finished: KeyError: 'lost' (odd.py:")
 
 
@@ -315,6 +261,6 @@ def datachef_engines():
 """
 
 
-def test_an_engine_that_is_none(run: Run) -> None:
+def test_an_engine_that_is_none(run: StepRunner) -> None:
     with pytest.raises(PluginError, match="the engine 'odd' is the str 'engine', not an Engine"):
         run("Lengths", "pass", more=ENGINE, engine="odd")
