@@ -18,6 +18,7 @@ from datachef.core import (
     Task,
     UnavailableError,
     allowed_code,
+    code_of,
     final_answer,
     installed_metric,
     options_of,
@@ -72,6 +73,9 @@ class AnswerChecks(Operator):
         if "checker" in self.model_fields_set or task.metric not in CHECKERS:
             return self
         return self.changed({"checker": task.metric})
+
+    def identity(self) -> dict[str, Any]:
+        return super().identity() | {"checker": code_of(installed_metric(self.checker))}
 
     @cached_property
     def _metric(self) -> Metric:

@@ -11,8 +11,18 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core import Context, Outcome, Services, Task, turns_column, turns_of, with_text
+from datachef.core import (
+    Context,
+    Outcome,
+    Services,
+    Task,
+    installed_metric,
+    turns_column,
+    turns_of,
+    with_text,
+)
 from datachef.core.system.confinement import missing_layers
+from datachef.operators.synthesis import answer_checks
 from datachef.operators.synthesis.answer_question import AnswerQuestion
 from datachef.operators.synthesis.back_translate import BackTranslate
 from datachef.operators.synthesis.generate_question import GenerateQuestion
@@ -200,6 +210,19 @@ def test_the_checker_is_that_of_the_task_unless_it_is_named() -> None:
     assert named.checker == "yes_no"
     code = task.model_copy(update={"metric": "unit_tests"})
     assert RejectionSampling(model="m").for_task(code).checker == "unit_tests"
+
+
+def test_the_code_of_the_checker_is_part_of_what_a_result_depends_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Edited(installed_metric("exact_match")):  # type: ignore[misc]  # a base found at run time
+        pass
+
+    operator = RejectionSampling(model="m", checker="exact_match")
+    before = operator.identity()
+    assert RejectionSampling(model="m", checker="exact_match").identity() == before
+    monkeypatch.setattr(answer_checks, "installed_metric", lambda name: Edited)
+    assert operator.identity() != before
 
 
 def test_an_answer_that_did_not_come_fails_its_row(
