@@ -60,7 +60,7 @@ def plan_recipe(
 
     in_utf8([str(path.absolute())])
     checked = check_recipe(path, host, pool, overrides, task=task).passed()
-    return checked, Planner(checked, host.vocabulary).plan()
+    return checked, Planner(checked, host).plan()
 
 
 def run_recipe(

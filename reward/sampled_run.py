@@ -332,7 +332,7 @@ class SampledRunner:
         return source.model_copy(update={"steps": steps, "max_failed": max_failed})
 
     def _execute(self, sampled: CheckedRecipe) -> tuple[Plan, Runner]:
-        plan = Planner(sampled, self._host.vocabulary).plan(layered=True)
+        plan = Planner(sampled, self._host).plan(layered=True)
         runner = Runner(sampled, plan, self._host, self._engine, self._store)
         runner.execute()
         refuse_unanswered(runner.ledger())

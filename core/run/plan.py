@@ -11,8 +11,11 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from datachef.core.contracts.corpus import CorpusOperator, MixOperator, OrderOperator
+from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.source import Partition
+from datachef.core.contracts.synthesis import Synthesis
 from datachef.core.distribution import NAME, version
+from datachef.core.language_models.client import backend_class
 from datachef.core.recipe.checked import (
     CheckedRecipe,
     PlacedStep,
@@ -22,7 +25,7 @@ from datachef.core.recipe.checked import (
     reference_sources,
     source_steps,
 )
-from datachef.core.registry.vocabulary import Vocabulary
+from datachef.core.registry.host import Host
 from datachef.core.rows.inspection import SourceInfo
 from datachef.core.rows.reader import RESERVED, stored_names
 from datachef.core.run.output import OUTPUT, ranges_for
@@ -145,11 +148,12 @@ class _Stream:
 class Planner:
     """Cuts one recipe into stages."""
 
-    def __init__(self, checked: CheckedRecipe, vocabulary: Vocabulary) -> None:
+    def __init__(self, checked: CheckedRecipe, host: Host) -> None:
+        self._host = host
         self._checked = checked
         self._recipe = checked.recipe
         self._source_info = checked.source_info
-        self._vocabulary = vocabulary
+        self._vocabulary = host.vocabulary
         self._phases: dict[int, Phase] = {}
         self._steps: list[tuple[str, str]] = []
         self._references: dict[str, _Stream | None] = dict.fromkeys(reference_sources(checked))
@@ -283,6 +287,7 @@ class Planner:
         package = self._vocabulary.package(operator.op)
         files = files_of(operator)
         identity = operator_identity(operator, files) | self._package(package)
+        identity |= self._language_model(operator)
         spec = StepSpec(step.path, operator.model_dump(mode="json"), identity, files=files)
         if not isinstance(operator, CorpusOperator):
             for stream in streams:
@@ -343,6 +348,14 @@ class Planner:
         """The rows of partitions as they are read."""
         places = [[each.name, each.identity, each.place] for each in partitions]
         return key_of(self._environment, replace(source, data={}, network=()), *places)
+
+    def _language_model(self, operator: Operator) -> dict[str, Any]:
+        """What the answers of a step's language model depend on besides the model's name."""
+        if not isinstance(operator, Synthesis):
+            return {}
+        kind = backend_class(self._host.named("datachef_llm_backends").get(operator.backend))
+        found = kind.identity(operator.model) if kind is not None else ""
+        return {"language_model": found} if found else {}
 
     def _package(self, package: str) -> dict[str, Any]:
         """The distribution that an operator or kind of source came with; ours is in all keys."""

@@ -22,6 +22,7 @@ from datachef.core import (
     asset_checksum,
     check_recipe,
 )
+from datachef.core.api import plan_recipe
 from datachef.plugins.local_backend import LocalBackend, _loaded, _weights
 from datachef.reward.verifier import Judge, Verdict, Verifier
 
@@ -134,3 +135,20 @@ def test_a_recipe_that_lacks_the_model_does_not_pass(
     recipe.write_text(json.dumps({"name": "t", "sources": sources, "steps": [step]}))
     (problem,) = check_recipe(recipe, Host()).problems
     assert (problem.code, problem.hint) == ("missing_model", "chef assets get smollm2")
+
+
+def test_other_weights_under_the_same_name_run_a_step_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"text": "a page about whales"}\n')
+    recipe = tmp_path / "recipe.yaml"
+    step = {"op": "rephrase_text", **ANSWER}
+    sources = {"s": {"path": "rows.jsonl"}}
+    recipe.write_text(json.dumps({"name": "t", "sources": sources, "steps": [step]}))
+    monkeypatch.setattr(LocalBackend, "problems", lambda model: ())
+    keys = []
+    for checksum in ("a", "a", "b"):
+        monkeypatch.setattr(LocalBackend, "identity", lambda model, found=checksum: found)
+        _, plan = plan_recipe(recipe, Host())
+        keys.append(plan.final[0].key)
+    assert keys[0] == keys[1] != keys[2]
