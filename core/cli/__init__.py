@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 from types import TracebackType
-from typing import Annotated
+from typing import Annotated, Any
 
 
 def _quiet(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -19,6 +19,7 @@ def _quiet(kind: type[BaseException], error: BaseException, trace: TracebackType
 sys.excepthook = _quiet
 
 import typer
+from typer.core import TyperGroup
 
 from datachef.core.cli import assets, checking, doctor, ops, running
 from datachef.core.cli.failures import hidden_cause, open_streams, report_error, take_debug
@@ -44,19 +45,36 @@ so for all commands.
 _EXAMINING = {"plugins", "doctor"}
 
 
+class _Commands(TyperGroup):
+    """Commands that are listed with their whole first sentence, however narrow the terminal."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        rows = [
+            (name, command.get_short_help_str(limit=sys.maxsize))
+            for name, command in commands.items()
+            if command is not None and not command.hidden
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
 def build(host: Host) -> typer.Typer:
     """The command line with the commands of all plugins."""
     app = typer.Typer(
+        cls=_Commands,
         help=_HELP,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        add_completion=False,
         rich_markup_mode=None,  # rich takes longer to import than all the rest
     )
     app.callback()(_options)
     for module in (running, checking, ops, assets, doctor):
         module.register(app)
     host.add_commands(app)
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            group.typer_instance.info.cls = _Commands
     return app
 
 

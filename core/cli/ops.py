@@ -20,11 +20,30 @@ def register(app: typer.Typer) -> None:
     app.command("plugins")(plugins)
 
 
+def _operators(incomplete: str) -> list[str]:
+    """What completes the name of an operator in a shell."""
+    return [name for name in get_host().vocabulary if name.startswith(incomplete)]
+
+
+def _groups(incomplete: str) -> list[str]:
+    vocabulary = get_host().vocabulary
+    groups = {vocabulary.group(name) for name in vocabulary}
+    return sorted(group for group in groups if group.startswith(incomplete))
+
+
 def ops(
-    name: Annotated[str | None, typer.Argument(help="Show this operator alone, in full.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Show this operator alone, in full.", autocompletion=_operators),
+    ] = None,
     group: Annotated[
         str | None,
-        typer.Option("--group", "-g", help="List the operators of this plugin alone."),
+        typer.Option(
+            "--group",
+            "-g",
+            help="List the operators of this plugin alone.",
+            autocompletion=_groups,
+        ),
     ] = None,
     output: Annotated[
         Path | None,
