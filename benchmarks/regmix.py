@@ -1,4 +1,4 @@
-"""The proxy beside LightGBM and linear regression, on the published runs of RegMix.
+"""The proxy beside other models, on the published runs of RegMix.
 
 512 language models of 1M parameters were trained on random mixtures of 17 sources, 256 more at 1M
 and 60M parameters, 64 at 1B; each has a loss on 13 validation sets (Liu et al. 2024,
@@ -30,8 +30,9 @@ import lightgbm
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.optimize import least_squares
 from scipy.stats import spearmanr
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, RidgeCV
 
 from datachef.reward.proxy.proxy import Prediction, Proxy
 
@@ -102,6 +103,42 @@ def boosted(shares: pl.DataFrame, scores: Floats) -> Callable[[pl.DataFrame], Fl
 def linear(shares: pl.DataFrame, scores: Floats) -> Callable[[pl.DataFrame], Floats]:
     model = LinearRegression().fit(shares.to_numpy(), scores)
     return lambda test: np.asarray(model.predict(test.to_numpy()))
+
+
+def log_ridge(shares: pl.DataFrame, scores: Floats) -> Callable[[pl.DataFrame], Floats]:
+    """Ridge regression on log(1 + 100 share), its penalty cross-validated."""
+    model = RidgeCV(np.logspace(-6, 2, 17)).fit(np.log1p(100 * shares.to_numpy()), scores)
+    return lambda test: np.asarray(model.predict(np.log1p(100 * test.to_numpy())))
+
+
+def exponential_law(shares: pl.DataFrame, scores: Floats) -> Callable[[pl.DataFrame], Floats]:
+    """`loss = floor + exp(level + shares . slopes)`, the law of Ye et al. 2024, data mixing laws
+    (https://arxiv.org/abs/2403.16952), by least squares."""
+    train, mean = shares.to_numpy(), shares.to_numpy().mean(axis=0)
+    unit = float(scores.std())
+    losses = (scores.max() - scores) / unit
+
+    def law(q: Floats, columns: Floats) -> Floats:
+        grown: Floats = np.exp(np.minimum(q[1] + (columns - mean) @ q[2:], 30.0)) - np.exp(q[0])
+        return grown
+
+    def missed(q: Floats) -> Floats:
+        # A trace of a penalty: shares sum to 1, so that slopes are known but for a constant.
+        return np.concatenate([law(q, train) - losses, 1e-3 * q])
+
+    starts = (np.array([gap, np.log1p(np.exp(gap)), *[0.0] * train.shape[1]]) for gap in (0, 1.5))
+    found = [least_squares(missed, start, max_nfev=200) for start in starts]
+    best = min(found, key=lambda one: one.cost).x
+    return lambda test: scores.max() - unit * law(best, test.to_numpy())
+
+
+LEARNERS: dict[str, Learner] = {
+    "ours": ours,
+    "linear": linear,
+    "log-ridge": log_ridge,
+    "LightGBM": boosted,
+    "exponential law": exponential_law,
+}
 
 
 def agreement(predicted: Floats, measured: Floats) -> float:
@@ -185,9 +222,8 @@ def covered(found: Sequence[Prediction], measured: Floats) -> float:
 
 def table(benchmark: Benchmark) -> str:
     """All figures in Markdown."""
-    learners: dict[str, Learner] = {"ours": ours, "LightGBM": boosted, "linear": linear}
     found, seconds = {}, {}
-    for name, learner in learners.items():
+    for name, learner in LEARNERS.items():
         start = time.perf_counter()
         found[name] = benchmark.figures(learner)
         seconds[name] = time.perf_counter() - start

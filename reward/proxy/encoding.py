@@ -68,6 +68,15 @@ def train_test_masks(masks: Sequence[Mask]) -> Iterator[tuple[Mask, Mask]]:
         yield ~mask, mask
 
 
+def first_unless_better(missed: Floats) -> int:
+    """The column of least error, of squared errors with a row per held-out measurement and a column
+    per candidate: the first, unless the gain exceeds its standard error."""
+    best = int(missed.mean(axis=0).argmin())
+    gain = missed[:, 0] - missed[:, best]
+    doubt = float(gain.std()) / len(gain) ** 0.5
+    return best if float(gain.mean()) > doubt else 0
+
+
 class RankTransform(FittedState):
     """Maps scores to their ranks among the measured ones, in [0, 1], and back: on ranks, no model
     outweighs the others by misjudging the size of a gap between good and bad recipes.
@@ -127,6 +136,10 @@ SHARE = "share."
 BITS_PER_BYTE = "target.bits_per_byte"
 LOG_UNIQUE_TOKENS = "log_unique_tokens"
 
+# A model learns from a corpus of this many different tokens about half of what it could from a huge
+# one.
+HALF_TOKENS = 50_000
+
 # Beyond the training range, a feature counts for one more standard deviation at most.
 _MARGIN = 1.0
 _SKEWED = 1.5
@@ -138,12 +151,14 @@ _CONSTANT_DEVIATION = 1e-3
 class EncodedFeatures:
     """Rows as arrays.
 
-    `shares`: of every known source; `measured`: all other features, scaled to deviations from the
+    `shares`: of every known source; `amounts`: the same, each less where the corpus holds few
+    different tokens; `measured`: all other features, scaled to deviations from the
     training median, which stands for unknown values; `features`: the same, clipped to a margin
     around the training range; `unknown_source_share`: the share of all unknown sources.
     """
 
     shares: Floats
+    amounts: Floats
     features: Floats
     measured: Floats
     unknown_source_share: Floats
@@ -155,6 +170,7 @@ class EncodedFeatures:
         """Some of the rows, by index or mask."""
         return EncodedFeatures(
             self.shares[rows],
+            self.amounts[rows],
             self.features[rows],
             self.measured[rows],
             self.unknown_source_share[rows],
@@ -224,7 +240,13 @@ class Encoder(FittedState):
         amounts = ~np.isnan(units)
         raw[:, amounts] = np.log1p(np.maximum(raw[:, amounts], 0.0) / units[amounts])
         measured = np.nan_to_num((raw - medians) / deviations, nan=0.0)
-        return EncodedFeatures(shares, np.clip(measured, low, high), measured, unknown_source_share)
+        return EncodedFeatures(
+            shares,
+            shares * _enough(frame)[:, None],
+            np.clip(measured, low, high),
+            measured,
+            unknown_source_share,
+        )
 
     @cached_property
     def _scales(self) -> Floats:
@@ -266,6 +288,13 @@ def _numbers(frame: pl.DataFrame, names: list[str]) -> Floats:
             )
     values[:, there] = known.cast(pl.Float64).to_numpy()
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def _enough(frame: pl.DataFrame) -> Floats:
+    """How much of what a huge corpus teaches one of this size can; 1 where the size is unknown."""
+    tokens = np.expm1(_numbers(frame, [LOG_UNIQUE_TOKENS])[:, 0])
+    enough: Floats = np.nan_to_num(tokens / (tokens + HALF_TOKENS), nan=1.0)
+    return enough
 
 
 def _log_unit(known: Floats) -> float | None:

@@ -19,6 +19,7 @@ from datachef.reward.proxy.encoding import (
     Floats,
     RankTransform,
     Vector,
+    first_unless_better,
     split,
     train_test_masks,
 )
@@ -121,8 +122,10 @@ def stacked_weights(held_out: Floats, scores: Floats) -> Floats:
     except ImportError as error:
         raise MissingPackageError("scipy", extra("reward"), "the proxy") from error
     models = held_out.shape[1]
-    # As the weights sum to 1, the error of the combination is the combination of the errors.
-    missed = (held_out - scores[:, None]) / (float(scores.std()) or 1.0)
+    # As the weights sum to 1, the error of the combination is the combination of the errors; the
+    # unit is the error of the best model, so that the pull to uniform is that of a few rows.
+    missed = held_out - scores[:, None]
+    missed /= float(np.sqrt((missed**2).mean(axis=0)).min()) or 1.0
     pull = np.sqrt(_PRIOR_ROWS) * np.eye(models)
     sum_to_one = np.full((1, models), 1e4)
     columns = np.vstack([missed, pull, sum_to_one])
@@ -214,18 +217,9 @@ def cross_fit(
     row_weights, correction = np.empty_like(smooth), np.empty(len(scores))
     for train, test in train_test_masks(masks):
         row_weights[test] = stacked_weights(transform.to_ranks(smooth[train]), ranks[train])
-        correction[test] = staged[test, _best_stage(missed[train])]
-    best = rounds[_best_stage(missed)]
+        correction[test] = staged[test, first_unless_better(missed[train])]
+    best = rounds[first_unless_better(missed)]
     return CrossFit(weights, best, smooth, row_weights, correction)
-
-
-def _best_stage(missed: Floats) -> int:
-    """The column of least error, of squared errors with a row per measurement and a column per
-    number of trees: the first, no trees, unless the gain exceeds its standard error."""
-    best = int(missed.mean(axis=0).argmin())
-    gain = missed[:, 0] - missed[:, best]
-    doubt = float(gain.std()) / len(gain) ** 0.5
-    return best if float(gain.mean()) > doubt else 0
 
 
 def predictions(models: Sequence[SmoothModel], table: EncodedFeatures) -> Floats:

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 from datachef.core.errors import DatachefError
 from datachef.reward.proxy.encoding import (
     BITS_PER_BYTE,
+    HALF_TOKENS,
     LOG_UNIQUE_TOKENS,
     EncodedFeatures,
     Encoder,
@@ -32,25 +33,20 @@ from datachef.reward.proxy.ensemble import (
     cross_fit,
     predictions,
 )
-from datachef.reward.proxy.models import (
-    LinearRidge,
-    MixingLaw,
-    RankRidge,
-    SaturatingRidge,
-    TunedModel,
-)
+from datachef.reward.proxy.laws import SaturatingLaw
+from datachef.reward.proxy.models import LinearRidge, RankRidge, SaturatingRidge, TunedModel
 
 FEWEST_MEASUREMENTS = 6
 FEWEST_RECIPES = 4
 
-_FORMAT = "datachef proxy 2"
+_FORMAT = "datachef proxy 3"
 _FOLDS = 10
 _LAW_FOLDS = 5
-_LAW_NEEDS = 10
 _BAGS = 3
 
 AnySmoothModel = Annotated[
-    LinearRidge | SaturatingRidge | MixingLaw | RankRidge, Field(discriminator="name")
+    LinearRidge | SaturatingRidge | SaturatingLaw | RankRidge,
+    Field(discriminator="name"),
 ]
 
 
@@ -75,7 +71,7 @@ class Proxy(FittedState):
     """An ensemble of smooth models, corrected by trees where there are enough measurements.
 
     Features are columns of Float64, null where unknown; `share.<source>` columns are shares of the
-    corpus. With few measurements there are fewer models: no mixing law below 10, no trees below 20.
+    corpus. There are no trees below 20 measurements.
     """
 
     encoder: Encoder
@@ -202,15 +198,17 @@ class Proxy(FittedState):
 def _tuned(
     table: EncodedFeatures, scores: Floats, groups: NDArray[np.int64], seed: int
 ) -> list[TunedModel]:
-    """The smooth models that this many measurements can carry."""
+    """The smooth models for what varies: shares of sources, other features, or both."""
     masks = split(groups, _FOLDS, seed)
-    tuned = [LinearRidge.tune(table, scores, masks)]
-    if table.shares.shape[1] > 1:
+    mixed, described = table.shares.shape[1] > 1, bool(table.features.any())
+    tuned = []
+    if mixed:
         tuned.append(SaturatingRidge.tune(table, scores, masks))
-        if len(scores) >= _LAW_NEEDS:
-            tuned.append(MixingLaw.tune(table, scores, split(groups, _LAW_FOLDS, seed)))
-    if table.features.any():  # something was measured, and it varies
+        tuned.append(SaturatingLaw.tune(table, scores, split(groups, _LAW_FOLDS, seed)))
+    if described:
         tuned.append(RankRidge.tune(table, scores, masks))
+    if described or not mixed:
+        tuned.append(LinearRidge.tune(table, scores, masks))
     return tuned
 
 
@@ -240,8 +238,6 @@ def _checked(
     return group_numbers(names)
 
 
-# A model learns from a corpus of this many tokens about half of what it could from a huge one.
-HALF_TOKENS = 50_000
 # Nothing calibrates a prior: it says where in [0, 1] a recipe stands, and that it is not sure.
 UNCERTAINTY = 0.25
 

@@ -38,7 +38,7 @@ def test_it_ranks_new_recipes_and_covers_their_scores(taught: Proxy) -> None:
     inside = [p.low <= score <= p.high for p, score in zip(found, scores, strict=True)]
     assert 0.8 <= np.mean(inside) <= 1
     assert np.mean([p.off_support for p in found]) <= 0.15
-    assert set(found[0].parts) >= {"linear", "saturating_ridge", "mixing_law"}
+    assert set(found[0].parts) >= {"linear", "saturating_ridge", "saturating_law"}
 
 
 def test_the_same_data_and_seed_give_the_same_bits_and_so_does_json(taught: Proxy) -> None:
@@ -132,7 +132,7 @@ def test_few_measurements_make_fewer_models_and_wider_intervals(taught: Proxy) -
     few = Proxy.fit(features[:6], scores[:6])
     new, _ = measurements(50, seed=5)
     wide, narrow = few.predict(new), taught.predict(new)
-    assert set(wide[0].parts) == {"linear", "saturating_ridge", "rank_ridge"}
+    assert set(wide[0].parts) == {"linear", "saturating_ridge", "saturating_law", "rank_ridge"}
     assert np.median([p.high - p.low for p in wide]) > 2 * np.median(
         [p.high - p.low for p in narrow]
     )

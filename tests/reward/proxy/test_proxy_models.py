@@ -25,10 +25,10 @@ from datachef.reward.proxy.ensemble import (
     rounds_to_try,
     stacked_weights,
 )
+from datachef.reward.proxy.laws import SaturatingLaw
 from datachef.reward.proxy.models import (
     ALL,
     FeatureScreen,
-    MixingLaw,
     RankRidge,
     SaturatingRidge,
     ScreenedRidge,
@@ -43,27 +43,40 @@ def mixtures(count: int, sources: int, seed: int = 0) -> EncodedFeatures:
     return Encoder.fit(frame).encode(frame)
 
 
-@pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_the_mixing_law_recovers_itself(sign: float) -> None:
+@pytest.mark.parametrize("harmful", [0.0, -0.8])
+def test_the_law_recovers_itself_and_lets_a_source_harm_only_where_one_does(harmful: float) -> None:
     seen, unseen = mixtures(60, 4), mixtures(40, 4, seed=1)
-    slopes = np.array([1.5, 0.0, -1.0, 0.5])
+    effects = np.array([1.0, 0.0, harmful, 0.3])
 
     def truth(table: EncodedFeatures) -> Floats:
-        return 0.3 + sign * 0.2 * np.exp(table.shares @ slopes)
+        return 0.9 - 0.5 * np.exp(-np.log1p(table.amounts / 0.3) @ effects)
 
-    masks = split(np.arange(60), 5, 0)
-    law = MixingLaw.tune(seen, truth(seen), masks).model
-    assert isinstance(law, MixingLaw)
-    assert law.sign == sign
-    assert np.abs(law.predict(unseen) - truth(unseen)).max() < 0.005
-    assert law.limit == pytest.approx(0.3, abs=0.05)
+    law = SaturatingLaw.tune(seen, truth(seen), split(np.arange(60), 5, 0)).model
+    assert isinstance(law, SaturatingLaw)
+    assert (law.knee, law.harm) == (0.3, harmful < 0)
+    assert np.abs(law.predict(unseen) - truth(unseen)).max() < 0.02
+    assert (law.effects >= 0).all() or law.harm
+
+
+def test_more_of_a_good_source_never_lowers_the_law_whatever_one_outlier_says() -> None:
+    table = mixtures(30, 4)
+    scores = np.log1p(table.shares[:, 0] / 0.1)
+    scores[int(scores.argmax())] = -1.0
+    law = SaturatingLaw.tune(table, scores, split(np.arange(30), 5, 0)).model
+    unseen = mixtures(40, 4, seed=1)
+    assert np.corrcoef(law.predict(unseen), np.log1p(unseen.shares[:, 0] / 0.1))[0, 1] > 0.95
 
 
 def test_the_law_is_fitted_to_fewer_rows_than_sources() -> None:
     table = mixtures(12, 20)
-    scores = table.shares[:, 0]
-    law = MixingLaw.tune(table, scores, split(np.arange(12), 5, 0)).model
-    assert np.isfinite(law.predict(mixtures(50, 20, seed=1))).all()
+    law = SaturatingLaw.tune(table, table.shares[:, 0], split(np.arange(12), 5, 0)).model
+    unseen = mixtures(50, 20, seed=1)
+    assert np.corrcoef(law.predict(unseen), unseen.shares[:, 0])[0, 1] > 0.8
+
+
+def test_little_text_is_worth_less_than_its_share() -> None:
+    frame = pl.DataFrame({"share.a": [1.0, 1.0], "log_unique_tokens": [np.log1p(50_000), None]})
+    assert Encoder.fit(frame).encode(frame).amounts[:, 0] == pytest.approx([0.5, 1.0])
 
 
 def test_the_saturating_ridge_finds_the_knee() -> None:
