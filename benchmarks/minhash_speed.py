@@ -46,7 +46,7 @@ def ours(texts: list[str]) -> float:
     rows = pl.DataFrame({"text": texts})
     operator = MinHashDedup(bands=14, rows=8, ngram=5)
     batches = [rows.slice(first, BATCH) for first in range(0, rows.height, BATCH)]
-    return best(lambda: [operator.keys(batch) for batch in batches])
+    return best(lambda: [operator.columns(batch) for batch in batches])
 
 
 def read(files: list[str]) -> list[str]:

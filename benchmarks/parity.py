@@ -7,7 +7,6 @@ installed into an environment of its own on first use. Prints the share of pages
 decide alike, the same of pages in which newlines alone end lines, both speeds in megabytes of text
 per second of processor time, their ratio, and with `--examples` pages on which they differ. Speeds
 are those of the filter alone, over rows in memory.
-
 """
 
 from __future__ import annotations
@@ -75,9 +74,13 @@ def pairs(work: Path) -> list[Pair]:
     return [
         *(
             Pair("datatrove", name, {"op": f"{name}_filter"})
-            for name in ("gopher_quality", "gopher_repetition", "c4_quality", "fineweb_quality")
+            for name in ("gopher_quality", "c4_quality", "fineweb_quality", "c4_paragraph")
         ),
-        Pair("datatrove", "c4_paragraph", {"op": "c4_paragraph_filter"}),
+        Pair(
+            "datatrove",
+            "gopher_repetition",
+            {"op": "gopher_repetition_filter", "counting": "datatrove"},
+        ),
         juicer("alphanumeric_filter", "alphanumeric_filter"),
         juicer("average_line_length_filter", "average_line_length_filter"),
         juicer("character_repetition_filter", "character_repetition_filter"),

@@ -42,7 +42,7 @@ sources:
     path: {input}
     steps:
       - op: gopher_quality_filter
-      - op: gopher_repetition_filter
+      - {{op: gopher_repetition_filter, counting: datatrove}}
       - op: clean_c4_lines
       - op: c4_quality_filter
       - op: fineweb_quality_filter
@@ -59,7 +59,7 @@ sources:
     path: {input}
     steps:
       - op: language_filter
-      - op: gopher_repetition_filter
+      - {{op: gopher_repetition_filter, counting: datatrove}}
       - op: gopher_quality_filter
       - {{op: clean_c4_lines, terminal_punctuation: false}}
       - {{op: c4_quality_filter, terminal_punctuation: false}}
@@ -68,7 +68,12 @@ sources:
 rejects: {{keep: none}}
 """
 RECIPES = {"quality": RECIPE, "fineweb": FINEWEB}
-FILTERS = ("gopher_quality", "gopher_repetition", "c4_quality", "fineweb_quality")
+FILTERS: dict[str, dict[str, str]] = {
+    "gopher_quality": {},
+    "gopher_repetition": {"counting": "datatrove"},
+    "c4_quality": {},
+    "fineweb_quality": {},
+}
 
 
 def unpacked(files: list[str], folder: Path) -> Path:
@@ -137,8 +142,8 @@ def agreement(source: Path, folder: Path) -> dict[str, float]:
     batch = pl.DataFrame({"text": [row["text"] for row in rows]})
     vocabulary = Host().vocabulary
     shares = {}
-    for name in FILTERS:
-        operator: Any = vocabulary.operator({"op": f"{name}_filter"})
+    for name, parameters in FILTERS.items():
+        operator: Any = vocabulary.operator({"op": f"{name}_filter", **parameters})
         kept = decide(operator, batch.hstack(measure(operator, batch))).is_null()
         alike = sum(ours == (their[name] is True) for ours, their in zip(kept, theirs, strict=True))
         shares[name] = alike / len(rows)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import polars as pl
+from pydantic import Field
 
 from datachef.core import Filter, threshold
 from datachef.operators.text.duplicated_ngrams import DUPLICATED, REPETITION, TOP, repetition
@@ -17,8 +19,36 @@ if TYPE_CHECKING:
 
 TEXT = pl.col("text").fill_null("")
 CHARS = TEXT.str.len_chars()
-LINE_REPEATS = pl.col("_lines").map_batches(repeats, return_dtype=REPEATS, is_elementwise=True)
-PARAGRAPH_REPEATS = PARAGRAPHS.map_batches(repeats, return_dtype=REPEATS, is_elementwise=True)
+
+
+def _repeats(pieces: pl.Expr, *, exact: bool = False) -> pl.Expr:
+    found = partial(repeats, exact=exact)
+    return pieces.map_batches(found, return_dtype=REPEATS, is_elementwise=True)
+
+
+def _ngrams(*, single: bool = False) -> pl.Expr:
+    found = partial(repetition, single=single)
+    return pl.col("_words").map_batches(found, return_dtype=REPETITION, is_elementwise=True)
+
+
+_LINES = TEXT.str.replace_all("\n+", "\n").str.split("\n")
+_PARAGRAPHS = TEXT.str.strip_chars().str.replace_all("\n\n+", "\n\n").str.split("\n\n")
+
+COUNTED: Mapping[str, Mapping[str, Signal]] = {
+    "repeats": {
+        "_lines": LINES,
+        "_line_repeats": _repeats(pl.col("_lines")),
+        "_paragraph_repeats": _repeats(PARAGRAPHS),
+        "_repetition": _ngrams(),
+        "repetition_empty": ~TEXT.str.contains(FILLED),
+    },
+    "datatrove": {
+        "_line_repeats": _repeats(_LINES, exact=True),
+        "_paragraph_repeats": _repeats(_PARAGRAPHS, exact=True),
+        "_repetition": _ngrams(single=True),
+        "repetition_empty": TEXT.str.len_bytes() == 0,
+    },
+}
 
 
 def _share(description: str, default: float) -> float:
@@ -32,9 +62,14 @@ class GopherRepetitionFilter(Filter):
     Source: Rae et al. 2021, https://arxiv.org/abs/2112.11446. Shares are of the characters of the
     text, or of its number of lines or paragraphs, between 0 and 1. Only what was seen before counts
     as a duplicate, not its first occurrence; duplicated n-grams are found from left to right
-    without overlap. An n-gram that occurs once repeats nothing, however short the text. Blank lines
-    do not count, nor do spaces at the ends of lines. N-grams are compared by 64-bit hashes. The
-    thresholds were made for web pages: a short row in which two words come back may exceed them.
+    without overlap. N-grams are compared by 64-bit hashes. The thresholds were made for web pages:
+    a short row in which two words come back may exceed them.
+
+    The paper leaves open what datatrove (https://github.com/huggingface/datatrove), which made
+    FineWeb, counts besides: lines of spaces as lines, and an n-gram that occurs once as the most
+    frequent one, so that it drops short texts in which nothing is repeated. Here both count only
+    with `counting: datatrove`; else blank lines do not, nor do spaces at the ends of lines, and
+    all that ends a line in Unicode ends one.
     """
 
     version: ClassVar[int] = 3
@@ -54,18 +89,14 @@ class GopherRepetitionFilter(Filter):
     dup_8_gram: float = _share("characters in duplicated 8-grams", 0.12)
     dup_9_gram: float = _share("characters in duplicated 9-grams", 0.11)
     dup_10_gram: float = _share("characters in duplicated 10-grams", 0.1)
+    counting: Literal["repeats", "datatrove"] = Field(
+        "repeats",
+        description="repeats: what is seen again; datatrove: as there, with blank lines and the "
+        "most frequent n-gram even where it occurs once.",
+    )
 
     def signals(self) -> Mapping[str, Signal]:
-        found: dict[str, Signal] = {
-            "_words": WORDS,
-            "_lines": LINES,
-            "_line_repeats": LINE_REPEATS,
-            "_paragraph_repeats": PARAGRAPH_REPEATS,
-            "_repetition": pl.col("_words").map_batches(
-                repetition, return_dtype=REPETITION, is_elementwise=True
-            ),
-            "repetition_empty": ~TEXT.str.contains(FILLED),
-        }
+        found: dict[str, Signal] = {"_words": WORDS, **COUNTED[self.counting]}
         for name in ("para", "line"):
             pieces = pl.col("_line_repeats" if name == "line" else "_paragraph_repeats").struct
             found[f"dup_{name}_frac"] = ratio(pieces.field("repeats"), pieces.field("count"))

@@ -25,36 +25,41 @@ _HALF = np.uint64(32)
 _SALT = np.uint64(0xD6E8FEB86659FD93)
 
 
-def repetition(words: pl.Series) -> pl.Series:
+def repetition(words: pl.Series, *, single: bool = False) -> pl.Series:
     """Characters in repeated n-grams of each document, as a struct of type `REPETITION`.
 
     `top_n`: those of the most frequent n-gram, joined by spaces, times its count (the earliest one
-    among equals); 0 where none occurs twice. `duplicated_n`: those of n-grams that were seen
-    before, read from left to right without overlap.
+    among equals); where none occurs twice 0, or with `single` those of the first one.
+    `duplicated_n`: those of n-grams that were seen before, read from left to right without overlap.
     """
     hashes, offsets = word_hashes(words)
     flat = words.explode(empty_as_null=False, keep_nulls=False)
     chars = np.zeros(len(hashes) + 1, np.int64)
     np.cumsum(flat.str.len_chars().to_numpy(), out=chars[1:])
-    parts, first = [_block(hashes[:0], chars[:1], offsets[:1])], 0
+    parts, first = [_block(hashes[:0], chars[:1], offsets[:1], single=single)], 0
     while first < len(words):
         begin = offsets[first]
         last = int(np.searchsorted(offsets, begin + BLOCK, side="right")) - 1
         last = max(last, first + 1)
         end = offsets[last]
         block = offsets[first : last + 1] - begin
-        parts.append(_block(hashes[begin:end], chars[begin : end + 1], block))
+        parts.append(_block(hashes[begin:end], chars[begin : end + 1], block, single=single))
         first = last
     return pl.concat(parts).to_struct()
 
 
-def _block(hashes: Hashes, chars: Positions, offsets: Offsets) -> pl.DataFrame:
+def _block(hashes: Hashes, chars: Positions, offsets: Offsets, *, single: bool) -> pl.DataFrame:
     """`repetition` of documents given by hashes of words and running sums of their characters."""
     document = document_of(offsets)
     columns = {}
     for n, repeats in _repeats(hashes, offsets, document):
         if n in TOP:
-            columns[f"top_{n}"] = _top(repeats, n, chars, offsets, document)
+            top = _top(repeats, n, chars, offsets, document)
+            if single:
+                alone = np.flatnonzero((top == 0) & (np.diff(offsets) >= n))
+                first = offsets[alone]
+                top[alone] = chars[first + n] - chars[first] + n - 1
+            columns[f"top_{n}"] = top
         if n in DUPLICATED:
             columns[f"duplicated_{n}"] = _duplicated(repeats, n, chars, offsets, document)
     return pl.DataFrame(columns)

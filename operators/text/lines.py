@@ -38,18 +38,22 @@ PARAGRAPHS = _TEXT.str.strip_chars().str.replace_all(r"\n\s*\n", "\n\n").str.spl
 REPEATS = pl.Struct({"count": pl.Int64, "repeats": pl.Int64, "repeated_chars": pl.Int64})
 
 
-def repeats(pieces: pl.Series, filled: pl.Series | None = None) -> pl.Series:
+def repeats(
+    pieces: pl.Series, filled: pl.Series | None = None, *, exact: bool = False
+) -> pl.Series:
     """Pieces of each document, those seen before in the document, and the characters of these.
 
-    Blank pieces do not count, nor do spaces at the end of a piece; `filled` says which pieces (of
-    the exploded column) are not blank, where that is known already.
+    Blank pieces do not count, nor do spaces at the end of a piece, unless they are compared as they
+    are (`exact`); `filled` says which pieces (of the exploded column) are not blank, where that is
+    known already.
     """
     offsets = offsets_of(pieces.list.len())
     flat = pieces.explode(empty_as_null=False, keep_nulls=False)
     document = document_of(offsets)
-    if filled is None:
-        filled = flat.str.contains(FILLED)
-    flat, document = flat.filter(filled).str.strip_chars_end(), document[filled.to_numpy()]
+    if not exact:
+        if filled is None:
+            filled = flat.str.contains(FILLED)
+        flat, document = flat.filter(filled).str.strip_chars_end(), document[filled.to_numpy()]
     seed = (document.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     again = ~pl.Series(flat.hash().to_numpy() ^ seed).is_first_distinct()
     chars = np.bincount(

@@ -68,6 +68,29 @@ def test_line_and_paragraph_shares_are_those_of_a_naive_count(signals, pieces, s
     assert (row["dup_para_frac"], row["dup_para_char_frac"]) == pytest.approx(expected)
 
 
+pieces_of_datatrove = st.lists(st.sampled_from(["a b", "a b ", " ", "\r", "c", "\n"]), max_size=9)
+
+
+@given(pieces_of_datatrove, st.sampled_from(["\n", "\n\n", " "]))
+@settings(deadline=None, max_examples=150)
+def test_what_datatrove_counts_is_counted_as_there(signals, pieces, separator):
+    text = separator.join(["x", *pieces, "y"])
+    operator = GopherRepetitionFilter(counting="datatrove")
+    row = signals(operator, [text]).row(0, named=True)
+    for name, parts in (
+        ("para", re.split(r"\n{2,}", text.strip())),
+        ("line", re.split(r"\n+", text)),
+    ):
+        again = [part for place, part in enumerate(parts) if part in parts[:place]]
+        assert row[f"dup_{name}_frac"] == pytest.approx(len(again) / len(parts))
+        assert row[f"dup_{name}_char_frac"] == pytest.approx(sum(map(len, again)) / len(text))
+    words = text.split()
+    for n in (2, 3, 4):
+        grams = Counter(" ".join(words[i : i + n]) for i in range(len(words) - n + 1))
+        ((gram, count),) = grams.most_common(1) or [("", 0)]
+        assert row[f"top_{n}_gram"] == pytest.approx(len(gram) * count / len(text))
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

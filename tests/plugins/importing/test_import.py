@@ -176,7 +176,7 @@ def test_a_script_of_datatrove_is_parsed_and_not_run(
     off = {"top_3_gram": 1.0, "top_4_gram": 1.0}
     assert steps == [
         {"op": "extract_html", "favor": "balanced"},
-        {"op": "gopher_repetition_filter", "top_2_gram": 0.3, **off},
+        {"op": "gopher_repetition_filter", "counting": "datatrove", "top_2_gram": 0.3, **off},
         {"op": "gopher_quality_filter", "min_words": 0, "max_symbol_ratio": 1},
         {"op": "clean_c4_lines", "terminal_punctuation": False},
         {"op": "c4_quality_filter", "terminal_punctuation": False, "min_sentences": 3},
