@@ -82,6 +82,11 @@ def read_recipe(path: Path) -> dict[str, Any]:
     return found.data
 
 
+def without_paths(recipe: Recipe) -> dict[str, Any]:
+    """The recipe without its task and pool, which come from elsewhere."""
+    return {name: value for name, value in recipe.items() if name not in ("task", "pool")}
+
+
 def recipe_key(recipe: Recipe) -> bytes:
     """Identifies a recipe whatever its name: equal for recipes that differ in nothing else."""
     rest = {name: value for name, value in recipe.items() if name != "name"}

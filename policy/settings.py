@@ -217,7 +217,7 @@ HUMAN = "human"
 EVOLUTION = "evolution"
 STATE, RECIPES, PROXIES = "state", "recipes", "proxies"
 PLOT = "progress.png"
-# Random recipes drawn for each one that is measured first, since many do not pass the gates.
+# Random recipes drawn for each one that is measured first; a few of them spread out.
 RANDOM_PER_MEASURED = 4
 
 
@@ -250,12 +250,20 @@ class EvolveSettings(_Settings):
         description="Recipes sampled from the policy after the training of a round.",
     )
     measured_first: int = Field(
-        0,
+        8,
         ge=0,
-        description="Random recipes to measure before the first round; 6 fit a first proxy.",
+        description="Recipes to measure before the first round: human_recipes, single sources, all "
+        "of them, in the form of the task, and some that spread out. 6 fit a first proxy.",
     )
     measured_per_round: int = Field(
         2, ge=1, description="Recipes measured in each round, the best."
+    )
+    climb_above: float = Field(
+        0.0,
+        ge=-1,
+        le=1,
+        description="A round climbs the proxy if the lower bound of its rank correlation, each "
+        "recipe left out once, is above this; else the reward as it is without measurements.",
     )
     seeds: int = Field(1, ge=1, le=100, description="Seeds with which a recipe is measured.")
     final_seeds: int = Field(
@@ -270,7 +278,7 @@ class EvolveSettings(_Settings):
         description="Methods that the policy is compared with.",
     )
     human_recipes: tuple[Path, ...] = Field(
-        (), description="Recipes written by people, to compare with."
+        (), description="Recipes written by people, to measure first and to compare with."
     )
     measured_per_baseline: int = Field(
         1, ge=1, description="Recipes measured of each; the best is compared."
@@ -298,13 +306,13 @@ class EvolveSettings(_Settings):
     def _fits(self) -> Self:
         if len(self.train.tasks) != 1:
             raise ValueError("evolve works for one task: give train.tasks exactly one")
-        least = self.reserved + (self.measured_first or 1) * self.seeds
+        least = self.reserved + self.seeds
         if self.budget.evaluations is not None and self.budget.evaluations < least:
             raise ValueError(
                 f"budget.evaluations is {self.budget.evaluations}, but the comparison takes "
-                f"{self.reserved} and the first measurements {least - self.reserved}"
+                f"{self.reserved} and the first measurement {self.seeds}"
             )
-        calls = RANDOM_PER_MEASURED * self.measured_first + self.cold_calls + self.calls_per_round
+        calls = self.cold_calls + self.calls_per_round
         if self.budget.reward_calls is not None and self.budget.reward_calls < calls:
             raise ValueError(
                 f"budget.reward_calls is {self.budget.reward_calls}, but the first round takes "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import repeat
@@ -173,7 +174,19 @@ class RecipeReward(Reward):
             interval=(prediction.low, prediction.high),
             parts=dict(prediction.parts),
             off_support=prediction.off_support,
+            features=_learned(features),
         )
+
+
+def _learned(features: Mapping[str, float]) -> dict[str, float]:
+    """The features that a proxy would learn from, where they are known."""
+    from datachef.reward.proxy.fit import LEARNED_FEATURES
+
+    return {
+        name: value
+        for name, value in features.items()
+        if name.startswith(LEARNED_FEATURES) and math.isfinite(value)
+    }
 
 
 def _guardrails(options: RewardOptions) -> SampleGuardrails | None:

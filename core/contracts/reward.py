@@ -30,7 +30,8 @@ class Score:
     lies with the probability that the reward promises, and `parts` what it is made of, by name.
     `gate` names the gate that stopped the recipe, `reasons` say why in words, and `off_support`
     tells that nothing like the recipe was measured. `schema` is the form of the rows that were
-    scored, empty where the recipe did not come so far.
+    scored, empty where the recipe did not come so far. `features` describe the recipe as numbers:
+    recipes whose features are alike are expected to score alike.
     """
 
     value: float
@@ -42,6 +43,7 @@ class Score:
     reasons: tuple[str, ...] = ()
     off_support: bool = False
     schema: str = ""
+    features: Mapping[str, float] = field(default_factory=dict)
 
 
 class Reward(ABC):
@@ -86,7 +88,7 @@ class Measurement(Protocol):
     `score_name` says what was scored; only scores of one name can be compared. `chance`, `base` and
     `ceiling` are the scores of who knows nothing, of the untrained base model and of who answers
     everything right; None where unknown. `recipe_key` is equal for recipes that make the same
-    corpus.
+    corpus. `seconds` is what measuring took when it was done, however long ago that was.
     """
 
     @property
@@ -112,6 +114,9 @@ class Measurement(Protocol):
 
     @property
     def scores(self) -> Mapping[str, float]: ...
+
+    @property
+    def seconds(self) -> float: ...
 
 
 @dataclass(frozen=True)

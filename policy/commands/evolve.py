@@ -115,8 +115,12 @@ def _show(report: dict[str, Any], output: Path) -> None:
                 f"rank correlation of the proxy {name}: {found['correlation']:.3f} over "
                 f"{found['recipes']} recipes"
             )
+    for one in report["fidelity"]["rounds"]:
+        if not one["climbed"] and one["before"]:
+            out.print(f"round {one['round']} did not climb the proxy: it ranks nothing held out")
     for best in report["best"]:
-        out.print(f"{best['score']:.4f}  {place(output / best['file'])}", soft_wrap=True)
+        found = f"{place(output / best['file'])} ({best['by']})"
+        out.print(f"{best['score']:.4f}  {found}", soft_wrap=True)
     out.print(place(output / "report.md"), soft_wrap=True)
 
 
@@ -149,7 +153,10 @@ def line(progress: RunProgress) -> str:
     said += [f"{progress.calls:,} calls", f"{progress.evaluations:,} evaluations"]
     if progress.measured is not None:
         said.append(f"best measured {progress.measured:.4f}")
-    return f"{progress.doing} | {', '.join(said)}, {duration(progress.seconds)}"
+    said.append(duration(progress.seconds))
+    return f"{progress.doing} | {', '.join(said)}" + (
+        f"; {progress.forecast}" if progress.forecast else ""
+    )
 
 
 def view(progress: RunProgress, settings: EvolveSettings) -> Any:
@@ -176,6 +183,8 @@ def view(progress: RunProgress, settings: EvolveSettings) -> Any:
     ]
     for name, value, left in rows:
         table.add_row(name, value, Text(left, style="dim"))
+    if progress.forecast:
+        table.add_row("forecast", Text(progress.forecast), "")
     return table
 
 

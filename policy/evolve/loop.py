@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import orjson
 
-from datachef.core.contracts.reward import EvaluationBackend, ProxyFidelity
+from datachef.core.contracts.reward import EvaluationBackend
 from datachef.core.system.outputs import OutputFolder, refuse_unmarked
+from datachef.policy.evolve.budget import BudgetTracker
 from datachef.policy.evolve.rounds import (
     RoundRunner,
     measure_candidate,
@@ -19,9 +19,7 @@ from datachef.policy.evolve.rounds import (
     worth_measuring,
 )
 from datachef.policy.evolve.run_state import (
-    BudgetTracker,
     CandidateMeasurement,
-    FidelityRecord,
     MethodResult,
     OnProgress,
     ProgressReporter,
@@ -30,12 +28,12 @@ from datachef.policy.evolve.run_state import (
     evaluations,
 )
 from datachef.policy.scored_recipes import (
-    Recipe,
     RecipeTask,
     ScoredRecipe,
     ScoreTracker,
     read_recipe,
     recipe_key,
+    without_paths,
 )
 from datachef.policy.search import SEARCHES, Search, run_search
 from datachef.policy.search.base import ListedSearch
@@ -54,13 +52,10 @@ from datachef.policy.training.train import TRAINING
 @dataclass(frozen=True)
 class EvolveResult:
     """The result of a run: its rounds, from number 0; the results of all methods, the policy first;
-    how far to trust the proxy `before` the first and `after` the last round; why the run ended, and
-    the seconds it took over all restarts."""
+    why the run ended, and the seconds it took over all restarts."""
 
     rounds: tuple[Round, ...]
     method_results: tuple[MethodResult, ...]
-    before: ProxyFidelity | None
-    after: ProxyFidelity | None
     ended: str
     seconds: float
 
@@ -95,7 +90,6 @@ def evolve(
     progress.report("continuing" if rounds else "starting", rounds=settings.rounds)
     if not rounds:
         keep(runner.initial())
-    before = _fidelity(0, state, backend, progress)
     while len(rounds) <= settings.rounds:
         _report_round(rounds, settings, progress)
         if reason := budget.reason_to_stop_before_round(rounds):
@@ -103,24 +97,11 @@ def evolve(
             break
         keep(runner.next(rounds))
     _report_round(rounds, settings, progress)
-    after = _fidelity(rounds[-1].number, state, backend, progress)
     found = BaselineComparison(settings, recipe_task, backend, state, progress).method_results(
         rounds
     )
     progress.report("done")
-    return EvolveResult(tuple(rounds), tuple(found), before, after, ended, state.seconds)
-
-
-def _fidelity(
-    after: int, state: RunState, backend: EvaluationBackend, progress: ProgressReporter
-) -> ProxyFidelity | None:
-    """How far to trust the proxy after a round, estimated before anything else is measured."""
-    known = state.fidelity(after)
-    if known is None:
-        progress.report("estimating how far to trust the proxy")
-        known = FidelityRecord(fidelity=backend.fidelity())
-        state.add_fidelity(after, known)
-    return known.fidelity
+    return EvolveResult(tuple(rounds), tuple(found), ended, state.seconds)
 
 
 def _report_round(
@@ -128,7 +109,7 @@ def _report_round(
 ) -> None:
     """Reports the progress after the finished rounds."""
     last = rounds[-1]
-    scores = [t.score for one in rounds[1:] for t in one.measurements if t.measured]
+    scores = [t.score for one in rounds for t in one.measurements if t.measured]
     progress.report(
         f"round {last.number} is done" if last.number else "before the first round",
         round=last.number,
@@ -173,8 +154,8 @@ class BaselineComparison:
         }
         found = {method: self._state.method_result(name) for method, name in names.items()}
         if None in found.values():
-            proxy = self._settings.output / last.fitted if last.fitted else None
-            reward = self._backend.reward(proxy)
+            proxy = last.climbed(self._settings.climb_above)
+            reward = self._backend.reward(self._settings.output / proxy if proxy else None)
             try:
                 for method in [name for name, known in found.items() if known is None]:
                     tracker = ScoreTracker(reward, self._recipe_task.pool.parent)
@@ -199,14 +180,9 @@ class BaselineComparison:
         self._progress.report(f"comparing: {method}")
         last, tried = rounds[-1], list[CandidateMeasurement]()
         if method == POLICY:
+            tried = [each for one in rounds for each in one.measurements if each.measured]
             some = [candidate.recipe for one in rounds[1:] for candidate in one.candidates]
-            tracker.score_all(some)
-            tried = [
-                measurement
-                for one in rounds[1:]
-                for measurement in one.measurements
-                if measurement.measured
-            ]
+            tracker.score_all([*some, *(each.recipe for each in tried)])
         else:
             self._run_search(self._search_of(method), tracker, last.calls, method)
         scored, prefix = tracker.scored, f"{method}-{last.number}"
@@ -267,11 +243,6 @@ class BaselineComparison:
         space, seed = self._recipe_task.space, self._settings.train.seed
         if method == HUMAN:
             return ListedSearch(
-                _without_paths(read_recipe(path)) for path in self._settings.human_recipes
+                without_paths(read_recipe(path)) for path in self._settings.human_recipes
             )
         return SEARCHES[method](space, seed)
-
-
-def _without_paths(recipe: Recipe) -> dict[str, Any]:
-    """The recipe without its task and pool, which come from the run."""
-    return {name: value for name, value in recipe.items() if name not in ("task", "pool")}

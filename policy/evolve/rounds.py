@@ -13,8 +13,8 @@ from datachef.core.contracts.reward import EvaluationBackend, Score, unavailable
 from datachef.core.errors import DatachefError
 from datachef.core.system.atomic import write_atomically
 from datachef.policy.decoding.local import LocalDecoder
+from datachef.policy.evolve.budget import BudgetTracker
 from datachef.policy.evolve.run_state import (
-    BudgetTracker,
     Candidate,
     CandidateMeasurement,
     ProgressReporter,
@@ -28,9 +28,11 @@ from datachef.policy.scored_recipes import (
     ScoredRecipe,
     ScoreTracker,
     best_different,
-    first_of_each,
+    read_recipe,
     recipe_key,
+    without_paths,
 )
+from datachef.policy.search.first_recipes import first_recipes
 from datachef.policy.settings import (
     PROXIES,
     RANDOM_PER_MEASURED,
@@ -38,7 +40,6 @@ from datachef.policy.settings import (
     EvolveSettings,
     TrainSettings,
 )
-from datachef.policy.space import RandomChooser
 from datachef.policy.training.cold_start import FOLDER, cold_start
 from datachef.policy.training.environment import LoggedRecipe, read_log
 from datachef.policy.training.train import train
@@ -63,19 +64,6 @@ def worth_measuring(
     taken = {recipe_key(each.recipe) for each in first}
     rest = [each for each in fit if recipe_key(each.recipe) not in taken]
     return first + best_different(rest, SPARE * count)
-
-
-def passed_gates(scored: Sequence[ScoredRecipe]) -> list[ScoredRecipe]:
-    """The different recipes that passed all gates, in their order."""
-    unique = first_of_each((recipe_key(each.recipe), each) for each in scored)
-    return [each for each in unique if not each.score.gate]
-
-
-def random_recipes(recipe_task: RecipeTask, seed: int, count: int) -> list[dict[str, Any]]:
-    """Recipes with uniformly random choices."""
-    space = recipe_task.space
-    choosers = [RandomChooser(f"evolve {seed} {number}") for number in range(count)]
-    return [space.recipe(space.draw(each), f"drawn-{n}") for n, each in enumerate(choosers)]
 
 
 def sample_policy(
@@ -121,19 +109,20 @@ def measure_candidates(
     count: int,
     seeds: Sequence[int],
     known: Collection[str] = (),
-    goes_on: Callable[[str, int], bool] = lambda name, made: True,
+    by_name: bool = False,
+    goes_on: Callable[[str, Sequence[CandidateMeasurement]], bool] = lambda name, found: True,
 ) -> list[CandidateMeasurement]:
     """Measures candidates in their order until there are `count` measurements of different corpora,
     not counting those with a key in `known`.
 
-    The recipe files in `folder` are named `prefix` and a number. Before each one `goes_on` is
-    called with its name and the number of evaluations so far; False ends the measuring.
+    The recipe files in `folder` are named `prefix` and a number, or the recipe's own name. Before
+    each one `goes_on` is called with its name and what was found so far; False ends the measuring.
     """
     found: list[CandidateMeasurement] = []
     for number, candidate in enumerate(candidates, start=1):
         new = len({one.key for one in found if one.measured} - set(known))
-        name = f"{prefix}-{number}"
-        if new == count or not goes_on(name, new * len(seeds)):
+        name = f"{prefix}-{candidate.recipe['name'] if by_name else number}"[:100]
+        if new == count or not goes_on(name, found):
             break
         file = folder / f"{name}.yaml"
         found.append(
@@ -162,23 +151,30 @@ class RoundRunner:
         self._progress = progress
 
     def initial(self) -> Round:
-        """Round 0: measures random recipes if the settings ask for them, and fits a first proxy."""
-        scored: list[ScoredRecipe] = []
-        if count := self._settings.measured_first:
-            with self._tracker("") as tracker:
-                tracker.score_all(
-                    random_recipes(self._recipe_task, self._seed(0), RANDOM_PER_MEASURED * count)
-                )
-                scored = tracker.scored
-        fit = passed_gates(scored)
-        found = self._measured(fit, [], self._settings.measured_first)
-        return self._finished(0, 0, len(scored), "", [], found)
+        """Round 0: measures what people try first, and fits a first proxy."""
+        count, settings = self._budget.most_first(), self._settings
+        if not count:
+            return self._finished(0, 0, 0, "", [], [])
+        human = [without_paths(read_recipe(path)) for path in settings.human_recipes]
+        with self._tracker("") as tracker:
+            self._progress.report("scoring what people try first")
+            began, wanted = self._progress.seconds, RANDOM_PER_MEASURED * count
+            candidates = first_recipes(
+                self._recipe_task.space, tracker, human, self._budget.most_drawn(wanted),
+                self._seed(0),
+            )  # fmt: skip
+            first = list(candidates)
+            self._budget.note_calls(len(tracker.scored), self._progress.seconds - began)
+            scored = len(tracker.scored)
+        found = self._measured(first, [], count)
+        return self._finished(0, 0, scored, "", [], found)
 
     def next(self, rounds: Sequence[Round]) -> Round:
         """The round after these. Raises `DatachefError` if none of its recipes can be measured."""
         before, number, count = rounds[-1], len(rounds), self._settings.measured_per_round
         end = number * self._settings.steps_per_round
-        with self._tracker(before.fitted) as tracker:
+        proxy = before.climbed(self._settings.climb_above)
+        with self._tracker(proxy) as tracker:
             checkpoint = self._trained(tracker, before, number, end)
             output = self._settings.train.output
             scored = logged_recipes(read_log(output / FOLDER), 0, 1) if number == 1 else []
@@ -190,7 +186,7 @@ class RoundRunner:
         }
         candidates = worth_measuring(scored, known, count)
         found = self._measured(candidates, rounds, count)
-        return self._finished(number, end, spent, before.fitted, candidates, found)
+        return self._finished(number, end, spent, proxy, candidates, found)
 
     def _trained(self, tracker: ScoreTracker, before: Round, number: int, end: int) -> Path:
         settings = self._settings.train
@@ -219,17 +215,20 @@ class RoundRunner:
     def _measured(
         self, candidates: Sequence[ScoredRecipe], rounds: Sequence[Round], count: int
     ) -> list[CandidateMeasurement]:
-        number, made = len(rounds), evaluations(rounds)
+        number = len(rounds)
 
-        def goes_on(name: str, more: int) -> bool:
-            self._progress.report(f"measuring {name}", evaluations=made + more)
-            return not self._budget.reason_to_stop_before_measuring(made + more)
+        def goes_on(name: str, found: Sequence[CandidateMeasurement]) -> bool:
+            forecast = self._budget.forecast(rounds, found)
+            made = evaluations(rounds, found)
+            self._progress.report(f"measuring {name}", evaluations=made, forecast=forecast)
+            return not self._budget.reason_to_stop_before_measuring(rounds, found)
 
         found = measure_candidates(
             self._backend,
             candidates,
             self._settings.output / RECIPES,
-            f"round-{number}",
+            f"round-{number}" if rounds else "first",
+            by_name=not rounds,
             count=count,
             seeds=range(self._settings.seeds),
             known={measurement.key for one in rounds for measurement in one.measurements},
@@ -254,6 +253,8 @@ class RoundRunner:
         self._progress.report("fitting the proxy")
         fitted = f"{PROXIES}/round-{number:04d}.json"
         learned = self._backend.refit(self._settings.output / fitted)
+        self._progress.report("estimating how far to trust the proxy")
+        fidelity = self._backend.fidelity() if learned else None
         return Round(
             number=number,
             step=step,
@@ -264,7 +265,8 @@ class RoundRunner:
                 Candidate(recipe=dict(each.recipe), value=each.score.value) for each in candidates
             ),
             measurements=tuple(found),
-            fitted=fitted if learned else proxy,
+            fitted=fitted if learned else "",
+            fidelity=fidelity,
         )
 
     @contextmanager

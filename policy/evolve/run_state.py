@@ -30,12 +30,6 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class FidelityRecord(_Record):
-    """How far to trust the proxy fitted to all measurements; None if there are too few."""
-
-    fidelity: ProxyFidelity | None
-
-
 class Candidate(_Record):
     """A recipe, and the value that the reward gave it."""
 
@@ -53,6 +47,7 @@ class SeedMeasurement(_Record):
     base: float | None = None
     ceiling: float | None = None
     scores: dict[str, float]
+    seconds: float = 0.0
 
     @classmethod
     def of(cls, found: Measurement) -> SeedMeasurement:
@@ -60,7 +55,7 @@ class SeedMeasurement(_Record):
         return cls(
             seed=found.seed, score=found.score, score_name=found.score_name,
             chance=found.chance, base=found.base, ceiling=found.ceiling,
-            scores=dict(found.scores),
+            scores=dict(found.scores), seconds=found.seconds,
         )  # fmt: skip
 
 
@@ -95,8 +90,9 @@ class Round(_Record):
     """A finished round; number 0 comes before the first training.
 
     `step` is the step of the policy, `calls` and `seconds` are totals of all rounds so far. `proxy`
-    names the file of the proxy that scored the round, `fitted` of the one fitted after it; they are
-    empty while the reward is as configured.
+    names the file of the proxy that the round climbed, `fitted` of the one fitted after it; they
+    are empty while the reward is as configured. `fidelity` says how well the fitted one ranks
+    recipes that were held out; None where too few were measured.
     """
 
     number: int
@@ -107,6 +103,13 @@ class Round(_Record):
     candidates: tuple[Candidate, ...]
     measurements: tuple[CandidateMeasurement, ...]
     fitted: str
+    fidelity: ProxyFidelity | None = None
+
+    def climbed(self, threshold: float) -> str:
+        """The proxy that the next round climbs: the fitted one if it ranks what was held out, and
+        otherwise none."""
+        ranks = self.fidelity is not None and self.fidelity.low > threshold
+        return self.fitted if ranks else ""
 
 
 class MethodResult(_Record):
@@ -171,15 +174,6 @@ class RunState:
     def add(self, finished: Round) -> None:
         """Saves a finished round."""
         _write(self._folder / f"round-{finished.number:04d}.json", finished.model_dump())
-
-    def fidelity(self, after: int) -> FidelityRecord | None:
-        """How far to trust the proxy after a round; None if it was not estimated yet."""
-        path = self._folder / f"fidelity-{after:04d}.json"
-        return _read(path, FidelityRecord) if path.exists() else None
-
-    def add_fidelity(self, after: int, found: FidelityRecord) -> None:
-        """Saves how far to trust the proxy after a round."""
-        _write(self._folder / f"fidelity-{after:04d}.json", found.model_dump())
 
     def method_result(self, name: str) -> MethodResult | None:
         """What a method found, by the name it was saved under; None if it has no result yet."""
@@ -250,43 +244,15 @@ def _no_record(path: Path, why: str) -> DatachefError:
     )
 
 
-def evaluations(rounds: Sequence[Round]) -> int:
-    """The number of trainings of a base model in finished rounds."""
-    found = {
-        measurement.key: len(measurement.measured)
-        for one in rounds
-        for measurement in one.measurements
-    }
-    return sum(found.values())
+def evaluations(rounds: Sequence[Round], found: Sequence[CandidateMeasurement] = ()) -> int:
+    """The number of trainings of a base model in finished rounds and for what was `found` since."""
+    measurements = [*(each for one in rounds for each in one.measurements), *found]
+    return sum({each.key: len(each.measured) for each in measurements}.values())
 
 
-class BudgetTracker:
-    """Compares a run with its budget. Its methods return why the run must stop, in words, or an
-    empty string if it may continue."""
-
-    def __init__(self, settings: EvolveSettings, state: RunState) -> None:
-        self._settings = settings
-        self._state = state
-
-    def reason_to_stop_before_round(self, rounds: Sequence[Round]) -> str:
-        """Why not to start another round; one that would exceed the reward calls is not started."""
-        settings, limit = self._settings, self._settings.budget.reward_calls
-        needed = settings.calls_per_round + (0 if rounds[-1].number else settings.cold_calls)
-        if limit is not None and rounds[-1].calls + needed > limit:
-            return f"another round would take more than {limit:,} reward calls"
-        return self.reason_to_stop_before_measuring(evaluations(rounds))
-
-    def reason_to_stop_before_measuring(self, made: int) -> str:
-        """Why not to measure after `made` evaluations; those of the comparison are set aside."""
-        budget = self._settings.budget
-        if budget.minutes is not None and self._state.seconds >= 60 * budget.minutes:
-            return f"the {budget.minutes:g} minutes are over"
-        if budget.evaluations is None:
-            return ""
-        left = budget.evaluations - self._settings.reserved - made
-        if left < self._settings.seeds:
-            return f"the {budget.evaluations:,} evaluations are made, or kept for the comparison"
-        return ""
+def measuring_seconds(measurements: Sequence[CandidateMeasurement]) -> float:
+    """What the measurements took, when they were made."""
+    return sum(seed.seconds for each in measurements for seed in each.measured)
 
 
 @dataclass(frozen=True)
@@ -294,8 +260,8 @@ class RunProgress:
     """What a run is `doing`, in words, and how far it is.
 
     `mean` is the mean value of the last step, `best` the best value of the round, and `measured`
-    the best measured score of a recipe of the policy. `calls`, `evaluations` and `seconds` are
-    totals.
+    the best measured score. `calls`, `evaluations` and `seconds` are totals. `forecast` says what
+    the run is going to take.
     """
 
     doing: str
@@ -309,6 +275,7 @@ class RunProgress:
     calls: int = 0
     evaluations: int = 0
     seconds: float = 0.0
+    forecast: str = ""
 
 
 OnProgress = Callable[[RunProgress], None]

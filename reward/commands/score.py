@@ -250,7 +250,7 @@ def _plain(result: _Result, contributions: Sequence[Contribution]) -> dict[str, 
     return {
         "recipe": str(result.path),
         **asdict(result.score),
-        "features": dict(result.features),
+        "features": dict(result.features or result.score.features),
         "measures": dict(result.measures),
         "contributions": [
             {

@@ -49,6 +49,7 @@ class Point(NamedTuple):
     seed: int
     score: float
     scores: dict[str, float]
+    seconds: float = 0.0
     score_name: str = "accuracy"
     chance: float | None = 0.25
     base: float | None = 0.25
@@ -70,12 +71,23 @@ class Taste(Reward):
 
 
 class SyntheticBackend(EvaluationBackend):
-    """An evaluation backend with one file per measurement, which takes its time."""
+    """An evaluation backend with one file per measurement, which takes its `seconds` and says that
+    it took `told`; `low` is how well its proxy is sure to rank what was held out."""
 
-    def __init__(self, folder: Path, seconds: float = 0.0, broken: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seconds: float = 0.0,
+        broken: Sequence[str] = (),
+        *,
+        told: float = 0.0,
+        low: float = 0.1,
+    ) -> None:
         self._folder = folder
         self._seconds = seconds
         self._broken = broken
+        self._told = told
+        self._low = low
 
     def reward(self, proxy: Path | None) -> Reward:
         return Taste(proxy)
@@ -96,7 +108,7 @@ class SyntheticBackend(EvaluationBackend):
                 content = {"sources": sorted(data["sources"]), "score": score}
                 write_atomically(file, json.dumps(content).encode())
             score = json.loads(file.read_text())["score"]
-            found.append(Point(key, seed, score, {"bits_per_byte": 1 - score}))
+            found.append(Point(key, seed, score, {"bits_per_byte": 1 - score}, self._told))
         return found
 
     def refit(self, target: Path) -> bool:
@@ -114,7 +126,7 @@ class SyntheticBackend(EvaluationBackend):
         rows = self._rows()
         if len(rows) < 3:
             return None
-        return ProxyFidelity(recipes=len(rows), correlation=len(rows) / 100, low=0.0, high=1.0)
+        return ProxyFidelity(recipes=len(rows), correlation=len(rows) / 100, low=self._low, high=1)
 
     def _rows(self) -> list[dict[str, Any]]:
         return [json.loads(file.read_text()) for file in sorted(self._folder.glob("[!.]*.json"))]

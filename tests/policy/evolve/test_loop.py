@@ -29,14 +29,15 @@ def test_rounds_train_measure_and_hand_the_proxy_on(calm: Any) -> None:
     result, settings, _ = calm
     assert [one.number for one in result.rounds] == [0, 1, 2]
     assert [one.step for one in result.rounds] == [0, 2, 4]
-    # 4 draws for each random recipe; then 2 steps of 8 recipes, and 8 samples.
-    assert [one.calls for one in result.rounds] == [8, 32, 56]
+    # 5 of sources and 4 draws for each recipe; then 2 steps of 8 recipes, and 8 samples.
+    assert [one.calls for one in result.rounds] == [13, 37, 61]
     assert [one.proxy for one in result.rounds] == ["", "", "proxies/round-0001.json"]
     assert result.rounds[1].fitted == result.rounds[2].proxy
     assert (settings.output / result.rounds[2].fitted).exists()
     assert result.ended == "all 2 rounds are done"
-    assert result.before is None
-    assert result.after.recipes == sum(len(one.measurements) for one in result.rounds)
+    assert result.rounds[0].fidelity is None
+    measured = sum(len(one.measurements) for one in result.rounds)
+    assert result.rounds[-1].fidelity.recipes == measured
 
 
 def test_the_best_of_a_round_are_measured_and_none_twice(calm: Any) -> None:
@@ -62,9 +63,9 @@ def test_the_best_of_a_round_are_measured_and_none_twice(calm: Any) -> None:
 def test_methods_get_the_same_calls_and_seeds_of_their_own(calm: Any) -> None:
     result, *_ = calm
     calls = {one.method: one.calls for one in result.method_results}
-    assert calls == {"policy": 56, "sources": 5, "random": 56}
+    assert calls == {"policy": 61, "sources": 5, "random": 61}
     policy = result.method_results[0]
-    tried = [measurement for one in result.rounds[1:] for measurement in one.measurements]
+    tried = [measurement for one in result.rounds for measurement in one.measurements]
     assert policy.chosen_among == len(tried)
     best = max(tried, key=lambda measurement: measurement.score)
     assert recipe_key(policy.final.recipe) == recipe_key(best.recipe)
@@ -95,12 +96,15 @@ def test_the_report_tells_it_and_its_recipes_are_valid(calm: Any, tmp_path: Path
         json.dumps(report)
     )
     text = (settings.output / "report.md").read_text()
-    for part in ("| policy | 56 |", "| random | 56 |", "too few", "(progress.png)"):
+    for part in ("| policy | 61 |", "| random | 61 |", "too few", "(progress.png)"):
         assert part in text
     assert report["evaluations"] == 6 + 3 * 2
     assert [one["score"] for one in report["best"]] == [
         measurement.score for measurement in best_measured(result)[:5]
     ]
+    assert [one["name"] for one in report["first"]] == ["first-only-pages", "first-all-by-size"]
+    climbed = [(one["climbed"], bool(one["before"])) for one in report["fidelity"]["rounds"]]
+    assert climbed == [("", False), ("proxies/round-0001.json", True)]
     file = settings.output / report["best"][0]["file"]
     checked = subprocess.run(
         [sys.executable, "-m", "datachef.core.cli", "check", str(file)],
@@ -123,6 +127,27 @@ def test_a_finished_run_goes_on_with_more_rounds_alone(folder: Path) -> None:
     other = NOTHING | {"samples_per_round": 1, "train": train | {"seed": 1}}
     with pytest.raises(DatachefError, match=r"other settings: samples_per_round, train\.seed"):
         run(folder, "out", backend, **other)
+
+
+def test_a_proxy_that_ranks_nothing_is_not_climbed(folder: Path) -> None:
+    backend = SyntheticBackend(folder / "history", low=-0.2)
+    changes = NOTHING | {"measured_first": 4, "final_seeds": 1}
+    result, settings = run(folder, "out", backend, rounds=1, **changes)
+    assert [bool(one.fitted) for one in result.rounds] == [True, True]
+    assert result.rounds[1].proxy == ""
+    reward = Taste(None)
+    for one in result.rounds[1].candidates:
+        assert reward.score(one.recipe, settings.output).value == one.value
+    task = settings.train.tasks[0]
+    write_report(result, RecipeTask.load(Host(), task.task, task.pool, LIMITS), settings.output)
+    told = (settings.output / "report.md").read_text()
+    assert "| in round 1 | no: it does not rank what was held out |" in told
+    # What was measured first is there to be chosen, and is, where no round did better.
+    policy = result.method_results[0]
+    measured = [each for one in result.rounds for each in one.measurements]
+    assert recipe_key(policy.final.recipe) == recipe_key(
+        max(measured, key=lambda m: m.score).recipe
+    )
 
 
 def test_what_cannot_be_measured_makes_room_for_the_next(folder: Path) -> None:
