@@ -7,9 +7,11 @@ the YAML 1.2 core schema (`no` is a word, `1e-3` is a number), with underscores 
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +72,14 @@ def read(path: Path) -> Document:
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         return _broken(name, "not_utf8", "the file is not UTF-8", line, "save it as UTF-8")
-    return parse(text.removeprefix("\ufeff"), name)
+    known = _parsed(text.removeprefix("\ufeff"), name)
+    return replace(known, data=copy.deepcopy(known.data))
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: str, file: str) -> Document:
+    """The same task and pool are read for every recipe that is checked, but parsed once."""
+    return parse(text, file)
 
 
 def parse(text: str, file: str = "") -> Document:

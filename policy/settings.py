@@ -46,6 +46,13 @@ class GrammarLimits(_Settings):
         description="Values to choose from by OPERATOR.PARAMETER, in place of the default ones. A "
         "parameter with a single value always has it.",
     )
+    least_kept: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Share of a source's first rows that a step has to keep to be offered for it; "
+        "0 to offer all that fit.",
+    )
     reason_characters: int = Field(
         0, ge=0, le=1_000, description="Longest reason for a step, in characters; 0 for no reasons."
     )

@@ -1,9 +1,12 @@
 """Recipes of an untrained policy: how many pass `chef check`, and how many run on the sample.
 
-The whole vocabulary and no limits but the default ones, for one task or several in turn. A recipe
-runs if it makes a corpus of the sample, also one without rows: the reward's gate `not_empty` tells
-these apart, and they are counted beside. With `--plugin FILE` the operators of that file are
-offered too; `--without NAME` leaves one out that takes long.
+The whole vocabulary and no limits but the default ones, for one task or several. A recipe runs if
+it makes a corpus of the sample, also one without rows: the reward's gate `not_empty` tells these
+apart, and they are counted beside. With `--plugin FILE` the operators of that file are offered too;
+`--without NAME` leaves one out.
+
+Each portion of recipes is a line of `validity.jsonl` in the folder of `--cache`, and the sums are
+printed after it. The same command goes on where it was ended; delete the file to begin anew.
 """
 
 from __future__ import annotations
@@ -13,10 +16,14 @@ import re
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from datachef.core import DatachefError, Host, RewardConfig
 from datachef.core.document import Document
@@ -29,55 +36,73 @@ from datachef.policy.scored_recipes import RecipeTask
 from datachef.policy.settings import GrammarLimits
 from datachef.reward.scorer import RecipeReward
 
-# Recipes that one process samples and tries at a time.
-PORTION = 250
+# Recipes that are sampled and tried at a time.
+PORTION = 50
+
+Counts = Counter[str]
 
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """Where everything is; `plugins` are files, and the first `run` recipes of a task are run."""
+    """Where everything is; `plugins` are files, and `rows` are sampled of each source."""
 
     folder: Path
     cache: Path
     plugins: tuple[str, ...]
     without: tuple[str, ...]
     rows: int
-    run: int
 
 
-def portion(setting: WorkerConfig, seed: int) -> Counter[str]:
-    """What became of so many recipes: `checked`, `tried` to run, `ran`, and why others did not, or
-    left no row."""
+def portion(setting: WorkerConfig, seed: int, runs: bool) -> Counts:
+    """Counts of `PORTION` recipes: `checked`, `tried` to run, `ran`, and why others did not, or
+    left no row. Processor time is in milliseconds."""
     host, inspector, recipe_task, decoder, reward = _parts(setting)
     prompt = recipe_task.prompt(decoder.count_tokens)
-    found: Counter[str] = Counter()
-    for number, draft in enumerate(decoder.sample([prompt] * PORTION, seed=seed)):
+    found: Counts = Counter()
+    with _timed(found, "sampling"):
+        drafts = decoder.sample([prompt] * PORTION, seed=seed)
+    for number, draft in enumerate(drafts):
         recipe = recipe_task.space.recipe(draft, f"recipe-{number}")
         found["recipes"] += 1
-        for name in _operators(recipe):
-            found[f"op {name}"] += 1
+        found.update(f"op {name}" for name in _operators(recipe))
         document = Document(recipe)
         task, pool = setting.folder / "task.yaml", setting.folder / "pool.yaml"
-        problems = check_document(
-            document, setting.folder, host, pool=pool, task=task, inspect=inspector.inspect
-        ).problems
+        with _timed(found, "check"):
+            problems = check_document(
+                document, setting.folder, host, pool=pool, task=task, inspect=inspector.inspect
+            ).problems
         if problems:
             found[f"problem {problems[0].code}"] += 1
             continue
         found["checked"] += 1
-        if seed * PORTION >= setting.run:
-            continue
-        found["tried"] += 1
-        assessed = reward.assess(document, setting.folder)
-        if assessed.corpus is None:
-            found[f"failed {assessed.score.reasons[0]}"] += 1
-        else:
-            found["ran"] += 1
-            if assessed.corpus.rows.height == 0:
-                found["empty"] += 1
-                for name in re.findall(r"\((\w+)\)", assessed.score.reasons[0]):
-                    found[f"emptied {name}"] += 1
+        if runs:
+            with _timed(found, "run"):
+                _run(reward, document, setting.folder, found)
     return found
+
+
+def _run(reward: RecipeReward, document: Document, folder: Path, found: Counts) -> None:
+    """Runs a recipe, and counts how that ended."""
+    found["tried"] += 1
+    assessed = reward.assess(document, folder)
+    if assessed.corpus is None:
+        found[f"failed {assessed.score.reasons[0]}"] += 1
+        return
+    found["ran"] += 1
+    if assessed.score.gate:
+        found[f"gate {assessed.score.gate}"] += 1
+    if assessed.corpus.rows.height == 0:
+        found["empty"] += 1
+        found.update(
+            f"emptied {name}" for name in re.findall(r"\((\w+)\)", assessed.score.reasons[0])
+        )
+
+
+@contextmanager
+def _timed(found: Counts, what: str) -> Iterator[None]:
+    started = time.process_time()
+    yield
+    found[f"ms {what}"] += round(1000 * (time.process_time() - started))
 
 
 def _operators(recipe: dict[str, Any]) -> set[str]:
@@ -119,46 +144,72 @@ def main() -> None:
     )
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--recipes", type=int, default=10_000)
-    parser.add_argument("--run", type=int, default=10_000, help="of these, so many are run")
+    parser.add_argument("--run", type=int, default=1_500, help="how many of these are run")
     parser.add_argument("--plugin", action="append", default=[])
     parser.add_argument("--without", action="append", default=[], help="an operator to leave out")
-    parser.add_argument("--rows", type=int, default=200, help="sampled rows per source")
+    parser.add_argument("--rows", type=int, default=100, help="sampled rows of each source")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     settings = [
         WorkerConfig(
             folder.absolute(), options.cache.absolute(), tuple(options.plugin),
-            tuple(options.without), options.rows, -(-options.run // len(options.folder)),
+            tuple(options.without), options.rows,
         )
         for folder in options.folder
     ]  # fmt: skip
-    started = time.monotonic()
-    found: Counter[str] = Counter()
-    each = -(-options.recipes // PORTION // len(settings))
-    with ProcessPool(options.jobs) as pool:
-        for setting in settings:
-            _parts(setting)  # made once, before several processes look for it
-            for one in pool.map(portion, [setting] * each, range(each)):
-                found += one
-                print(
-                    f"{found['recipes']} recipes, {found['ran']} ran", file=sys.stderr, flush=True
-                )
+    for setting in settings:
+        _parts(setting)  # made once, before several processes look for it
+    portions = -(-options.recipes // PORTION)
+    wanted = [
+        (settings[number % len(settings)], number // len(settings), number * PORTION < options.run)
+        for number in range(portions)
+    ]
+    file = options.cache / "validity.jsonl"
+    known = _known(file)
+    todo = [each for each in wanted if _key(*each) not in known]
+    found = sum((known[_key(*each)] for each in wanted if _key(*each) in known), Counter())
+    with ProcessPool(options.jobs) as pool, file.open("ab") as lines:
+        futures = [pool.submit(portion, *each) for each in todo]
+        for each, future in zip(todo, futures, strict=True):
+            counts = future.result()
+            lines.write(orjson.dumps({"key": _key(*each), "counts": counts}) + b"\n")
+            lines.flush()
+            found += counts
+            print(_sums(found), file=sys.stderr, flush=True)
     names = ", ".join(setting.folder.name for setting in settings)
-    print(f"{found['recipes']:,} recipes for {names}, {time.monotonic() - started:.0f} s")
+    print(f"{found['recipes']:,} recipes for {names}")
     _report(found)
 
 
-def _report(found: Counter[str]) -> None:
+def _key(setting: WorkerConfig, seed: int, runs: bool) -> str:
+    data = {**asdict(setting), "folder": setting.folder.name, "cache": "", "seed": seed}
+    return orjson.dumps(data | {"runs": runs}).decode()
+
+
+def _known(file: Path) -> dict[str, Counts]:
+    """The portions in the file, without a last line that was cut off."""
+    rows = file.read_bytes().splitlines(keepends=True) if file.exists() else []
+    read = [orjson.loads(row) for row in rows if row.endswith(b"\n")]
+    return {row["key"]: Counter(row["counts"]) for row in read}
+
+
+def _sums(found: Counts) -> str:
     tried, ran = found["tried"], found["ran"]
-    print(
-        f"{found['checked'] / found['recipes']:.2%} pass chef check; "
+    return (
+        f"{found['checked'] / found['recipes']:.2%} of {found['recipes']:,} pass chef check; "
         f"{ran / max(tried, 1):.2%} of {tried:,} run, {found['empty'] / max(ran, 1):.2%} of these "
         "leave no row"
     )
-    for what in ("op", "emptied"):
+
+
+def _report(found: Counts) -> None:
+    print(_sums(found))
+    per = {"sampling": found["recipes"], "check": found["recipes"], "run": found["tried"]}
+    times = (f"{what} {found[f'ms {what}'] / max(n, 1):.0f} ms" for what, n in per.items())
+    print(f"processor time of a recipe: {', '.join(times)}")
+    for what, told in (("op", "with"), ("emptied", "no row is left after"), ("gate", "stopped by")):
         counted = {name.split()[1]: n for name, n in found.items() if name.startswith(f"{what} ")}
-        told = ", ".join(f"{name} {counted[name]:,}" for name in sorted(counted))
-        print(told if what == "op" else f"no row is left after: {told}")
+        print(f"{told}: {', '.join(f'{name} {counted[name]:,}' for name in sorted(counted))}")
     for name, count in sorted(found.items()):
         if name.startswith(("problem ", "failed ")):
             print(f"{count} {name}")

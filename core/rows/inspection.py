@@ -31,7 +31,7 @@ from datachef.core.errors import (
     did_you_mean,
 )
 from datachef.core.language_models.tokens import BYTES_PER_TOKEN, TokenCounter
-from datachef.core.rows.columns import NULL, kind_of
+from datachef.core.rows.columns import NULL, concat, kind_of
 from datachef.core.rows.reader import RowReader, fields_of, length, sample, stored_names
 from datachef.core.rows.stored_conversations import unfit
 from datachef.core.text.conversations import TEMPLATE_COLUMNS, turns_column
@@ -288,10 +288,27 @@ class _Looked:
             self.whole = self.rows * partition.size * _packing(partition, held) / size
 
 
-def _looked(found: SourceInfo, partition: Partition, counter: TokenCounter) -> _Looked:
+def rows_of_places(found: SourceInfo, name: str, rows: int) -> pl.DataFrame:
+    """About `rows` rows of the source `name` as its steps are given them, from up to `PLACES`
+    places."""
+    spread = _spread(found.partitions)
+    each = -(-rows // len(spread))
+    reader = RowReader(name, found.format, found.kinds)
+    parts = [(partition.name, _first(found, partition, each)) for partition in spread]
+    frames = list(reader.batches(parts, 1 << 62))
+    return concat(frames) if frames else pl.DataFrame()
+
+
+def _first(found: SourceInfo, partition: Partition, rows: int) -> list[RawRow]:
+    """The first rows of a partition, as far as it can be read."""
     raws: list[RawRow] = []
     with suppress(BrokenFileError, OSError):
-        raws += islice(found.source.read(partition), ROWS)
+        raws += islice(found.source.read(partition), rows)
+    return raws
+
+
+def _looked(found: SourceInfo, partition: Partition, counter: TokenCounter) -> _Looked:
+    raws = _first(found, partition, ROWS)
     reader = RowReader(found.source.key, found.format, {})
     frames = list(reader.batches([(partition.name, raws)], 1 << 62))
     looked = _Looked(partition, raws, frames)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _NO_ANSWER, _NO_OPTIONS, _NO_OPTION = "no_answer", "no_options", "names_no_single_option"
 _NO_NUMBER, _NO_YES_OR_NO, _NO_LABEL = "no_single_number", "neither_yes_nor_no", "no_single_label"
 _NO_FINAL, _WRONG = "no_final_answer", "differs_from_gold"
+# Fields that usually hold the right answer, where the answer that is trained on is in another.
+_GOLD = ("answer", "gold", "answerKey", "answer_key", "correct_answer", "final_answer")
 _WITHOUT_FORM = "give the step a form, or the recipe a task that says how it is answered"
 
 
@@ -50,8 +52,10 @@ class AnswerForm(ConversationTransform):
     `Answer1: ...`, `1. ...`, bullets under `Options:`). Of a worked solution the answer is what it
     boxes, announces or sets behind ####; one that does neither ends with its number. Thousands
     separators, units, currencies and idle zeros go, fractions become decimals that are exact. What
-    cannot be brought into the form is dropped, and the reason says why; it is never guessed.
-    Documents have no answer and stay as they are.
+    cannot be brought into the form is dropped, and the reason says why; it is never guessed. So is
+    a solution, such as a model's, that ends with another answer than the row names as right beside
+    it (answer, gold, answerKey ...): of LLM-Adapters' mathematics that is a fifth. Documents have
+    no answer and stay as they are.
 
     What is left out is filled in from the task: its metric, the form of the gold answers, and the
     words of its examples. The wordings are those of common benchmarks and training sets: GSM8K
@@ -59,6 +63,8 @@ class AnswerForm(ConversationTransform):
     https://arxiv.org/abs/2103.03874), LLM-Adapters (Hu et al. 2023,
     https://arxiv.org/abs/2304.01933).
     """
+
+    version: ClassVar[int] = 2
 
     op: Literal["answer_form"] = "answer_form"
 
@@ -93,7 +99,8 @@ class AnswerForm(ConversationTransform):
     gold: str | None = Field(
         None,
         max_length=200,
-        description="A field with the right answer: rows whose answer says another are dropped.",
+        description="A field with the right answer: rows whose answer says another are dropped. "
+        "When left out, one of the usual name where it is unmistakable; empty: none.",
     )
 
     def reads(self) -> set[str]:
@@ -136,7 +143,7 @@ class AnswerForm(ConversationTransform):
         if isinstance(made, str):
             return made
         solution, answer = made
-        if self.gold is not None and self._differs(answer, row, prompt):
+        if self._differs(answer, row, prompt):
             return _WRONG
         if self.form != "code":
             answer = worded(answer, self.wording or "bare")
@@ -190,6 +197,16 @@ class AnswerForm(ConversationTransform):
         return solution, word.capitalize() if self.capitalize else word
 
     def _differs(self, answer: str, row: Mapping[str, Any], prompt: str) -> bool:
-        value = row.get(self.gold or "")
-        gold = None if value is None else self._read(str(value), prompt, row)
-        return not isinstance(gold, tuple) or gold[1] != answer
+        """Whether the row names another answer as the right one."""
+        if self.gold:
+            value = row.get(self.gold)
+            gold = None if value is None else self._read(str(value), prompt, row)
+            return not isinstance(gold, tuple) or gold[1] != answer
+        if self.gold is not None or self.form in ("text", "code"):
+            return False
+        said = (str(row[name]) for name in _GOLD if row.get(name) is not None)
+        # A bare number may count options from 0 or from 1.
+        counts = self.form != "number"
+        found = (self._read(v, prompt, row) for v in said if not (counts and v.strip().isdigit()))
+        gold = next((each for each in found if isinstance(each, tuple)), None)
+        return gold is not None and gold[1] != answer

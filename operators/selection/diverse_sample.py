@@ -56,7 +56,10 @@ class DiverseSample(CorpusOperator):
     op: Literal["diverse_sample"] = "diverse_sample"
     share: float = Field(0.5, ge=0.001, le=1.0, description="Share of the rows to keep.")
     rows: int | None = corpus_size(
-        ge=1, le=1_000_000_000, description="Largest number of rows to keep, whatever the share."
+        ge=1,
+        le=1_000_000_000,
+        examples=[1_000, 10_000, 100_000],
+        description="Largest number of rows to keep, whatever the share.",
     )
     method: Literal["k_center", "facility_location"] = Field(
         "k_center", description="Take what is farthest from the taken, or what stands for most."

@@ -22,7 +22,10 @@ class Sample(CorpusOperator):
     op: Literal["sample"] = "sample"
     share: float = Field(1.0, ge=0.001, le=1.0, description="Share of the rows to keep.")
     rows: int | None = corpus_size(
-        ge=1, le=1_000_000_000, description="Largest number of rows to keep, whatever the share."
+        ge=1,
+        le=1_000_000_000,
+        examples=[1_000, 10_000, 100_000],
+        description="Largest number of rows to keep, whatever the share.",
     )
 
     def reads(self) -> set[str]:

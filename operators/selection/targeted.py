@@ -41,7 +41,10 @@ class TargetedSelection(CorpusOperator):
     )
     share: float = Field(0.1, ge=0.001, le=1.0, description="Share of the rows to keep.")
     rows: int | None = corpus_size(
-        ge=1, le=1_000_000_000, description="Largest number of rows to keep, whatever the share."
+        ge=1,
+        le=1_000_000_000,
+        examples=[1_000, 10_000, 100_000],
+        description="Largest number of rows to keep, whatever the share.",
     )
 
     def check(self, context: CheckContext) -> Iterator[tuple[str, str, str]]:

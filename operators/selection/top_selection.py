@@ -29,7 +29,10 @@ class TopSelection(CorpusOperator):
     )
     share: float = Field(1.0, ge=0.001, le=1.0, description="Share of the rows to keep.")
     rows: int | None = corpus_size(
-        ge=1, le=1_000_000_000, description="Largest number of rows to keep, whatever the share."
+        ge=1,
+        le=1_000_000_000,
+        examples=[1_000, 10_000, 100_000],
+        description="Largest number of rows to keep, whatever the share.",
     )
     order: Literal["descending", "ascending"] = Field(
         "descending", description="Whether the highest or the lowest values are best."

@@ -53,7 +53,7 @@ def share_listed(words: pl.Expr, listed: pl.Series) -> pl.Expr:
     def measure(column: pl.Series) -> pl.Series:
         flat: Any = column.explode(empty_as_null=False, keep_nulls=False)
         lengths = column.list.len()
-        found = sums(flat.is_in(listed).to_numpy(), offsets_of(lengths))
+        found = sums(flat.is_in(listed.implode()).to_numpy(), offsets_of(lengths))
         return pl.Series(column.name, found) / lengths.clip(1)
 
     return words.map_batches(measure, return_dtype=pl.Float64, is_elementwise=True)

@@ -16,6 +16,7 @@ from datachef.core.recipe.resolving import read_task
 from datachef.core.registry.host import Host
 from datachef.core.rows.inspection import SourceInfo, SourceInspector
 from datachef.policy.settings import GrammarLimits
+from datachef.policy.space.first_rows import FirstRows
 from datachef.policy.space.nodes import Choice, ListOf, Node, OneOf, Record, Selection, SharedNode
 from datachef.policy.space.space import BUDGET, RecipeSpace
 from datachef.policy.space.steps import (
@@ -33,9 +34,10 @@ def recipe_space(
     """The space of recipes over a pool, within the budget of a task.
 
     Every operator is tried on every kind of source with `check`, including all recipe rules, for
-    the task if there is one. Only the first rows of each source are read. Raises `RecipeError` if a
-    source cannot be used, and `DatachefError` if the limits name something unknown or nothing can
-    be written.
+    the task if there is one. What is left is tried on the first rows of each source, and is not
+    offered where it keeps too few of them. No other rows are read. Raises `RecipeError` if a source
+    cannot be used, and `DatachefError` if the limits name something unknown or nothing can be
+    written.
     """
     limits = limits or GrammarLimits()
     checker = _StepChecker(host, pool, task)
@@ -43,21 +45,24 @@ def recipe_space(
     infos = checker.inspect(sources)
     places = len(sources) * limits.source_steps + limits.corpus_steps
     steps, mixes, left_out = _operators(host, limits, checker.caps, places)
+    described = read_task(task, host) if task is not None else None
     of_sources: dict[str, list[Record]] = {}
     alike: dict[frozenset[str], list[Record]] = {}
     for name in sources:
         columns = frozenset(infos[name].columns)
         if columns not in alike:
             alike[columns] = [s for s in steps if checker.passes({name: [minimal_step(s)]})]
-        of_sources[name] = alike[columns]
+        of_sources[name] = list(alike[columns])
     nothing: dict[str, list[Any]] = {name: [] for name in sources}
     of_corpus = [s for s in steps if checker.passes(nothing, [minimal_step(s)])]
+    passed = {operator_name(s) for own in (*of_sources.values(), of_corpus) for s in own}
+    _keep_fitting(FirstRows(infos, host.vocabulary, described, limits), of_sources, of_corpus)
     required: dict[str, Node] = {
         "sources": Selection(
             {name: _source(fitting, bool(mixes), limits) for name, fitting in of_sources.items()}
         )
     }
-    budget = read_task(task, host).budget if task is not None else None
+    budget = described.budget if described is not None else None
     if mixes:
         required["mix"] = OneOf(tuple(mixes))
         if budget is not None:
@@ -67,8 +72,30 @@ def recipe_space(
     written = [*mixes, *of_corpus, *(s for fitting in of_sources.values() for s in fitting)]
     names = tuple(sorted({operator_name(record) for record in written}))
     unfit = {operator_name(s): checker.objection(minimal_step(s)) for s in steps}
+    unfit |= dict.fromkeys(passed, "keeps less than least_kept of the first rows of every source")
     left_out |= {name: why for name, why in unfit.items() if name not in names}
     return RecipeSpace(Record(required, {}), names, left_out, infos, budget, host.vocabulary)
+
+
+def _keep_fitting(
+    first: FirstRows, of_sources: dict[str, list[Record]], of_corpus: list[Record]
+) -> None:
+    """Leaves out steps, and values of their parameters, that keep too little of the first rows: of
+    a source there, and of most sources on the corpus."""
+    steps = {operator_name(s): s for own in (*of_sources.values(), of_corpus) for s in own}
+    for step in steps.values():
+        possible = [name for name, own in of_sources.items() if step in own]
+        fitting = first.fitting(step, possible)
+        narrowed = first.narrowed(step, fitting)
+        for name, own in of_sources.items():
+            own[:] = _replaced(own, step, narrowed if name in fitting else None)
+        on_corpus = 2 * len(fitting) >= len(possible)
+        of_corpus[:] = _replaced(of_corpus, step, narrowed if on_corpus else None)
+
+
+def _replaced(steps: list[Record], step: Record, by: Record | None) -> list[Record]:
+    others = {id(step): [] if by is None else [by]}
+    return [kept for each in steps for kept in others.get(id(each), [each])]
 
 
 def _operators(

@@ -31,11 +31,11 @@ def step_node(
 ) -> Record:
     """The steps of an operator. A parameter is written only if it differs from its default.
 
-    Every value is valid, and so is every pair of values of two parameters. None needs a package or
-    an asset that is not there, unless the operator always does or the limits name it. `without`
-    names
-    parameters that are filled in elsewhere, `always` those that must be written. Raises
-    `NotOfferedError` if a required parameter has no values to choose from.
+    Every value is valid, and so is every pair of values of two parameters. None needs an asset, a
+    model that takes long for every row, or a package that is not there, unless the operator always
+    does or the limits name it. `without` names parameters that are filled in elsewhere, `always`
+    those that must be written. Raises `NotOfferedError` if a required parameter has no values to
+    choose from.
     """
     required: dict[str, Node] = {"op": Choice((kind.name(),))}
     if limits.reason_characters:
@@ -132,27 +132,29 @@ def _valid(kind: type[Operator], parameters: dict[str, Any]) -> bool:
 def _at_hand(
     kind: type[Operator], offered: Mapping[str, tuple[Any, ...]], limits: GrammarLimits
 ) -> Mapping[str, tuple[Any, ...]]:
-    """The values, without those that alone need a package or an asset that is missing here, or
-    leave to run code."""
+    """The values, without those that alone need an asset, a package that is missing here, or leave
+    to run code."""
     base = {
         name: values[0] for name, values in offered.items() if kind.model_fields[name].is_required()
     }
-    if not _valid(kind, base) or _unready(kind, base):
+    if not _valid(kind, base) or _needs_more(kind, base):
         return offered
     kept = {}
     for name, values in offered.items():
         chosen = f"{kind.name()}.{name}" in limits.parameters
         kept[name] = tuple(
-            value for value in values if chosen or not _unready(kind, {**base, name: value})
+            value for value in values if chosen or not _needs_more(kind, {**base, name: value})
         )
     return kept
 
 
-def _unready(kind: type[Operator], parameters: dict[str, Any]) -> bool:
+def _needs_more(kind: type[Operator], parameters: dict[str, Any]) -> bool:
+    """Whether these parameters need an asset, a package that is missing, or leave to run code."""
     if not _valid(kind, parameters):
         return False
     operator = kind.model_validate({"op": kind.name(), **parameters})
-    return is_unready(operator) or (operator.runs_code() and not allowed_code())
+    may_run = allowed_code() or not operator.runs_code()
+    return bool(operator.assets()) or is_unready(operator) or not may_run
 
 
 _DOUBLINGS = (-3, -2, -1, 0, 1, 2, 3)

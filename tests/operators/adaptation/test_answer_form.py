@@ -201,6 +201,34 @@ def test_rows_whose_answer_is_wrong_are_dropped_by_their_gold_field(
     assert found.answers() == {"1": "70"}
     assert found.dropped == {"0": "differs_from_gold"}
     assert {"answer", "messages"} <= operator.reads()
+    without_gold = AnswerForm(form="number", gold="")
+    assert adapt(without_gold, chats, {"answer": ["70.0", "70.0"]}).answers() == {
+        "0": "98", "1": "70",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("form", "column", "value", "kept"),
+    [
+        ("number", "answer", "70.0", False),
+        ("number", "answer", "98", True),
+        ("number", "answer", "see above", True),  # which is no answer in the form
+        ("number", "grade", "70", True),
+        ("letter", "answerKey", "B", False),
+        ("letter", "answer", "1", True),  # from 0 or from 1: who knows
+        ("text", "answer", "another", True),
+    ],
+)
+def test_a_gold_field_of_the_usual_name_is_found(
+    form: str, column: str, value: str, kept: bool, adapt: Any, exchange: Any
+) -> None:
+    said = {"number": "The answer is 98.", "letter": "The answer is (A).", "text": "Answer: 3"}[
+        form
+    ]
+    prompt = "Which?\nA) one\nB) two"
+    found = adapt(AnswerForm(form=form), [exchange(prompt, said)], {column: [value]})
+    assert bool(found.answers()) is kept
+    assert kept or found.dropped == {"0": "differs_from_gold"}
 
 
 def test_thoughts_stay_with_the_solution(adapt: Any, exchange: Any) -> None:

@@ -1,10 +1,14 @@
-"""All answers of public training sets are brought to the form of a benchmark, or counted."""
+"""All answers of public training sets are brought to the form of a benchmark, or counted.
+
+With `-s`, pytest shows how many of each set are right by its gold field, and why others go.
+"""
 
 from __future__ import annotations
 
 import gzip
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,9 +29,9 @@ class Case(NamedTuple):
     answer: Callable[[dict[str, Any]], str]
     gold: Callable[[dict[str, Any]], str]
     columns: tuple[str, ...] = ()
-    parameters: tuple[tuple[str, Any], ...] = ()
     kept: Callable[[dict[str, Any]], bool] = lambda row: True
-    # Dropped of these sources are rows whose solution is wrong, by the gold field.
+    # The least share that is kept and right. The solutions of LLM-Adapters' mathematics are a
+    # model's, and those that state another answer than the gold field are dropped.
     right: float = 0.99
 
 
@@ -95,11 +99,11 @@ CASES = {
     ),
     "llm_adapters-number": Case(
         "llm_adapters_math", "number", instruction, output, lambda r: str(r["answer"]),
-        ("answer",), (("gold", "answer"),), lambda r: not is_letter(r), right=0.77,
+        ("answer",), kept=lambda r: not is_letter(r), right=0.77,
     ),
     "llm_adapters-letter": Case(
         "llm_adapters_math", "letter", instruction, output, lambda r: str(r["answer"]),
-        ("answer",), (("gold", "answer"),), is_letter, right=0.49,
+        ("answer",), kept=is_letter, right=0.49,
     ),
     "logical_deduction-letter": Case(
         "logical_deduction_train", "letter", lambda r: f"{r['context']}\n\n{r['question']}",
@@ -129,7 +133,7 @@ def test_answers_become_those_of_the_gold_field(
     case = CASES[name]
     with gzip.open(shared_data / "pool" / f"{case.file}.jsonl.gz", "rt") as lines:
         rows = [row for row in map(json.loads, lines) if case.kept(row)]
-    operator = AnswerForm.model_validate({"form": case.form, **dict(case.parameters)})
+    operator = AnswerForm.model_validate({"form": case.form})
     columns = {
         column: [v if isinstance(v := row[column], str) else json.dumps(v) for row in rows]
         for column in case.columns
@@ -139,8 +143,7 @@ def test_answers_become_those_of_the_gold_field(
     answers = found.answers()
     assert len(answers) + len(found.dropped) == len(rows)
     right = sum(same(a, case.gold(rows[int(row)]), case.form) for row, a in answers.items())
-    print(f"{name}: {right / len(rows):.2%} of {len(rows):,} right, {len(found.dropped)} dropped")
+    reasons = ", ".join(f"{n} {name}" for name, n in Counter(found.dropped.values()).items())
+    print(f"{name}: {right:,} of {len(answers):,} kept are right, of {len(rows):,}; {reasons}")
     assert right >= case.right * len(rows)
-    assert len(answers) - right <= 0.005 * len(rows), "what it does not know it drops"
-    if "gold" in dict(case.parameters):
-        assert right == len(answers)
+    assert right >= 0.99 * len(answers), "what it does not know it drops"
