@@ -49,6 +49,7 @@ from .contracts.operator import (
 )
 from .contracts.parameters import (
     asset_name as asset_name,
+    checkpoint_name as checkpoint_name,
     corpus_size as corpus_size,
     input_file as input_file,
     reference_source as reference_source,
@@ -119,6 +120,7 @@ from .language_models.client import (
     Request as Request,
     TransientLLMError as TransientLLMError,
 )
+from .language_models.hub_files import model_folder as model_folder
 from .language_models.prompts import PromptError as PromptError, PromptTemplate as PromptTemplate
 from .language_models.tokens import TokenCounter as TokenCounter
 from .registry.hookspecs import hookimpl as hookimpl

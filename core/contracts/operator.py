@@ -18,6 +18,7 @@ from pydantic_core import to_jsonable_python
 from datachef.core.assets.store import asset_checksum
 from datachef.core.contracts.parameters import (
     ASSET,
+    CHECKPOINT,
     CORPUS_SIZE,
     INPUT_FILE,
     located_value,
@@ -27,6 +28,8 @@ from datachef.core.contracts.parameters import (
 )
 from datachef.core.errors import NO_ANSWER, DatachefError, RunError, UnavailableError, did_you_mean
 from datachef.core.language_models.client import LLMBackend, LLMClient
+from datachef.core.language_models.hub_files import model_files
+from datachef.core.system.paths import located_or_named
 
 if TYPE_CHECKING:
     import polars as pl
@@ -146,11 +149,15 @@ class Operator(BaseModel):
     def files(self) -> tuple[str, ...]:
         """Local files read besides the rows; their identity is part of what a result depends on.
 
-        Those of the parameters made by `input_file()`.
+        Those of the parameters made by `input_file()` and `checkpoint_name()`.
         """
-        return tuple(
-            path for name in self.marked(INPUT_FILE) for path in paths_of(getattr(self, name))
-        )
+        named = (path for name in self.marked(INPUT_FILE) for path in paths_of(getattr(self, name)))
+        return (*named, *(file for name in self.checkpoints() for file in model_files(name)))
+
+    def checkpoints(self) -> tuple[str, ...]:
+        """The models that the parameters made by `checkpoint_name()` name."""
+        named = (getattr(self, name) for name in self.marked(CHECKPOINT))
+        return tuple(name for name in named if name is not None)
 
     def assets(self) -> tuple[str, ...]:
         """Names of the assets that are needed; their checksums are part of the identity.
@@ -163,10 +170,12 @@ class Operator(BaseModel):
     def located(self, folder: Path) -> Self:
         """This operator with relative paths resolved against the folder of its recipe.
 
-        Those of the parameters made by `input_file()`.
+        Those of the parameters made by `input_file()` and `checkpoint_name()`.
         """
-        named = self.marked(INPUT_FILE)
-        return self.changed({name: located_value(getattr(self, name), folder) for name in named})
+        found = {n: located_value(getattr(self, n), folder) for n in self.marked(INPUT_FILE)}
+        models = {n: getattr(self, n) for n in self.marked(CHECKPOINT)}
+        found |= {n: located_or_named(folder, said) for n, said in models.items() if said}
+        return self.changed(found)
 
     def for_task(self, task: Task) -> Operator:
         """This operator with what it leaves open filled in from the task of the recipe."""

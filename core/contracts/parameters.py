@@ -23,7 +23,10 @@ CORPUS_SIZE = "x-corpus-size"
 SOURCE_WEIGHTS = "x-source-weights"
 ASSET = "x-asset"
 REFERENCE = "x-reference-source"
-MARKS = frozenset({THRESHOLD, INPUT_FILE, CORPUS_SIZE, SOURCE_WEIGHTS, ASSET, REFERENCE})
+CHECKPOINT = "x-checkpoint"
+MARKS = frozenset(
+    {THRESHOLD, INPUT_FILE, CORPUS_SIZE, SOURCE_WEIGHTS, ASSET, REFERENCE, CHECKPOINT}
+)
 
 
 def threshold(default: Any, *, description: str, **bounds: Any) -> Any:
@@ -67,6 +70,16 @@ def asset_name(default: Any = None, *, description: str, **bounds: Any) -> Any:
     """
     named = {"max_length": 100, "pattern": f"^{NAME.pattern}$"}
     return _marked(ASSET, default, description, named | bounds)
+
+
+def checkpoint_name(default: Any = None, *, description: str, **bounds: Any) -> Any:
+    """A parameter that names a model of transformers: a folder, or an id on the Hugging Face Hub.
+
+    `model_folder(name)` gives its folder. One of the Hub is fetched by the check of a recipe where
+    the user allowed that; one that is not there is a problem of the recipe. Its files are part of
+    what a result depends on, and a recipe that is bound to a pool may name none.
+    """
+    return _marked(CHECKPOINT, default, description, {"max_length": 4096} | bounds)
 
 
 def reference_source(*, description: str, **bounds: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,8 +14,8 @@ import polars as pl
 
 from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, MissingPackageError
+from datachef.core.language_models.hub_files import MODEL_ID, hub_snapshot
 from datachef.core.system.failures import raise_environment_failure
-from datachef.core.system.network import hub_refusal, refusal_in
 from datachef.core.text.conversations import TEMPLATE_COLUMNS, turns_of
 
 BYTES_PER_TOKEN = 4
@@ -26,7 +25,6 @@ _FILES = (
     "chat_template.jinja", "chat_template.json", "config.json", "vocab.json", "vocab.txt",
     "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
 )  # fmt: skip
-_ON_THE_HUB = re.compile(r"(?![./~])[\w.-]{1,96}/[\w.-]{1,96}(?<!\.json)")
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,8 @@ def find_tokenizer(name: str, place: Path) -> TokenizerFiles:
         return _in_folder(place.parent) if beside and beside.is_file() else _alone(place)
     if os.path.isdir(place):  # noqa: PTH112 - the same
         return _in_folder(place)
-    if _ON_THE_HUB.fullmatch(name):
-        return _in_folder(_fetched(name))
+    if MODEL_ID.fullmatch(name):
+        return _in_folder(hub_snapshot(name, _FILES, "tokenizer"))
     raise DatachefError(f"no tokenizer {name[:80]!r}", "a tokenizer.json, a folder, or a Hub id")
 
 
@@ -77,30 +75,6 @@ def _in_folder(folder: Path) -> TokenizerFiles:
     except (OSError, orjson.JSONDecodeError):
         settings = {}
     return TokenizerFiles(str(folder), template or bool(settings.get("chat_template")))
-
-
-def _fetched(name: str) -> Path:
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise MissingPackageError("huggingface_hub", extra("hf"), "a tokenizer's id") from error
-    refused = hub_refusal()
-    try:
-        return Path(
-            snapshot_download(
-                name, allow_patterns=list(_FILES), local_files_only=refused is not None
-            )
-        )
-    except Exception as error:
-        refused = refused or refusal_in(error)
-        if refused is not None:
-            message = f"no tokenizer {name!r} here, and {refused}"
-            raise DatachefError(message, refused.hint) from error
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DatachefError(
-            f"no tokenizer {name!r} here, nor on the Hub: {first}",
-            "a tokenizer.json, a folder, or an id on the Hub that can be reached",
-        ) from error
 
 
 class TokenCounter:

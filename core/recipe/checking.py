@@ -44,6 +44,7 @@ from datachef.core.recipe.step_checks import (
     add_missing_package,
     check_assets,
     check_backend,
+    check_checkpoints,
     check_code,
     check_files,
     check_language_models,
@@ -227,7 +228,11 @@ class _Check:
             ready &= check_code(findings, step)
             check_backend(findings, self._host, step)
             check_order(findings, self._recipe, step)
-            readable = check_reach(findings, self._resolved, step) and check_files(findings, step)
+            readable = (
+                check_checkpoints(findings, self._resolved, step)
+                and check_reach(findings, self._resolved, step)
+                and check_files(findings, step)
+            )
             ready &= readable
             if ready:
                 check_step_items(findings, self._resolved, step)

@@ -25,6 +25,7 @@ from datachef.core.distribution import install_command
 from datachef.core.document import Document, Location
 from datachef.core.errors import DatachefError, Problem, did_you_mean, dotted, shortened, warning
 from datachef.core.language_models.client import backend_class
+from datachef.core.language_models.hub_files import model_folder
 from datachef.core.recipe.checked import Findings, PlacedStep, ResolvedRecipe, reference_sources
 from datachef.core.registry.host import Host
 from datachef.core.registry.promises import missing_packages
@@ -71,6 +72,25 @@ def check_assets(findings: Findings, host: Host, step: PlacedStep) -> bool:
         else:
             continue
         passed = False
+    return passed
+
+
+def check_checkpoints(findings: Findings, resolved: ResolvedRecipe, step: PlacedStep) -> bool:
+    """Whether the models that a step names are here; those of the Hub are fetched where the user
+    allowed that, but for a recipe that may use nothing beyond its pool."""
+    passed = True
+    who = step.operator.op
+    for name in step.operator.checkpoints():
+        if resolved.bound and not step.from_pool:
+            message = f"{who} reads {shortened(name)}, and this recipe may read only its pool"
+            findings.add("not_in_pool", step.location, message)
+            passed = False
+            continue
+        try:
+            model_folder(name, fetch=True)
+        except DatachefError as error:
+            findings.add("missing_model", step.location, f"{who}: {error.message}", error.hint)
+            passed = False
     return passed
 
 

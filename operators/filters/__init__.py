@@ -16,6 +16,7 @@ def datachef_operators() -> Sequence[type[Operator]]:
     from datachef.operators.filters.bad_words_filter import BadWordsFilter
     from datachef.operators.filters.c4_paragraph_filter import C4ParagraphFilter
     from datachef.operators.filters.c4_quality_filter import C4QualityFilter
+    from datachef.operators.filters.classifier_filter import ClassifierFilter
     from datachef.operators.filters.column_filter import ColumnFilter
     from datachef.operators.filters.fasttext_filter import FastTextFilter
     from datachef.operators.filters.fineweb_quality_filter import FineWebQualityFilter
@@ -32,6 +33,7 @@ def datachef_operators() -> Sequence[type[Operator]]:
         BadWordsFilter,
         C4ParagraphFilter,
         C4QualityFilter,
+        ClassifierFilter,
         ColumnFilter,
         FastTextFilter,
         FineWebQualityFilter,
