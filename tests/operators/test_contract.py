@@ -29,6 +29,7 @@ EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
     "answer_question": [{"model": "echo", "backend": "echo"}],
     "back_translate": [{"model": "echo", "backend": "echo"}],
     "bad_words_filter": [{"words": "words.txt"}],
+    "classifier_filter": [{"label": "toxic", "max": 0.5}],
     "column_filter": [{"where": "length > 10 and source == 'a'"}],
     "evol_instruct": [{"model": "echo", "backend": "echo"}],
     "diverse_sample": [{}, {"method": "facility_location", "rows": 9}],
@@ -74,6 +75,9 @@ EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
         {"budget": {"tokens": 900}, "max_epochs": 2, "temperature": 3.0},
     ],
 }
+
+# Operators that ask a model, with the fixture that trains one.
+TRAINED = {"classifier_filter": "classifier", "reward_model_filter": "reward_model"}
 
 # Operators that go by the examples of a task.
 TARGETED = ("importance_resampling", "task_ranking", "task_similarity")
@@ -127,6 +131,8 @@ class TestContract(OperatorContract):
                 texts.items(), tmp_path / "quality.bin", epochs=5, learning_rate=1.0, ngrams=1,
                 dimensions=4, buckets=10, seed=0,
             )  # fmt: skip
+        if (made := TRAINED.get(name)) is not None:
+            parameters = {"model": str(request.getfixturevalue(made)), **parameters}
         services = Services({"echo": Echo}, tmp_path / "llm")
         operator = VOCABULARY.operator({"op": name, **parameters})
         for asset in operator.assets():
