@@ -14,15 +14,14 @@ import gzip
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "peers"))
+from peers.environment import peer_python
 
+HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("DATACHEF_TEST_DATA", HERE.parent.parent / "shared" / "data"))
 RUNS = 3
 BATCH = 2_000  # rows, of some 8 MB as in a run
@@ -66,8 +65,6 @@ def main() -> None:
     files = options.files or sorted(map(str, DATA.glob("web/part-00[01].jsonl.gz")))
     if not files:
         parser.error("no input: name some jsonl files")
-    from environment import peer_python
-
     python = peer_python("daft")
     texts = read(files)
     megabytes = sum(len(text.encode()) for text in texts) / 1e6

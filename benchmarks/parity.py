@@ -11,34 +11,30 @@ are those of the filter alone, over rows in memory.
 
 from __future__ import annotations
 
+import argparse
+import gzip
+import json
 import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-for name in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS"):
-    os.environ[name] = "1"  # one core each, before anything loads them
+import polars as pl
+import stopwordsiso
+from peers.environment import peer_python
 
-import argparse  # noqa: E402
-import gzip  # noqa: E402
-import json  # noqa: E402
-import re  # noqa: E402
-import subprocess  # noqa: E402
-import sys  # noqa: E402
-import tempfile  # noqa: E402
-import time  # noqa: E402
-from collections.abc import Iterator, Mapping  # noqa: E402
-from dataclasses import dataclass, field  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+from datachef.core import Host
+from datachef.core.run.signals import decide, measure
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "peers"))
-
-import polars as pl  # noqa: E402
-import stopwordsiso  # noqa: E402
-from environment import peer_python  # noqa: E402 - the folder of the peers' scripts
-
-from datachef.core import Host  # noqa: E402
-from datachef.core.run.signals import decide, measure  # noqa: E402
-
+# Libraries read these where they are loaded.
+ONE_THREAD = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
 DATA = Path(os.environ.get("DATACHEF_TEST_DATA", HERE.parent.parent / "shared" / "data"))
 # What ends a line for us, and for the references only in some filters.
 OTHER_LINE_ENDS = re.compile("[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
@@ -263,4 +259,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if not ONE_THREAD.items() <= os.environ.items():
+        command = [sys.executable, *sys.argv]
+        sys.exit(subprocess.run(command, check=False, env=os.environ | ONE_THREAD).returncode)
     main()

@@ -26,12 +26,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from peers.environment import peer_python
+from peers.measure import Usage
+
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "peers"))
-
-from environment import peer_python  # noqa: E402 - the folder of the peers' scripts
-from measure import Usage  # noqa: E402
-
 DATA = Path(os.environ.get("DATACHEF_TEST_DATA", HERE.parent.parent / "shared" / "data"))
 SAMPLE_ROWS = 4_000
 

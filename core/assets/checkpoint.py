@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,12 @@ def checkpoint_folder(name: str) -> Path:
 
 
 def _convert(weights: Path, folder: Path) -> None:
-    try:
-        import gguf  # noqa: F401 - transformers reads the file with it
-        import torch
-        import transformers
-    except ImportError as error:
-        needed = str(error.name or "transformers")
-        raise MissingPackageError(needed, extra("models"), f"the model in {weights}") from error
+    for needed in ("gguf", "torch", "transformers"):  # transformers reads the file with gguf
+        if find_spec(needed) is None:
+            raise MissingPackageError(needed, extra("models"), f"the model in {weights}")
+    import torch
+    import transformers
+
     where: dict[str, Any] = {"gguf_file": weights.name, "local_files_only": True}
     tokenizer = transformers.AutoTokenizer.from_pretrained(str(weights.parent), **where)
     model: Any = transformers.AutoModelForCausalLM.from_pretrained(

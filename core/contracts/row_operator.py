@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, get_type_hints, overload
 
@@ -29,11 +28,8 @@ class RowOperator(Transform):
     written_columns: ClassVar[tuple[str, ...]] = ()
     own_reasons: ClassVar[tuple[str, ...]] = ()
 
-    @staticmethod
-    @abstractmethod
-    def function(row: Row, **parameters: Any) -> bool | str | Row | list[Row]:
-        """The function that was decorated."""
-        raise NotImplementedError
+    # The function that was decorated.
+    function: ClassVar[RowFunction]
 
     def reads(self) -> set[str]:
         return set(self.read_columns)
@@ -144,8 +140,7 @@ def row_operator_of(
         **{"op": (Literal[name], name), **_parameters(function)},
     )
     kind.__qualname__ = function.__qualname__
-    kind.function = staticmethod(function)  # type: ignore[method-assign]
-    kind.__abstractmethods__ = frozenset()
+    kind.function = staticmethod(function)
     kind.read_columns, kind.written_columns = tuple(reads), tuple(writes)
     kind.own_reasons, kind.version = tuple(reasons), version
     return kind
