@@ -94,7 +94,7 @@ def _refuse_other_rows(what: str, batch: pl.DataFrame, rows: pl.DataFrame, gone:
     if len(accounted) != batch.height or accounted.is_duplicated().any():
         lost = ids.filter(~ids.is_in(accounted.implode()))
         row = lost[0] if len(lost) else accounted.filter(accounted.is_duplicated())[0]
-        how = "is lost" if len(lost) else "is told of twice"
+        how = "is lost" if len(lost) else "appears twice"
         raise PluginError(f"{what}: the row {row!r} {how}")
     refuse_other_source(what, batch, rows.select("source").insert_column(0, origins))
 

@@ -42,7 +42,7 @@ NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a batch: every row of it is in exactly one of the three frames.
+    """The result of a batch: every row of it is in exactly one of the three frames.
 
     `dropped` and `failed` hold the rejected rows with one more column, `reason`, and may say more
     in another, `detail`, which is kept with the rejected rows. `created` counts
@@ -84,7 +84,7 @@ class Operator(BaseModel):
     shape: ClassVar[str] = ""
     # A guard is run at the end of every recipe that has a task and does not write the step itself.
     guards_task: ClassVar[bool] = False
-    # A step that keeps so many rows because so many are asked for, whatever they are like.
+    # Whether the step keeps a number of rows that the recipe asks for, whatever they are like.
     selects: ClassVar[bool] = False
     # Reasons of failure that may pass (a server was down): the next run tries those rows again.
     transient: ClassVar[frozenset[str]] = frozenset()

@@ -55,7 +55,7 @@ def corpus_size(default: Any = None, *, description: str, **bounds: Any) -> Any:
 def source_weights(*, description: str, **bounds: Any) -> Any:
     """The parameter of a `MixOperator` that gives sources their weights, by name; empty by default.
 
-    It is where a policy writes shares, and where a source that is not there is told of.
+    A policy writes shares into it. A source that is not there is a problem of the recipe.
     """
     return _marked(
         SOURCE_WEIGHTS, PydanticUndefined, description, bounds | {"default_factory": dict}

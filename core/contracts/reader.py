@@ -14,7 +14,7 @@ from datachef.core.system.network import NOWHERE, Network
 
 Holds = Literal["rows", "prose", "markup", "binary"]
 
-# A part is small, so that workers end together, but a file is not cut into more than so many.
+# Parts are small, so that workers finish together; those of a very large file are larger.
 PART_BYTES = 8 * 2**20
 MOST_PARTS = 256
 
@@ -95,5 +95,5 @@ class Reader(ABC):
 
 
 def part_bytes(size: int) -> int:
-    """How large the parts of a file of so many bytes should be."""
+    """The size of the parts into which a file of `size` bytes should be cut."""
     return max(PART_BYTES, -(-size // MOST_PARTS))

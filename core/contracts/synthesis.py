@@ -253,7 +253,7 @@ class Synthesis(CorpusOperator):
     def _settle(
         self, index: int, row: dict[str, Any], results: Sequence[_Result], answered: _Answered
     ) -> None:
-        """Decides on a row from what became of its calls, in their order."""
+        """Decides on a row by the results of its calls, in their order."""
         failures = [found for found in results if isinstance(found, AnswerFailure)]
         rejections = [found for found in results if isinstance(found, _Rejection)]
         made = [new for found in results if isinstance(found, list) for new in found]
@@ -376,7 +376,7 @@ class _Rejection(NamedTuple):
     detail: str
 
 
-# What became of a call: rows, no answer that can be used, or one that is not good enough.
+# The result of a call: rows, no answer that can be used, or one that is not good enough.
 _Result: TypeAlias = "list[dict[str, Any]] | AnswerFailure | _Rejection"
 
 

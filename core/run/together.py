@@ -11,7 +11,7 @@ from datachef.core.contracts.source import Partition
 
 # Fewer partitions than this are each read on their own, so that workers have enough to share.
 MANY = 256
-# However small they are; a task of so many takes about a second.
+# A task that reads this many very small files takes about a second.
 MOST_TOGETHER = 1_024
 
 

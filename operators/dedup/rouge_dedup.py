@@ -85,8 +85,8 @@ def _similar(rows: Sequence[Sequence[str]], least: float) -> Iterator[tuple[int,
 
 
 def _first_words(row: Iterable[str], counts: Counter[str], least: float) -> list[tuple[str, int]]:
-    """So many of the rarest words, each with how often it came before, that rows that are alike
-    share one."""
+    """Enough of the rarest words of a row that rows that are alike share one of them; each with how
+    often it came before in the row."""
     seen: Counter[str] = Counter()
     words = []
     for word in row:

@@ -70,7 +70,7 @@ def _hashes(shingles: Hashes) -> NDArray[np.uint32]:
 
 
 def _level(counts: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """How often the range of hashes is halved until at most `SIZE` of so many are expected."""
+    """How often the range of hashes is halved until about `SIZE` of `counts` are in it at most."""
     return np.ceil(np.log2(np.maximum(counts, 1) / SIZE)).clip(0, 31).astype(np.uint8)
 
 

@@ -17,7 +17,7 @@ Compare = Callable[[Places, Places], NDArray[np.bool_]]
 
 # Columns with keys begin with it: rows that have one in common are candidates.
 KEY = "key"
-# Of the rows that share a key, so many that are like none before them are compared with the rest.
+# Rows of one key that the others are compared with: each is like none before it.
 _LEADERS = 8
 # Fewer are read once; of more, one column of keys at a time is in memory.
 IN_MEMORY_ROWS = 200_000

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def long_lines(lines: pl.Series, least: int) -> pl.Series:
-    """The number of lines of each text that have at least so many characters."""
+    """The number of lines of each text that have at least `least` characters."""
     flat = lines.explode(empty_as_null=False, keep_nulls=False)
     found = sums((flat.str.len_chars() >= least).to_numpy(), offsets_of(lines.list.len()))
     return pl.Series(lines.name, found)

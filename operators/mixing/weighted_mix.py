@@ -28,7 +28,7 @@ Shortage = Literal["stop", "redistribute", "repeat"]
 _DECISION = {"id": pl.String, "copies": pl.UInt32}
 # A source that lacks no more than this of what is asked is not short.
 _TOLERANCE = Fraction(1, 100)
-# Weights that leave less than this of the sources, where no budget asks for so little, are told.
+# Weights that leave less than this of the sources are reported, unless a budget asks for it.
 _LITTLE = Fraction(1, 10)
 MOST_EPOCHS = 1_000
 

@@ -50,7 +50,7 @@ class LanguageModel:
         self._known: OrderedDict[bytes, float] = OrderedDict()
 
     def tokens(self, text: str, most: int | None = None) -> list[int]:
-        """The first tokens of a text, at most so many, without any that begin or end a document."""
+        """The first `most` tokens of a text, without those that begin or end a document."""
         read = text if most is None else text[: most * _LONGEST_TOKEN]
         found: list[int] = self._tokenizer.encode(read, add_special_tokens=False)
         return found[:most]

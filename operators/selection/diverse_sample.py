@@ -125,7 +125,7 @@ class DiverseSample(CorpusOperator):
         return np.concatenate(kept)
 
     def _chosen(self, vectors: Vectors, number: int) -> Places:
-        """The places of so many rows of one part, in their order."""
+        """The places of the `number` rows chosen from one part, in their order."""
         filled = vectors.any(axis=1)
         some, empty = np.flatnonzero(filled), np.flatnonzero(~filled)
         choose = _k_center if self.method == "k_center" else _facility_location

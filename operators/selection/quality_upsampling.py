@@ -23,7 +23,7 @@ Epochs = Annotated[float, Field(ge=0, le=20)]
 
 
 class QualityUpsampling(CorpusOperator):
-    """Cuts the rows into tiers of one size by a column, and takes each tier so many times.
+    """Cuts the rows into tiers of equal size by a column, and repeats each as often as it says.
 
     As in the data of OLMo 3 and Nemotron-CC (Su et al. 2025, https://arxiv.org/abs/2412.02595),
     where what a classifier rates higher is repeated and the lowest tiers are left out. Of a number

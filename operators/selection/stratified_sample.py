@@ -42,7 +42,10 @@ class StratifiedSample(CorpusOperator):
         "source", min_length=1, max_length=200, description="The column that says the group."
     )
     bins: int | None = Field(
-        None, ge=2, le=1_000, description="Cut a numeric column into so many groups of one size."
+        None,
+        ge=2,
+        le=1_000,
+        description="Number of groups of equal size into which a numeric column is cut.",
     )
     allocation: Literal["proportional", "square_root", "equal"] = Field(
         "proportional", description="How many rows a group gives: by its size, its root, or alike."

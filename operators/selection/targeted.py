@@ -57,7 +57,7 @@ class TargetedSelection(CorpusOperator):
         return self.changed({"target": task.examples})
 
     def examples(self, most: int | None = None) -> pl.Series:
-        """The texts of the examples, prompt and answer; of more than `most` so many, evenly spaced.
+        """The texts of the examples, prompt and answer: at most `most` of them, evenly spaced.
 
         Raises `DatachefError` where there are none, or none that says anything.
         """

@@ -111,7 +111,7 @@ class Lines:
 
 
 def joined_lines(lines: Lines, documents: int) -> pl.Series:
-    """The lines of each of so many documents as one text, empty for those without lines."""
+    """The lines of each document as one text, empty for a document without lines."""
     table = pl.DataFrame({"document": lines.document, "line": lines.text})
     joined = table.group_by("document", maintain_order=True).agg(pl.col("line").str.join("\n"))
     every = pl.DataFrame({"document": np.arange(documents)})

@@ -20,7 +20,7 @@ def repeated_ngrams(
     """Of each document that is given by hashes or code points: how many n-grams it has, and how
     often those occur that occur more than once.
 
-    N-grams are told apart by so many bits, 32 or 64; with 32 counting takes half the time, and of
+    N-grams are compared by hashes of 32 or 64 `bits`; with 32 counting takes half the time, and of
     ten thousand different n-grams one in a hundred times two are taken for one.
     """
     counts = np.maximum(np.diff(offsets) - (n - 1), 0).tolist()

@@ -34,7 +34,7 @@ def _remembered(path: str, content: str) -> pl.Series:
 
 
 def list_problem(parameter: str, path: str) -> Iterator[tuple[str, str, str]]:
-    """What is wrong with a file of words, as `check` tells it; that it is not there is told
+    """What is wrong with a file of words, as `check` reports it; a missing file is reported
     elsewhere."""
     if not Path(path).is_file():
         return

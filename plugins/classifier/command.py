@@ -45,7 +45,7 @@ def train_classifier(
     negative: Annotated[str, typer.Option(help="Rows to tell them from, such as raw web pages.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The model, a .bin file.")],
     rows: Annotated[
-        int, typer.Option(min=2 * _FEWEST, help="At most so many of each source.")
+        int, typer.Option(min=2 * _FEWEST, help="Greatest number of rows of each source.")
     ] = 200_000,
     epochs: Annotated[int, typer.Option(min=1, max=1000)] = 5,
     learning_rate: Annotated[float, typer.Option(min=1e-4, max=10)] = 0.1,

@@ -12,7 +12,7 @@ from datachef.core.contracts.source import size_of
 from datachef.core.files.parquet import features_in, frame_of, rows_of
 
 _FILE = b"ARROW1"
-# Of a table, so many rows become polars' at once.
+# Rows of a table that are converted to polars at a time.
 _PIECE_ROWS = 1_000
 
 

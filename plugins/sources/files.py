@@ -44,14 +44,14 @@ _Path = Annotated[str, Field(min_length=1, max_length=4096)]
 class FileSource(Source):
     """Files by path, pattern or URL, or a folder that `datasets` saved.
 
-    Their format is told by their suffix, before `.gz` or `.zst` where they are packed.
+    The suffix says the format of a file, before `.gz` or `.zst` if it is compressed.
     """
 
     key: ClassVar[str] = "path"
 
     path: _Path | tuple[_Path, ...] = Field(description="A path, pattern or URL, or several.")
     file_format: str | None = Field(
-        None, description="The format of the files, where their suffix does not tell it."
+        None, description="Format of the files, if their suffix does not say it."
     )
     rows: Literal["file", "line"] = Field(
         "file", description="What is a row in plain text: the whole file or a line."

@@ -29,7 +29,7 @@ def sums(corpus):
     return {feature}
 
 def few_sums(corpus):
-    '''At most so many rows have a sum.'''
+    '''The corpus has at most the number of rows that the gate allows.'''
     return {gate}
 
 @hookimpl

@@ -10,7 +10,7 @@ from datachef.core import ConversationTransform, turns_column, turns_of, with_te
 
 
 class Adapted(NamedTuple):
-    """What became of rows: of each the turns of what was made of it, or why it was dropped."""
+    """For each row the turns that were made of it, or why it was dropped."""
 
     turns: dict[str, list[dict[str, Any]]]
     dropped: dict[str, str]
