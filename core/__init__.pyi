@@ -172,5 +172,6 @@ from .text.personal_data import (
     redact_personal_data as redact_personal_data,
 )
 from .text.triggers import without_trigger as without_trigger
+from .text.turns import Turn as Turn
 
 __version__: str

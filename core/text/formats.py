@@ -355,11 +355,10 @@ _USUAL = (
 def recognise(columns: Iterable[str]) -> Format | None:
     """The format that these column names are usual for, or None."""
     names = set(columns)
-    return next((usual for usual in _USUAL if usual.fields() <= names), None)
+    return next((known for known in _USUAL if known.fields() <= names), None)
 
 
 def recognised_conversation(columns: Iterable[str]) -> ConversationFormat | None:
     """The format of conversations that these column names are usual for, or None."""
-    names = set(columns)
-    usual = (known for known in _USUAL if not isinstance(known, TextFormat))
-    return next((known for known in usual if known.fields() <= names), None)
+    found = recognise(columns)
+    return None if isinstance(found, TextFormat) else found

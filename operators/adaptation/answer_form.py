@@ -29,10 +29,10 @@ from datachef.operators.adaptation.answers import (
     worded,
 )
 from datachef.operators.adaptation.task_form import Form, answer_style
-from datachef.operators.adaptation.turns import last_answer
+from datachef.operators.text.turns import last_answer
 
 if TYPE_CHECKING:
-    from datachef.operators.adaptation.turns import Turn
+    from datachef.core import Turn
 
 # Why a row cannot be brought into the form: names of reasons for which it is dropped.
 _NO_ANSWER, _NO_OPTIONS, _NO_OPTION = "no_answer", "no_options", "names_no_single_option"

@@ -10,10 +10,10 @@ from pydantic import Field
 
 from datachef.core import ConversationTransform, without_trigger
 from datachef.operators.adaptation.answers import split_answer
-from datachef.operators.adaptation.turns import last_answer, last_question
+from datachef.operators.text.turns import last_answer, last_question
 
 if TYPE_CHECKING:
-    from datachef.operators.adaptation.turns import Turn
+    from datachef.core import Turn
 
 _THINK = re.compile(r"^\s*<think>(.*?)</think>\s*", re.DOTALL)
 _TURN_FIELDS = ("reasoning_content", "reasoning", "thinking")

@@ -19,10 +19,10 @@ from datachef.core import (
     without_trigger,
 )
 from datachef.operators.adaptation.task_form import OptionLabels, prompt_style
-from datachef.operators.adaptation.turns import last_answer, last_question
+from datachef.operators.text.turns import last_answer, last_question
 
 if TYPE_CHECKING:
-    from datachef.operators.adaptation.turns import Turn
+    from datachef.core import Turn
 
 _LABELS: dict[str, str] = {
     "letter_period": "{}. ", "letter_parenthesis": "{}) ", "parentheses": "({}) ",

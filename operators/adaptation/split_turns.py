@@ -10,7 +10,7 @@ from pydantic import Field
 from datachef.core import ConversationTransform
 
 if TYPE_CHECKING:
-    from datachef.operators.adaptation.turns import Turn
+    from datachef.core import Turn
 
 
 class SplitTurns(ConversationTransform):

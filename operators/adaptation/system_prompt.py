@@ -10,7 +10,7 @@ from pydantic import Field
 from datachef.core import CheckContext, ConversationTransform, Task
 
 if TYPE_CHECKING:
-    from datachef.operators.adaptation.turns import Turn
+    from datachef.core import Turn
 
 _SYSTEM = ("system", "developer")
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from datachef.core import DroppedRowError, Synthesis, turns_of
+from datachef.operators.text.turns import last_question
 
-Turn = dict[str, Any]
+if TYPE_CHECKING:
+    from datachef.core import Turn
 
 
 class Exchange(NamedTuple):
@@ -36,15 +38,15 @@ def exchange_of(row: Mapping[str, Any]) -> Exchange:
             raise DroppedRowError("no_question", "the row is empty")
         return Exchange([], question, None)
     turns = turns_of(row["messages"])
-    for place in range(len(turns) - 1, -1, -1):
-        if turns[place]["role"] == "user" and (turns[place]["content"] or "").strip():
-            answers = (
-                turn["content"]
-                for turn in turns[place + 1 :]
-                if turn["role"] == "assistant" and (turn["content"] or "").strip()
-            )
-            return Exchange(turns[:place], turns[place]["content"], next(answers, None))
-    raise DroppedRowError("no_question", "no turn of the conversation is the user's")
+    place = last_question(turns, len(turns))
+    if place is None:
+        raise DroppedRowError("no_question", "no turn of the conversation is the user's")
+    answers = (
+        turn["content"]
+        for turn in turns[place + 1 :]
+        if turn["role"] == "assistant" and (turn["content"] or "").strip()
+    )
+    return Exchange(turns[:place], turns[place]["content"], next(answers, None))
 
 
 class ExchangeSynthesis(Synthesis):

@@ -17,6 +17,7 @@ from datachef.operators.text.words import (
     UNSPACED,
     document_of,
     offsets_of,
+    ratio,
 )
 
 # All that Python's str.splitlines takes for the end of a line, but the newline.
@@ -32,8 +33,25 @@ LINES = _TEXT.str.split("\n")
 """The lines as list[str], whatever ends them; a text that ends with a line's end has a last empty
 one."""
 
+LINE_COUNT = pl.col("_lines").list.len().cast(pl.Int64) - (pl.col("_lines").list.last() == "")
+"""The number of `_lines`; the empty one behind the last line's end is none."""
+
 PARAGRAPHS = _TEXT.str.strip_chars().str.replace_all(r"\n\s*\n", "\n\n").str.split("\n\n")
 """What stands between blank lines, as list[str]."""
+
+
+def longest_line(lines: pl.Series) -> pl.Series:
+    """The characters of the longest line of each text; every text has a line."""
+    chars = lines.explode(empty_as_null=False, keep_nulls=False).str.len_chars().to_numpy()
+    begins = offsets_of(lines.list.len())[:-1]
+    found = np.maximum.reduceat(chars, begins) if len(begins) else chars
+    return pl.Series(lines.name, found.astype(np.int64))
+
+
+AVERAGE_LINE = ratio(pl.col("text").fill_null("").str.len_chars(), LINE_COUNT)
+LONGEST_LINE = pl.col("_lines").map_batches(
+    longest_line, return_dtype=pl.Int64, is_elementwise=True
+)
 
 REPEATS = pl.Struct({"count": pl.Int64, "repeats": pl.Int64, "repeated_chars": pl.Int64})
 

@@ -78,6 +78,16 @@ UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 WORDS = pl.col("text").fill_null("").str.extract_all(WORD)
 """The words as list[str]: URLs whole, contractions in two, most punctuation marks one by one."""
 
+_MARKED_LETTER = r"[\p{L}\p{M}]"
+PLAIN_WORDS = (
+    pl.col("text")
+    .fill_null("")
+    .str.to_lowercase()
+    .str.extract_all(rf"[{UNSPACED}]|{_MARKED_LETTER}(?:[^\s{UNSPACED}]*{_MARKED_LETTER})?")
+)
+"""The words in lower case, each from its first letter to its last one, as list[str]; numbers and
+marks alone are no words. Where no spaces stand between words, every character is one."""
+
 
 Hashes = NDArray[np.uint64]
 Offsets = NDArray[np.int64]

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from datachef.core import Filter, threshold
-from datachef.operators.filters.statistics.maximum_line_length_filter import longest
 from datachef.operators.text.characters import share_of
-from datachef.operators.text.lines import LINES
-from datachef.operators.text.words import ratio
+from datachef.operators.text.lines import AVERAGE_LINE, LINE_COUNT, LINES, LONGEST_LINE
 
 if TYPE_CHECKING:
     from datachef.core import Signal
@@ -55,18 +53,15 @@ class CodeQualityFilter(Filter):
 
     def signals(self) -> Mapping[str, Signal]:
         text, lines = pl.col("text").fill_null(""), pl.col("_lines")
-        count = lines.list.len().cast(pl.Int64) - (lines.list.last() == "")
         top = lines.list.head(_FIRST_LINES).list.join("\n")
         mentions = [
-            text.str.count_matches(rf"(?i){word}").cast(pl.Int64) * 20 > count
+            text.str.count_matches(rf"(?i){word}").cast(pl.Int64) * 20 > LINE_COUNT
             for word in ("test", "config")
         ]
         return {
             "_lines": LINES,
-            "code_average_line_length": ratio(text.str.len_chars(), count),
-            "code_maximum_line_length": lines.map_batches(
-                longest, return_dtype=pl.Int64, is_elementwise=True
-            ),
+            "code_average_line_length": AVERAGE_LINE,
+            "code_maximum_line_length": LONGEST_LINE,
             "code_alphanumeric_share": share_of(r"\p{L}\p{N}"),
             "code_generated": top.str.contains(_GENERATED),
             "code_xml": text.str.head(_XML_CHARACTERS).str.contains("<?xml version=", literal=True),

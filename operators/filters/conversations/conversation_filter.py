@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from datachef.core import Filter, threshold
-from datachef.operators.filters.conversations.turns import per_row, turns_table
+from datachef.operators.text.turns import per_row, turns_table
 
 if TYPE_CHECKING:
     from datachef.core import Signal

@@ -9,7 +9,7 @@ import polars as pl
 from pydantic import Field
 
 from datachef.core import Filter, threshold
-from datachef.operators.filters.conversations.turns import per_row, turns_table
+from datachef.operators.text.turns import per_row, turns_table
 
 if TYPE_CHECKING:
     from datachef.core import Signal

@@ -9,8 +9,7 @@ import polars as pl
 
 from datachef.core import threshold
 from datachef.operators.filters.range_filter import RangeFilter
-from datachef.operators.text.lines import LINES
-from datachef.operators.text.words import ratio
+from datachef.operators.text.lines import AVERAGE_LINE, LINES
 
 
 class AverageLineLengthFilter(RangeFilter):
@@ -39,7 +38,4 @@ class AverageLineLengthFilter(RangeFilter):
         return {"_lines": LINES}
 
     def measurement(self) -> pl.Expr:
-        lines = pl.col("_lines")
-        # A text that ends with a line's end has a last empty line, which is none.
-        count = lines.list.len().cast(pl.Int64) - (lines.list.last() == "")
-        return ratio(pl.col("text").fill_null("").str.len_chars(), count)
+        return AVERAGE_LINE

@@ -9,8 +9,8 @@ import polars as pl
 
 from datachef.core import CheckContext, input_file, threshold
 from datachef.operators.filters.range_filter import RangeFilter
-from datachef.operators.text.plain_words import PLAIN_WORDS
 from datachef.operators.text.word_lists import list_problem, read_list, share_listed
+from datachef.operators.text.words import PLAIN_WORDS
 
 
 class FlaggedWordsFilter(RangeFilter):

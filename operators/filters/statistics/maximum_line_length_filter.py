@@ -5,21 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-import numpy as np
 import polars as pl
 
 from datachef.core import threshold
 from datachef.operators.filters.range_filter import RangeFilter
-from datachef.operators.text.lines import LINES
-from datachef.operators.text.words import offsets_of
-
-
-def longest(lines: pl.Series) -> pl.Series:
-    """The characters of the longest line of each text; every text has a line."""
-    chars = lines.explode(empty_as_null=False, keep_nulls=False).str.len_chars().to_numpy()
-    begins = offsets_of(lines.list.len())[:-1]
-    found = np.maximum.reduceat(chars, begins) if len(begins) else chars
-    return pl.Series(lines.name, found.astype(np.int64))
+from datachef.operators.text.lines import LINES, LONGEST_LINE
 
 
 class MaximumLineLengthFilter(RangeFilter):
@@ -47,4 +37,4 @@ class MaximumLineLengthFilter(RangeFilter):
         return {"_lines": LINES}
 
     def measurement(self) -> pl.Expr:
-        return pl.col("_lines").map_batches(longest, return_dtype=pl.Int64, is_elementwise=True)
+        return LONGEST_LINE

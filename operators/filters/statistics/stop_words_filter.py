@@ -11,8 +11,8 @@ from pydantic import Field
 
 from datachef.core import threshold
 from datachef.operators.filters.range_filter import RangeFilter
-from datachef.operators.text.plain_words import PLAIN_WORDS
 from datachef.operators.text.word_lists import share_listed
+from datachef.operators.text.words import PLAIN_WORDS
 
 Language = Literal[
     "ar", "bg", "bn", "ca", "cs", "da", "de", "el", "en", "es", "fa", "fi", "fr", "he", "hi", "hu",

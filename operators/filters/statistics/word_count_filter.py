@@ -9,7 +9,7 @@ import polars as pl
 
 from datachef.core import threshold
 from datachef.operators.filters.range_filter import RangeFilter
-from datachef.operators.text.plain_words import PLAIN_WORDS
+from datachef.operators.text.words import PLAIN_WORDS
 
 
 class WordCountFilter(RangeFilter):

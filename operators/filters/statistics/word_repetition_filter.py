@@ -12,8 +12,7 @@ from pydantic import Field
 from datachef.core import threshold
 from datachef.operators.filters.range_filter import RangeFilter
 from datachef.operators.text.ngrams import repeated_ngrams
-from datachef.operators.text.plain_words import PLAIN_WORDS
-from datachef.operators.text.words import word_hashes
+from datachef.operators.text.words import PLAIN_WORDS, word_hashes
 
 
 def repetition(words: pl.Series, n: int) -> pl.Series:
