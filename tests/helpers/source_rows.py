@@ -1,4 +1,7 @@
-"""Rows as files have them, and what a source of files reads of them."""
+"""Rows as files have them, and what a source of files reads of them.
+
+The rows hold letters of two bytes, so that places in a file are no places in its text.
+"""
 
 from __future__ import annotations
 

@@ -6,24 +6,14 @@ from typing import Literal, get_args
 
 import polars as pl
 import pytest
+from duplicates import CONTEXT, dropped, rows
 from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
-from datachef.core import Context, RunError
+from datachef.core import RunError
 from datachef.operators.dedup.exact_dedup import ExactDedup
 from datachef.operators.dedup.minhash_dedup import MinHashDedup
 from datachef.operators.dedup.text_forms import Form
-
-CONTEXT = Context(seed=0)
-
-
-def rows(*texts: str | None) -> pl.DataFrame:
-    ids = [str(i) for i in range(len(texts))]
-    return pl.DataFrame({"id": ids, "text": texts}, schema={"id": pl.String, "text": pl.String})
-
-
-def dropped(operator: ExactDedup, batch: pl.DataFrame) -> list[str]:
-    return operator.resolve(operator.summarize(batch).lazy(), CONTEXT)["id"].to_list()
 
 
 @pytest.mark.parametrize("operator", [ExactDedup(), MinHashDedup()], ids=lambda one: one.op)

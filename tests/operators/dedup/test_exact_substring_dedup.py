@@ -5,21 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
+from duplicates import outcome, rows
 from hypothesis import given, strategies as st
 
-from datachef.core import Context, Outcome
+from datachef.core import Context
 from datachef.operators.dedup.exact_substring_dedup import ExactSubstringDedup
-
-
-def rows(*texts: str | None) -> pl.DataFrame:
-    ids = [str(i) for i in range(len(texts))]
-    columns = {"id": ids, "source": ["s"] * len(texts), "text": texts}
-    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
-
-
-def outcome(operator: ExactSubstringDedup, batch: pl.DataFrame) -> Outcome:
-    decision = operator.resolve(operator.summarize(batch).lazy(), Context(seed=0))
-    return operator.apply(batch, decision)
 
 
 def words(name: str, number: int) -> str:

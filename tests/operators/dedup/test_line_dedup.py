@@ -6,23 +6,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from duplicates import outcome, rows
 from hypothesis import given, strategies as st
 
-from datachef.core import Context, Outcome
+from datachef.core import Context
 from datachef.core.text.conversations import turns_column, with_text
 from datachef.operators.dedup.line_dedup import LineDedup, ParagraphDedup
-from datachef.operators.dedup.text_cutter import TextCutter
-
-
-def rows(*texts: str | None) -> pl.DataFrame:
-    ids = [str(i) for i in range(len(texts))]
-    columns = {"id": ids, "source": ["s"] * len(texts), "text": texts}
-    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
-
-
-def outcome(operator: TextCutter, batch: pl.DataFrame) -> Outcome:
-    decision = operator.resolve(operator.summarize(batch).lazy(), Context(seed=0))
-    return operator.apply(batch, decision)
 
 
 def test_a_line_stays_where_it_is_first() -> None:

@@ -8,21 +8,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from duplicates import CONTEXT, dropped, rows
 from hypothesis import given, strategies as st
 
 from datachef.core import Context
 from datachef.operators.dedup.minhash_dedup import MinHashDedup
-
-CONTEXT = Context(seed=0)
-
-
-def rows(*texts: str | None) -> pl.DataFrame:
-    ids = [str(i) for i in range(len(texts))]
-    return pl.DataFrame({"id": ids, "text": texts}, schema={"id": pl.String, "text": pl.String})
-
-
-def dropped(operator: MinHashDedup, batch: pl.DataFrame) -> list[str]:
-    return operator.resolve(operator.summarize(batch).lazy(), CONTEXT)["id"].to_list()
 
 
 def article(words: range) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from duplicates import copies, rows
 from hypothesis import given, strategies as st
 
 from datachef.core import Context
@@ -14,16 +15,6 @@ from datachef.operators.dedup.semantic_dedup import SemanticDedup
 from datachef.operators.models.embedding import embedder
 
 CONTEXT = Context(seed=3)
-
-
-def rows(*texts: str | None) -> pl.DataFrame:
-    ids = [str(i) for i in range(len(texts))]
-    return pl.DataFrame({"id": ids, "text": texts}, schema={"id": pl.String, "text": pl.String})
-
-
-def dropped(operator: SemanticDedup, batch: pl.DataFrame) -> dict[str, str]:
-    decision = operator.resolve(operator.summarize(batch).lazy(), CONTEXT)
-    return dict(decision.select("id", "detail").iter_rows())
 
 
 def test_other_words_for_the_same_go_and_blank_rows_stay(minilm: Path) -> None:
@@ -37,9 +28,9 @@ def test_other_words_for_the_same_go_and_blank_rows_stay(minilm: Path) -> None:
         "\n",
     )
     operator = SemanticDedup(similarity=0.8)
-    assert dropped(operator, batch) == {"4": "a copy of 0", "5": "a copy of 1"}
-    assert set(dropped(SemanticDedup(similarity=0.8, keep="longest"), batch)) == {"0", "1"}
-    assert dropped(SemanticDedup(), batch) == {}
+    assert copies(operator, batch) == {"4": "a copy of 0", "5": "a copy of 1"}
+    assert set(copies(SemanticDedup(similarity=0.8, keep="longest"), batch)) == {"0", "1"}
+    assert copies(SemanticDedup(), batch) == {}
 
 
 def test_real_questions_are_dropped_for_similar_ones_that_stay(
@@ -48,7 +39,7 @@ def test_real_questions_are_dropped_for_similar_ones_that_stay(
     questions = pl.read_ndjson(shared_data / "pool" / "gsm_symbolic_p2.jsonl.gz")["question"]
     batch = rows(*questions.unique(maintain_order=True).head(120))
     operator = SemanticDedup(similarity=0.9, cluster_rows=30)
-    gone = dropped(operator, batch)
+    gone = copies(operator, batch)
     assert 20 < len(gone) < 115
     vectors = embedder("minilm").embed(batch["text"])
     for row, detail in gone.items():
@@ -56,7 +47,7 @@ def test_real_questions_are_dropped_for_similar_ones_that_stay(
         assert kept not in gone
         assert vectors[int(row)] @ vectors[int(kept)] >= 0.9 - 1e-5
     # Clusters part few of the pairs: whatever is that similar is found in one cluster.
-    whole = dropped(SemanticDedup(similarity=0.9, cluster_rows=1000), batch)
+    whole = copies(SemanticDedup(similarity=0.9, cluster_rows=1000), batch)
     assert len(gone) >= 0.9 * len(whole)
     stay = [i for i in range(batch.height) if str(i) not in whole]
     near = vectors[stay] @ vectors[stay].T - np.eye(len(stay), dtype=np.float32)

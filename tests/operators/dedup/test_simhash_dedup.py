@@ -7,38 +7,28 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from duplicates import copies, rows
 from hypothesis import given, strategies as st
 
-from datachef.core import Context
 from datachef.operators.dedup.simhash_dedup import SimHashDedup
-
-
-def rows(*texts: str | None) -> pl.DataFrame:
-    ids = [str(i) for i in range(len(texts))]
-    return pl.DataFrame({"id": ids, "text": texts}, schema={"id": pl.String, "text": pl.String})
-
-
-def dropped(operator: SimHashDedup, batch: pl.DataFrame) -> dict[str, str]:
-    decision = operator.resolve(operator.summarize(batch).lazy(), Context(seed=0))
-    return dict(decision.select("id", "detail").iter_rows())
 
 
 def test_a_text_with_one_word_changed_goes_and_another_text_stays() -> None:
     text = " ".join(f"word{i * 7919 % 10007}" for i in range(600))
     changed = text.replace("word7919 ", "other ").upper()
     other = " ".join(f"word{i * 7919 % 10007}" for i in range(700, 1300))
-    assert dropped(SimHashDedup(), rows(text, other, changed)) == {"2": "a copy of 0"}
+    assert copies(SimHashDedup(), rows(text, other, changed)) == {"2": "a copy of 0"}
 
 
 def test_short_texts_are_compared_by_their_words_and_empty_ones_stay() -> None:
     batch = rows("one two", "One, two!", "one three", "", "", None, None, "?!", "?!")
-    assert dropped(SimHashDedup(distance=0, blocks=2), batch) == {"1": "a copy of 0"}
+    assert copies(SimHashDedup(distance=0, blocks=2), batch) == {"1": "a copy of 0"}
 
 
 def test_repetition_does_not_decide() -> None:
     line = "all rights reserved by the owners of this page " * 40
     one, two = (" ".join(f"{name}{i}" for i in range(200)) for name in ("left", "right"))
-    assert not dropped(SimHashDedup(), rows(line + one, line + two))
+    assert not copies(SimHashDedup(), rows(line + one, line + two))
 
 
 @given(st.lists(st.text(alphabet="ab ", max_size=30), max_size=12), st.integers(0, 12))
@@ -57,7 +47,7 @@ def test_every_pair_of_real_pages_within_the_distance_is_found(
     summaries = operator.summarize(pages)
     prints = summaries["fingerprint"].to_numpy()
     number = {row: i for i, row in enumerate(pages["id"])}
-    gone = dropped(operator, pages)
+    gone = copies(operator, pages)
     for row, detail in gone.items():
         kept = detail.removeprefix("a copy of ")
         assert kept not in gone
