@@ -11,7 +11,18 @@ from typing import Any
 import pytest
 from command import Workspace
 
+from datachef.reward.evaluation import make_tiny
+
 FRUITS = ["apple", "pear", "plum", "fig", "lemon", "melon", "grape", "peach", "cherry", "mango"]
+
+
+@pytest.fixture(scope="session")
+def base_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a model far smaller than `tiny`, which takes minutes to make."""
+    rng = random.Random(1)
+    prose = [" ".join(rng.choices(FRUITS, k=30)) for _ in range(200)]
+    folder = tmp_path_factory.mktemp("models") / "base"
+    return str(make_tiny(prose, folder, seed=0, vocabulary=320, hidden=32, layers=1, tokens=20_000))
 
 
 @pytest.fixture(scope="session")

@@ -186,7 +186,7 @@ def test_mistakes_are_explained(workspace: Any) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_measured_teaches_the_proxy(workspace: Any) -> None:
+def test_what_is_measured_teaches_the_proxy(workspace: Any, base_model: str) -> None:
     recipes = []
     for number, share in enumerate((0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)):
         weights = {"good": share, "odd": 1 - share}
@@ -198,11 +198,21 @@ def test_what_is_measured_teaches_the_proxy(workspace: Any) -> None:
             "mix": {"op": "weighted_mix", "weights": used, "budget": {"rows": 250}},
         })  # fmt: skip
         recipes.append(name)
-    options = ("--training", "training.yaml", "--seeds", "1", "--no-accuracy", "--items", "10")
+    options = (
+        "--base-model",
+        base_model,
+        "--training",
+        "training.yaml",
+        "--seeds",
+        "1",
+        "--no-accuracy",
+        "--items",
+        "10",
+    )
     first = workspace.json("evaluate", *recipes, *options)
     assert len(first) == 7
     assert all(0 < measured["score"] < 1 for measured in first)
-    assert {measured["base_model"] for measured in first} == {"tiny"}
+    assert {measured["base_model"] for measured in first} == {base_model}
     again = workspace.json("evaluate", recipes[0], *options)
     assert again == [first[0]], "what the history has is not measured again"
     assert "share-3" in workspace.chef("history", "list").stdout
