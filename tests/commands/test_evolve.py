@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -17,7 +16,6 @@ from datachef.core.registry.factories import build_evaluation_backend
 from datachef.core.system.lock import locked
 from datachef.policy.commands.evolve import line, load_evolve_settings, view
 from datachef.policy.evolve.run_state import RunProgress
-from datachef.reward.evaluation import make_tiny
 from datachef.reward.evaluation_backend import FineTuningBackend, FineTuningOptions
 from datachef.reward.history import History
 
@@ -49,11 +47,10 @@ def workspace(tmp_path: Path, make_workspace: Callable[..., Any]) -> Any:
 
 
 @pytest.mark.slow
-def test_recipes_evolve_and_a_killed_run_goes_on(workspace: Any) -> None:
-    base, run = workspace.folder / "base", workspace.folder / "run"
-    rows = (workspace.folder / "odd.jsonl").read_text().splitlines()
-    prose = [json.loads(row)["text"] for row in rows]
-    make_tiny(prose, base, seed=0, vocabulary=320, hidden=32, layers=1, tokens=20_000)
+def test_recipes_evolve_and_a_killed_run_goes_on(workspace: Any, base_model: str) -> None:
+    run = workspace.folder / "run"
+    evaluation = {**SETTINGS["evaluation"], "base_model": base_model}
+    workspace.write("evolve.yaml", {**SETTINGS, "evaluation": evaluation})
     killed = workspace.start(*EVOLVE)
     while killed.poll() is None and not (run / "policy" / "checkpoint-1").exists():
         time.sleep(0.05)
@@ -66,7 +63,7 @@ def test_recipes_evolve_and_a_killed_run_goes_on(workspace: Any) -> None:
     assert (report["rounds"], report["steps"], report["reward_calls"]) == (2, 4, 20 + 2 * (8 + 2))
     again = History(run / "history.sqlite").measurements()
     assert [m.created for m in again][:5] == measured, "nothing is measured twice"
-    assert {m.base_model for m in again} == {str(base)}
+    assert {m.base_model for m in again} == {base_model}
     policy, sources = report["methods"]
     assert (policy["method"], sources["method"]) == ("policy", "sources")
     assert policy["chosen_among"] >= 2
