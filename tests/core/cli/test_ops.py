@@ -61,6 +61,13 @@ def test_a_filter_says_what_it_measures() -> None:
     assert "measures the signals: word_count\n" in shown
 
 
+def test_an_operator_says_why_policies_are_not_offered_it() -> None:
+    shown = chef("ops", "answer_check_filter").stdout
+    assert "not offered to policies: The column of right answers is named by" in shown
+    (told,) = json.loads(chef("ops", "classifier_filter", "--json").stdout)
+    assert told["not_for_policies"].startswith("The model is a file")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
