@@ -43,7 +43,7 @@ def operators_in(recipe: dict[str, Any]) -> set[str]:
 
 
 def line(name: str, tracker: ScoreTracker, recipes: Sequence[dict[str, Any]]) -> str:
-    """A row of the table: what so many recipes are worth, and whether they are valid."""
+    """A row of the table: what a number of recipes are worth, and whether they are valid."""
     scores = tracker.score_all(recipes)
     values = [score.value for score in scores]
     low, high = mean_interval(values) or (values[0], values[0])

@@ -35,7 +35,7 @@ CHOOSING = 0
 def candidates(
     task: Path, runs: Path, history: History, searches: Sequence[str], most: int
 ) -> dict[str, list[Path]]:
-    """Recipe files by kind: `policy`, each search, `single`, `all`; at most so many of a kind."""
+    """Recipe files by kind: `policy`, each search, `single`, `all`; up to a number of each kind."""
     space = recipe_space(Host(), task / "pool.yaml", task / "task.yaml")
     kinds: dict[str, dict[bytes, dict[str, Any]]] = {
         kind: {} for kind in ("policy", *searches, "single", "all")

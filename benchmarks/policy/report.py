@@ -40,7 +40,7 @@ def learning(rows: list[Row]) -> Iterator[str]:
 
 
 def searching(rows: list[Row], calls: int) -> Iterator[str]:
-    """The best value that each method found with so many reward calls, task by task."""
+    """The best value that each method found by number of reward calls, task by task."""
     for task, own in _grouped(rows, "task").items():
         runs = {
             method: [_first(row["called"], calls, method) for row in found]

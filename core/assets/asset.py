@@ -1,4 +1,4 @@
-"""What an asset is: its files with their checksums, and where they can be had from."""
+"""What an asset is: its files with their checksums, and where to fetch them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Asset:
 
 
 def asset_problem(asset: Asset) -> str:
-    """What is wrong with an asset that somebody registers; empty where nothing is."""
+    """What is wrong with an asset that is registered; empty if nothing is."""
     return next(_problems(asset), "")
 
 

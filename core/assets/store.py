@@ -1,4 +1,4 @@
-"""The assets that are there, in a folder of the user's cache."""
+"""The assets that have been fetched, in a folder of the user's cache."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RECORD = "asset.json"
 
 
 class MissingAssetError(UnavailableError):
-    """An asset is not there, or not as it was fetched; the hint is the command that fetches it."""
+    """An asset is missing or damaged; the hint is the command that fetches it."""
 
     exit_code = 1
 
@@ -102,6 +102,6 @@ def _recorded(name: str) -> tuple[Path, dict[str, Any]]:
 
 @lru_cache(maxsize=256)
 def _sha256(facts: tuple[str, int, int, int]) -> str:
-    """The SHA-256 of a file that is told from what it was before by its size, time and inode."""
+    """The SHA-256 of a file, computed again when its size, time or inode has changed."""
     with Path(facts[0]).open("rb") as stream:
         return file_digest(stream, "sha256").hexdigest()

@@ -63,7 +63,7 @@ def get(
     given: Annotated[
         Path | None,
         typer.Option(
-            "--from", help="Take it from this file or folder instead: a wheel, say.", exists=True
+            "--from", help="Take it from this file or folder instead, such as a wheel.", exists=True
         ),
     ] = None,
 ) -> None:
@@ -76,7 +76,7 @@ def get(
         if name not in assets:
             raise DatachefError(f"no asset {name!r}", get_host().missing(name, assets))
     if given is not None and len(names) > 1:
-        raise DatachefError("--from gives one asset", "name one")
+        raise DatachefError("--from is for one asset", "name one")
     for name in names:
         folder = fetch_asset(assets[name], given, lambda said: print(said, flush=True))
         print(f"{name} is in {folder}")

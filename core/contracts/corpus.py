@@ -24,8 +24,8 @@ class Context:
     """What a decision may depend on besides the summaries: the step's seed, the sources.
 
     `references` is how many of the first summaries are rows of the source that the operator names
-    as a `reference_source()`: rows to compare with, of which nothing is decided. `counted` is what
-    the operator tells of its decision by `count`, for the ledger.
+    as a `reference_source()`: rows to compare with, of which nothing is decided. `counted` are
+    the numbers that the operator adds to the ledger by `count`.
     """
 
     seed: int
@@ -34,7 +34,7 @@ class Context:
     counted: Counter[str] = field(default_factory=Counter, compare=False)
 
     def count(self, name: str, number: int) -> None:
-        """Tells in the ledger of the step how often something was the case."""
+        """Adds a number to the ledger of the step, such as how often something was the case."""
         if number:
             self.counted[name] += number
 

@@ -1,4 +1,4 @@
-"""Engines, which carry out independent work items, and observers, who are told how a run goes."""
+"""Engines, which carry out independent work items, and observers, which receive a run's events."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-# By so many of its first lines a file shows whether each holds a value of its own.
+# The number of first lines by which a file shows whether each holds a value of its own.
 _LAYOUT_LINES = 20
 
 

@@ -219,7 +219,7 @@ _LISTS = ("List", "LargeList", "Sequence")
 # Time zones that are no places, which polars does not know.
 _OFFSET = re.compile(r"[+-]\d\d:?\d\d")
 
-# What of a table is made into Python's values at once: so many rows, with so much text.
+# How much of a table is made into Python's values at once: rows, and bytes of text.
 _PART_ROWS = 512
 _PART_BYTES = 16 * 2**20
 

@@ -154,7 +154,7 @@ class _Expansion:
         self._unpacked = 0
 
     def add(self, size: int) -> None:
-        """Counts so many bytes. Raises `BrokenFileError` where they are too many for the file."""
+        """Counts bytes. Raises `BrokenFileError` where they are too many for the file."""
         self._unpacked += size
         if self._unpacked > MOST_UNPACKED:
             packed = self._packed.tell()
@@ -264,7 +264,7 @@ _STEP = 2**20
 
 
 def archive_in(packed: Any, size: int, kind: str, name: str) -> Any:
-    """The filesystem of an open zip or tar of so many bytes; a tar's name tells its compression.
+    """The filesystem of an open zip or tar of `size` bytes; a tar's name tells its compression.
 
     Raises `BrokenFileError` where far more comes out of a tar than text can be packed into it, and
     an error of `storage.DAMAGED` for one that is cut off, damaged or no archive.
@@ -314,7 +314,7 @@ def _damage_told() -> Iterator[None]:
 
 
 class _Unpacked:
-    """What comes out of a tar of so many bytes, read and skipped no further than it may be long."""
+    """What comes out of a tar of `size` bytes, read and skipped no further than it may be long."""
 
     def __init__(self, stream: Any, packed: int) -> None:
         self._stream = stream

@@ -146,7 +146,7 @@ class _Head(io.RawIOBase):
         self._left = memoryview(self.head)
 
     def skip(self, size: int) -> None:
-        """Passes over so many of the first bytes."""
+        """Passes over the first bytes."""
         self.head = self.head[size:]
         self._left = memoryview(self.head)
 

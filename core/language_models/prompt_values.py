@@ -254,7 +254,7 @@ TAKE_UNDEFINED = frozenset({"default", "defined", "undefined"})
 
 
 def fits(function: Callable[..., Any], positional: int, names: Sequence[str]) -> bool:
-    """Whether a filter or test takes so many arguments, and others of these names."""
+    """Whether a filter or test takes this number of arguments, and others of these names."""
     try:
         inspect.signature(function).bind(None, None, *range(positional), **dict.fromkeys(names))
     except TypeError:

@@ -46,7 +46,7 @@ class LocalEngine(Engine):
     process; when that dies too, the run fails and names the item. A worker that gives no sign of
     life for `stall_limit` seconds of the config (stopped, in a deadlock or an endless loop) is
     killed; before that, and without a limit, `on_stall` is called. One that uses up the
-    time that a call may take is replaced until the rows are found that do, at most so many.
+    time that a call may take is replaced until the rows are found that do, up to a limit.
     """
 
     def __init__(self, config: WorkerConfig, workers: int) -> None:

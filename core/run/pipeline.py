@@ -46,7 +46,7 @@ OnRejected = Callable[[str, str, pl.DataFrame], None]
 
 
 class StepPipeline:
-    """The row-wise steps of a stage; `ledger` counts what became of the rows."""
+    """The row-wise steps of a stage; `ledger` counts the rows that stay, go and fail."""
 
     def __init__(
         self,
@@ -337,7 +337,7 @@ def _without_own_detail(rejects: pl.DataFrame | None, batch: pl.DataFrame) -> pl
 def _refuse_neighbours(step: AnyStep, batch: pl.DataFrame, rows: pl.DataFrame) -> None:
     """Raises `PluginError` where a row becomes another one with fewer rows beside it.
 
-    `rows` is what became of the batch. Texts that are exchanged between rows show so, and what
+    `rows` is the result of the batch. Texts that are exchanged between rows show so, and what
     would depend on where batches are cut. A model's answers are not asked for again.
     """
     if step.operator.paid:

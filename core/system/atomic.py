@@ -305,7 +305,7 @@ def read_record(path: Path, name: str) -> Any:
 
 
 def is_file(path: Path, size: int) -> bool:
-    """Whether a regular file of so many bytes is there."""
+    """Whether a regular file of this size is there."""
     try:
         status = path.stat()
     except OSError:

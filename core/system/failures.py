@@ -123,7 +123,7 @@ def raise_environment_failure(error: BaseException, path: str | None = None) -> 
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """An exception, and those that it was raised for or holds, at most so many."""
+    """An exception, and those that it was raised for or holds, up to a number."""
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
     while waiting and len(seen) < _MOST_CAUSES:

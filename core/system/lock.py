@@ -1,4 +1,4 @@
-"""Who may write a folder: one process at a time, and the others are told which."""
+"""Locks that let one process at a time write a folder, and say which one it is."""
 
 from __future__ import annotations
 
