@@ -122,14 +122,16 @@ class FineTuningBackend(EvaluationBackend):
 
     @property
     def _enough(self) -> bool:
-        """Whether a proxy can be fitted."""
+        """Whether a proxy can be fitted: to enough recipes, whose scores are not chance alone."""
         from datachef.reward.evaluation.evaluator import task_key
+        from datachef.reward.noise import noise_of
         from datachef.reward.proxy.fit import FEWEST_MEASURED, comparable_measurements
 
         found = comparable_measurements(
             self._history.measurements(task_key=task_key(self._proxy_reward.task))
         )
-        return len({measured.recipe_key for measured in found}) >= FEWEST_MEASURED
+        recipes = {measured.recipe_key for measured in found}
+        return len(recipes) >= FEWEST_MEASURED and noise_of(found).measurable is not False
 
     @property
     def _fits_proxy(self) -> bool:

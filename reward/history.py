@@ -82,6 +82,14 @@ def score_summaries(measurements: Sequence[MeasurementRecord]) -> list[ScoreSumm
     return sorted(found, key=lambda summary: (-summary.mean, summary.first.id))
 
 
+def measured_alike(measurements: Iterable[MeasurementRecord]) -> list[list[MeasurementRecord]]:
+    """The measurements in groups that can be compared, in the order of their first ones."""
+    groups: dict[ComparisonKey, list[MeasurementRecord]] = {}
+    for measured in measurements:
+        groups.setdefault(comparison_key(measured), []).append(measured)
+    return list(groups.values())
+
+
 def compared(recipes: Sequence[Sequence[MeasurementRecord]]) -> RecipeComparison:
     """The comparison of recipes, each given by its measurements, with the first."""
     every = [score_summaries(measurements) for measurements in recipes]

@@ -149,7 +149,7 @@ class RecipeReward(Reward):
         from datachef.reward.evaluation.evaluator import base_model
 
         sources = dict(checked.pool) or dict(checked.sources)
-        return base_model(name, sources, self._runner, self._audit, self.cache)
+        return base_model(name, sources, self._runner, self._audit, self.cache, self._host.assets)
 
     @property
     def measured(self) -> bool:

@@ -71,7 +71,7 @@ def unmeasured(jobs: Sequence[Job], campaign: Campaign) -> list[Job]:
     known = {
         (m.task, m.recipe, m.seed)
         for m in History(campaign.history).measurements(base_model=settings.base_model)
-        if m.training == way
+        if dict(m.training) | way == m.training
     }
     texts = {recipe: _text(recipe) for recipe in {job.recipe for job in jobs}}
     return [job for job in jobs if (job.folder.name, texts[job.recipe], job.seed) not in known]

@@ -155,12 +155,13 @@ def _consecutive(labels: Sequence[str]) -> bool:
 
 def options_in_prompt(prompt: str) -> Options | None:
     """The options that a prompt lists, as `A) ...`, `(a) ...`, `Answer1: ...`, `1. ...`, one after
-    another or on lines, or as bullets under `Options:`. The last list in it counts."""
+    another or on lines, or as bullets under `Options:`. The last list in it counts; its place is
+    that in `with_breaks(prompt)`."""
     text = with_breaks(prompt)
     for listing in _LISTINGS:
         run = _last_run(list(listing.finditer(text)))
         if len(run) > 1:
-            return _listed(text, run, shift=len(prompt) == len(text))
+            return _listed(text, run)
     if bullets := list(_BULLETS.finditer(text)):
         last = bullets[-1]
         texts = [t.strip() for t in _BULLET.split(last[1]) if t.strip()]
@@ -190,7 +191,7 @@ def _follows(before: str, label: str) -> bool:
     return len(label) == 1 and ord(label) == ord(before) + 1
 
 
-def _listed(text: str, run: list[re.Match[str]], *, shift: bool) -> Options:
+def _listed(text: str, run: list[re.Match[str]]) -> Options:
     ends = [*(match.start() for match in run[1:]), len(text)]
     texts = [text[match.end() : end] for match, end in zip(run, ends, strict=True)]
     if after := _AFTER.search(texts[-1]):

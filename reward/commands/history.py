@@ -17,8 +17,9 @@ from datachef.reward.score_kinds import REFERENCE_POINTS
 if TYPE_CHECKING:
     from datachef.reward.history import History, ScoreSummary
     from datachef.reward.measurement import MeasurementRecord
+    from datachef.reward.noise import ScoreNoise
     from datachef.reward.proxy import Validation
-    from datachef.reward.proxy.fit import FitReport, ScoreNoise
+    from datachef.reward.proxy.fit import FitReport
 
 
 HistoryPath = Annotated[Path, typer.Option("--history", help="The history, an SQLite file.")]
@@ -29,7 +30,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         help="Show, compare and exchange what was really measured.", no_args_is_help=True
     )
-    for command in (list_, best, compare, export, import_):
+    for command in (list_, best, compare, noise, export, import_):
         group.command(command.__name__.rstrip("_"))(command)
     app.add_typer(group, name="history")
     app.command("fit")(fit)
@@ -101,6 +102,40 @@ def compare(
             f"{apart.second.first.recipe_name} is {apart.mean:+.4f} beside "
             f"{apart.first.first.recipe_name} over {apart.seeds} seeds {interval(apart.interval)}",
         )
+
+
+def noise(history: HistoryPath = DEFAULT, as_json: AsJson = False) -> None:
+    """Tell of each task whether its scores are more than chance.
+
+    Compares how far apart recipes score with how far apart seeds of one recipe do. A task that is
+    not measurable at this scale teaches no proxy.
+    """
+    from datachef.reward.history import measured_alike
+    from datachef.reward.noise import noise_of
+
+    found = [(one[0], noise_of(one)) for one in measured_alike(_opened(history).measurements())]
+    if as_json:
+        print_json([
+            {"task": first.task, "base_model": first.base_model, "score_name": first.score_name}
+            | asdict(apart) | {"signal": apart.signal, "measurable": apart.measurable}
+            for first, apart in found
+        ])  # fmt: skip
+        return
+    from rich.table import Table
+
+    table = Table(header_style="bold")
+    for name in ("task", "base model", "kind", "between recipes", "between seeds", "signal", ""):
+        table.add_column(name, justify="right" if name in _NUMBERS else "left")
+    for first, apart in found:
+        table.add_row(
+            first.task, first.base_model, first.score_name, f"{apart.between_recipes:.4f}",
+            "" if apart.between_seeds is None else f"{apart.between_seeds:.4f}",
+            "" if apart.signal is None else f"{apart.signal:.1f}", apart.verdict,
+        )  # fmt: skip
+    console().print(table)
+
+
+_NUMBERS = ("between recipes", "between seeds", "signal")
 
 
 def export(
@@ -267,7 +302,7 @@ def _show_report(report: FitReport) -> None:
     for name in ("recipes", "rank correlation", "top-1 regret", "coverage", "noise"):
         table.add_column(name, justify="right")
     for task, found in report.by_recipe.items():
-        table.add_row(f"recipes of {task}", *_figures(found), _noise(report.noise[task]))
+        table.add_row(f"recipes of {task}", *_figures(found), _noise_of(report.noise[task]))
     if report.by_task is not None:
         table.add_row("tasks from the others", *_figures(report.by_task), "")
     console().print(table)
@@ -283,7 +318,8 @@ def _figures(found: Validation) -> Iterator[str]:
         yield f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
 
-def _noise(noise: ScoreNoise) -> str:
+def _noise_of(noise: ScoreNoise) -> str:
     if noise.between_seeds is None:
         return "unknown"
-    return f"{noise.between_seeds:.4f} of {noise.between_recipes:.4f}"
+    found = f"{noise.between_seeds:.4f} of {noise.between_recipes:.4f}"
+    return f"{found}: {noise.verdict}" if noise.measurable is False else found

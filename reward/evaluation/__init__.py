@@ -1,15 +1,11 @@
 """Measures recipes truly: fine-tunes a base model on their corpora and scores it."""
 
-from datachef.reward.evaluation.evaluate import (
-    BitsPerByte,
-    EvaluationSettings,
-    SeedResult,
-    bits_per_byte,
-    evaluate,
-)
+from datachef.reward.evaluation.evaluate import EvaluationSettings, SeedResult, evaluate
+from datachef.reward.evaluation.likelihoods import BitsPerByte, bits_per_byte
+from datachef.reward.evaluation.task_scorer import Scoring, TaskScorer
 from datachef.reward.evaluation.training import Training, fine_tune, make_tiny
 
 __all__ = [
-    "BitsPerByte", "EvaluationSettings", "SeedResult", "Training", "bits_per_byte", "evaluate",
-    "fine_tune", "make_tiny",
+    "BitsPerByte", "EvaluationSettings", "Scoring", "SeedResult", "TaskScorer", "Training",
+    "bits_per_byte", "evaluate", "fine_tune", "make_tiny",
 ]  # fmt: skip

@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import orjson
 import polars as pl
 
 from datachef.core.api import run_recipe
+from datachef.core.assets.checkpoint import checkpoint_folder
 from datachef.core.contracts.source import Source
 from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.document import read
 from datachef.core.errors import DatachefError
-from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.registry.host import Host
 from datachef.core.run.report import Report
 from datachef.core.run.stage import key_of
+from datachef.core.system.atomic import write_atomically
 from datachef.core.system.code_identity import core_code, module_code
 from datachef.core.system.lock import locked
 from datachef.core.system.paths import Files, checksum, path_identity, verify_files
 from datachef.core.text.conversations import SEPARATOR, render_text
 from datachef.core.text.formats import Conversation
 from datachef.reward.evaluation.evaluate import (
-    LIKELIHOOD,
     EvaluationSettings,
     SeedResult,
     evaluate,
     require_checker,
+    versions,
 )
+from datachef.reward.evaluation.task_scorer import Scoring, TaskScorer
 from datachef.reward.evaluation.training import make_tiny
 from datachef.reward.gates import ContaminationAudit
 from datachef.reward.history import History
-from datachef.reward.measurement import MeasurementRecord
+from datachef.reward.measurement import MeasurementRecord, canonical
 from datachef.reward.sampled_run import SampledRunner, refuse_unanswered
 from datachef.reward.scorer import RecipeReward
 
@@ -87,11 +90,14 @@ class Evaluator:
             )
         files = _files_of(self._reward.task)
         key, asked = corpus_key(corpus), task_key(self._reward.task)
-        known = {m.seed: m for m in self._known(key, asked)}
+        model = self._reward.base_model(self._model, checked)
+        scoring = self._scoring(model)
+        training = self._training | ({} if scoring.form is None else {"form": scoring.form})
+        known = {m.seed: m for m in self._known(key, asked, scoring.score_name, training)}
         missing = [seed for seed in seeds if seed not in known]
         # The reward has put its own task in the place of the one that the file names.
         written = checked.recipe.model_copy(update={"task": document.data.get("task")})
-        for measurement in self._evaluate(corpus, missing, checked):
+        for measurement in self._evaluate(corpus, missing, model, scoring):
             measured = MeasurementRecord(
                 recipe_name=written.name,
                 recipe=written.to_yaml(),
@@ -100,13 +106,18 @@ class Evaluator:
                 task_key=asked,
                 base_model=self._model,
                 seed=measurement.seed,
-                score=measurement.scores[LIKELIHOOD],
+                score=measurement.scores[scoring.score_name],
+                score_name=scoring.score_name,
+                chance=scoring.chance,
+                base=scoring.base,
+                ceiling=scoring.ceiling,
                 scores=measurement.scores,
                 features=assessed.features,
                 versions={**measurement.versions, **self._reward.plugin_functions.codes},
                 seconds=measurement.seconds,
                 corpus=size,
-                training=self._training,
+                training=training,
+                tuned=measurement.tuned,
                 vocabulary=self._host.vocabulary.fingerprint,
             )
             verify_files({**files, **self._weights})
@@ -116,8 +127,12 @@ class Evaluator:
     @cached_property
     def _training(self) -> dict[str, object]:
         """The settings of training, the number of items that were asked, since fewer give other
-        scores, and the weights in a model's folder, since it may hold others later."""
-        weights = weights_key(self._model) if self._weights else None
+        scores, and the weights of a folder or an asset, since it may hold others later."""
+        if self._weights:
+            weights = weights_key(self._model)
+        else:
+            asset = self._host.assets.get(self._model)
+            weights = asset.checksum if asset is not None else None
         settings = self._settings.training.model_dump() | {"items": self._items}
         return settings if weights is None else settings | {"weights": weights}
 
@@ -127,29 +142,51 @@ class Evaluator:
         model = self._model
         return {model: path_identity(model)} if Path(model).is_dir() else {}
 
-    def _known(self, recipe: str, task: str) -> list[MeasurementRecord]:
+    def _known(
+        self, recipe: str, task: str, score_name: str, training: Mapping[str, Any]
+    ) -> list[MeasurementRecord]:
         found = self._history.measurements(recipe_key=recipe, task_key=task, base_model=self._model)
-        return [measured for measured in found if measured.training == self._training]
+        plain = orjson.loads(canonical(training))
+        return [m for m in found if m.score_name == score_name and m.training == plain]
+
+    def _scoring(self, model: str | Path) -> Scoring:
+        """How the task is scored for a base model: decided once, and kept beside the cache."""
+        settings = self._settings
+        facts = {
+            "model": weights_key(str(model)) or str(model),
+            "task": task_key(self._reward.task),
+            "settings": settings.model_dump(include={"items", "accuracy", "allow_code"}),
+            "computing": settings.training.model_dump(include={"max_length", "dtype"}),
+            "versions": versions(),
+            "code": [core_code(), module_code(TaskScorer.__module__)],
+        }
+        file = self._reward.cache / "scoring" / f"{key_of('scoring', facts)}.json"
+        if file.is_file():
+            return Scoring.model_validate_json(file.read_bytes())
+        scoring = self._scorer.decide(model)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, scoring.model_dump_json().encode())
+        return scoring
+
+    @cached_property
+    def _scorer(self) -> TaskScorer:
+        settings = self._settings
+        return TaskScorer(
+            self._reward.task,
+            self._items,
+            settings.accuracy,
+            settings.allow_code,
+            settings.training,
+            self._folder / "harness",
+        )
 
     def _evaluate(
-        self, corpus: Path, seeds: Sequence[int], checked: CheckedRecipe
+        self, corpus: Path, seeds: Sequence[int], model: str | Path, scoring: Scoring
     ) -> Iterator[SeedResult]:
         """One seed after the other, so that each is recorded when it is done."""
-        if not seeds:
-            return
-        model = self._reward.base_model(self._model, checked)
+        folder = self._folder / "checkpoints" / corpus.name
         for seed in seeds:
-            yield from evaluate(
-                corpus,
-                self._reward.task,
-                model,
-                training=self._settings.training,
-                seeds=[seed],
-                folder=self._folder / "checkpoints" / corpus.name,
-                items=self._items,
-                accuracy=self._settings.accuracy,
-                allow_code=self._settings.allow_code,
-            )
+            yield from evaluate(corpus, self._scorer, model, scoring, seeds=[seed], folder=folder)
 
     def _make_corpus(self, recipe: Path) -> Report:
         folder = self._folder / "corpora" / recipe.stem
@@ -216,15 +253,20 @@ def base_model(
     runner: SampledRunner,
     audit: ContaminationAudit,
     cache: Path,
+    assets: Collection[str] = (),
     seed: int = 0,
 ) -> str | Path:
-    """A checkpoint's folder or a model id on the Hugging Face Hub, as it is; for `tiny` the folder
-    of a model made of rows of every source, which is cached by these rows and the seed.
+    """A checkpoint's folder or a model id on the Hugging Face Hub, as it is; of the name of an
+    asset the folder of its checkpoint; for `tiny` that of a model made of rows of every source,
+    which is cached by these rows and the seed.
 
-    The model does not get to see what holds items of the benchmark.
+    The tiny model does not get to see what holds items of the benchmark. Raises `MissingAssetError`
+    for an asset that is not there.
     """
     if name != TINY:
-        return Path(name).absolute() if Path(name).exists() else name
+        if Path(name).exists():
+            return Path(name).absolute()
+        return checkpoint_folder(name) if name in assets else name
     found = [text for source in sorted(sources) for text in _texts_of(runner, sources[source])]
     texts = [
         text for text, clean in zip(found, audit.clean(pl.Series(found)), strict=True) if clean

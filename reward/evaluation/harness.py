@@ -40,7 +40,13 @@ ANSWERS = "answers.jsonl"
 
 
 def run_harness(
-    model: Path, task: Task, *, limit: int | None, seed: int, folder: Path, allow_code: AllowCode
+    model: str | Path,
+    task: Task,
+    *,
+    limit: int | None,
+    seed: int,
+    folder: Path,
+    allow_code: AllowCode,
 ) -> dict[str, float]:
     """Measures a checkpoint on at most `limit` items of a task, drawn by `seed`.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,10 +25,18 @@ from datachef.core.language_models.checkpoint import (
 from datachef.core.system.atomic import replacing
 from datachef.core.text.turns import answers
 from datachef.reward.evaluation.corpus import TrainingRow, choose_rows, read_corpus, training_order
+from datachef.reward.evaluation.likelihoods import AnswerModel, Precision, precision
+from datachef.reward.evaluation.tuning import Guide, held_out, tune, without_copies
+
+Rate = Annotated[float, Field(gt=0, le=1)]
 
 
 class Training(BaseModel):
-    """How a model is fine-tuned; the defaults fit a model of a million parameters on one core."""
+    """How a model is fine-tuned; the defaults fit a model of a million parameters on one core.
+
+    Of several learning rates the best is taken, recipe by recipe, and training ends when it gains
+    nothing; a single one is for all recipes, and all of the steps are made.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,7 +44,9 @@ class Training(BaseModel):
     max_tokens: int | None = Field(
         200_000, ge=1, description="Tokens trained on, at most, all passes together."
     )
-    learning_rate: float = Field(2e-3, gt=0, le=1, description="The peak, for AdamW.")
+    learning_rate: Rate | Annotated[tuple[Rate, ...], Field(min_length=1, max_length=8)] = Field(
+        (1e-4, 5e-4, 2e-3), description="The peak, for AdamW, or peaks to choose from."
+    )
     schedule: Literal["linear", "cosine", "constant"] = Field(
         "cosine", description="How the learning rate falls after warming up."
     )
@@ -45,23 +56,47 @@ class Training(BaseModel):
     lora_rank: int | None = Field(
         None, ge=1, le=1_024, description="Rank of LoRA adapters (peft); none trains all weights."
     )
-    dtype: Literal["float32", "bfloat16"] = Field(
-        "float32", description="Numbers that a GPU trains with; a CPU trains in float32."
+    dtype: Precision = Field(
+        "auto",
+        description="Numbers that are computed with: auto is float32, and bfloat16 from 50 million "
+        "parameters on. Weights are float32, unless they are frozen under adapters.",
     )
 
 
+@dataclass(frozen=True)
+class FineTuned:
+    """A trained checkpoint, and what `tune` chose for it: empty where nothing was to choose."""
+
+    checkpoint: Path
+    tuned: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ExampleLoss:
+    """The loss on examples that settings are chosen by, and the texts of these examples."""
+
+    loss: Callable[[AnswerModel], float]
+    texts: Sequence[str]
+
+
 def fine_tune(
-    corpus: Path, base_model: str | Path, settings: Training, seed: int, folder: Path
-) -> Path:
+    corpus: Path,
+    base_model: str | Path,
+    settings: Training,
+    seed: int,
+    folder: Path,
+    examples: ExampleLoss | None = None,
+) -> FineTuned:
     """Trains `base_model`, a folder or a model id on the Hugging Face Hub, on a corpus and saves it
     in `folder`.
 
     Conversations teach their assistant's turns alone, where the chat template marks them (TRL has
     templates of the usual models that do); otherwise the last answer alone. Prompts and
     completions, as turns or as text, teach the completion, and texts every token. `seed` decides
-    which rows fit into the token budget, their order, and new weights. The result is a whole
-    checkpoint, adapters merged, in safetensors. Raises `DatachefError` for a corpus that
-    nothing can be learned from.
+    which rows fit into the token budget, their order, and new weights. Settings that are to be
+    chosen are chosen by `examples`, of which the corpus is cleared, or else by a part of the corpus
+    that is held out. The result is a whole checkpoint, adapters merged, in safetensors. Raises
+    `DatachefError` for a corpus that nothing can be learned from.
     """
     rows = read_corpus(corpus)
     with quiet(offline=is_local(base_model)):
@@ -72,24 +107,31 @@ def fine_tune(
                 f"the chat template of {base_model} refuses every row of {corpus}",
                 hint="most models want turns of user and assistant that alternate",
             )
+        model = load_model(base_model)
         # Adapters are trained on frozen weights, which may have low precision; full training needs
         # float32.
-        coarse = settings.lora_rank is not None and _on_gpu()
-        model = load_model(base_model, settings.dtype if coarse else "float32")
-        trained = train(model, tokenizer, chosen, settings, seed)
+        if settings.lora_rank is not None and _on_gpu():
+            model = model.to(getattr(training_package("torch"), precision(model, settings.dtype)))
+        trained, tuned = train(model, tokenizer, chosen, settings, seed, examples)
         with replacing(folder) as staging:
             trained.save_pretrained(staging)
             tokenizer.save_pretrained(staging)
     del model, trained
     # The trainer's parts refer to one another: without this they stay in memory for long.
     gc.collect()
-    return folder
+    return FineTuned(folder, tuned)
 
 
 def train(
-    model: Any, tokenizer: Any, rows: Sequence[TrainingRow], settings: Training, seed: int
-) -> Any:
-    """The model after training on rows with `messages`, `prompt` and `completion`, or `text`.
+    model: Any,
+    tokenizer: Any,
+    rows: Sequence[TrainingRow],
+    settings: Training,
+    seed: int,
+    examples: ExampleLoss | None = None,
+) -> tuple[Any, dict[str, Any]]:
+    """The model after training on rows with `messages`, `prompt` and `completion`, or `text`, and
+    what `tune` chose.
 
     Raises `DatachefError` where all that could be learned lies beyond `max_length`.
     """
@@ -99,6 +141,13 @@ def train(
     marked = conversations and _marks_answers(tokenizer)
     if conversations and not marked:
         rows = [pair for row in rows if (pair := _last_answer(row))["prompt"]]
+    chooses = isinstance(settings.learning_rate, tuple)
+    kept: list[TrainingRow] = []
+    if chooses and examples is not None:
+        # A corpus of nothing but examples is learned all the same.
+        rows = without_copies(rows, examples.texts) or rows
+    elif chooses:
+        rows, kept = held_out(rows)
     # Before the trainer does: adapters are made before it sets its seed.
     transformers.set_seed(seed)
     with TemporaryDirectory() as scratch:
@@ -106,12 +155,16 @@ def train(
             model=model,
             args=_arguments(
                 settings,
+                bf16=precision(model, settings.dtype) == "bfloat16",
                 output_dir=scratch,
                 seed=seed,
                 assistant_only_loss=marked,
                 packing="text" in rows[0],
             ),
             train_dataset=datasets.Dataset.from_list(list(rows), on_mixed_types="use_json"),
+            eval_dataset=datasets.Dataset.from_list(kept, on_mixed_types="use_json")
+            if kept
+            else None,
             processing_class=tokenizer,
             peft_config=_adapters(settings.lora_rank),
         )
@@ -125,11 +178,39 @@ def train(
         order = training_order(
             lengths, settings.batch_size, settings.epochs, settings.max_tokens, seed
         )
-        trainer.train_dataset = trainer.train_dataset.select(order)
-        # Rounded down: the first step of warming up changes nothing, and may be the only one.
-        trainer.args.warmup_steps = int(settings.warmup * len(order) / settings.batch_size)
-        trainer.train()
-    return trainer.model if settings.lora_rank is None else trainer.model.merge_and_unload()
+        learned = trainer.train_dataset
+
+        def run(chosen: Sequence[int], rate: float) -> None:
+            transformers.set_seed(seed)
+            trainer.train_dataset = learned.select(chosen)
+            # Rounded down: the first step of warming up changes nothing, and may be the only one.
+            trainer.args.warmup_steps = int(settings.warmup * len(chosen) / settings.batch_size)
+            trainer.args.learning_rate = rate
+            trainer.optimizer = None  # made anew, with the rate
+            trainer.train()
+
+        tuned: dict[str, Any] = {}
+        if isinstance(settings.learning_rate, tuple):
+            guide = _guide(tokenizer, settings, examples)
+            rates = settings.learning_rate
+            tuned = tune(trainer, run, order, rates, guide, settings.batch_size)
+        else:
+            run(order, settings.learning_rate)
+    model = trainer.model if settings.lora_rank is None else trainer.model.merge_and_unload()
+    return model, tuned
+
+
+def _guide(tokenizer: Any, settings: Training, examples: ExampleLoss | None) -> Guide:
+    """What settings are chosen by: examples, or the rows that the trainer evaluates."""
+    if examples is None:
+        return Guide("corpus", lambda trainer: float(trainer.evaluate()["eval_loss"]))
+    loss = examples.loss
+
+    def of_examples(trainer: Any) -> float:
+        model = trainer.model.eval()
+        return loss(AnswerModel(model, tokenizer, settings.max_length))
+
+    return Guide("examples", of_examples)
 
 
 def _arguments(settings: Training, **more: Any) -> Any:
@@ -137,13 +218,11 @@ def _arguments(settings: Training, **more: Any) -> Any:
     return training_package("trl").SFTConfig(
         per_device_train_batch_size=settings.batch_size,
         num_train_epochs=1,
-        learning_rate=settings.learning_rate,
         lr_scheduler_type=_SCHEDULES[settings.schedule],
         max_length=settings.max_length,
         packing_strategy="wrapped",
         train_sampling_strategy="sequential",
         use_cpu=not on_gpu,
-        bf16=on_gpu and settings.dtype == "bfloat16",
         gradient_checkpointing=on_gpu,
         save_strategy="no",
         logging_strategy="no",
@@ -220,7 +299,8 @@ def make_tiny(
         settings = Training(
             epochs=1_000, max_tokens=tokens, learning_rate=3e-3, batch_size=8, max_length=256
         )
-        model = train(model, tokenizer, _pieces_as_rows(texts, tokenizer, seed), settings, seed)
+        rows = _pieces_as_rows(texts, tokenizer, seed)
+        model, _ = train(model, tokenizer, rows, settings, seed)
         with replacing(folder) as staging:
             model.save_pretrained(staging)
             tokenizer.save_pretrained(staging)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import fmean, pvariance, variance
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,9 @@ import polars as pl
 from datachef.core.contracts.task import Task
 from datachef.core.errors import DatachefError
 from datachef.reward.evaluation.evaluator import task_key
-from datachef.reward.history import History, comparison_key
+from datachef.reward.history import History, measured_alike
 from datachef.reward.measurement import MeasurementRecord
+from datachef.reward.noise import ScoreNoise, noise_of
 from datachef.reward.proxy import Proxy, Validation, cross_validate
 from datachef.reward.score_kinds import LIKELIHOOD
 
@@ -30,20 +30,10 @@ LEARNED_FEATURES = (
 
 
 @dataclass(frozen=True)
-class ScoreNoise:
-    """How much of a score is chance: standard deviations of scores between recipes, and between
-    seeds of one recipe, of which `repeated` recipes have several."""
-
-    between_recipes: float
-    between_seeds: float | None
-    repeated: int
-
-
-@dataclass(frozen=True)
 class FitReport:
     """How well the proxy predicts held-out recipes: `by_recipe` within each task, `by_task` the
-    recipes of a task from measurements of the other tasks, None where there are too few tasks.
-    `noise` bounds both."""
+    recipes of a task from measurements of the other tasks, None where there are too few tasks; a
+    task whose scores are chance for the most part teaches none. `noise` bounds both."""
 
     by_recipe: dict[str, Validation]
     by_task: Validation | None
@@ -59,7 +49,8 @@ def fit_proxy(
 ) -> Proxy:
     """The proxy of a task; `codes` are those of the features of plugins, as they are now.
 
-    Raises `DatachefError` where too little was measured.
+    Raises `DatachefError` where too little was measured, and where the scores of the task are
+    known to be chance for the most part.
     """
     found = comparable_measurements(history.measurements(task_key=task_key(task)))
     recipes = len({measured.recipe_key for measured in found})
@@ -67,6 +58,12 @@ def fit_proxy(
         raise DatachefError(
             f"{recipes} recipes were measured for {task.name} in {history.path}",
             f"chef evaluate at least {FEWEST_MEASURED}; 30 make a useful proxy",
+        )
+    if (noise := noise_of(found)).measurable is False:
+        raise DatachefError(
+            f"{task.name} is {noise.verdict}: recipes differ by {noise.between_recipes:.4f}, and "
+            f"seeds of one by {noise.between_seeds:.4f}",
+            "measure with a larger base model, more items or more tokens of training",
         )
     return Proxy.fit(
         feature_table(found, codes),
@@ -105,11 +102,13 @@ def fit_report(
         report = cross_validate(**_columns(alike, codes), seed=seed, by=("recipe",))
         if report.by_recipe is not None:
             by_recipe[alike[0].task] = report.by_recipe
-    found = [measured for alike in chosen for measured in alike]
+    noise = {alike[0].task: noise_of(alike) for alike in chosen}
+    teaching = [alike for alike in chosen if noise[alike[0].task].measurable is not False]
+    found = [measured for alike in teaching for measured in alike]
     by_task = None
-    if len(chosen) > 1:
+    if len(teaching) > 1:
         by_task = cross_validate(**_columns(found, codes), seed=seed, by=("task",)).by_task
-    return FitReport(by_recipe, by_task, {alike[0].task: noise_of(alike) for alike in chosen})
+    return FitReport(by_recipe, by_task, noise)
 
 
 def _columns(found: Sequence[MeasurementRecord], codes: Mapping[str, str] | None) -> dict[str, Any]:
@@ -125,11 +124,8 @@ def comparable_measurements(measurements: Sequence[MeasurementRecord]) -> list[M
     """Those made in the way in which most were made: scores of another kind, of other base models,
     or after other training, are not comparable. Where there are others, likelihoods do not count:
     they measure the form of an answer."""
-    by_setting = defaultdict(list)
-    for measured in measurements:
-        by_setting[comparison_key(measured)].append(measured)
     return max(
-        by_setting.values(),
+        measured_alike(measurements),
         key=lambda alike: (alike[0].score_name != LIKELIHOOD, len(alike)),
         default=[],
     )
@@ -155,17 +151,6 @@ def feature_table(
             for one in measurements
         ]
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Float64))
-
-
-def noise_of(measurements: Sequence[MeasurementRecord]) -> ScoreNoise:
-    """The noise among measurements made alike."""
-    by_recipe = defaultdict(list)
-    for measured in measurements:
-        by_recipe[measured.recipe_key].append(measured.score)
-    repeated = [scores for scores in by_recipe.values() if len(scores) > 1]
-    within = fmean(variance(scores) for scores in repeated) ** 0.5 if repeated else None
-    between = pvariance([fmean(scores) for scores in by_recipe.values()]) ** 0.5
-    return ScoreNoise(between, within, len(repeated))
 
 
 def _recipes(measurements: Sequence[MeasurementRecord]) -> int:

@@ -17,7 +17,12 @@ import pytest
 from datachef.core import Recipe, RunError, Task, path_identity
 from datachef.core.run import partition
 from datachef.core.system import paths
-from datachef.reward.evaluation import EvaluationSettings, evaluator as evaluator_module
+from datachef.reward.evaluation import (
+    EvaluationSettings,
+    Scoring,
+    TaskScorer,
+    evaluator as evaluator_module,
+)
 from datachef.reward.evaluation.evaluator import Evaluator
 from datachef.reward.history import History
 
@@ -366,6 +371,7 @@ def test_what_was_measured_with_changing_files_is_not_remembered(
         assess=lambda document, base_dir: SimpleNamespace(check=check, features={}),
         base_model=lambda name, checked: name,
         plugin_functions=SimpleNamespace(codes={}),
+        cache=tmp_path / "cache",
     )
     host: Any = SimpleNamespace(vocabulary=SimpleNamespace(fingerprint="v"))
     history = History(tmp_path / "history.sqlite")
@@ -380,9 +386,11 @@ def test_what_was_measured_with_changing_files_is_not_remembered(
     def evaluate(*_: Any, seeds: Any, **__: Any) -> Any:
         if seeds == [1]:
             victim.write_text(victim.read_text() + " ")
-        scores = {"likelihood": 0.5}
-        yield SimpleNamespace(seed=seeds[0], scores=scores, versions={}, seconds=1.0)
+        scores = {"bits_saved": 0.5}
+        yield SimpleNamespace(seed=seeds[0], scores=scores, versions={}, seconds=1.0, tuned={})
 
+    scoring = Scoring(score_name="bits_saved", chance=0, base=0.4, base_scores={})
+    monkeypatch.setattr(TaskScorer, "decide", lambda *_: scoring)
     monkeypatch.setattr(evaluator_module, "evaluate", evaluate)
     named = model if changed == "model" else victim
     with pytest.raises(RunError, match=rf"{named}: it changed"):

@@ -12,12 +12,18 @@ import pytest
 
 from datachef.core import CorpusSample, Host, PluginError, RewardConfig, UnavailableError, document
 from datachef.core.testing import FeatureContract, GateContract, corpus_sample, odd_rows
-from datachef.reward.evaluation import evaluator as evaluating
-from datachef.reward.evaluation.evaluate import LIKELIHOOD, EvaluationSettings, SeedResult
+from datachef.reward.evaluation import (
+    EvaluationSettings,
+    Scoring,
+    SeedResult,
+    TaskScorer,
+    evaluator as evaluating,
+)
 from datachef.reward.evaluation.evaluator import Evaluator
 from datachef.reward.gates import GATES, GateFailure
 from datachef.reward.history import History
 from datachef.reward.proxy.fit import feature_table
+from datachef.reward.score_kinds import BITS_SAVED
 from datachef.reward.scorer import Assessment, RecipeReward
 
 PLUGIN = """
@@ -165,8 +171,10 @@ def test_the_proxy_learns_from_what_the_present_code_gave(
     model = workspace / "base"
     model.mkdir()
     (model / "config.json").write_text("{}")
-    result = SeedResult({LIKELIHOOD: 0.5}, 0, 10, 1.0)
+    result = SeedResult({BITS_SAVED: 0.5}, 0, 1.0)
     monkeypatch.setattr(evaluating, "evaluate", lambda *_, **__: [result])
+    scoring = Scoring(score_name=BITS_SAVED, chance=0, base=0.4, base_scores={})
+    monkeypatch.setattr(TaskScorer, "decide", lambda *_: scoring)
     settings = EvaluationSettings(base_model=str(model), accuracy=False)
     recipe = workspace / "r.yaml"
     recipe.write_text(document.dump(mixture({"good": 1.0, "prose": 3.0})))

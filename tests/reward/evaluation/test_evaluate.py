@@ -12,8 +12,9 @@ import pytest
 from datachef.core import BenchmarkFile, DatachefError, Task
 from datachef.core.contracts.task import LMEvalBenchmark
 from datachef.core.system.ownership import MARK
-from datachef.reward.evaluation import SeedResult, Training, evaluate
-from datachef.reward.evaluation.evaluate import gold_items
+from datachef.reward.evaluation import SeedResult, TaskScorer, Training, evaluate
+from datachef.reward.evaluation.evaluate import require_checker
+from datachef.reward.evaluation.task_scorer import gold_items
 
 Rows = list[dict[str, Any]]
 WriteCorpus = Callable[..., Path]
@@ -42,17 +43,20 @@ def test_the_better_corpus_measures_better_and_the_same_again(
 ) -> None:
     good, bad = write_corpus(colour_rows, "good"), write_corpus(sum_rows, "bad")
 
+    scorer = TaskScorer(task, None, False, False, training, tmp_path / "harness")
+    scoring = scorer.decide(base)
+    assert (scoring.score_name, scoring.form, scoring.chance) == ("bits_saved", None, 0)
+
     def measure(corpus: Path, seeds: list[int]) -> list[SeedResult]:
-        return evaluate(
-            corpus, task, base, training=training, seeds=seeds, folder=tmp_path / "work"
-        )
+        return evaluate(corpus, scorer, base, scoring, seeds=seeds, folder=tmp_path / "work")
 
     first, other = measure(good, [0, 1])
     (again,), (worse,) = measure(good, [0]), measure(bad, [0])
     assert first.scores == again.scores != other.scores
-    assert first.scores["likelihood"] > 3 * worse.scores["likelihood"]
-    assert first.scores["likelihood"] == pytest.approx(2 ** -first.scores["bits_per_byte"])
-    assert (first.seed, other.seed, first.items, first.checkpoint) == (0, 1, 5, None)
+    assert first.scores["bits_saved"] > scoring.base > 0
+    assert first.scores["bits_saved"] > worse.scores["bits_saved"] + 0.1
+    assert first.scores["bits_saved"] == pytest.approx(1 - first.scores["bits_per_byte"] / 8)
+    assert (first.seed, other.seed, first.checkpoint) == (0, 1, None)
     assert first.seconds > 0
     assert {"datachef-core", "torch", "transformers", "trl"} <= set(first.versions)
     assert [path.name for path in (tmp_path / "work").iterdir()] == [MARK]
@@ -66,58 +70,49 @@ def test_checkpoints_stay_when_asked(
     training: Training,
     tmp_path: Path,
 ) -> None:
+    scorer = TaskScorer(task, 2, False, False, training, tmp_path / "harness")
     (kept,) = evaluate(
-        write_corpus(colour_rows), task, base,
-        training=training, seeds=[3], items=2, folder=tmp_path / "work", keep=True,
+        write_corpus(colour_rows), scorer, base, scorer.decide(base),
+        seeds=[3], folder=tmp_path / "work", keep=True,
     )  # fmt: skip
     assert kept.checkpoint == tmp_path / "work" / "seed-3"
     assert (kept.checkpoint / "model.safetensors").exists()
-    assert kept.items == 2
 
 
-def test_accuracy_comes_from_the_harness(
+@pytest.mark.parametrize(("right", "kind"), [(0.25, "accuracy"), (0.15, "bits_saved")])
+def test_written_answers_are_scored_as_right_where_the_base_model_is_off_the_floor(
     base: Path,
     task: Task,
-    colour_rows: Rows,
-    write_corpus: WriteCorpus,
     training: Training,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    right: float,
+    kind: str,
 ) -> None:
     asked = []
 
     def run_harness(model: Path, task: Task, **options: Any) -> dict[str, float]:
-        assert (model / "model.safetensors").exists()
         asked.append(options)
-        return {"exact_match": 0.25, "exact_match_stderr": 0.1}
+        return {"exact_match": right, "exact_match_stderr": 0.1}
 
     harness = ModuleType("datachef.reward.evaluation.harness")
     harness.run_harness = run_harness  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, harness.__name__, harness)
-    (measured,) = evaluate(
-        write_corpus(colour_rows), task, base,
-        training=training, seeds=[0], items=3, accuracy=True, allow_code=True,
-        folder=tmp_path / "w",
-    )  # fmt: skip
-    assert measured.scores["exact_match"] == 0.25
-    assert set(measured.scores) > {"bits_per_byte", "likelihood", "exact_match_stderr"}
-    assert [(a["limit"], a["seed"], a["allow_code"]) for a in asked] == [(3, 0, True)]
+    scorer = TaskScorer(task, 3, True, True, training, tmp_path / "harness")
+    scoring = scorer.decide(base)
+    assert scoring.score_name == kind
+    assert scoring.base == scoring.base_scores[kind]
+    assert ("accuracy" in scoring.base_scores) == (kind == "accuracy")
+    measured = scorer.measure(base, scoring)
+    assert measured == scoring.base_scores
+    assert measured["exact_match"] == right
+    assert [(a["limit"], a["seed"], a["allow_code"]) for a in asked] == [(3, 0, True)] * 2
 
 
-def test_code_that_is_not_allowed_is_refused_before_training(
-    task: Task,
-    colour_rows: Rows,
-    write_corpus: WriteCorpus,
-    training: Training,
-    tmp_path: Path,
-) -> None:
+def test_code_that_is_not_allowed_is_refused_before_training(task: Task) -> None:
     tested = task.model_copy(update={"metric": "unit_tests"})
     with pytest.raises(DatachefError, match="which was not allowed"):
-        evaluate(
-            write_corpus(colour_rows), tested, tmp_path / "no model",
-            training=training, seeds=[0], accuracy=True, folder=tmp_path / "work",
-        )  # fmt: skip
-    assert not (tmp_path / "work").exists()
+        require_checker(tested, False)
 
 
 def test_a_failure_leaves_no_checkpoint(
@@ -132,18 +127,11 @@ def test_a_failure_leaves_no_checkpoint(
     def fail(*_: Any, **__: Any) -> None:
         raise DatachefError("no")
 
-    # The package has a function of the module's name.
-    module = sys.modules["datachef.reward.evaluation.evaluate"]
-    monkeypatch.setattr(module, "bits_per_byte", fail)
+    scorer = TaskScorer(task, None, False, False, training, tmp_path / "harness")
+    scoring = scorer.decide(base)
+    monkeypatch.setattr(TaskScorer, "measure", fail)
     with pytest.raises(DatachefError):
-        evaluate(
-            write_corpus(colour_rows),
-            task,
-            base,
-            training=training,
-            seeds=[0],
-            folder=tmp_path / "w",
-        )
+        evaluate(write_corpus(colour_rows), scorer, base, scoring, seeds=[0], folder=tmp_path / "w")
     assert [path.name for path in (tmp_path / "w").iterdir()] == [MARK]
 
 
@@ -170,7 +158,3 @@ def test_a_benchmark_without_a_file_is_explained() -> None:
     task = Task(name="t", benchmark=LMEvalBenchmark(lm_eval="gsm8k"))
     with pytest.raises(DatachefError, match="without a file of gold answers"):
         gold_items(task)
-
-
-def measured(value: float) -> SeedResult:
-    return SeedResult({"likelihood": value}, 0, 5, 1.0)

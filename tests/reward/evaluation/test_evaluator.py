@@ -40,14 +40,19 @@ def test_a_measurement_of_other_weights_is_not_taken(tmp_path: Path) -> None:
         settings = EvaluationSettings(base_model=model, accuracy=False)
         return Evaluator(cast(Any, None), cast(Host, None), history, settings, tmp_path)
 
+    def known(one: Evaluator) -> list[MeasurementRecord]:
+        return one._known("key", "task", "likelihood", one._training)
+
     old = evaluator()
     measured = MeasurementRecord(
         **asked, recipe_key="key", task_key="task", base_model=model, training=old._training
     )
     number = history.add(measured)
-    assert [m.id for m in evaluator()._known("key", "task")] == [number]
+    assert [m.id for m in known(evaluator())] == [number]
     checkpoint(tmp_path / "base", b"new")
     new = evaluator()
-    assert new._known("key", "task") == []
+    assert known(new) == []
     assert history.add(replace(measured, score=0.7, training=new._training)) != number
-    assert [m.score for m in evaluator()._known("key", "task")] == [0.7]
+    assert [m.score for m in known(evaluator())] == [0.7]
+    # What was measured in another way is not taken either.
+    assert evaluator()._known("key", "task", "choice_probability", new._training) == []

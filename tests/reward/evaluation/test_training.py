@@ -35,7 +35,7 @@ def test_the_same_seed_gives_the_same_weights(
 ) -> None:
     corpus = write_corpus(colour_rows)
     runs = [
-        fine_tune(corpus, base, training, seed, tmp_path / f"{n}")
+        fine_tune(corpus, base, training, seed, tmp_path / f"{n}").checkpoint
         for n, seed in enumerate((0, 0, 1))
     ]
     assert weights(runs[0]) == weights(runs[1]) != weights(runs[2])
@@ -57,7 +57,7 @@ def test_conversations_teach_their_answers(
     if schema == "prompt_completion":
         said = [[turn["content"] for turn in row["messages"]] for row in rows]
         rows = [{"prompt": question, "completion": answer} for question, answer in said]
-    tuned = fine_tune(write_corpus(rows), base, training, 0, tmp_path / "model")
+    tuned = fine_tune(write_corpus(rows), base, training, 0, tmp_path / "model").checkpoint
     before, after = (bits_per_byte(model, colour_items).mean for model in (base, tuned))
     assert after < 0.5 * before
 
@@ -70,7 +70,9 @@ def test_texts_teach_every_token(
     loss: Callable[[Path, str], float],
 ) -> None:
     text = "Seven wizards quietly fixed jumbled boxes."
-    tuned = fine_tune(write_corpus([{"text": text}] * 50), base, training, 0, tmp_path / "model")
+    tuned = fine_tune(
+        write_corpus([{"text": text}] * 50), base, training, 0, tmp_path / "model"
+    ).checkpoint
     assert loss(tuned, text) < 0.6 * loss(base, text)
 
 
@@ -112,7 +114,7 @@ def test_adapters_are_merged_into_a_whole_checkpoint(
     tmp_path: Path,
 ) -> None:
     settings = training.model_copy(update={"lora_rank": 4})
-    tuned = fine_tune(write_corpus(colour_rows), base, settings, 0, tmp_path / "model")
+    tuned = fine_tune(write_corpus(colour_rows), base, settings, 0, tmp_path / "model").checkpoint
     before, after = (load_file(model / "model.safetensors") for model in (base, tuned))
     assert before.keys() == after.keys()
     assert torch.equal(before["model.embed_tokens.weight"], after["model.embed_tokens.weight"])
@@ -136,7 +138,7 @@ def test_a_model_without_a_chat_template_gets_one(
     with quiet(offline=True):
         load_model(base).save_pretrained(bare)
     tokenizer.save_pretrained(bare)
-    tuned = fine_tune(write_corpus(colour_rows), bare, training, 0, tmp_path / "model")
+    tuned = fine_tune(write_corpus(colour_rows), bare, training, 0, tmp_path / "model").checkpoint
     assert "im_start" in load_tokenizer(tuned).chat_template
 
 
@@ -160,7 +162,9 @@ def test_one_row_is_enough(
     training: Training,
     tmp_path: Path,
 ) -> None:
-    tuned = fine_tune(write_corpus(colour_rows[:1]), base, training, 0, tmp_path / "model")
+    tuned = fine_tune(
+        write_corpus(colour_rows[:1]), base, training, 0, tmp_path / "model"
+    ).checkpoint
     assert weights(tuned) != weights(base)
 
 

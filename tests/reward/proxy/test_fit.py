@@ -16,12 +16,12 @@ from datachef.reward.config import proxy_reward
 from datachef.reward.evaluation.evaluator import task_key
 from datachef.reward.history import History
 from datachef.reward.measurement import MeasurementRecord
+from datachef.reward.noise import noise_of
 from datachef.reward.proxy.fit import (
     comparable_measurements,
     feature_table,
     fit_proxy,
     fit_report,
-    noise_of,
 )
 
 
@@ -97,6 +97,21 @@ def test_noise_is_the_deviation_within_and_between_recipes() -> None:
     assert noise.between_seeds == pytest.approx(np.std([0.1, 0.3], ddof=1))
     assert noise.between_recipes == pytest.approx(np.std([0.2, 0.6]))
     assert noise_of([measured(0, 0.1)]).between_seeds is None
+
+
+def test_a_task_whose_scores_are_chance_teaches_no_proxy(history: History, workspace: Path) -> None:
+    task = read_task(workspace / "task.yaml")
+    key, way = task_key(task), {"training": {"epochs": 9}}
+    rng = np.random.default_rng(0)
+    for recipe in range(25):
+        for seed in range(3 if recipe < 6 else 1):
+            history.add(measured(recipe, rng.uniform(0.4, 0.6), seed, task_key=key, **way))
+    noise = noise_of([m for m in history.measurements() if m.training == way["training"]])
+    assert (noise.measurable, noise.thoroughly) == (False, 6)
+    with pytest.raises(DatachefError, match="not measurable at this scale"):
+        fit_proxy(history, task)
+    assert fit_report(history, task).noise["fruit"].measurable is False
+    assert noise_of([measured(r, r / 9, s) for r in range(6) for s in range(3)]).measurable
 
 
 def test_features_that_only_describe_are_not_learned_from() -> None:
