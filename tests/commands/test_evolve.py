@@ -18,6 +18,7 @@ from datachef.policy.commands.evolve import line, load_evolve_settings, view
 from datachef.policy.evolve.run_state import RunProgress
 from datachef.reward.evaluation_backend import FineTuningBackend, FineTuningOptions
 from datachef.reward.history import History
+from datachef.reward.proxy.fit import FEWEST_MEASURED
 
 EVOLVE = ("evolve", "evolve.yaml")
 LIMITS = {
@@ -60,7 +61,10 @@ def test_recipes_evolve_and_a_killed_run_goes_on(workspace: Any, base_model: str
     assert len(measured) == 5
     report = workspace.json(*EVOLVE)
     assert report["task"] == "fruit"
-    assert (report["rounds"], report["steps"], report["reward_calls"]) == (2, 4, 20 + 2 * (8 + 2))
+    assert (report["rounds"], report["steps"]) == (2, 4)
+    # What people try first, 20 random recipes, and those of two rounds.
+    calls = 4 + 20 + 2 * (8 + 2)
+    assert report["reward_calls"] == calls
     again = History(run / "history.sqlite").measurements()
     assert [m.created for m in again][:5] == measured, "nothing is measured twice"
     assert {m.base_model for m in again} == {base_model}
@@ -72,14 +76,17 @@ def test_recipes_evolve_and_a_killed_run_goes_on(workspace: Any, base_model: str
         assert method["bits_per_byte"] > 0
         assert method["seeds"] == [1]
     assert report["fidelity"]["before"] is None
-    assert report["fidelity"]["after"]["recipes"] == 5 + 2
+    # Which recipes are drawn is not for this test: some may be measured again, and too few be left.
+    different = len({m.recipe_key for m in again if m.seed == 0})
+    known = report["fidelity"]["after"]
+    assert (known and known["recipes"]) == (different if different >= FEWEST_MEASURED else None)
     assert [best["score"] for best in report["best"]] == sorted(
         (best["score"] for best in report["best"]), reverse=True
     )
     workspace.chef("check", f"run/{report['best'][0]['file']}")
     assert (run / "progress.png").read_bytes().startswith(b"\x89PNG")
     shown = (run / "report.md").read_text()
-    assert "| policy | 40 |" in shown
+    assert f"| policy | {calls} |" in shown
     assert not list(run.glob("measuring-*"))
 
 
