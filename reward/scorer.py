@@ -44,6 +44,7 @@ from datachef.reward.sampled_run import SampledCorpus, SampledRunner
 
 if TYPE_CHECKING:
     from datachef.reward.proxy import Prediction, Proxy
+    from datachef.reward.proxy.transfer import TransferPrior
     from datachef.reward.verifier import Verification, Verifier
 
 
@@ -66,9 +67,10 @@ class Assessment:
 class RecipeReward(Reward):
     """Scores recipes for one task by what they make of a sample; `RewardOptions` says how.
 
-    Without a proxy or a history, the prediction is the prior's. What judges say of sampled rows is
-    a feature. Guardrails apply where there are limits. A multiple of the uncertainty, `pessimism`,
-    is taken off the prediction.
+    Without a proxy or a history, the prediction is the prior's; where too little of the task was
+    measured, it is what the history knows of other tasks. What judges say of sampled rows is a
+    feature. Guardrails apply where there are limits. A multiple of the uncertainty, `pessimism`, is
+    taken off the prediction.
     """
 
     def __init__(self, config: RewardConfig, host: Host | None = None) -> None:
@@ -88,7 +90,12 @@ class RecipeReward(Reward):
         self._audit = ContaminationAudit(host.vocabulary, self.task)
         self.plugin_functions = PluginFunctions(host)
         self._guard = _guardrails(options)
-        self._proxy = _proxy(options, self.task, self.plugin_functions.codes, config.seed)
+        self._prior = _prior(options, self.task)
+        self._proxy = (
+            None
+            if self._prior is not None
+            else _proxy(options, self.task, self.plugin_functions.codes, config.seed)
+        )
         self._verifier = _verifier(options, host, self.task, config)
         self._pessimism = options.pessimism
 
@@ -158,6 +165,8 @@ class RecipeReward(Reward):
 
     def predict(self, features: Mapping[str, float]) -> Prediction:
         """What a recipe with these features is expected to score."""
+        if self._prior is not None:
+            return self._prior.predict(pl.DataFrame([features]))[0]
         if self._proxy is None:
             from datachef.reward.proxy.proxy import prior_prediction
 
@@ -204,6 +213,17 @@ def _proxy(options: RewardOptions, task: Task, codes: Mapping[str, str], seed: i
     from datachef.reward.proxy.fit import fit_proxy
 
     return fit_proxy(History(options.history), task, seed, codes)
+
+
+def _prior(options: RewardOptions, task: Task) -> TransferPrior | None:
+    """What other tasks in the history say, where too little was measured for this one."""
+    if options.history is None or options.proxy is not None:
+        return None
+    from datachef.reward.history import History
+    from datachef.reward.proxy.fit import can_fit, fit_prior
+
+    history = History(options.history)
+    return None if can_fit(history, task) else fit_prior(history, task)
 
 
 def _saved(path: Path) -> Proxy:

@@ -16,12 +16,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from datachef.core import Host, RewardConfig, document
 from datachef.reward.history import History
 from datachef.reward.measurement import MeasurementRecord
 from datachef.reward.proxy import Validation
-from datachef.reward.proxy.fit import FitReport, fit_report
+from datachef.reward.proxy.fit import FitReport, feature_table, fit_report
+from datachef.reward.proxy.transfer import FEWEST_TASKS, TransferPrior
+from datachef.reward.proxy.validation import rank_correlation
 from datachef.reward.scorer import RecipeReward
+
+DRAWS = 10
 
 
 def main() -> None:
@@ -105,6 +111,11 @@ def lines(history: History, report: FitReport) -> Iterator[str]:
         yield f"| {task} | {figures(found)} | {seeds}{noise.between_recipes:.4f} |"
     if report.by_task is not None:
         yield f"| a task, taught by the others | {figures(report.by_task)} | |"
+    yield ""
+    yield "| teaching tasks | rank correlation on another task |"
+    yield "|--:|--:|"
+    for count, correlation in learning_curve(measurements):
+        yield f"| {count} | {correlation:.3f} |"
     for task in report.by_recipe:
         yield from ["", f"## {task}", "", "| recipe | seeds | score | bits per byte |"]
         yield "|---|--:|--:|--:|"
@@ -112,6 +123,27 @@ def lines(history: History, report: FitReport) -> Iterator[str]:
             bits = summary.scores["bits_per_byte"]
             count = len(summary.measurements)
             yield f"| {summary.first.recipe_name} | {count} | {summary.mean:.4f} | {bits:.3f} |"
+
+
+def learning_curve(measurements: list[MeasurementRecord]) -> Iterator[tuple[int, float]]:
+    """The mean rank correlation on a task that is taught by a number of others, over tasks and
+    `DRAWS` random choices of the others."""
+    random = np.random.default_rng(0)
+    features = feature_table(measurements)
+    scores = np.array([one.score for one in measurements])
+    tasks = np.array([one.task for one in measurements])
+    names = np.unique(tasks)
+    for count in range(FEWEST_TASKS, len(names)):
+        found = []
+        for task in names:
+            own = tasks == task
+            for _ in range(DRAWS if count < len(names) - 1 else 1):
+                others = random.choice(names[names != task], count, replace=False)
+                rows = np.flatnonzero(np.isin(tasks, others))
+                prior = TransferPrior.fit(features[rows], scores[rows], list(tasks[rows]))
+                predicted = [one.value for one in prior.predict(features.filter(own))]
+                found.append(rank_correlation(np.array(predicted), scores[own]))
+        yield count, float(np.mean(found))
 
 
 def figures(found: Validation) -> str:

@@ -222,10 +222,10 @@ class Encoder(FittedState):
     def fit(cls, frame: pl.DataFrame) -> Encoder:
         """Raises `DatachefError` for columns that are no numbers."""
         shares = sorted(name for name in frame.columns if name.startswith(SHARE))
-        taken = np.nan_to_num(_numbers(frame, shares)).max(axis=0, initial=0.0) > 0
+        taken = np.nan_to_num(feature_values(frame, shares)).max(axis=0, initial=0.0) > 0
         sources = tuple(name for name, known in zip(shares, taken, strict=True) if known)
         others = sorted(set(frame.columns) - set(shares))
-        values = _numbers(frame, others)
+        values = feature_values(frame, others)
         known = [not np.isnan(column).all() for column in values.T]
         columns = [
             ColumnScaling.of(name, values[:, i]) for i, name in enumerate(others) if known[i]
@@ -235,7 +235,7 @@ class Encoder(FittedState):
     def encode(self, frame: pl.DataFrame) -> EncodedFeatures:
         """Raises `DatachefError` for columns that are no numbers and for negative shares."""
         shares, unknown_source_share = self._shares(frame)
-        raw = _numbers(frame, [column.name for column in self.columns])
+        raw = feature_values(frame, [column.name for column in self.columns])
         units, medians, deviations, low, high = self._scales
         amounts = ~np.isnan(units)
         raw[:, amounts] = np.log1p(np.maximum(raw[:, amounts], 0.0) / units[amounts])
@@ -263,7 +263,7 @@ class Encoder(FittedState):
             return np.zeros((frame.height, 0)), np.zeros(frame.height)
         known = set(self.sources)
         others = sorted(n for n in frame.columns if n.startswith(SHARE) and n not in known)
-        shares = np.nan_to_num(_numbers(frame, [*self.sources, *others]), nan=0.0)
+        shares = np.nan_to_num(feature_values(frame, [*self.sources, *others]), nan=0.0)
         if (shares < 0).any():
             raise DatachefError(
                 "a share of a source is negative", hint=f"columns {SHARE}* are shares of the corpus"
@@ -273,7 +273,7 @@ class Encoder(FittedState):
         return shares[:, : len(self.sources)], shares[:, len(self.sources) :].sum(axis=1)
 
 
-def _numbers(frame: pl.DataFrame, names: list[str]) -> Floats:
+def feature_values(frame: pl.DataFrame, names: list[str]) -> Floats:
     """Columns as numbers; NaN where a value is unknown, infinite, or its column is missing."""
     values = np.full((frame.height, len(names)), np.nan)
     there = [i for i, name in enumerate(names) if name in frame.columns]
@@ -292,7 +292,7 @@ def _numbers(frame: pl.DataFrame, names: list[str]) -> Floats:
 
 def _enough(frame: pl.DataFrame) -> Floats:
     """How much of what a huge corpus teaches one of this size can; 1 where the size is unknown."""
-    tokens = np.expm1(_numbers(frame, [LOG_UNIQUE_TOKENS])[:, 0])
+    tokens = np.expm1(feature_values(frame, [LOG_UNIQUE_TOKENS])[:, 0])
     enough: Floats = np.nan_to_num(tokens / (tokens + HALF_TOKENS), nan=1.0)
     return enough
 

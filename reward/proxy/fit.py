@@ -17,6 +17,7 @@ from datachef.reward.history import History, measured_alike
 from datachef.reward.measurement import MeasurementRecord
 from datachef.reward.noise import ScoreNoise, noise_of
 from datachef.reward.proxy import Proxy, Validation, cross_validate
+from datachef.reward.proxy.transfer import FEWEST_TASKS, TransferPrior
 from datachef.reward.score_kinds import LIKELIHOOD
 
 FEWEST_MEASURED = 6  # recipes of a task that a proxy is fitted to
@@ -42,6 +43,12 @@ class FitReport:
     def to_data(self) -> dict[str, Any]:
         """As plain data."""
         return asdict(self)
+
+
+def can_fit(history: History, task: Task) -> bool:
+    """Whether enough recipes were measured for a proxy of the task."""
+    found = history.measurements(task_key=task_key(task))
+    return _recipes(comparable_measurements(found)) >= FEWEST_MEASURED
 
 
 def fit_proxy(
@@ -70,6 +77,23 @@ def fit_proxy(
         np.array([measured.score for measured in found]),
         groups=[measured.recipe_key for measured in found],
         seed=seed,
+    )
+
+
+def fit_prior(history: History, task: Task) -> TransferPrior | None:
+    """What the measurements of all other tasks say about this one; None where they are of fewer
+    than two. Those of one task that were made alike count, as for a proxy."""
+    own, by_task = task_key(task), defaultdict(list)
+    for measured in history.measurements():
+        if measured.task_key != own:
+            by_task[measured.task_key].append(measured)
+    found = [one for alike in by_task.values() for one in comparable_measurements(alike)]
+    if len(by_task) < FEWEST_TASKS:
+        return None
+    return TransferPrior.fit(
+        feature_table(found),
+        np.array([measured.score for measured in found]),
+        [measured.task_key for measured in found],
     )
 
 

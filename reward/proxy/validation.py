@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, MissingPackageError
 from datachef.reward.proxy.encoding import (
-    SHARE,
     Floats,
     group_numbers,
     split,
-    spread_or_one,
     train_test_masks,
 )
 from datachef.reward.proxy.proxy import FEWEST_MEASUREMENTS, FEWEST_RECIPES, Prediction, Proxy
+from datachef.reward.proxy.transfer import FEWEST_TASKS, TransferPrior, rank_in_task
 
 _RESAMPLES = 1000
 _LEVEL = 0.95
@@ -170,9 +169,9 @@ def cross_validate(
 
     There is a row of features, a score, a recipe and a task per measurement. By recipe: for every
     task a proxy is fitted without one recipe at a time, or without a twentieth of them where there
-    are more than 100. By task: a proxy is fitted to all other tasks, without the shares of named
-    sources, on scores relative to their task (`relative_to_task`); its coverage is that of relative
-    scores. Raises `DatachefError` where lengths differ.
+    are more than 100. By task: the prior of a task
+    (`TransferPrior`) is learned from all other tasks; its coverage is that of ranks within the
+    task. Raises `DatachefError` where lengths differ.
     """
     scores = np.asarray(scores, np.float64)
     if not features.height == len(scores) == len(recipes) == len(tasks):
@@ -188,17 +187,6 @@ def cross_validate(
         by_recipe=validation(known, coverage, seed, resample_tasks=False) if known else None,
         by_task=validation(new, coverage, seed, resample_tasks=True) if new else None,
     )
-
-
-def relative_to_task(scores: NDArray[np.float64], tasks: Sequence[str]) -> Floats:
-    """Scores in standard deviations from the mean of their task: what is better within a task,
-    whatever the level of the task. One proxy can learn from many tasks on them."""
-    numbers = group_numbers(tasks)
-    relative = np.empty(len(scores))
-    for task in range(int(numbers.max(initial=-1)) + 1):
-        own = np.asarray(scores, np.float64)[numbers == task]
-        relative[numbers == task] = (own - own.mean()) / spread_or_one(own)
-    return relative
 
 
 @dataclass(frozen=True)
@@ -222,7 +210,7 @@ class _Measurements:
                 continue
             predicted: dict[int, Prediction] = {}
             for train, test in train_test_masks(masks):
-                found = self._predict(self.features, self.scores, rows[train], rows[test])
+                found = self._predict(rows[train], rows[test])
                 predicted.update(zip(rows[test].tolist(), found, strict=True))
             ordered = [predicted[row] for row in rows.tolist()]
             results.append(self._compare(str(task), rows, ordered, self.scores))
@@ -230,17 +218,18 @@ class _Measurements:
 
     def by_task(self) -> list[HeldOutTask]:
         """Every task that others can teach about."""
-        general = self.features.select(
-            [name for name in self.features.columns if not name.startswith(SHARE)]
-        )
-        relative = relative_to_task(self.scores, list(self.tasks))
+        ranks = rank_in_task(self.scores, list(self.tasks))
         results = []
         for task in np.unique(self.tasks):
             rows, others = np.flatnonzero(self.tasks == task), np.flatnonzero(self.tasks != task)
             ranked = len(np.unique(self.recipes[rows])) >= _FEWEST_RANKED
-            if general.width and ranked and self._enough(others):
-                predicted = self._predict(general, relative, others, rows)
-                results.append(self._compare(str(task), rows, predicted, relative))
+            if ranked and len(np.unique(self.tasks[others])) >= FEWEST_TASKS:
+                prior = TransferPrior.fit(
+                    self.features[others], self.scores[others], list(self.tasks[others]),
+                    self.coverage,
+                )  # fmt: skip
+                predicted = prior.predict(self.features[rows])
+                results.append(self._compare(str(task), rows, predicted, ranks))
         return results
 
     def _enough(self, rows: NDArray[np.int64]) -> bool:
@@ -250,21 +239,15 @@ class _Measurements:
         """A recipe is another one in every task."""
         return [f"{self.tasks[row]}\t{self.recipes[row]}" for row in rows]
 
-    def _predict(
-        self,
-        features: pl.DataFrame,
-        scores: Floats,
-        train: NDArray[np.int64],
-        test: NDArray[np.int64],
-    ) -> list[Prediction]:
+    def _predict(self, train: NDArray[np.int64], test: NDArray[np.int64]) -> list[Prediction]:
         proxy = Proxy.fit(
-            features[train],
-            scores[train],
+            self.features[train],
+            self.scores[train],
             groups=self._groups(train),
             seed=self.seed,
             coverage=self.coverage,
         )
-        return proxy.predict(features[test])
+        return proxy.predict(self.features[test])
 
     def _compare(
         self, task: str, rows: NDArray[np.int64], predicted: list[Prediction], scores: Floats
