@@ -204,7 +204,9 @@ def cross_fit(
         smooth[test] = predictions(folds[-1], table.take(test))
     transform = RankTransform.of(scores)
     ranks = transform.to_ranks(scores)
-    weights = stacked_weights(transform.to_ranks(smooth), ranks)
+    inside = np.array([one.inside for one in tuned])
+    weights = np.zeros(len(tuned))
+    weights[inside] = stacked_weights(transform.to_ranks(smooth[:, inside]), ranks)
     rounds = rounds_to_try(len(scores)) if len(scores) >= _TREES_NEED else [0]
     staged = np.zeros((len(scores), len(rounds)))
     if rounds[-1]:
@@ -214,9 +216,10 @@ def cross_fit(
             trees = ResidualTrees.fit(seen, left, rounds[-1], seed)
             staged[test] = np.stack([trees.predict(unseen, count) for count in rounds], axis=1)
     missed = (transform.pooled_ranks(smooth, weights)[:, None] + staged - ranks[:, None]) ** 2
-    row_weights, correction = np.empty_like(smooth), np.empty(len(scores))
+    row_weights, correction = np.zeros_like(smooth), np.empty(len(scores))
     for train, test in train_test_masks(masks):
-        row_weights[test] = stacked_weights(transform.to_ranks(smooth[train]), ranks[train])
+        seen_ranks = transform.to_ranks(smooth[train][:, inside])
+        row_weights[np.ix_(test, inside)] = stacked_weights(seen_ranks, ranks[train])
         correction[test] = staged[test, first_unless_better(missed[train])]
     best = rounds[first_unless_better(missed)]
     return CrossFit(weights, best, smooth, row_weights, correction)

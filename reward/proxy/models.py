@@ -37,11 +37,13 @@ class TunedModel:
     """A model whose settings were chosen on all rows, with the way to choose them on fewer.
 
     `refit` learns from part of the rows and, with folds of them, chooses again those settings that
-    could have been chosen for the sake of the other rows.
+    could have been chosen for the sake of the other rows. Without `inside`, the model counts only
+    where nothing was measured.
     """
 
     model: SmoothModel
     refit: Callable[[EncodedFeatures, Floats, Sequence[Mask]], SmoothModel]
+    inside: bool = True
 
 
 PENALTIES = tuple(10.0 ** np.arange(-2, 4.1, 0.5))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -207,8 +207,9 @@ def _tuned(
         tuned.append(SaturatingLaw.tune(table, scores, split(groups, _LAW_FOLDS, seed)))
     if described:
         tuned.append(RankRidge.tune(table, scores, masks))
-    if described or not mixed:
-        tuned.append(LinearRidge.tune(table, scores, masks))
+    # Shares alone have a law of diminishing returns, which a linear model is only a check on.
+    linear = LinearRidge.tune(table, scores, masks)
+    tuned.append(replace(linear, inside=described or not mixed))
     return tuned
 
 
