@@ -83,6 +83,8 @@ def missing_domains(folder: Path) -> Runs:
     losses = pl.read_ndjson(folder / "eval_1B_missing_domains.jsonl").pivot(
         "domain", index="index", values="avg_loss"
     )
+    # The losses number mixtures from 1, the table of shares from 0.
+    losses = losses.with_columns(pl.col("index") - 1)
     shares = pl.read_csv(folder / "test_mixture_1B.csv")
     both = shares.join(losses, on="index").sort("index")
     names = [name for name in shares.columns if name != "index"]
