@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command import chef
 
 OF_MINE = """
 from typing import Literal
@@ -30,11 +31,6 @@ class Mine(Filter):
 def datachef_operators():
     return [Mine]
 """
-
-
-def chef(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "datachef.core.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_operators_stand_under_the_plugin_that_registers_them(tmp_path: Path) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 import random
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from command import chef
 
 from datachef.core import Host, check_recipe, document
 
@@ -319,10 +318,7 @@ def test_the_command_refuses_without_a_traceback(
     path = workspace / "recipe.yaml"
     path.write_bytes(case.raw)
     bound = ["--pool", str(workspace / "pool.yaml")] if case.pool else []
-    command = [sys.executable, "-m", "datachef.core.cli", "check", str(path), *bound]
-    done = subprocess.run(
-        [*command, "--plugin", operators_file], capture_output=True, text=True, check=False
-    )
+    done = chef("check", path, *bound, "--plugin", operators_file)
     assert done.returncode == 2, done
     assert f"{path}:" in done.stdout
     assert done.stderr == ""
@@ -332,8 +328,7 @@ def test_the_command_refuses_without_a_traceback(
 @pytest.mark.parametrize("flags", [[], ["--json"]])
 def test_a_recipe_file_that_is_none(workspace: Path, name: str, flags: list[str]) -> None:
     (workspace / "folder").mkdir()
-    command = [sys.executable, "-m", "datachef.core.cli", "check", str(workspace / name), *flags]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = chef("check", workspace / name, *flags)
     assert done.returncode == 2
     assert "unreadable_file" in done.stdout
     assert done.stderr == ""

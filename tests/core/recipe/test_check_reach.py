@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command import chef
 
 from datachef.core import Host, Problem, Source, check_recipe
 from datachef.core.rows.inspection import PLACES, ROWS
@@ -17,11 +16,6 @@ from datachef.core.rows.reader import SAMPLE_ROWS
 Check = Callable[..., list[Problem]]
 
 WEB = "name: x\nsources:\n  web:\n    path: web.jsonl\n"
-
-
-def chef(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "datachef.core.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from hashlib import sha256
 from pathlib import Path
 
 import polars as pl
 import pytest
+from command import chef
 
 from datachef.core import Asset, AssetFile, CheckContext, FolderOrigin
 from datachef.core.assets.fetching import fetch_asset
@@ -25,11 +24,6 @@ BAD = ("buy", "cheap", "click", "offer", "discount", "price", "subscribe", "free
 
 def sentence(words: tuple[str, ...], rng: random.Random) -> str:
     return " ".join(rng.choices(words, k=12)) + ".\nAnd so on."
-
-
-def chef(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "datachef.core.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
 
 
 @pytest.fixture(scope="module")
