@@ -189,7 +189,8 @@ class BaselineComparison:
         if method != POLICY and self._settings.measured_per_baseline > 1:
             tried = self._choose(scored, prefix)
         self._progress.report(f"comparing: {method}, measuring")
-        final = self._final(scored, tried, prefix)
+        with self._progress.details():
+            final = self._final(scored, tried, prefix)
         chosen = (
             {}
             if method == POLICY

@@ -159,11 +159,8 @@ class RoundRunner:
         with self._tracker("") as tracker:
             self._progress.report("scoring what people try first")
             began, wanted = self._progress.seconds, RANDOM_PER_MEASURED * count
-            candidates = first_recipes(
-                self._recipe_task.space, tracker, human, self._budget.most_drawn(wanted),
-                self._seed(0),
-            )  # fmt: skip
-            first = list(candidates)
+            drawn, seed = self._budget.most_drawn(wanted), self._seed(0)
+            first = list(first_recipes(self._recipe_task.space, tracker, human, drawn, seed))
             self._budget.note_calls(len(tracker.scored), self._progress.seconds - began)
             scored = len(tracker.scored)
         found = self._measured(first, [], count)
@@ -223,17 +220,18 @@ class RoundRunner:
             self._progress.report(f"measuring {name}", evaluations=made, forecast=forecast)
             return not self._budget.reason_to_stop_before_measuring(rounds, found)
 
-        found = measure_candidates(
-            self._backend,
-            candidates,
-            self._settings.output / RECIPES,
-            f"round-{number}" if rounds else "first",
-            by_name=not rounds,
-            count=count,
-            seeds=range(self._settings.seeds),
-            known={measurement.key for one in rounds for measurement in one.measurements},
-            goes_on=goes_on,
-        )
+        with self._progress.details():
+            found = measure_candidates(
+                self._backend,
+                candidates,
+                self._settings.output / RECIPES,
+                f"round-{number}" if rounds else "first",
+                by_name=not rounds,
+                count=count,
+                seeds=range(self._settings.seeds),
+                known={measurement.key for one in rounds for measurement in one.measurements},
+                goes_on=goes_on,
+            )
         if found and not any(measurement.measured for measurement in found):
             raise DatachefError(
                 f"no recipe of round {number} can be measured; the last: {found[-1].failure}",

@@ -9,7 +9,8 @@ one that was not, except for the seconds.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -21,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from datachef.core.contracts.reward import Measurement, ProxyFidelity
 from datachef.core.errors import DatachefError
 from datachef.core.system.atomic import write_atomically
+from datachef.core.system.progress import progress_to
 from datachef.policy.settings import EvolveSettings
 
 BITS = "bits_per_byte"
@@ -288,9 +290,20 @@ class ProgressReporter:
         self._state = state
         self._on_progress = on_progress
         self.progress = RunProgress("starting")
+        self._part = "starting"
+
+    @contextmanager
+    def details(self) -> Iterator[None]:
+        """Reports also what is told within, as a detail of what was reported last."""
+        with progress_to(lambda detail: self._report(f"{self._part}: {detail}")):
+            yield
 
     def report(self, doing: str, **changes: Any) -> None:
         """Reports what the run is doing now, and what changed."""
+        self._part = doing
+        self._report(doing, **changes)
+
+    def _report(self, doing: str, **changes: Any) -> None:
         self._state.save_clock()
         self.progress = replace(self.progress, doing=doing, seconds=self._state.seconds, **changes)
         if self._on_progress is not None:

@@ -25,6 +25,7 @@ from datachef.core.system.atomic import write_atomically
 from datachef.core.system.code_identity import core_code, module_code
 from datachef.core.system.lock import locked
 from datachef.core.system.paths import Files, checksum, path_identity, verify_files
+from datachef.core.system.progress import tell
 from datachef.core.text.conversations import SEPARATOR, render_text
 from datachef.core.text.formats import Conversation
 from datachef.reward.evaluation.evaluate import (
@@ -81,6 +82,7 @@ class Evaluator:
         document = read(recipe)
         assessed = self._reward.assess(document, recipe.parent)
         checked = assessed.check.passed()
+        tell("making the corpus")
         report = self._make_corpus(recipe)
         refuse_unanswered(report.accounts.whole)
         corpus, size = report.folder, {"rows": report.rows, "tokens": report.tokens}

@@ -23,6 +23,7 @@ from datachef.core.language_models.checkpoint import (
     training_package,
 )
 from datachef.core.system.atomic import replacing
+from datachef.core.system.progress import StepProgress, tell
 from datachef.core.text.turns import answers
 from datachef.reward.evaluation.corpus import TrainingRow, choose_rows, read_corpus, training_order
 from datachef.reward.evaluation.likelihoods import AnswerModel, Precision, precision
@@ -169,6 +170,7 @@ def train(
             peft_config=_adapters(settings.lora_rank),
         )
         trainer.remove_callback(transformers.PrinterCallback)
+        trainer.add_callback(progress_callback())
         lengths = [len(tokens) for tokens in trainer.train_dataset["input_ids"]]
         if not lengths:
             raise DatachefError(
@@ -230,6 +232,23 @@ def _arguments(settings: Training, **more: Any) -> Any:
         disable_tqdm=True,
         **more,
     )
+
+
+def progress_callback() -> Any:
+    """Tells the steps of a trainer as progress."""
+    from transformers import TrainerCallback
+
+    class Progress(TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            self._steps = StepProgress("training")
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            self._steps.done(state.global_step, state.max_steps)
+
+        def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            tell("scoring answers")
+
+    return Progress()
 
 
 def _on_gpu() -> bool:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from datachef.core import DatachefError, EvaluationBackend, Host, ProxyFidelity, Reward, Score
 from datachef.core.document import read
 from datachef.core.system.atomic import write_atomically
+from datachef.core.system.progress import tell
 from datachef.policy.evolve.loop import EvolveResult, evolve
 from datachef.policy.model import policy_model
 from datachef.policy.scored_recipes import RecipeTask, recipe_key
@@ -102,6 +103,7 @@ class SyntheticBackend(EvaluationBackend):
             file = self._folder / f"{key}-{seed}.json"
             if not file.exists():
                 self._begun(file.stem)
+                tell("training, step 1 of 1")
                 time.sleep(self._seconds)
                 chance = blake2b(file.stem.encode(), digest_size=1).digest()[0] / 255
                 score = 0.9 * truth(data) + 0.05 * chance

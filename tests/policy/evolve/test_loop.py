@@ -82,6 +82,7 @@ def test_everything_is_told(calm: Any) -> None:
     ]
     assert [state.step for state in trained] == [1, 2, 3, 4]
     assert reported[-1].doing == "done"
+    assert "measuring first-only-pages: training, step 1 of 1" in [one.doing for one in reported]
     spent = [progress.seconds for progress in reported]
     assert spent == sorted(spent)
     assert max(progress.evaluations for progress in reported) == 6
