@@ -3,7 +3,7 @@
     python benchmarks/kill_training.py [--trainings 20] [--evolutions 10] [--seed 1] [--work FOLDER]
 
 Each is first done undisturbed. Then it is started again and again, alone or twice at a time on one
-output, and killed (SIGKILL) so many times, as `kills.py` does. What comes of it must be the same:
+output, and killed (SIGKILL) repeatedly, as `kills.py` does. What comes of it must be the same:
 the log of recipes, the weights of the last checkpoint, the state but for its seconds, the
 measurements. Other files in the output must be as they were. Ends with exit code 1 on any
 failure, and prints the counts as JSON.
@@ -89,7 +89,7 @@ def _tried(
     command: Callable[[Path, str], list[str]],
     result: Callable[[Path, str], Result],
 ) -> dict[str, Any]:
-    """Undisturbed, then killed so many times; what happened, and what is not as it should be."""
+    """Runs undisturbed, then with kills; returns what happened and every difference found."""
     if not kills:
         return {"failures": []}
     from synthetic_evolution import write_inputs

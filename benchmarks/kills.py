@@ -194,9 +194,11 @@ class Killer:
         self._in_pairs = in_pairs
 
     def until_done(self, kills: int, chance: random.Random) -> Storm:
-        """Deals at most so many kills, then lets the command end. A run may end by itself before,
-        or give up because its workers were killed, or because another has its output; whatever
-        else it ends with is a failure."""
+        """Kills at most the given number of times, then lets the command end.
+
+        A run may end by itself before, or give up because its workers were killed, or because
+        another has its output; whatever else it ends with is a failure.
+        """
         storm = Storm()
         while storm.kills < kills and not storm.failures:
             pair = chance.random() < self._in_pairs

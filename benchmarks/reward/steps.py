@@ -31,7 +31,7 @@ def quality_ranked(order: str, share: float) -> list[Step]:
 
 
 def random_steps(rng: random.Random, languages: Sequence[str], count: int) -> list[Step]:
-    """Steps of so many different kinds, with random parameters that leave rows over.
+    """Steps of the given number of kinds, with random parameters that leave rows over.
 
     `languages` are those that the rows are in; none where they are in others, or in code, of which
     steps for prose would leave nothing.

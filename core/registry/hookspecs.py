@@ -42,69 +42,67 @@ hookimpl = pluggy.HookimplMarker(NAME)
 
 
 @hookspec
-def datachef_operators() -> Sequence[type[Operator]]:  # type: ignore[empty-body]
+def datachef_operators() -> Sequence[type[Operator]]:
     """Operator classes that recipes may use from now on."""
 
 
 @hookspec
-def datachef_sources() -> Sequence[type[Source]]:  # type: ignore[empty-body]
+def datachef_sources() -> Sequence[type[Source]]:
     """Kinds of source; the field that each names in `key` tells them apart."""
 
 
 @hookspec
-def datachef_readers() -> Sequence[type[Reader]]:  # type: ignore[empty-body]
+def datachef_readers() -> Sequence[type[Reader]]:
     """File formats that sources read, by suffix or by the name that `file_format` takes."""
 
 
 @hookspec
-def datachef_engines() -> Mapping[str, Callable[..., Engine]]:  # type: ignore[empty-body]
+def datachef_engines() -> Mapping[str, Callable[..., Engine]]:
     """Engines by the name that `chef run --engine` takes."""
 
 
 @hookspec
-def datachef_llm_backends() -> Mapping[str, Callable[[], LLMBackend]]:  # type: ignore[empty-body]
+def datachef_llm_backends() -> Mapping[str, Callable[[], LLMBackend]]:
     """LLM backends by the name that synthesis operators take as `backend`; built on first use."""
 
 
 @hookspec
-def datachef_rewards() -> Mapping[str, Callable[[RewardConfig], Reward]]:  # type: ignore[empty-body]
+def datachef_rewards() -> Mapping[str, Callable[[RewardConfig], Reward]]:
     """Rewards by the name that `chef score --reward` and `reward.name` of a train.yaml take."""
 
 
 @hookspec
-def datachef_evaluation_backends() -> Mapping[  # type: ignore[empty-body]
-    str, Callable[[EvaluationConfig], EvaluationBackend]
-]:
+def datachef_evaluation_backends() -> Mapping[str, Callable[[EvaluationConfig], EvaluationBackend]]:
     """Evaluation backends by the name that `evaluation_backend` of an evolve.yaml takes."""
 
 
 @hookspec
-def datachef_features() -> Mapping[str, Feature]:  # type: ignore[empty-body]
+def datachef_features() -> Mapping[str, Feature]:
     """Features by name, which the reward `proxy` extracts and learns from besides its own."""
 
 
 @hookspec
-def datachef_gates() -> Mapping[str, Gate]:  # type: ignore[empty-body]
+def datachef_gates() -> Mapping[str, Gate]:
     """Gates by name, which a recipe must pass after those of the reward `proxy`, in this order."""
 
 
 @hookspec
-def datachef_metrics() -> Sequence[type[Metric]]:  # type: ignore[empty-body]
+def datachef_metrics() -> Sequence[type[Metric]]:
     """Metrics that tasks may name from now on."""
 
 
 @hookspec
-def datachef_writers() -> Sequence[type[Writer]]:  # type: ignore[empty-body]
+def datachef_writers() -> Sequence[type[Writer]]:
     """File formats in which corpora can be written, by the name that `output.format` takes."""
 
 
 @hookspec
-def datachef_assets() -> Sequence[Asset]:  # type: ignore[empty-body]
+def datachef_assets() -> Sequence[Asset]:
     """Assets, such as small models, by whose names operators find them once they are fetched."""
 
 
 @hookspec
-def datachef_peer_names() -> Mapping[str, str]:  # type: ignore[empty-body]
+def datachef_peer_names() -> Mapping[str, str]:
     """Operators of other libraries by name, each with what stands for it here, in a sentence."""
 
 
@@ -117,7 +115,7 @@ def datachef_commands(app: typer.Typer) -> None:
 
 
 @hookspec
-def datachef_recipe_rules(recipe: Recipe) -> Iterable[Problem]:  # type: ignore[empty-body]
+def datachef_recipe_rules(recipe: Recipe) -> Iterable[Problem]:
     """Problems of this recipe by the rules of a team; an error keeps it from running."""
 
 
@@ -125,5 +123,5 @@ def datachef_recipe_rules(recipe: Recipe) -> Iterable[Problem]:  # type: ignore[
 
 
 @hookspec
-def datachef_run_observers() -> Sequence[RunObserver]:  # type: ignore[empty-body]
+def datachef_run_observers() -> Sequence[RunObserver]:
     """Objects that receive the events of a run: its start, progress and end."""

@@ -110,7 +110,7 @@ class DiverseSample(CorpusOperator):
     def _round(
         self, indexed: pl.LazyFrame, vectors: TextVectors, rows: Places, number: int, wanted: int
     ) -> Places:
-        """So many of the rows, of each of the parts its share; in their order."""
+        """The given number of rows, from each part in proportion to its size; in their order."""
         parts = np.array_split(rows, number)
         sizes = np.array([len(part) for part in parts])
         quotas = allocated(sizes, sizes.astype(np.float64), wanted)

@@ -27,8 +27,8 @@ _SPECIAL = re.compile(
 _DEEP = 4
 _DEEPEST = 16
 _NESTED_AMPERSANDS = re.compile(r"&(?:(?:amp|AMP|#0{0,9}38|#[xX]0{0,9}26);)+")
-# So many marks in a row are of no language. Python's normalization would take time for them that
-# grows with the square of their number, if they are not in order.
+# This many marks in a row occur in no language. Where they are not in order, the time that Python's
+# normalization takes for them grows with the square of their number.
 _MANY_MARKS = 100
 _UNESCAPE: dict[str, str | bool] = {"auto": "auto", "always": True, "never": False}
 

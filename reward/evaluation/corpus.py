@@ -145,7 +145,8 @@ _SAYS = _TURN.field("content").is_not_null() | _TURN.field("extra").is_not_null(
 _IS_TURN = _TURN.field("role").is_not_null() & _SAYS
 
 
-# Rows are sorted by length within so many batches: little padding, and still a random order.
+# Rows are sorted by length within groups of this many batches: little padding, and still a
+# random order.
 WINDOW_BATCHES = 16
 
 

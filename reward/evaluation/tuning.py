@@ -125,7 +125,7 @@ def _restore(model: Any, weights: dict[str, Any]) -> None:
                 parameter.copy_(weights[name])
 
 
-# So many words in a row tell an example from others.
+# This many words in a row identify an example.
 GRAM = 8
 _WORD = re.compile(r"\w+")
 

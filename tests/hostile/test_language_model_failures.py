@@ -60,7 +60,7 @@ UPPER = sorted(f"{name} {number}".upper() for name in ("one", "two") for number 
 
 
 def failing(share: int, play: Play) -> Play:
-    """A server that fails for one of so many rows."""
+    """A server that fails for one row in each group of the given size."""
 
     def answer(connection: Connection) -> None:
         failed = int(connection.prompt.split()[1]) % share == 0

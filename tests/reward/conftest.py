@@ -81,7 +81,7 @@ def mixture() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def run_sampled(workspace: Path, host: Host) -> Callable[..., SampledCorpus]:
-    """Runs a recipe, given as data, on samples of so many rows."""
+    """Runs a recipe, given as data, on samples of the given number of rows."""
 
     def run(recipe: dict[str, Any], rows: int = 200, seed: int = 0) -> SampledCorpus:
         runner = SampledRunner(host, workspace / "cache", rows, seed)

@@ -43,8 +43,8 @@ RECIPES: dict[str, tuple[dict[str, float], dict[str, Any]]] = {
         WEIGHTS,
         {"sources": {"prose": {"steps": [{"op": "length_filter", "max_chars": 180}]}}},
     ),
-    "so many rows of the corpus": (WEIGHTS, {"steps": [{"op": "sample", "rows": 700}]}),
-    "so many rows of a source": (
+    "a number of rows of the corpus": (WEIGHTS, {"steps": [{"op": "sample", "rows": 700}]}),
+    "a number of rows of a source": (
         WEIGHTS,
         {"sources": {"good": {"steps": [{"op": "sample", "rows": 90}]}}},
     ),

@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="the number of the first case")
-    parser.add_argument("--cases", type=int, help="so many cases instead of so many minutes")
+    parser.add_argument("--cases", type=int, help="number of cases, in place of a time limit")
     parser.add_argument("--work", type=Path, help="folder for the files of the cases")
     options = parser.parse_args()
     work = options.work or Path(tempfile.mkdtemp(prefix="ledger-fuzz-"))

@@ -90,7 +90,7 @@ def test_the_farthest_is_never_farther_than_twice_what_is_possible(
     points: np.ndarray, data: st.DataObject
 ) -> None:
     """Gonzalez's bound, by the proof: the taken rows and the one farthest from them are as far from
-    one another as that one is, and two of them are in one of any so many groups."""
+    one another as that one is, and two of them are in one group of any such partition."""
     number = data.draw(st.integers(1, len(points)))
     taken = _k_center(points @ points.T, number)
     assert len(set(taken.tolist())) == number

@@ -1,4 +1,4 @@
-"""Files that cannot be read to their end fail the run, unless so many of them are allowed."""
+"""Files that cannot be read to their end fail the run beyond the number that is allowed."""
 
 from __future__ import annotations
 

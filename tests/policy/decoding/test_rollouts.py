@@ -17,7 +17,7 @@ from datachef.policy.training.grammar_trainer import GrammarCache
 
 
 def rollouts(server: Any, prompt: Prompt, count: int) -> list[tuple[list[int], list[int]]]:
-    """Tokens of the prompt and of the recipe, so many times."""
+    """Tokens of the prompt and of the recipe, repeated."""
     address = urlsplit(server.url)
     found = []
     for seed in range(count):

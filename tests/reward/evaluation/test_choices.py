@@ -25,7 +25,7 @@ LISTED = "Question: Where is milk kept?\nA. shop\nB. fridge\nC. car\nAnswer:"
 
 
 class Fixed:
-    """A model that needs so many bits for an answer, whatever was asked."""
+    """A model that needs a fixed number of bits for an answer, whatever was asked."""
 
     def __init__(self, **bits: float) -> None:
         self._bits = bits
