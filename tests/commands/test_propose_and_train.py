@@ -69,7 +69,7 @@ def test_a_policy_is_trained_and_goes_on(workspace: Any) -> None:
     quiet = workspace.chef("propose", *asked).stderr
     assert "another vocabulary" not in quiet
     # The same checkpoint where somebody has installed something, and left something out.
-    allowed = {**LIMITS, "operators": ["band_filter", "weighted_mix"]}
+    allowed = {**LIMITS, "operators": ["band_filter", "weighted_mix"], "least_kept": 0}
     workspace.write("strange.yaml", allowed)
     done = workspace.chef("--plugin", str(PLUGIN), "propose", *asked, "--limits", "strange.yaml")
     assert "trained on another vocabulary; it has never seen band_filter" in done.stderr
