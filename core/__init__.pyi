@@ -139,10 +139,12 @@ from .text.conversations import (
 )
 from .text.final_answers import (
     LETTERS as LETTERS,
+    MarkedAnswer as MarkedAnswer,
     announcement as announcement,
     boxed_answer as boxed_answer,
     chosen_option as chosen_option,
     final_answer as final_answer,
+    last_box as last_box,
     normalised_answer as normalised_answer,
     numbers_in as numbers_in,
     says_yes as says_yes,

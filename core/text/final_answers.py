@@ -41,31 +41,38 @@ def normalised_answer(text: str) -> str:
     return _EDGE.sub("", folded).rstrip(_MARKS) or folded
 
 
-def boxed_answer(text: str) -> str | None:
-    r"""The content of the last \boxed{...}, braces balanced; None where there is none."""
-    starts = {match.end() - 1 for match in _BOX.finditer(text)}
-    opened: list[int] = []
-    last = None
-    for brace in _BRACE.finditer(text):
-        if brace[0] == "{":
-            opened.append(brace.end() - 1)
-        elif brace[0] == "}" and opened:
-            start = opened.pop()
-            if start in starts and (last is None or start > last[0]):
-                last = (start, brace.start())
-    return None if last is None else text[last[0] + 1 : last[1]].strip()
-
-
-class Announcement(NamedTuple):
-    """What a text announces as its answer, where the words that announce it begin, and where the
-    line of the answer ends."""
+class MarkedAnswer(NamedTuple):
+    """What a text marks as its answer, and where the mark begins and ends: a box with its braces,
+    or the words that announce the answer, to the end of its line."""
 
     answer: str
     start: int
     end: int
 
 
-def announcement(text: str) -> Announcement | None:
+def last_box(text: str) -> MarkedAnswer | None:
+    r"""The last \boxed{...} of a text, braces balanced; None where there is none."""
+    starts = {match.end() - 1: match.start() for match in _BOX.finditer(text)}
+    opened: list[int] = []
+    last = None
+    for brace in _BRACE.finditer(text):
+        if brace[0] == "{":
+            opened.append(brace.end() - 1)
+        elif brace[0] == "}" and opened:
+            brace_at = opened.pop()
+            if brace_at in starts and (last is None or starts[brace_at] > last.start):
+                content = text[brace_at + 1 : brace.start()].strip()
+                last = MarkedAnswer(content, starts[brace_at], brace.end())
+    return last
+
+
+def boxed_answer(text: str) -> str | None:
+    r"""The content of the last \boxed{...}; None where there is none."""
+    box = last_box(text)
+    return None if box is None else box.answer
+
+
+def announcement(text: str) -> MarkedAnswer | None:
     """The line that follows the last `answer is`, `answer:` or `####`; None where there is none."""
     cues = deque(_CUE.finditer(text), maxlen=1)
     if not cues:
@@ -76,7 +83,7 @@ def announcement(text: str) -> Announcement | None:
     end = text.find("\n", begin)
     end = len(text) if end < 0 else end
     answer = text[begin:end].strip()
-    return Announcement(answer, cue.start(), end) if answer else None
+    return MarkedAnswer(answer, cue.start(), end) if answer else None
 
 
 def announced_answer(text: str) -> str | None:

@@ -8,7 +8,14 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
-from datachef.core import announcement, boxed_answer, normalised_answer, numbers_in, with_breaks
+from datachef.core import (
+    MarkedAnswer,
+    announcement,
+    last_box,
+    normalised_answer,
+    numbers_in,
+    with_breaks,
+)
 
 Wording = Literal[
     "bare",
@@ -35,7 +42,6 @@ _LEAD_IN = re.compile(
     re.IGNORECASE,
 )
 _MOST_LEAD_IN = 60
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _MATHS = re.compile(r"^\s*(?:\$\$?|\\\(|\\\[)\s*|\s*(?:\$\$?|\\\)|\\\])\s*\.?\s*$")
 _FRACTION = re.compile(
     r"(?P<sign>[-−])?\s*(?:(?P<whole>\d+)[\s-]+)?"
@@ -63,11 +69,11 @@ def split_answer(content: str) -> Answer:
     """The solution and the answer in what an assistant says."""
     text = with_breaks(content.strip())
     found = announcement(text)
-    box = boxed_answer(text)
+    box = last_box(text)
     if box is not None:
-        if found is None or _BOX.search(text, found.start) is None:
-            return Answer(_unboxed(text, box), box, announced=True)
-        return Answer(*_apart(text, found.start, found.end, box))
+        if found is None or box.start < found.start:
+            return Answer(_unboxed(text, box), box.answer, announced=True)
+        return Answer(*_apart(text, found.start, found.end, box.answer))
     if found is not None:
         return Answer(*_apart(text, found.start, found.end, found.answer))
     bare = "\n" not in text and len(text.split()) <= _MOST_BARE_WORDS
@@ -83,12 +89,10 @@ def _apart(text: str, start: int, end: int, said: str) -> tuple[str, str, bool, 
     return solution, said, True, text[begin:end].strip()
 
 
-def _unboxed(text: str, box: str) -> str:
-    last = list(_BOX.finditer(text))[-1]
-    end = text.find(box, last.end()) + len(box)
-    end = text.find("}", end) + 1
-    inside = f"{text[: last.start()]}{box}{text[end:]}".strip()
-    return "" if _plain(inside) == _plain(box) else inside
+def _unboxed(text: str, box: MarkedAnswer) -> str:
+    """The text with the content of the box in its place; nothing where that is all."""
+    inside = f"{text[: box.start]}{box.answer}{text[box.end :]}".strip()
+    return "" if _plain(inside) == _plain(box.answer) else inside
 
 
 def _plain(text: str) -> str:
@@ -103,7 +107,7 @@ def worded(answer: str, wording: str) -> str:
 def wording_of(content: str) -> Wording | None:
     """The words in which a text gives its answer; None where it gives none, or in other words."""
     last = content.strip().rpartition("\n")[2]
-    if _BOX.search(last):
+    if last_box(last):
         return "boxed"
     if last.startswith("####"):
         return "hashes"
