@@ -1,4 +1,4 @@
-"""How many tokens a row has."""
+"""How many tokens a row has, and its first or last ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 import polars as pl
@@ -95,6 +95,18 @@ class TokenCounter:
             return (text.str.len_bytes().cast(pl.Int64) + BYTES_PER_TOKEN - 1) // BYTES_PER_TOKEN
         encoded = self._tokenizer.encode_batch_fast(text.to_list(), add_special_tokens=False)
         return pl.Series([len(item) for item in encoded], dtype=pl.Int64)
+
+    def truncated(self, text: str, most: int, keep: Literal["start", "end"] = "start") -> str:
+        """The first or the last `most` tokens of a text; all of it where it has no more."""
+        if self._path is None:
+            size, raw = most * BYTES_PER_TOKEN, text.encode()
+            if len(raw) <= size:
+                return text
+            return (raw[:size] if keep == "start" else raw[-size:]).decode(errors="ignore")
+        offsets = self._tokenizer.encode(text, add_special_tokens=False).offsets
+        if len(offsets) <= most:
+            return text
+        return text[: offsets[most - 1][1]] if keep == "start" else text[offsets[-most][0] :]
 
     def count_rows(self, rows: pl.DataFrame) -> pl.Series:
         """Tokens of each row, of its conversation where it is one."""

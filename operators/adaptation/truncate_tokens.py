@@ -10,9 +10,8 @@ import polars as pl
 from pydantic import Field
 
 from datachef.core import (
-    DatachefError,
-    MissingPackageError,
     Outcome,
+    TokenCounter,
     Transform,
     extra,
     input_file,
@@ -21,8 +20,6 @@ from datachef.core import (
     turns_of,
     with_text,
 )
-
-_BYTES_PER_TOKEN = 4
 
 
 class TruncateTokens(Transform):
@@ -63,15 +60,18 @@ class TruncateTokens(Transform):
             fine = pl.Series([chat is None or len(chat) > 0 for chat in chats], dtype=pl.Boolean)
         else:
             text = fine = pl.repeat(True, batch.height, dtype=pl.Boolean, eager=True)
-        texts = zip(rows["text"], text, strict=True)
-        cut = [self._cut(said) if plain else said for said, plain in texts]
+        cut = [
+            self._counter.truncated(said, self.max_tokens, self.keep) if plain and said else said
+            for said, plain in zip(rows["text"], text, strict=True)
+        ]
         rows = with_text(rows.with_columns(pl.Series("text", cut, dtype=pl.String)))
         told = pl.lit("no_turn_fits").alias("reason"), pl.lit("").alias("detail")
         return Outcome(rows.filter(fine), batch.filter(~fine).with_columns(*told))
 
     def _kept(self, turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The turns that fit, from an end, or none."""
-        sizes = [self._count(render_text(turn)) for turn in turns]
+        said = pl.Series([render_text(turn) for turn in turns], dtype=pl.String)
+        sizes = self._counter.count(said).to_list()
         if sum(sizes) <= self.max_tokens:
             return turns
         if self.keep == "start":
@@ -95,42 +95,6 @@ class TruncateTokens(Transform):
         kept = turns[first:]
         return [*turns[: int(system)], *kept] if kept else []
 
-    def _count(self, text: str) -> int:
-        if self.tokenizer is None:
-            return -(-len(text.encode()) // _BYTES_PER_TOKEN)
-        return len(self._tokens.encode(text, add_special_tokens=False).ids)
-
-    def _cut(self, text: str | None) -> str | None:
-        """The first or last tokens of a text."""
-        if text is None:
-            return None
-        most = self.max_tokens
-        if self.tokenizer is None:
-            size = most * _BYTES_PER_TOKEN
-            raw = text.encode()
-            if len(raw) <= size:
-                return text
-            part = raw[:size] if self.keep == "start" else raw[-size:]
-            return part.decode(errors="ignore")
-        offsets = self._tokens.encode(text, add_special_tokens=False).offsets
-        if len(offsets) <= most:
-            return text
-        if self.keep == "start":
-            return text[: offsets[most - 1][1]]
-        return text[offsets[-most][0] :]
-
     @cached_property
-    def _tokens(self) -> Any:
-        try:
-            from tokenizers import Tokenizer
-        except ImportError as error:
-            raise MissingPackageError("tokenizers", extra("hf"), "truncate_tokens") from error
-        try:
-            tokens = Tokenizer.from_file(str(self.tokenizer))
-        except Exception as error:
-            raise DatachefError(
-                f"{self.tokenizer} is no tokenizer: {error}", "name a tokenizer.json"
-            ) from error
-        tokens.no_truncation()
-        tokens.no_padding()
-        return tokens
+    def _counter(self) -> TokenCounter:
+        return TokenCounter(self.tokenizer)
