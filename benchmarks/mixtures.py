@@ -31,9 +31,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from regmix import LEARNERS, Floats, Learner, Runs, agreement, read
-
-from datachef.reward.proxy import Proxy
+from regmix import LEARNERS, Floats, Learner, Runs, agreement, proxy_of, read
 
 FEW, DRAWS, HALVES = 8, 12, 4
 BARS = {
@@ -146,7 +144,7 @@ class Benchmark:
         for name, runs in self.tables().items():
             hits = []
             for exam in halves(runs):
-                proxy = Proxy.fit(exam.train.shares, exam.train.score(exam.loss))
+                proxy = proxy_of(exam.train.shares, exam.train.score(exam.loss))
                 predicted = proxy.predict(exam.test.shares)
                 best = max(range(len(predicted)), key=lambda row: predicted[row].value)
                 measured = exam.test.score(exam.loss)[best]
