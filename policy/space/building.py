@@ -16,7 +16,7 @@ from datachef.core.recipe.resolving import read_task
 from datachef.core.registry.host import Host
 from datachef.core.rows.inspection import SourceInfo, SourceInspector
 from datachef.policy.settings import GrammarLimits
-from datachef.policy.space.first_rows import FirstRows
+from datachef.policy.space.first_rows import FirstRows, is_most
 from datachef.policy.space.nodes import Choice, ListOf, Node, OneOf, Record, Selection, SharedNode
 from datachef.policy.space.space import BUDGET, RecipeSpace
 from datachef.policy.space.steps import (
@@ -89,8 +89,7 @@ def _keep_fitting(
         narrowed = first.narrowed(step, fitting)
         for name, own in of_sources.items():
             own[:] = _replaced(own, step, narrowed if name in fitting else None)
-        on_corpus = 2 * len(fitting) >= len(possible)
-        of_corpus[:] = _replaced(of_corpus, step, narrowed if on_corpus else None)
+        of_corpus[:] = _replaced(of_corpus, step, narrowed if is_most(fitting, possible) else None)
 
 
 def _replaced(steps: list[Record], step: Record, by: Record | None) -> list[Record]:
