@@ -34,6 +34,7 @@ def write_report(result: EvolveResult, recipe_task: RecipeTask, output: Path) ->
     `report.json` contains."""
     folder = OutputFolder.open(output, EVOLUTION)
     folder.remove("best", edited=True)
+    best = best_measured(result)
     data: dict[str, Any] = {
         "task": recipe_task.name,
         "ended": result.ended,
@@ -42,14 +43,14 @@ def write_report(result: EvolveResult, recipe_task: RecipeTask, output: Path) ->
         "reward_calls": result.rounds[-1].calls,
         "evaluations": _evaluations(result),
         "seconds": result.seconds,
-        "score": _score(best_measured(result)),
+        "score": _score(best),
         "methods": [_method(each) for each in result.method_results],
         "first": [_first(each) for each in result.rounds[0].measurements],
         "best": [
             _measured(measurement)
             | {"by": _found_by(result, measurement)}
             | {"file": _kept(rank, measurement, recipe_task, folder)}
-            for rank, measurement in enumerate(best_measured(result)[:BEST], start=1)
+            for rank, measurement in enumerate(best[:BEST], start=1)
         ],
         "fidelity": {
             "before": _fidelity(result.rounds[0].fidelity),
