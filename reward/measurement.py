@@ -25,11 +25,12 @@ class MeasurementRecord:
 
     `recipe` is the canonical YAML (`Recipe.to_yaml`); `recipe_key` and `task_key` are hashes of all
     that the recipe's corpus and the task's questions depend on. `score` lies in [0, 1], higher is
-    better; `scores` are the metrics by name and `features` what a proxy learns from, None where
-    unknown. `corpus` has its sizes (`rows`, `tokens`), `training` the settings of training,
-    `versions` those of packages and digests of features of plugins, `vocabulary` the fingerprint of
-    the operators. `seconds` is what it cost. `created` is the time in UTC, ISO 8601. `id` is given
-    by the history.
+    better; `score_name`, `chance`, `base` and `ceiling` say what it is, as in `score_kinds`, the
+    last three None where unknown. `scores` are the metrics by name and `features` what a proxy
+    learns from, None where unknown. `corpus` has its sizes (`rows`, `tokens`), `training` the
+    settings of training, `tuned` what was chosen in it, `versions` those of packages and digests
+    of features of plugins, `vocabulary` the fingerprint of the operators. `seconds` is what it
+    cost. `created` is the time in UTC, ISO 8601. `id` is given by the history.
 
     A feature that is not a finite number is unknown. Raises `DatachefError` for a score outside of
     its range and for what is not plain data.

@@ -41,7 +41,9 @@ SCORE_KINDS = {
         ),
         ScoreKind(ACCURACY, "share of the items that are answered right", 0.0),
         ScoreKind(PASS_RATE, "share of the items whose unit tests pass", 0.0),
-        # What histories of version 1 hold.
-        ScoreKind(LIKELIHOOD, "geometric mean of the probability of a byte of the answers", 0.0),
+        # What histories of version 1 hold, by byte, and imported losses become, by token.
+        ScoreKind(
+            LIKELIHOOD, "geometric mean of the probability of a byte, or token, of the answers", 0.0
+        ),
     )
 }

@@ -22,6 +22,7 @@ from datachef.core.errors import DatachefError, did_you_mean
 from datachef.core.run.stage import key_of
 from datachef.core.system.failures import raise_environment_failure
 from datachef.reward.evaluation.evaluator import task_key
+from datachef.reward.evaluation.likelihoods import UNIFORM_BITS
 from datachef.reward.measurement import MeasurementRecord
 from datachef.reward.proxy.encoding import SHARE
 from datachef.reward.score_kinds import ACCURACY, BITS_SAVED, LIKELIHOOD
@@ -43,7 +44,7 @@ class MetricUnit:
 
 
 UNITS = {
-    "bits_per_byte": MetricUnit(BITS_SAVED, lambda bits: max(0.0, 1 - bits / 8)),
+    "bits_per_byte": MetricUnit(BITS_SAVED, lambda bits: max(0.0, 1 - bits / UNIFORM_BITS)),
     "nats_per_token": MetricUnit(LIKELIHOOD, lambda loss: math.exp(-loss)),
     "accuracy": MetricUnit(ACCURACY, lambda share: share),
 }

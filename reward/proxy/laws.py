@@ -1,4 +1,4 @@
-"""Laws of mixtures: a score as a floor or ceiling and an exponential of what each source adds."""
+"""The law of mixtures: a score as a ceiling less an exponential of what each source adds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models of the ensemble: four smooth ones, whose settings are cross-validated."""
+"""The ridge models of the ensemble, and what every smooth model has; `laws` has the fourth."""
 
 from __future__ import annotations
 
