@@ -125,11 +125,6 @@ class ScoreTracker:
         self.scored += [ScoredRecipe(r, s) for r, s in zip(recipes, scores, strict=True)]
         return scores
 
-    def replace_reward(self, reward: Reward) -> None:
-        """Uses another reward from now on, and forgets the scores of the previous one."""
-        self._reward = reward
-        self._known.clear()
-
     def close(self) -> None:
         """Closes the reward."""
         self._reward.close()
