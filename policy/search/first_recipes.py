@@ -62,6 +62,7 @@ def in_turn(
     left = {kind: list(scored) for kind, scored in by_kind.items()}
     vectors = _vectors([*by_people, *(each for scored in left.values() for each in scored)])
     taken = list(by_people)
+    known = {recipe_key(each.recipe) for each in taken}
     yield from by_people
     while any(left.values()):
         for kind in ORDER:
@@ -69,7 +70,8 @@ def in_turn(
                 continue
             furthest = _furthest(left[kind], taken, vectors) if kind == "spread" else 0
             each = left[kind].pop(furthest)
-            if recipe_key(each.recipe) not in {recipe_key(one.recipe) for one in taken}:
+            if (key := recipe_key(each.recipe)) not in known:
+                known.add(key)
                 taken.append(each)
                 yield each
 
