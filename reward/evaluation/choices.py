@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -96,28 +96,34 @@ def example_questions(
 ) -> list[OptionQuestion]:
     """Examples as questions of a form, as far as they can be: whatever words their answers use, the
     right option is found. `labels` are those of the benchmark."""
-    return list(_example_questions(examples, form, labels, metric))
+    found = (
+        _label_question(item, labels, metric)
+        if form == LABEL_FORM
+        else _listed_question(item, form)
+        for item in examples
+    )
+    return [question for question in found if question is not None]
 
 
-def _example_questions(
-    examples: Sequence[BenchmarkItem], form: str, labels: tuple[str, ...], metric: Metric
-) -> Iterator[OptionQuestion]:
-    for item in examples:
-        if form == LABEL_FORM:
-            try:
-                known = BenchmarkItem(item.prompt, item.answer, labels, item.row)
-                yield _question(known, Choices(labels), metric)
-            except DatachefError:
-                continue
-            continue
-        options = options_of(item.row, item.prompt)
-        place = place_of(item.answer, options)
-        if options is None or place is None:
-            continue
-        letters = tuple(LETTERS[: len(options.texts)])
-        question = OptionQuestion(item.prompt, letters, (place,))
-        listed = all(text in item.prompt for text in options.texts)
-        yield question if form == LETTER_FORM and listed else cloze(question, options)
+def _label_question(
+    item: BenchmarkItem, labels: tuple[str, ...], metric: Metric
+) -> OptionQuestion | None:
+    try:
+        known = BenchmarkItem(item.prompt, item.answer, labels, item.row)
+        return _question(known, Choices(labels), metric)
+    except DatachefError:
+        return None
+
+
+def _listed_question(item: BenchmarkItem, form: str) -> OptionQuestion | None:
+    options = options_of(item.row, item.prompt)
+    place = place_of(item.answer, options)
+    if options is None or place is None:
+        return None
+    letters = tuple(LETTERS[: len(options.texts)])
+    question = OptionQuestion(item.prompt, letters, (place,))
+    listed = all(text in item.prompt for text in options.texts)
+    return question if form == LETTER_FORM and listed else cloze(question, options)
 
 
 def choice_scores(model: AnswerModel, questions: Sequence[OptionQuestion]) -> dict[str, float]:
