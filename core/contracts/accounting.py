@@ -133,6 +133,25 @@ def rejected(
     return batch.with_columns(column.alias("reason"), more.alias("detail")).filter(~keep)
 
 
+def joined_rejects(*parts: pl.DataFrame | None) -> pl.DataFrame | None:
+    """The rejected rows of all parts; None where there is none."""
+    some = [part for part in parts if part is not None]
+    return pl.concat(some) if some else None
+
+
+def reasons_of(answer: Any, what: str, batch: pl.DataFrame) -> pl.Series:
+    """The reasons that an operator's method (`what`) gives for the rows of a batch: strings, null
+    for a row that stays.
+
+    Raises `PluginError` where they are not.
+    """
+    if not isinstance(answer, pl.Series) or len(answer) != batch.height:
+        raise PluginError(f"{what} gave reasons that are no series with one for each row")
+    if answer.dtype not in (pl.String, pl.Null):
+        raise PluginError(f"{what} gave reasons as {answer.dtype}, not as String")
+    return answer
+
+
 def account(
     op: str,
     batch: pl.DataFrame,

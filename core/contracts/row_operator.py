@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, get_type_hi
 
 from pydantic import create_model
 
-from datachef.core.contracts.operator import Outcome
 from datachef.core.contracts.transform import Transform
 
 if TYPE_CHECKING:
@@ -40,13 +39,8 @@ class RowOperator(Transform):
     def reasons(self) -> tuple[str, ...]:
         return (REJECTED, *self.own_reasons, *super().reasons())
 
-    def transform(self, batch: pl.DataFrame) -> pl.DataFrame:
-        return self.process(batch).rows
-
-    def process(self, batch: pl.DataFrame) -> Outcome:
+    def transform(self, batch: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
         import polars as pl
-
-        from datachef.core.contracts.accounting import account, rejected
 
         parameters = {name: getattr(self, name) for name in type(self).model_fields if name != "op"}
         reasons: list[str | None] = []
@@ -60,14 +54,7 @@ class RowOperator(Transform):
                 made = answer if isinstance(answer, list) else [answer]
                 places += [place] * len(made)
                 answers += [None if one is True else _checked(one) for one in made]
-        told = pl.Series("reason", reasons, dtype=pl.String)
-        keep = told.is_null()
-        given = batch.filter(keep)
-        outcome = account(self.op, given, _updated(batch[places], answers), self.max_rows)
-        dropped = [d for d in (rejected(batch, keep, told), outcome.dropped) if d is not None]
-        return Outcome(
-            outcome.rows, pl.concat(dropped) if dropped else None, created=outcome.created
-        )
+        return _updated(batch[places], answers), pl.Series(reasons, dtype=pl.String)
 
     def _reason(self, answer: Any) -> str | None:
         """The reason of the drop in an answer; None where the row stays."""

@@ -197,7 +197,7 @@ class Synthesis(CorpusOperator):
     def apply(self, batch: pl.DataFrame, decision: pl.DataFrame) -> Outcome:
         import polars as pl
 
-        from datachef.core.contracts.accounting import account
+        from datachef.core.contracts.accounting import account, joined_rejects
 
         if self._client is None:
             raise RunError(f"{self.op} is not connected to an LLM backend", hint="call connect()")
@@ -210,11 +210,9 @@ class Synthesis(CorpusOperator):
         gone = [part["id"] for part in (failed, refused) if part is not None]
         left = rows.filter(~pl.col("id").is_in(pl.concat(gone).implode())) if gone else rows
         outcome = account(self.op, left, result, self.max_rows)
-        parts = (budgeted.dropped, refused, outcome.dropped)
-        dropped = [part for part in parts if part is not None]
         return Outcome(
             outcome.rows,
-            pl.concat(dropped) if dropped else None,
+            joined_rejects(budgeted.dropped, refused, outcome.dropped),
             failed,
             outcome.created,
             answered.counted,

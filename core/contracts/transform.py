@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from datachef.core.contracts.operator import Operator, Outcome
@@ -26,8 +27,12 @@ class Transform(Operator):
     max_rows: ClassVar[int | None] = 1
 
     @abstractmethod
-    def transform(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """The batch rewritten; the decision on a row must not depend on its neighbours."""
+    def transform(self, batch: pl.DataFrame) -> pl.DataFrame | tuple[pl.DataFrame, pl.Series]:
+        """The batch rewritten; the decision on a row must not depend on its neighbours.
+
+        Or the rows that stay, rewritten, and for each row of the batch the reason for which it is
+        dropped: one of `reasons()`, or null.
+        """
         raise NotImplementedError
 
     def reasons(self) -> tuple[str, ...]:
@@ -37,14 +42,28 @@ class Transform(Operator):
         """Runs `transform` and accounts for every row."""
         import polars as pl
 
-        from datachef.core.contracts.accounting import ESSENTIAL, account, frame_of
+        from datachef.core.contracts.accounting import (
+            ESSENTIAL,
+            account,
+            frame_of,
+            joined_rejects,
+            reasons_of,
+            rejected,
+        )
 
         essential = [name for name in ESSENTIAL if name in batch.columns]
         # A copy, which costs nothing until it is changed: what was given is still accounted for.
-        result = frame_of(self.transform(batch.clone()), "transform()", *essential)
+        answer: Any = self.transform(batch.clone())
+        refused = None
+        if isinstance(answer, tuple) and len(answer) == 2:
+            reason = reasons_of(answer[1], "transform()", batch)
+            refused = rejected(batch, reason.is_null(), reason)
+            answer, batch = answer[0], batch.filter(reason.is_null())
+        result = frame_of(answer, "transform()", *essential)
         if result["text"].null_count():
             result = result.filter(pl.col("text").is_not_null())
-        return account(self.op, batch, result, self.max_rows)
+        outcome = account(self.op, batch, result, self.max_rows)
+        return replace(outcome, dropped=joined_rejects(refused, outcome.dropped))
 
 
 class TextTransform(Transform):
@@ -102,17 +121,13 @@ class ConversationTransform(Transform):
     def reads(self) -> set[str]:
         return {"messages"}
 
-    def transform(self, batch: pl.DataFrame) -> pl.DataFrame:
-        return self.process(batch).rows
-
-    def process(self, batch: pl.DataFrame) -> Outcome:
+    def transform(self, batch: pl.DataFrame) -> pl.DataFrame | tuple[pl.DataFrame, pl.Series]:
         import polars as pl
 
-        from datachef.core.contracts.accounting import account, rejected
         from datachef.core.text.conversations import turns_column, turns_of, with_text
 
         if "messages" not in batch.columns:
-            return Outcome(batch)
+            return batch
         origins: list[int] = []
         made: list[Sequence[Turn] | None] = []
         reasons: list[str | None] = []
@@ -125,16 +140,11 @@ class ConversationTransform(Transform):
             several = [new] if new is None or not new or isinstance(new[0], Mapping) else new
             origins += [place] * len(several)
             made += several
-        reason = pl.Series("reason", reasons, pl.String)
-        fine = reason.is_null()
-        dropped = rejected(batch, fine, reason)
         rows = batch[pl.Series(origins, dtype=pl.UInt32)].with_columns(turns_column(made))
         said = with_text(rows).filter(
             pl.col("messages").is_null() | (pl.col("messages").list.len() > 0)
         )
-        outcome = account(self.op, batch.filter(fine), said, self.max_rows)
-        gone = [part for part in (dropped, outcome.dropped) if part is not None]
-        return Outcome(outcome.rows, pl.concat(gone) if gone else None, created=outcome.created)
+        return said, pl.Series(reasons, dtype=pl.String)
 
 
 def rewrite_text(

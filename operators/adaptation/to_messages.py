@@ -11,7 +11,6 @@ from pydantic import Field
 from datachef.core import (
     CheckContext,
     ConversationFormat,
-    Outcome,
     RowError,
     Transform,
     recognised_conversation,
@@ -57,10 +56,7 @@ class ToMessages(Transform):
             message = "no columns of the usual names hold turns"
             yield "format", message, "name them: format: {prompt: question, completion: answer}"
 
-    def transform(self, batch: pl.DataFrame) -> pl.DataFrame:
-        return self.process(batch).rows
-
-    def process(self, batch: pl.DataFrame) -> Outcome:
+    def transform(self, batch: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
         old = batch["messages"] if "messages" in batch.columns else None
         layout = self.format or recognised_conversation(set(batch.columns) - {"text", "messages"})
         made: list[Any] = []
@@ -74,7 +70,7 @@ class ToMessages(Transform):
                 made[-1] = layout.convert(row)
             except RowError as error:
                 reasons[-1] = error.reason if error.reason in _REASONS else "schema_mismatch"
-        reason = pl.Series("reason", reasons, pl.String)
+        reason = pl.Series(reasons, dtype=pl.String)
         columns = [turns_column([None if new is None else new.turns for new in made])]
         if old is not None:
             columns[0] = columns[0].zip_with(columns[0].is_not_null(), old)
@@ -84,6 +80,4 @@ class ToMessages(Transform):
                 told = told.zip_with(pl.Series(new is not None for new in made), batch[name])
             if name in batch.columns or told.null_count() < len(told):
                 columns.append(told)
-        fine = reason.is_null()
-        dropped = batch.with_columns(reason, pl.lit("").alias("detail")).filter(~fine)
-        return Outcome(with_text(batch.with_columns(columns)).filter(fine), dropped)
+        return with_text(batch.with_columns(columns)).filter(reason.is_null()), reason

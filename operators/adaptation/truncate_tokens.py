@@ -10,7 +10,6 @@ import polars as pl
 from pydantic import Field
 
 from datachef.core import (
-    Outcome,
     TokenCounter,
     Transform,
     extra,
@@ -45,10 +44,7 @@ class TruncateTokens(Transform):
     def requires(self) -> Mapping[str, str]:
         return {} if self.tokenizer is None else {"tokenizers": extra("hf")}
 
-    def transform(self, batch: pl.DataFrame) -> pl.DataFrame:
-        return self.process(batch).rows
-
-    def process(self, batch: pl.DataFrame) -> Outcome:
+    def transform(self, batch: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
         rows = batch
         if "messages" in batch.columns:
             chats = [
@@ -65,8 +61,8 @@ class TruncateTokens(Transform):
             for said, plain in zip(rows["text"], text, strict=True)
         ]
         rows = with_text(rows.with_columns(pl.Series("text", cut, dtype=pl.String)))
-        told = pl.lit("no_turn_fits").alias("reason"), pl.lit("").alias("detail")
-        return Outcome(rows.filter(fine), batch.filter(~fine).with_columns(*told))
+        reason = pl.select(pl.when(~fine).then(pl.lit("no_turn_fits"))).to_series()
+        return rows.filter(fine), reason
 
     def _kept(self, turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The turns that fit, from an end, or none."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 import polars as pl
 from pydantic import Field, create_model
 
-from datachef.core import Filter, Operator, Outcome, TextTransform, Transform, extra
+from datachef.core import Filter, Operator, TextTransform, Transform, extra
 from datachef.plugins.datatrove.signatures import StepParameter, StepSignature, signatures
 from datachef.plugins.importing.table import equivalent
 
@@ -71,19 +71,13 @@ class DatatroveRewritingFilter(DatatroveStep, Transform):
     def reasons(self) -> tuple[str, ...]:
         return (*self.step.reasons, REJECTED)
 
-    def transform(self, batch: pl.DataFrame) -> pl.DataFrame:
-        return self.process(batch).rows
-
-    def process(self, batch: pl.DataFrame) -> Outcome:
+    def transform(self, batch: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
         reasons, text = _filtered(self._step, batch)
         if "messages" in batch.columns:
             text = text.zip_with(batch["messages"].is_null(), batch["text"])
-        kept = reasons.is_null()
-        told = reasons.is_in(self.step.reasons)
-        named = reasons.zip_with(told, pl.repeat(REJECTED, len(reasons), eager=True))
-        return Outcome(
-            batch.with_columns(text).filter(kept), batch.with_columns(named).filter(~kept)
-        )
+        known = reasons.is_in(self.step.reasons) | reasons.is_null()
+        named = reasons.zip_with(known, pl.repeat(REJECTED, len(reasons), eager=True))
+        return batch.with_columns(text).filter(reasons.is_null()), named
 
 
 def _filtered(step: Any, batch: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
