@@ -149,8 +149,10 @@ class FeatureExtractor:
     ) -> dict[str, float]:
         known = np.array([code for chunk in self._cache.chunks for code in chunk.languages])
         shares = pl.DataFrame({"language": known[indices], "weight": weights})
-        sizes = dict(shares.group_by("language").agg(pl.col("weight").sum()).iter_rows())
-        features = {"language_entropy": entropy(np.array([sizes[name] for name in sorted(sizes)]))}
+        sizes = dict(
+            shares.group_by("language").agg(pl.col("weight").sum()).sort("language").iter_rows()
+        )
+        features = {"language_entropy": entropy(np.array(list(sizes.values())))}
         if self._target is not None:
             share = sizes.get(self._target.language, 0.0) / sum(sizes.values())
             features["target.language_share"] = share
