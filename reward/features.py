@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -148,10 +148,7 @@ class FeatureExtractor:
         self, indices: NDArray[np.int64], weights: NDArray[np.float64]
     ) -> dict[str, float]:
         known = np.array([code for chunk in self._cache.chunks for code in chunk.languages])
-        shares = pl.DataFrame({"language": known[indices], "weight": weights})
-        sizes = dict(
-            shares.group_by("language").agg(pl.col("weight").sum()).sort("language").iter_rows()
-        )
+        sizes = _sums(known[indices], weights)
         features = {"language_entropy": entropy(np.array(list(sizes.values())))}
         if self._target is not None:
             share = sizes.get(self._target.language, 0.0) / sum(sizes.values())
@@ -206,13 +203,9 @@ def amounts(corpus: SampledCorpus, task: Task) -> dict[str, float]:
         return {"log_rows": 0.0, "log_tokens": 0.0} | {
             f"{SHARE}{name}": 0.0 for name in corpus.sources
         }
-    table = rows.select(
-        "source", "weight", unique_weights(corpus).alias("unique"),
-        (pl.col("weight") * pl.col("tokens")).alias("size"),
-    )  # fmt: skip
-    sizes = dict(table.group_by("source").agg(pl.col("size").sum()).sort("source").iter_rows())
+    sizes = _tokens_by_source(rows)
     tokens = sum(sizes.values())
-    unique_tokens = float((table["unique"] * rows["tokens"]).sum())
+    unique_tokens = float((unique_weights(corpus) * rows["tokens"]).sum())
     shares = {name: sizes.get(name, 0.0) / tokens if tokens else 0.0 for name in corpus.sources}
     epochs = {name: corpus.sources[name].epochs for name in shares}
     budget = task.budget.tokens if task.budget is not None else None
@@ -240,10 +233,20 @@ def amounts(corpus: SampledCorpus, task: Task) -> dict[str, float]:
 
 def source_shares(corpus: SampledCorpus) -> dict[str, float]:
     """The share of the corpus's tokens that each source has; they add up to 1."""
-    size = (pl.col("weight") * pl.col("tokens")).sum()
-    sizes = dict(corpus.rows.group_by("source").agg(size).sort("source").iter_rows())
+    sizes = _tokens_by_source(corpus.rows)
     tokens = sum(sizes.values())
     return {name: sizes.get(name, 0.0) / tokens if tokens else 0.0 for name in corpus.sources}
+
+
+def _tokens_by_source(rows: pl.DataFrame) -> dict[str, float]:
+    return _sums(rows["source"].to_numpy(), (rows["weight"] * rows["tokens"]).to_numpy())
+
+
+def _sums(keys: NDArray[Any], values: NDArray[np.float64]) -> dict[str, float]:
+    """The sum of the values of each key, added in the order of the rows: a sum of a group in polars
+    differs in its last digit with the number of threads."""
+    names, which = np.unique(keys, return_inverse=True)
+    return dict(zip(names.tolist(), np.bincount(which, values).tolist(), strict=True))
 
 
 def questions_and_answers(corpus: SampledCorpus) -> pl.DataFrame:

@@ -68,7 +68,8 @@ def similarity(counts: NDArray[np.float64], target: NDArray[np.float64]) -> tupl
     if counts.sum() <= 0 or target.sum() <= 0:
         return 0.0, 20.0
     p, q = target / target.sum(), counts / counts.sum()
-    cosine = float(p @ q / np.sqrt((p @ p) * (q @ q)))
+    # Not `p @ q`: its last digit depends on how many threads share the product.
+    cosine = float((p * q).sum() / np.sqrt((p * p).sum() * (q * q).sum()))
     smooth = 0.999 * q + 0.001 / len(q)
     there = p > 0
     return cosine, float((p[there] * np.log2(p[there] / smooth[there])).sum())
