@@ -88,11 +88,11 @@ class _Best:
 
     def callback(self, trainer: Any) -> Any:
         """What looks at the loss in the course of a training, and ends it."""
+        from transformers import TrainerCallback
+
         best = self
 
-        class Checks(training_package("transformers").TrainerCallback):  # type: ignore[misc]
-            """Takes the loss; the base class is known only when the package is there."""
-
+        class Checks(TrainerCallback):
             def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
                 if state.global_step % best.every == 0 or state.global_step == state.max_steps:
                     control.should_training_stop |= best.check(trainer, state.global_step)

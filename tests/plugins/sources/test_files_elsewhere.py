@@ -20,12 +20,12 @@ from datachef.plugins.sources.files import FileSource
 MakeCorpus = Callable[..., Any]
 
 
-class _Ranged(AbstractBufferedFile):  # type: ignore[misc]
+class _Ranged(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
     def _fetch_range(self, start: int, end: int) -> bytes:
         return LINES[start:end]
 
 
-class _RangedFileSystem(AbstractFileSystem):  # type: ignore[misc]
+class _RangedFileSystem(AbstractFileSystem):  # type: ignore[misc]  # likewise
     """Like those of the object stores: files that know only ranges of bytes."""
 
     protocol = "s3"

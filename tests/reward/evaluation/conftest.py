@@ -97,7 +97,7 @@ def scripted() -> Scripted:
     pytest.importorskip("lm_eval")
     from lm_eval.api.model import LM
 
-    class Scripted(LM):  # type: ignore[misc]
+    class Scripted(LM):  # type: ignore[misc]  # lm_eval has no types
         tokenizer_name = "scripted"
 
         def __init__(self, lines: Mapping[str, str]) -> None:
