@@ -18,11 +18,11 @@ from datachef.core.contracts.source import Source
 from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.document import read
 from datachef.core.errors import DatachefError
-from datachef.core.registry.host import Host
+from datachef.core.registry.host import Host, metric_of
 from datachef.core.run.report import Report
 from datachef.core.run.stage import key_of
 from datachef.core.system.atomic import write_atomically
-from datachef.core.system.code_identity import core_code, module_code
+from datachef.core.system.code_identity import code_of, core_code, module_code
 from datachef.core.system.lock import locked
 from datachef.core.system.paths import Files, checksum, path_identity, verify_files
 from datachef.core.system.progress import tell
@@ -209,17 +209,23 @@ def _files_of(task: Task) -> Files:
 
 
 def task_key(task: Task) -> str:
-    """What a score depends on: the questions, by content, and how answers to them are scored."""
-    benchmark = task.benchmark
+    """What a score depends on: the questions, by content, and how answers to them are scored.
+
+    A metric of a plugin is known by its code; one of ours by its name, so that a history outlives
+    a release.
+    """
+    benchmark, metric = task.benchmark, metric_of(task)
+    ours = metric.__module__.startswith("datachef.")
+    scored = metric.name if ours else [metric.name, code_of(metric)]
     if not isinstance(benchmark, BenchmarkFile):
-        return key_of("task", task.metric, benchmark.lm_eval)
+        return key_of("task", scored, benchmark.lm_eval)
     try:
         content = blake2b(Path(benchmark.path).read_bytes(), digest_size=16).hexdigest()
     except OSError as error:
         raise DatachefError(f"cannot read the benchmark {benchmark.path}: {error}") from error
     unsaid = {name for name in ("encoding", "csv") if getattr(benchmark, name) is None}
     fields = benchmark.model_dump(exclude={"path"} | unsaid)
-    return key_of("task", task.metric, content, fields)
+    return key_of("task", scored, content, fields)
 
 
 def weights_key(model: str) -> str | None:

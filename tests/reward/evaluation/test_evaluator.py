@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from datachef.core import Host
+from datachef.core.contracts.task import Task
 from datachef.reward.evaluation import EvaluationSettings
-from datachef.reward.evaluation.evaluator import Evaluator, weights_key
+from datachef.reward.evaluation.evaluator import Evaluator, task_key, weights_key
 from datachef.reward.history import History
 from datachef.reward.measurement import MeasurementRecord
 
@@ -56,3 +57,35 @@ def test_a_measurement_of_other_weights_is_not_taken(tmp_path: Path) -> None:
     assert [m.score for m in known(evaluator())] == [0.7]
     # What was measured in another way is not taken either.
     assert evaluator()._known("key", "task", "choice_probability", new._training) == []
+
+
+PLUGIN = """
+from datachef.core import Metric, hookimpl
+
+class Reversed(Metric):
+    name = "reversed"
+    criterion = "the answer should be the expected answer, read backwards"
+
+    def score(self, response, item):
+        return float({said} == item.answer[::-1])
+
+@hookimpl
+def datachef_metrics():
+    return [Reversed]
+"""
+
+
+def test_a_score_of_a_metric_that_was_edited_is_of_another_task(tmp_path: Path) -> None:
+    file, questions = tmp_path / "reversed.py", tmp_path / "questions.jsonl"
+    questions.write_text('{"prompt": "Backwards: abc", "answer": "abc"}\n')
+
+    def task(metric: str) -> Task:
+        data = {"name": "t", "benchmark": {"path": str(questions)}, "metric": metric}
+        return Host([str(file)]).vocabulary.task(data)
+
+    file.write_text(PLUGIN.format(said="response"))
+    before, ours = task_key(task("reversed")), task_key(task("exact_match"))
+    assert task_key(task("reversed")) == before
+    file.write_text(PLUGIN.format(said="response.strip()"))
+    assert task_key(task("reversed")) != before
+    assert task_key(task("exact_match")) == ours
