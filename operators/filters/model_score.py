@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
 from pydantic import Field
 
-from datachef.core import (
-    CheckContext,
-    DatachefError,
-    Filter,
-    MissingAssetError,
-    asset_folder,
-    asset_name,
-    checkpoint_name,
-    model_folder,
-    threshold,
-)
+from datachef.core import asset_folder, checkpoint_name, model_folder, threshold
+from datachef.operators.filters.label_score import LabelScoreFilter
 from datachef.operators.models.sequence_classifier import (
     REQUIRED,
     ROWS_PER_CALL,
@@ -33,7 +24,7 @@ if TYPE_CHECKING:
     from datachef.core import Signal
 
 
-class ModelScoreFilter(Filter):
+class ModelScoreFilter(LabelScoreFilter):
     """Drops rows that a model for sequence classification gives too low or too high a score.
 
     A subclass names the score by `quantity`, and says by `scores` how rows get it.
@@ -43,14 +34,11 @@ class ModelScoreFilter(Filter):
         "The model is a file, or an asset, of whoever runs the policy, and a row takes long."
     )
     rows_per_call: ClassVar[int | None] = ROWS_PER_CALL
+    model_example: ClassVar[str] = "FOLDER"
     quantity: ClassVar[str]
 
     model: str | None = checkpoint_name(
         description="Folder of a checkpoint in safetensors, or a model id on the Hugging Face Hub."
-    )
-    asset: str | None = asset_name(description="Asset with such a checkpoint, in place of a model.")
-    label: str | None = Field(
-        None, max_length=100, description="Label to score, of a model that has several."
     )
     max_tokens: int = Field(
         512, ge=8, le=32_768, description="Tokens that are read, if the model takes as many."
@@ -69,21 +57,8 @@ class ModelScoreFilter(Filter):
     def requires(self) -> Mapping[str, str]:
         return REQUIRED
 
-    def check(self, context: CheckContext) -> Iterator[tuple[str, str, str]]:
-        if (self.model is None) == (self.asset is None):
-            yield "model", "give either model or asset", "model: FOLDER"
-            return
-        try:
-            labels = ClassifierHead(self._folder()).labels
-        except MissingAssetError:  # there is a problem about it
-            return
-        except DatachefError as error:
-            yield "model" if self.asset is None else "asset", error.message, error.hint
-            return
-        if self.label not in labels and not (self.label is None and len(labels) == 1):
-            named = "it has several" if self.label is None else f"it has no {self.label!r}"
-            known = ", ".join(labels[:20])
-            yield "label", f"name a label of the model: {named}", f"they are {known}"
+    def labels(self) -> tuple[str, ...]:
+        return ClassifierHead(self._folder()).labels
 
     def _folder(self) -> Path:
         return model_folder(self.model) if self.model else asset_folder(self.asset or "")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from datachef.core import extra, path_identity
+from datachef.core import DatachefError, extra, path_identity, raise_environment_failure
 
 PREFIX = "__label__"
 # What operators that ask a classifier need.
@@ -20,8 +20,7 @@ REQUIRED: Mapping[str, str] = {"fasttext": extra("fasttext")}
 class TextClassifier:
     """A supervised model of fastText in a file (Joulin et al. 2017, arXiv 1607.01759).
 
-    Methods raise `ValueError` for a file that is no model, `OSError` for one that cannot be read,
-    and `ImportError` without the package.
+    Raises `DatachefError` for a file that is no model, and `ImportError` without the package.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -56,7 +55,12 @@ def one_line(texts: pl.Series) -> pl.Series:
 def _loaded(path: str, content: str) -> Any:
     import fasttext
 
-    return fasttext.load_model(path)
+    try:
+        return fasttext.load_model(path)
+    except ValueError as error:
+        raise_environment_failure(error)
+        hint = "chef train-classifier makes one"
+        raise DatachefError(f"no fastText model: {error}", hint) from error
 
 
 def train(

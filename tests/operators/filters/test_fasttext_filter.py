@@ -94,9 +94,10 @@ def test_what_the_check_finds(model, tmp_path):
 
     assert problem() == ("model", "give either model or assetmodel: quality.bin")
     parameter, said = problem(model=str(model), label="good")
-    assert (parameter, "it has: hq, lq" in said) == ("label", True)
+    assert (parameter, "they are hq, lq" in said) == ("label", True)
     (tmp_path / "no.bin").write_bytes(b"no model")
-    assert problem(model=str(tmp_path / "no.bin"))[0] == "model"
+    parameter, said = problem(model=str(tmp_path / "no.bin"))
+    assert (parameter, "no fastText model" in said) == ("model", True)
 
 
 def test_what_the_command_refuses(folder: Path, model: Path) -> None:
