@@ -128,6 +128,7 @@ from .registry.host import Host as Host, installed_metric as installed_metric
 from .rows.benchmark import read_benchmark as read_benchmark
 from .rows.stored_conversations import json_lines as json_lines, write_parquet as write_parquet
 from .run.executor import TaskExecutor as TaskExecutor
+from .run.finished import FinishedRun as FinishedRun
 from .system.code_identity import code_of as code_of
 from .system.failures import raise_environment_failure as raise_environment_failure
 from .system.paths import located as located, path_identity as path_identity

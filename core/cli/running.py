@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +20,9 @@ from datachef.core.cli.state import (
     print_json,
 )
 from datachef.core.escaping import raw_stream
+
+if TYPE_CHECKING:
+    from datachef.core.errors import Problem
 
 # How many of the fields that were left out are printed; --json has them all.
 _SHOWN_FIELDS = 20
@@ -86,7 +90,7 @@ def _show(result: Any) -> None:
 
     out = console()
     data = result.to_data()
-    for part in _tables_and_warnings(data["ledger"], data["shares"], data["warnings"]):
+    for part in _tables_and_warnings(data["ledger"], data["shares"], result.warnings):
         out.print(part, soft_wrap=isinstance(part, str))
     speed = f" ({size(int(result.bytes_read / result.seconds))}/s)" if result.bytes_read else ""
     out.print(
@@ -102,15 +106,16 @@ def _show(result: Any) -> None:
 
 
 def _tables_and_warnings(
-    entries: list[dict[str, Any]], shares: list[dict[str, Any]], warnings: list[dict[str, Any]]
+    entries: Sequence[Mapping[str, Any]],
+    shares: Sequence[Mapping[str, Any]],
+    warnings: Sequence[Problem],
 ) -> list[Any]:
     """The ledger, the sources where a mix weighed them, and what should be known of the corpus."""
     from datachef.core.cli.display import ledger_table, shares_table
-    from datachef.core.errors import Problem
 
     weighed = any(share["asked"] is not None for share in shares)
     tables: list[Any] = [ledger_table(entries), *([shares_table(shares)] if weighed else [])]
-    return [*tables, *(str(Problem(**data)) for data in warnings)]
+    return [*tables, *map(str, warnings)]
 
 
 def report(
@@ -120,36 +125,12 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Print the ledger of a corpus that was made before, its shares and its warnings."""
-    import orjson
+    from datachef.core.run.finished import FinishedRun
 
-    from datachef.core.errors import DatachefError
-    from datachef.core.system.failures import raise_environment_failure
-
-    try:
-        entries = orjson.loads((corpus / "ledger.json").read_bytes())
-        manifest = orjson.loads((corpus / "manifest.json").read_bytes())
-        if not _is_ledger(entries) or not isinstance(manifest, dict):
-            raise ValueError("its files are not those of a run")
-    except (OSError, ValueError) as error:
-        raise DatachefError(
-            f"{corpus} holds no ledger: {error}", "name the folder of a run"
-        ) from error
+    run = FinishedRun.open(corpus)
     if as_json:
-        print_json(entries)
+        print_json(run.ledger_data)
         return
-    try:
-        shown = _tables_and_warnings(
-            entries, manifest.get("shares", []), manifest.get("warnings", [])
-        )
-    except Exception as error:  # files that another program wrote may lead to anything
-        raise_environment_failure(error)
-        raise DatachefError(
-            f"the ledger or the manifest of {corpus} is not what a run writes",
-            "was it damaged or edited? run the recipe again",
-        ) from error
-    for part in shown:
+    shares = [share.to_data() for share in run.shares]
+    for part in _tables_and_warnings(run.ledger_data, shares, run.warnings):
         console().print(part, soft_wrap=isinstance(part, str))
-
-
-def _is_ledger(data: Any) -> bool:
-    return isinstance(data, list) and all(isinstance(e, dict) and "rows_in" in e for e in data)

@@ -171,6 +171,11 @@ def test_odd_environments_make_no_difference(folder: Path, variables: dict[str, 
     [
         ('[{"rows_in": 1}]', "{}"),
         ('[{"path": "a", "op": "b", "rows_in": 1, "rows_out": "x"}]', "{}"),
+        (
+            '[{"path": "a", "op": "b", "rows_in": 1, "rows_out": "x", "dropped": {}, '
+            '"failed": {}}]',
+            "{}",
+        ),
         ("[]", '{"shares": 3}'),
         ("[]", '{"shares": [{"asked": 1}]}'),
         ("[]", '{"warnings": [{"said": "x"}]}'),

@@ -1,0 +1,138 @@
+"""A finished run, read from the folder that it put in place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+
+from datachef.core.errors import DatachefError, Problem
+from datachef.core.rows.reader import REJECTS as REJECT_COLUMNS
+from datachef.core.run.ledger import Entry, Ledger
+from datachef.core.run.summary import SourceShare
+from datachef.core.system.failures import raise_environment_failure
+from datachef.core.system.ownership import CORPUS, LEDGER, MANIFEST, REJECTS, read_mark
+
+_HINT = "was it damaged or edited? run the recipe again"
+# What a run writes of a step on the corpus beside its entry: the rows of each source.
+_BY_SOURCE = "sources"
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished run, opened by its folder; nothing in it is changed.
+
+    `ledger` is what every step did with the rows that reached it, `ledger_data` the same as in
+    `ledger.json`, `manifest` what the corpus was made of. `recipe` is the recipe as it was run,
+    `shares` are the sources in the corpus, `warnings` what whoever trains on it should know.
+    `corpus` and `rejects` are the rows that were kept and a sample of those that were not.
+    """
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    ledger_data: tuple[Mapping[str, Any], ...]
+    ledger: Ledger
+    shares: tuple[SourceShare, ...]
+    warnings: tuple[Problem, ...]
+
+    @classmethod
+    def open(cls, folder: Path) -> FinishedRun:
+        """Raises `DatachefError` for a folder that holds no finished run."""
+        try:
+            ledger = orjson.loads((folder / LEDGER).read_bytes())
+            manifest = orjson.loads((folder / MANIFEST).read_bytes())
+            if not isinstance(ledger, list) or not isinstance(manifest, dict):
+                raise ValueError("its files are not those of a run")
+            return cls(
+                folder=folder,
+                manifest=manifest,
+                ledger_data=tuple(ledger),
+                ledger=Ledger(map(_entry, ledger)),
+                shares=tuple(SourceShare(**share) for share in manifest.get("shares", ())),
+                warnings=tuple(Problem(**warning) for warning in manifest.get("warnings", ())),
+            )
+        except (OSError, ValueError) as error:
+            mark = read_mark(folder)
+            hint = "name the folder of a run"
+            if mark is not None and mark.kind != CORPUS:
+                hint = f"this is the folder of a {mark.kind}, which has no corpus; {hint}"
+            raise DatachefError(f"{folder} holds no ledger: {error}", hint) from error
+        except Exception as error:  # files that another program wrote may lead to anything
+            raise_environment_failure(error)
+            raise DatachefError(
+                f"the ledger or the manifest of {folder} is not what a run writes", _HINT
+            ) from error
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """The recipe as it was run, with its overrides and without what is at its default."""
+        recipe: Mapping[str, Any] = self.manifest.get("recipe", {})
+        return recipe
+
+    def rows_by_source(self, path: str) -> Mapping[str, tuple[int, int]]:
+        """The rows of each source that reached a step on the corpus, and those that passed it;
+        nothing for a step of a source."""
+        for entry in self.ledger_data:
+            if entry["path"] == path:
+                found: Mapping[str, Mapping[str, int]] = entry.get(_BY_SOURCE, {})
+                return {name: (rows["rows_in"], rows["rows_out"]) for name, rows in found.items()}
+        return {}
+
+    @cached_property
+    def corpus(self) -> pl.LazyFrame:
+        """The rows of the corpus, in their order; read when they are collected.
+
+        Raises `DatachefError` for a corpus in a format that polars does not read."""
+        files = [self.folder / output["file"] for output in self.manifest["outputs"]]
+        kinds = {file.name.partition(".")[2] for file in files}
+        if kinds == {"parquet"}:
+            return pl.scan_parquet(files)
+        if kinds and kinds <= {"jsonl", "jsonl.zst"}:
+            return pl.scan_ndjson(files, infer_schema_length=None)
+        raise DatachefError(
+            f"the corpus in {self.folder} has files in the format {', '.join(sorted(kinds))}",
+            "it can be read from parquet, jsonl and jsonl.zst",
+        )
+
+    @cached_property
+    def rejects(self) -> pl.DataFrame:
+        """The rejected rows that were kept, with step and reason; none where the recipe keeps none.
+
+        The columns are those of `rejects.parquet`."""
+        return self._table(REJECTS, REJECT_COLUMNS)
+
+    def _table(self, name: str, columns: Mapping[str, Any]) -> pl.DataFrame:
+        """A table beside the corpus; empty where the run had nothing to write there."""
+        path = self.folder / name
+        if not path.exists():
+            return pl.DataFrame(schema=columns)
+        try:
+            table = pl.read_parquet(path)
+        except Exception as error:  # a file that another program wrote may lead to anything
+            raise_environment_failure(error, str(path))
+            raise DatachefError(f"{path} cannot be read: {error}", _HINT) from error
+        _refuse_missing(path, columns, table.columns)
+        return table
+
+
+def _entry(data: Mapping[str, Any]) -> Entry:
+    if not isinstance(data, dict) or "rows_in" not in data:
+        raise ValueError("its files are not those of a run")
+    entry = Entry.from_data({name: value for name, value in data.items() if name != _BY_SOURCE})
+    counts = (entry.dropped, entry.failed, entry.counted)
+    numbers = [entry.rows_in, entry.rows_out, entry.created, entry.tokens]
+    if not all(type(n) is int for n in chain(numbers, *(count.values() for count in counts))):
+        raise TypeError("not numbers of rows")
+    return entry
+
+
+def _refuse_missing(path: Path, wanted: Iterable[str], found: Iterable[str]) -> None:
+    missing = [name for name in wanted if name not in set(found)]
+    if missing:
+        raise DatachefError(f"{path} has no column {', '.join(missing)}", _HINT)
