@@ -70,6 +70,7 @@ class TextTransform(Transform):
     """A transform that rewrites text alone: documents, and of conversations every turn's content
     and reasoning. Whatever else a turn carries stays as it is.
 
+    What nothing is left of is dropped as `emptied`; a subclass may name other reasons by `rules`.
     With `rewrites_arguments` it rewrites the texts inside the arguments of tool calls too: right
     for what replaces characters or names, wrong for what removes lines.
     """
@@ -81,8 +82,25 @@ class TextTransform(Transform):
         """Strings in, as many strings out; an empty string means that nothing is left."""
         raise NotImplementedError
 
-    def transform(self, batch: pl.DataFrame) -> pl.DataFrame:
-        return rewrite_text(batch, self._rewritten, arguments=self.rewrites_arguments)
+    def rules(self) -> Mapping[str, pl.Expr]:
+        """The reasons for which rows are dropped besides, each with its condition on `text`, as it
+        was, and `rewritten`, null where nothing is left. Of several that hold the first counts."""
+        return {}
+
+    def reasons(self) -> tuple[str, ...]:
+        return (*super().reasons(), *self.rules())
+
+    def transform(self, batch: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+        import polars as pl
+
+        result = rewrite_text(batch, self._rewritten, arguments=self.rewrites_arguments)
+        broken = (pl.when(rule).then(pl.lit(name)) for name, rule in self.rules().items())
+        reason = (
+            batch.select("text", rewritten=result["text"])
+            .with_columns(pl.coalesce(*broken, pl.lit(None, pl.String)).alias("reason"))
+            .to_series(2)
+        )
+        return result.filter(reason.is_null()), reason
 
     def _rewritten(self, text: pl.Series) -> pl.Series:
         """What `rewrite` gives, which has to be as many texts."""
@@ -152,9 +170,10 @@ def rewrite_text(
 ) -> pl.DataFrame:
     """Applies `rewrite` to the text of documents and to what the turns of conversations say.
 
-    `rewrite` sees no nulls; rows of which nothing is left are left out, and conversations of whose
-    answers nothing is left: no training can use them.
+    `rewrite` sees no nulls. `text` is null where nothing is left, and so is that of conversations
+    of whose answers nothing is left: no training can use them.
     """
+    import polars as pl
 
     from datachef.core.text.conversations import conformed, last_answers, rewritten
 
@@ -164,4 +183,4 @@ def rewrite_text(
         silent = last_answers(result["messages"]).is_null()
         silenced = silent & last_answers(conformed(batch["messages"])).is_not_null()
         kept &= ~silenced
-    return result.filter(kept)
+    return result.with_columns(pl.when(kept).then("text").alias("text"))

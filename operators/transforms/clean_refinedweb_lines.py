@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import polars as pl
 from pydantic import Field
 
-from datachef.core import Outcome, TextTransform
+from datachef.core import TextTransform
 from datachef.operators.text.lines import LINES, Lines, joined_lines
 from datachef.operators.text.words import UNSPACED, document_of, offsets_of
 
@@ -18,7 +19,6 @@ _COUNTED = (
 _COUNTER = rf"(?i)^\W*\d[\d,.]*[kmb]?\s+(?:{_COUNTED})\W*$"
 _NAVIGATION = r"(?i)^sign-in|items in cart|read more\.\.\.$"
 _WORD = rf"[{UNSPACED}]|[^\s{UNSPACED}]+"
-_TOO_MUCH = "too_many_words_removed"
 
 
 def words_of(text: pl.Expr) -> pl.Expr:
@@ -72,18 +72,8 @@ class CleanRefinedwebLines(TextTransform):
         few = words < self.min_words_per_line
         return blank | ~(capitals | number | line.str.contains(_COUNTER) | navigation | few)
 
-    def reasons(self) -> tuple[str, ...]:
-        return (*super().reasons(), _TOO_MUCH)
-
-    def process(self, batch: pl.DataFrame) -> Outcome:
-        made = super().process(batch)
-        before = batch.select("id", before=words_of(pl.col("text")))
-        after = made.rows.select("id", after=words_of(pl.col("text")))
-        counts = after.join(before, on="id", how="left", maintain_order="left")
-        lost = counts["before"] - counts["after"] > counts["before"] * self.max_removed_words
-        gone = batch.filter(pl.col("id").is_in(counts["id"].filter(lost).implode()))
-        gone = gone.with_columns(pl.lit(_TOO_MUCH).alias("reason"))
-        dropped = [gone] if made.dropped is None else [made.dropped, gone]
-        return Outcome(
-            made.rows.filter(~lost), pl.concat(dropped, how="diagonal"), created=made.created
-        )
+    def rules(self) -> Mapping[str, pl.Expr]:
+        before = words_of(pl.col("text"))
+        lost = before - words_of(pl.col("rewritten"))
+        some_left = pl.col("rewritten").is_not_null()
+        return {"too_many_words_removed": some_left & (lost > before * self.max_removed_words)}

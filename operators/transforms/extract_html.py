@@ -10,7 +10,7 @@ from typing import Literal
 import polars as pl
 from pydantic import Field
 
-from datachef.core import Outcome, TextTransform, extra
+from datachef.core import TextTransform, extra
 
 _MARKUP = r"(?i)<(?:!doctype|!--|/?[a-z][a-z0-9]*[\s/>])"
 
@@ -47,19 +47,18 @@ class ExtractHTML(TextTransform):
         needed = {"trafilatura": ("trafilatura", "lxml_html_clean")}
         return dict.fromkeys(needed.get(self.extractor, (self.extractor,)), extra("html"))
 
-    def reasons(self) -> tuple[str, ...]:
-        return ("page_too_long", "nothing_extracted")
+    def rules(self) -> Mapping[str, pl.Expr]:
+        return {
+            "page_too_long": pl.col("text").str.len_bytes() > self.max_bytes,
+            "nothing_extracted": pl.col("rewritten").is_null(),
+        }
 
-    def process(self, batch: pl.DataFrame) -> Outcome:
-        long = batch["text"].str.len_bytes() > self.max_bytes
-        made = super().process(batch.filter(~long))
-        dropped = [batch.filter(long).with_columns(pl.lit("page_too_long").alias("reason"))]
-        if made.dropped is not None:
-            dropped.append(made.dropped.with_columns(pl.lit("nothing_extracted").alias("reason")))
-        return Outcome(made.rows, pl.concat(dropped, how="diagonal"))
+    def reasons(self) -> tuple[str, ...]:
+        return tuple(self.rules())
 
     def rewrite(self, text: pl.Series) -> pl.Series:
-        pages = text.str.contains(_MARKUP).fill_null(value=False).arg_true()
+        short = text.str.len_bytes() <= self.max_bytes
+        pages = (short & text.str.contains(_MARKUP)).fill_null(value=False).arg_true()
         if pages.is_empty():
             return text
         extract = self._trafilatura() if self.extractor == "trafilatura" else self._resiliparse()
