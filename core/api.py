@@ -54,12 +54,18 @@ def plan_recipe(
     overrides: Sequence[str] = (),
     *,
     task: Path | None = None,
+    sample: int | None = None,
+    cache: Path | None = None,
 ) -> tuple[CheckedRecipe, Plan]:
-    """The recipe of a file and its stages. Raises `RecipeError` with all problems it has."""
+    """The recipe of a file and its stages, on samples of `sample` rows per source where that is
+    given; they are kept in the cache. Raises `RecipeError` with all problems it has."""
     from datachef.core.run.plan import Planner
+    from datachef.core.run.sampling import sampled_recipe
 
     in_utf8([str(path.absolute())])
     checked = check_recipe(path, host, pool, overrides, task=task).passed()
+    if sample is not None:
+        checked = sampled_recipe(checked, sample, cache or default_cache(), host.vocabulary)
     return checked, Planner(checked, host).plan()
 
 
@@ -76,12 +82,14 @@ def run_recipe(
     cache: Path | None = None,
     observers: Sequence[RunObserver] = (),
     stall_limit: float | None = None,
+    sample: int | None = None,
 ) -> Report:
     """Runs a recipe file and puts the corpus into `output`, by default `corpus/<name>`.
 
     `pool`, `overrides` and `task` are as for `check_recipe`. A worker of the local engine that
     makes no progress for `stall_limit` seconds is ended, as if it had died; by default it is waited
-    for.
+    for. With `sample`, the recipe runs on that many rows of each source, drawn by its seed, and the
+    default `output` is `corpus/<name>.sample`.
 
     Raises `RecipeError` for a recipe with problems and `RunError` for a run that cannot finish.
     """
@@ -100,7 +108,10 @@ def run_recipe(
         from datachef.core.run.runner import Runner
         from datachef.core.run.store import Store
 
-        checked, plan = plan_recipe(path, host, pool, overrides, task=task)
-        folder = (output or Path("corpus") / checked.recipe.name).absolute()
+        checked, plan = plan_recipe(
+            path, host, pool, overrides, task=task, sample=sample, cache=cache
+        )
+        name = checked.recipe.name if sample is None else f"{checked.recipe.name}.sample"
+        folder = (output or Path("corpus") / name).absolute()
         store = Store(cache, config.run)
         return Runner(checked, plan, host, running, store, observers).run(folder)

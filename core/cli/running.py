@@ -46,6 +46,14 @@ def run(
         typer.Option("--workers", "-w", min=1, help="Processes; one per core by default."),
     ] = None,
     cache: CacheFolder = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="ROWS",
+            help="Run on this many rows of each source, into corpus/NAME.sample by default.",
+        ),
+    ] = None,
     stall_limit: Annotated[
         float | None,
         typer.Option(
@@ -77,6 +85,7 @@ def run(
         cache=cache,
         observers=[*bars, Notices()],
         stall_limit=stall_limit,
+        sample=sample,
     )
     if as_json:
         print_json(result.to_data())

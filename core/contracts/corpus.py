@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, get_args
 
 from pydantic import Field
 
@@ -194,6 +194,11 @@ class MixOperator(CorpusOperator):
         does not say otherwise.
         """
         return dict.fromkeys(sizes, 1.0)
+
+    def without_repeats(self) -> Self:
+        """This mix for samples of the sources: of the shares that are asked for, and no larger than
+        what the samples give where no row is repeated. This itself by default."""
+        return self
 
     def shortages(self, sizes: Mapping[str, Size]) -> Iterable[tuple[str, str, str]]:
         """Where sources of these sizes cannot give what is asked of them, and what is done about

@@ -21,7 +21,7 @@ from datachef.core.system.paths import located
 
 if TYPE_CHECKING:
     from datachef.core.language_models.tokens import TokenizerFiles
-    from datachef.core.rows.inspection import SourceInfo
+    from datachef.core.rows.inspection import SourceInfo, SourceSample
 
 
 class Findings:
@@ -79,12 +79,15 @@ class CheckedRecipe(ResolvedRecipe):
     """A recipe without problems: what is planned, run, sampled and reported.
 
     `source_info` is what inspection found of each source, `tokenizer` the files of the recipe's
-    tokenizer, `warnings` what does not keep the recipe from running.
+    tokenizer, `warnings` what does not keep the recipe from running. Where it runs on `samples` of
+    its sources, by their names, `written` is the recipe as it is written, on the whole sources.
     """
 
     source_info: Mapping[str, SourceInfo] = field(default_factory=dict)
     tokenizer: TokenizerFiles | None = None
     warnings: tuple[Problem, ...] = ()
+    samples: Mapping[str, SourceSample] = field(default_factory=dict)
+    written: CheckedRecipe | None = None
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ ALWAYS = frozenset({"id", "source", "text"})
 RESERVED = ALWAYS | {"messages"}
 
 # Methods that return a changed copy of the operator.
-_REMADE = frozenset({"located", "for_task", "scaled", "connect"})
+_REMADE = frozenset({"located", "for_task", "scaled", "connect", "without_repeats"})
 # Methods that return problems, each as (parameter, message, hint).
 _REPORTING = frozenset({"check", "shortages"})
 # Methods of a mix that return something for each source.

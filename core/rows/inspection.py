@@ -138,6 +138,26 @@ class SourceInfo:
         return replace(self, kinds={**self.kinds, **found})
 
 
+@dataclass(frozen=True)
+class SourceSample:
+    """The sample of one source: a JSON-lines file with rows as the source has them.
+
+    `rows` are in the file, `available` are in the source that fit its format (estimated by bytes
+    where some partitions were not read, and no more than its `take`), `failed` is the share of rows
+    that do not fit.
+    """
+
+    path: str
+    rows: int
+    available: float
+    failed: float
+
+    @property
+    def rate(self) -> float:
+        """The share of the source's rows that is in the sample."""
+        return self.rows / self.available if self.available else 1.0
+
+
 class SourceInspector:
     """Inspects each source once, whatever steps it is given."""
 

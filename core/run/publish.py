@@ -54,7 +54,7 @@ def refuse_output(folder: Path, checked: CheckedRecipe, plan: Plan, cache: Path)
     """Raises `RunError` for a folder that a corpus cannot take the place of, or must not: one with
     something else in it, an input or the cache."""
     apart = [("the cache", cache), ("the recipe", Path(checked.document.file))]
-    apart += [("the input", path) for path in _inputs_in(folder, plan)]
+    apart += [("the input", path) for path in _inputs_in(folder, checked.written or checked, plan)]
     refuse_places(folder, apart, replaced=True)
     refuse_unmarked(folder, CORPUS)
     refuse_data(folder)
@@ -74,10 +74,11 @@ def refuse_data(folder: Path) -> None:
         )
 
 
-def _inputs_in(folder: Path, plan: Plan) -> Iterator[Path]:
+def _inputs_in(folder: Path, checked: CheckedRecipe, plan: Plan) -> Iterator[Path]:
     """The local files that sources and steps read from a folder, one of each of its subfolders; and
     all folders that they read, which may hold it."""
-    partitions = (partition for info in plan.source_info.values() for partition in info.partitions)
+    sources = checked.source_info.values()
+    partitions = (partition for info in sources for partition in info.partitions)
     read = chain(
         (partition.place.get("path") for partition in partitions),
         *(stage.files for stage in plan.stages),

@@ -18,6 +18,7 @@ from datachef.core.errors import Problem
 from datachef.core.escaping import markdown, markdown_code
 from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.registry.host import Host
+from datachef.core.rows.inspection import SourceInfo, SourceSample
 from datachef.core.rows.reader import REJECTS
 from datachef.core.run.ledger import Accounts, Ledger
 from datachef.core.run.plan import Plan
@@ -94,6 +95,8 @@ def manifest(
     checked: CheckedRecipe, plan: Plan, host: Host, files: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """What the corpus was made of and with; the same for every run of the same recipe and data."""
+    written = checked.written or checked
+    samples = {name: _sample(sample) for name, sample in checked.samples.items()}
     vocabulary = host.vocabulary
     used = sorted({op for _, op in plan.steps if op in vocabulary})
     packages = {vocabulary.package(op) for op in used}
@@ -101,7 +104,8 @@ def manifest(
         "manifest_version": MANIFEST_VERSION,
         "datachef": version(),
         "polars": pl.__version__,
-        "recipe": checked.recipe.to_data(),
+        "recipe": written.recipe.to_data(),
+        **({"samples": samples} if samples else {}),
         "vocabulary": vocabulary.fingerprint,
         "operators": {op: vocabulary[op].version for op in used},
         "code": {"datachef": core_code()} | {op: key_of(code_of(vocabulary[op])) for op in used},
@@ -110,14 +114,18 @@ def manifest(
             for p in host.plugins
             if p.package in packages and not p.error
         ],
-        "inputs": {name: _input(plan, name) for name in plan.source_info},
+        "inputs": {name: _input(found) for name, found in written.source_info.items()},
         "schema": plan.schema,
         "outputs": files,
     }
 
 
-def _input(plan: Plan, name: str) -> dict[str, Any]:
-    found = plan.source_info[name]
+def _sample(sample: SourceSample) -> dict[str, Any]:
+    """What of a source a recipe ran on instead of all of it."""
+    return {"rows": sample.rows, "available": round(sample.available), "misfits": sample.failed}
+
+
+def _input(found: SourceInfo) -> dict[str, Any]:
     return {
         "kind": found.source.key,
         "licence": found.source.licence,
@@ -139,7 +147,8 @@ def dataset_card(
     """
     from datachef.core import document
 
-    recipe = checked.recipe
+    written = checked.written or checked
+    recipe = written.recipe
     front = document.dump(
         {
             "configs": [
@@ -163,7 +172,7 @@ def dataset_card(
         "## Sources\n",
         "| source | licence | description |",
         "|---|---|---|",
-        *(_source_line(name, found.source) for name, found in plan.source_info.items()),
+        *(_source_line(name, source) for name, source in written.sources.items()),
         *_share_lines(report),
         *_warning_lines(report),
         "\n## Ledger\n",

@@ -126,7 +126,8 @@ class Runner:
         for repairs_left in reversed(range(MOST_REPAIRS + 1)):
             try:
                 self.execute()
-                remember(self._store.root, self._checked, self._plan)
+                if not self._checked.samples:  # which say nothing of the last run of the whole
+                    remember(self._store.root, self._checked, self._plan)
                 self._refuse_empty()
                 return self._publish(folder, started)
             except UnfitError:

@@ -13,6 +13,7 @@ from datachef.core.errors import NO_ANSWER, Problem, warning
 from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.recipe.checking import EXPECTED
 from datachef.core.registry.promises import ask
+from datachef.core.rows.inspection import SourceSample
 from datachef.core.run.ledger import Accounts, Entry
 from datachef.core.run.output import OUTPUT
 from datachef.core.run.plan import Plan
@@ -45,6 +46,7 @@ class RunSummary:
         sources = {f"sources.{name}" for name in self._checked.sources}
         known = [w for w in self._checked.warnings if w.code != EXPECTED and w.path not in sources]
         return (
+            *sampled_sources(self._checked.samples),
             *known,
             *broken_files(self.accounts),
             *lost_sources(self.accounts, self._plan.selecting),
@@ -75,8 +77,11 @@ class RunSummary:
         return None if message is None else (message, hint)
 
     def _shortages(self) -> list[Problem]:
-        """What the mix could not take of the sources as they turned out to be."""
-        return [] if self._mixed is None else self._mixed.shortages()
+        """What the mix could not take of the sources as they turned out to be; nothing of samples,
+        which hold less."""
+        if self._mixed is None or self._checked.samples:
+            return []
+        return self._mixed.shortages()
 
 
 def too_many_failed(accounts: Accounts, most: Mapping[str, float]) -> tuple[str, str, bool] | None:
@@ -118,6 +123,20 @@ def emptied(accounts: Accounts) -> str | None:
         found = (_first_empty(accounts, name) for name in accounts.sources)
         causes = [entry for entry in found if entry is not None]
     return "the corpus is empty: " + "; ".join(map(_let_nothing_through, causes))
+
+
+def sampled_sources(samples: Mapping[str, SourceSample]) -> Iterator[Problem]:
+    """A warning that the corpus is made of samples, and of how much of each source."""
+    if not samples:
+        return
+    parts = []
+    for name, sample in samples.items():
+        whole = sample.rate == 1
+        rows = f"all {sample.rows:,}" if whole else f"{sample.rows:,} of {sample.available:,.0f}"
+        misfits = f" ({sample.failed:.1%} of its rows do not fit its format)"
+        parts.append(f"{rows} rows of {name}{misfits if sample.failed else ''}")
+    message = f"made of a sample of each source: {', '.join(parts)}"
+    yield warning("sampled", message, "sources", "run the recipe without --sample for all rows")
 
 
 def broken_files(accounts: Accounts) -> Iterator[Problem]:

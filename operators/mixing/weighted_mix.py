@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import polars as pl
@@ -179,6 +179,9 @@ class WeightedMix(MixOperator):
         counted = self._counted(sizes)
         taken = self._taken(counted)
         return {name: taken.get(name, 0) / size if size else 0.0 for name, size in counted.items()}
+
+    def without_repeats(self) -> Self:
+        return self.changed({"max_epochs": 1, "source_epochs": {}, "shortage": "stop"})
 
     def _counted(self, sizes: Mapping[str, Size]) -> dict[str, int]:
         return {name: round(getattr(size, self.unit)) for name, size in sizes.items()}

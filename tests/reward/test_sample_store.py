@@ -15,11 +15,12 @@ from datachef.core import Host, SourceError
 from datachef.core.document import Document
 from datachef.core.recipe.checking import check_document
 from datachef.core.recipe.resolving import read_task
-from datachef.core.rows.inspection import inspect_source
+from datachef.core.rows.inspection import SourceSample, inspect_source
+from datachef.core.run import source_samples
+from datachef.core.run.source_samples import SampleStore
 from datachef.core.text.formats import TextFormat
-from datachef.reward import sampled_run
 from datachef.reward.features import FeatureExtractor
-from datachef.reward.sampled_run import SampledRunner, SampleStore, SourceSample
+from datachef.reward.sampled_run import SampledRunner
 
 
 def sample_of(
@@ -63,7 +64,7 @@ def test_other_code_that_draws_the_same_rows_gives_the_same_ids_and_features(
         return corpus.rows["id"].to_list(), extractor.extract(corpus)
 
     ids, features = assessed("cache")
-    monkeypatch.setattr(sampled_run, "core_code", lambda: "a commented line")
+    monkeypatch.setattr(source_samples, "core_code", lambda: "a commented line")
     assert assessed("other") == (ids, features)
     assert assessed("cache") == (ids, features)
     records = list((workspace / "cache" / "samples").glob("*.json"))
@@ -107,7 +108,7 @@ def test_a_large_source_is_sampled_from_some_of_its_units(
         (tmp_path / f"part-{part:02}.jsonl").write_text(
             "".join(json.dumps(row) + "\n" for row in rows)
         )
-    monkeypatch.setattr(sampled_run, "READ_BYTES", 20_000)
+    monkeypatch.setattr(source_samples, "READ_BYTES", 20_000)
     found = inspect_source(host.vocabulary.source("path", {"path": str(tmp_path / "part-*.jsonl")}))
     assert found.size > 80_000
     sample = SampleStore(tmp_path / "samples", 100, 0).sample(found)
