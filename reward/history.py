@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from statistics import fmean
 
@@ -109,6 +110,12 @@ def comparison_key(measured: MeasurementRecord) -> ComparisonKey:
     """How it was measured, apart from the recipe and the seed."""
     training = canonical(measured.training).decode()
     return (measured.task_key, measured.base_model, measured.score_name, training)
+
+
+def measurement_key(measured: MeasurementRecord) -> str:
+    """The same for measurements of which a history keeps one."""
+    what = [*comparison_key(measured), measured.recipe_key, measured.seed]
+    return blake2b(canonical(what), digest_size=16).hexdigest()
 
 
 def score_summary(measurements: Sequence[MeasurementRecord]) -> ScoreSummary:

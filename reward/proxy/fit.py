@@ -13,7 +13,7 @@ import polars as pl
 from datachef.core.contracts.task import Task
 from datachef.core.errors import DatachefError
 from datachef.reward.evaluation.evaluator import task_key
-from datachef.reward.history import History, measured_alike
+from datachef.reward.history import History, measured_alike, measurement_key
 from datachef.reward.measurement import MeasurementRecord
 from datachef.reward.noise import ScoreNoise, noise_of
 from datachef.reward.proxy import Proxy, Validation, cross_validate
@@ -47,8 +47,7 @@ class FitReport:
 
 def can_fit(history: History, task: Task) -> bool:
     """Whether enough recipes were measured for a proxy of the task."""
-    found = history.measurements(task_key=task_key(task))
-    return _recipes(comparable_measurements(found)) >= FEWEST_MEASURED
+    return _recipes(task_measurements(history, task)) >= FEWEST_MEASURED
 
 
 def fit_proxy(
@@ -59,8 +58,8 @@ def fit_proxy(
     Raises `DatachefError` where too little was measured, and where the scores of the task are
     known to be chance for the most part.
     """
-    found = comparable_measurements(history.measurements(task_key=task_key(task)))
-    recipes = len({measured.recipe_key for measured in found})
+    found = task_measurements(history, task)
+    recipes = _recipes(found)
     if recipes < FEWEST_MEASURED:
         raise DatachefError(
             f"{recipes} recipes were measured for {task.name} in {history.path}",
@@ -72,12 +71,13 @@ def fit_proxy(
             f"seeds of one by {noise.between_seeds:.4f}",
             "measure with a larger base model, more items or more tokens of training",
         )
-    return Proxy.fit(
+    proxy = Proxy.fit(
         feature_table(found, codes),
         np.array([measured.score for measured in found]),
         groups=[measured.recipe_key for measured in found],
         seed=seed,
     )
+    return proxy.model_copy(update={"learned_from": tuple(map(measurement_key, found))})
 
 
 def fit_prior(history: History, task: Task) -> TransferPrior | None:
@@ -142,6 +142,11 @@ def _columns(found: Sequence[MeasurementRecord], codes: Mapping[str, str] | None
         "recipes": [measured.recipe_key for measured in found],
         "tasks": [measured.task for measured in found],
     }
+
+
+def task_measurements(history: History, task: Task) -> list[MeasurementRecord]:
+    """What a proxy of the task learns from."""
+    return comparable_measurements(history.measurements(task_key=task_key(task)))
 
 
 def comparable_measurements(measurements: Sequence[MeasurementRecord]) -> list[MeasurementRecord]:

@@ -67,11 +67,41 @@ class Prediction:
     parts: Mapping[str, float]
 
 
+class RefitComparison(FittedState):
+    """How a proxy and its refit to more measurements predict recipes that neither had seen.
+
+    `rank_correlations` (Spearman's) and `errors` (mean absolute ones) are those of the proxy before
+    and of the refit; `rank_change` and `error_change` are 95% bootstrap intervals of the second
+    less the first. `worse` says that the refit ranks or errs worse by more than chance explains.
+    """
+
+    recipes: int
+    new_measurements: int
+    rank_correlations: tuple[float, float]
+    rank_change: tuple[float, float]
+    errors: tuple[float, float]
+    error_change: tuple[float, float]
+    worse: bool
+
+    @property
+    def verdict(self) -> str:
+        """The outcome and its figures in words."""
+        kept = "the proxy before is kept: its refit is worse" if self.worse else "refitted"
+        (rank, new_rank), (error, new_error) = self.rank_correlations, self.errors
+        return (
+            f"{kept}; on {self.recipes} recipes left out, with {self.new_measurements} new "
+            f"measurements, rank correlation {rank:.3f} -> {new_rank:.3f}, "
+            f"mean error {error:.4f} -> {new_error:.4f}"
+        )
+
+
 class Proxy(FittedState):
     """An ensemble of smooth models, corrected by trees where there are enough measurements.
 
     Features are columns of Float64, null where unknown; `share.<source>` columns are shares of the
-    corpus. There are no trees below 20 measurements.
+    corpus. There are no trees below 20 measurements. `learned_from` has the keys of the
+    measurements of a history that it learned from, `comparison` how it was last compared with its
+    refit or, if it is the refit, with the proxy before.
     """
 
     encoder: Encoder
@@ -82,6 +112,8 @@ class Proxy(FittedState):
     calibration: Calibration
     measurements: int
     coverage: float
+    learned_from: tuple[str, ...] = ()
+    comparison: RefitComparison | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Proxy:
