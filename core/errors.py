@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any, Literal
 
 from datachef.core.distribution import install_command
@@ -100,6 +101,15 @@ class MissingPackageError(DatachefError):
             f"{needed_by} needs the package {module}, which is not installed",
             hint=install_command(requirement),
         )
+
+
+def optional_package(module: str, requirement: str, needed_by: str) -> Any:
+    """A module of an optional package; `MissingPackageError` where a package is not installed."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        missing = (error.name or module).partition(".")[0]
+        raise MissingPackageError(missing, requirement, needed_by) from error
 
 
 def is_panic(error: BaseException) -> bool:

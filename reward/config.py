@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from datachef.core import MissingPackageError, Reward, extra, located
 from datachef.core.contracts.reward import RewardConfig
+from datachef.core.errors import optional_package
 
-NEEDED = ("scipy", "sklearn", "lightgbm")
+NEEDED = ("lightgbm", "scipy", "threadpoolctl")
 
 
 class JudgeOptions(BaseModel):
@@ -87,6 +89,11 @@ def require_packages() -> None:
     for module in NEEDED:
         if importlib.util.find_spec(module) is None:
             raise MissingPackageError(module, extra("reward"), "the reward")
+
+
+def reward_package(module: str) -> Any:
+    """A module of what the reward computes with; `MissingPackageError` without it."""
+    return optional_package(module, extra("reward"), "the reward")
 
 
 def described(name: str) -> str:

@@ -22,6 +22,7 @@ from datachef.core.registry.factories import build_reward
 from datachef.core.registry.host import Host
 from datachef.core.system.atomic import beside, clear_leftovers
 from datachef.core.system.paths import located, located_or_named
+from datachef.core.system.progress import tell
 from datachef.reward.evaluation import EvaluationSettings
 
 if TYPE_CHECKING:
@@ -95,43 +96,37 @@ class FineTuningBackend(EvaluationBackend):
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
-    def refit(self, target: Path) -> bool:
+    def refit(self, target: Path, last: Path | None) -> Path | None:
         import orjson
 
         from datachef.core.system.atomic import write_atomically
-        from datachef.reward.proxy.fit import fit_proxy
+        from datachef.reward.proxy import Proxy
+        from datachef.reward.proxy.fit import is_worth_fitting
+        from datachef.reward.proxy.refit import refit_proxy
 
-        if not self._enough:
-            return False
-        reward, seed = self._proxy_reward, self._config.reward.seed
-        proxy = fit_proxy(self._history, reward.task, seed, reward.plugin_functions.codes)
+        task, codes = self._proxy_reward.task, self._proxy_reward.plugin_functions.codes
+        if not is_worth_fitting(self._history, task):
+            return None
+        known = Proxy.load(last) if last is not None else None
+        proxy = refit_proxy(self._history, task, known, self._config.reward.seed, codes)
+        if proxy.comparison is not None:
+            tell(proxy.comparison.verdict)
+            if proxy.comparison.worse:
+                return last
         write_atomically(target, orjson.dumps(proxy.to_data()))
-        return True
+        return target
 
     def fidelity(self) -> ProxyFidelity | None:
-        from datachef.reward.proxy.fit import fit_report
+        from datachef.reward.proxy.fit import fit_report, is_worth_fitting
 
-        if not self._enough:
-            return None
         task, codes = self._proxy_reward.task, self._proxy_reward.plugin_functions.codes
+        if not is_worth_fitting(self._history, task):
+            return None
         report = fit_report(self._history, task, self._config.reward.seed, codes)
         if (found := report.by_recipe.get(task.name)) is None:
             return None
         rank = found.rank_correlation
         return ProxyFidelity(found.recipes, rank.value, rank.low, rank.high)
-
-    @property
-    def _enough(self) -> bool:
-        """Whether a proxy can be fitted: to enough recipes, whose scores are not chance alone."""
-        from datachef.reward.evaluation.evaluator import task_key
-        from datachef.reward.noise import noise_of
-        from datachef.reward.proxy.fit import FEWEST_MEASURED, comparable_measurements
-
-        found = comparable_measurements(
-            self._history.measurements(task_key=task_key(self._proxy_reward.task))
-        )
-        recipes = {measured.recipe_key for measured in found}
-        return len(recipes) >= FEWEST_MEASURED and noise_of(found).measurable is not False
 
     @property
     def _fits_proxy(self) -> bool:

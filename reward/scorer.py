@@ -9,7 +9,6 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import polars as pl
 
 from datachef.core.contracts.operator import Services
@@ -23,7 +22,7 @@ from datachef.core.contracts.reward import (
 from datachef.core.contracts.source import SourceError
 from datachef.core.contracts.task import Task
 from datachef.core.document import Document
-from datachef.core.errors import DatachefError, RunError, UnavailableError
+from datachef.core.errors import RunError, UnavailableError
 from datachef.core.recipe.checked import CheckedRecipe, CheckResult
 from datachef.core.recipe.checking import check_document
 from datachef.core.recipe.resolving import read_task, read_typed
@@ -206,7 +205,9 @@ def _guardrails(options: RewardOptions) -> SampleGuardrails | None:
 
 def _proxy(options: RewardOptions, task: Task, codes: Mapping[str, str], seed: int) -> Proxy | None:
     if options.proxy is not None:
-        return _saved(options.proxy)
+        from datachef.reward.proxy import Proxy
+
+        return Proxy.load(options.proxy)
     if options.history is None:
         return None
     from datachef.reward.history import History
@@ -224,15 +225,6 @@ def _prior(options: RewardOptions, task: Task) -> TransferPrior | None:
 
     history = History(options.history)
     return None if can_fit(history, task) else fit_prior(history, task)
-
-
-def _saved(path: Path) -> Proxy:
-    from datachef.reward.proxy import Proxy
-
-    try:
-        return Proxy.from_data(orjson.loads(path.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DatachefError(f"{path} is no proxy: {error}", "chef fit makes one") from error
 
 
 def _verifier(

@@ -16,7 +16,13 @@ from typing import Any, Protocol
 
 from datachef.core.contracts.source import SourceError
 from datachef.core.distribution import extra
-from datachef.core.errors import MissingPackageError, Problem, RecipeError, UnavailableError
+from datachef.core.errors import (
+    MissingPackageError,
+    Problem,
+    RecipeError,
+    UnavailableError,
+    optional_package,
+)
 from datachef.core.system.failures import causes, environment_failure
 
 
@@ -154,10 +160,12 @@ class EvaluationBackend(ABC):
         """
 
     @abstractmethod
-    def refit(self, target: Path) -> bool:
-        """Fits a proxy to all measurements and writes it to a file, atomically.
+    def refit(self, target: Path, last: Path | None) -> Path | None:
+        """Fits a proxy to all measurements and writes it to `target`, atomically.
 
-        Returns False, and writes no file, where there are too few measurements.
+        Returns the file of the proxy to go on with: `target`, or `last`, that of the one fitted
+        before, where the new one predicts worse what was held out from both. None where there are
+        too few measurements.
         """
 
     @abstractmethod
@@ -216,9 +224,6 @@ def mean_interval(values: Sequence[float], coverage: float = 0.95) -> tuple[floa
     """
     if len(values) < 2:
         return None
-    try:
-        from scipy.stats import t
-    except ImportError as error:
-        raise MissingPackageError("scipy", extra("reward"), "an interval of a mean") from error
+    t = optional_package("scipy.stats", extra("reward"), "an interval of a mean").t
     half = float(t.ppf((1 + coverage) / 2, len(values) - 1)) * stdev(values) / sqrt(len(values))
     return (fmean(values) - half, fmean(values) + half)

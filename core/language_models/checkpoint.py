@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 from warnings import catch_warnings, simplefilter
 
 from datachef.core.distribution import extra
-from datachef.core.errors import MissingModelError, MissingPackageError
+from datachef.core.errors import MissingModelError, optional_package
 from datachef.core.system.network import hub_refusal
 
 # ChatML, with marks around what an assistant says, so that training knows its tokens.
@@ -123,11 +122,7 @@ EXTRA = extra("train")
 
 def training_package(module: str) -> Any:
     """A module of torch, transformers, TRL and the like; `MissingPackageError` without it."""
-    try:
-        return import_module(module)
-    except ImportError as error:
-        missing = (error.name or module).partition(".")[0]
-        raise MissingPackageError(missing, EXTRA, "training language models") from error
+    return optional_package(module, EXTRA, "training language models")
 
 
 PAD, START, END = "<|pad|>", "<|im_start|>", "<|im_end|>"

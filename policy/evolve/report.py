@@ -278,7 +278,7 @@ def _proxies(fidelity: dict[str, Any]) -> Iterator[str]:
     yield "|---|---|--:|--:|:-:|"
     for one in fidelity["rounds"]:
         why = "no: it does not rank what was held out" if one["before"] else "no: there is none"
-        climbed = "yes" if one["climbed"] else why
+        climbed = f"`{one['climbed']}`" if one["climbed"] else why
         yield f"| in round {one['round']} | {climbed} | {_ranks(one['before'])} |"
     yield f"| after the last round | | {_ranks(fidelity['after'])} |"
     chosen = fidelity["as_chosen"]

@@ -154,7 +154,7 @@ class RoundRunner:
         """Round 0: measures what people try first, and fits a first proxy."""
         count, settings = self._budget.most_first(), self._settings
         if not count:
-            return self._finished(0, 0, 0, "", [], [])
+            return self._finished(0, 0, 0, "", "", [], [])
         human = [without_paths(read_recipe(path)) for path in settings.human_recipes]
         with self._tracker("") as tracker:
             self._progress.report("scoring what people try first")
@@ -164,7 +164,7 @@ class RoundRunner:
             self._budget.note_calls(len(tracker.scored), self._progress.seconds - began)
             scored = len(tracker.scored)
         found = self._measured(first, [], count)
-        return self._finished(0, 0, scored, "", [], found)
+        return self._finished(0, 0, scored, "", "", [], found)
 
     def next(self, rounds: Sequence[Round]) -> Round:
         """The round after these. Raises `DatachefError` if none of its recipes can be measured."""
@@ -183,7 +183,7 @@ class RoundRunner:
         }
         candidates = worth_measuring(scored, known, count)
         found = self._measured(candidates, rounds, count)
-        return self._finished(number, end, spent, proxy, candidates, found)
+        return self._finished(number, end, spent, before.fitted, proxy, candidates, found)
 
     def _trained(self, tracker: ScoreTracker, before: Round, number: int, end: int) -> Path:
         settings = self._settings.train
@@ -244,15 +244,17 @@ class RoundRunner:
         number: int,
         step: int,
         spent: int,
+        last: str,
         proxy: str,
         candidates: Sequence[ScoredRecipe],
         found: Sequence[CandidateMeasurement],
     ) -> Round:
         self._progress.report("fitting the proxy")
-        fitted = f"{PROXIES}/round-{number:04d}.json"
-        learned = self._backend.refit(self._settings.output / fitted)
+        output = self._settings.output
+        target = output / PROXIES / f"round-{number:04d}.json"
+        fitted = self._backend.refit(target, output / last if last else None)
         self._progress.report("estimating how far to trust the proxy")
-        fidelity = self._backend.fidelity() if learned else None
+        fidelity = self._backend.fidelity() if fitted is not None else None
         return Round(
             number=number,
             step=step,
@@ -263,7 +265,7 @@ class RoundRunner:
                 Candidate(recipe=dict(each.recipe), value=each.score.value) for each in candidates
             ),
             measurements=tuple(found),
-            fitted=fitted if learned else "",
+            fitted=fitted.relative_to(output).as_posix() if fitted is not None else "",
             fidelity=fidelity,
         )
 

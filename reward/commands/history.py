@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -258,7 +259,13 @@ def fit(
         Path | None, typer.Option("--task", help="Only what was measured for this task.yaml.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to save the proxy of the task.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Where to save the proxy of the task. One that is there stays where its refit "
+            "is worse.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws folds and bootstrap samples.")] = 0,
     as_json: AsJson = False,
@@ -266,11 +273,16 @@ def fit(
     """Fit the proxy to what was measured, and report how well it predicts what it has not seen."""
     require_packages()
 
+    import orjson
+
     from datachef.core import DatachefError
     from datachef.core.recipe.resolving import read_task
+    from datachef.core.system.outputs import write_file
     from datachef.reward.history import History
     from datachef.reward.plugin_functions import PluginFunctions
-    from datachef.reward.proxy.fit import fit_proxy, fit_report
+    from datachef.reward.proxy import Proxy
+    from datachef.reward.proxy.fit import fit_report
+    from datachef.reward.proxy.refit import refit_proxy
 
     codes = PluginFunctions(get_host()).codes
     chosen = read_task(task, get_host()) if task is not None else None
@@ -278,18 +290,23 @@ def fit(
         raise DatachefError("a saved proxy is for one task", "give --task")
     store = History(history)
     report = fit_report(store, chosen, seed, codes)
+    comparison = None
     if output is not None and chosen is not None:
-        import orjson
-
-        from datachef.core.system.outputs import write_file
-        from datachef.reward.proxy import Proxy
-
-        raw = orjson.dumps(fit_proxy(store, chosen, seed, codes).to_data())
+        last = None
+        if output.is_file():
+            with suppress(DatachefError):  # what is no proxy is refused when it is written
+                last = Proxy.load(output)
+        proxy = refit_proxy(store, chosen, last, seed, codes)
+        raw = orjson.dumps(proxy.to_data())
         write_file(output, raw, "proxy", lambda known: bool(Proxy.from_data(orjson.loads(known))))
+        comparison = proxy.comparison
     if as_json:
-        print_json(report.to_data())
+        compared = comparison.model_dump(mode="json") if comparison is not None else None
+        print_json(report.to_data() | {"refit": compared})
         return
     _show_report(report)
+    if comparison is not None:
+        print(comparison.verdict)
     if output is not None:
         print(output)
 

@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from datachef.core.contracts.code_permission import require_permission
 from datachef.core.contracts.metric import AllowCode, BenchmarkItem, Choices, Metric
 from datachef.core.contracts.task import BenchmarkFile, LMEvalBenchmark, Task
 from datachef.core.distribution import extra
-from datachef.core.errors import DatachefError, MissingPackageError, UnavailableError, did_you_mean
+from datachef.core.errors import DatachefError, UnavailableError, did_you_mean, optional_package
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
 from datachef.core.registry.host import metric_of
 from datachef.core.rows.benchmark import read_benchmark
@@ -256,11 +255,7 @@ ENDS = ("\n\nQuestion:", "\n\nProblem:", "\n\n\n")
 
 def harness_package(module: str) -> Any:
     """A module of lm-evaluation-harness; `MissingPackageError` without it."""
-    try:
-        return import_module(module)
-    except ImportError as error:
-        missing = (error.name or module).partition(".")[0]
-        raise MissingPackageError(missing, extra("evaluate"), "measuring accuracy") from error
+    return optional_package(module, extra("evaluate"), "measuring accuracy")
 
 
 @dataclass

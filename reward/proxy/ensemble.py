@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datachef.core.distribution import extra
-from datachef.core.errors import MissingPackageError
+from datachef.reward.config import reward_package
 from datachef.reward.proxy.encoding import (
     EncodedFeatures,
     FittedState,
@@ -42,37 +41,45 @@ class ResidualTrees(FittedState):
 
         Raises `MissingPackageError` without the package lightgbm.
         """
-        lightgbm = _lightgbm()
-        options = {
-            "objective": "l2",
-            "num_leaves": 16,
-            # With LightGBM's own 20 rows a leaf, fewer than 40 rows give a constant.
-            "min_data_in_leaf": 5 if len(residuals) >= 100 else 3,
-            "min_data_in_bin": 1,
-            "learning_rate": 0.02,
-            "bagging_fraction": 0.7,
-            "bagging_freq": 1,
-            "feature_fraction": 0.7,
-            "seed": seed,
-            "deterministic": True,
-            "force_row_wise": True,
-            "num_threads": 1,
-            "verbosity": -1,
-        }
-        data = lightgbm.Dataset(_columns(table), label=residuals)
-        booster = lightgbm.train(options, data, num_boost_round=rounds)
-        return cls(text=booster.model_to_string())
+        return cls(text=_boosted(table, residuals, rounds, seed).model_to_string())
 
-    def predict(self, table: EncodedFeatures, rounds: int = -1) -> Floats:
-        """What to add to the smooth prediction of each row; of the first `rounds` trees, or all."""
-        if rounds == 0:
-            return np.zeros(len(table))
-        predicted = self._booster.predict(_columns(table), num_iteration=rounds, num_threads=1)
-        return np.asarray(predicted, np.float64)
+    def predict(self, table: EncodedFeatures) -> Floats:
+        """What to add to the smooth prediction of each row."""
+        return _correction(self._booster, table)
 
     @cached_property
     def _booster(self) -> Any:
-        return _lightgbm().Booster(model_str=self.text)
+        return reward_package("lightgbm").Booster(model_str=self.text)
+
+
+def _boosted(table: EncodedFeatures, residuals: Floats, rounds: int, seed: int) -> Any:
+    lightgbm = reward_package("lightgbm")
+    options = {
+        "objective": "l2",
+        "num_leaves": 16,
+        # With LightGBM's own 20 rows a leaf, fewer than 40 rows give a constant.
+        "min_data_in_leaf": 5 if len(residuals) >= 100 else 3,
+        "min_data_in_bin": 1,
+        "learning_rate": 0.02,
+        "bagging_fraction": 0.7,
+        "bagging_freq": 1,
+        "feature_fraction": 0.7,
+        "seed": seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": 1,
+        "verbosity": -1,
+    }
+    data = lightgbm.Dataset(_columns(table), label=residuals)
+    return lightgbm.train(options, data, num_boost_round=rounds)
+
+
+def _correction(booster: Any, table: EncodedFeatures, rounds: int = -1) -> Floats:
+    """What the first `rounds` trees add, or all."""
+    if rounds == 0:
+        return np.zeros(len(table))
+    predicted = booster.predict(_columns(table), num_iteration=rounds, num_threads=1)
+    return np.asarray(predicted, np.float64)
 
 
 def rounds_to_try(rows: int) -> list[int]:
@@ -82,14 +89,6 @@ def rounds_to_try(rows: int) -> list[int]:
 
 def _columns(table: EncodedFeatures) -> Floats:
     return np.hstack([table.shares, table.features])
-
-
-def _lightgbm() -> Any:
-    try:
-        import lightgbm
-    except ImportError as error:
-        raise MissingPackageError("lightgbm", extra("reward"), "the proxy") from error
-    return lightgbm
 
 
 # Stacking weights are shrunk toward uniform as if by this many rows.
@@ -117,10 +116,6 @@ def stacked_weights(held_out: Floats, scores: Floats) -> Floats:
     `held_out` has a row per measurement and a column per model. Breiman 1996, "Stacked
     regressions".
     """
-    try:
-        from scipy.optimize import nnls
-    except ImportError as error:
-        raise MissingPackageError("scipy", extra("reward"), "the proxy") from error
     models = held_out.shape[1]
     # As the weights sum to 1, the error of the combination is the combination of the errors; the
     # unit is the error of the best model, so that the pull to uniform is that of a few rows.
@@ -130,7 +125,7 @@ def stacked_weights(held_out: Floats, scores: Floats) -> Floats:
     sum_to_one = np.full((1, models), 1e4)
     columns = np.vstack([missed, pull, sum_to_one])
     target = np.concatenate([np.zeros(len(scores)), pull.sum(axis=1) / models, sum_to_one[0, :1]])
-    weights, _ = nnls(columns, target)
+    weights, _ = reward_package("scipy.optimize").nnls(columns, target)
     normalised: Floats = weights / weights.sum()
     return normalised
 
@@ -213,8 +208,8 @@ def cross_fit(
         for (train, test), models in zip(train_test_masks(masks), folds, strict=True):
             seen, unseen = table.take(train), table.take(test)
             left = ranks[train] - transform.pooled_ranks(predictions(models, seen), weights)
-            trees = ResidualTrees.fit(seen, left, rounds[-1], seed)
-            staged[test] = np.stack([trees.predict(unseen, count) for count in rounds], axis=1)
+            trees = _boosted(seen, left, rounds[-1], seed)
+            staged[test] = np.stack([_correction(trees, unseen, n) for n in rounds], axis=1)
     missed = (transform.pooled_ranks(smooth, weights)[:, None] + staged - ranks[:, None]) ** 2
     row_weights, correction = np.zeros_like(smooth), np.empty(len(scores))
     for train, test in train_test_masks(masks):
@@ -284,14 +279,11 @@ def _local(noise: float, spread: float, combined: EnsemblePrediction, outside: F
 def _quantile(ratios: Floats, coverage: float) -> float:
     """The conformal quantile. Among few ratios a lucky one moves it much, or there are too few for
     it: then it is at least Student's t."""
-    try:
-        from scipy.stats import t
-    except ImportError as error:
-        raise MissingPackageError("scipy", extra("reward"), "the proxy") from error
     count = len(ratios)
     rank = math.ceil((count + 1) * coverage)
     conformal = float(np.sort(ratios)[min(rank, count) - 1])
     if rank <= count and count >= _FEW:
         return conformal
+    t = reward_package("scipy.stats").t
     student = float(t.ppf((1 + coverage) / 2, count - 1)) * math.sqrt(1 + 1 / count)
     return max(conformal, student)

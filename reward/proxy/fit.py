@@ -50,6 +50,12 @@ def can_fit(history: History, task: Task) -> bool:
     return _recipes(task_measurements(history, task)) >= FEWEST_MEASURED
 
 
+def is_worth_fitting(history: History, task: Task) -> bool:
+    """Whether `fit_proxy` has enough recipes, whose scores are not known to be chance."""
+    found = task_measurements(history, task)
+    return _recipes(found) >= FEWEST_MEASURED and noise_of(found).measurable is not False
+
+
 def fit_proxy(
     history: History, task: Task, seed: int = 0, codes: Mapping[str, str] | None = None
 ) -> Proxy:

@@ -8,8 +8,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from datachef.core.distribution import extra
-from datachef.core.errors import MissingPackageError
+from datachef.reward.config import reward_package
 from datachef.reward.proxy.encoding import (
     EncodedFeatures,
     FittedState,
@@ -76,10 +75,7 @@ class SaturatingLaw(FittedState):
         starts: Sequence[tuple[float, float]] = _STARTS,
     ) -> SaturatingLaw:
         """The best of several starts, by a loss that outliers do not decide (pseudo-Huber)."""
-        try:
-            from scipy.optimize import minimize
-        except ImportError as error:
-            raise MissingPackageError("scipy", extra("reward"), "the proxy") from error
+        minimize = reward_package("scipy.optimize").minimize
         centre, unit = float(scores.mean()), float(scores.std()) or 1.0
         target, columns = (scores - centre) / unit, np.log1p(table.amounts / settings.knee)
         mean = columns.mean(axis=0)
@@ -95,7 +91,8 @@ class SaturatingLaw(FittedState):
                 jac=True,
                 method="L-BFGS-B",
                 bounds=bounds,
-                options={"maxiter": 300},
+                # Remembering more steps than parameters comes close to Newton's.
+                options={"maxiter": 300, "maxcor": 20},
             )
             for effect, gap in starts
         ]

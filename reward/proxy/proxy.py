@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import orjson
 import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from datachef.core.errors import DatachefError
+from datachef.reward.config import reward_package
 from datachef.reward.proxy.encoding import (
     BITS_PER_BYTE,
     HALF_TOKENS,
@@ -145,6 +148,21 @@ class Proxy(FittedState):
         """
         scores = np.asarray(scores, np.float64)
         numbers = _checked(features, scores, groups, coverage)
+        # The matrices are small: more threads are slower, and add up in another order. The limit
+        # holds for libraries that are loaded, and SciPy brings one of its own.
+        reward_package("scipy.optimize")
+        with reward_package("threadpoolctl").threadpool_limits(1, "blas"):
+            return cls._fit(features, scores, numbers, seed, coverage)
+
+    @classmethod
+    def _fit(
+        cls,
+        features: pl.DataFrame,
+        scores: Floats,
+        numbers: NDArray[np.int64],
+        seed: int,
+        coverage: float,
+    ) -> Proxy:
         encoder = Encoder.fit(features)
         table = encoder.encode(features)
         tuned = _tuned(table, scores, numbers, seed)
@@ -205,19 +223,24 @@ class Proxy(FittedState):
         return {"format": _FORMAT, **self.model_dump(mode="json")}
 
     @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> Proxy:
+    def load(cls, path: Path) -> Proxy:
+        """The proxy that was saved in a file. Raises `DatachefError`."""
+        try:
+            return cls.from_data(orjson.loads(path.read_bytes()))
+        except (OSError, ValueError) as error:
+            raise DatachefError(f"{path} is no proxy: {error}", "chef fit makes one") from error
+
+    @classmethod
+    def from_data(cls, data: Any) -> Proxy:
         """What `to_data` gave. Raises `DatachefError` for anything else."""
-        if data.get("format") != _FORMAT:
+        if not isinstance(data, Mapping) or data.get("format") != _FORMAT:
             raise DatachefError(
                 "this is not a proxy, or one of another version", hint="fit it again: chef fit"
             )
         try:
             return cls.model_validate({k: v for k, v in data.items() if k != "format"})
-        except ValidationError as error:
-            raise DatachefError(
-                f"the proxy is damaged: {error.error_count()} fields are wrong",
-                hint="fit it again: chef fit",
-            ) from error
+        except (ValidationError, TypeError) as error:
+            raise DatachefError("the proxy is damaged", hint="fit it again: chef fit") from error
 
     def _correction(self, table: EncodedFeatures) -> Floats:
         if not self.trees:

@@ -19,7 +19,7 @@ from datachef.reward.proxy.proxy import (
 )
 from datachef.reward.proxy.validation import rank_correlation
 
-_FOLDS = 10
+_FOLDS = 5
 _RESAMPLES = 1000
 _TAIL = 0.025
 
@@ -50,7 +50,7 @@ def compare_refit(
 ) -> RefitComparison | None:
     """Compares a proxy that `learned_from` some of the measurements with its refit to all.
 
-    Every recipe, known or new, is predicted by both, each fitted without it: with a tenth of the
+    Every recipe, known or new, is predicted by both, each fitted without it: with a fifth of the
     recipes left out at a time. The refit is worse where the 95% interval of a paired bootstrap over
     recipes says so, of the rank correlation or of the mean absolute error.
 

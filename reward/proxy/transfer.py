@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from datachef.core.distribution import extra
-from datachef.core.errors import DatachefError, MissingPackageError
+from datachef.core.errors import DatachefError
+from datachef.reward.config import reward_package
 from datachef.reward.proxy.encoding import (
     FittedState,
     Floats,
@@ -76,10 +76,6 @@ class TransferPrior(FittedState):
 
     @classmethod
     def _fit(cls, values: Floats, ranks: Floats, numbers: NDArray[np.int64]) -> TransferPrior:
-        try:
-            from scipy.optimize import nnls
-        except ImportError as error:
-            raise MissingPackageError("scipy", extra("reward"), "the proxy") from error
         _, own = np.unique(numbers, return_inverse=True)
         known = ~np.isnan(values)
         sums = np.zeros((int(own.max()) + 1, values.shape[1]))
@@ -91,7 +87,9 @@ class TransferPrior(FittedState):
         scale = spread_or_one(within)
         pull = np.sqrt(_PENALTY) * np.eye(values.shape[1])
         columns = np.vstack([within / scale, pull])
-        weights, _ = nnls(columns, np.concatenate([ranks - 0.5, np.zeros(len(pull))]))
+        weights, _ = reward_package("scipy.optimize").nnls(
+            columns, np.concatenate([ranks - 0.5, np.zeros(len(pull))])
+        )
         centre = sums.sum(axis=0) / np.maximum(counts.sum(axis=0), 1)
         return cls(centre=centre, scale=scale, weights=weights, error=0.0, half_width=0.0)
 

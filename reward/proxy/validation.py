@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from datachef.core.distribution import extra
-from datachef.core.errors import DatachefError, MissingPackageError
+from datachef.core.errors import DatachefError
+from datachef.reward.config import reward_package
 from datachef.reward.proxy.encoding import (
     Floats,
     group_numbers,
@@ -114,13 +114,9 @@ def validation(
 
 def rank_correlation(left: Floats, right: Floats) -> float:
     """Spearman's; 0 where one side does not vary."""
-    try:
-        from scipy.stats import spearmanr
-    except ImportError as error:
-        raise MissingPackageError("scipy", extra("reward"), "the report of a proxy") from error
     if np.ptp(left) == 0 or np.ptp(right) == 0:
         return 0.0
-    return float(spearmanr(left, right).statistic)
+    return float(reward_package("scipy.stats").spearmanr(left, right).statistic)
 
 
 def _statistics(tasks: Sequence[HeldOutTask]) -> tuple[float, float, float]:

@@ -227,7 +227,9 @@ def test_what_is_measured_teaches_the_proxy(workspace: Any, base_model: str) -> 
     assert "7 new measurements" in taken
     report = workspace.json("fit", "--task", "task.yaml", "-o", "proxy.json")
     assert report["noise"]["fruit"]["repeated"] == 0
-    assert "rank correlation" in workspace.chef("fit").stdout
+    assert report["refit"] is None, "there was no proxy to compare with"
+    told = workspace.chef("fit", "--task", "task.yaml", "-o", "proxy.json").stdout
+    assert "rank correlation" in told, "a proxy that is there is no obstacle"
     told = workspace.chef("score", "mixed.yaml", "--proxy", "proxy.json").stdout
     assert "nothing was measured" not in told
     by_history = workspace.chef("score", "mixed.yaml", "--history", "history.sqlite").stdout

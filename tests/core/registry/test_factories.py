@@ -39,8 +39,8 @@ class Counted(EvaluationBackend):
     def measure(self, recipe, seeds):
         return []
 
-    def refit(self, target):
-        return False
+    def refit(self, target, last):
+        return None
 
     def fidelity(self):
         return ProxyFidelity(6, 0.5, 0.1, 0.9)

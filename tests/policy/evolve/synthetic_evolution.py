@@ -73,7 +73,8 @@ class Taste(Reward):
 
 class SyntheticBackend(EvaluationBackend):
     """An evaluation backend with one file per measurement, which takes its `seconds` and says that
-    it took `told`; `low` is how well its proxy is sure to rank what was held out."""
+    it took `told`; `low` is how well its proxy is sure to rank what was held out, and with `keeps`
+    a refit is always worse."""
 
     def __init__(
         self,
@@ -83,12 +84,14 @@ class SyntheticBackend(EvaluationBackend):
         *,
         told: float = 0.0,
         low: float = 0.1,
+        keeps: bool = False,
     ) -> None:
         self._folder = folder
         self._seconds = seconds
         self._broken = broken
         self._told = told
         self._low = low
+        self._keeps = keeps
 
     def reward(self, proxy: Path | None) -> Reward:
         return Taste(proxy)
@@ -113,16 +116,18 @@ class SyntheticBackend(EvaluationBackend):
             found.append(Point(key, seed, score, {"bits_per_byte": 1 - score}, self._told))
         return found
 
-    def refit(self, target: Path) -> bool:
+    def refit(self, target: Path, last: Path | None) -> Path | None:
         rows = self._rows()
         if len(rows) < 3:
-            return False
+            return None
         known: dict[str, list[float]] = {}
         for row in rows:
             known.setdefault(",".join(row["sources"]), []).append(row["score"])
         means = {name: sum(scores) / len(scores) for name, scores in known.items()}
+        if self._keeps and last is not None:
+            return last
         write_atomically(target, json.dumps(means).encode())
-        return True
+        return target
 
     def fidelity(self) -> ProxyFidelity | None:
         rows = self._rows()

@@ -131,10 +131,10 @@ def test_a_finished_run_goes_on_with_more_rounds_alone(folder: Path) -> None:
 
 
 def test_a_proxy_that_ranks_nothing_is_not_climbed(folder: Path) -> None:
-    backend = SyntheticBackend(folder / "history", low=-0.2)
+    backend = SyntheticBackend(folder / "history", low=-0.2, keeps=True)
     changes = NOTHING | {"measured_first": 4, "final_seeds": 1}
     result, settings = run(folder, "out", backend, rounds=1, **changes)
-    assert [bool(one.fitted) for one in result.rounds] == [True, True]
+    assert [one.fitted for one in result.rounds] == ["proxies/round-0000.json"] * 2, "none is worse"
     assert result.rounds[1].proxy == ""
     reward = Taste(None)
     for one in result.rounds[1].candidates:

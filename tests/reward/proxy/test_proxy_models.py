@@ -202,7 +202,6 @@ def test_trees_are_the_same_every_time_and_few_for_few_rows() -> None:
     assert first.text == second.text
     assert first.text != ResidualTrees.fit(table, left, 50, seed=4).text
     assert np.corrcoef(first.predict(table), left)[0, 1] > 0.9
-    assert not first.predict(table, 0).any()
     assert max(rounds_to_try(24)) < max(rounds_to_try(100)) < max(rounds_to_try(512))
 
 

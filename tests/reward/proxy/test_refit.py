@@ -14,7 +14,7 @@ from datachef.reward.history import History
 from datachef.reward.measurement import MeasurementRecord
 from datachef.reward.proxy.fit import fit_proxy
 from datachef.reward.proxy.proxy import Proxy
-from datachef.reward.proxy.refit import refit_proxy
+from datachef.reward.proxy.refit import compare_refit, refit_proxy
 
 KNOWN, NEW = 24, 12
 
@@ -50,7 +50,7 @@ def test_a_refit_stays_only_if_it_is_not_worse(
     history = History(tmp_path / "history.sqlite")
     history.add_new(runs[:KNOWN])
     last = fit_proxy(history, task)
-    assert refit_proxy(history, task, last).comparison is None, "nothing is new"
+    assert compare_refit(runs[:KNOWN], last.learned_from) is None, "nothing is new"
     history.add_new(runs[KNOWN:])
     found = refit_proxy(history, task, last)
     assert found.comparison is not None
@@ -58,4 +58,5 @@ def test_a_refit_stays_only_if_it_is_not_worse(
         (True, KNOWN) if shuffled else (False, KNOWN + NEW)
     )
     assert found.comparison.new_measurements == NEW
+    assert ("is kept" in found.comparison.verdict) is shuffled
     assert Proxy.from_data(found.to_data()).comparison == found.comparison
