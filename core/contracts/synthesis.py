@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias
 
 from pydantic import Field, PrivateAttr
@@ -220,36 +221,34 @@ class Synthesis(CorpusOperator):
 
     def _answers(self, client: LLMClient, rows: list[dict[str, Any]]) -> _Answered:
         answered = _Answered([[] for _ in rows], [None] * len(rows), [None] * len(rows))
-        requests: list[Request] = []
-        owners: list[int] = []
+        asked: list[list[Request]] = [[] for _ in rows]
         for index, row in enumerate(rows):
             try:
-                asked = self._requests(row)
+                asked[index] = self._requests(row)
             except PromptError as error:
                 too_long = isinstance(error, PromptTooLongError)
                 reason = "prompt_too_long" if too_long else "prompt_error"
                 answered.failures[index] = self._failed(reason, str(error))
             except DroppedRowError as error:
                 answered.rejections[index] = self._dropped(error)
-            else:
-                requests += asked
-                owners += [index] * len(asked)
-        first = {index: place for place, index in reversed(list(enumerate(owners)))}
-        results: dict[int, list[_Result]] = {
-            index: [[]] * count for index, count in Counter(owners).items()
-        }
-        waiting = Counter(owners)
+        places = [(index, call) for index, calls in enumerate(asked) for call in range(len(calls))]
+        results: list[list[_Result | None]] = [[None] * len(calls) for calls in asked]
+        requests = chain.from_iterable(asked)
         with closing(client.complete_each(requests, self.max_concurrency)) as answers:
             for place, answer in answers:
-                index = owners[place]
-                results[index][place - first[index]] = self._read(answer, rows[index])
-                waiting[index] -= 1
-                if not waiting[index]:
-                    self._settle(index, rows[index], results.pop(index), answered)
+                index, call = places[place]
+                results[index][call] = self._read(answer, rows[index])
+                if None not in results[index]:
+                    self._settle(index, rows[index], results[index], answered)
+                    results[index] = []
         return answered
 
     def _settle(
-        self, index: int, row: dict[str, Any], results: Sequence[_Result], answered: _Answered
+        self,
+        index: int,
+        row: dict[str, Any],
+        results: Sequence[_Result | None],
+        answered: _Answered,
     ) -> None:
         """Decides on a row by the results of its calls, in their order."""
         failures = [found for found in results if isinstance(found, AnswerFailure)]
