@@ -17,6 +17,7 @@ from .contracts.corpus import (
     CorpusOperator as CorpusOperator,
     MixOperator as MixOperator,
     OrderOperator as OrderOperator,
+    RepeatOperator as RepeatOperator,
     Size as Size,
     sampling_priority as sampling_priority,
 )

@@ -120,20 +120,44 @@ class OrderOperator(CorpusOperator):
         return Outcome(batch.with_columns(place.alias(ORDER)))
 
 
-class MixOperator(CorpusOperator):
-    """A corpus operator that stands in `mix:` and decides how often each row is taken.
+class RepeatOperator(CorpusOperator):
+    """A corpus operator that decides how often each row is taken.
 
-    Its decision has columns `id` and `copies` (0 drops the row) and lists only the rows that are
-    not taken exactly once. What it is asked for, and whether sources fall short of it, it tells of
-    whole sources, without looking at rows.
+    Its decision has columns `id` and `copies` (0 drops the row, for the first of `reasons()`) and
+    lists only the rows that are not taken exactly once.
     """
 
-    shape: ClassVar[str] = "mix"
     selects: ClassVar[bool] = True
 
     @property
     def decides(self) -> str:
         return "copies"
+
+    def apply(self, batch: pl.DataFrame, decision: pl.DataFrame) -> Outcome:
+        import numpy as np
+        import polars as pl
+
+        from datachef.core.contracts.accounting import rejected
+
+        copies = _decided(batch, decision, "copies").fill_null(1)
+        dropped = rejected(batch, copies > 0, self.reasons()[0])
+        taken = pl.Series(np.repeat(np.arange(batch.height), copies.to_numpy()))
+        rows = batch[taken]
+        number = taken.to_frame("row").select(pl.int_range(pl.len()).over("row")).to_series()
+        suffix = pl.when(number > 0).then("~" + (number + 1).cast(pl.String)).otherwise(pl.lit(""))
+        rows = rows.with_columns(pl.col("id") + suffix)
+        kept = batch.height - (0 if dropped is None else dropped.height)
+        return Outcome(rows, dropped, created=rows.height - kept)
+
+
+class MixOperator(RepeatOperator):
+    """A corpus operator that stands in `mix:` and decides how often each row is taken.
+
+    What it is asked for, and whether sources fall short of it, it tells of whole sources, without
+    looking at rows.
+    """
+
+    shape: ClassVar[str] = "mix"
 
     @property
     def unit(self) -> Literal["tokens", "rows"]:
@@ -207,22 +231,6 @@ class MixOperator(CorpusOperator):
 
     def reasons(self) -> tuple[str, ...]:
         return ("over_budget",)
-
-    def apply(self, batch: pl.DataFrame, decision: pl.DataFrame) -> Outcome:
-        import numpy as np
-        import polars as pl
-
-        from datachef.core.contracts.accounting import rejected
-
-        copies = _decided(batch, decision, "copies").fill_null(1)
-        dropped = rejected(batch, copies > 0, "over_budget")
-        taken = pl.Series(np.repeat(np.arange(batch.height), copies.to_numpy()))
-        rows = batch[taken]
-        number = taken.to_frame("row").select(pl.int_range(pl.len()).over("row")).to_series()
-        suffix = pl.when(number > 0).then("~" + (number + 1).cast(pl.String)).otherwise(pl.lit(""))
-        rows = rows.with_columns(pl.col("id") + suffix)
-        kept = batch.height - (0 if dropped is None else dropped.height)
-        return Outcome(rows, dropped, created=rows.height - kept)
 
 
 def _takes_budget(kind: type[Operator], parameter: str) -> bool:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import polars as pl
 from pydantic import Field
 
-from datachef.core import (
-    CheckContext,
-    Context,
-    OrderOperator,
-    sampling_priority,
-    shortened,
-)
-from datachef.operators.selection.strata import NUMBERS, numeric
+from datachef.core import Context, OrderOperator, sampling_priority
+from datachef.operators.selection.strata import NumberOperator
 
 
-class CurriculumOrder(OrderOperator):
+class CurriculumOrder(NumberOperator, OrderOperator):
     """Writes the corpus from low to high values of a column, or the other way, perhaps in stages.
 
     As in curriculum learning (Bengio et al. 2009, https://doi.org/10.1145/1553374.1553380): easy
@@ -28,28 +21,13 @@ class CurriculumOrder(OrderOperator):
     Rows without a value come last; equal values stand in the order of the data.
     """
 
-    not_for_policies: ClassVar[str] = "The column to go by is another one in every source."
-
     op: Literal["curriculum_order"] = "curriculum_order"
-    by: str = Field(
-        min_length=1, max_length=200, description="A numeric column, or a signal kept as a column."
-    )
     order: Literal["ascending", "descending"] = Field(
         "ascending", description="Whether low or high values come first."
     )
     stages: int | None = Field(
         None, ge=2, le=100, description="Parts that are shuffled each; null: sorted throughout."
     )
-
-    def reads(self) -> set[str]:
-        return {self.by}
-
-    def check(self, context: CheckContext) -> Iterable[tuple[str, str, str]]:
-        if context.kinds.get(self.by) == "text":
-            yield "by", f"the column {shortened(self.by)} holds text, not numbers", NUMBERS
-
-    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
-        return batch.select("id", numeric(batch, self.by, self.op).alias("value"))
 
     def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
         rows = summaries.with_row_index("row").collect()

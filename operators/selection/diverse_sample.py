@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from heapq import heapify, heappop, heapreplace
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from datachef.core import Context, CorpusOperator, asset_name, corpus_size, sampling_priority
-from datachef.operators.models.embedding import REQUIRED, ROWS_PER_CALL
-from datachef.operators.selection.sample import quota
+from datachef.core import Context, sampling_priority
+from datachef.operators.selection.sample import ShareSelection
 from datachef.operators.selection.strata import allocated
 from datachef.operators.selection.text_vectors import (
     FEATURES,
-    By,
+    TextVectorOperator,
     TextVectors,
     Vectors,
-    features,
 )
 
 # Of hashed n-grams: a chance similarity of two texts is about .03.
@@ -33,7 +31,7 @@ _ROWS_AT_ONCE = 50_000
 Places = NDArray[np.int64]
 
 
-class DiverseSample(CorpusOperator):
+class DiverseSample(TextVectorOperator, ShareSelection):
     """Keeps rows that differ from one another, so that a smaller corpus covers the whole.
 
     `k_center` takes again and again the row that is farthest from all that are taken (Gonzalez's
@@ -50,22 +48,10 @@ class DiverseSample(CorpusOperator):
     part is taken, and these are cut into parts again (as in GreeDi, Mirzasoleiman et al. 2013).
     """
 
-    selects: ClassVar[bool] = True
-    rows_per_call: ClassVar[int | None] = ROWS_PER_CALL
-
     op: Literal["diverse_sample"] = "diverse_sample"
     share: float = Field(0.5, ge=0.001, le=1.0, description="Share of the rows to keep.")
-    rows: int | None = corpus_size(
-        ge=1,
-        le=1_000_000_000,
-        examples=[1_000, 10_000, 100_000],
-        description="Largest number of rows to keep, whatever the share.",
-    )
     method: Literal["k_center", "facility_location"] = Field(
         "k_center", description="Take what is farthest from the taken, or what stands for most."
-    )
-    by: By = Field(
-        "ngrams", description="What is compared: words and pairs of words, or embeddings (slow)."
     )
     compared_rows: int = Field(
         2_000,
@@ -74,26 +60,13 @@ class DiverseSample(CorpusOperator):
         examples=[1_000, 2_000, 4_000],
         description="Rows of a part; time and memory grow with it.",
     )
-    model: str = asset_name("minilm", description="Asset with an encoder of texts, for embeddings.")
-
-    def requires(self) -> Mapping[str, str]:
-        return REQUIRED if self.by == "embeddings" else {}
-
-    def assets(self) -> tuple[str, ...]:
-        return super().assets() if self.by == "embeddings" else ()
 
     def reasons(self) -> tuple[str, ...]:
         return ("like_others",)
 
-    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
-        return batch.select("id", features(batch["text"], self.by, self.model))
-
     def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
         ids = summaries.select("id").collect()
-        size = pl.DataFrame({"size": [ids.height]}).select(
-            quota(self.share, self.rows, pl.col("size"))
-        )
-        wanted = int(size.item())
+        wanted = int(ids.select(self.quota(pl.len())).item())
         # In this order parts are cut: each is a random part of the corpus.
         chance = np.argsort(sampling_priority(ids["id"], context.seed).to_numpy(), kind="stable")
         vectors = TextVectors(summaries, self.by, _DIMENSIONS)

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from datachef.core import Context, sampling_priority
-from datachef.operators.selection.sample import quota
 from datachef.operators.selection.targeted import TargetedSelection
 from datachef.operators.text.words import (
     UNSPACED,
@@ -65,7 +64,7 @@ class ImportanceResampling(TargetedSelection):
         gumbel = -np.log(-np.log((chance + 0.5) / 2.0**64))
         order = rows.with_columns(pl.col("weight") + gumbel)
         place = pl.col("weight").rank("ordinal", descending=True)
-        dropped = order.filter(place > quota(self.share, self.rows, pl.len()))
+        dropped = order.filter(place > self.quota(pl.len()))
         return dropped.select("id", pl.lit("not_resampled").alias("reason"))
 
     def _target(self) -> NDArray[np.float64]:

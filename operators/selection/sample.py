@@ -1,4 +1,4 @@
-"""A random part of the corpus."""
+"""A random part of the corpus, and the base of whatever keeps a part of it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,11 @@ from pydantic import Field
 from datachef.core import Context, CorpusOperator, corpus_size, sampling_priority
 
 
-class Sample(CorpusOperator):
-    """Keeps a random share, or a fixed number, of the rows.
-
-    The rows of the lowest priority stay, a hash of seed and id: the same ones for any number of
-    workers, and a smaller sample is part of a larger one of the same seed.
-    """
+class ShareSelection(CorpusOperator):
+    """Keeps a share of the rows, or a fixed number."""
 
     selects: ClassVar[bool] = True
 
-    op: Literal["sample"] = "sample"
     share: float = Field(1.0, ge=0.001, le=1.0, description="Share of the rows to keep.")
     rows: int | None = corpus_size(
         ge=1,
@@ -27,6 +22,21 @@ class Sample(CorpusOperator):
         examples=[1_000, 10_000, 100_000],
         description="Largest number of rows to keep, whatever the share.",
     )
+
+    def quota(self, available: pl.Expr) -> pl.Expr:
+        """How many of the available rows stay: the share, rounded half up, and at most `rows`."""
+        wanted = (available * self.share + 0.5).floor().cast(pl.Int64)
+        return wanted if self.rows is None else pl.min_horizontal(wanted, pl.lit(self.rows))
+
+
+class Sample(ShareSelection):
+    """Keeps a random share, or a fixed number, of the rows.
+
+    The rows of the lowest priority stay, a hash of seed and id: the same ones for any number of
+    workers, and a smaller sample is part of a larger one of the same seed.
+    """
+
+    op: Literal["sample"] = "sample"
 
     def reads(self) -> set[str]:
         return set()
@@ -41,11 +51,6 @@ class Sample(CorpusOperator):
         ids = summaries.collect()
         order = ids.with_columns(sampling_priority(ids["id"], context.seed))
         place = pl.col("priority").rank("ordinal")
-        taken = quota(self.share, self.rows, pl.len())
-        return order.filter(place > taken).select("id", pl.lit("not_sampled").alias("reason"))
-
-
-def quota(share: float, rows: int | None, available: pl.Expr) -> pl.Expr:
-    """The share of what is available, rounded half up, and never more than `rows`."""
-    wanted = (available * share + 0.5).floor().cast(pl.Int64)
-    return wanted if rows is None else pl.min_horizontal(wanted, pl.lit(rows))
+        return order.filter(place > self.quota(pl.len())).select(
+            "id", pl.lit("not_sampled").alias("reason")
+        )

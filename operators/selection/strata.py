@@ -2,13 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import ClassVar
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from pydantic import Field
 
-from datachef.core import RunError
+from datachef.core import CheckContext, CorpusOperator, RunError, shortened
 
 NUMBERS = "name a numeric column, or a signal that a filter keeps (keep_signals: true)"
+
+
+class NumberOperator(CorpusOperator):
+    """A corpus operator that goes by the numbers in a column."""
+
+    not_for_policies: ClassVar[str] = "The column to go by is another one in every source."
+
+    by: str = Field(
+        min_length=1, max_length=200, description="A numeric column, or a signal kept as a column."
+    )
+
+    def reads(self) -> set[str]:
+        return {self.by}
+
+    def check(self, context: CheckContext) -> Iterator[tuple[str, str, str]]:
+        yield from not_numbers(context, self.by)
+
+    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
+        return batch.select("id", numeric(batch, self.by, self.op).alias("value"))
+
+
+class SourceNumberOperator(NumberOperator):
+    """One that goes by the numbers among all rows, or among those of each source."""
+
+    per_source: bool = Field(False, description="Go by the rows of each source by themselves.")
+
+    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
+        table = super().summarize(batch)
+        return table.with_columns(batch["source"]) if self.per_source else table
+
+    def within(self, value: pl.Expr) -> pl.Expr:
+        """What a window computes over the rows that a row is compared with."""
+        return value.over("source") if self.per_source else value
+
+
+def not_numbers(context: CheckContext, column: str) -> Iterator[tuple[str, str, str]]:
+    """That the parameter `by` names a column of text, where it does."""
+    if context.kinds.get(column) == "text":
+        yield "by", f"the column {shortened(column)} holds text, not numbers", NUMBERS
 
 
 def numeric(batch: pl.DataFrame, column: str, op: str) -> pl.Expr:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -12,20 +12,23 @@ from pydantic import Field, model_validator
 from datachef.core import (
     CheckContext,
     Context,
-    CorpusOperator,
     RunError,
-    corpus_size,
     sampling_priority,
-    shortened,
 )
-from datachef.operators.selection.sample import quota
-from datachef.operators.selection.strata import NUMBERS, allocated, numeric, quantile_bins
+from datachef.operators.selection.sample import ShareSelection
+from datachef.operators.selection.strata import (
+    NUMBERS,
+    allocated,
+    not_numbers,
+    numeric,
+    quantile_bins,
+)
 
 # These every row has, and in every source they hold text.
 TEXT_COLUMNS = ("id", "source", "text")
 
 
-class StratifiedSample(CorpusOperator):
+class StratifiedSample(ShareSelection):
     """Keeps a random share, or a fixed number, of the rows, drawn from each group of them.
 
     Groups are the values of a column (a topic, a language, the source) or, with `bins`, ranges of a
@@ -34,8 +37,6 @@ class StratifiedSample(CorpusOperator):
     others do. Rows without a value are a group of their own. The rows of a group are drawn as by
     `sample`.
     """
-
-    selects: ClassVar[bool] = True
 
     op: Literal["stratified_sample"] = "stratified_sample"
     by: str = Field(
@@ -50,13 +51,6 @@ class StratifiedSample(CorpusOperator):
     allocation: Literal["proportional", "square_root", "equal"] = Field(
         "proportional", description="How many rows a group gives: by its size, its root, or alike."
     )
-    share: float = Field(1.0, ge=0.001, le=1.0, description="Share of the rows to keep.")
-    rows: int | None = corpus_size(
-        ge=1,
-        le=1_000_000_000,
-        examples=[1_000, 10_000, 100_000],
-        description="Largest number of rows to keep, whatever the share.",
-    )
 
     @model_validator(mode="after")
     def _numbers_in_bins(self) -> StratifiedSample:
@@ -68,8 +62,7 @@ class StratifiedSample(CorpusOperator):
         return {self.by}
 
     def check(self, context: CheckContext) -> Iterable[tuple[str, str, str]]:
-        if self.bins and context.kinds.get(self.by) == "text":
-            yield "by", f"the column {shortened(self.by)} holds text, not numbers", NUMBERS
+        return not_numbers(context, self.by) if self.bins else ()
 
     def reasons(self) -> tuple[str, ...]:
         return ("not_sampled",)
@@ -94,7 +87,7 @@ class StratifiedSample(CorpusOperator):
         group = quantile_bins(value, self.bins) if self.bins else value
         rows = summaries.select("id", group.alias("group")).collect()
         sizes = rows.group_by("group").len("size").sort("group")
-        wanted = int(sizes.select(quota(self.share, self.rows, pl.col("size").sum())).item())
+        wanted = int(sizes.select(self.quota(pl.col("size").sum())).item())
         held = sizes["size"].cast(pl.Int64).to_numpy()
         weights = {
             "proportional": held.astype(np.float64),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -14,38 +14,28 @@ from pydantic import Field
 from datachef.core import (
     CheckContext,
     Context,
-    CorpusOperator,
     DatachefError,
     Examples,
     Outcome,
     Task,
-    corpus_size,
     input_file,
     read_benchmark,
 )
-from datachef.operators.selection.sample import quota
+from datachef.operators.selection.sample import ShareSelection
 
 _HINT = "give the step a target, or the recipe a task that has examples"
 # Digits of a score that count: sums of fractions may differ in the last ones.
 _DIGITS = 5
 
 
-class TargetedSelection(CorpusOperator):
+class TargetedSelection(ShareSelection):
     """Keeps a part of the rows by a target: the examples of the recipe's task."""
-
-    selects: ClassVar[bool] = True
 
     target: Examples | None = input_file(
         description="What to resemble: a file, with its prompt and answer fields; the examples of "
         "the recipe's task when left out.",
     )
     share: float = Field(0.1, ge=0.001, le=1.0, description="Share of the rows to keep.")
-    rows: int | None = corpus_size(
-        ge=1,
-        le=1_000_000_000,
-        examples=[1_000, 10_000, 100_000],
-        description="Largest number of rows to keep, whatever the share.",
-    )
 
     def check(self, context: CheckContext) -> Iterator[tuple[str, str, str]]:
         if self.target is None:
@@ -94,7 +84,7 @@ class ScoredSelection(TargetedSelection):
         scores = pl.Series("score", self.scores(summaries, context), pl.Float64).round(_DIGITS)
         scored = summaries.select("id").collect().with_columns(scores)
         place = pl.col("score").rank("ordinal", descending=True)
-        dropped = place > quota(self.share, self.rows, pl.len())
+        dropped = place > self.quota(pl.len())
         decided = scored.with_columns(
             pl.when(dropped).then(pl.lit("not_in_top")).alias("reason"),
             pl.format("score {}", "score").alias("detail"),

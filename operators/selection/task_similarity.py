@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from datachef.core import Context, asset_name
-from datachef.operators.models.embedding import REQUIRED, ROWS_PER_CALL
+from datachef.core import Context
 from datachef.operators.selection.targeted import ScoredSelection
-from datachef.operators.selection.text_vectors import By, TextVectors, features
+from datachef.operators.selection.text_vectors import By, TextVectorOperator, TextVectors, features
 
 # Of hashed n-grams: a chance similarity of two texts is about .01.
 _DIMENSIONS = 8_192
@@ -21,7 +20,7 @@ _DIMENSIONS = 8_192
 _EXAMPLES: Mapping[By, int] = {"ngrams": 1_000, "embeddings": 256}
 
 
-class TaskSimilarity(ScoredSelection):
+class TaskSimilarity(TextVectorOperator, ScoredSelection):
     """Keeps the rows that are most similar to the examples of the task.
 
     Cosine similarity, of vectors of words and pairs of words that weigh by how rare they are
@@ -31,25 +30,10 @@ class TaskSimilarity(ScoredSelection):
     English, and of a text the first 256 tokens.
     """
 
-    rows_per_call: ClassVar[int | None] = ROWS_PER_CALL
-
     op: Literal["task_similarity"] = "task_similarity"
-    by: By = Field(
-        "ngrams", description="What is compared: words and pairs of words, or embeddings (slow)."
-    )
     to: Literal["nearest", "mean"] = Field(
         "nearest", description="Similarity to the nearest example, or the mean over all of them."
     )
-    model: str = asset_name("minilm", description="Asset with an encoder of texts, for embeddings.")
-
-    def requires(self) -> Mapping[str, str]:
-        return REQUIRED if self.by == "embeddings" else {}
-
-    def assets(self) -> tuple[str, ...]:
-        return super().assets() if self.by == "embeddings" else ()
-
-    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
-        return batch.select("id", features(batch["text"], self.by, self.model))
 
     def scores(self, summaries: pl.LazyFrame, context: Context) -> NDArray[np.float64]:
         vectors = TextVectors(summaries, self.by, _DIMENSIONS)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from pydantic import Field
 
-from datachef.operators.models.embedding import embedder
+from datachef.core import CorpusOperator, asset_name
+from datachef.operators.models.embedding import REQUIRED, ROWS_PER_CALL, embedder
 from datachef.operators.text.hashed_ngrams import flat_buckets, ngram_buckets, rarity
 from datachef.operators.text.lines import FILLED
 
@@ -34,6 +36,26 @@ def features(texts: pl.Series, by: By, model: str) -> pl.Series:
     vectors = np.zeros((len(texts), encoder.dimensions), np.float32)
     vectors[some.to_numpy()] = encoder.embed(texts.filter(some))
     return pl.Series(FEATURES, vectors, dtype=pl.Array(pl.Float32, encoder.dimensions))
+
+
+class TextVectorOperator(CorpusOperator):
+    """A corpus operator that compares the vectors of texts."""
+
+    rows_per_call: ClassVar[int | None] = ROWS_PER_CALL
+
+    by: By = Field(
+        "ngrams", description="What is compared: words and pairs of words, or embeddings (slow)."
+    )
+    model: str = asset_name("minilm", description="Asset with an encoder of texts, for embeddings.")
+
+    def requires(self) -> Mapping[str, str]:
+        return REQUIRED if self.by == "embeddings" else {}
+
+    def assets(self) -> tuple[str, ...]:
+        return super().assets() if self.by == "embeddings" else ()
+
+    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
+        return batch.select("id", features(batch["text"], self.by, self.model))
 
 
 class TextVectors:
