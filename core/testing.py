@@ -252,7 +252,7 @@ class OperatorContract:
         """The rows that the operator lets through, and its entry in the ledger."""
         decision = self._decision(batches)
         step = Step("step", self.operator, decision)
-        chain = StepPipeline([step], _NoMemory(), lambda path, outcome, rows: None)
+        chain = StepPipeline([step], _NoMemory(), lambda *_: None)
         out = [chain.run(batch) for batch in batches]
         return concat(out), chain.ledger["step"]
 

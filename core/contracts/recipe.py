@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -145,6 +146,11 @@ class Output(BaseModel):
         description="With prompt_completion: two texts instead of turns, with this between turns.",
     )
     columns: tuple[str, ...] = Field((), description="More columns to keep, beside id and source.")
+    signals: bool | tuple[_Name, ...] = Field(
+        False,
+        description="Signals of filters to keep as columns: all, or those whose name, or "
+        "`operator.name`, matches one of these, with * for any characters.",
+    )
     order: Literal["shuffled", "source"] | None = Field(
         None,
         description="Order of the rows: shuffled by the seed, or in blocks as the sources hold "
@@ -153,6 +159,13 @@ class Output(BaseModel):
     shard_bytes: int = Field(
         200_000_000, ge=1_000, le=10_000_000_000, description="Text bytes per file, about."
     )
+
+    def keeps_signal(self, op: str, name: str) -> bool:
+        """Whether a signal of an operator becomes a column of the corpus."""
+        if isinstance(self.signals, bool):
+            return self.signals
+        names = (name, f"{op}.{name}")
+        return any(fnmatchcase(named, pattern) for pattern in self.signals for named in names)
 
 
 class Rejects(BaseModel):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datachef.core.contracts.corpus import CorpusOperator, Take
 from datachef.core.contracts.filter import Filter
 from datachef.core.contracts.operator import Operator
-from datachef.core.contracts.recipe import PoolCaps, Recipe
+from datachef.core.contracts.recipe import Output, PoolCaps, Recipe
 from datachef.core.contracts.source import Source
 from datachef.core.contracts.task import Task
 from datachef.core.document import Document, Location
@@ -174,6 +175,26 @@ def _only_drops_rows(operator: Operator) -> bool:
     return isinstance(operator, Filter)
 
 
+def output_columns(resolved: ResolvedRecipe, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """The columns of the output beside the content: those that the recipe names, and the signals
+    that it keeps."""
+    output = resolved.recipe.output
+    steps = chain(
+        *(source_steps(resolved, name) for name in resolved.sources),
+        corpus_steps(resolved, vocabulary),
+    )
+    signals = (name for step in steps for name in kept_signals(step.operator, output))
+    return tuple(dict.fromkeys((*output.columns, *signals)))
+
+
+def kept_signals(operator: Operator, output: Output) -> list[str]:
+    """The signals of an operator that become columns of the output."""
+    if not isinstance(operator, Filter) or not output.signals:
+        return []
+    names = ask(operator, "signal_names")
+    return [name for name in names if output.keeps_signal(operator.op, name)]
+
+
 def makes_messages(resolved: ResolvedRecipe, name: str) -> bool:
     """Whether a step turns the documents of a source into conversations."""
     steps = (*resolved.sources[name].steps, *resolved.recipe.steps)
@@ -206,4 +227,12 @@ def counting(
 
 def _ready(resolved: ResolvedRecipe, operator: Operator) -> Operator:
     placed: Operator = ask(operator, "located", resolved.folder)
-    return placed if resolved.task is None else ask(placed, "for_task", resolved.task)
+    if resolved.task is not None:
+        placed = ask(placed, "for_task", resolved.task)
+    return _with_signals(placed, resolved.recipe.output)
+
+
+def _with_signals(operator: Operator, output: Output) -> Operator:
+    """A filter that keeps its signals, where the output keeps one of them."""
+    kept = kept_signals(operator, output)
+    return operator.changed({"keep_signals": True}) if kept else operator

@@ -34,6 +34,7 @@ from datachef.core.recipe.checked import (
     ResolvedRecipe,
     corpus_steps,
     counting,
+    kept_signals,
     makes_messages,
     output_schema,
     reference_sources,
@@ -131,6 +132,7 @@ class _Check:
         check_references(self._findings, resolved, [*chain(*steps.values()), *corpus])
         self._check_shares()
         self._check_output(final, before_corpus)
+        self._check_signals([*chain(*steps.values()), *corpus])
         self._warn_of_first_rows()
         if self._findings.problems:
             return None
@@ -358,6 +360,19 @@ class _Check:
                 place = ("output", "columns", index)
                 hint = self._unsupported(name) or did_you_mean(name, final | some)
                 findings.add("missing_column", place, f"no column {shortened(name)}", hint)
+
+    def _check_signals(self, steps: list[PlacedStep]) -> None:
+        """Each pattern of `output.signals` matches a signal of a filter."""
+        output = self._recipe.output
+        patterns = () if isinstance(output.signals, bool) else output.signals
+        filters = [step.operator for step in steps if isinstance(step.operator, Filter)]
+        for index, pattern in enumerate(patterns):
+            alone = output.model_copy(update={"signals": (pattern,)})
+            if not any(kept_signals(operator, alone) for operator in filters):
+                names = [name for operator in filters for name in operator.signal_names()]
+                hint = did_you_mean(pattern, names) or "the recipe has no filters"
+                message = f"no filter measures {shortened(pattern)}"
+                self._findings.add("unknown_signal", ("output", "signals", index), message, hint)
 
     def _unsupported(self, column: str) -> str:
         """Why a column of the sources is not among those of the rows; empty where it is none."""

@@ -48,7 +48,7 @@ _MEANING = {BOOL: "true and false", INT: "numbers", FLOAT: "numbers"}
 REJECTS = {
     "id": pl.String, "source": pl.String, "step": pl.String, "outcome": pl.String,
     "reason": pl.String, "detail": pl.String, "file": pl.String, "line": pl.Int64,
-    "text": pl.String,
+    "text": pl.String, "signals": pl.String,
 }  # fmt: skip
 # Of rows that cannot be kept, by their place in the batch: reason and detail.
 Misfits = dict[int, tuple[str, str]]
@@ -340,5 +340,6 @@ class RowReader:
                 "file": partition,
                 "line": raw.line or None,
                 "text": shown[:REJECT_CHARACTERS],
+                "signals": "",
             }
         )

@@ -280,7 +280,9 @@ class PartitionRun:
             message = f"{self._stage.summarizes_for}: summarize() gave tables that differ: {error}"
             raise PluginError(message, "the same columns and types for every batch") from error
 
-    def _reject(self, path: str, outcome: str, rows: pl.DataFrame) -> None:
+    def _reject(
+        self, path: str, outcome: str, rows: pl.DataFrame, signals: pl.Series | None = None
+    ) -> None:
         has_detail = rows.schema.get("detail") == pl.String
         detail = pl.col("detail") if has_detail else pl.lit("")
         self._keep(
@@ -294,6 +296,7 @@ class PartitionRun:
                 pl.lit(None, pl.String).alias("file"),
                 pl.lit(None, pl.Int64).alias("line"),
                 pl.col("text").str.slice(0, REJECT_CHARACTERS),
+                pl.lit("" if signals is None else signals).alias("signals"),
             ).cast(REJECTS)  # type: ignore[arg-type]
         )
 

@@ -29,6 +29,7 @@ from datachef.core.run.signals import (
     Intermediates,
     SignalMemory,
     decide,
+    deciding,
     details,
     measure,
     refuse_neighbours,
@@ -42,7 +43,9 @@ from datachef.core.system.containment import ENDINGS, is_interrupt
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.text.conversations import with_stored_turns
 
-OnRejected = Callable[[str, str, pl.DataFrame], None]
+# Called with the path of a step, "dropped" or "failed", the rows with their reasons, and the
+# signals that decided, where a filter dropped them.
+OnRejected = Callable[[str, str, pl.DataFrame, pl.Series | None], None]
 
 
 class StepPipeline:
@@ -140,6 +143,7 @@ class StepPipeline:
                 with step.located():
                     refuse_neighbours(operator, rows, signals, reason)
             rejects = reason.is_not_null()
+            told = deciding(operator, rows, signals, reason) if rejects.any() else None
             if operator.keep_signals:
                 displaced = self._displaced[step.path] & set(rows.columns)
                 rows = rows.rename({name: f"{DISPLACED}{name}" for name in displaced})
@@ -148,7 +152,7 @@ class StepPipeline:
                 dropped = rows.with_columns(reason).filter(rejects)
                 with step.located():
                     detail = details(operator, dropped)
-                self._reject(step, "dropped", dropped.with_columns(detail))
+                self._reject(step, "dropped", dropped.with_columns(detail), told)
                 rows, numbers = rows.filter(~rejects), numbers.filter(~rejects)
                 shared.keep(~rejects)
             self._passed(step, height, rows.height, started)
@@ -213,13 +217,19 @@ class StepPipeline:
         operator = step.operator
         return safely(rows, lambda part, _: decide(operator, part), self._limit, step, slow=False)
 
-    def _reject(self, step: AnyStep, kind: str, rows: pl.DataFrame | None) -> None:
+    def _reject(
+        self,
+        step: AnyStep,
+        kind: str,
+        rows: pl.DataFrame | None,
+        signals: pl.Series | None = None,
+    ) -> None:
         if rows is None or rows.height == 0:
             return
         counts: Counter[str] = getattr(self.ledger[step.path], kind)
         for reason, number in rows["reason"].value_counts().iter_rows():
             counts[reason] += number
-        self._on_rejected(step.path, kind, rows)
+        self._on_rejected(step.path, kind, rows, signals)
 
     def _passed(self, step: AnyStep, rows_in: int, rows_out: int, started: float) -> None:
         entry = self.ledger[step.path]

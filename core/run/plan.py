@@ -21,6 +21,7 @@ from datachef.core.recipe.checked import (
     PlacedStep,
     corpus_steps,
     counting,
+    output_columns,
     output_schema,
     reference_sources,
     source_steps,
@@ -204,7 +205,8 @@ class Planner:
         for step in steps[len(guards) :]:
             streams = self._advance(streams, step)
         written = self._recipe.output
-        output = OutputSpec(self._schema, written.columns, written.separator, self._order())
+        columns = output_columns(self._checked, self._vocabulary)
+        output = OutputSpec(self._schema, columns, written.separator, self._order())
         if layered:
             final = [item for stream in streams for item in self._settle(stream)[1]]
         else:

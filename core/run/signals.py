@@ -17,6 +17,7 @@ from datachef.core.system.containment import ENDINGS
 
 Place = tuple[int, int]
 TEXT = "_text"
+_SHOWN_CHARACTERS = 200
 
 
 class Intermediates:
@@ -130,6 +131,29 @@ def details(operator: Filter, dropped: pl.DataFrame) -> pl.Series:
             hint="details() gives a polars Series with one text per dropped row, or None",
         )
     return answer.cast(pl.String).alias("detail")
+
+
+def deciding(
+    operator: Filter, rows: pl.DataFrame, signals: pl.DataFrame, reasons: pl.Series
+) -> pl.Series:
+    """What decided on each dropped row, as a JSON object: the signals that its rule reads, and the
+    columns that the filter reads beside the content."""
+    dropped = reasons.is_not_null()
+    read = sorted(operator.reads() & set(rows.columns) - {"text", "messages"})
+    told = rows.select("id", *read).with_columns(signals).filter(dropped)
+    told = told.with_columns(
+        pl.col(pl.String).str.slice(0, _SHOWN_CHARACTERS),
+        pl.col(pl.Float32, pl.Float64).round_sig_figs(6),
+    )
+    value = pl.lit("")
+    reasons = reasons.filter(dropped).alias("reason")
+    for reason in reasons.unique():
+        named = dict.fromkeys((*operator.rules()[reason].meta.root_names(), *read))
+        known = [n for n in named if n in told.columns and not told.schema[n].is_nested()]
+        if known:
+            as_json = pl.struct(known).struct.json_encode()
+            value = pl.when(reasons == reason).then(as_json).otherwise(value)
+    return told.with_columns(value.alias("signals"))["signals"]
 
 
 def refuse_neighbours(

@@ -40,7 +40,7 @@ def test_parts_of_a_batch_are_as_the_whole() -> None:
     pipeline = StepPipeline(
         [Step("steps[0]", SlowFilter())],
         _NoMemory(),
-        lambda path, kind, rows: rejected.append((path, kind, rows["text"].to_list())),
+        lambda path, kind, rows, _: rejected.append((path, kind, rows["text"].to_list())),
     )
     kept = pipeline.run(batch)
     assert kept["text"].to_list() == ["b1", "b2", "b5"]
