@@ -49,7 +49,7 @@ def test_every_hook_is_documented_with_its_signature() -> None:
 
 COMMANDS = (
     "run", "report", "check", "plan", "schema", "ops", "plugins", "assets", "doctor",
-    "import", "train-classifier", "score", "evaluate", "fit", "history", "propose", "train",
+    "import", "new", "train-classifier", "score", "evaluate", "fit", "history", "propose", "train",
     "evolve",
 )  # fmt: skip
 

@@ -43,6 +43,7 @@ def _texts() -> Iterator[tuple[Path, str]]:
         yield path, path.read_text(encoding="utf-8")
 
 
+HELD = (".py", ".pyi", ".template", ".yaml")
 PYTHONS = ("3.11", "3.12", "3.13")
 
 
@@ -172,7 +173,8 @@ def test_the_wheel_holds_the_code_and_nothing_else(wheel: zipfile.ZipFile) -> No
         f"datachef/{path.relative_to(ROOT)}"
         for part in PARTS
         for path in (ROOT / part).rglob("*")
-        if path.is_file() and (path.suffix in (".py", ".pyi", ".yaml") or path.name == "py.typed")
+        if path.is_file()
+        and (path.suffix in (".py", ".pyi", ".template", ".yaml") or path.name == "py.typed")
     }
     assert held == on_disk
     rest = {name.split("/")[0] for name in wheel.namelist()} - {"datachef"}

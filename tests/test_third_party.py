@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import site
 import subprocess
 import sys
-import venv
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command import environment_with
 
 SAMPLE = Path(__file__).parent.parent / "examples" / "plugin"
 
@@ -23,17 +22,7 @@ Chef = Callable[..., subprocess.CompletedProcess[str]]
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment that sees this one's packages and has the sample plugin installed."""
     folder = tmp_path_factory.mktemp("third_party")
-    venv.create(folder, symlinks=True)
-    python = folder / "bin" / "python"
-    (libraries,) = (folder / "lib").glob("python*/site-packages")
-    ours = [path for path in site.getsitepackages() if Path(path).is_dir()]
-    lines = [f"import site; site.addsitedir({path!r})" for path in ours]
-    (libraries / "ours.pth").write_text("\n".join(lines) + "\n")
-    source = shutil.copytree(SAMPLE, folder / "sample")
-    subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", source],
-        check=True,
-    )
+    environment_with(folder, shutil.copytree(SAMPLE, folder / "sample"))
     return folder
 
 

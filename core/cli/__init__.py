@@ -21,7 +21,7 @@ sys.excepthook = _quiet
 import typer
 from typer.core import TyperGroup
 
-from datachef.core.cli import assets, checking, doctor, ops, running
+from datachef.core.cli import assets, checking, doctor, ops, plugins, running
 from datachef.core.cli.failures import hidden_cause, open_streams, report_error, take_debug
 from datachef.core.cli.state import set_host, take_code, take_network, take_plugin_files
 from datachef.core.distribution import NAME, version
@@ -69,7 +69,7 @@ def build(host: Host) -> typer.Typer:
         rich_markup_mode=None,  # rich takes longer to import than all the rest
     )
     app.callback()(_options)
-    for module in (running, checking, ops, assets, doctor):
+    for module in (running, checking, ops, plugins, assets, doctor):
         module.register(app)
     host.add_commands(app)
     for group in app.registered_groups:

@@ -1,8 +1,7 @@
-"""`chef ops` and `chef plugins`: what is registered, and from where."""
+"""`chef ops`: the operators that are registered, and from where."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,13 +10,12 @@ import typer
 from datachef.core.cli.state import AsJson, console, get_host, print_json
 
 if TYPE_CHECKING:
-    from datachef.core.registry.host import Host, Plugin
+    from datachef.core.registry.host import Host
     from datachef.core.registry.vocabulary import Vocabulary
 
 
 def register(app: typer.Typer) -> None:
     app.command("ops")(ops)
-    app.command("plugins")(plugins)
 
 
 def _operators(incomplete: str) -> list[str]:
@@ -213,28 +211,3 @@ def _bounds(schema: dict[str, Any]) -> str:
     }  # fmt: skip
     options = [schema, *schema.get("anyOf", [])]
     return ", ".join(f"{s} {o[key]}" for o in options for key, s in signs.items() if key in o)
-
-
-def plugins(as_json: AsJson = False) -> None:
-    """List the plugins that were found, with all that is wrong with them.
-
-    Exit code 3 where two of them cannot be used together; `chef doctor` fails where one is broken.
-    """
-    host = get_host()
-    try:
-        host.examine()
-    finally:
-        _show_plugins(host.plugins, as_json)
-
-
-def _show_plugins(found: list[Plugin], as_json: bool) -> None:
-    if as_json:
-        print_json([asdict(plugin) for plugin in found])
-        return
-    from rich.table import Table
-
-    table = Table("plugin", "package", "version", "module", "state")
-    for plugin in found:
-        state = plugin.error or (f"loaded: {plugin.note}" if plugin.note else "loaded")
-        table.add_row(plugin.name, plugin.package, plugin.version, plugin.module, state)
-    console().print(table)

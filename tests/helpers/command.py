@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import site
 import subprocess
 import sys
+import venv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,20 @@ def chef(
         text=True,
         check=False,
     )
+
+
+def environment_with(folder: Path, *packages: Path) -> Path:
+    """The Python of an environment in the folder that sees this one's packages and has these
+    installed, without a network."""
+    venv.create(folder, symlinks=True)
+    python = folder / "bin" / "python"
+    (libraries,) = (folder / "lib").glob("python*/site-packages")
+    ours = [path for path in site.getsitepackages() if Path(path).is_dir()]
+    lines = [f"import site; site.addsitedir({path!r})" for path in ours]
+    (libraries / "ours.pth").write_text("\n".join(lines) + "\n")
+    command = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*command, *packages], check=True)
+    return python
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import polars as pl
 from datachef.core import Filter
 from datachef.core.run.pipeline import StepPipeline
 from datachef.core.run.steps import Step
-from datachef.core.testing import _NoMemory
+from datachef.core.testing.operators import _NoMemory
 
 SEEN: list[int] = []
 

@@ -1,32 +1,16 @@
-"""The contracts that operators, features and gates keep, as suites for their authors' tests.
-
-    from datachef.core.testing import FeatureContract, OperatorContract
-
-    class TestMyFilter(OperatorContract):
-        operator = MyFilter(max_share=0.3)
-
-    class TestMyFeature(FeatureContract):
-        function = staticmethod(my_feature)
-
-Runs under pytest; every method is one law. Override `batch` for an operator that needs columns of
-its own, and `sources` for a mix; `corpus` for a feature or a gate that does.
-"""
+"""The contract of operators, and the odd rows on which it is tried."""
 
 from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Callable
-from numbers import Real
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import polars as pl
 
 from datachef.core.contracts.corpus import Context, CorpusOperator, MixOperator, Size
-from datachef.core.contracts.corpus_sample import CorpusSample
 from datachef.core.contracts.filter import Filter
 from datachef.core.contracts.operator import Operator
-from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.contracts.transform import TextTransform, Transform
 from datachef.core.language_models.tokens import TokenCounter
 from datachef.core.registry.promises import (
@@ -112,7 +96,10 @@ def odd_rows(sources: tuple[str, ...] = ("a", "b")) -> pl.DataFrame:
 
 
 class OperatorContract:
-    """Subclass it in a test module and set `operator`; see the module's docstring."""
+    """Subclass it in a test module and set `operator`.
+
+    Override `batch` for an operator that needs columns of its own, and `sources` for a mix.
+    """
 
     operator: ClassVar[Operator]
     sources: ClassVar[tuple[str, ...]] = ("a", "b")
@@ -131,6 +118,7 @@ class OperatorContract:
         assert not broken, "; ".join(broken)
 
     def test_is_described(self) -> None:
+        """People and policies read the docstring of the class and descriptions of parameters."""
         kind = type(self.operator)
         assert kind.summary()
         assert kind.shape in {"filter", "transform", "synthesis", "corpus", "mix"}
@@ -143,6 +131,7 @@ class OperatorContract:
         assert not undescribed, f"describe {undescribed}"
 
     def test_defaults_build(self) -> None:
+        """What has a default for every parameter can be written without any."""
         kind = type(self.operator)
         required = [n for n, field in kind.model_fields.items() if field.is_required()]
         if not required:
@@ -158,6 +147,7 @@ class OperatorContract:
                     assert low and high, f"{name} has no bounds: give it ge= and le="
 
     def test_survives_yaml_and_pickle(self) -> None:
+        """Keep heavy state in a `functools.cached_property`: it stays behind when steps travel."""
         written = self.operator.model_dump(mode="json")
         assert type(self.operator).model_validate(written).identity() == self.operator.identity()
         self.outcome([self.batch()])
@@ -165,10 +155,12 @@ class OperatorContract:
         assert copy.identity() == self.operator.identity()
 
     def test_is_deterministic(self) -> None:
+        """Chance comes from a parameter `seed` and the row's `id`; sort what comes out of a set."""
         first, second = self.outcome([self.batch()]), self.outcome([self.batch()])
         assert first[0].equals(second[0])
 
     def test_does_not_depend_on_batches(self) -> None:
+        """A row is measured and rewritten by itself; what compares rows is a corpus operator."""
         batch = self.batch()
         whole, _ = self.outcome([batch])
         for rows in (1, 3):
@@ -177,11 +169,13 @@ class OperatorContract:
             assert parts.equals(whole), f"other rows come out of batches of {rows}"
 
     def test_takes_an_empty_batch(self) -> None:
+        """No rows in, no rows out: do not ask for the first row of a batch."""
         rows, entry = self.outcome([self.batch().clear()])
         assert rows.height == 0
         assert entry.rows_in == entry.rows_out == 0
 
     def test_ledger_balances(self) -> None:
+        """Every row is kept, or dropped for one of `reasons()`; odd texts break nothing."""
         batch = self.batch()
         rows, entry = self.outcome([batch])
         assert entry.rows_in == batch.height
@@ -228,6 +222,7 @@ class OperatorContract:
         assert twice.filter(words)["id"].to_list() == once.filter(words)["id"].to_list()
 
     def test_scaling_keeps_the_operator(self) -> None:
+        """scaled() gives the same operator for a smaller corpus; `corpus_size()` fields do it."""
         scaled = self.operator.scaled(0.5)
         assert type(scaled) is type(self.operator)
         assert self.operator.scaled(1.0) == self.operator
@@ -267,48 +262,3 @@ class OperatorContract:
         ]
         summaries = pl.concat([operator.summarize(batch) for batch in counted])
         return operator.resolve(summaries.lazy(), Context(seed=7, sources=self.sources))
-
-
-def corpus_sample(rows: pl.DataFrame, schema: str = "text") -> CorpusSample:
-    """A corpus to try features and gates on: rows with `source` and `text`, each of which stands
-    for one."""
-    tokens = TokenCounter().count(rows["text"]).alias("tokens")
-    frame = rows.with_columns(tokens, pl.lit(1.0).alias("weight"))
-    task = Task(name="any", benchmark=BenchmarkFile(path="benchmark.jsonl"))
-    return CorpusSample(frame, schema, dict.fromkeys(rows["source"].unique(), 1.0), task)
-
-
-class _CorpusFunctionContract:
-    function: ClassVar[Callable[[CorpusSample], Any]]
-    kind: ClassVar[type]
-
-    def corpus(self) -> CorpusSample:
-        """Odd texts of two sources, some of them conversations."""
-        return corpus_sample(odd_rows())
-
-    def test_says_what_it_is(self) -> None:
-        """The first line of the docstring is what `chef score` shows."""
-        assert (type(self).function.__doc__ or "").strip()
-
-    def test_takes_odd_texts_and_a_single_row(self) -> None:
-        whole = self.corpus()
-        one = CorpusSample(whole.rows.head(1), whole.schema, whole.epochs, whole.task)
-        for corpus in (whole, one):
-            answer = type(self).function(corpus)
-            assert isinstance(answer, self.kind), f"{answer!r} is no {self.kind.__name__}"
-
-    def test_is_deterministic(self) -> None:
-        first, second = (type(self).function(self.corpus()) for _ in range(2))
-        assert repr(first) == repr(second)
-
-
-class FeatureContract(_CorpusFunctionContract):
-    """Subclass it in a test module and set `function`; see the module's docstring."""
-
-    kind = Real
-
-
-class GateContract(_CorpusFunctionContract):
-    """Subclass it in a test module and set `function`; see the module's docstring."""
-
-    kind = str
