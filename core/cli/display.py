@@ -98,6 +98,17 @@ def ledger_table(entries: Sequence[Mapping[str, Any]]) -> Any:
     return table
 
 
+def accounts(
+    entries: Sequence[Mapping[str, Any]],
+    shares: Sequence[Mapping[str, Any]],
+    warnings: Iterable[object],
+) -> list[Any]:
+    """The ledger, the sources where a mix weighed them, and what should be known of the corpus."""
+    weighed = any(share["asked"] is not None for share in shares)
+    tables: list[Any] = [ledger_table(entries), *([shares_table(shares)] if weighed else [])]
+    return [*tables, *map(str, warnings)]
+
+
 class TextConsole(Console):
     """Escapes what is printed: strings before they are laid out, and everything once more after.
 

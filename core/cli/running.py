@@ -1,11 +1,10 @@
-"""`chef run` and `chef report`."""
+"""`chef run`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -21,16 +20,12 @@ from datachef.core.cli.state import (
 )
 from datachef.core.escaping import raw_stream
 
-if TYPE_CHECKING:
-    from datachef.core.errors import Problem
-
 # How many of the fields that were left out are printed; --json has them all.
 _SHOWN_FIELDS = 20
 
 
 def register(app: typer.Typer) -> None:
     app.command("run")(run)
-    app.command("report")(report)
 
 
 def run(
@@ -94,12 +89,12 @@ def run(
 
 
 def _show(result: Any) -> None:
-    from datachef.core.cli.display import duration, place, size
+    from datachef.core.cli.display import accounts, duration, place, size
     from datachef.core.escaping import one_line
 
     out = console()
     data = result.to_data()
-    for part in _tables_and_warnings(data["ledger"], data["shares"], result.warnings):
+    for part in accounts(data["ledger"], data["shares"], result.warnings):
         out.print(part, soft_wrap=isinstance(part, str))
     speed = f" ({size(int(result.bytes_read / result.seconds))}/s)" if result.bytes_read else ""
     out.print(
@@ -112,34 +107,3 @@ def _show(result: Any) -> None:
         named = ", ".join(names[:_SHOWN_FIELDS]) + more
         out.print(f"left out of {source}, not in its first rows or not supported: {named}")
     out.print(place(result.folder), soft_wrap=True)
-
-
-def _tables_and_warnings(
-    entries: Sequence[Mapping[str, Any]],
-    shares: Sequence[Mapping[str, Any]],
-    warnings: Sequence[Problem],
-) -> list[Any]:
-    """The ledger, the sources where a mix weighed them, and what should be known of the corpus."""
-    from datachef.core.cli.display import ledger_table, shares_table
-
-    weighed = any(share["asked"] is not None for share in shares)
-    tables: list[Any] = [ledger_table(entries), *([shares_table(shares)] if weighed else [])]
-    return [*tables, *map(str, warnings)]
-
-
-def report(
-    corpus: Annotated[
-        Path, typer.Argument(help="The folder of a finished run.", show_default=False)
-    ],
-    as_json: AsJson = False,
-) -> None:
-    """Print the ledger of a corpus that was made before, its shares and its warnings."""
-    from datachef.core.run.finished import FinishedRun
-
-    run = FinishedRun.open(corpus)
-    if as_json:
-        print_json(run.ledger_data)
-        return
-    shares = [share.to_data() for share in run.shares]
-    for part in _tables_and_warnings(run.ledger_data, shares, run.warnings):
-        console().print(part, soft_wrap=isinstance(part, str))

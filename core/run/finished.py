@@ -15,9 +15,21 @@ import polars as pl
 from datachef.core.errors import DatachefError, Problem
 from datachef.core.rows.reader import REJECTS as REJECT_COLUMNS
 from datachef.core.run.ledger import Entry, Ledger
+from datachef.core.run.observations import CHANGES as CHANGE_COLUMNS, SIGNALS as SIGNAL_COLUMNS
 from datachef.core.run.summary import SourceShare
+from datachef.core.run.thresholds import THRESHOLDS as THRESHOLD_COLUMNS
 from datachef.core.system.failures import raise_environment_failure
-from datachef.core.system.ownership import CORPUS, LEDGER, MANIFEST, REJECTS, read_mark
+from datachef.core.system.ownership import (
+    CHANGES,
+    CORPUS,
+    EFFORT,
+    LEDGER,
+    MANIFEST,
+    REJECTS,
+    SIGNALS,
+    THRESHOLDS,
+    read_mark,
+)
 
 _HINT = "was it damaged or edited? run the recipe again"
 # What a run writes of a step on the corpus beside its entry: the rows of each source.
@@ -31,7 +43,9 @@ class FinishedRun:
     `ledger` is what every step did with the rows that reached it, `ledger_data` the same as in
     `ledger.json`, `manifest` what the corpus was made of. `recipe` is the recipe as it was run,
     `shares` are the sources in the corpus, `warnings` what whoever trains on it should know.
-    `corpus` and `rejects` are the rows that were kept and a sample of those that were not.
+    `corpus` are the rows, `rejects` a sample of those that were rejected, `changes` one of those
+    that transforms rewrote. `signals` says how often each signal had which value, `thresholds`
+    where filters cut it; `effort` is the time that it took.
     """
 
     folder: Path
@@ -106,6 +120,42 @@ class FinishedRun:
 
         The columns are those of `rejects.parquet`."""
         return self._table(REJECTS, REJECT_COLUMNS)
+
+    @cached_property
+    def changes(self) -> pl.DataFrame:
+        """Some rows that transforms changed: `step`, `id`, `source`, the text `before` and the
+        texts that were made of it (`after`), both cut to what is near the first change."""
+        return self._table(CHANGES, CHANGE_COLUMNS)
+
+    @cached_property
+    def signals(self) -> pl.DataFrame:
+        """How often each signal had which value: `rows` by `step`, `signal`, the `reason` for which
+        they were dropped (null: kept) and `low`, the least value of a bin (null: not measured).
+
+        Bins are numbers of 7 binary digits (whole numbers up to 128, beyond 64 to a doubling), and
+        end at the thresholds. `alone` says that no other rule of the step drops the rows. Of
+        reading and writing there are the `tokens` of rows, of a transform whether it changed them.
+        """
+        return self._table(SIGNALS, SIGNAL_COLUMNS)
+
+    @cached_property
+    def thresholds(self) -> pl.DataFrame:
+        """The rules of filters that drop what lies below or above a parameter: `step`, `reason`,
+        `signal`, `parameter`, `value`, whether it is a `whole` number, which side the rule `drops`,
+        and the least value of the upper side (`edge`)."""
+        return self._table(THRESHOLDS, THRESHOLD_COLUMNS)
+
+    @cached_property
+    def effort(self) -> Mapping[str, Any]:
+        """What the run cost: `seconds` in all, and of each of its `steps` those of all processes
+        together, `bytes_read`, and how many `partitions` there were and were in the cache."""
+        try:
+            found = orjson.loads((self.folder / EFFORT).read_bytes())
+            steps = {str(path): float(seconds) for path, seconds in found["steps"].items()}
+            return {**found, "steps": steps}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise_environment_failure(error)
+            raise DatachefError(f"{self.folder / EFFORT} cannot be read: {error}", _HINT) from error
 
     def _table(self, name: str, columns: Mapping[str, Any]) -> pl.DataFrame:
         """A table beside the corpus; empty where the run had nothing to write there."""

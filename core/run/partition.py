@@ -26,6 +26,7 @@ from datachef.core.rows.reader import REJECT_CHARACTERS, REJECTS, RowReader
 from datachef.core.rows.stored_conversations import described
 from datachef.core.run.executor import BuiltSource, BuiltStage, OnProgress
 from datachef.core.run.ledger import BrokenFile, Entry, Ledger
+from datachef.core.run.observations import TOKENS, Observations
 from datachef.core.run.output import OUTPUT, cut, finished_rows, numbers, places
 from datachef.core.run.pipeline import StepPipeline, broken_rows, safely
 from datachef.core.run.signals import SignalCache, TextMemory
@@ -67,6 +68,8 @@ class PartitionRun:
         self._pending: list[pl.DataFrame] = []
         self._summaries: list[pl.DataFrame] = []
         self._extra: dict[str, Any] = {}
+        # A run that keeps no rejected rows, such as one that is tried in passing, is not looked at.
+        self._observations = None if item.stage.rejects == 0 else Observations()
         self._tokens = TokenCounter(item.stage.tokenizer, item.stage.chat)
 
     def run(self) -> dict[str, Any]:
@@ -74,7 +77,9 @@ class PartitionRun:
         verify_files(self._item.stage.files)
         kept = None if self._is_passing(self._item.parent) else self._item.input
         signals = SignalCache(self._store, kept, self._stage.steps, self._texts)
-        pipeline = StepPipeline(self._stage.steps, signals, self._reject, self._limit)
+        pipeline = StepPipeline(
+            self._stage.steps, signals, self._reject, self._limit, self._observations
+        )
         ACTIVITY.begin(_READING)
         for batch in self._batches(max(1, BATCH_BYTES // self._most_copies())):
             rows = pipeline.run(batch)
@@ -128,7 +133,7 @@ class PartitionRun:
         for batch in reader.batches(rows, batch_bytes):
             self._keep(reader.quarantine())
             entry.rows_out += batch.height
-            entry.tokens += int(self._tokens.count_rows(batch).sum())
+            entry.tokens += self._total(entry, self._tokens.count_rows(batch))
             self._progress(reader.bytes_in - seen, 0)
             seen = reader.bytes_in
             entry.seconds += time.perf_counter() - started
@@ -171,12 +176,17 @@ class PartitionRun:
         entry.rows_in += rows.height
         tokens = self._tokens.count_rows(rows)
         written, failed = finished_rows(rows.with_columns(tokens.alias("tokens")), output)
-        entry.tokens += int(written["tokens"].sum())
+        entry.tokens += self._total(entry, written["tokens"])
         entry.rows_out += written.height
         if failed is not None:
             entry.failed.update(dict(failed["reason"].value_counts().iter_rows()))
             self._reject("output", "failed", failed)
         return written if "tokens" in output.columns else written.drop("tokens")
+
+    def _total(self, entry: Entry, tokens: pl.Series) -> int:
+        if self._observations is not None:
+            self._observations.measured(entry.path, TOKENS, tokens)
+        return int(tokens.sum())
 
     def _summarize(self, rows: pl.DataFrame, step: CorpusStep) -> pl.DataFrame:
         """Takes the summaries of the rows; a row that breaks the operator fails and is left out."""
@@ -245,6 +255,11 @@ class PartitionRun:
             table = pl.concat(self._rejects)
             rejects = self._store.write(self._item.key, "rejects.parquet", table, "zstd")
             files.append(rejects)
+        observed: dict[str, Any] = {}
+        for name, table in (self._observations.tables() if self._observations else {}).items():
+            if table.height:
+                observed[name] = self._store.write(self._item.key, f"{name}.parquet", table)
+        files += observed.values()
         entries = [*self._ledger, *pipeline.ledger]
         record = {
             "key": self._item.key,
@@ -253,6 +268,7 @@ class PartitionRun:
             "parts": self._parts,
             "summary": summary,
             "rejects": rejects,
+            "observed": observed,
             "ledger": [entry.to_data() for entry in _ordered(entries)],
             "passing": self._failed_in_passing(entries),
             **self._extra,

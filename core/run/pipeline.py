@@ -25,6 +25,7 @@ from datachef.core.errors import (
 )
 from datachef.core.rows.columns import concat
 from datachef.core.run.ledger import Entry, Ledger
+from datachef.core.run.observations import Observations
 from datachef.core.run.signals import (
     Intermediates,
     SignalMemory,
@@ -49,7 +50,8 @@ OnRejected = Callable[[str, str, pl.DataFrame, pl.Series | None], None]
 
 
 class StepPipeline:
-    """The row-wise steps of a stage; `ledger` counts the rows that stay, go and fail."""
+    """The row-wise steps of a stage; `ledger` counts the rows that stay, go and fail, and
+    `observations` takes what people may want to look at."""
 
     def __init__(
         self,
@@ -57,8 +59,10 @@ class StepPipeline:
         signals: SignalMemory,
         on_rejected: OnRejected,
         limit: TimeLimit = NO_LIMIT,
+        observations: Observations | None = None,
     ) -> None:
         self.groups = groups(steps)
+        self._observations = observations
         self.ledger = Ledger(Entry(step.path, step.operator.op) for step in steps)
         self._signals = signals
         self._limit = limit
@@ -113,6 +117,8 @@ class StepPipeline:
             parts.append(rows)
         self._reject(step, "failed", broken_rows(batch, broken))
         rows = concat(parts)
+        if self._observations is not None and isinstance(step.operator, Transform):
+            self._observations.rewritten(step, batch, rows)
         self._passed(step, batch.height, rows.height, started)
         return rows
 
@@ -142,6 +148,8 @@ class StepPipeline:
                 self._tried.add(step.path)
                 with step.located():
                     refuse_neighbours(operator, rows, signals, reason)
+            if self._observations is not None:
+                self._observations.decided(step, rows.with_columns(signals), reason)
             rejects = reason.is_not_null()
             told = deciding(operator, rows, signals, reason) if rejects.any() else None
             if operator.keep_signals:

@@ -37,9 +37,9 @@ from datachef.core.system.outputs import OutputFolder, lies_in, refuse_places, r
 from datachef.core.system.ownership import (
     CARD,
     CORPUS,
+    EFFORT,
     LEDGER,
     MANIFEST,
-    REJECTS,
     facts_of,
     foreign_files,
     read_mark,
@@ -186,9 +186,10 @@ class Corpus:
         context: tuple[CheckedRecipe, Plan, Host],
         files: list[dict[str, Any]],
         report: Report,
-        rejects: pl.DataFrame,
+        tables: Mapping[str, pl.DataFrame],
     ) -> None:
-        """Manifest, ledger, card and rejected rows, beside the data."""
+        """Manifest, ledger and card, and the `tables` by the names of their files, beside the
+        data; a table without rows is left out."""
         checked, plan, host = context
         stated: dict[str, Any] = {
             "shares": [share.to_data() for share in report.shares],
@@ -199,9 +200,11 @@ class Corpus:
             (folder / LEDGER).write_bytes(_pretty(report.ledger_data()))
             stated["card"] = facts_of(folder / CARD)
             (folder / MANIFEST).write_bytes(_pretty(manifest(checked, plan, host, files) | stated))
-            if rejects.height:
-                (folder / REJECTS).parent.mkdir()
-                rejects.write_parquet(folder / REJECTS)
+            (folder / EFFORT).write_bytes(_pretty(report.effort()))
+            for name, table in tables.items():
+                if table.height:
+                    (folder / name).parent.mkdir(exist_ok=True)
+                    table.write_parquet(folder / name)
 
 
 def _pretty(data: Any) -> bytes:

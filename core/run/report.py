@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from datachef.core.contracts.engine import RunFinished
+from datachef.core.contracts.filter import Filter
 from datachef.core.contracts.recipe import Rejects
 from datachef.core.contracts.source import Source
 from datachef.core.distribution import version
@@ -18,13 +19,16 @@ from datachef.core.errors import Problem
 from datachef.core.escaping import markdown, markdown_code
 from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.registry.host import Host
+from datachef.core.registry.vocabulary import Vocabulary
 from datachef.core.rows.inspection import SourceInfo, SourceSample
 from datachef.core.rows.reader import REJECTS
 from datachef.core.run.ledger import Accounts, Ledger
+from datachef.core.run.observations import some_changes, summed_signals
 from datachef.core.run.plan import Plan
 from datachef.core.run.stage import key_of
 from datachef.core.run.store import Store
 from datachef.core.run.summary import SourceShare
+from datachef.core.run.thresholds import THRESHOLDS, thresholds_of
 from datachef.core.system.code_identity import code_of, core_code
 
 MANIFEST_VERSION = 1
@@ -68,6 +72,13 @@ class Report:
         for share in self.shares:
             entries[-1]["sources"][share.source] |= share.to_data()
         return entries
+
+    def effort(self) -> dict[str, Any]:
+        """What the run cost: what differs from run to run. A step that was in the cache has the
+        time that it took then, of all processes together."""
+        names = ("seconds", "bytes_read", "partitions", "partitions_cached")
+        steps = {entry.path: round(entry.seconds, 3) for entry in self.ledger}
+        return {name: getattr(self, name) for name in names} | {"steps": steps}
 
     def finished(self) -> RunFinished:
         """The event that observers get at the end of the run."""
@@ -243,3 +254,34 @@ def gather(plan: Plan, records: Mapping[str, Any], store: Store, settings: Rejec
     if settings.keep == "sample":
         table = table.group_by("step", "reason", maintain_order=True).head(settings.per_reason)
     return table.select(list(REJECTS))
+
+
+def observed(plan: Plan, records: Mapping[str, Any], store: Store) -> dict[str, pl.DataFrame]:
+    """What all partitions left to look at, by name: how often signals had which value, and some of
+    the rows that were changed."""
+
+    def tables(name: str) -> Iterator[pl.DataFrame]:
+        for item in plan.partitions:
+            facts = records.get(item.key, {}).get("observed", {})
+            if name in facts:
+                yield store.read(item.key, facts[name])
+
+    return {
+        "signals": summed_signals(tables("signals")),
+        "changes": some_changes(tables("changes")),
+    }
+
+
+def threshold_table(plan: Plan, vocabulary: Vocabulary) -> pl.DataFrame:
+    """The thresholds of all filters, in the order of the recipe."""
+    specs = {step.path: step for stage in plan.stages for step in stage.steps}
+    operators = {
+        path: vocabulary.operator(specs[path].data) for path, _ in plan.steps if path in specs
+    }
+    rows = [
+        {"step": path, **asdict(found)}
+        for path, operator in operators.items()
+        if isinstance(operator, Filter)
+        for found in thresholds_of(operator)
+    ]
+    return pl.DataFrame(rows, schema=THRESHOLDS)

@@ -38,7 +38,7 @@ from datachef.core.run.publish import (
     refuse_output,
     verify,
 )
-from datachef.core.run.report import Report, gather
+from datachef.core.run.report import Report, gather, observed, threshold_table
 from datachef.core.run.stage import DecisionWork, PartitionWork, ShardWork
 from datachef.core.run.store import Store
 from datachef.core.run.summary import RunSummary
@@ -47,6 +47,7 @@ from datachef.core.system.containment import contained
 from datachef.core.system.failures import ending_runs, explained
 from datachef.core.system.lock import locked
 from datachef.core.system.outputs import resolved
+from datachef.core.system.ownership import CHANGES, REJECTS, SIGNALS, THRESHOLDS
 
 # How often what was damaged in the cache is made anew before the run fails of it.
 MOST_REPAIRS = 3
@@ -253,6 +254,17 @@ class Runner:
     def _rejects(self) -> pl.DataFrame:
         return gather(self._plan, self._records, self._store, self._recipe.rejects)
 
+    def _tables(self) -> dict[str, pl.DataFrame]:
+        """What lies beside the corpus to look at, by the names of the files."""
+        found = observed(self._plan, self._records, self._store)
+        thresholds = threshold_table(self._plan, self._host.vocabulary)
+        return {
+            REJECTS: self._rejects(),
+            SIGNALS: found["signals"],
+            THRESHOLDS: thresholds if found["signals"].height else thresholds.clear(),
+            CHANGES: found["changes"],
+        }
+
     def _publish(self, folder: Path, started: float) -> Report:
         corpus = Corpus(self._recipe, self._plan, self._records, self._writer)
         corpus.refuse_repeated_ids(self._store)
@@ -278,7 +290,7 @@ class Runner:
                 warnings=summary.warnings(),
             )
             context = (self._checked, self._plan, self._host)
-            corpus.write_accounts(staging, context, files, report, self._rejects())
+            corpus.write_accounts(staging, context, files, report, self._tables())
             verify(staging, files)
             self._plan.verify_inputs()
             refuse_data(folder)

@@ -18,6 +18,10 @@ MANIFEST = "manifest.json"
 LEDGER = "ledger.json"
 CARD = "README.md"
 REJECTS = "rejects/rejects.parquet"
+EFFORT = "effort.json"
+SIGNALS = "signals/signals.parquet"
+THRESHOLDS = "signals/thresholds.parquet"
+CHANGES = "changes/changes.parquet"
 CORPUS = "corpus"
 
 
@@ -137,7 +141,9 @@ def _manifest(data: Mapping[str, Any]) -> Mark | None:
     if not all(isinstance(one.get("file"), str) for one in outputs):
         return None
     card = data.get("card")
-    files: dict[str, Mapping[str, Any] | None] = dict.fromkeys((MANIFEST, LEDGER, REJECTS))
+    files: dict[str, Mapping[str, Any] | None] = dict.fromkeys(
+        (MANIFEST, LEDGER, EFFORT, REJECTS, SIGNALS, THRESHOLDS, CHANGES)
+    )
     files[CARD] = card if isinstance(card, dict) else None
     return Mark(CORPUS, files | {one["file"]: one for one in outputs})
 

@@ -1,0 +1,236 @@
+"""Histograms of signals, and what another threshold would drop, both exactly as counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import asinh, ceil, inf, isfinite, sinh
+from typing import Any, TypeAlias
+
+import numpy as np
+import polars as pl
+
+from datachef.core import FinishedRun
+
+WIDTH, HEIGHT = 320, 90
+_BARS = 48
+_POSITIONS = 160
+# A signal whose large values are so many times its middle one is drawn by its order of magnitude.
+_SKEWED = 20
+# A bar so many times as high as the next is cut off.
+_TOWERING = 4
+_Numbers: TypeAlias = np.ndarray[Any, Any]
+_DROPPED = pl.col("reason").is_not_null()
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A threshold that can be moved: at each of its `positions` (x) it has one of the `values`, and
+    the step drops one of the numbers of rows in `drops`. `at` is where the recipe has it; there it
+    drops `alone` rows that no other rule drops."""
+
+    parameter: str
+    reason: str
+    drops_above: bool
+    alone: int
+    at: int
+    positions: Sequence[float]
+    values: Sequence[str]
+    drops: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """A signal of a step, its bars as SVG paths: rows that its threshold decides on (`free`), and
+    rows that are dropped for other reasons (`others`). Without a threshold that can be moved there
+    is no `cut`; `cut_off` are bars that do not fit, by place and rows."""
+
+    step: str
+    signal: str
+    rows: int
+    kept: int
+    unmeasured: int
+    free: str
+    others: str
+    cut_off: Sequence[tuple[float, int]]
+    least: str
+    most: str
+    cut: Cut | None
+
+    @property
+    def idle(self) -> bool:
+        """Whether its threshold drops no row by itself."""
+        return self.cut is not None and self.cut.alone == 0
+
+
+def histograms(run: FinishedRun) -> dict[str, list[Histogram]]:
+    """The histograms of all steps that measure signals, by step: one for each threshold, that
+    which drops most by itself first, and one for each signal without any."""
+    found: dict[str, list[Histogram]] = {}
+    signals = run.signals.partition_by("step", "signal", as_dict=True)
+    for entry in run.ledger:
+        for (step, signal), table in signals.items():
+            if step != entry.path:
+                continue
+            cuts = run.thresholds.filter(pl.col("step") == step, pl.col("signal") == signal)
+            found.setdefault(entry.path, []).extend(
+                [_histogram(table, cut) for cut in cuts.iter_rows(named=True)]
+                or [_histogram(table, None)]
+            )
+    for those in found.values():
+        those.sort(key=lambda histogram: histogram.cut is None or -histogram.cut.alone)
+    return found
+
+
+def _histogram(table: pl.DataFrame, threshold: dict[str, object] | None) -> Histogram:
+    decided = table.filter(pl.col("low").is_not_null()).sort("low")
+    free = pl.col("reason").is_null()
+    if threshold is not None:
+        free |= (pl.col("reason") == threshold["reason"]) & pl.col("alone")
+    split = decided.with_columns(free.fill_null(value=False).alias("free"))
+    lows = split["low"].to_numpy()
+    rows = split["rows"].to_numpy()
+    axis = _Axis.of(lows, rows)
+    ours = split["free"].to_numpy()
+    counts = [axis.counts(lows[side], rows[side]) for side in (ours, ~ours)]
+    together = counts[0] + counts[1]
+    highest = _highest(together)
+    total = _sum(table)
+    return Histogram(
+        step=table["step"][0],
+        signal=table["signal"][0],
+        rows=total,
+        kept=total - _sum(table, _DROPPED),
+        unmeasured=_sum(table, pl.col("low").is_null()),
+        free=_bars(counts[0], np.zeros(_BARS), highest),
+        others=_bars(counts[1], counts[0], highest),
+        cut_off=[
+            (round(index * WIDTH / _BARS, 1), int(count))
+            for index, count in enumerate(together)
+            if count > highest
+        ],
+        least=number(axis.value(0.0)),
+        most=number(axis.value(1.0)),
+        cut=None if threshold is None else _cut(table, split.filter("free"), threshold, axis),
+    )
+
+
+def _cut(table: pl.DataFrame, free: pl.DataFrame, threshold: dict[str, object], axis: _Axis) -> Cut:
+    above, edge, whole = threshold["drops"] == "above", threshold["edge"], bool(threshold["whole"])
+    assert isinstance(edge, float)
+    total, own = _sum(table, _DROPPED), _sum(free, _DROPPED)
+    edges = _spread(np.unique(np.append(free["low"].to_numpy(), edge)), edge, axis)
+    lows, rows = free["low"].to_numpy(), np.append(0, free["rows"].to_numpy().cumsum())
+    below = rows[np.searchsorted(lows, edges, "left")]
+    dropped = (rows[-1] - below if above else below) + total - own
+    # the rule may drop the threshold itself: then the edge is the number after it
+    inclusive = edge != threshold["value"]
+    return Cut(
+        parameter=str(threshold["parameter"]),
+        reason=str(threshold["reason"]),
+        drops_above=above,
+        alone=own,
+        at=int(np.searchsorted(edges, edge)),
+        positions=[round(float(axis.place(e)) * WIDTH, 1) for e in edges],
+        values=[_value(e, edge, threshold["value"], whole=whole, before=inclusive) for e in edges],
+        drops=[int(count) for count in dropped],
+    )
+
+
+def _sum(table: pl.DataFrame, where: pl.Expr | None = None) -> int:
+    return int((table if where is None else table.filter(where))["rows"].sum())
+
+
+def _value(edge: float, own: float, value: object, *, whole: bool, before: bool) -> str:
+    """What a parameter says for a cut to be at an edge."""
+    if edge == own and isinstance(value, float):
+        return number(value)
+    if before and whole:
+        return number(ceil(edge) - 1)
+    return number(edge)
+
+
+def _spread(edges: _Numbers, own: float, axis: _Axis) -> _Numbers:
+    """Some of the edges, evenly over the axis, with the one of the recipe."""
+    edges = edges[np.isfinite(edges)]
+    if len(edges) > _POSITIONS:
+        slots = np.array([int(axis.place(edge) * (_POSITIONS - 2)) for edge in edges])
+        first = np.unique(slots, return_index=True)[1]
+        edges = np.unique(np.append(edges[first], own))
+    return edges
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """From values to places between 0 and 1, evenly or by order of magnitude."""
+
+    low: float
+    high: float
+    unit: float | None = None
+
+    @classmethod
+    def of(cls, lows: _Numbers, rows: _Numbers) -> _Axis:
+        finite = np.isfinite(lows)
+        lows, rows = lows[finite], rows[finite]
+        if not len(lows):
+            return cls(0.0, 1.0)
+        share = rows.cumsum() / rows.sum()
+        middle, large = (float(lows[np.searchsorted(share, part)]) for part in (0.5, 0.995))
+        positive = lows[lows > 0]
+        if lows[0] >= 0 and len(positive) and large > _SKEWED * max(middle, float(positive[0])):
+            return cls(float(lows[0]), float(lows[-1]), max(float(positive[0]), large / 1e6))
+        low, high = float(lows[0]), float(max(large, lows[np.searchsorted(share, 0.999)]))
+        return cls(low, high if high > low else low + 1.0)
+
+    def _scaled(self, value: float) -> float:
+        return value if self.unit is None else asinh(value / self.unit)
+
+    def place(self, value: float) -> float:
+        low, high = self._scaled(self.low), self._scaled(self.high)
+        place = (self._scaled(value) - low) / (high - low) if high > low else 0.0
+        return min(max(place, 0.0), 1.0) if isfinite(place) else 1.0
+
+    def value(self, place: float) -> float:
+        low, high = self._scaled(self.low), self._scaled(self.high)
+        scaled = low + place * (high - low)
+        return scaled if self.unit is None else self.unit * sinh(scaled)
+
+    def counts(self, lows: _Numbers, rows: _Numbers) -> _Numbers:
+        """The rows in each bar; what lies beyond the axis is in the outermost."""
+        bars = [min(int(self.place(low) * _BARS), _BARS - 1) for low in lows]
+        return np.bincount(np.array(bars, dtype=int), weights=rows, minlength=_BARS)
+
+
+def _highest(counts: _Numbers) -> float:
+    """The rows of a bar of full height; one that would make all others small is cut off."""
+    tallest, second = np.sort(counts)[[-1, -2]]
+    return float(max(1.5 * second if tallest > _TOWERING * second > 0 else tallest, 1))
+
+
+def _bars(counts: _Numbers, beneath: _Numbers, highest: float) -> str:
+    """The bars as one path; each that is not empty can be seen."""
+    width = WIDTH / _BARS
+    parts = []
+    for index, (count, below) in enumerate(zip(counts, beneath, strict=True)):
+        bottom = HEIGHT * (1 - min(below / highest, 1))
+        high = min(max(count / highest * HEIGHT, 0.8), bottom)
+        if count and high > 0:
+            at = f"M{index * width:.1f} {bottom:.1f}"
+            parts.append(f"{at}v-{high:.1f}h{width - 0.7:.1f}v{high:.1f}z")
+    return "".join(parts)
+
+
+def number(value: float) -> str:
+    """A number with as many digits as people read."""
+    if value in (inf, -inf):
+        return "∞" if value > 0 else "−∞"
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def quantiles(table: pl.DataFrame, parts: Iterable[float]) -> list[float]:
+    """The least values of the bins in which these parts of all rows end."""
+    table = table.filter(pl.col("low").is_not_null()).sort("low")
+    lows, share = table["low"].to_numpy(), table["rows"].to_numpy().cumsum()
+    return [float(lows[np.searchsorted(share, part * share[-1])]) for part in parts]

@@ -1,0 +1,140 @@
+"""A finished run as one page of HTML that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import islice
+from typing import Any
+
+import jinja2
+import orjson
+
+from datachef.core import FinishedRun, document
+from datachef.core.cli.display import duration, size
+from datachef.core.escaping import escaped, one_line
+from datachef.plugins.report.composition import languages_of, licences_of, some_rows, sources_of
+from datachef.plugins.report.flow import flow_of
+from datachef.plugins.report.histograms import Histogram, histograms, number
+from datachef.plugins.report.samples import changed, rejected
+
+MARK = "<!doctype html>\n<!-- made by chef report -->"
+MOST_BYTES = 2_000_000
+_LISTED = 50
+_MANIFEST_CHARACTERS = 60_000
+
+
+@dataclass(frozen=True)
+class _Detail:
+    """How much of what has no end is shown: rows for each reason, and characters of each."""
+
+    rows: int
+    characters: int
+
+
+# Tried in turn until the page is small enough.
+_DETAILS = (_Detail(5, 600), _Detail(3, 300), _Detail(1, 200), _Detail(0, 0))
+
+
+def page(run: FinishedRun) -> str:
+    """The page, of at most `MOST_BYTES` where the recipe itself leaves room for that."""
+    known = _facts(run)
+    made = ""
+    for detail in _DETAILS:
+        made = _rendered(known | _samples(run, detail))
+        if len(made.encode()) <= MOST_BYTES:
+            break
+    return made
+
+
+def _facts(run: FinishedRun) -> dict[str, Any]:
+    """All that does not depend on how many samples are shown."""
+    sources = sources_of(run)
+    flow = flow_of(run)
+    rows = some_rows(run)
+    measured = histograms(run)
+    read = [step for step in flow if step.path in {f"sources.{s.name}" for s in sources}]
+    return {
+        "run": run,
+        "title": f"{run.recipe.get('name', run.folder.name)}: report of a run",
+        "recipe": document.dump(dict(run.recipe)),
+        "flow": flow,
+        "rows_read": sum(step.rows_in for step in read),
+        "rows": flow[-1].rows_out if flow else 0,
+        "tokens": flow[-1].tokens if flow else 0,
+        "tokens_read": sum(step.tokens for step in read),
+        "sources": sources,
+        "licences": licences_of(sources),
+        "filters": _chosen(measured, lambda h: h.signal not in ("tokens", "text_changed")),
+        "lengths": _chosen(measured, lambda h: h.signal == "tokens"),
+        "languages": languages_of([text for _, text in rows]),
+        "looked_at": len(rows),
+        "corpus_rows": rows,
+        "effort": run.effort,
+        "slowest": max(run.effort["steps"].values(), default=0.0) or 1.0,
+        "inputs": _inputs(run.manifest),
+        "outputs": list(islice(run.manifest["outputs"], _LISTED)),
+        "more_outputs": max(len(run.manifest["outputs"]) - _LISTED, 0),
+        "manifest": _shortened_json(run.manifest),
+    }
+
+
+def _samples(run: FinishedRun, detail: _Detail) -> dict[str, Any]:
+    found = {
+        "rejected": rejected(run, detail.rows, detail.characters),
+        "changed": changed(run, detail.rows, 2 * detail.characters),
+    }
+    return found | {"kept_shown": min(3, detail.rows), "kept_characters": detail.characters}
+
+
+def _chosen(
+    found: Mapping[str, list[Histogram]], wanted: Callable[[Histogram], bool]
+) -> dict[str, list[Histogram]]:
+    chosen = {step: list(filter(wanted, those)) for step, those in found.items()}
+    return {step: those for step, those in chosen.items() if those}
+
+
+def _inputs(manifest: Mapping[str, Any]) -> list[tuple[str, str, int, int, list[str], int]]:
+    """Of each source its kind, the number and size of its files, and the names of some of them."""
+    found = []
+    for name, facts in manifest.get("inputs", {}).items():
+        parts = facts["partitions"]
+        names = list(dict.fromkeys(part["name"] for part in parts))
+        bytes_read = sum(part["bytes"] or 0 for part in parts)
+        found.append((name, facts["kind"], len(names), bytes_read, names[:5], len(names[5:])))
+    return found
+
+
+def _shortened_json(manifest: Mapping[str, Any]) -> str:
+    """The manifest without what is shown elsewhere on the page, or has no end."""
+    left_out = {"recipe", "inputs", "outputs", "shares", "warnings"}
+    kept = {name: value for name, value in manifest.items() if name not in left_out}
+    text = orjson.dumps(kept, option=orjson.OPT_INDENT_2).decode()
+    return text if len(text) <= _MANIFEST_CHARACTERS else f"{text[:_MANIFEST_CHARACTERS]}…"
+
+
+def _rendered(values: Mapping[str, Any]) -> str:
+    here = files("datachef.plugins.report")
+    style, script = (here.joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        finalize=lambda value: escaped(value) if type(value) is str else value,
+    )  # fmt: skip
+    environment.filters |= {
+        "bytes": size, "duration": duration, "number": number, "line": one_line,
+        "count": lambda value: f"{value:,}", "percent": lambda value: f"{value:.1%}",
+        "json": lambda value: orjson.dumps(value).decode(),
+    }  # fmt: skip
+    template = environment.from_string(here.joinpath("page.html.jinja").read_text("utf-8"))
+    return template.render(
+        **values, mark=MARK, style=style, script=script, style_hash=_hash(style),
+        script_hash=_hash(script),
+    )  # fmt: skip
+
+
+def _hash(text: str) -> str:
+    """What a Content-Security-Policy knows an inline script or style by."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -1,0 +1,84 @@
+"""The page in a real browser: nothing complains, rows cannot run, thresholds move, and the rules of
+accessibility hold."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import chromium
+import pytest
+
+from datachef.core import FinishedRun
+from datachef.plugins.report.page import page
+
+BROWSER = chromium.found()
+pytestmark = pytest.mark.skipif(
+    BROWSER is None, reason="there is no Chromium here (Debian: apt-get install chromium)"
+)
+SLIDER = "document.querySelector('input[data-drops]')"
+
+
+@pytest.fixture(scope="module")
+def browser(web: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Page]:
+    file = tmp_path_factory.mktemp("page") / "report.html"
+    file.write_text(page(web), encoding="utf-8")
+    assert BROWSER is not None
+    with chromium.chromium(BROWSER) as opened:
+        opened.open(file)
+        yield opened
+
+
+def test_nothing_complains_and_rows_do_not_run(browser: chromium.Page) -> None:
+    browser.ask("document.querySelectorAll('details').forEach((each) => (each.open = true))")
+    assert browser.ask("document.querySelectorAll('details').length") > 3
+    assert browser.ask("window.attacked === undefined")
+    assert browser.complaints == []
+
+
+def test_thresholds_move_by_keyboard(browser: chromium.Page) -> None:
+    said = f"{SLIDER}.closest('figure').querySelector('output').textContent"
+    line = f"Number({SLIDER}.closest('figure').querySelector('.threshold').getAttribute('x1'))"
+    before, place = browser.ask(said), browser.ask(line)
+    browser.ask(f"{SLIDER}.focus()")
+    browser.press("ArrowLeft")
+    assert "than now" in browser.ask(said)
+    assert browser.ask(line) < place
+    at, drops = browser.ask(f"[{SLIDER}.value, {SLIDER}.dataset.drops]")
+    assert f"drops {json.loads(drops)[int(at)]:,} row" in browser.ask(said)
+    assert browser.ask(f"{SLIDER}.getAttribute('aria-valuetext')") == browser.ask(said)
+    browser.press("ArrowRight")
+    assert browser.ask(said) == before
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("axe")
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("there is no npm here, which fetches the rules (axe-core)")
+    packed = subprocess.run(
+        [npm, "pack", "axe-core@4.14.1", "--silent"],
+        cwd=folder,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    if packed.returncode:
+        pytest.skip("npm cannot fetch axe-core here")
+    shutil.unpack_archive(next(folder.glob("*.tgz")), folder)
+    return (folder / "package" / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_rules_of_accessibility_hold(browser: chromium.Page, axe: str, scheme: str) -> None:
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.call("Emulation.setEmulatedMedia", features=features)
+    browser.ask(f"{axe}; 0")
+    found = browser.ask(
+        "axe.run(document).then((told) => told.violations.map((each) => "
+        "[each.id, each.impact, each.nodes[0].html]))"
+    )
+    assert found == []
