@@ -6,6 +6,7 @@ from .assets.asset import (
     WheelOrigin as WheelOrigin,
 )
 from .assets.checkpoint import checkpoint_folder as checkpoint_folder
+from .assets.embedding import embedder as embedder
 from .assets.store import (
     MissingAssetError as MissingAssetError,
     asset_checksum as asset_checksum,
@@ -122,6 +123,10 @@ from .language_models.client import (
     TransientLLMError as TransientLLMError,
 )
 from .language_models.hub_files import model_folder as model_folder
+from .language_models.inference import (
+    quiet_loading as quiet_loading,
+    single_thread as single_thread,
+)
 from .language_models.prompts import PromptError as PromptError, PromptTemplate as PromptTemplate
 from .language_models.tokens import TokenCounter as TokenCounter
 from .registry.hookspecs import hookimpl as hookimpl
@@ -133,6 +138,7 @@ from .run.finished import FinishedRun as FinishedRun
 from .system.code_identity import code_of as code_of
 from .system.failures import raise_environment_failure as raise_environment_failure
 from .system.paths import located as located, path_identity as path_identity
+from .text.answer_forms import answer_form as answer_form, plain_kind as plain_kind
 from .text.conversations import (
     render_text as render_text,
     turns_column as turns_column,

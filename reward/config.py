@@ -48,6 +48,11 @@ class RewardOptions(BaseModel):
     )
     limits: Path | None = Field(None, description="A limits.yaml with guardrails.")
     judges: tuple[JudgeOptions, ...] = Field((), description="Models that grade sampled rows.")
+    encoder: str | None = Field(
+        None,
+        max_length=200,
+        description="Asset that embeds sampled rows and examples of the task, such as minilm.",
+    )
     judged_rows: int = Field(100, ge=1, le=100_000, description="Rows that each judge grades.")
     rows: int = Field(2000, ge=1, le=1_000_000, description="Sampled rows per source.")
     pessimism: float = Field(

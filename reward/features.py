@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix
 
 from datachef.core.contracts.task import Task
 from datachef.core.text.conversations import as_text
+from datachef.reward.embedding_similarity import EmbeddedExamples
 from datachef.reward.proxy.encoding import BITS_PER_BYTE, LOG_UNIQUE_TOKENS, SHARE
 from datachef.reward.sampled_run import SampledCorpus
 from datachef.reward.target_similarity import (
@@ -56,6 +57,10 @@ FEATURE_DESCRIPTIONS = {
     "target.cosine": "cosine of the hashed word n-grams of the corpus and of the examples",
     "target.divergence": "divergence of the examples' hashed word n-grams from the corpus's, bits",
     "target.language_share": "share of rows in the language of most examples",
+    "target.embedding_similarity": "mean cosine of embeddings of rows with the nearest example",
+    "target.embedding_coverage": "mean cosine of embeddings of examples with the nearest row",
+    "target.form_match": "overlap of the forms of answers (letter, number, label, prose ...) with "
+    "those of the examples",
     "target.shape_overlap": "overlap of the outlines of answers with those of the examples",
     "target.length_gap": "distance of the median log length of answers from the examples'",
     "verifier.value": "what the judges think of sampled rows, 0 to 1",
@@ -77,10 +82,16 @@ def describe_feature(name: str) -> str:
 class FeatureExtractor:
     """Extracts the features of corpora for one task, and measures each text once."""
 
-    def __init__(self, task: Task, seed: int = 0) -> None:
-        """Raises `DatachefError` where the task's examples cannot be read."""
+    def __init__(self, task: Task, seed: int = 0, encoder: str | None = None) -> None:
+        """`encoder` is the asset that embeds texts; without, what embeddings tell is unknown.
+
+        Raises `DatachefError` where the task's examples cannot be read, or the asset is not there.
+        """
         self._task = task
         self._target = TargetExamples.of(task, seed)
+        self._embedded = None
+        if encoder is not None and self._target is not None:
+            self._embedded = EmbeddedExamples(encoder, self._target.texts)
         self._cache = TextCache(self._measure)
 
     def extract(self, corpus: SampledCorpus) -> dict[str, float]:
@@ -90,7 +101,8 @@ class FeatureExtractor:
             return features
         weights = corpus.rows["weight"].to_numpy()
         unique = unique_weights(corpus).to_numpy()
-        indices = self._cache.indices(questions_and_answers(corpus))
+        texts = questions_and_answers(corpus)
+        indices = self._cache.indices(texts)
         chunks = self._cache.chunks
         features |= self._signals(indices, weights)
         features |= self._duplicates(indices, unique)
@@ -103,6 +115,8 @@ class FeatureExtractor:
         features["gram_entropy"] = entropy(grams)
         if self._target is not None:
             features |= self._similarity(self._target, indices, chunk_weights, grams)
+        if self._embedded is not None:
+            features |= self._embedded.similarity(texts, weights)
         return features
 
     def _measure(self, texts: pl.DataFrame) -> _TextFeatures:
@@ -116,6 +130,7 @@ class FeatureExtractor:
             ngram_counts(texts),
             self._target.model.counts(texts) if self._target is not None else None,
             [answer_outline(answer) for answer in texts["answer"]],
+            [self._target.form(*text) for text in texts.iter_rows()] if self._target else [],
             letters.hash_rows(seed=0).to_list(),
             languages_of(
                 texts.select(pl.concat_str("question", "answer", separator="\n"))["question"]
@@ -164,6 +179,7 @@ class FeatureExtractor:
     ) -> dict[str, float]:
         counts: NDArray[np.float64] | None = None
         outlines: Counter[str] = Counter()
+        forms: Counter[str] = Counter()
         for chunk, share in zip(self._cache.chunks, chunk_weights, strict=True):
             there = np.flatnonzero(share)
             if not len(there) or chunk.target is None:
@@ -172,17 +188,17 @@ class FeatureExtractor:
             counts = counted if counts is None else counts + counted
             for index in there:
                 outlines[chunk.outlines[index]] += share[index]
+                forms[chunk.forms[index]] += share[index]
         assert counts is not None
         cosine, divergence = similarity(grams, target.grams)
-        total, examples = sum(outlines.values()), target.outlines.total()
-        overlap = sum(min(outlines[s] / total, n / examples) for s, n in target.outlines.items())
         median = np.concatenate([chunk.signals for chunk in self._cache.chunks])[indices, 0]
         return {
             BITS_PER_BYTE: target.model.bits_per_byte(counts),
             "target.coverage": target.model.coverage(counts),
             "target.cosine": cosine,
             "target.divergence": divergence,
-            "target.shape_overlap": float(overlap),
+            "target.form_match": _overlap(forms, target.forms),
+            "target.shape_overlap": _overlap(outlines, target.outlines),
             "target.length_gap": abs(float(np.median(median)) - target.median_log_chars),
         }
 
@@ -192,6 +208,7 @@ class _TextFeatures(NamedTuple):
     grams: csr_matrix
     target: csr_matrix | None
     outlines: list[str]
+    forms: list[str]
     skeletons: list[int]
     languages: list[str]
 
@@ -281,6 +298,12 @@ def unique_weights(corpus: SampledCorpus) -> pl.Series:
     epochs = {name: max(source.epochs, 1.0) for name, source in corpus.sources.items()}
     repeated = pl.col("source").replace_strict(epochs, return_dtype=pl.Float64)
     return corpus.rows.select(pl.col("weight") / repeated)["weight"]
+
+
+def _overlap(found: Counter[str], wanted: Counter[str]) -> float:
+    """The part that two distributions share."""
+    total, whole = sum(found.values()), wanted.total()
+    return float(sum(min(found[name] / total, n / whole) for name, n in wanted.items()))
 
 
 def _repeated_share(

@@ -85,7 +85,7 @@ class RecipeReward(Reward):
         self.pool = config.pool.absolute() if config.pool is not None else None
         self.cache = config.cache
         self._runner = SampledRunner(host, config.cache, options.rows, config.seed)
-        self._extractor = FeatureExtractor(self.task, config.seed)
+        self._extractor = FeatureExtractor(self.task, config.seed, options.encoder)
         self._audit = ContaminationAudit(host.vocabulary, self.task)
         self.plugin_functions = PluginFunctions(host)
         self._guard = _guardrails(options)

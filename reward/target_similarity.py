@@ -27,6 +27,8 @@ from scipy.sparse import csr_matrix
 from datachef.core.contracts.metric import BenchmarkItem
 from datachef.core.contracts.task import Task
 from datachef.core.rows.benchmark import read_benchmark
+from datachef.core.text.answer_forms import answer_form
+from datachef.core.text.final_answers import normalised_answer
 from datachef.reward.text_measures import languages_of
 
 BUCKETS = 2**14
@@ -182,6 +184,8 @@ def _hashes(stream: _Stream, order: int) -> tuple[Hashes, Hashes]:
 
 
 ITEMS = 200
+# Answers are labels where the examples have so few that each occurs this often on average.
+_PER_LABEL = 5
 OUTLINE_CHARACTERS = 24
 
 _OUTLINE_RULES = (
@@ -232,6 +236,23 @@ class TargetExamples:
     @cached_property
     def outlines(self) -> Counter[str]:
         return Counter(answer_outline(item.answer) for item in self.items)
+
+    @cached_property
+    def forms(self) -> Counter[str]:
+        return Counter(self.form(item.prompt, item.answer) for item in self.items)
+
+    def form(self, question: str, answer: str) -> str:
+        """The form of an answer (`answer_form`), or that it is one of the few that the examples
+        have; a document has no question, and no form."""
+        if not question:
+            return "document"
+        form = answer_form(answer)
+        return "label" if form == "words" and normalised_answer(answer) in self._labels else form
+
+    @cached_property
+    def _labels(self) -> set[str]:
+        labels = {normalised_answer(item.answer) for item in self.items}
+        return labels if len(labels) * _PER_LABEL <= len(self.items) else set()
 
     @cached_property
     def median_log_chars(self) -> float:

@@ -43,6 +43,7 @@ class Campaign:
 
     work: Path
     settings: EvaluationSettings
+    encoder: str | None
 
     @property
     def history(self) -> Path:
@@ -53,12 +54,13 @@ def prepare(recipe: Path, campaign: Campaign) -> None:
     """Makes the base model of a task, which all its measurements share."""
     folder = recipe.parents[1]
     checked = check_recipe(recipe, _host()).passed()
-    _reward(folder, campaign.work).base_model(TINY, checked)
+    reward_of(folder, campaign.work, campaign.encoder).base_model(TINY, checked)
 
 
 def measure(job: Job, campaign: Campaign) -> MeasurementRecord:
     """Measures a recipe once, unless the history knows it, and remembers it there."""
-    reward, history = _reward(job.folder, campaign.work), History(campaign.history)
+    reward = reward_of(job.folder, campaign.work, campaign.encoder)
+    history = History(campaign.history)
     with TemporaryDirectory(dir=campaign.work, prefix=RUNNING) as folder:
         evaluator = Evaluator(reward, _host(), history, campaign.settings, Path(folder))
         return evaluator.measure(job.recipe, [job.seed])[0]
@@ -83,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
     settings = EvaluationSettings(
         base_model=TINY, training=training, items=options.items, accuracy=False
     )
-    campaign = Campaign(options.work.resolve(), settings)
+    campaign = Campaign(options.work.resolve(), settings, options.encoder)
     history = History(campaign.history)
     if options.output.exists():
         history.import_(options.output)
@@ -155,9 +157,12 @@ def _host() -> Host:
 
 
 @cache
-def _reward(folder: Path, work: Path) -> RecipeReward:
+def reward_of(folder: Path, work: Path, encoder: str | None) -> RecipeReward:
     """One for each task and process: it remembers what it has measured of each text."""
-    config = RewardConfig(folder / TASK, None, folder, work / "cache" / folder.name)
+    options = {"encoder": encoder}
+    config = RewardConfig(
+        folder / TASK, None, folder, work / "cache" / folder.name, options=options
+    )
     return RecipeReward(config, _host())
 
 
@@ -173,6 +178,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=TOKENS, help="the largest corpus")
     parser.add_argument("--train-tokens", type=int, default=TOKENS, help="tokens trained on")
     parser.add_argument("--items", type=int, default=200, help="questions of the benchmark")
+    parser.add_argument("--encoder", help="asset for features of meaning, such as minilm")
     parser.add_argument("--seed", type=int, default=0, help="draws recipes")
     try:
         failed = run(parser.parse_args())

@@ -1,11 +1,11 @@
 """What the proxy is worth on recipes that were really measured.
 
     python benchmarks/reward/report.py --history benchmarks/results/reward/history.parquet \\
-        [--work WORK] [--output benchmarks/results/reward/README.md]
+        [--data DATA --work WORK [--encoder minilm]] [--output benchmarks/results/reward/README.md]
 
-For every task the proxy is taught without one recipe at a time and asked for it. With `--work`,
-the folder of the campaign that `measure.py` ran, the features are measured again first, and the
-history is rewritten with them: scores stay as they are.
+For every task the proxy is taught without one recipe at a time and asked for it. With `--work`, the
+folder of the campaign that `measure.py` ran or a new one, the features are measured again first, on
+the data in `--data`, and the history is rewritten with them: scores stay as they are.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from measure import reward_of
+from tasks import TASK, write_task
 
-from datachef.core import Host, RewardConfig, document
+from datachef.core import document
 from datachef.reward.history import History
 from datachef.reward.measurement import MeasurementRecord
 from datachef.reward.proxy import Validation
 from datachef.reward.proxy.fit import FitReport, feature_table, fit_report
 from datachef.reward.proxy.transfer import FEWEST_TASKS, TransferPrior
 from datachef.reward.proxy.validation import rank_correlation
-from datachef.reward.scorer import RecipeReward
 
 DRAWS = 10
 
@@ -33,15 +34,19 @@ DRAWS = 10
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--history", type=Path, required=True, help="a Parquet file")
-    parser.add_argument("--work", type=Path, help="of the campaign: measure features again")
+    parser.add_argument("--data", type=Path, help="folder with tasks.json: measure features again")
+    parser.add_argument("--work", type=Path, help="for caches of what is measured again")
+    parser.add_argument("--encoder", help="asset for features of meaning, such as minilm")
     parser.add_argument("--output", type=Path, help="a Markdown file; printed otherwise")
     options = parser.parse_args()
+    if (options.data is None) != (options.work is None):
+        parser.error("--data and --work go together")
     with tempfile.TemporaryDirectory() as scratch:
         history = History(Path(scratch) / "history.sqlite")
         history.import_(options.history)
         if options.work is not None:
             fresh = History(Path(scratch) / "fresh.sqlite")
-            for measured in with_new_features(history.measurements(), options.work.absolute()):
+            for measured in with_new_features(history.measurements(), options):
                 fresh.add(measured)
             fresh.export(options.history)
             history = fresh
@@ -53,24 +58,26 @@ def main() -> None:
 
 
 def with_new_features(
-    measurements: list[MeasurementRecord], work: Path
+    measurements: list[MeasurementRecord], options: argparse.Namespace
 ) -> Iterator[MeasurementRecord]:
-    """The measurements with the features that their recipes have by now."""
-    host = Host()
-    rewards: dict[str, RecipeReward] = {}
+    """The measurements with the features that their recipes have by now, and which plugins' code
+    gave them."""
+    work = options.work.resolve()
     known: dict[tuple[str, str], dict[str, float]] = {}
     for measured in measurements:
         folder = work / "tasks" / measured.task
-        if measured.task not in rewards:
-            config = RewardConfig(folder / "task.yaml", None, folder, work / "cache")
-            rewards[measured.task] = RecipeReward(config, host)
+        if not (folder / TASK).exists():
+            write_task(options.data, measured.task, folder)
+        recipes = folder / "recipes"
+        recipes.mkdir(exist_ok=True)
+        reward = reward_of(folder, work, options.encoder)
         key = (measured.task, measured.recipe)
         if key not in known:
-            assessed = rewards[measured.task].assess(
-                document.parse(measured.recipe), folder / "recipes"
-            )
+            assessed = reward.assess(document.parse(measured.recipe), recipes)
+            assessed.check.passed()
             known[key] = dict(assessed.features)
-        yield replace(measured, features=known[key])
+        versions = {**measured.versions, **reward.plugin_functions.codes}
+        yield replace(measured, features=known[key], versions=versions)
 
 
 COMMANDS = """\
@@ -80,7 +87,7 @@ $ python benchmarks/reward/measure.py --data DATA --work WORK --train-tokens 120
 physics_scibench,science_arc,reasoning_logical_deduction \\
     --output benchmarks/results/reward/history.parquet
 $ python benchmarks/reward/report.py --history benchmarks/results/reward/history.parquet \\
-    --work WORK --output benchmarks/results/reward/README.md
+    --data DATA --work WORK --output benchmarks/results/reward/README.md
 ```
 
 Every measurement in the history holds the recipe that it is of; `recipes.py` may draw other random

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -17,9 +17,9 @@ from datachef.core import (
     BenchmarkItem,
     DatachefError,
     normalised_answer,
-    numbers_in,
     options_in_prompt,
     path_identity,
+    plain_kind,
     read_benchmark,
     says_yes,
 )
@@ -174,11 +174,13 @@ def _benchmark_style(kind: AnswerKind | None, items: Sequence[BenchmarkItem]) ->
 
 def _kind_of(golds: Sequence[str], items: Sequence[BenchmarkItem]) -> AnswerKind:
     """What answers are where no metric says it."""
-    if any(item.choices for item in items) or _share(golds, _is_letter) >= _MOST:
+    kinds = Counter(map(plain_kind, golds))
+    many = _MOST * max(len(golds), 1)
+    if any(item.choices for item in items) or kinds["letter"] >= many:
         return "option"
-    if _share(golds, lambda gold: says_yes(gold) is not None and " " not in gold) >= _MOST:
+    if kinds["yes_no"] >= many:
         return "yes_no"
-    if _share(golds, _is_number) >= _MOST:
+    if kinds["number"] >= many:
         return "number"
     few = len(set(golds)) <= _MOST_LABELS and len(golds) > 5 * len(set(golds))
     return "label" if few else "text"
@@ -191,9 +193,10 @@ def _option_form(golds: Sequence[str], items: Sequence[BenchmarkItem]) -> Form:
     if some:
         listed = sum(options_in_prompt(item.prompt) is not None for item in some)
         return "letter" if listed >= _MOST * len(some) else "option"
-    if golds and all(gold.startswith("(") and _is_letter(gold) for gold in golds):
+    letters = [gold for gold in golds if plain_kind(gold) == "letter"]
+    if golds and len(letters) == len(golds) and all(gold.startswith("(") for gold in golds):
         return "letter_in_parentheses"
-    return "letter" if not golds or _share(golds, _is_letter) >= _MOST else "option"
+    return "letter" if len(letters) >= _MOST * len(golds) else "option"
 
 
 def _yes_no_style(golds: Sequence[str]) -> AnswerStyle:
@@ -203,16 +206,3 @@ def _yes_no_style(golds: Sequence[str]) -> AnswerStyle:
     word = words.most_common(1)[0][0]
     form: Form = "true_false" if normalised_answer(word) in ("true", "false") else "yes_no"
     return AnswerStyle(form, capitalize=word[:1].isupper())
-
-
-def _share(golds: Sequence[str], fits: Callable[[str], bool]) -> float:
-    return sum(map(fits, golds)) / len(golds) if golds else 0.0
-
-
-def _is_letter(gold: str) -> bool:
-    bare = gold.strip("().: ")
-    return len(bare) == 1 and bare.isalpha()
-
-
-def _is_number(gold: str) -> bool:
-    return len(gold) <= 40 and len(list(numbers_in(gold))) == 1

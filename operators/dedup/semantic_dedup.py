@@ -10,10 +10,10 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from datachef.core import Context, asset_name
+from datachef.core import Context, asset_name, embedder
 from datachef.operators.dedup.keep_rule import RowDedup
 from datachef.operators.dedup.verified import Copies
-from datachef.operators.models.embedding import REQUIRED, ROWS_PER_CALL, embedder
+from datachef.operators.models.embedding import REQUIRED, ROWS_PER_CALL
 from datachef.operators.text.lines import FILLED
 
 # Rows of each cluster that k-means looks at, and how often.

@@ -8,8 +8,13 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
-from datachef.core import asset_checksum, checkpoint_folder, extra
-from datachef.operators.models.inference import quiet_loading, single_thread
+from datachef.core import (
+    asset_checksum,
+    checkpoint_folder,
+    extra,
+    quiet_loading,
+    single_thread,
+)
 
 # What operators that score texts by a language model need.
 REQUIRED: Mapping[str, str] = {name: extra("models") for name in ("torch", "transformers", "gguf")}

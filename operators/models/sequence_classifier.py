@@ -9,8 +9,7 @@ from typing import Any
 
 import orjson
 
-from datachef.core import DatachefError, extra, path_identity
-from datachef.operators.models.inference import quiet_loading, single_thread
+from datachef.core import DatachefError, extra, path_identity, quiet_loading, single_thread
 
 # What operators that score by such a model need.
 REQUIRED: Mapping[str, str] = {name: extra("models") for name in ("torch", "transformers")}

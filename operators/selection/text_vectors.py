@@ -10,8 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from datachef.core import CorpusOperator, asset_name
-from datachef.operators.models.embedding import REQUIRED, ROWS_PER_CALL, embedder
+from datachef.core import CorpusOperator, asset_name, embedder
+from datachef.operators.models.embedding import REQUIRED, ROWS_PER_CALL
 from datachef.operators.text.hashed_ngrams import flat_buckets, ngram_buckets, rarity
 from datachef.operators.text.lines import FILLED
 

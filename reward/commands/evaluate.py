@@ -13,7 +13,7 @@ from datachef.core.cli.display import interval
 from datachef.core.cli.state import AsJson, CacheFolder, PoolFile, console, get_host, print_json
 from datachef.reward.commands.history import reference_points
 from datachef.reward.commands.score import RecipeFiles, TaskFile
-from datachef.reward.config import require_packages
+from datachef.reward.config import described, require_packages
 from datachef.reward.score_kinds import REFERENCE_POINTS
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def evaluate(
     accuracy: Annotated[
         bool, typer.Option(help="Score answers with lm-evaluation-harness, besides their bits.")
     ] = True,
+    encoder: Annotated[str | None, typer.Option("--encoder", help=described("encoder"))] = None,
     history: Annotated[Path, typer.Option("--history", help="Where measurements are kept.")] = Path(
         "history.sqlite"
     ),
@@ -76,7 +77,8 @@ def evaluate(
     from datachef.reward.evaluation.evaluator import Evaluator
     from datachef.reward.history import History
 
-    config = reward_config([read(path) for path in recipes], task, pool, cache, 0, {})
+    options = {} if encoder is None else {"encoder": encoder}
+    config = reward_config([read(path) for path in recipes], task, pool, cache, 0, options)
     reward = cast("RecipeReward", build_reward(get_host(), "proxy", config))
     settings = EvaluationSettings(
         base_model=base_model,

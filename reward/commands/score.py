@@ -61,6 +61,7 @@ def score(
         typer.Option("--judge", help="A model that grades sampled rows; repeat it for a second."),
     ] = None,
     judge_backend: Annotated[str, typer.Option(help="LLM backend of the judges.")] = BACKEND,
+    encoder: Annotated[str | None, typer.Option("--encoder", help=described("encoder"))] = None,
     rows: Annotated[
         int | None, typer.Option(min=1, help=described("rows"), show_default=ROWS)
     ] = None,
@@ -82,7 +83,10 @@ def score(
     from datachef.core.registry.factories import build_reward
 
     judges = [{"model": model, "backend": judge_backend} for model in judge or ()]
-    ours = {"history": history, "proxy": proxy, "limits": limits, "judges": judges, "rows": rows}
+    ours = {
+        "history": history, "proxy": proxy, "limits": limits, "judges": judges, "encoder": encoder,
+        "rows": rows,
+    }  # fmt: skip
     given = {name: value for name, value in ours.items() if value}
     if given and reward != PROXY:
         flags = ", ".join("--judge" if name == "judges" else f"--{name}" for name in given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -71,15 +71,15 @@ def evaluate(
     seeds: Sequence[int],
     folder: Path,
     keep: bool = False,
-) -> list[SeedResult]:
-    """Trains `base_model` on a corpus once per seed and measures each model on a task.
+) -> Iterator[SeedResult]:
+    """Trains `base_model` on a corpus once per seed and measures each model on a task; gives one
+    result after the other, as they are there.
 
     `scoring` is what `scorer` decided for the base model; the items are the same for every seed and
     corpus. Checkpoints go to `folder/seed-N` and are deleted after measuring unless `keep`. Raises
     `DatachefError` for a corpus that nothing can be learned from, for a benchmark without answers,
     and where `folder` holds something else.
     """
-    measurements = []
     output = OutputFolder.open(folder, "measurement")
     examples = scorer.example_loss(scoring)
     for seed in seeds:
@@ -93,17 +93,14 @@ def evaluate(
         finally:
             if not keep:
                 shutil.rmtree(trained.checkpoint, ignore_errors=True)
-        measurements.append(
-            SeedResult(
-                scores,
-                seed,
-                time.monotonic() - started,
-                trained.tuned,
-                versions(),
-                trained.checkpoint if keep else None,
-            )
+        yield SeedResult(
+            scores,
+            seed,
+            time.monotonic() - started,
+            trained.tuned,
+            versions(),
+            trained.checkpoint if keep else None,
         )
-    return measurements
 
 
 def require_checker(task: Task, allow_code: AllowCode) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from hashlib import blake2b
@@ -30,7 +30,6 @@ from datachef.core.text.conversations import SEPARATOR, render_text
 from datachef.core.text.formats import Conversation
 from datachef.reward.evaluation.evaluate import (
     EvaluationSettings,
-    SeedResult,
     evaluate,
     require_checker,
     versions,
@@ -99,7 +98,10 @@ class Evaluator:
         missing = [seed for seed in seeds if seed not in known]
         # The reward has put its own task in the place of the one that the file names.
         written = checked.recipe.model_copy(update={"task": document.data.get("task")})
-        for measurement in self._evaluate(corpus, missing, model, scoring):
+        folder = self._folder / "checkpoints" / corpus.name
+        for measurement in evaluate(
+            corpus, self._scorer, model, scoring, seeds=missing, folder=folder
+        ):
             measured = MeasurementRecord(
                 recipe_name=written.name,
                 recipe=written.to_yaml(),
@@ -181,14 +183,6 @@ class Evaluator:
             settings.training,
             self._folder / "harness",
         )
-
-    def _evaluate(
-        self, corpus: Path, seeds: Sequence[int], model: str | Path, scoring: Scoring
-    ) -> Iterator[SeedResult]:
-        """One seed after the other, so that each is recorded when it is done."""
-        folder = self._folder / "checkpoints" / corpus.name
-        for seed in seeds:
-            yield from evaluate(corpus, self._scorer, model, scoring, seeds=[seed], folder=folder)
 
     def _make_corpus(self, recipe: Path) -> Report:
         folder = self._folder / "corpora" / recipe.stem

@@ -119,40 +119,6 @@ def precision(model: Any, asked: Precision) -> str:
     return "bfloat16" if size >= LARGE else "float32"
 
 
-@dataclass(frozen=True)
-class BitsPerByte:
-    """`mean` bits per UTF-8 byte of the gold answers, with its standard error over items.
-
-    `items` were measured; `skipped` have no answer.
-    """
-
-    mean: float
-    standard_error: float
-    items: int
-    skipped: int = 0
-
-
-def bits_per_byte(
-    model_path: str | Path,
-    items: Sequence[BenchmarkItem],
-    *,
-    limit: int | None = None,
-    seed: int = 0,
-    max_length: int = MAX_LENGTH,
-    batch_size: int = BATCH,
-) -> BitsPerByte:
-    """Measures a checkpoint on at most `limit` items, drawn by `seed`, as `AnswerModel` says.
-
-    All bits are divided by all bytes, as in lm-evaluation-harness, so `2 ** -mean` is the geometric
-    mean of the probability of a byte. Raises `DatachefError` where no item has an answer.
-    """
-    chosen = drawn(items, limit, seed)
-    model = AnswerModel.load(model_path, max_length=max_length, batch_size=batch_size)
-    mean, error = model.answer_bits([(item.prompt, item.answer) for item in chosen]).per_byte
-    answered = sum(bool(item.answer.strip()) for item in items)
-    return BitsPerByte(mean, error, len(chosen), len(items) - answered)
-
-
 def drawn(items: Sequence[BenchmarkItem], limit: int | None, seed: int) -> list[BenchmarkItem]:
     """At most `limit` of the items with an answer. Raises `DatachefError` where there are none."""
     answered = [item for item in items if item.answer.strip()]

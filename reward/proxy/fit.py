@@ -87,15 +87,19 @@ def fit_proxy(
 
 
 def fit_prior(history: History, task: Task) -> TransferPrior | None:
-    """What the measurements of all other tasks say about this one; None where they are of fewer
-    than two. Those of one task that were made alike count, as for a proxy."""
+    """What the measurements of all other tasks say about this one; None where fewer than two teach.
+
+    Those of one task that were made alike count, as for a proxy; none does whose scores are known
+    to be chance.
+    """
     own, by_task = task_key(task), defaultdict(list)
     for measured in history.measurements():
         if measured.task_key != own:
             by_task[measured.task_key].append(measured)
-    found = [one for alike in by_task.values() for one in comparable_measurements(alike)]
-    if len(by_task) < FEWEST_TASKS:
+    teaching = _teaching([comparable_measurements(all_) for all_ in by_task.values()])
+    if len(teaching) < FEWEST_TASKS:
         return None
+    found = [measured for alike in teaching for measured in alike]
     return TransferPrior.fit(
         feature_table(found),
         np.array([measured.score for measured in found]),
@@ -133,12 +137,17 @@ def fit_report(
         if report.by_recipe is not None:
             by_recipe[alike[0].task] = report.by_recipe
     noise = {alike[0].task: noise_of(alike) for alike in chosen}
-    teaching = [alike for alike in chosen if noise[alike[0].task].measurable is not False]
+    teaching = _teaching(chosen)
     found = [measured for alike in teaching for measured in alike]
     by_task = None
-    if len(teaching) > 1:
+    if len(teaching) > FEWEST_TASKS:
         by_task = cross_validate(**_columns(found, codes), seed=seed, by=("task",)).by_task
     return FitReport(by_recipe, by_task, noise)
+
+
+def _teaching(tasks: Sequence[list[MeasurementRecord]]) -> list[list[MeasurementRecord]]:
+    """The tasks whose scores are not known to be chance for the most part."""
+    return [alike for alike in tasks if noise_of(alike).measurable is not False]
 
 
 def _columns(found: Sequence[MeasurementRecord], codes: Mapping[str, str] | None) -> dict[str, Any]:

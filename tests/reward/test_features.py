@@ -13,7 +13,10 @@ import pytest
 from hypothesis import given, strategies as st
 
 from datachef.core import BenchmarkItem
+from datachef.core.assets.store import MissingAssetError
 from datachef.core.recipe.resolving import read_task
+from datachef.reward import embedding_similarity
+from datachef.reward.embedding_similarity import drawn_by_weight
 from datachef.reward.features import FeatureExtractor, describe_feature
 from datachef.reward.sampled_run import SampledCorpus
 from datachef.reward.target_similarity import TargetModel, entropy, similarity
@@ -42,6 +45,8 @@ def test_what_resembles_the_task_scores_better_on_every_likeness(
     assert good["target.coverage"] > prose["target.coverage"]
     assert good["target.shape_overlap"] > prose["target.shape_overlap"]
     assert good["target.length_gap"] < prose["target.length_gap"]
+    forms = [features["target.form_match"] for features in (good, both, prose)]
+    assert forms == [1, 0, 0], "beside documents conversations are written as documents"
 
 
 def test_amounts_are_those_of_the_whole_corpus(
@@ -93,6 +98,36 @@ def test_measuring_is_deterministic_whatever_was_measured_before(
     meter.extract(run_sampled(mixture({"prose": 1})))
     fresh = FeatureExtractor(read_task(workspace / "task.yaml"))
     assert meter.extract(corpus) == pytest.approx(fresh.extract(corpus), nan_ok=True, rel=1e-12)
+
+
+def test_what_means_the_like_is_near_in_meaning(
+    run_sampled: RunSampled,
+    mixture: Mixture,
+    workspace: Path,
+    minilm: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("ROWS", "EXAMPLES"):
+        monkeypatch.setattr(embedding_similarity, name, 12)
+    task = read_task(workspace / "task.yaml")
+    meter = FeatureExtractor(task, encoder="minilm")
+    good, prose = (meter.extract(run_sampled(mixture({name: 1}))) for name in ("good", "prose"))
+    for name in ("target.embedding_similarity", "target.embedding_coverage"):
+        assert good[name] > prose[name] + 0.2
+    with pytest.raises(MissingAssetError, match="minilm2"):
+        FeatureExtractor(task, encoder="minilm2")
+
+
+def test_rows_are_drawn_by_weight_and_alike_ones_stay() -> None:
+    texts = pl.DataFrame({"text": [f"row {n}" for n in range(2000)] + ["row 0"] * 3})
+    weights = np.where(np.arange(texts.height) < 1000, 9.0, 1.0)
+    places = drawn_by_weight(texts, weights, 300)
+    assert len(set(places.tolist())) == 300
+    assert np.mean(places < 1000) == pytest.approx(0.9, abs=0.05)
+    fewer = weights * (np.arange(texts.height) % 10 > 0)
+    again = set(drawn_by_weight(texts, fewer, 300).tolist())
+    assert not any(place % 10 == 0 for place in again if place < 2000)
+    assert len(again & set(places.tolist())) > 220
 
 
 @given(st.lists(st.tuples(st.floats(-5, 5), st.integers(0, 3)), min_size=1, max_size=20))

@@ -10,9 +10,8 @@ import pytest
 from duplicates import copies, rows
 from hypothesis import given, strategies as st
 
-from datachef.core import Context
+from datachef.core import Context, embedder
 from datachef.operators.dedup.semantic_dedup import SemanticDedup
-from datachef.operators.models.embedding import embedder
 
 CONTEXT = Context(seed=3)
 

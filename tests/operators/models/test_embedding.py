@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 import torch
 
-from datachef.operators.models.embedding import Embedder, embeddings
+from datachef.core.assets.embedding import Embedder
+from datachef.operators.models.embedding import embeddings
 
 CAT = "A cat sat on the mat."
 KITTEN = "A kitten rested on the rug."

@@ -10,6 +10,7 @@ import pytest
 
 from datachef.core import BenchmarkItem
 from datachef.reward.evaluation import Training, make_tiny
+from datachef.reward.evaluation.likelihoods import AnswerModel
 
 COLOURS = {"grass": "green", "snow": "white", "coal": "black", "blood": "red", "the sky": "blue"}
 
@@ -33,6 +34,17 @@ def colour_rows(colour_items: list[BenchmarkItem]) -> Rows:
     """Conversations that teach the colours."""
     chosen = random.Random(0).choices(colour_items, k=200)
     return [_conversation(item.prompt, item.answer) for item in chosen]
+
+
+def _bits_per_byte(model: Path, items: list[BenchmarkItem], **options: Any) -> tuple[float, float]:
+    answers = AnswerModel.load(model, **options)
+    return answers.answer_bits([(item.prompt, item.answer) for item in items]).per_byte
+
+
+@pytest.fixture(scope="session")
+def bits_per_byte() -> Callable[..., tuple[float, float]]:
+    """What a checkpoint needs for the answers of items, with the standard error."""
+    return _bits_per_byte
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import log, sqrt
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from datachef.core import BenchmarkItem, DatachefError
 from datachef.core.language_models.checkpoint import load_tokenizer, quiet
-from datachef.reward.evaluation import bits_per_byte
+from datachef.reward.evaluation.likelihoods import drawn
+
+Bits = Callable[..., tuple[float, float]]
 
 
 def by_hand(model: Path, question: str, answer: str) -> float:
@@ -28,48 +31,41 @@ def by_hand(model: Path, question: str, answer: str) -> float:
     return bits
 
 
-def test_bits_are_those_of_the_tokens_of_the_answers(base: Path) -> None:
+def test_bits_are_those_of_the_tokens_of_the_answers(base: Path, bits_per_byte: Bits) -> None:
     pairs = [("Which colour has snow?", "white"), ("And Zoë?", "naïve blue 日本"), ("?", "a\nb")]
     bits = np.array([by_hand(base, *pair) for pair in pairs])
     size = np.array([len(answer.encode()) for _, answer in pairs])
-    measured = bits_per_byte(base, [BenchmarkItem(*pair) for pair in pairs])
+    mean, error = bits_per_byte(base, [BenchmarkItem(*pair) for pair in pairs])
     ratio = bits.sum() / size.sum()
-    assert measured.mean == pytest.approx(ratio, rel=1e-5)
+    assert mean == pytest.approx(ratio, rel=1e-5)
     # The variance of a ratio of sums by linearisation, for three items.
     spread = sqrt(3 / 2 * ((bits - ratio * size) ** 2).sum()) / size.sum()
-    assert measured.standard_error == pytest.approx(spread, rel=1e-4)
-    assert (measured.items, measured.skipped) == (3, 0)
+    assert error == pytest.approx(spread, rel=1e-4)
+    assert np.isnan(bits_per_byte(base, [BenchmarkItem(*pairs[0])])[1])
 
 
-def test_batches_change_nothing(base: Path, colour_items: list[BenchmarkItem]) -> None:
+def test_batches_change_nothing(
+    base: Path, colour_items: list[BenchmarkItem], bits_per_byte: Bits
+) -> None:
     alone = bits_per_byte(base, colour_items, batch_size=1)
     together = bits_per_byte(base, colour_items[::-1], batch_size=4)
-    assert alone.mean == pytest.approx(together.mean, rel=1e-5)
-    assert alone.standard_error == pytest.approx(together.standard_error, rel=1e-4)
+    assert alone == pytest.approx(together, rel=1e-4)
 
 
-def test_items_without_an_answer_are_skipped_and_counted(base: Path) -> None:
-    items = [BenchmarkItem("Which?", "red"), BenchmarkItem("None?", " \n"), BenchmarkItem("x", "")]
-    measured = bits_per_byte(base, items)
-    assert (measured.items, measured.skipped) == (1, 2)
-    assert measured.mean == pytest.approx(by_hand(base, "Which?", "red") / 3, rel=1e-5)
-    assert np.isnan(measured.standard_error)
+def test_items_with_an_answer_are_drawn_by_seed() -> None:
+    answered = [BenchmarkItem(f"Which colour has {n}?", "blue") for n in range(30)]
+    items = [*answered, BenchmarkItem("None?", " \n"), BenchmarkItem("x", "")]
+    assert drawn(items, None, 0) == drawn(items, 99, 0) == answered
+    first, again, other = (drawn(items, 5, seed) for seed in (0, 0, 1))
+    assert first == again != other
+    assert len(first) == len(other) == 5
     with pytest.raises(DatachefError, match="no item of the benchmark has an answer"):
-        bits_per_byte(base, items[1:])
+        drawn(items[30:], None, 0)
 
 
-def test_a_limit_draws_items_by_seed(base: Path) -> None:
-    items = [BenchmarkItem(f"Which colour has {n}?", "blue " * (1 + n % 3)) for n in range(30)]
-    first, again, other = (bits_per_byte(base, items, limit=5, seed=s) for s in (0, 0, 1))
-    assert first == again
-    assert first.mean != other.mean
-    assert first.items == other.items == 5
-    assert bits_per_byte(base, items, limit=99) == bits_per_byte(base, items)
-
-
-def test_long_questions_lose_their_beginning(base: Path) -> None:
+def test_long_questions_lose_their_beginning(base: Path, bits_per_byte: Bits) -> None:
     question = "grass snow coal blood house " * 40
-    measured = bits_per_byte(base, [BenchmarkItem(question, "blue")], max_length=64)
+    measured, _ = bits_per_byte(base, [BenchmarkItem(question, "blue")], max_length=64)
     tokenizer = load_tokenizer(base)
     asked = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
     tokens = tokenizer(asked + "blue")["input_ids"][-64:]
@@ -79,18 +75,20 @@ def test_long_questions_lose_their_beginning(base: Path) -> None:
         logits = network(input_ids=torch.tensor([tokens])).logits[0].double()
     chances = torch.log_softmax(logits, dim=1)
     bits = -sum(float(chances[i - 1, tokens[i]]) for i in range(64 - answer, 64)) / log(2)
-    assert measured.mean == pytest.approx(bits / 4, rel=1e-5)
+    assert measured == pytest.approx(bits / 4, rel=1e-5)
 
 
-def test_answers_that_fill_the_window_lose_their_end(base: Path) -> None:
+def test_answers_that_fill_the_window_lose_their_end(base: Path, bits_per_byte: Bits) -> None:
     beginning = "blue house and red house and "
-    cut = bits_per_byte(base, [BenchmarkItem("Which?" * 20, beginning * 40)], max_length=64)
-    assert 0 < cut.mean < 8
-    longer = bits_per_byte(base, [BenchmarkItem("Which?" * 20, beginning * 90)], max_length=64)
-    assert longer.mean == pytest.approx(cut.mean, rel=1e-6)
+    cut, _ = bits_per_byte(base, [BenchmarkItem("Which?" * 20, beginning * 40)], max_length=64)
+    assert 0 < cut < 8
+    longer, _ = bits_per_byte(base, [BenchmarkItem("Which?" * 20, beginning * 90)], max_length=64)
+    assert longer == pytest.approx(cut, rel=1e-6)
 
 
-def test_the_answer_stands_where_training_puts_it(base: Path, tmp_path: Path) -> None:
+def test_the_answer_stands_where_training_puts_it(
+    base: Path, tmp_path: Path, bits_per_byte: Bits
+) -> None:
     """A template may write something before an answer that a question alone does not show."""
     tokenizer = load_tokenizer(base)
     tokenizer.chat_template = (
@@ -108,5 +106,5 @@ def test_the_answer_stands_where_training_puts_it(base: Path, tmp_path: Path) ->
     with torch.inference_mode():
         chances = network(input_ids=torch.tensor([tokens])).logits[0].double().log_softmax(dim=1)
     bits = -sum(float(chances[i - 1, tokens[i]]) for i in range(shared, len(tokens))) / log(2)
-    measured = bits_per_byte(tmp_path, [BenchmarkItem("Which?", "red")])
-    assert measured.mean == pytest.approx(bits / 3, rel=1e-5)
+    measured, _ = bits_per_byte(tmp_path, [BenchmarkItem("Which?", "red")])
+    assert measured == pytest.approx(bits / 3, rel=1e-5)

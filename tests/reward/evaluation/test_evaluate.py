@@ -48,7 +48,8 @@ def test_the_better_corpus_measures_better_and_the_same_again(
     assert (scoring.score_name, scoring.form, scoring.chance) == ("bits_saved", None, 0)
 
     def measure(corpus: Path, seeds: list[int]) -> list[SeedResult]:
-        return evaluate(corpus, scorer, base, scoring, seeds=seeds, folder=tmp_path / "work")
+        found = evaluate(corpus, scorer, base, scoring, seeds=seeds, folder=tmp_path / "work")
+        return list(found)
 
     first, other = measure(good, [0, 1])
     (again,), (worse,) = measure(good, [0]), measure(bad, [0])
@@ -131,7 +132,11 @@ def test_a_failure_leaves_no_checkpoint(
     scoring = scorer.decide(base)
     monkeypatch.setattr(TaskScorer, "measure", fail)
     with pytest.raises(DatachefError):
-        evaluate(write_corpus(colour_rows), scorer, base, scoring, seeds=[0], folder=tmp_path / "w")
+        list(
+            evaluate(
+                write_corpus(colour_rows), scorer, base, scoring, seeds=[0], folder=tmp_path / "w"
+            )
+        )
     assert [path.name for path in (tmp_path / "w").iterdir()] == [MARK]
 
 

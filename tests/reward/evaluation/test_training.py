@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from datachef.core import DatachefError, MissingPackageError, extra
 from datachef.core.distribution import install_command
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
-from datachef.reward.evaluation import Training, bits_per_byte, fine_tune
+from datachef.reward.evaluation import Training, fine_tune
 from datachef.reward.evaluation.corpus import choose_rows, read_corpus
 from datachef.reward.evaluation.training import train
 
@@ -52,13 +52,14 @@ def test_conversations_teach_their_answers(
     training: Training,
     tmp_path: Path,
     schema: str,
+    bits_per_byte: Callable[..., tuple[float, float]],
 ) -> None:
     rows = colour_rows
     if schema == "prompt_completion":
         said = [[turn["content"] for turn in row["messages"]] for row in rows]
         rows = [{"prompt": question, "completion": answer} for question, answer in said]
     tuned = fine_tune(write_corpus(rows), base, training, 0, tmp_path / "model").checkpoint
-    before, after = (bits_per_byte(model, colour_items).mean for model in (base, tuned))
+    before, after = (bits_per_byte(model, colour_items)[0] for model in (base, tuned))
     assert after < 0.5 * before
 
 
@@ -112,6 +113,7 @@ def test_adapters_are_merged_into_a_whole_checkpoint(
     write_corpus: WriteCorpus,
     training: Training,
     tmp_path: Path,
+    bits_per_byte: Callable[..., tuple[float, float]],
 ) -> None:
     settings = training.model_copy(update={"lora_rank": 4})
     tuned = fine_tune(write_corpus(colour_rows), base, settings, 0, tmp_path / "model").checkpoint
@@ -122,7 +124,7 @@ def test_adapters_are_merged_into_a_whole_checkpoint(
         after["model.layers.0.mlp.up_proj.weight"] - before["model.layers.0.mlp.up_proj.weight"]
     )
     assert 0 < int(torch.linalg.matrix_rank(change, rtol=1e-3)) <= 4
-    assert bits_per_byte(tuned, colour_items).mean < bits_per_byte(base, colour_items).mean - 0.2
+    assert bits_per_byte(tuned, colour_items)[0] < bits_per_byte(base, colour_items)[0] - 0.2
 
 
 def test_a_model_without_a_chat_template_gets_one(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from datachef.core import BenchmarkItem
-from datachef.reward.evaluation import Training, bits_per_byte, fine_tune
+from datachef.reward.evaluation import Training, fine_tune
 from datachef.reward.evaluation.training import ExampleLoss
 from datachef.reward.evaluation.tuning import held_out, without_copies
 
@@ -28,6 +28,7 @@ def test_the_best_rate_and_the_best_step_are_taken(
     write_corpus: Callable[..., Path],
     training: Training,
     tmp_path: Path,
+    bits_per_byte: Callable[..., tuple[float, float]],
 ) -> None:
     several = training.model_copy(update={"learning_rate": (1e-6, 1e-2)})
     made = fine_tune(
@@ -38,7 +39,7 @@ def test_the_best_rate_and_the_best_step_are_taken(
     assert made.tuned["measured_on"] == "examples"
     assert made.tuned["loss"] < 0.5 * made.tuned["loss_untrained"]
     # The checkpoint is that of the lowest loss.
-    found = bits_per_byte(made.checkpoint, colour_items).mean
+    found = bits_per_byte(made.checkpoint, colour_items)[0]
     assert found == pytest.approx(made.tuned["loss"], rel=1e-4)
 
 
@@ -49,6 +50,7 @@ def test_what_makes_everything_worse_is_not_learned(
     write_corpus: Callable[..., Path],
     training: Training,
     tmp_path: Path,
+    bits_per_byte: Callable[..., tuple[float, float]],
 ) -> None:
     harmful = training.model_copy(update={"learning_rate": (0.5,), "warmup": 0})
     made = fine_tune(
@@ -56,7 +58,7 @@ def test_what_makes_everything_worse_is_not_learned(
     )
     assert made.tuned["steps"] == 0
     assert made.tuned["loss"] == made.tuned["loss_untrained"]
-    before, after = (bits_per_byte(model, colour_items).mean for model in (base, made.checkpoint))
+    before, after = (bits_per_byte(model, colour_items)[0] for model in (base, made.checkpoint))
     assert after == pytest.approx(before)
 
 

@@ -1,4 +1,4 @@
-"""How operators load models and run them."""
+"""How models are loaded and run where their results have to be the same everywhere."""
 
 from __future__ import annotations
 
