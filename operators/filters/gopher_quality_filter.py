@@ -23,8 +23,7 @@ DOUBLE_WIDTH = (
     r"[\x{1100}-\x{11ff}\x{2e80}-\x{303e}\x{3041}-\x{a4cf}\x{ac00}-\x{d7ff}\x{f900}-\x{faff}]"
 )
 
-_LETTER = np.array([chr(byte).isalpha() and byte < 0x80 for byte in range(256)])
-_LETTER_OR_DIGIT = np.array([chr(byte).isalnum() and byte < 0x80 for byte in range(256)])
+_A, _ZERO = np.uint8(ord("a")), np.uint8(ord("0"))
 
 
 def word_facts(words: pl.Series) -> pl.Series:
@@ -33,14 +32,16 @@ def word_facts(words: pl.Series) -> pl.Series:
     offsets = offsets_of(words.list.len())
     flat = words.explode(empty_as_null=False, keep_nulls=False)
     length, first = lengths_and_first_bytes(flat)
-    letters, plain = _LETTER[first], _LETTER_OR_DIGIT[first]
+    letters = (first | 0x20) - _A < 26
+    plain = letters | (first - _ZERO < 10)
+    width = flat.str.len_chars().to_numpy() * plain
     # Few words neither begin with an ASCII letter nor are one character: only these need a regex.
     other = np.flatnonzero(~letters & (length > 1))
     rest = flat.gather(other)
     letters[other] = rest.str.contains(r"\pL").to_numpy()
     plain[other] = rest.str.contains(rf"[^{SYMBOLS}]").to_numpy()
-    width = flat.str.len_chars().to_numpy() * plain
-    width[other] += rest.str.count_matches(DOUBLE_WIDTH).to_numpy() * plain[other]
+    wide = rest.str.len_chars() + rest.str.count_matches(DOUBLE_WIDTH)
+    width[other] = wide.to_numpy() * plain[other]
     pieces = np.ones(len(flat), np.uint32)
     pieces[other] = rest.str.count_matches(f"[{SEGMENTED}]").clip(1).to_numpy()
     return pl.DataFrame(

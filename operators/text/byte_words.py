@@ -74,8 +74,8 @@ def lengths_and_first_bytes(texts: pl.Series) -> tuple[NDArray[np.uint32], Bytes
     """
     views = texts.rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
     _, content, *_ = views.buffers()
-    fields = np.frombuffer(content, np.uint8, 16 * len(views), 16 * views.offset).reshape(-1, 16)
-    return fields[:, :4].copy().view(np.uint32)[:, 0], fields[:, 4]
+    fields = np.frombuffer(content, "<u4", 4 * len(views), 16 * views.offset).reshape(-1, 4)
+    return fields[:, 0].copy(), fields[:, 1].astype(np.uint8)
 
 
 # What a character is to the words of a text.

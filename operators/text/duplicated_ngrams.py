@@ -45,13 +45,17 @@ def repetition(words: pl.Series, *, single: bool = False) -> pl.Series:
         block = offsets[first : last + 1] - begin
         parts.append(_block(hashes[begin:end], chars[begin : end + 1], block, single=single))
         first = last
-    return pl.concat(parts).to_struct()
+    return pl.DataFrame(
+        {n: np.concatenate([part[n] for part in parts]) for n in parts[0]}
+    ).to_struct()
 
 
-def _block(hashes: Hashes, chars: Positions, offsets: Offsets, *, single: bool) -> pl.DataFrame:
+def _block(
+    hashes: Hashes, chars: Positions, offsets: Offsets, *, single: bool
+) -> dict[str, Positions]:
     """`repetition` of documents given by hashes of words and running sums of their characters."""
     document = document_of(offsets)
-    columns = {}
+    columns: dict[str, Positions] = {}
     for n, repeats in _repeats(hashes, offsets, document):
         if n in TOP:
             top = _top(repeats, n, chars, offsets, document)
@@ -61,8 +65,8 @@ def _block(hashes: Hashes, chars: Positions, offsets: Offsets, *, single: bool) 
                 top[alone] = chars[first + n] - chars[first] + n - 1
             columns[f"top_{n}"] = top
         if n in DUPLICATED:
-            columns[f"duplicated_{n}"] = _duplicated(repeats, n, chars, offsets, document)
-    return pl.DataFrame(columns)
+            columns[f"duplicated_{n}"] = _duplicated(repeats, n, chars, offsets)
+    return columns
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ def _top(
     repeats: Repeats, n: int, chars: Positions, offsets: Offsets, document: Positions
 ) -> Positions:
     counts = np.bincount(repeats.firsts)
-    first = np.flatnonzero(counts)
+    first = np.flatnonzero(counts > 0)
     # One number that is smaller for more frequent and then for earlier n-grams.
     bits = len(document).bit_length()
     most = 1 << bits
@@ -138,40 +142,43 @@ def _top(
     return size
 
 
-def _duplicated(
-    repeats: Repeats, n: int, chars: Positions, offsets: Offsets, document: Positions
+def _duplicated(repeats: Repeats, n: int, chars: Positions, offsets: Offsets) -> Positions:
+    places = repeats.places
+    if not len(places):
+        return np.zeros(len(offsets) - 1, np.int64)
+    begins = np.append(0, np.flatnonzero(places[1:] != places[:-1] + 1) + 1)
+    starts, stops = places[begins], places[np.append(begins[1:], len(places)) - 1] + 1
+    hits = _hits(starts, stops, begins, repeats.firsts, n)
+    size = np.append(0, np.cumsum(chars[hits + n] - chars[hits]))
+    found: Positions = np.diff(size[np.searchsorted(hits, offsets)])
+    return found
+
+
+def _hits(
+    starts: Positions, stops: Positions, begins: Positions, firsts: Positions, n: int
 ) -> Positions:
-    first = np.zeros(len(document), np.int64)
-    first[repeats.places] = repeats.firsts
-    edges = np.flatnonzero(np.diff(repeats.places, prepend=-2, append=len(chars) + 1) != 1)
-    starts, stops = repeats.places[edges[:-1]], repeats.places[edges[1:] - 1] + 1
-    hits = np.array(_hits(starts.tolist(), stops.tolist(), first.data, n), np.int64)
-    total = np.zeros(len(offsets) - 1, np.int64)
-    np.add.at(total, document[hits], chars[hits + n] - chars[hits])
-    return total
-
-
-def _hits(starts: list[int], stops: list[int], first: memoryview[int], n: int) -> list[int]:
     """Positions of n-grams seen before, from left to right without overlap.
 
     The stretches from `starts` to `stops` hold all n-grams that are not the first of their kind,
-    and `first` says where that one is. It counts as seen unless a hit jumped over it; then the next
-    of its kind that is not jumped over takes its place.
+    and `firsts`, from `begins` on for each stretch, where that one is. It counts as seen unless a
+    hit jumped over it; then the next of its kind that is not jumped over takes its place.
     """
-    jumped, marks = bytearray(len(first) + n), [b"\1" * length for length in range(n)]
-    hits: list[int] = []
-    hit = hits.append
+    length = int(stops[-1]) + n
+    jumped, hit = bytearray(length), bytearray(length)
+    marks = [b"\1" * count for count in range(n)]
+    first = firsts.data
     position = 0
-    for start, stop in zip(starts, stops, strict=True):
+    stretches = zip(starts.tolist(), stops.tolist(), (begins - starts).tolist(), strict=True)
+    for start, stop, shift in stretches:
         position = max(position, start)
         while position < stop:
-            origin = first[position]
+            origin = first[position + shift]
             if jumped[origin]:
                 jumped[origin] = 0
                 position += 1
             else:
-                hit(position)
+                hit[position] = 1
                 position += n
         if position > stop:
             jumped[stop:position] = marks[position - stop]
-    return hits
+    return np.flatnonzero(np.frombuffer(hit, np.bool_))

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from datachef.operators.text.words import document_of, offsets_of
+from datachef.operators.text.words import word_hashes
 
 StopWordLanguage = Literal[
     "auto", "en", "ar", "de", "el", "es", "fr", "hi", "ja", "ko", "ru", "th", "tr", "vi", "zh"
@@ -63,6 +63,8 @@ def _count(rows: pl.Series, languages: Sequence[str]) -> pl.Series:
         most = np.maximum(most, _found(words, STOP_WORDS[language]))
     # These scripts have two or three bytes to a character: what is nearly ASCII needs no look.
     foreign = (text.str.len_bytes() * 5 > text.str.len_chars() * 6).arg_true()
+    if foreign.is_empty():
+        return pl.Series(most, dtype=pl.Int64)
     text, words, places = text.gather(foreign), words.gather(foreign), foreign.to_numpy()
     for language in set(languages) & set(_OTHER_SCRIPTS):
         listed = STOP_WORDS[language]
@@ -73,12 +75,12 @@ def _count(rows: pl.Series, languages: Sequence[str]) -> pl.Series:
 
 
 def _found(words: pl.Series, listed: Sequence[str]) -> NDArray[np.int64]:
-    """How many different ones of those listed each list of words has."""
-    document = document_of(offsets_of(words.list.len()))
-    flat = words.explode(empty_as_null=False, keep_nulls=False)
-    is_stop = flat.is_in(listed)
-    kinds = flat.filter(is_stop).cast(pl.Enum(listed)).to_physical().to_numpy()
+    """How many different ones of those listed each list of words has, by their hashes."""
+    hashes, offsets = word_hashes(words)
+    wanted = pl.Series(listed).hash().sort()
+    places = pl.Series(hashes).is_in(wanted.implode()).arg_true().to_numpy()
+    kinds = wanted.to_numpy().searchsorted(hashes[places])
     present = np.zeros((len(words), len(listed)), np.bool_)
-    present[document[is_stop.to_numpy()], kinds] = True
+    present[np.searchsorted(offsets, places, side="right") - 1, kinds] = True
     number: NDArray[np.int64] = present.sum(axis=1)
     return number
