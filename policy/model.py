@@ -10,7 +10,13 @@ from typing import Any
 
 import orjson
 
-from datachef.core.language_models.checkpoint import byte_level_tokenizer, quiet, training_package
+from datachef.core.language_models.checkpoint import (
+    byte_level_tokenizer,
+    is_local,
+    quiet,
+    training_package,
+)
+from datachef.core.language_models.hub_files import MODEL_ID, hub_snapshot, model_folder
 from datachef.core.system.atomic import replacing
 from datachef.policy.grammar import draft_text
 from datachef.policy.prompt import TRUNCATION
@@ -24,6 +30,16 @@ _VERSION = 1
 # Random drafts and prompts from which the tokenizer of the tiny model is trained.
 _DRAFTS = 1_000
 _LEVELS = (0, len(TRUNCATION) - 1, len(TRUNCATION))
+
+
+def require_model(name: str) -> None:
+    """Raises `DatachefError` for a model that is not there, before torch is imported to load it."""
+    if name == TINY or is_local(name):
+        return
+    if MODEL_ID.fullmatch(name):
+        hub_snapshot(name, ["config.json"], "model")
+    elif "/" in name:  # some ids of the Hub have none
+        model_folder(name)
 
 
 def policy_model(

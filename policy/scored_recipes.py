@@ -18,8 +18,9 @@ from datachef.core.recipe.resolving import read_task
 from datachef.core.registry.host import Host
 from datachef.policy.prompt import CountTokens, PromptWriter
 from datachef.policy.prompt.writer import Prompt
-from datachef.policy.settings import GrammarLimits
+from datachef.policy.settings import GrammarLimits, Subsets, TrainSettings
 from datachef.policy.space import RecipeSpace, recipe_space
+from datachef.policy.space.space import RecipeDraft
 from datachef.policy.space.steps import REASON
 
 Recipe = Mapping[str, Any]
@@ -57,6 +58,27 @@ class RecipeTask:
         take. Raises `DatachefError` if they take more than is said.
         """
         return self.writer.write(space or self.space, count_tokens, most_tokens)
+
+    def cold_start_space(self, subsets: Subsets | None) -> RecipeSpace:
+        """The space of a cold start: all but the operators that are held out."""
+        if subsets is None:
+            return self.space
+        shown = set(self.space.operators) - set(subsets.held_out)
+        return self.space.narrowed(shown, self.space.sources)
+
+    def human_drafts(self, settings: TrainSettings) -> list[RecipeDraft]:
+        """The drafts of the recipes that people wrote for the cold start.
+
+        Raises `DatachefError`, which names the file, for one that is not in the space.
+        """
+        space, drafts = self.cold_start_space(settings.subsets), []
+        for path in settings.cold_start.recipes if settings.cold_start else ():
+            recipe = read_recipe(path)
+            try:
+                drafts.append(space.draft(recipe))
+            except DatachefError as error:
+                raise DatachefError(f"{path}: {error.message}", error.hint) from error
+        return drafts
 
     def runnable(self, recipe: Recipe, name: str, folder: Path) -> dict[str, Any]:
         """The recipe with its name, task and pool, so that `chef run` can run it from a file in

@@ -43,19 +43,23 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
     from datachef.core.registry.factories import build_evaluation_backend
     from datachef.core.system.lock import locked
     from datachef.core.system.outputs import OutputFolder, refuse_places, refuse_unmarked
-    from datachef.policy.model import policy_model
-    from datachef.policy.scored_recipes import RecipeTask
+    from datachef.policy.model import policy_model, require_model
+    from datachef.policy.scored_recipes import RecipeTask, read_recipe
     from datachef.policy.settings import EVOLUTION, PLOT
 
     host, kept = get_host(), (cache or default_cache()).absolute()
     refuse_places(wanted.output, [("the cache", kept)])
     with locked(wanted.output):
         refuse_unmarked(wanted.output, EVOLUTION)
+        require_model(wanted.train.model)
         (chosen,) = wanted.train.tasks
+        recipe_task = RecipeTask.load(host, chosen.task, chosen.pool, wanted.train.limits)
+        recipe_task.human_drafts(wanted.train)
+        for path in wanted.human_recipes:
+            read_recipe(path)
         folder = settings.absolute().parent
         config = wanted.evaluation_config(folder=folder, cache=kept, plugin_files=host.files)
         backend = build_evaluation_backend(host, wanted.evaluation_backend, config)
-        recipe_task = RecipeTask.load(host, chosen.task, chosen.pool, wanted.train.limits)
         # These take seconds to import, and a mistake in the settings is reported before.
         from datachef.policy.evolve.loop import evolve as run
         from datachef.policy.evolve.report import draw_progress, write_report

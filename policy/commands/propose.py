@@ -80,12 +80,15 @@ def propose(
     from datachef.core.registry.factories import build_reward
     from datachef.core.system.lock import locked
     from datachef.core.system.outputs import OutputFolder, refuse_places, refuse_unmarked
+    from datachef.policy.model import TINY, require_model
     from datachef.policy.scored_recipes import RecipeTask, ScoreTracker, best_different
     from datachef.policy.settings import GrammarLimits, RewardChoice
 
     host, kept = get_host(), (cache or default_cache()).absolute()
     refuse_places(output, [("the cache", kept)])
     refuse_unmarked(output, PROPOSALS)
+    if server is None:
+        require_model(policy or TINY)
     space_limits = read_typed(limits, GrammarLimits) if limits is not None else GrammarLimits()
     choice = read_typed(reward, RewardChoice) if reward is not None else RewardChoice()
     folder = reward.absolute().parent if reward is not None else Path.cwd()

@@ -45,30 +45,24 @@ def train(
     """
     from datachef.core.api import default_cache
     from datachef.core.registry.factories import build_reward
-    from datachef.policy.model import policy_model
-    from datachef.policy.scored_recipes import RecipeTask
+    from datachef.core.system.outputs import OutputFolder, refuse_places
+    from datachef.policy.model import policy_model, require_model
+    from datachef.policy.scored_recipes import RecipeTask, ScoreTracker
 
     wanted = load_settings(settings)
     host, kept = get_host(), (cache or default_cache()).absolute()
     recipe_tasks = [
         RecipeTask.load(host, each.task, each.pool, wanted.limits) for each in wanted.tasks
     ]
+    refuse_places(wanted.output, [("the cache", kept)])
+    for each in recipe_tasks:
+        each.human_drafts(wanted)
     if dry_run:
         for each in recipe_tasks:
             size = f"{len(each.space.sources)} sources, {len(each.space.operators)} operators"
             console().print(f"{each.name}: {size}")
         return
-    from datachef.core.language_models.checkpoint import training_package
-    from datachef.core.system.lock import locked
-    from datachef.core.system.outputs import OutputFolder, refuse_places
-    from datachef.policy.scored_recipes import ScoreTracker
-
-    training_package("trl")
-    refuse_places(wanted.output, [("the cache", kept)])
-    from datachef.policy.training import cold_start
-    from datachef.policy.training.environment import read_log
-    from datachef.policy.training.train import TRAINING, train as learn
-
+    require_model(wanted.model)
     trackers = []
     for each in recipe_tasks:
         config = wanted.reward.config(
@@ -84,6 +78,15 @@ def train(
     # Of the processes that `accelerate launch` started the first one holds it for all.
     first = os.environ.get("RANK", "0") == "0"
     try:
+        from datachef.core.language_models.checkpoint import training_package
+        from datachef.core.system.lock import locked
+
+        # These take seconds to import, and a mistake in the settings is reported before.
+        training_package("trl")
+        from datachef.policy.training import cold_start
+        from datachef.policy.training.environment import read_log
+        from datachef.policy.training.train import TRAINING, train as learn
+
         with locked(wanted.output) if first else nullcontext():
             if first:
                 OutputFolder.open(wanted.output, TRAINING)

@@ -95,7 +95,7 @@ class BudgetTracker:
         left = settings.rounds - max(len(rounds) - 1, 0)
         parts = [
             (max(first, 0) * settings.seeds * each, "for the first recipes"),
-            (left * self._seconds_of_round(rounds, found), f"for {left} rounds"),
+            (left * self._seconds_of_round(rounds, found), f"for {left} round{'s' * (left != 1)}"),
             (settings.reserved * each, "to compare"),
         ]
         said = ", ".join(f"{_minutes(seconds)} {what}" for seconds, what in parts if seconds)

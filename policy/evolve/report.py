@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import cycle, pairwise
 from pathlib import Path
@@ -27,6 +27,9 @@ from datachef.policy.settings import EVOLUTION, PLOT, POLICY
 from datachef.policy.training.environment import LoggedRecipe
 
 BEST = 5
+# How columns of the tables are aligned, and those of every table of measured recipes.
+TEXT, NUMBER, INTERVAL = "---", "--:", ":-:"
+MEASURED = {"measured": NUMBER, "95% interval": INTERVAL, "bits per byte": NUMBER}
 
 
 def write_report(result: EvolveResult, recipe_task: RecipeTask, output: Path) -> dict[str, Any]:
@@ -186,7 +189,7 @@ def spearman(left: Sequence[float], right: Sequence[float]) -> float:
 
 def to_markdown(data: dict[str, Any]) -> str:
     """The contents of `report.json` as Markdown."""
-    return "\n".join(_lines(data)) + "\n"
+    return "\n".join(_lines(data)).rstrip("\n") + "\n"
 
 
 def _lines(data: dict[str, Any]) -> Iterator[str]:
@@ -224,80 +227,92 @@ def _reference(score: dict[str, Any] | None) -> Iterator[str]:
 def _methods(methods: Sequence[dict[str, Any]]) -> Iterator[str]:
     if not methods:
         return
-    yield "## Beside the baselines"
-    yield ""
-    yield "| method | reward calls | best value | measured | 95% interval | bits per byte | of |"
-    yield "|---|--:|--:|--:|:-:|--:|--:|"
-    for one in sorted(methods, key=lambda one: -(one["score"] or 0)):
-        yield (
-            f"| {one['method']} | {one['calls']:,} | {one['value']:.4f} | {_cells(one)} "
-            f"| {max(one['chosen_among'], 1)} |"
+    rows = [
+        (
+            one["method"],
+            f"{one['calls']:,}",
+            _number(one["value"]),
+            *_cells(one),
+            str(max(one["chosen_among"], 1)),
         )
-    yield ""
-    yield (
+        for one in sorted(methods, key=lambda one: -(one["score"] or 0))
+    ]
+    yield from _table(
+        "Beside the baselines",
+        {"method": TEXT, "reward calls": NUMBER, "best value": NUMBER, **MEASURED, "of": NUMBER},
+        rows,
         "Best value: what the last proxy thinks of the best recipe that the method found. "
         "Measured: the best by measurement among the candidates (their number: the last column), "
-        "measured again with seeds that chose none; with one candidate, the best by value."
+        "measured again with seeds that chose none; with one candidate, the best by value.",
     )
-    yield ""
 
 
 def _best(best: Sequence[dict[str, Any]]) -> Iterator[str]:
-    yield "## The best by measurement"
-    yield ""
-    yield "| recipe | found by | measured | 95% interval | bits per byte | sources |"
-    yield "|---|---|--:|:-:|--:|---|"
-    for one in best:
-        link = f"[{one['name']}]({one['file']})"
-        yield f"| {link} | {one['by']} | {_cells(one)} | {one['sources']} |"
-    yield ""
-    yield (
+    rows = [
+        (f"[{one['name']}]({one['file']})", one["by"], *_cells(one), one["sources"]) for one in best
+    ]
+    yield from _table(
+        "The best by measurement",
+        {"recipe": TEXT, "found by": TEXT, **MEASURED, "sources": TEXT},
+        rows,
         "Of all that was measured, the recipes of baselines too, with all seeds of a recipe. The "
         "first has the highest lower bound: the mean less its standard error, in which the "
-        "deviation between seeds is that of all recipes; of equal ones, the cheaper to measure."
+        "deviation between seeds is that of all recipes; of equal ones, the cheaper to measure.",
     )
-    yield ""
 
 
 def _measured_first(first: Sequence[dict[str, Any]]) -> Iterator[str]:
     if not first:
         return
-    yield "## Measured first"
-    yield ""
-    yield "| recipe | measured | 95% interval | bits per byte |"
-    yield "|---|--:|:-:|--:|"
-    for one in first:
-        yield f"| {one['name']} | {_cells(one) if one['score'] is not None else one['failure']} |"
-    yield ""
+    rows = [
+        (one["name"], *(_cells(one) if one["score"] is not None else (one["failure"], "", "")))
+        for one in first
+    ]
+    yield from _table("Measured first", {"recipe": TEXT, **MEASURED}, rows)
 
 
 def _proxies(fidelity: dict[str, Any]) -> Iterator[str]:
-    yield "## The proxy"
-    yield ""
-    yield "| | climbed | recipes | rank correlation | 95% interval |"
-    yield "|---|---|--:|--:|:-:|"
+    rows = []
     for one in fidelity["rounds"]:
         why = "no: it does not rank what was held out" if one["before"] else "no: there is none"
         climbed = f"`{one['climbed']}`" if one["climbed"] else why
-        yield f"| in round {one['round']} | {climbed} | {_ranks(one['before'])} |"
-    yield f"| after the last round | | {_ranks(fidelity['after'])} |"
+        rows.append((f"in round {one['round']}", climbed, *_ranks(one["before"])))
+    rows.append(("after the last round", "", *_ranks(fidelity["after"])))
     chosen = fidelity["as_chosen"]
     if chosen is not None:
         correlation = f"{chosen['correlation']:.3f}"
-        yield f"| as the recipes were chosen | | {chosen['recipes']} | {correlation} | |"
-    yield ""
-    yield (
+        rows.append(("as the recipes were chosen", "", str(chosen["recipes"]), correlation, ""))
+    columns = {"": TEXT, "climbed": TEXT, "recipes": NUMBER, "rank correlation": NUMBER}
+    yield from _table(
+        "The proxy",
+        {**columns, "95% interval": INTERVAL},
+        rows,
         "Spearman's, between prediction and measurement: of every recipe by a proxy that was "
         "fitted without it; in the last line, of the rounds' recipes by what chose them. A round "
-        "that did not climb the proxy climbed the reward as it is without measurements."
+        "that did not climb the proxy climbed the reward as it is without measurements.",
     )
 
 
-def _ranks(found: dict[str, Any] | None) -> str:
+def _table(
+    title: str, columns: Mapping[str, str], rows: Iterable[Sequence[str]], note: str = ""
+) -> Iterator[str]:
+    """A section with a table, whose columns are aligned as told, and a note below it."""
+    yield from (f"## {title}", "", _line(columns), f"|{'|'.join(columns.values())}|")
+    yield from map(_line, rows)
+    yield ""
+    if note:
+        yield from (note, "")
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
+
+
+def _ranks(found: dict[str, Any] | None) -> tuple[str, str, str]:
     if found is None:
-        return "too few | |"
+        return "too few", "", ""
     bounds = _range((found["low"], found["high"]))
-    return f"{found['recipes']} | {found['correlation']:.3f} | {bounds}"
+    return str(found["recipes"]), f"{found['correlation']:.3f}", bounds
 
 
 def _number(value: float | None) -> str:
@@ -308,11 +323,11 @@ def _range(bounds: Sequence[float] | None) -> str:
     return "one seed" if bounds is None else f"{bounds[0]:.4f} to {bounds[1]:.4f}"
 
 
-def _cells(one: dict[str, Any]) -> str:
-    """The cells of score, interval and bits; `none` if nothing could be measured."""
+def _cells(one: dict[str, Any]) -> tuple[str, str, str]:
+    """The cells of `MEASURED`; `none` if nothing could be measured."""
     if one["score"] is None:
-        return "none | |"
-    return f"{one['score']:.4f} | {_range(one['interval'])} | {_number(one['bits_per_byte'])}"
+        return "none", "", ""
+    return _number(one["score"]), _range(one["interval"]), _number(one["bits_per_byte"])
 
 
 INK = ("#1f4e79", "#c55a11", "#7f7f7f")

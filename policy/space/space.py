@@ -306,7 +306,8 @@ def _held(
                 return held
     raise DatachefError(
         f"{where} is not in the space: {step}",
-        "offer the operator, and the values of its parameters, in the limits",
+        "offer the operator, and the values of its parameters, in the limits; with least_kept: 0 "
+        "they offer also what keeps few of the first rows of a source",
     )
 
 

@@ -32,7 +32,7 @@ from datachef.core.system.outputs import OutputFolder
 from datachef.policy.decoding.local import count_tokens, prompt_tokens
 from datachef.policy.grammar import CompiledGrammars, Grammar, draft_text
 from datachef.policy.prompt.writer import Prompt
-from datachef.policy.scored_recipes import Recipe, RecipeTask, ScoreTracker, read_recipe
+from datachef.policy.scored_recipes import Recipe, RecipeTask, ScoreTracker
 from datachef.policy.search import SEARCHES, run_search
 from datachef.policy.settings import ColdStart, TrainSettings
 from datachef.policy.space.space import BUDGET, RecipeDraft
@@ -108,10 +108,7 @@ def _drafts(
     log: RecipeLog,
 ) -> list[RecipeDraft]:
     """The drafts of the given recipes, and of the best that a search found."""
-    space = recipe_task.space
-    if settings.subsets is not None:
-        shown = set(space.operators) - set(settings.subsets.held_out)
-        space = space.narrowed(shown, space.sources)
+    space = recipe_task.cold_start_space(settings.subsets)
     search = SEARCHES[cold.search](space, settings.seed)
     drawn: Sequence[Recipe]
     if cold.reward_calls:
@@ -123,7 +120,7 @@ def _drafts(
         drawn = [each.recipe for each in best[: round(cold.kept * len(found))]]
     else:
         drawn = search.ask(cold.drawn)
-    return [space.draft(recipe) for recipe in (*map(read_recipe, cold.recipes), *drawn)]
+    return [*recipe_task.human_drafts(settings), *map(space.draft, drawn)]
 
 
 def _relabelled(

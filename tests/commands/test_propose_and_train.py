@@ -85,18 +85,38 @@ def test_a_policy_is_trained_and_goes_on(workspace: Any) -> None:
         ({"limits": {"operators": ["lenght_filter"]}}, 1, "did you mean length_filter"),
         ({"tasks": [{"task": "no.yaml", "pool": "pool/pool.yaml"}]}, 2, "cannot read"),
         ({"recipes_per_step": 9}, 2, "multiple of recipes_per_prompt"),
-        ({"model": "nowhere/at-all", "cold_start": None}, 1, "model nowhere/at-all is not on this"),
-        ({"prompt_tokens": 16, "cold_start": None}, 1, "allow prompts of"),
+        ({"model": "nowhere/at-all"}, 1, "no model 'nowhere/at-all' here"),
+        ({"model": "nowhere/at/all"}, 1, "no model"),
+        ({"cold_start": {"recipes": ["no.yaml"]}}, 2, "cannot read"),
+        ({"cold_start": {"recipes": ["choosy.yaml"]}}, 1, "with least_kept: 0 they offer also"),
     ],
 )
-def test_mistakes_are_told_in_words(
-    workspace: Any, change: dict[str, Any], status: int, said: str
+def test_mistakes_are_told_in_words_before_anything_heavy_is_imported(
+    workspace: Any, change: dict[str, Any], status: int, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    without_torch(workspace, monkeypatch)
+    choosy = {"op": "length_filter", "min_chars": 5_000}
+    workspace.write("choosy.yaml", {"name": "choosy", "sources": {"good": {}}, "steps": [choosy]})
     settings = workspace.read("train.yaml") | change | {"output": "runs/none"}
     workspace.write("wrong.yaml", settings)
-    error = workspace.chef("train", "wrong.yaml", fails=status).stderr
-    assert said in error
-    shutil.rmtree(workspace.folder / "runs" / "none", ignore_errors=True)
+    assert said in workspace.chef("train", "wrong.yaml", fails=status).stderr
+    assert not (workspace.folder / "runs" / "none").exists()
+
+
+def without_torch(workspace: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that import torch or TRL fail."""
+    broken = workspace.folder / "broken"
+    broken.mkdir(exist_ok=True)
+    for name in ("torch", "transformers", "trl"):
+        (broken / f"{name}.py").write_text("raise SystemExit('imported')")
+    monkeypatch.setenv("PYTHONPATH", str(broken))
+
+
+def test_a_prompt_that_is_too_long_is_told(workspace: Any) -> None:
+    change = {"prompt_tokens": 16, "cold_start": None, "output": "runs/none"}
+    workspace.write("wrong.yaml", workspace.read("train.yaml") | change)
+    assert "allow prompts of" in workspace.chef("train", "wrong.yaml", fails=1).stderr
+    shutil.rmtree(workspace.folder / "runs" / "none")
 
 
 def test_two_trainings_do_not_share_an_output(workspace: Any) -> None:
@@ -105,9 +125,18 @@ def test_two_trainings_do_not_share_an_output(workspace: Any) -> None:
     assert f"fruit is being written by process {os.getpid()} on " in said
 
 
-def test_a_served_policy_needs_its_name(workspace: Any) -> None:
-    asked = ("propose", *ASKED, "--server", "http://127.0.0.1:9/v1")
-    assert "no model is named" in workspace.chef(*asked, fails=1).stderr
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        (("--server", "http://127.0.0.1:9/v1"), "no model is named"),
+        (("--policy", "nowhere/at-all"), "no model 'nowhere/at-all' here"),
+    ],
+)
+def test_a_policy_that_is_not_there_is_told_before_anything_heavy_is_imported(
+    workspace: Any, named: tuple[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_torch(workspace, monkeypatch)
+    assert said in workspace.chef("propose", *ASKED, *named, fails=1).stderr
 
 
 @pytest.mark.slow
