@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datachef.core.cli.state import AsJson, console, print_json
+from datachef.core.cli.state import AsJson, console, get_host, print_json
 
 if TYPE_CHECKING:
     from datachef.core import FinishedRun
@@ -48,4 +48,9 @@ def _write(run: FinishedRun, file: Path) -> None:
     from datachef.core.system.outputs import write_file
     from datachef.plugins.report.page import MARK, page
 
-    write_file(file, page(run).encode(), "report", lambda raw: raw.startswith(MARK.encode()))
+    write_file(
+        file,
+        page(run, get_host().vocabulary).encode(),
+        "report",
+        lambda raw: raw.startswith(MARK.encode()),
+    )

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import orjson
 import polars as pl
+import zstandard
 
 from datachef.core import FinishedRun, LanguageIdentifier, identify_languages
 
 _PLACES = 8
-_ROWS_EACH = 40
+_ROWS = 320
 _LANGUAGE_CHARACTERS = 1_000
 _PROMPTS = ("text", "prompt", "messages")
-_ANSWERS = ("completion", "chosen")
+_ANSWERS = ("completion",)
 
 
 @dataclass(frozen=True)
@@ -62,20 +64,34 @@ def licences_of(sources: Sequence[SourceSummary]) -> list[tuple[str, int, int]]:
 
 
 def some_rows(run: FinishedRun) -> list[tuple[str, str]]:
-    """The id and the text of some rows of the corpus, taken at places spread evenly over it."""
-    total = sum(output["rows"] for output in run.manifest["outputs"])
-    starts = sorted({total * place // _PLACES for place in range(_PLACES)})
-    names = run.corpus.collect_schema().names()
-    shown = [name for name in (*_PROMPTS, *_ANSWERS) if name in names] or names
-    wanted = [*(["id"] if "id" in names else []), *shown]
-    found = pl.concat(
-        [run.corpus.select(wanted).slice(start, _ROWS_EACH).collect() for start in starts]
-    )
-    rows = found.unique(maintain_order=True) if len(starts) == 1 else found
-    return [
-        (str(row.get("id", "")), "\n\n".join(_text(row[name]) for name in shown))
-        for row in rows.iter_rows(named=True)
-    ]
+    """The id and the text of some rows of the corpus, from several places of it; none where its
+    format is that of a plugin."""
+    files = [output for output in run.manifest["outputs"] if output["rows"]]
+    some = files[:: -(-len(files) // _PLACES) or 1]
+    rows: list[Mapping[str, Any]] = []
+    for output in some:
+        file = run.folder / output["file"]
+        each = _ROWS // len(some)
+        if file.name.endswith(".parquet"):
+            rows += _spread(pl.scan_parquet(file), output["rows"], each)
+        elif file.name.endswith((".jsonl", ".jsonl.zst")):
+            with zstandard.open(file, "rb") if file.suffix == ".zst" else file.open("rb") as lines:
+                rows += [orjson.loads(line) for line in islice(lines, each)]
+    return [(str(row.get("id", "")), _content(row)) for row in rows]
+
+
+def _spread(table: pl.LazyFrame, height: int, wanted: int) -> list[dict[str, Any]]:
+    """Rows from places spread evenly over a file."""
+    each = max(wanted // _PLACES, 1)
+    starts = sorted({max(height - each, 0) * place // (_PLACES - 1) for place in range(_PLACES)})
+    pieces = [table.slice(start, each).collect() for start in starts]
+    return pl.concat(pieces).unique("id", maintain_order=True).to_dicts()
+
+
+def _content(row: Mapping[str, Any]) -> str:
+    """What stands in a row: its text or conversation, or all of its fields."""
+    shown = [name for name in (*_PROMPTS, *_ANSWERS) if row.get(name) is not None]
+    return "\n\n".join(_text(row[name]) for name in shown or row)
 
 
 def _text(value: Any) -> str:

@@ -13,6 +13,7 @@ _LANES = 0.72 * WIDTH
 _GAP = 6
 # The colours of sources are told apart by their number, and repeat.
 COLOURS = 6
+_BROKEN = 10
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class Ribbon:
 
 @dataclass(frozen=True)
 class FlowRow:
-    """A step with the numbers of its ledger entry, and its slice of the picture; where a source
-    begins, its `colour`."""
+    """A step with the numbers of its ledger entry, and its slice of the picture; where a source is
+    read, its `colour`, and what is said of files that are `broken`."""
 
     path: str
     op: str
@@ -37,13 +38,14 @@ class FlowRow:
     seconds: float | None
     lost: Sequence[tuple[str, str, int]]
     counted: Mapping[str, int]
+    broken: Sequence[str]
     ribbons: Sequence[Ribbon]
     colour: int | None = None
 
     @property
-    def kept(self) -> float:
-        """The share of the rows that pass the step."""
-        return self.rows_out / self.rows_in if self.rows_in else 0.0
+    def dropped(self) -> int:
+        """The rows that the step decided against."""
+        return sum(count for kind, _, count in self.lost if kind == "dropped")
 
 
 def flow_of(run: FinishedRun) -> list[FlowRow]:
@@ -61,6 +63,7 @@ def flow_of(run: FinishedRun) -> list[FlowRow]:
             FlowRow(
                 entry.path, entry.op, entry.rows_in, entry.rows_out, entry.created, entry.tokens,
                 seconds.get(entry.path), lost, dict(sorted(entry.counted.items())),
+                [str(file) for file in list(entry.broken.values())[:_BROKEN]],
                 drawn.slice(entry.path, entry.rows_in, entry.rows_out),
                 drawn.colour_at(entry.path),
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import asinh, ceil, inf, isfinite, sinh
 from typing import Any, TypeAlias
@@ -14,7 +14,6 @@ from datachef.core import FinishedRun
 
 WIDTH, HEIGHT = 320, 90
 _BARS = 48
-_POSITIONS = 160
 # A signal whose large values are so many times its middle one is drawn by its order of magnitude.
 _SKEWED = 20
 # A bar so many times as high as the next is cut off.
@@ -49,7 +48,6 @@ class Histogram:
     signal: str
     rows: int
     kept: int
-    unmeasured: int
     free: str
     others: str
     cut_off: Sequence[tuple[float, int]]
@@ -63,9 +61,10 @@ class Histogram:
         return self.cut is not None and self.cut.alone == 0
 
 
-def histograms(run: FinishedRun) -> dict[str, list[Histogram]]:
+def histograms(run: FinishedRun, positions: int) -> dict[str, list[Histogram]]:
     """The histograms of all steps that measure signals, by step: one for each threshold, that
-    which drops most by itself first, and one for each signal without any."""
+    which drops most by itself first, and one for each signal without any. A threshold can be moved
+    to about `positions` places."""
     found: dict[str, list[Histogram]] = {}
     signals = run.signals.partition_by("step", "signal", as_dict=True)
     for entry in run.ledger:
@@ -74,15 +73,17 @@ def histograms(run: FinishedRun) -> dict[str, list[Histogram]]:
                 continue
             cuts = run.thresholds.filter(pl.col("step") == step, pl.col("signal") == signal)
             found.setdefault(entry.path, []).extend(
-                [_histogram(table, cut) for cut in cuts.iter_rows(named=True)]
-                or [_histogram(table, None)]
+                [_histogram(table, cut, positions) for cut in cuts.iter_rows(named=True)]
+                or [_histogram(table, None, positions)]
             )
     for those in found.values():
         those.sort(key=lambda histogram: histogram.cut is None or -histogram.cut.alone)
     return found
 
 
-def _histogram(table: pl.DataFrame, threshold: dict[str, object] | None) -> Histogram:
+def _histogram(
+    table: pl.DataFrame, threshold: dict[str, object] | None, positions: int
+) -> Histogram:
     decided = table.filter(pl.col("low").is_not_null()).sort("low")
     free = pl.col("reason").is_null()
     if threshold is not None:
@@ -95,13 +96,15 @@ def _histogram(table: pl.DataFrame, threshold: dict[str, object] | None) -> Hist
     counts = [axis.counts(lows[side], rows[side]) for side in (ours, ~ours)]
     together = counts[0] + counts[1]
     highest = _highest(together)
-    total = _sum(table)
+    total, dropped = _sum(table), _sum(table, _DROPPED)
+    cut = None
+    if threshold is not None:
+        cut = _cut(split.filter("free"), dropped, threshold, axis, positions)
     return Histogram(
         step=table["step"][0],
         signal=table["signal"][0],
         rows=total,
-        kept=total - _sum(table, _DROPPED),
-        unmeasured=_sum(table, pl.col("low").is_null()),
+        kept=total - dropped,
         free=_bars(counts[0], np.zeros(_BARS), highest),
         others=_bars(counts[1], counts[0], highest),
         cut_off=[
@@ -111,15 +114,18 @@ def _histogram(table: pl.DataFrame, threshold: dict[str, object] | None) -> Hist
         ],
         least=number(axis.value(0.0)),
         most=number(axis.value(1.0)),
-        cut=None if threshold is None else _cut(table, split.filter("free"), threshold, axis),
+        cut=cut,
     )
 
 
-def _cut(table: pl.DataFrame, free: pl.DataFrame, threshold: dict[str, object], axis: _Axis) -> Cut:
+def _cut(
+    free: pl.DataFrame, total: int, threshold: dict[str, object], axis: _Axis, positions: int
+) -> Cut:
+    """The threshold over the rows that it decides on, of a step that drops `total` rows."""
     above, edge, whole = threshold["drops"] == "above", threshold["edge"], bool(threshold["whole"])
     assert isinstance(edge, float)
-    total, own = _sum(table, _DROPPED), _sum(free, _DROPPED)
-    edges = _spread(np.unique(np.append(free["low"].to_numpy(), edge)), edge, axis)
+    own = _sum(free, _DROPPED)
+    edges = _spread(np.unique(np.append(free["low"].to_numpy(), edge)), edge, axis, positions)
     lows, rows = free["low"].to_numpy(), np.append(0, free["rows"].to_numpy().cumsum())
     below = rows[np.searchsorted(lows, edges, "left")]
     dropped = (rows[-1] - below if above else below) + total - own
@@ -150,11 +156,11 @@ def _value(edge: float, own: float, value: object, *, whole: bool, before: bool)
     return number(edge)
 
 
-def _spread(edges: _Numbers, own: float, axis: _Axis) -> _Numbers:
+def _spread(edges: _Numbers, own: float, axis: _Axis, positions: int) -> _Numbers:
     """Some of the edges, evenly over the axis, with the one of the recipe."""
     edges = edges[np.isfinite(edges)]
-    if len(edges) > _POSITIONS:
-        slots = np.array([int(axis.place(edge) * (_POSITIONS - 2)) for edge in edges])
+    if len(edges) > positions:
+        slots = np.array([int(axis.place(edge) * (positions - 2)) for edge in edges])
         first = np.unique(slots, return_index=True)[1]
         edges = np.unique(np.append(edges[first], own))
     return edges
@@ -227,10 +233,3 @@ def number(value: float) -> str:
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def quantiles(table: pl.DataFrame, parts: Iterable[float]) -> list[float]:
-    """The least values of the bins in which these parts of all rows end."""
-    table = table.filter(pl.col("low").is_not_null()).sort("low")
-    lows, share = table["low"].to_numpy(), table["rows"].to_numpy().cumsum()
-    return [float(lows[np.searchsorted(share, part * share[-1])]) for part in parts]

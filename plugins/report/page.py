@@ -16,8 +16,9 @@ import orjson
 from datachef.core import FinishedRun, document
 from datachef.core.cli.display import duration, size
 from datachef.core.escaping import escaped, one_line
+from datachef.core.registry.vocabulary import Vocabulary
 from datachef.plugins.report.composition import languages_of, licences_of, some_rows, sources_of
-from datachef.plugins.report.flow import flow_of
+from datachef.plugins.report.flow import flow_of, source_of
 from datachef.plugins.report.histograms import Histogram, histograms, number
 from datachef.plugins.report.samples import changed, rejected
 
@@ -29,33 +30,34 @@ _MANIFEST_CHARACTERS = 60_000
 
 @dataclass(frozen=True)
 class _Detail:
-    """How much of what has no end is shown: rows for each reason, and characters of each."""
+    """How much of what has no end is shown: rows for each reason, characters of each, and places to
+    which a threshold can be moved. Without rows, thresholds that drop nothing are left out too."""
 
     rows: int
     characters: int
+    positions: int
 
 
 # Tried in turn until the page is small enough.
-_DETAILS = (_Detail(5, 600), _Detail(3, 300), _Detail(1, 200), _Detail(0, 0))
+_DETAILS = (_Detail(5, 600, 160), _Detail(3, 300, 160), _Detail(1, 200, 80), _Detail(0, 0, 20))
 
 
-def page(run: FinishedRun) -> str:
+def page(run: FinishedRun, vocabulary: Vocabulary) -> str:
     """The page, of at most `MOST_BYTES` where the recipe itself leaves room for that."""
-    known = _facts(run)
+    known = _facts(run, vocabulary)
     made = ""
     for detail in _DETAILS:
-        made = _rendered(known | _samples(run, detail))
+        made = _rendered(known | _detailed(run, detail))
         if len(made.encode()) <= MOST_BYTES:
             break
     return made
 
 
-def _facts(run: FinishedRun) -> dict[str, Any]:
-    """All that does not depend on how many samples are shown."""
+def _facts(run: FinishedRun, vocabulary: Vocabulary) -> dict[str, Any]:
+    """All that does not depend on how much is shown."""
     sources = sources_of(run)
     flow = flow_of(run)
     rows = some_rows(run)
-    measured = histograms(run)
     read = [step for step in flow if step.path in {f"sources.{s.name}" for s in sources}]
     return {
         "run": run,
@@ -67,9 +69,14 @@ def _facts(run: FinishedRun) -> dict[str, Any]:
         "tokens": flow[-1].tokens if flow else 0,
         "tokens_read": sum(step.tokens for step in read),
         "sources": sources,
+        "colours": {str(source_of(step.path)): step.colour for step in read},
+        "copies": [
+            step
+            for step in flow
+            if step.op in vocabulary and getattr(vocabulary[step.op], "removes_copies", False)
+        ],
+        "repeated": sum(step.created for step in flow if step.path == "mix"),
         "licences": licences_of(sources),
-        "filters": _chosen(measured, lambda h: h.signal not in ("tokens", "text_changed")),
-        "lengths": _chosen(measured, lambda h: h.signal == "tokens"),
         "languages": languages_of([text for _, text in rows]),
         "looked_at": len(rows),
         "corpus_rows": rows,
@@ -82,12 +89,23 @@ def _facts(run: FinishedRun) -> dict[str, Any]:
     }
 
 
-def _samples(run: FinishedRun, detail: _Detail) -> dict[str, Any]:
-    found = {
-        "rejected": rejected(run, detail.rows, detail.characters),
+def _detailed(run: FinishedRun, detail: _Detail) -> dict[str, Any]:
+    measured = histograms(run, detail.positions)
+    short = detail.rows == 0
+
+    def filters(histogram: Histogram) -> bool:
+        unasked = histogram.signal in ("tokens", "text_changed")
+        return not unasked and not (short and histogram.idle)
+
+    return {
+        "short": short,
+        "filters": _chosen(measured, filters),
+        "lengths": _chosen(measured, lambda histogram: histogram.signal == "tokens"),
+        "rejected": [] if short else rejected(run, detail.rows, detail.characters),
         "changed": changed(run, detail.rows, 2 * detail.characters),
+        "kept_shown": min(3, detail.rows),
+        "kept_characters": detail.characters,
     }
-    return found | {"kept_shown": min(3, detail.rows), "kept_characters": detail.characters}
 
 
 def _chosen(

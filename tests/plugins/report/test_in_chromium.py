@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import chromium
 import pytest
 
-from datachef.core import FinishedRun
+from datachef.core import FinishedRun, Host
 from datachef.plugins.report.page import page
 
+VOCABULARY = Host().vocabulary
 BROWSER = chromium.found()
 pytestmark = pytest.mark.skipif(
     BROWSER is None, reason="there is no Chromium here (Debian: apt-get install chromium)"
@@ -24,7 +25,7 @@ SLIDER = "document.querySelector('input[data-drops]')"
 @pytest.fixture(scope="module")
 def browser(web: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Page]:
     file = tmp_path_factory.mktemp("page") / "report.html"
-    file.write_text(page(web), encoding="utf-8")
+    file.write_text(page(web, VOCABULARY), encoding="utf-8")
     assert BROWSER is not None
     with chromium.chromium(BROWSER) as opened:
         opened.open(file)

@@ -15,13 +15,15 @@ import lxml.html
 import polars as pl
 import pytest
 
-from datachef.core import FinishedRun
+from datachef.core import FinishedRun, Host
 from datachef.plugins.report.page import MOST_BYTES, page
 from datachef.plugins.report.samples import differences
 
+VOCABULARY = Host().vocabulary
+
 
 def _parsed(run: FinishedRun) -> Any:
-    return lxml.html.document_fromstring(page(run).removeprefix("<!doctype html>\n"))
+    return lxml.html.document_fromstring(page(run, VOCABULARY).removeprefix("<!doctype html>\n"))
 
 
 def _number(element: Any) -> int:
@@ -119,6 +121,8 @@ def test_samples_say_why_and_changes_are_marked(web: FinishedRun) -> None:
     words = few.xpath(".//dl[@class='signals']/div[dt='gopher_words']/dd")
     assert words
     assert all(_number(value) < 50 for value in words)
+    (number,) = shown.xpath("//td[@data-is='copies'][@data-path='sources.web.steps[2]']")
+    assert _number(number) == web.ledger["sources.web.steps[2]"].dropped.total() > 10
     (copies,) = shown.xpath("//details[@data-path='sources.web.steps[2]']")
     assert "a copy of web/web.jsonl:" in copies.text_content()
     (unread,) = shown.xpath("//details[@data-reason='not_json']")
@@ -138,7 +142,7 @@ def test_a_page_stays_small_however_much_there_is_to_tell(web: FinishedRun, tmp_
         json.loads((web.folder / f"{name}.json").read_bytes()) for name in ("ledger", "manifest")
     )
     steps = [entry for entry in ledger if entry["path"].startswith("sources.web.")]
-    for number in range(25):
+    for number in range(60):
         entry = steps[1] | {"path": f"sources.web.steps[{number + 3}]"}
         entry["dropped"] = {f"reason_{n}": 10 for n in range(40)}
         ledger.insert(4, entry)
@@ -147,7 +151,7 @@ def test_a_page_stays_small_however_much_there_is_to_tell(web: FinishedRun, tmp_
     (tmp_path / "large" / "ledger.json").write_text(json.dumps(ledger))
     (tmp_path / "large" / "manifest.json").write_text(json.dumps(manifest))
     signals, thresholds = web.signals, web.thresholds
-    filters = [f"sources.web.steps[{number + 3}]" for number in range(25)]
+    filters = [f"sources.web.steps[{number + 3}]" for number in range(60)]
     own = pl.col("step") == "sources.web.steps[1]"
     for name, table in (("signals", signals), ("thresholds", thresholds)):
         more = [table.filter(own).with_columns(step=pl.lit(path)) for path in filters]
@@ -158,7 +162,19 @@ def test_a_page_stays_small_however_much_there_is_to_tell(web: FinishedRun, tmp_
         for path in filters for n in range(40)
     ]  # fmt: skip
     pl.concat(rejects * 5).write_parquet(tmp_path / "large" / "rejects" / "rejects.parquet")
-    made = page(FinishedRun.open(tmp_path / "large"))
+    made = page(FinishedRun.open(tmp_path / "large"), VOCABULARY)
     assert len(made.encode()) <= MOST_BYTES
     assert "and 19,999 more" not in made  # one file in many partitions is one file
     assert "reason_39" in made
+    assert "There is too much to tell for one page" in made
+
+
+def test_a_run_that_keeps_nothing_to_look_at_has_a_page_too(
+    web: FinishedRun, run_again: Callable[[str], FinishedRun]
+) -> None:
+    run = run_again("rejects.keep=none")
+    assert run.signals.height == run.changes.height == run.rejects.height == 0
+    shown = _parsed(run)
+    assert not shown.xpath("//section[@id='filters'] | //section[@id='changed']")
+    assert "None of them was kept to look at." in shown.text_content()
+    assert _number(shown.xpath("//dd[@id='rows-out']")[0]) == web.ledger["output"].rows_out
