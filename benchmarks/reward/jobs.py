@@ -9,7 +9,9 @@ from itertools import chain, zip_longest
 from pathlib import Path
 
 # Good, middling and bad: noise may differ along the way.
-REPEATED = ("sensible-clean", "all", "random-0", "absurd-off-topic")
+REPEATED = (
+    "adapted-clean", "sensible-clean", "sensible-broad", "all", "random-0", "absurd-off-topic",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ def ordered_jobs(
 ) -> list[Job]:
     """All measurements of tasks, given by their folders, with their recipes.
 
-    Every recipe with the first seed, then with the second of `seeds`, and so on; at last four
+    Every recipe with the first seed, then with the second of `seeds`, and so on; at last six
     recipes of each task with `noise` more seeds, which tell how much of a score is chance. Tasks
     take turns, and recipes come in an order drawn by `order`, so that a campaign that is stopped
     has measured something of everything.

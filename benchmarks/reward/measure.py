@@ -54,7 +54,8 @@ def prepare(recipe: Path, campaign: Campaign) -> None:
     """Makes the base model of a task, which all its measurements share."""
     folder = recipe.parents[1]
     checked = check_recipe(recipe, _host()).passed()
-    reward_of(folder, campaign.work, campaign.encoder).base_model(TINY, checked)
+    base = campaign.settings.base_model
+    reward_of(folder, campaign.work, campaign.encoder).base_model(base, checked)
 
 
 def measure(job: Job, campaign: Campaign) -> MeasurementRecord:
@@ -83,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     """Does what is left of the campaign; returns how many measurements failed."""
     training = Training(max_tokens=options.train_tokens)
     settings = EvaluationSettings(
-        base_model=TINY, training=training, items=options.items, accuracy=False
+        base_model=options.base_model, training=training, items=options.items, accuracy=False
     )
     campaign = Campaign(options.work.resolve(), settings, options.encoder)
     history = History(campaign.history)
@@ -173,8 +174,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="for corpora, models and caches")
     parser.add_argument("--output", type=Path, required=True, help="the history as Parquet")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--base-model", default=TINY, help="what is trained")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each recipe")
-    parser.add_argument("--noise", type=int, default=3, help="more seeds of four recipes per task")
+    parser.add_argument("--noise", type=int, default=2, help="more seeds of six recipes per task")
     parser.add_argument("--tokens", type=int, default=TOKENS, help="the largest corpus")
     parser.add_argument("--train-tokens", type=int, default=TOKENS, help="tokens trained on")
     parser.add_argument("--items", type=int, default=200, help="questions of the benchmark")

@@ -20,7 +20,7 @@ from tasks import KNOWLEDGE, POOL, TASK, read_knowledge
 from datachef.core import document
 
 TOKENS = 300_000
-RANDOM = 8
+RANDOM = 6
 
 Recipe = dict[str, Any]
 Steps = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -30,9 +30,9 @@ def recipes(task_folder: Path, seed: int, *, tokens: int = TOKENS) -> list[Recip
     """At least 26 recipes of at most `tokens` tokens over the pool of a task.
 
     Each source alone; all sources, without and with a strict decontamination of its own; random
-    mixtures with random steps; four that a good engineer would write; five absurd ones. They name
-    task and pool by paths relative to `task_folder/recipes`. The same folder, seed and tokens give
-    the same recipes.
+    mixtures with random steps; four that a good engineer would write; three that put questions and
+    answers in the task's form; five absurd ones. They name task and pool by paths relative to
+    `task_folder/recipes`. The same folder, seed and tokens give the same recipes.
     """
     return list(_Cook(task_folder, seed, tokens).all())
 
@@ -66,6 +66,7 @@ class _Cook:
         for number in range(RANDOM):
             yield self._at_random(f"random-{number}")
         yield from self._sensible()
+        yield from self._adapted()
         yield from self._absurd()
 
     def _at_random(self, name: str) -> Recipe:
@@ -122,6 +123,24 @@ class _Cook:
             steps=[{"op": "minhash_dedup", "bands": 14, "rows": 8}, strict],
         )
 
+    def _adapted(self) -> Iterable[Recipe]:
+        """Whose rows ask and answer as the benchmark does; of documents nothing asks."""
+        asked = [name for name in self._usable() if name not in self._knowledge.documents]
+        clean = [name for name in self._of("clean") if name in asked]
+        on_topic = [name for name in asked if name in self._of("clean", "noisy")]
+        kinds = {"asked": asked, "on-topic": on_topic, "clean": clean}
+        steps = [{"op": "prompt_form"}, {"op": "answer_form"}, *deduplicated()]
+        for names, kind_of in {tuple(names): name for name, names in kinds.items()}.items():
+            if names:
+                yield self._recipe(
+                    f"adapted-{kind_of}",
+                    dict.fromkeys(names, 1.0),
+                    epochs=4,
+                    of_source=dict.fromkeys(names, steps),
+                    steps=[{"op": "decontaminate", "min_share": 0.5}],
+                    shortage="redistribute",
+                )
+
     def _absurd(self) -> Iterable[Recipe]:
         """What nobody would do, and an optimiser will."""
         names, clean = self._names, self._of("clean")
@@ -160,6 +179,7 @@ class _Cook:
         share: float = 1.0,
         of_source: Steps | None = None,
         steps: Sequence[Mapping[str, Any]] = (),
+        shortage: str = "stop",
     ) -> Recipe:
         """A recipe of `share` of the budget, or of what its sources have where that is less."""
         known = [self._knowledge.most_tokens[source] for source in weights]
@@ -178,6 +198,7 @@ class _Cook:
                 "weights": {n: round(weights[n], 4) for n in sorted(weights)},
                 "budget": {"tokens": budget},
                 "max_epochs": epochs,
+                **({} if shortage == "stop" else {"shortage": shortage}),
             },
             **({"steps": list(steps)} if steps else {}),
             "rejects": {"keep": "none"},

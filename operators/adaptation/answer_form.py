@@ -40,6 +40,8 @@ _NO_NUMBER, _NO_YES_OR_NO, _NO_LABEL = "no_single_number", "neither_yes_nor_no",
 _NO_FINAL, _WRONG = "no_final_answer", "differs_from_gold"
 # Fields that usually hold the right answer, where the answer that is trained on is in another.
 _GOLD = ("answer", "gold", "answerKey", "answer_key", "correct_answer", "final_answer")
+# A binary class label.
+_LABEL_MEANS = {"0": False, "1": True}
 _WITHOUT_FORM = "give the step a form, or the recipe a task that says how it is answered"
 
 
@@ -51,20 +53,22 @@ class AnswerForm(ConversationTransform):
     (choices, options, question, choice1 ...) or from what the prompt lists (`A) ...`, `(a) ...`,
     `Answer1: ...`, `1. ...`, bullets under `Options:`). Of a worked solution the answer is what it
     boxes, announces or sets behind ####; one that does neither ends with its number. Thousands
-    separators, units, currencies and idle zeros go, fractions become decimals that are exact. What
+    separators, units, currencies and idle zeros go, fractions become decimals that are exact. The
+    labels 1 and 0, with nothing beside them, mean yes and no where these are asked for. What
     cannot be brought into the form is dropped, and the reason says why; it is never guessed. So is
     a solution, such as a model's, that ends with another answer than the row names as right beside
     it (answer, gold, answerKey ...): of LLM-Adapters' mathematics that is a fifth. Documents have
     no answer and stay as they are.
 
-    What is left out is filled in from the task: its metric, the form of the gold answers, and the
-    words of its examples. The wordings are those of common benchmarks and training sets: GSM8K
-    (Cobbe et al. 2021, https://arxiv.org/abs/2110.14168), MATH (Hendrycks et al. 2021,
+    What is left out is filled in from the task: its metric, the form of the gold answers, their
+    words where an answer is chosen (a letter, a label), and else those of its examples. The
+    wordings are those of common benchmarks and training sets: GSM8K (Cobbe et al. 2021,
+    https://arxiv.org/abs/2110.14168), MATH (Hendrycks et al. 2021,
     https://arxiv.org/abs/2103.03874), LLM-Adapters (Hu et al. 2023,
     https://arxiv.org/abs/2304.01933).
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     op: Literal["answer_form"] = "answer_form"
 
@@ -185,6 +189,8 @@ class AnswerForm(ConversationTransform):
 
     def _yes_or_no(self, content: str, answer: Answer) -> tuple[str, str] | str:
         meaning = says_yes(content)
+        if meaning is None:
+            meaning = _LABEL_MEANS.get(content.strip())
         if meaning is None:
             return _NO_YES_OR_NO
         words = ("true", "false") if self.form == "true_false" else ("yes", "no")

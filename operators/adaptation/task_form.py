@@ -70,12 +70,17 @@ def answer_style(task: Task) -> AnswerStyle:
     worked = [item.answer for item in examples[:_LOOKED_AT]]
     if not worked:
         return style
-    wordings = Counter(wording_of(answer) for answer in worked)
-    wording, count = wordings.most_common(1)[0]
     long = sum(len(answer.split()) > _SOLUTION_WORDS for answer in worked)
+    solution: Literal["keep", "drop"] = "keep" if 2 * long > len(worked) else "drop"
+    # A chosen answer stands in the benchmark as it has to be given. Of a number or a text that is
+    # only what is looked for, so the examples say in which words to give it.
+    chosen = style.form not in ("number", "text", "code")
+    golds = [item.answer for item in tests[:_LOOKED_AT]]
+    said = golds if golds and chosen and solution == "drop" else worked
+    wording, count = Counter(map(wording_of, said)).most_common(1)[0]
     return style._replace(
-        wording=wording if wording is not None and count >= _MOST * len(worked) else None,
-        solution="keep" if 2 * long > len(worked) else "drop",
+        wording=wording if wording is not None and count >= _MOST * len(said) else None,
+        solution=solution,
     )
 
 

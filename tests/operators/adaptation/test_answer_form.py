@@ -7,9 +7,16 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from datachef.core import BenchmarkFile, CheckContext, Host, Task, options_in_prompt
+from datachef.core import (
+    BenchmarkFile,
+    CheckContext,
+    Host,
+    Task,
+    options_in_prompt,
+    read_benchmark,
+)
 from datachef.operators.adaptation.answer_form import AnswerForm
-from datachef.operators.adaptation.answers import split_answer, the_number
+from datachef.operators.adaptation.answers import split_answer, the_number, wording_of
 
 INLINE = (
     "What do bees make?\n\nAnswer1: silk Answer2: honey Answer3: wool\n\nAnswer format: answer1"
@@ -168,13 +175,15 @@ def test_line_breaks_that_are_written_out_are_made(adapt: Any, exchange: Any) ->
 def test_yes_and_no(adapt: Any, exchange: Any) -> None:
     chats = [
         exchange(BARE, answer)
-        for answer in ("True", "the correct answer is false", "Yes. Bees do.", "Perhaps.")
-    ]
+        for answer in (
+            "True", "the correct answer is false", "Yes. Bees do.", "1", "0", "Perhaps.", "10",
+        )
+    ]  # fmt: skip
     found = adapt(AnswerForm(form="yes_no", solution="keep"), chats)
-    assert found.answers() == {"0": "yes", "1": "no", "2": "Bees do.\nyes"}
-    assert found.dropped == {"3": "neither_yes_nor_no"}
+    assert found.answers() == {"0": "yes", "1": "no", "2": "Bees do.\nyes", "3": "yes", "4": "no"}
+    assert found.dropped == {"5": "neither_yes_nor_no", "6": "neither_yes_nor_no"}
     upper = adapt(AnswerForm(form="true_false", capitalize=True), chats)
-    assert upper.answers() == {"0": "True", "1": "False", "2": "True"}
+    assert upper.answers() == {"0": "True", "1": "False", "2": "True", "3": "True", "4": "False"}
 
 
 def test_labels_texts_and_code(adapt: Any, exchange: Any) -> None:
@@ -286,6 +295,28 @@ def test_the_examples_say_in_which_words(shared_data: Path) -> None:
     )  # fmt: skip
     filled = AnswerForm().for_task(task)
     assert (filled.form, filled.wording, filled.solution) == ("number", "hashes", "keep")
+
+
+def test_of_a_chosen_answer_the_benchmark_says_in_which_words(shared_data: Path) -> None:
+    """Of `the correct answer is answer2` in the examples the benchmark wants `B`."""
+    task = Host().vocabulary.task(
+        {
+            "name": "arc",
+            "metric": "multiple_choice",
+            "benchmark": {
+                "path": str(shared_data / "bench/arc_challenge.test.jsonl.gz"),
+                "choices": "choices",
+            },
+            "examples": {
+                "path": str(shared_data / "pool/arc_challenge_train.jsonl.gz"),
+                "prompt": "instruction",
+                "answer": "output",
+            },
+        }
+    )
+    assert wording_of(read_benchmark(task.examples)[0].answer) == "correct_answer_is"
+    filled = AnswerForm().for_task(task)
+    assert (filled.form, filled.wording, filled.solution) == ("letter", None, "drop")
 
 
 def test_without_a_form_it_says_what_to_do() -> None:
