@@ -23,12 +23,14 @@ _SHOWN_CHARACTERS = 200
 class Intermediates:
     """What consecutive filters compute on the way to their signals, each expression once.
 
-    The columns are kept beside the rows, and follow them as rows are dropped.
+    The columns are kept beside the rows, and follow them as rows are dropped: each when it is next
+    asked for, since many are not.
     """
 
     def __init__(self) -> None:
         self._expressions: dict[str, pl.Expr] = {}
         self._columns: dict[str, pl.Series] = {}
+        self._dropped: dict[str, list[pl.Series]] = {}
 
     def beside(self, operator: Filter, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows with the intermediates of this filter, of which some may be there already."""
@@ -40,14 +42,18 @@ class Intermediates:
             if name not in known:
                 values = rows.select(expression.alias(name))[name]
                 _refuse_other_height(operator, name, values, rows)
-                self._columns[name] = values
+                self._columns[name], self._dropped[name] = values, []
                 known[name] = expression
+            for kept in self._dropped[name]:
+                self._columns[name] = self._columns[name].filter(kept)
+            self._dropped[name] = []
             rows = rows.with_columns(self._columns[name])
         return rows
 
     def keep(self, kept: pl.Series) -> None:
         """Follows the rows: `kept` says which of them stay."""
-        self._columns = {name: self._columns[name].filter(kept) for name in self._expressions}
+        for masks in self._dropped.values():
+            masks.append(kept)
 
 
 def measure(

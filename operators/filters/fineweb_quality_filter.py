@@ -12,7 +12,14 @@ from pydantic import Field
 
 from datachef.core import Filter, threshold
 from datachef.operators.text.lines import FILLED, repeats
-from datachef.operators.text.words import SENTENCE_ENDS, UNMARKED, WORDS, offsets_of, ratio, sums
+from datachef.operators.text.words import (
+    SENTENCE_ENDS,
+    UNMARKED,
+    WORD_COUNT,
+    offsets_of,
+    ratio,
+    sums,
+)
 
 if TYPE_CHECKING:
     from datachef.core import Signal
@@ -81,14 +88,13 @@ class FineWebQualityFilter(Filter):
     def signals(self) -> Mapping[str, Signal]:
         lines = pl.col("_fineweb_lines").struct
         return {
-            "_words": WORDS,
             "_newline_lines": NEWLINE_LINES,
             "_fineweb_lines": _line_facts(self.short_line_length),
             "fineweb_lines": lines.field("lines"),
             "fineweb_ended_lines": ratio(lines.field("ended"), lines.field("lines")),
             "fineweb_short_lines": ratio(lines.field("short"), lines.field("lines")),
             "fineweb_repeated_chars": ratio(lines.field("repeated_chars"), lines.field("chars")),
-            "fineweb_newline_ratio": ratio(lines.field("newlines"), pl.col("_words").list.len()),
+            "fineweb_newline_ratio": ratio(lines.field("newlines"), WORD_COUNT),
         }
 
     def rules(self) -> Mapping[str, pl.Expr]:

@@ -9,7 +9,7 @@ import polars as pl
 
 from datachef.core import Filter, threshold
 from datachef.operators.text.lines import FILLED_LINE
-from datachef.operators.text.words import WORDS
+from datachef.operators.text.words import WORD_COUNT
 
 if TYPE_CHECKING:
     from datachef.core import Signal
@@ -41,9 +41,8 @@ class LengthFilter(Filter):
     def signals(self) -> Mapping[str, Signal]:
         text = pl.col("text").fill_null("")
         return {
-            "_words": WORDS,
             "length_chars": text.str.len_chars(),
-            "length_words": pl.col("_words").list.len(),
+            "length_words": WORD_COUNT,
             "length_lines": text.str.count_matches(FILLED_LINE),
         }
 

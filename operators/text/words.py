@@ -78,6 +78,9 @@ UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 WORDS = pl.col("text").fill_null("").str.extract_all(WORD)
 """The words as list[str]: URLs whole, contractions in two, most punctuation marks one by one."""
 
+WORD_COUNT = pl.col("text").fill_null("").str.count_matches(WORD)
+"""The number of these words; to count them takes less than half the time of making a list."""
+
 _MARKED_LETTER = r"[\p{L}\p{M}]"
 PLAIN_WORDS = (
     pl.col("text")
