@@ -124,11 +124,16 @@ from .language_models.client import (
 )
 from .language_models.hub_files import model_folder as model_folder
 from .language_models.inference import (
+    ResultMemory as ResultMemory,
+    leading_text as leading_text,
     quiet_loading as quiet_loading,
     single_thread as single_thread,
 )
 from .language_models.prompts import PromptError as PromptError, PromptTemplate as PromptTemplate
-from .language_models.tokens import TokenCounter as TokenCounter
+from .language_models.tokens import (
+    BYTES_PER_TOKEN as BYTES_PER_TOKEN,
+    TokenCounter as TokenCounter,
+)
 from .registry.hookspecs import hookimpl as hookimpl
 from .registry.host import Host as Host, installed_metric as installed_metric
 from .rows.benchmark import read_benchmark as read_benchmark

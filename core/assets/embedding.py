@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 
 from datachef.core.assets.store import asset_checksum, asset_folder
-from datachef.core.language_models.inference import quiet_loading, single_thread
+from datachef.core.language_models.inference import (
+    ResultMemory,
+    leading_text,
+    quiet_loading,
+    single_thread,
+)
 
 MAX_TOKENS = 256
 _REMEMBERED = 16_384
-# Characters of a text beyond which nothing is tokenized: its first tokens are known by then.
-_MAX_CHARS = 64 * MAX_TOKENS
 
 
 class Embedder:
@@ -43,7 +44,7 @@ class Embedder:
                 str(folder), local_files_only=True, use_safetensors=True, add_pooling_layer=False
             ).eval()
         self.dimensions = int(self._model.config.hidden_size)
-        self._known: OrderedDict[bytes, np.ndarray] = OrderedDict()
+        self._memory: ResultMemory[np.ndarray] = ResultMemory(_REMEMBERED)
 
     def embed(self, texts: Iterable[str | None]) -> np.ndarray:
         """One row of 32-bit floats for each text, of length 1; no text is the empty one."""
@@ -52,19 +53,12 @@ class Embedder:
         return np.stack(found) if found else np.empty((0, self.dimensions), np.float32)
 
     def _one(self, text: str) -> np.ndarray:
-        key = blake2b(text.encode(errors="replace"), digest_size=16).digest()
-        if key in self._known:
-            self._known.move_to_end(key)
-            return self._known[key]
-        if len(self._known) >= _REMEMBERED:
-            self._known.popitem(last=False)
-        self._known[key] = self._computed(text)
-        return self._known[key]
+        return self._memory.get(text.encode(errors="replace"), lambda: self._computed(text))
 
     def _computed(self, text: str) -> np.ndarray:
         import torch
 
-        ids = torch.tensor([self._tokenizer.encode(text[:_MAX_CHARS]).ids])
+        ids = torch.tensor([self._tokenizer.encode(leading_text(text, MAX_TOKENS)).ids])
         states = self._model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
         mean = states[0].mean(dim=0)
         vector: np.ndarray = torch.nn.functional.normalize(mean, dim=0).numpy()

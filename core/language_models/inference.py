@@ -2,9 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from hashlib import blake2b
+from typing import Any, Generic, TypeVar
+
+Result = TypeVar("Result")
+# Characters of a token, on average over many, at the very most.
+_LONGEST_TOKEN = 64
+
+
+class ResultMemory(Generic[Result]):
+    """The latest results of a model, by the content that it read: steps ask for those of the same
+    rows again."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: OrderedDict[bytes, Result] = OrderedDict()
+
+    def get(self, content: bytes, compute: Callable[[], Result]) -> Result:
+        """What is remembered of a content, or is computed now."""
+        key = blake2b(content, digest_size=16).digest()
+        if key in self._known:
+            self._known.move_to_end(key)
+            return self._known[key]
+        result = compute()
+        if len(self._known) >= self._most:
+            self._known.popitem(last=False)
+        self._known[key] = result
+        return result
+
+
+def leading_text(text: str, tokens: int) -> str:
+    """As much of a text as its first tokens can take: what lies behind need not be tokenized."""
+    return text[: tokens * _LONGEST_TOKEN]
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from pydantic import Field
 
 from datachef.core import asset_folder, checkpoint_name, model_folder, threshold
 from datachef.operators.filters.label_score import LabelScoreFilter
+from datachef.operators.models.language_model import ROWS_PER_CALL
 from datachef.operators.models.sequence_classifier import (
     REQUIRED,
-    ROWS_PER_CALL,
     ClassifierHead,
     SequenceClassifier,
     sequence_classifier,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Any
 
 from datachef.core import (
+    ResultMemory,
     asset_checksum,
     checkpoint_folder,
     extra,
+    leading_text,
     quiet_loading,
     single_thread,
 )
@@ -25,10 +25,13 @@ _BETWEEN_DOCUMENTS = "<|endoftext|>"
 # Positions whose probabilities over the vocabulary are held at once.
 _POSITIONS = 256
 _REMEMBERED = 65_536
-# Characters of a token, on average over many, at the very most: what lies behind is not read.
-_LONGEST_TOKEN = 64
 
 Turns = Sequence[Mapping[str, Any]]
+
+
+def plain_turns(turns: Turns) -> list[dict[str, str]]:
+    """Who speaks in each turn and what is said, as every chat template reads it."""
+    return [{"role": str(turn["role"]), "content": turn["content"] or ""} for turn in turns]
 
 
 class LanguageModel:
@@ -52,17 +55,17 @@ class LanguageModel:
         known = self._tokenizer.get_vocab()
         start = known.get(_BETWEEN_DOCUMENTS, self._tokenizer.bos_token_id)
         self._start: tuple[int, ...] = () if start is None else (start,)
-        self._known: OrderedDict[bytes, float] = OrderedDict()
+        self._memory: ResultMemory[float] = ResultMemory(_REMEMBERED)
 
     def tokens(self, text: str, most: int | None = None) -> list[int]:
         """The first `most` tokens of a text, without those that begin or end a document."""
-        read = text if most is None else text[: most * _LONGEST_TOKEN]
+        read = text if most is None else leading_text(text, most)
         found: list[int] = self._tokenizer.encode(read, add_special_tokens=False)
         return found[:most]
 
     def prompt(self, turns: Turns) -> list[int]:
         """The tokens of a conversation up to where the assistant answers, by the chat template."""
-        said = [{"role": str(t["role"]), "content": t["content"] or ""} for t in turns]
+        said = plain_turns(turns)
         if self._tokenizer.chat_template is None:
             text = "".join(f"{turn['role']}: {turn['content']}\n" for turn in said)
             return self.tokens(f"{text}assistant:")
@@ -82,14 +85,8 @@ class LanguageModel:
         return self._mean_loss(ids, first) if len(ids) > first else None
 
     def _mean_loss(self, ids: tuple[int, ...], first: int) -> float:
-        """The mean loss of the tokens from the place `first`; the latest are remembered, since
-        steps ask for those of the same rows again."""
-        key = blake2b(repr((ids, first)).encode(), digest_size=16).digest()
-        if key not in self._known:
-            if len(self._known) >= _REMEMBERED:
-                self._known.popitem(last=False)
-            self._known[key] = self._computed(ids, first)
-        return self._known[key]
+        """The mean loss of the tokens from the place `first`."""
+        return self._memory.get(repr((ids, first)).encode(), lambda: self._computed(ids, first))
 
     def _computed(self, ids: tuple[int, ...], first: int) -> float:
         import torch

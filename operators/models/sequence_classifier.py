@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from datachef.core import DatachefError, extra, path_identity, quiet_loading, single_thread
+from datachef.core import (
+    DatachefError,
+    extra,
+    leading_text,
+    path_identity,
+    quiet_loading,
+    single_thread,
+)
+from datachef.operators.models.language_model import Turns, plain_turns
 
 # What operators that score by such a model need.
 REQUIRED: Mapping[str, str] = {name: extra("models") for name in ("torch", "transformers")}
-# Rows of one call of an operator that scores: seconds, not minutes.
-ROWS_PER_CALL = 16
-# Characters of a token, on average over many, at the very most: what lies behind is not read.
-_LONGEST_TOKEN = 64
-
-Turns = Sequence[Mapping[str, Any]]
 
 
 class ClassifierHead:
@@ -72,13 +74,12 @@ class SequenceClassifier:
 
     def of_text(self, text: str, label: str | None, most: int) -> float:
         """The score of the first tokens of a text."""
-        read = text[: most * _LONGEST_TOKEN]
-        return self._score(self._encoded(read, None, most), label)
+        return self._score(self._encoded(leading_text(text, most), None, most), label)
 
     def of_conversation(self, turns: Turns, label: str | None, most: int) -> float:
         """The score of the last turn as the answer to those before it, by the chat template, or, of
         a model without one, as a pair of texts. Of a long conversation the end is read."""
-        said = [{"role": str(t["role"]), "content": t["content"] or ""} for t in turns]
+        said = plain_turns(turns)
         if self._tokenizer.chat_template is None:
             question = "\n".join(turn["content"] for turn in said[:-1])
             return self._score(self._encoded(question, said[-1]["content"], most), label)

@@ -10,10 +10,9 @@ import numpy as np
 import polars as pl
 from pydantic import Field, model_validator
 
-from datachef.core import TokenCounter, Transform, extra, input_file
+from datachef.core import BYTES_PER_TOKEN, TokenCounter, Transform, extra, input_file
 from datachef.operators.text.words import CLOSERS, SENTENCE_ENDS, UNSPACED
 
-_BYTES_PER_TOKEN = 4
 _WORD = rf"[{UNSPACED}]|[^\s{UNSPACED}]+"
 _CLOSED = rf"[{CLOSERS}\x22'”’)\]]{{0,8}}"
 # From coarse to fine; the pieces of a text make up the whole of it.
@@ -124,11 +123,11 @@ class ChunkText(Transform):
     def _characters(self, size: int) -> int:
         """How many characters have at most this size, wherever they are cut."""
         counted = self.unit == "tokens" and self.tokenizer is not None
-        return max(1, size // _BYTES_PER_TOKEN) if counted else size
+        return max(1, size // BYTES_PER_TOKEN) if counted else size
 
     def _limit(self, size: int) -> int:
         in_bytes = self.unit == "tokens" and self.tokenizer is None
-        return size * _BYTES_PER_TOKEN if in_bytes else size
+        return size * BYTES_PER_TOKEN if in_bytes else size
 
     def _sizes(self, text: pl.Series) -> pl.Series:
         if self.unit == "characters":
