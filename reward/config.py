@@ -18,7 +18,7 @@ NEEDED = ("lightgbm", "scipy", "threadpoolctl")
 class JudgeOptions(BaseModel):
     """A language model that grades rows, and how it is asked."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     backend: str = Field(
         "openai", min_length=1, max_length=100, description="Registered LLM backend."
@@ -40,7 +40,7 @@ class JudgeOptions(BaseModel):
 class RewardOptions(BaseModel):
     """The options of the reward `proxy`; commands, train.yaml and Python take them from here."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     history: Path | None = Field(None, description="Measurements that the proxy is fitted to.")
     proxy: Path | None = Field(

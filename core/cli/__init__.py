@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Annotated, Any
 
@@ -59,8 +60,8 @@ class _Commands(TyperGroup):
             formatter.write_dl(rows)
 
 
-def build(host: Host) -> typer.Typer:
-    """The command line with the commands of all plugins."""
+def build(host: Host, arguments: Sequence[str] = ()) -> typer.Typer:
+    """The command line for these arguments, with the commands of all plugins."""
     app = typer.Typer(
         cls=_Commands,
         help=_HELP,
@@ -71,7 +72,7 @@ def build(host: Host) -> typer.Typer:
     app.callback()(_options)
     for module in (running, checking, ops, plugins, assets, doctor):
         module.register(app)
-    host.add_commands(app)
+    host.add_commands(app, arguments)
     for group in app.registered_groups:
         if group.typer_instance is not None:
             group.typer_instance.info.cls = _Commands
@@ -117,7 +118,7 @@ def main() -> None:
         host = Host(files, patience=patience, refused=refused)
         set_host(host)
         try:
-            build(host)(arguments)
+            build(host, arguments)(arguments)
         finally:
             _warn_of_broken_plugins(host, arguments)
             sys.stdout.flush()

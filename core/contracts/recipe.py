@@ -21,7 +21,6 @@ from pydantic import (
     ValidationError,
 )
 
-from datachef.core import document
 from datachef.core.contracts.corpus import MixOperator
 from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.source import Source
@@ -47,7 +46,7 @@ LISTED = {"models": "model", "backends": "backend"}
 class LanguageModelCaps(BaseModel):
     """What the steps of a recipe may say at most; None is no cap."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     models: _Names | None = Field(None, description="Names of the models that may be asked.")
     backends: _Names | None = Field(None, description="Names of the backends that may be asked.")
@@ -134,7 +133,7 @@ Step = SerializeAsAny[Operator]
 class Output(BaseModel):
     """What the corpus looks like on disk."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     format: str = Field("parquet", description="File format.")
     schema_: Literal["text", "messages", "prompt_completion"] | None = Field(
@@ -171,7 +170,7 @@ class Output(BaseModel):
 class Rejects(BaseModel):
     """How many rejected rows are kept to look at."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     keep: Literal["sample", "all", "none"] = "sample"
     per_reason: int = Field(100, ge=1, le=1_000_000, description="Rows per step and reason.")
@@ -183,7 +182,7 @@ class Recipe(BaseModel):
     `Vocabulary.recipe_model` is this class with the operators and sources that are registered.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     name: Name
     description: str = ""
@@ -212,6 +211,8 @@ class Recipe(BaseModel):
 
     def to_yaml(self) -> str:
         """This recipe as YAML; reading it back gives an equal recipe."""
+        from datachef.core import document
+
         return document.dump(self.to_data())
 
 
@@ -219,7 +220,7 @@ class Pool(BaseModel):
     """The contents of a `pool.yaml`: the sources a recipe may use by name, and what it may ask of
     language models."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     sources: dict[Name, SerializeAsAny[Source]] = Field(min_length=1)
     language_models: PoolCaps | None = Field(

@@ -90,7 +90,7 @@ class CsvOptions(BaseModel):
     guessed: a row that cannot be read in this way fails with its line.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     delimiter: str | None = Field(
         None, min_length=1, max_length=8, description="Between fields: a comma, in tsv a tab."

@@ -13,7 +13,7 @@ from datachef.core.system.paths import located, located_or_named
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class _ItemFile(_Model):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -18,7 +18,9 @@ from datachef.core.language_models.client import (
     TransientLLMError,
     is_broken_off,
 )
-from datachef.core.system.http import LongReplyError, NoReplyError, Reply, basic, post
+
+if TYPE_CHECKING:
+    from datachef.core.system.http import Reply
 
 # The environment variable with the key of a server.
 API_KEY = "DATACHEF_LLM_API_KEY"
@@ -51,6 +53,9 @@ class OpenAIClient:
 
         Raises `DatachefError` for what is no address, or no key.
         """
+        # Imported where it is used: every process has this module, and few ask a server.
+        from datachef.core.system.http import basic
+
         self._hint = hint or _HINT
         self._timeout = timeout
         address = _split(base_url, self._hint)
@@ -79,6 +84,8 @@ class OpenAIClient:
         fault, and `RunError` where no request can succeed: a key, a model or an address is wrong,
         the quota is used up, or the server sends on to another.
         """
+        from datachef.core.system.http import LongReplyError, NoReplyError, post
+
         tokens = arguments.get("max_completion_tokens") or arguments.get("max_tokens") or 0
         longest = min(_LONGEST + _LONGEST_TOKEN * tokens, _LONGEST_AT_ALL)
         raw = orjson.dumps(arguments)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-import re
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,9 +10,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 from importlib.metadata import Distribution, EntryPoint, entry_points
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -23,8 +18,8 @@ import pluggy
 from datachef.core.distribution import NAME
 from datachef.core.errors import DatachefError, PluginError, did_you_mean
 from datachef.core.registry import hookspecs, registration
+from datachef.core.registry.plugin_files import module_of, place_of, plugin_file
 from datachef.core.registry.registration import Registered
-from datachef.core.system.code_identity import PluginFileLoader, remember_code
 from datachef.core.system.containment import (
     ENDINGS,
     PATIENCE,
@@ -45,7 +40,7 @@ if TYPE_CHECKING:
     from datachef.core.contracts.recipe import Recipe
     from datachef.core.contracts.task import Task
     from datachef.core.errors import Problem
-    from datachef.core.registry.vocabulary import Vocabulary
+    from datachef.core.registry.vocabulary import RegisteredClass, Vocabulary
 GROUP = "datachef"
 
 
@@ -160,7 +155,7 @@ class Host:
             name = (self._manager.get_name(module) or "").rpartition(":")[2]
             found.notes.append(f"the same module as {name}, loaded once")
             return
-        found.place = found.place or _place_of(module)
+        found.place = found.place or place_of(module)
         try:
             found.blame(registration.problems_of_form(self._manager, module))
             if not found.problems:
@@ -206,6 +201,11 @@ class Host:
             found.blame(checked.problems, checked.notes)
             yield from ((found, item) for item in checked.items)
 
+    def _is_ours(self, hook: str) -> bool:
+        """Whether no other package implements a hook."""
+        ours = {found.key for found in self._found if found.package == NAME}
+        return all(i.plugin_name in ours for i in getattr(self._manager.hook, hook).get_hookimpls())
+
     def _listed(
         self, hook: str, what: str, problem_of: Callable[[Any], str], **arguments: Any
     ) -> list[tuple[_Found, Any]]:
@@ -220,19 +220,27 @@ class Host:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """All registered operators, kinds of source, metrics, writers and readers."""
-        from datachef.core.registry.vocabulary import RegisteredClass, Vocabulary
+        from datachef.core.registry.vocabulary import Vocabulary
 
-        sources = self._listed("datachef_sources", "source classes", registration.source_problem)
+        sources, writers, readers = self._formats
         metrics = self._listed("datachef_metrics", "metric classes", registration.metric_problem)
+        operators = _classes(self._operators)
+        return Vocabulary(operators, sources, _classes(metrics), writers, readers, self.peer_names)
+
+    @cached_property
+    def formats(self) -> Vocabulary:
+        """The kinds of source, the writers and the readers: what is in no step, and soon loaded."""
+        from datachef.core.registry.vocabulary import Vocabulary
+
+        sources, writers, readers = self._formats
+        return Vocabulary(sources=sources, writers=writers, readers=readers)
+
+    @cached_property
+    def _formats(self) -> tuple[list[RegisteredClass], ...]:
+        sources = self._listed("datachef_sources", "source classes", registration.source_problem)
         writers = self._listed("datachef_writers", "writer classes", registration.writer_problem)
         readers = self._listed("datachef_readers", "reader classes", registration.reader_problem)
-        every = (
-            [RegisteredClass(cls, found.package, found.name) for found, cls in registered]
-            for registered in (self._operators, sources, metrics, writers, readers)
-        )
-        names = ("operators", "sources", "metrics", "writers", "readers")
-        classes = dict(zip(names, every, strict=True))
-        return Vocabulary(**classes, peer_names=self.peer_names)
+        return _classes(sources), _classes(writers), _classes(readers)
 
     def peer_names(self) -> dict[str, str]:
         """What stands for the operators of other libraries by name; of two sentences the first."""
@@ -297,12 +305,18 @@ class Host:
         hook = "datachef_recipe_rules"
         return [item for _, item in self._listed(hook, "Problems", problem_of, recipe=recipe)]
 
-    def add_commands(self, app: typer.Typer) -> None:
-        """Adds the commands of all plugins; one whose name is taken is its plugin's problem."""
+    def add_commands(self, app: typer.Typer, arguments: Sequence[str] = ()) -> None:
+        """Adds the commands of all plugins; one whose name is taken is its plugin's problem.
+
+        Where no other package has commands and the arguments begin with one that is there already,
+        none is added: it takes time, and with ours nothing is wrong.
+        """
         import typer
         from typer.models import CommandInfo
 
         owners = dict.fromkeys(registration.command_names(app), "chef itself")
+        if not owners.keys().isdisjoint(arguments[:1]) and self._is_ours("datachef_commands"):
+            return
         part = app
 
         def fresh() -> Mapping[str, Any]:
@@ -346,6 +360,12 @@ class Host:
         return ""
 
 
+def _classes(registered: Iterable[tuple[_Found, type[Any]]]) -> list[RegisteredClass]:
+    from datachef.core.registry.vocabulary import RegisteredClass
+
+    return [RegisteredClass(cls, found.package, found.name) for found, cls in registered]
+
+
 def or_broken(hint: str, broken: Sequence[Plugin]) -> str:
     """A hint about what is missing: it may be in one of the plugins that are broken."""
     if not broken:
@@ -376,15 +396,6 @@ def installed() -> Host:
 @lru_cache(maxsize=4)
 def _restricted_to(_: str | None) -> Host:
     return Host()
-
-
-def _place_of(module: Any) -> Path | None:
-    """Where the code of a plugin lies: the folder of a package, the file of a module."""
-    try:
-        file = Path(inspect.getfile(module if inspect.ismodule(module) else type(module)))
-    except (TypeError, OSError):
-        return None
-    return file.parent if file.name == "__init__.py" else file
 
 
 def plugin_patience() -> float:
@@ -421,33 +432,3 @@ def _package(entry: EntryPoint) -> str:
 def _published(package: Distribution | None) -> tuple[str, str]:
     """The name and version of a package, which Python reads from its description each time."""
     return (package.name, package.version) if package else ("unknown", "")
-
-
-def plugin_file(name: str) -> str:
-    """The absolute path of a plugin file. Raises `DatachefError` where there is no file."""
-    path = Path(os.path.expanduser(name)).resolve()  # noqa: PTH111 - it lets `~nobody` be
-    if path.is_dir():
-        raise DatachefError(f"no plugin file: {path} is a folder", "--plugin takes a Python file")
-    if not path.is_file():
-        raise DatachefError(f"no plugin file {path}", hint="--plugin takes a Python file")
-    return str(path)
-
-
-def module_of(path: Path, number: int) -> ModuleType:
-    """The module in a file, the `number`th of those with its stem; it is as if imported."""
-    name = f"datachef_plugin_{re.sub(r'[^0-9a-zA-Z_]', '_', path.stem)}"
-    name += f"_{number}" if number > 1 else ""
-    spec = spec_from_loader(name, PluginFileLoader(name, str(path)))
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    before = sys.modules.get(name)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-        remember_code(module)
-    except BaseException:
-        del sys.modules[name]
-        if before is not None:
-            sys.modules[name] = before
-        raise
-    return module

@@ -151,13 +151,11 @@ class Vocabulary:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes whenever an operator or source kind comes, goes or changes its parameters."""
-        described = [
-            [name, entry.type.version, entry.type.model_json_schema()]
-            for name, entry in self._operators.items()
-        ]
-        kinds = [[key, entry.type.model_json_schema()] for key, entry in self._sources.items()]
-        raw = orjson.dumps([described, kinds], option=orjson.OPT_SORT_KEYS)
+        """Changes whenever an operator or source kind comes, goes or changes its parameters, and
+        with the fields of recipes."""
+        versions = {name: entry.type.version for name, entry in self._operators.items()}
+        described = [versions, self.recipe_model.model_json_schema()]
+        raw = orjson.dumps(described, option=orjson.OPT_SORT_KEYS)
         return hashlib.blake2b(raw, digest_size=16).hexdigest()
 
     @cached_property

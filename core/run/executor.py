@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 from datachef.core.contracts.accounting import frame_of
 from datachef.core.contracts.corpus import (
@@ -22,8 +23,9 @@ from datachef.core.contracts.corpus import (
     refuse_unfit_decision,
 )
 from datachef.core.contracts.engine import Engine, Progress, WorkerConfig, WorkItem
-from datachef.core.contracts.operator import Services
+from datachef.core.contracts.operator import Operator, Services
 from datachef.core.contracts.source import Source
+from datachef.core.distribution import NAME
 from datachef.core.errors import DatachefError, PluginError, RunError, is_panic, panicked
 from datachef.core.registry.host import Host
 from datachef.core.registry.promises import ask
@@ -46,7 +48,7 @@ from datachef.core.system.failures import environment_failure
 from datachef.core.system.paths import verify_files
 from datachef.core.text.formats import Format
 
-_FORMAT: TypeAdapter[Format] = TypeAdapter(Format)
+_FORMAT: TypeAdapter[Format] = TypeAdapter(Format, config=ConfigDict(defer_build=True))
 
 # Called with the bytes read and the rows passed since the last call.
 OnProgress = Callable[[int, int], None]
@@ -97,7 +99,6 @@ class TaskExecutor:
         self.limit = NO_LIMIT
         self._texts = texts
         self._host = host
-        self._vocabulary = host.vocabulary
         self.store = store or Store(cache)
         self._services = Services(host.named("datachef_llm_backends"), cache / "llm")
         self._stage: tuple[StageSpec, BuiltStage] | None = None
@@ -106,6 +107,11 @@ class TaskExecutor:
     def of(cls, config: WorkerConfig) -> TaskExecutor:
         """An executor with the plugins and the cache of a run, for engines of plugins."""
         return cls(Host(config.plugin_files), config.cache, Store(config.cache, config.run))
+
+    def prepare(self) -> None:
+        """Imports what every recipe needs, for a process that waits for its first item."""
+        import_module("datachef.core.run.partition")
+        _ = self._host.formats
 
     def perform(self, item: WorkItem, progress: OnProgress) -> dict[str, Any]:
         """The record of the item; one that is already in the store is not done again.
@@ -131,7 +137,7 @@ class TaskExecutor:
         if isinstance(item, ShardWork):
             from datachef.core.run.output import write_shard
 
-            return write_shard(item, self.store, self._vocabulary.writer(item.format))
+            return write_shard(item, self.store, self._host.formats.writer(item.format))
         if isinstance(item, PartitionWork | DecisionWork):
             done = self.store.record(item.key)
             if done is not None:
@@ -190,15 +196,27 @@ class TaskExecutor:
             if record is None:
                 raise RunError(f"the decision of {spec.path} is gone from the cache", "run again")
             decision = self.store.read(spec.decision, record["files"][0])
-        name = spec.data["op"]
-        if self._vocabulary.operator_type(name) is None:
-            hint = self._host.missing(name, ())
-            raise PluginError(f"{spec.path}: this process has no operator {name!r}", hint)
-        operator = self._vocabulary.operator(spec.data)
-        _refuse_other_code(spec.path, type(operator), spec.identity)
-        operator = ask(operator, "connect", self._services)
+        cls, package = self._class_of(spec)
+        _refuse_other_code(spec.path, cls, spec.identity)
+        operator = ask(cls.model_validate(spec.data), "connect", self._services)
         identity = {**spec.identity, "decision": spec.decision}
-        return Step(spec.path, operator, decision, self._vocabulary.package(name), identity)
+        return Step(spec.path, operator, decision, package, identity)
+
+    def _class_of(self, spec: StepSpec) -> tuple[type[Operator], str]:
+        """The class of a step, and the package that it came from.
+
+        One of ours is imported alone: with all that is registered it would take longer than the
+        work on a megabyte of rows.
+        """
+        if spec.home:
+            module, _, name = spec.home.partition(":")
+            cls: type[Operator] = getattr(import_module(module), name)
+            return cls, NAME
+        vocabulary, op = self._host.vocabulary, spec.data["op"]
+        if op not in vocabulary:
+            hint = self._host.missing(op, ())
+            raise PluginError(f"{spec.path}: this process has no operator {op!r}", hint)
+        return vocabulary[op], vocabulary.package(op)
 
     def _built(self, spec: StageSpec) -> BuiltStage:
         if self._stage is None or self._stage[0] != spec:
@@ -212,7 +230,7 @@ class TaskExecutor:
         return self._stage[1]
 
     def _source(self, spec: SourceSpec) -> BuiltSource:
-        source = self._vocabulary.source(spec.key, spec.data).reaching(spec.network)
+        source = self._host.formats.source(spec.key, spec.data).reaching(spec.network)
         path = f"sources.{spec.name}"
         _refuse_other_code(path, type(source), spec.identity)
         for name, identity in spec.identity.get("readers", {}).items():

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from datachef.core.run.plan import Plan
+if TYPE_CHECKING:
+    from datachef.core.run.plan import Plan
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ from datachef.core.system.containment import ENDINGS, is_interrupt
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.text.conversations import with_stored_turns
 
+OUR_OPERATORS = "datachef.operators."
 # Called with the path of a step, "dropped" or "failed", the rows with their reasons, and the
 # signals that decided, where a filter dropped them.
 OnRejected = Callable[[str, str, pl.DataFrame, pl.Series | None], None]
@@ -99,8 +100,7 @@ class StepPipeline:
                     step,
                     slow=not isinstance(step.operator, CorpusOperator),
                 )
-            if len(outcomes) == 1 and batch.height > 1 and step.path not in self._tried:
-                self._tried.add(step.path)
+            if len(outcomes) == 1 and self._is_to_be_tried(step, batch):
                 _refuse_neighbours(step, batch, outcomes[0].rows)
         parts = [batch.clear()] if not outcomes else []
         for outcome in outcomes:
@@ -144,8 +144,7 @@ class StepPipeline:
                 rows, numbers = rows.filter(fine), numbers.filter(fine)
                 signals = signals.filter(fine)
             reason = pl.concat(reasons) if reasons else pl.Series("reason", [], pl.String)
-            if rows.height > 1 and step.path not in self._tried and not operator.paid:
-                self._tried.add(step.path)
+            if self._is_to_be_tried(step, rows):
                 with step.located():
                     refuse_neighbours(operator, rows, signals, reason)
             if self._observations is not None:
@@ -165,6 +164,19 @@ class StepPipeline:
                 shared.keep(~rejects)
             self._passed(step, height, rows.height, started)
         return rows
+
+    def _is_to_be_tried(self, step: AnyStep, rows: pl.DataFrame) -> bool:
+        """Whether a step might look at other rows, and has enough of them to show it.
+
+        Our own are held to it by tests: it takes a tenth of their time. A model's answers are not
+        asked for again.
+        """
+        operator = step.operator
+        ours = type(operator).__module__.startswith(OUR_OPERATORS)
+        if ours or operator.paid or rows.height < 2 or step.path in self._tried:
+            return False
+        self._tried.add(step.path)
+        return True
 
     def _without(
         self, step: AnyStep, rows: pl.DataFrame, broken: Sequence[Broken], shared: Intermediates
@@ -356,10 +368,8 @@ def _refuse_neighbours(step: AnyStep, batch: pl.DataFrame, rows: pl.DataFrame) -
     """Raises `PluginError` where a row becomes another one with fewer rows beside it.
 
     `rows` is the result of the batch. Texts that are exchanged between rows show so, and what
-    would depend on where batches are cut. A model's answers are not asked for again.
+    would depend on where batches are cut.
     """
-    if step.operator.paid:
-        return
     for places in some_rows(batch.height):
         some = batch[places]
         try:

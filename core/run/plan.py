@@ -290,7 +290,10 @@ class Planner:
         files = files_of(operator)
         identity = operator_identity(operator, files) | self._package(package)
         identity |= self._language_model(operator)
-        spec = StepSpec(step.path, operator.model_dump(mode="json"), identity, files=files)
+        cls = type(operator)
+        home = f"{cls.__module__}:{cls.__qualname__}" if package == NAME else ""
+        data = operator.model_dump(mode="json")
+        spec = StepSpec(step.path, data, identity, files=files, home=home)
         if not isinstance(operator, CorpusOperator):
             for stream in streams:
                 stream.steps.append(spec)

@@ -21,13 +21,14 @@ from datachef.core.system.paths import Files, path_identity
 @dataclass(frozen=True)
 class StepSpec:
     """A step as plain data; `decision` is the key of what a corpus operator decided, `files` are
-    those that it reads besides the rows."""
+    those that it reads besides the rows. `home` is where a class of ours is, `module:name`."""
 
     path: str
     data: Mapping[str, Any]
     identity: Mapping[str, Any]
     decision: str | None = None
     files: Files = field(default_factory=dict)
+    home: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class StageSpec:
         data = asdict(self)
         del data["tokenizer_files"]
         for step in [*data["steps"], *([data["summarizes_for"]] if data["summarizes_for"] else [])]:
-            del step["data"], step["files"]
+            del step["data"], step["files"], step["home"]
         if data["source"]:
             del data["source"]["data"], data["source"]["network"]
         return data

@@ -299,6 +299,7 @@ def _serve(config: dict[str, Any], items: queue.Queue[dict[str, Any]], answers: 
         place.cache,
         Store(place.cache, place.run),
     )
+    executor.prepare()
     while True:
         data = items.get()
         overdue = Overdue.from_data(data.pop("overdue"))

@@ -8,6 +8,7 @@ evaluated.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import (
@@ -60,7 +61,7 @@ class Conversation(NamedTuple):
 
 
 class _Format(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     conversational: ClassVar[bool] = False
 
     @field_validator("*")
@@ -340,22 +341,25 @@ _Kind = Annotated[
 _Usual = Literal["text", "messages", "sharegpt", "alpaca", "prompt"]
 Format = Annotated[_Kind, BeforeValidator(_named, json_schema_input_type=_Kind | _Usual)]
 
-_USUAL = (
-    MessagesFormat(),
-    ShareGPTFormat(),
-    AlpacaFormat(),
-    PromptFormat(),
-    PromptFormat(prompt="prompt", completion="response"),
-    PromptFormat(prompt="question", completion="answer"),
-    TextFormat(),
-    TextFormat(text="content"),
-)
+
+@cache
+def _usual_formats() -> tuple[Format, ...]:
+    return (
+        MessagesFormat(),
+        ShareGPTFormat(),
+        AlpacaFormat(),
+        PromptFormat(),
+        PromptFormat(prompt="prompt", completion="response"),
+        PromptFormat(prompt="question", completion="answer"),
+        TextFormat(),
+        TextFormat(text="content"),
+    )
 
 
 def recognise(columns: Iterable[str]) -> Format | None:
     """The format that these column names are usual for, or None."""
     names = set(columns)
-    return next((known for known in _USUAL if known.fields() <= names), None)
+    return next((known for known in _usual_formats() if known.fields() <= names), None)
 
 
 def recognised_conversation(columns: Iterable[str]) -> ConversationFormat | None:

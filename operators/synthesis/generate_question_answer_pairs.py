@@ -34,14 +34,14 @@ _Said = Annotated[str, AfterValidator(without_reasoning), Field(min_length=1)]
 
 
 class _Pair(BaseModel):
-    model_config = ConfigDict(str_strip_whitespace=True, strict=True)
+    model_config = ConfigDict(str_strip_whitespace=True, strict=True, defer_build=True)
 
     question: _Said
     answer: _Said
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, defer_build=True)
 
     pairs: list[_Pair] = Field(min_length=1)
 

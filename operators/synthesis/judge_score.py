@@ -67,7 +67,7 @@ Answer with JSON: {"reasoning": "one or two sentences", "score": 0 to 5}
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, defer_build=True)
 
     score: int = Field(ge=0, le=5)
 

@@ -51,7 +51,7 @@ _POOL = 1000
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(str_strip_whitespace=True, strict=True)
+    model_config = ConfigDict(str_strip_whitespace=True, strict=True, defer_build=True)
 
     instructions: list[Annotated[str, AfterValidator(without_reasoning)]]
 

@@ -35,7 +35,7 @@ Right answer: {{ answer }}
 
 
 class _Distractors(BaseModel):
-    model_config = ConfigDict(str_strip_whitespace=True, strict=True)
+    model_config = ConfigDict(str_strip_whitespace=True, strict=True, defer_build=True)
 
     distractors: list[Annotated[str, AfterValidator(without_reasoning), Field(min_length=1)]]
 

@@ -4,8 +4,12 @@ anywhere fsspec reaches and Hugging Face datasets, and the file formats of sourc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from datachef.core import Reader, Source, Writer, hookimpl
+from datachef.core import hookimpl
+
+if TYPE_CHECKING:
+    from datachef.core import Reader, Source, Writer
 
 
 @hookimpl
