@@ -60,7 +60,7 @@ FEATURE_DESCRIPTIONS = {
     "target.embedding_similarity": "mean cosine of embeddings of rows with the nearest example",
     "target.embedding_coverage": "mean cosine of embeddings of examples with the nearest row",
     "target.form_match": "overlap of the forms of answers (letter, number, label, prose ...) with "
-    "those of the examples",
+    "those that the task asks for",
     "target.shape_overlap": "overlap of the outlines of answers with those of the examples",
     "target.length_gap": "distance of the median log length of answers from the examples'",
     "verifier.value": "what the judges think of sampled rows, 0 to 1",

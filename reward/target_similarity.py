@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from datachef.core.contracts.metric import BenchmarkItem
-from datachef.core.contracts.task import Task
+from datachef.core.contracts.task import BenchmarkFile, Examples, Task
 from datachef.core.rows.benchmark import read_benchmark
 from datachef.core.text.answer_forms import answer_form
 from datachef.core.text.final_answers import normalised_answer
@@ -186,6 +186,8 @@ def _hashes(stream: _Stream, order: int) -> tuple[Hashes, Hashes]:
 ITEMS = 200
 # Answers are labels where the examples have so few that each occurs this often on average.
 _PER_LABEL = 5
+# From this share of the golds on, all of them are chosen ones.
+_MOST = 0.9
 OUTLINE_CHARACTERS = 24
 
 _OUTLINE_RULES = (
@@ -197,19 +199,21 @@ _OUTLINE_RULES = (
 
 @dataclass(frozen=True)
 class TargetExamples:
-    """Up to `ITEMS` examples of the task, drawn by the seed."""
+    """Up to `ITEMS` examples of the task, drawn by the seed, and as many of its benchmark's golds,
+    of which nothing is taken but their form."""
 
     items: tuple[BenchmarkItem, ...]
+    golds: tuple[BenchmarkItem, ...] = ()
 
     @classmethod
     def of(cls, task: Task, seed: int) -> TargetExamples | None:
         """The examples of a task, or None where it names none. Raises `DatachefError`."""
         if task.examples is None:
             return None
-        items = [item for item in read_benchmark(task.examples) if item.answer]
-        if len(items) > ITEMS:
-            items = random.Random(seed).sample(items, ITEMS)
-        return cls(tuple(items)) if items else None
+        items = _drawn(task.examples, seed)
+        asked = task.benchmark
+        golds = _drawn(asked, seed) if isinstance(asked, BenchmarkFile) else ()
+        return cls(items, golds) if items else None
 
     @cached_property
     def texts(self) -> pl.DataFrame:
@@ -239,7 +243,14 @@ class TargetExamples:
 
     @cached_property
     def forms(self) -> Counter[str]:
-        return Counter(self.form(item.prompt, item.answer) for item in self.items)
+        """How answers have to be given: a chosen one stands in the benchmark so; of a number or a
+        text only what is looked for does, and the examples show the rest."""
+        asked, shown = (
+            Counter(self.form(item.prompt, item.answer) for item in items)
+            for items in (self.golds, self.items)
+        )
+        chosen = sum(asked[form] for form in ("letter", "yes_no", "label"))
+        return asked if chosen > _MOST * asked.total() else shown
 
     def form(self, question: str, answer: str) -> str:
         """The form of an answer (`answer_form`), or that it is one of the few that the examples
@@ -251,12 +262,18 @@ class TargetExamples:
 
     @cached_property
     def _labels(self) -> set[str]:
-        labels = {normalised_answer(item.answer) for item in self.items}
-        return labels if len(labels) * _PER_LABEL <= len(self.items) else set()
+        items = self.golds or self.items
+        labels = {normalised_answer(item.answer) for item in items}
+        return labels if len(labels) * _PER_LABEL <= len(items) else set()
 
     @cached_property
     def median_log_chars(self) -> float:
         return float(np.median(np.log1p([len(item.answer) for item in self.items])))
+
+
+def _drawn(part: BenchmarkFile | Examples, seed: int) -> tuple[BenchmarkItem, ...]:
+    items = [item for item in read_benchmark(part) if item.answer]
+    return tuple(random.Random(seed).sample(items, ITEMS) if len(items) > ITEMS else items)
 
 
 def answer_outline(answer: str) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,10 +25,19 @@ from datachef.reward.history import History
 from datachef.reward.measurement import MeasurementRecord
 from datachef.reward.proxy import Validation
 from datachef.reward.proxy.fit import FitReport, feature_table, fit_report
-from datachef.reward.proxy.transfer import FEWEST_TASKS, TransferPrior
+from datachef.reward.proxy.transfer import FEWEST_TASKS, SIGNS, TransferPrior
 from datachef.reward.proxy.validation import rank_correlation
 
 DRAWS = 10
+# What the prior could read besides, and does not; the report says what each would change.
+MORE_SIGNS = {
+    "target.embedding_coverage": 1.0,
+    "target.embedding_similarity": 1.0,
+    "target.form_match": 1.0,
+    "log_unique_tokens": 1.0,
+    "epochs": -1.0,
+    "duplicate_share": -1.0,
+}
 
 
 def main() -> None:
@@ -123,6 +132,11 @@ def lines(history: History, report: FitReport) -> Iterator[str]:
     yield "|--:|--:|"
     for count, correlation in learning_curve(measurements):
         yield f"| {count} | {correlation:.3f} |"
+    yield ""
+    yield "| feature | rank correlation within a task | of the prior with it | without it |"
+    yield "|---|--:|--:|--:|"
+    for name, within, *prior in prior_features(measurements):
+        yield f"| {name} | {within:.3f} | {prior[0]:.3f} | {prior[1]:.3f} |"
     for task in report.by_recipe:
         yield from ["", f"## {task}", "", "| recipe | seeds | score | bits per byte |"]
         yield "|---|--:|--:|--:|"
@@ -135,22 +149,54 @@ def lines(history: History, report: FitReport) -> Iterator[str]:
 def learning_curve(measurements: list[MeasurementRecord]) -> Iterator[tuple[int, float]]:
     """The mean rank correlation on a task that is taught by a number of others, over tasks and
     `DRAWS` random choices of the others."""
-    random = np.random.default_rng(0)
+    names = {one.task for one in measurements}
+    for count in range(FEWEST_TASKS, len(names)):
+        yield count, taught_by(measurements, count, DRAWS if count < len(names) - 1 else 1)
+
+
+def prior_features(
+    measurements: list[MeasurementRecord],
+) -> Iterator[tuple[str, float, float, float]]:
+    """How a feature alone ranks the recipes of a task, by its sign and on average over tasks, and
+    how the prior that all other tasks teach ranks them with it and without it."""
+    features = feature_table(measurements)
+    scores = np.array([one.score for one in measurements])
+    tasks = np.array([one.task for one in measurements])
+    count = len(np.unique(tasks)) - 1
+    if count < FEWEST_TASKS:
+        return
+    for name, sign in (SIGNS | MORE_SIGNS).items():
+        if name not in features.columns or features[name].null_count():
+            continue
+        values = sign * features[name].to_numpy()
+        alone = [rank_correlation(values[tasks == t], scores[tasks == t]) for t in set(tasks)]
+        rest = {other: s for other, s in SIGNS.items() if other != name}
+        priors = (taught_by(measurements, count, 1, signs) for signs in (rest | {name: sign}, rest))
+        yield name, float(np.mean(alone)), *priors
+
+
+def taught_by(
+    measurements: list[MeasurementRecord],
+    count: int,
+    draws: int,
+    signs: Mapping[str, float] = SIGNS,
+) -> float:
+    """The mean rank correlation on a task that `count` random others teach."""
+    random = np.random.default_rng(count)
     features = feature_table(measurements)
     scores = np.array([one.score for one in measurements])
     tasks = np.array([one.task for one in measurements])
     names = np.unique(tasks)
-    for count in range(FEWEST_TASKS, len(names)):
-        found = []
-        for task in names:
-            own = tasks == task
-            for _ in range(DRAWS if count < len(names) - 1 else 1):
-                others = random.choice(names[names != task], count, replace=False)
-                rows = np.flatnonzero(np.isin(tasks, others))
-                prior = TransferPrior.fit(features[rows], scores[rows], list(tasks[rows]))
-                predicted = [one.value for one in prior.predict(features.filter(own))]
-                found.append(rank_correlation(np.array(predicted), scores[own]))
-        yield count, float(np.mean(found))
+    found = []
+    for task in names:
+        own = tasks == task
+        for _ in range(draws):
+            others = random.choice(names[names != task], count, replace=False)
+            rows = np.flatnonzero(np.isin(tasks, others))
+            prior = TransferPrior.fit(features[rows], scores[rows], list(tasks[rows]), signs=signs)
+            predicted = [one.value for one in prior.predict(features.filter(own))]
+            found.append(rank_correlation(np.array(predicted), scores[own]))
+    return float(np.mean(found))
 
 
 def figures(found: Validation) -> str:

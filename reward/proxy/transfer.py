@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -20,15 +20,13 @@ from datachef.reward.proxy.encoding import (
 )
 from datachef.reward.proxy.proxy import Prediction
 
-# Whether more of a feature is better, whatever the task: only its weight is learned.
+# Whether more of a feature is better, whatever the task: only its weight is learned. What else was
+# tried is in `benchmarks/reward/report.py`, which says what each would change.
 SIGNS = {
     "target.bits_per_byte": -1.0,
     "target.coverage": 1.0,
     "target.cosine": 1.0,
     "target.divergence": -1.0,
-    "target.embedding_coverage": 1.0,
-    "target.embedding_similarity": 1.0,
-    "target.form_match": 1.0,
     "target.language_share": 1.0,
     "target.length_gap": -1.0,
     "target.shape_overlap": 1.0,
@@ -43,9 +41,10 @@ class TransferPrior(FittedState):
 
     Tasks differ in the level of scores and of features, so that neither is learned: each counts as
     its difference from the mean of its task, and scores as ranks. A prediction is where a recipe
-    stands among those of its task, from 0 to 1.
+    stands among those of its task, from 0 to 1. `signs` has the features that it reads.
     """
 
+    signs: dict[str, float]
     centre: Vector
     scale: Vector
     weights: Vector
@@ -59,6 +58,7 @@ class TransferPrior(FittedState):
         scores: Floats,
         tasks: Sequence[str],
         coverage: float = 0.9,
+        signs: Mapping[str, float] = SIGNS,
     ) -> TransferPrior:
         """Learns from a row of features and a score per measurement. The interval comes from tasks
         left out one at a time. Raises `DatachefError` for fewer than two tasks."""
@@ -66,19 +66,25 @@ class TransferPrior(FittedState):
         count = int(numbers.max(initial=-1)) + 1
         if count < FEWEST_TASKS:
             raise DatachefError("a prior is learned from measurements of at least two tasks")
-        values, ranks = _signed(features), rank_in_task(scores, tasks)
+        values, ranks = _signed(features, signs), rank_in_task(scores, tasks)
         missed = np.empty(len(ranks))
         for task in range(count):
             own = numbers == task
-            taught = cls._fit(values[~own], ranks[~own], numbers[~own])
+            taught = cls._fit(values[~own], ranks[~own], numbers[~own], signs)
             missed[own] = np.abs(taught._stands(values[own]) - ranks[own])
         error = float(np.sqrt((missed**2).mean()))
-        return cls._fit(values, ranks, numbers).model_copy(
+        return cls._fit(values, ranks, numbers, signs).model_copy(
             update={"error": error, "half_width": float(np.quantile(missed, coverage))}
         )
 
     @classmethod
-    def _fit(cls, values: Floats, ranks: Floats, numbers: NDArray[np.int64]) -> TransferPrior:
+    def _fit(
+        cls,
+        values: Floats,
+        ranks: Floats,
+        numbers: NDArray[np.int64],
+        signs: Mapping[str, float],
+    ) -> TransferPrior:
         _, own = np.unique(numbers, return_inverse=True)
         known = ~np.isnan(values)
         sums = np.zeros((int(own.max()) + 1, values.shape[1]))
@@ -94,11 +100,18 @@ class TransferPrior(FittedState):
             columns, np.concatenate([ranks - 0.5, np.zeros(len(pull))])
         )
         centre = sums.sum(axis=0) / np.maximum(counts.sum(axis=0), 1)
-        return cls(centre=centre, scale=scale, weights=weights, error=0.0, half_width=0.0)
+        return cls(
+            signs=dict(signs),
+            centre=centre,
+            scale=scale,
+            weights=weights,
+            error=0.0,
+            half_width=0.0,
+        )
 
     def predict(self, features: pl.DataFrame) -> list[Prediction]:
         """One prediction per row, always marked as off the support."""
-        values = _signed(features)
+        values = _signed(features, self.signs)
         return [
             Prediction(
                 value=float(value),
@@ -128,6 +141,6 @@ def rank_in_task(scores: Floats, tasks: Sequence[str]) -> Floats:
     return ranks
 
 
-def _signed(features: pl.DataFrame) -> Floats:
-    signed: Floats = feature_values(features, list(SIGNS)) * np.array(list(SIGNS.values()))
+def _signed(features: pl.DataFrame, signs: Mapping[str, float]) -> Floats:
+    signed: Floats = feature_values(features, list(signs)) * np.array(list(signs.values()))
     return signed

@@ -52,6 +52,8 @@ def test_unknown_features_do_not_count_and_one_task_is_too_few() -> None:
     features, scores, tasks = measurements(4)
     prior = TransferPrior.fit(features, scores, tasks)
     assert prior.predict(pl.DataFrame({"other": [1.0]}))[0].value == pytest.approx(0.5)
+    alone = TransferPrior.fit(features, scores, tasks, signs={"target.length_gap": 1.0})
+    assert alone.predict(features) == alone.predict(features.select("target.length_gap"))
     with pytest.raises(DatachefError, match="at least two tasks"):
         TransferPrior.fit(features[:20], scores[:20], tasks[:20])
 
