@@ -48,9 +48,9 @@ def test_every_hook_is_documented_with_its_signature() -> None:
 
 
 COMMANDS = (
-    "run", "report", "check", "plan", "schema", "ops", "plugins", "assets", "doctor",
-    "import", "new", "train-classifier", "score", "evaluate", "fit", "history", "propose", "train",
-    "evolve",
+    "run", "report", "sample", "diff", "check", "plan", "schema", "ops", "plugins", "assets",
+    "doctor", "import", "new", "train-classifier", "score", "evaluate", "fit", "history",
+    "propose", "train", "evolve",
 )  # fmt: skip
 
 

@@ -145,7 +145,7 @@ def deciding(
     """What decided on each dropped row, as a JSON object: the signals that its rule reads, and the
     columns that the filter reads beside the content."""
     dropped = reasons.is_not_null()
-    read = sorted(operator.reads() & set(rows.columns) - {"text", "messages"})
+    read = sorted(operator.reads() & set(rows.columns) - {"id", "text", "messages"})
     told = rows.select("id", *read).with_columns(signals).filter(dropped)
     told = told.with_columns(
         pl.col(pl.String).str.slice(0, _SHOWN_CHARACTERS),

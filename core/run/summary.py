@@ -136,7 +136,7 @@ def sampled_sources(samples: Mapping[str, SourceSample]) -> Iterator[Problem]:
         misfits = f" ({sample.failed:.1%} of its rows do not fit its format)"
         parts.append(f"{rows} rows of {name}{misfits if sample.failed else ''}")
     message = f"made of a sample of each source: {', '.join(parts)}"
-    yield warning("sampled", message, "sources", "run the recipe without --sample for all rows")
+    yield warning("sampled", message, "sources", "chef run without --sample takes all rows")
 
 
 def broken_files(accounts: Accounts) -> Iterator[Problem]:

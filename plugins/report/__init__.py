@@ -1,4 +1,4 @@
-"""`chef report`: what a recipe did to the data, in the terminal and as a page of HTML."""
+"""`chef report`, `chef sample` and `chef diff`: what recipes do to data, printed or as a page."""
 
 from __future__ import annotations
 
@@ -13,5 +13,9 @@ if TYPE_CHECKING:
 @hookimpl
 def datachef_commands(app: typer.Typer) -> None:
     from datachef.plugins.report.command import report
+    from datachef.plugins.report.diff_command import diff
+    from datachef.plugins.report.sample_command import sample
 
     app.command("report")(report)
+    app.command("sample")(sample)
+    app.command("diff")(diff)
