@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar, TypeVar
 
 import pytest
 
@@ -14,15 +16,16 @@ from datachef.core.system.network import ALLOWED
 
 LINES = b"".join(b'{"text": "row %d"}\n' % number for number in range(5))
 
+Answer = tuple[int, Mapping[str, str], bytes]
+
 
 @dataclass
-class Web:
-    """A web server: what it serves by path, as bytes or as the address of a redirect, and what it
-    was asked for. `headers` go with everything that it serves."""
+class Site:
+    """What a web server serves, and what it was asked for."""
 
-    port: int
-    files: dict[str, bytes | str] = field(default_factory=dict)
-    headers: dict[str, str] = field(default_factory=dict)
+    protocol: ClassVar[str] = "HTTP/1.0"
+
+    port: int = 0
     asked: list[str] = field(default_factory=list)
     on_get: Callable[[], None] = lambda: None
 
@@ -30,57 +33,86 @@ class Web:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """The status, headers and content for what is asked, also by HEAD."""
+        raise NotImplementedError
 
-def _serving() -> tuple[Web, ThreadingHTTPServer]:
+
+@dataclass
+class Web(Site):
+    """Files by path, as bytes or as the address of a redirect; `headers` go with all of them."""
+
+    files: dict[str, bytes | str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        found = self.files.get(path)
+        if found is None:
+            return 404, self.headers, b""
+        if isinstance(found, str):
+            return 302, {"Location": found, **self.headers}, b""
+        part = re.fullmatch(r"bytes=(\d+)-(\d+)", headers.get("Range", ""))
+        if part:
+            return 206, self.headers, found[int(part[1]) : int(part[2]) + 1]
+        return 200, self.headers, found
+
+
+AnySite = TypeVar("AnySite", bound=Site)
+
+
+@contextmanager
+def served(site: AnySite) -> Iterator[AnySite]:
+    """Serves a site while the block runs."""
+
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = site.protocol
+
         def do_HEAD(self) -> None:
-            self._answer()
+            self._answer(whole=False)
 
         def do_GET(self) -> None:
-            self.wfile.write(self._answer())
-            web.on_get()
+            self._answer()
+            site.on_get()
 
-        def _answer(self) -> bytes:
-            web.asked.append(self.path)
-            found = web.files.get(self.path)
-            body = found if isinstance(found, bytes) else b""
-            part = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
-            status = 404 if found is None else 302 if isinstance(found, str) else 200
-            if part and status == 200:
-                status, body = 206, body[int(part[1]) : int(part[2]) + 1]
+        def do_POST(self) -> None:
+            self._answer()
+
+        def _answer(self, *, whole: bool = True) -> None:
+            site.asked.append(self.path)
+            sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            status, headers, body = site.answer(self.path, dict(self.headers), sent)
             self.send_response(status)
-            if isinstance(found, str):
-                self.send_header("Location", found)
-            for name, value in web.headers.items():
+            for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            return body
+            if whole:
+                self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             """Silent."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    web = Web(server.server_address[1])
+    site.port = server.server_address[1]
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    return web, server
+    try:
+        yield site
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture
 def web() -> Iterator[Web]:
-    web, server = _serving()
-    yield web
-    server.shutdown()
-    server.server_close()
+    with served(Web()) as web:
+        yield web
 
 
 @pytest.fixture
 def other() -> Iterator[Web]:
     """Another server, which nothing should reach."""
-    web, server = _serving()
-    yield web
-    server.shutdown()
-    server.server_close()
+    with served(Web()) as web:
+        yield web
 
 
 @pytest.fixture

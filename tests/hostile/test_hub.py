@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from command import CHEF
+from web_server import Answer, Site, Web, served
 
 from datachef.core import SourceError
 from datachef.core.system.network import ALLOWED
@@ -27,23 +26,19 @@ ROWS = b'{"text": "one"}\n{"text": "two"}\n'
 
 
 @dataclass
-class Hub:
-    """A server that speaks what is needed of the Hub's protocol: one dataset, `org/name`.
+class Hub(Site):
+    """What is needed of the Hub's protocol: one dataset, `org/name`.
 
     `files` are those of the dataset; what is asked for under a path of `elsewhere` is redirected.
     """
 
-    port: int
+    protocol = "HTTP/1.1"
+
     files: dict[str, bytes] = field(default_factory=dict)
     elsewhere: dict[str, str] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def answer(self, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        self.asked.append(path)
+    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        path = urlsplit(path).path
         if path.startswith(f"/api/datasets/org/name/paths-info/{COMMIT}"):
             asked = json.loads(body)["paths"] if body.startswith(b"{") else []
             return 200, {}, json.dumps([self._entry(n) for n in asked if n in self.files]).encode()
@@ -51,11 +46,8 @@ class Hub:
             return 200, {}, json.dumps([self._entry(name) for name in self.files]).encode()
         if path.startswith("/api/datasets/org/name"):
             siblings = [{"rfilename": name} for name in self.files]
-            return (
-                200,
-                {},
-                json.dumps({"id": "org/name", "sha": COMMIT, "siblings": siblings}).encode(),
-            )
+            found = {"id": "org/name", "sha": COMMIT, "siblings": siblings}
+            return 200, {}, json.dumps(found).encode()
         name = path.rpartition(f"/{COMMIT}/")[2]
         if name in self.elsewhere:
             return 302, {"Location": self.elsewhere[name]}, b""
@@ -67,59 +59,15 @@ class Hub:
         return {"type": "file", "oid": "0" * 40, "size": len(self.files[name]), "path": name}
 
 
-def _serving() -> tuple[Hub, ThreadingHTTPServer]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_HEAD(self) -> None:
-            self._answer(b"", whole=False)
-
-        def do_GET(self) -> None:
-            self._answer(b"")
-
-        def do_POST(self) -> None:
-            self._answer(self.rfile.read(int(self.headers["Content-Length"])))
-
-        def _answer(self, sent: bytes, *, whole: bool = True) -> None:
-            status, headers, body = hub.answer(urlsplit(self.path).path, sent)
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if whole:
-                self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Silent."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    hub = Hub(server.server_address[1])
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    return hub, server
-
-
 @pytest.fixture
 def hub() -> Iterator[Hub]:
-    hub, server = _serving()
-    hub.files["train.jsonl"] = ROWS
-    yield hub
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture
-def other() -> Iterator[Hub]:
-    """A server that nothing should reach."""
-    hub, server = _serving()
-    yield hub
-    server.shutdown()
-    server.server_close()
+    with served(Hub(files={"train.jsonl": ROWS})) as hub:
+        yield hub
 
 
 def chef(folder: Path, hub: Hub, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`chef`, for which this is the Hub: libraries read where it is when they are imported."""
-    command = [sys.executable, "-P", "-m", "datachef.core.cli", *arguments]
+    command = [*CHEF, *arguments]
     env = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("HF_", "DATACHEF_"))},
         "HF_ENDPOINT": hub.url,
@@ -168,7 +116,7 @@ def _named(config: dict[str, Any], web: str) -> dict[str, Any]:
 @pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("file", ["README.md", ".huggingface.yaml"])
 def test_a_local_dataset_reads_its_own_files_alone(
-    tmp_path: Path, other: Hub, config: dict[str, Any], file: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, other: Web, config: dict[str, Any], file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(ALLOWED, "*,127.0.0.1")
     folder = tmp_path / "name"
@@ -185,7 +133,7 @@ def test_a_local_dataset_reads_its_own_files_alone(
 
 
 def test_another_configuration_than_the_one_that_is_read_counts_too(
-    tmp_path: Path, other: Hub
+    tmp_path: Path, other: Web
 ) -> None:
     folder = tmp_path / "name"
     folder.mkdir()
@@ -232,16 +180,17 @@ def test_the_hub_is_asked_only_where_it_is_allowed(tmp_path: Path, hub: Hub) -> 
     assert "2 rows" in done.stdout, done.stderr
 
 
-def test_a_card_on_the_hub_reads_its_own_files_alone(tmp_path: Path, hub: Hub, other: Hub) -> None:
+def test_a_card_on_the_hub_reads_its_own_files_alone(tmp_path: Path, hub: Hub, other: Web) -> None:
     hub.files["README.md"] = card({"config_name": "default", "data_files": f"{other.url}/a.jsonl"})
     refused = chef(tmp_path, hub, "check", recipe(tmp_path), "--allow-network=127.0.0.1")
     assert (refused.returncode, "[outside_dataset]" in refused.stdout) == (2, True)
     assert other.asked == []
 
 
-def test_the_hub_leads_nowhere_else(tmp_path: Path, hub: Hub, other: Hub) -> None:
-    other.files["train.jsonl"] = ROWS
-    hub.elsewhere["train.jsonl"] = f"{other.url}/datasets/org/name/resolve/{COMMIT}/train.jsonl"
+def test_the_hub_leads_nowhere_else(tmp_path: Path, hub: Hub, other: Web) -> None:
+    path = f"/datasets/org/name/resolve/{COMMIT}/train.jsonl"
+    other.files[path] = ROWS
+    hub.elsewhere["train.jsonl"] = f"{other.url}{path}"
     place = f"--allow-network=127.0.0.1:{hub.port}"
     refused = chef(tmp_path, hub, "check", recipe(tmp_path), place)
     assert refused.returncode == 2, refused.stdout
