@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import asinh, ceil, inf, isfinite, sinh
+from math import ceil, inf, sinh
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -137,7 +137,7 @@ def _cut(
         drops_above=above,
         alone=own,
         at=int(np.searchsorted(edges, edge)),
-        positions=[round(float(axis.place(e)) * WIDTH, 1) for e in edges],
+        positions=[round(place * WIDTH, 1) for place in axis.places(edges).tolist()],
         values=[_value(e, edge, threshold["value"], whole=whole, before=inclusive) for e in edges],
         drops=[int(count) for count in dropped],
     )
@@ -160,7 +160,7 @@ def _spread(edges: _Numbers, own: float, axis: _Axis, positions: int) -> _Number
     """Some of the edges, evenly over the axis, with the one of the recipe."""
     edges = edges[np.isfinite(edges)]
     if len(edges) > positions:
-        slots = np.array([int(axis.place(edge) * (positions - 2)) for edge in edges])
+        slots = (axis.places(edges) * (positions - 2)).astype(int)
         first = np.unique(slots, return_index=True)[1]
         edges = np.unique(np.append(edges[first], own))
     return edges
@@ -186,25 +186,32 @@ class _Axis:
         if lows[0] >= 0 and len(positive) and large > _SKEWED * max(middle, float(positive[0])):
             return cls(float(lows[0]), float(lows[-1]), max(float(positive[0]), large / 1e6))
         low, high = float(lows[0]), float(max(large, lows[np.searchsorted(share, 0.999)]))
-        return cls(low, high if high > low else low + 1.0)
+        return cls(low, high) if high > low else cls(low - 1.0, low + 1.0)
 
-    def _scaled(self, value: float) -> float:
-        return value if self.unit is None else asinh(value / self.unit)
+    def _scaled(self, values: _Numbers) -> _Numbers:
+        return values if self.unit is None else np.arcsinh(values / self.unit)
 
-    def place(self, value: float) -> float:
-        low, high = self._scaled(self.low), self._scaled(self.high)
-        place = (self._scaled(value) - low) / (high - low) if high > low else 0.0
-        return min(max(place, 0.0), 1.0) if isfinite(place) else 1.0
+    @property
+    def _ends(self) -> tuple[float, float]:
+        low, high = self._scaled(np.array([self.low, self.high]))
+        return float(low), float(high)
+
+    def places(self, values: _Numbers) -> _Numbers:
+        """Where values are, from 0 to 1; those beyond the axis are at its ends."""
+        low, high = self._ends
+        if high <= low:
+            return np.zeros(len(values))
+        return np.clip((self._scaled(values) - low) / (high - low), 0.0, 1.0)
 
     def value(self, place: float) -> float:
-        low, high = self._scaled(self.low), self._scaled(self.high)
+        low, high = self._ends
         scaled = low + place * (high - low)
         return scaled if self.unit is None else self.unit * sinh(scaled)
 
     def counts(self, lows: _Numbers, rows: _Numbers) -> _Numbers:
         """The rows in each bar; what lies beyond the axis is in the outermost."""
-        bars = [min(int(self.place(low) * _BARS), _BARS - 1) for low in lows]
-        return np.bincount(np.array(bars, dtype=int), weights=rows, minlength=_BARS)
+        bars = np.minimum(self.places(lows) * _BARS, _BARS - 1).astype(int)
+        return np.bincount(bars, weights=rows, minlength=_BARS)
 
 
 def _highest(counts: _Numbers) -> float:
