@@ -4,15 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-
 from datachef.core.cli.state import console
 from datachef.core.contracts.engine import (
     PartitionFinished,
@@ -39,6 +30,16 @@ class ProgressBar(RunObserver):
     """One bar per phase of partitions; gone when the run is over."""
 
     def __init__(self) -> None:
+        # Not where nobody looks: the workers wait for what is imported before them.
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=16),
