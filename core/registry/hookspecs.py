@@ -107,6 +107,11 @@ def datachef_peer_names() -> Mapping[str, str]:
 
 
 @hookspec
+def datachef_run_pages() -> Mapping[str, Callable[..., str]]:
+    """Makers of pages of HTML by name, each given a finished run; a notebook shows the first."""
+
+
+@hookspec
 def datachef_commands(app: typer.Typer) -> None:
     """Adds commands to `chef`, at every start of it: import heavy packages in the command."""
 

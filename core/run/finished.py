@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 import polars as pl
 
-from datachef.core.errors import DatachefError, Problem
+from datachef.core.distribution import extra
+from datachef.core.errors import DatachefError, Problem, optional_package
 from datachef.core.rows.reader import REJECTS as REJECT_COLUMNS
 from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.run.observations import CHANGES as CHANGE_COLUMNS, SIGNALS as SIGNAL_COLUMNS
@@ -156,6 +157,21 @@ class FinishedRun:
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise_environment_failure(error)
             raise DatachefError(f"{self.folder / EFFORT} cannot be read: {error}", _HINT) from error
+
+    def dataset(
+        self, table: Literal["corpus", "rejects", "changes", "signals", "thresholds"] = "corpus"
+    ) -> Any:
+        """One of the tables as a `datasets.Dataset`: the corpus read by its card, of the others the
+        rows in memory. Raises `MissingPackageError` where `datasets` is not installed."""
+        datasets = optional_package("datasets", extra("hf"), "a view of a run as a dataset")
+        if table == "corpus":
+            return datasets.load_dataset(str(self.folder), split="train")
+        return datasets.Dataset.from_polars(getattr(self, table))
+
+    def _repr_html_(self) -> str:
+        from datachef.core.run.notebook import as_html
+
+        return as_html(self)
 
     def _table(self, name: str, columns: Mapping[str, Any]) -> pl.DataFrame:
         """A table beside the corpus; empty where the run had nothing to write there."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -22,6 +23,7 @@ from datachef.core.registry.host import Host
 from datachef.core.registry.vocabulary import Vocabulary
 from datachef.core.rows.inspection import SourceInfo, SourceSample
 from datachef.core.rows.reader import REJECTS
+from datachef.core.run.finished import FinishedRun
 from datachef.core.run.ledger import Accounts, Ledger
 from datachef.core.run.observations import some_changes, summed_signals
 from datachef.core.run.plan import Plan
@@ -39,7 +41,8 @@ class Report:
     """The result of a run; `partitions_cached` of `partitions` were there already.
 
     `shares` are the sources in the corpus, beside what the mix was asked for; `warnings` are what
-    whoever trains on the corpus should know.
+    whoever trains on the corpus should know. What lies in the folder is read when it is asked for:
+    `opened`, and its tables. A notebook shows the page of the run.
     """
 
     folder: Path
@@ -58,6 +61,33 @@ class Report:
     def ledger(self) -> Ledger:
         """What every step did with the rows that reached it."""
         return self.accounts.whole
+
+    @cached_property
+    def opened(self) -> FinishedRun:
+        """What the run left in its folder."""
+        return FinishedRun.open(self.folder)
+
+    @property
+    def corpus(self) -> pl.LazyFrame:
+        """The rows of the corpus, in their order."""
+        return self.opened.corpus
+
+    @property
+    def rejects(self) -> pl.DataFrame:
+        """The rejected rows that were kept, with step, reason and signals."""
+        return self.opened.rejects
+
+    @property
+    def signals(self) -> pl.DataFrame:
+        """How often each signal had which value."""
+        return self.opened.signals
+
+    def dataset(self, table: Literal["corpus", "rejects", "signals"] = "corpus") -> Any:
+        """One of the tables as a `datasets.Dataset`."""
+        return self.opened.dataset(table)
+
+    def _repr_html_(self) -> str:
+        return self.opened._repr_html_()
 
     def ledger_data(self, *, timed: bool = False) -> list[dict[str, Any]]:
         """The ledger as plain data. Steps on the corpus also have the rows of each source, and the

@@ -1,0 +1,53 @@
+"""A finished run as a notebook shows it: the page of a plugin in a frame, or its ledger."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from datachef.core.escaping import one_line
+from datachef.core.registry.host import installed
+from datachef.core.system.containment import ENDINGS, cause_of, contained
+from datachef.core.system.failures import raise_environment_failure
+
+if TYPE_CHECKING:
+    from datachef.core.run.finished import FinishedRun
+
+_HEIGHT = 720
+
+
+def as_html(run: FinishedRun) -> str:
+    """The first page that plugins have for a run; without any that can be made, a table.
+
+    The page runs apart from the notebook: scripts of its own, and nothing of where it is shown.
+    """
+    trouble = ""
+    for name, page in installed().named("datachef_run_pages").items():
+        try:
+            with contained():
+                shown = str(page(run))
+        except ENDINGS as error:
+            raise_environment_failure(error)
+            trouble += f"<p>{escape(f'the page {name} broke: {cause_of(error)}')}</p>"
+            continue
+        return (
+            f'<iframe sandbox="allow-scripts" title="report of the run" srcdoc="{escape(shown)}" '
+            f'style="width: 100%; height: {_HEIGHT}px; border: 0"></iframe>'
+        )
+    return trouble + _table(run)
+
+
+def _table(run: FinishedRun) -> str:
+    """The ledger: a line for each step."""
+    rows = []
+    for entry in run.ledger:
+        gone = sorted((entry.dropped + entry.failed).items(), key=lambda item: -item[1])
+        reasons = ", ".join(f"{one_line(reason)} {count:,}" for reason, count in gone)
+        numbers = (f"{number:,}" for number in (entry.rows_in, entry.rows_out))
+        cells = (entry.path, entry.op, *numbers, reasons)
+        rows.append("".join(f"<td>{escape(cell)}</td>" for cell in cells))
+    names = ("step", "operator", "rows in", "kept", "dropped and failed")
+    head = "".join(f"<th>{name}</th>" for name in names)
+    lines = "".join(f"<tr>{row}</tr>" for row in rows)
+    folder = escape(one_line(str(run.folder)))
+    return f"<table><caption>{folder}</caption><tr>{head}</tr>{lines}</table>"
