@@ -11,7 +11,6 @@ import polars as pl
 
 from datachef.core.contracts.accounting import parents
 from datachef.core.run.steps import AnyStep, FilterStep
-from datachef.core.run.thresholds import thresholds_of
 
 # `low` is the least value of its bin; null where there is none. `alone` says that no other rule of
 # the filter drops the rows.
@@ -38,7 +37,7 @@ class Observations:
 
     def __init__(self) -> None:
         self._signals: dict[str, list[pl.DataFrame]] = {}
-        self._edges: dict[str, list[float]] = {}
+        self._edges: dict[str, tuple[float, ...]] = {}
         self._changes: list[pl.DataFrame] = []
         self._changed: dict[str, int] = {}
         self._unchanged: dict[str, int] = {}
@@ -46,8 +45,7 @@ class Observations:
     def decided(self, step: FilterStep, rows: pl.DataFrame, reasons: pl.Series) -> None:
         """Takes the decision of a filter on rows, which have its signals as columns."""
         operator = step.operator
-        if step.path not in self._edges:
-            self._edges[step.path] = [found.edge for found in thresholds_of(operator)]
+        self._edges[step.path] = step.edges
         numbers = [name for name in operator.signal_names() if _is_number(rows.schema[name])]
         alone = pl.repeat(value=True, n=rows.height, dtype=pl.Boolean, eager=True)
         dropped = reasons.is_not_null()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Generic, TypeGuard, TypeVar
 
 import polars as pl
@@ -13,6 +14,7 @@ from datachef.core.contracts.corpus import CorpusOperator
 from datachef.core.contracts.filter import Filter
 from datachef.core.contracts.operator import Operator
 from datachef.core.errors import PluginError
+from datachef.core.run.thresholds import thresholds_of
 from datachef.core.system.child_process import ACTIVITY
 from datachef.core.system.containment import in_place
 
@@ -39,6 +41,13 @@ class Step(Generic[O_co]):
 
     def __str__(self) -> str:
         return f"{self.path} ({self.operator.op}{f' of {self.package}' if self.package else ''})"
+
+    @cached_property
+    def edges(self) -> tuple[float, ...]:
+        """Where the rules of a filter cut its signals."""
+        if not _is_filter(self):
+            return ()
+        return tuple(found.edge for found in thresholds_of(self.operator))
 
     @contextmanager
     def located(self) -> Iterator[None]:

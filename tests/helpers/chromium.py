@@ -105,7 +105,7 @@ def chromium(command: str) -> Iterator[Page]:
     arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
     # The shell puts the pipe at the numbers that Chromium expects; 8 and 9 are kept out of the way.
     placed = f'exec 8<&{to_browser} 9>&{from_browser}; exec "$@" 3<&8 4>&9 8<&- 9>&-'
-    with tempfile.TemporaryDirectory(prefix="chromium-") as profile:
+    with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
         process = subprocess.Popen(
             ["/bin/bash", "-c", placed, "bash", command, *arguments, f"--user-data-dir={profile}"],
             stdout=subprocess.DEVNULL,
@@ -117,7 +117,7 @@ def chromium(command: str) -> Iterator[Page]:
         try:
             yield Page(from_us, to_us)
         finally:
-            process.terminate()
-            process.wait(20)
+            process.kill()
+            process.wait()
             os.close(from_us)
             os.close(to_us)
