@@ -26,6 +26,7 @@ from datachef.core.system.ownership import (
     EFFORT,
     LEDGER,
     MANIFEST,
+    REJECTED,
     REJECTS,
     SIGNALS,
     THRESHOLDS,
@@ -84,6 +85,12 @@ class FinishedRun:
                 f"the ledger or the manifest of {folder} is not what a run writes", _HINT
             ) from error
 
+    @classmethod
+    def open_failed(cls, folder: Path) -> FinishedRun:
+        """What a run left beside its output that failed because of its rows: ledger and rejects."""
+        ledger = orjson.loads((folder / LEDGER).read_bytes())
+        return cls(folder, {}, tuple(ledger), Ledger(map(_entry, ledger)), (), ())
+
     @property
     def recipe(self) -> Mapping[str, Any]:
         """The recipe as it was run, with its overrides and without what is at its default."""
@@ -120,7 +127,7 @@ class FinishedRun:
         """The rejected rows that were kept, with step and reason; none where the recipe keeps none.
 
         The columns are those of `rejects.parquet`."""
-        return self._table(REJECTS, REJECT_COLUMNS)
+        return self._table(REJECTS if self.manifest else REJECTED, REJECT_COLUMNS)
 
     @cached_property
     def changes(self) -> pl.DataFrame:

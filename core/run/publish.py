@@ -40,13 +40,13 @@ from datachef.core.system.ownership import (
     EFFORT,
     LEDGER,
     MANIFEST,
+    REJECTED,
     facts_of,
     foreign_files,
     read_mark,
 )
 from datachef.core.system.paths import checksum
 
-REJECTED = "rejects.parquet"
 FAILED = "failed run"
 
 

@@ -54,7 +54,12 @@ MOST_REPAIRS = 3
 
 
 class UnfitError(RunError):
-    """The rows of a run are not fit to be a corpus: too many failed, or none is left."""
+    """The rows of a run are not fit to be a corpus: too many failed, or none is left.
+
+    `kept` is the folder with ledger and rejected rows, where they could be kept.
+    """
+
+    kept: Path | None = None
 
 
 class UnansweredError(UnfitError, UnavailableError):
@@ -112,7 +117,7 @@ class Runner:
             forget_failed(folder)
         except BaseException as error:
             if isinstance(error, UnfitError):
-                error.hint = "\n".join(filter(None, (error.hint, self._keep_failed(folder))))
+                error.hint = "\n".join(filter(None, (error.hint, self._keep_failed(folder, error))))
             self._tell(RunFailed(error))
             raise
         finally:
@@ -296,10 +301,11 @@ class Runner:
             refuse_data(folder)
         return report
 
-    def _keep_failed(self, folder: Path) -> str:
+    def _keep_failed(self, folder: Path, failure: UnfitError) -> str:
         """Where the rejected rows are, or why they are nowhere."""
         try:
-            return f"rejected rows are in {keep_failed(folder, self.ledger(), self._rejects())}"
+            failure.kept = keep_failed(folder, self.ledger(), self._rejects())
+            return f"rejected rows are in {failure.kept}"
         except (OSError, RunError) as error:
             return f"rejected rows were not kept: {explained(error) or error}"
 

@@ -18,6 +18,8 @@ MANIFEST = "manifest.json"
 LEDGER = "ledger.json"
 CARD = "README.md"
 REJECTS = "rejects/rejects.parquet"
+# The same of a run that failed because of its rows.
+REJECTED = "rejects.parquet"
 EFFORT = "effort.json"
 SIGNALS = "signals/signals.parquet"
 THRESHOLDS = "signals/thresholds.parquet"

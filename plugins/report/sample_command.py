@@ -47,23 +47,34 @@ def sample(
     corpus stays in its folder, for `chef report`.
     """
     from datachef.core import FinishedRun, run_recipe
+    from datachef.core.run.runner import UnfitError
 
-    result = run_recipe(
-        recipe,
-        output,
-        host=get_host(),
-        pool=pool,
-        overrides=overrides or [],
-        engine="inline",
-        cache=cache,
-        sample=rows,
-    )
-    run = FinishedRun.open(result.folder)
+    try:
+        result = run_recipe(
+            recipe,
+            output,
+            host=get_host(),
+            pool=pool,
+            overrides=overrides or [],
+            engine="inline",
+            cache=cache,
+            sample=rows,
+        )
+    except UnfitError as error:
+        if error.kept is not None and not as_json:
+            _print(_steps(FinishedRun.open_failed(error.kept), examples))
+        raise
+    run = result.opened
     if as_json:
         print_json(_data(run, examples))
-        return
+    else:
+        _print(_steps(run, examples))
+        _print(_corpus(run, examples))
+
+
+def _print(lines: Iterator[Any]) -> None:
     out = console()
-    for line in _lines(run, examples, out.width):
+    for line in lines:
         out.print(line, soft_wrap=True)
 
 
@@ -85,16 +96,15 @@ def _data(run: FinishedRun, examples: int) -> dict[str, Any]:
     }
 
 
-def _lines(run: FinishedRun, examples: int, width: int) -> Iterator[Any]:
-    """A paragraph for each step, and what is left in the end."""
+def _steps(run: FinishedRun, examples: int) -> Iterator[Any]:
+    """A paragraph for each step."""
     from rich.text import Text
 
-    from datachef.core.cli.display import place, shares_table
     from datachef.core.escaping import one_line
-    from datachef.plugins.report.composition import some_rows
-    from datachef.plugins.report.excerpts import change, excerpt
+    from datachef.plugins.report.excerpts import change
     from datachef.plugins.report.samples import changed, rejected
 
+    width = console().width
     changes = {rows.step: rows for rows in changed(run, examples, 2_000)}
     gone: dict[str, list[RejectedRows]] = {}
     for rejects in rejected(run, examples, 2_000):
@@ -114,8 +124,16 @@ def _lines(run: FinishedRun, examples: int, width: int) -> Iterator[Any]:
                 yield from change(changed_row, width)
         for name, count in entry.counted.items():
             yield Text(f"   {one_line(name)} {count:,}", "dim")
+
+
+def _corpus(run: FinishedRun, examples: int) -> Iterator[Any]:
+    """What is left in the end."""
+    from datachef.core.cli.display import place, shares_table
+    from datachef.plugins.report.composition import some_rows
+    from datachef.plugins.report.excerpts import excerpt
+
     for _, text in some_rows(run)[:examples]:
-        yield excerpt(text, width)
+        yield excerpt(text, console().width)
     if any(share.asked is not None for share in run.shares):
         yield shares_table([share.to_data() for share in run.shares])
     yield from map(str, run.warnings)

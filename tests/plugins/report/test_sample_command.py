@@ -40,3 +40,12 @@ def test_each_step_is_shown_with_what_it_did(folder: Path) -> None:
     assert f"{run.ledger['sources.pages.steps[2]'].created} made" in shown
     assert "made of a sample of each source: 50 of 200 rows of pages" in shown
     assert shown.splitlines()[-1] == "corpus/test.sample"
+
+
+def test_a_sample_of_which_nothing_is_left_shows_why(folder: Path) -> None:
+    nothing = "sources.pages.steps[1].max_words=1"
+    done = chef("sample", "recipe.yaml", "-n", "20", "--set", nothing, folder=folder)
+    assert done.returncode == 4
+    assert "length_filter: 20 rows in, 0 kept\n   dropped 20: too_many_words\n" in done.stdout
+    assert "length_words " in done.stdout
+    assert "error: the corpus is empty" in done.stderr
