@@ -56,6 +56,7 @@ class FinishedRun:
     ledger: Ledger
     shares: tuple[SourceShare, ...]
     warnings: tuple[Problem, ...]
+    rejects_file: str = REJECTS
 
     @classmethod
     def open(cls, folder: Path) -> FinishedRun:
@@ -89,7 +90,7 @@ class FinishedRun:
     def open_failed(cls, folder: Path) -> FinishedRun:
         """What a run left beside its output that failed because of its rows: ledger and rejects."""
         ledger = orjson.loads((folder / LEDGER).read_bytes())
-        return cls(folder, {}, tuple(ledger), Ledger(map(_entry, ledger)), (), ())
+        return cls(folder, {}, tuple(ledger), Ledger(map(_entry, ledger)), (), (), REJECTED)
 
     @property
     def recipe(self) -> Mapping[str, Any]:
@@ -127,7 +128,7 @@ class FinishedRun:
         """The rejected rows that were kept, with step and reason; none where the recipe keeps none.
 
         The columns are those of `rejects.parquet`."""
-        return self._table(REJECTS if self.manifest else REJECTED, REJECT_COLUMNS)
+        return self._table(self.rejects_file, REJECT_COLUMNS)
 
     @cached_property
     def changes(self) -> pl.DataFrame:
