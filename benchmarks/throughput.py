@@ -107,7 +107,7 @@ def run_ours(source: Path, folder: Path, workers: int, chain: str) -> dict[str, 
         started = time.perf_counter()
         done = subprocess.run(command, check=True, capture_output=True)
         seconds = time.perf_counter() - started
-    report = json.loads(done.stdout)
+    report = json.loads(done.stdout)["result"]
     kept = {entry["op"]: entry["rows_out"] for entry in report["ledger"]}
     return {"seconds": seconds, "rows_kept_per_stage": kept, **usage.figures()}
 

@@ -41,4 +41,4 @@ def test_the_first_operator_runs_in_a_recipe(tmp_path: Path) -> None:
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["ledger"][1]["dropped"] == {"shouting": 1}
+    assert json.loads(done.stdout)["result"]["ledger"][1]["dropped"] == {"shouting": 1}

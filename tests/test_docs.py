@@ -93,7 +93,7 @@ def test_ops_lists_everything_as_json() -> None:
         capture_output=True,
         check=True,
     )
-    described = json.loads(shown.stdout)
+    described = json.loads(shown.stdout)["result"]
     assert {entry["op"] for entry in described} == set(Host().vocabulary)
     assert all(entry["description"] for entry in described)
 

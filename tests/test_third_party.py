@@ -59,13 +59,13 @@ def recipe(tmp_path: Path) -> Path:
 
 def test_its_operator_and_command_are_there(chef: Chef) -> None:
     shown = chef("ops", "shouting_filter", "--json")
-    described = json.loads(shown.stdout)[0]
+    described = json.loads(shown.stdout)["result"][0]
     assert described["package"] == "datachef-sample"
     assert described["parameters"]["max_upper_share"]["maximum"] == 1
     assert described["reasons"] == ["shouting"]
     assert "hello from the sample plugin" in chef("sample-hello").stdout
-    listed = {plugin["package"] for plugin in json.loads(chef("plugins", "--json").stdout)}
-    assert listed == {"datachef-core", "datachef-sample"}
+    listed = json.loads(chef("plugins", "--json").stdout)["result"]
+    assert {plugin["package"] for plugin in listed} == {"datachef-core", "datachef-sample"}
 
 
 def test_it_is_not_here_where_it_is_not_installed() -> None:
@@ -95,7 +95,7 @@ def test_its_own_tests_pass(environment: Path, tmp_path: Path) -> None:
 def test_it_works_in_worker_processes(chef: Chef, recipe: Path, tmp_path: Path) -> None:
     done = chef("run", str(recipe), "--workers", "2", "--json")
     assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+    result = json.loads(done.stdout)["result"]
     assert result["rows"] == 240
     assert result["ledger"][1]["dropped"] == {"shouting": 120}
     manifest = json.loads((tmp_path / "corpus" / "loud" / "manifest.json").read_text())
@@ -108,7 +108,7 @@ def test_an_edit_of_an_installed_module_is_run(
     chef: Chef, environment: Path, recipe: Path, tmp_path: Path
 ) -> None:
     def run() -> tuple[int, int]:
-        result = json.loads(chef("run", str(recipe), "--json").stdout)
+        result = json.loads(chef("run", str(recipe), "--json").stdout)["result"]
         return result["rows"], result["partitions_cached"]
 
     (module,) = environment.glob("lib/python*/site-packages/datachef_sample/__init__.py")
@@ -135,7 +135,7 @@ def test_an_upgrade_is_run(chef: Chef, environment: Path, recipe: Path, tmp_path
     record.write_text(before[record] + "datachef_sample/words.txt,sha256=abc,3\n")
     try:
         said = chef("plan", str(recipe)).stdout
-        again = json.loads(chef("run", str(recipe), "--json").stdout)
+        again = json.loads(chef("run", str(recipe), "--json").stdout)["result"]
     finally:
         for path, text in before.items():
             path.write_text(text)
@@ -147,7 +147,7 @@ def test_its_recipe_rules_hold(chef: Chef, recipe: Path) -> None:
     recipe.write_text(recipe.read_text().replace("name: loud", "name: secret-plan"))
     checked = chef("check", str(recipe), "--json")
     assert checked.returncode == 2
-    (problem,) = json.loads(checked.stdout)
+    (problem,) = json.loads(checked.stdout)["result"]
     assert (problem["code"], problem["path"]) == ("secret_name", "name")
 
 
@@ -176,7 +176,7 @@ def test_a_broken_plugin_harms_no_other(chef: Chef, environment: Path, recipe: P
     original = module.read_text()
     module.write_text("import a_package_that_does_not_exist\n")
     try:
-        listed = json.loads(chef("plugins", "--json").stdout)
+        listed = json.loads(chef("plugins", "--json").stdout)["result"]
         checked = chef("check", str(recipe))
     finally:
         module.write_text(original)

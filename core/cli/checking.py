@@ -20,6 +20,7 @@ from datachef.core.cli.state import (
     console,
     get_host,
     print_json,
+    write_json,
 )
 
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ def schema(
         raise DatachefError(f"no schema of a {kind!r}", did_you_mean(kind, SCHEMAS))
     described = SCHEMAS[kind](get_host().vocabulary)
     if output is None:
-        print_json(described)
+        write_json(described)
     else:
         if not output.absolute().parent.exists():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(output))

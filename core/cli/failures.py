@@ -10,10 +10,13 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from datachef.core.cli.state import get_host
+from datachef.core.cli.state import get_host, print_json_error
 from datachef.core.errors import DatachefError, PluginError, RecipeError
 from datachef.core.escaping import indented
 from datachef.core.system.failures import explained
@@ -55,9 +58,12 @@ def report_error(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):
         return 141
     if isinstance(error, KeyboardInterrupt):
+        _tell_json("Interrupted", "interrupted", "run the same command to continue", 130)
         print("interrupted: run the same command to continue from here", file=sys.stderr)
         return 130
     if isinstance(error, RecipeError):
+        problems = [asdict(problem) for problem in error.problems]
+        _tell_json("RecipeError", error.message, error.hint, error.exit_code, problems)
         for problem in error.problems:
             print(problem, file=sys.stderr)
         _show_trace(error)
@@ -67,6 +73,7 @@ def report_error(error: BaseException) -> int:
     lost = shown is None or bool(getattr(error, "__notes__", None))
     if shown is None:
         shown = _unforeseen(error)
+    _tell_json(type(shown).__name__, shown.message, shown.hint, shown.exit_code)
     print(indented(f"error: {shown.message}"), file=sys.stderr)
     hints = [shown.hint] if shown.hint else []
     if lost and not os.environ.get(DEBUG):
@@ -75,6 +82,20 @@ def report_error(error: BaseException) -> int:
         print(indented("hint: " + "\n".join(hints)), file=sys.stderr)
     _show_trace(error)
     return shown.exit_code
+
+
+def report_usage(error: Any) -> None:
+    """Says where JSON is wanted that the command line is wrong; click itself says it to people."""
+    _tell_json("UsageError", error.format_message(), "see --help", error.exit_code)
+
+
+def _tell_json(
+    kind: str, message: str, hint: str, exit_code: int, problems: Sequence[Any] = ()
+) -> None:
+    print_json_error(
+        {"kind": kind, "message": message, "hint": hint, "exit_code": exit_code,
+         "problems": problems}
+    )  # fmt: skip
 
 
 def _as_datachef_error(error: BaseException) -> DatachefError | None:

@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(invoke_without_command=True)
     group.callback()(plugins)
     group.command("check")(check)
+    group.command("trust")(trust)
     app.add_typer(group, name="plugins")
 
 
@@ -103,6 +104,28 @@ def check(
         _show_verdict(verdict, len(failed))
     if failed:
         raise typer.Exit(PluginError.exit_code)
+
+
+def trust(
+    folder: Annotated[
+        Path, typer.Argument(help="The folder of a datachef.toml or pyproject.toml.")
+    ] = Path(),
+    remove: Annotated[bool, typer.Option("--remove", help="Trust it no longer.")] = False,
+) -> None:
+    """Load the plugin files that a folder's configuration names, whenever chef runs in or below it.
+
+    They run with your rights, and so do those that its configuration will name later.
+    """
+    from datachef.core.cli import configuration
+
+    if remove:
+        configuration.distrust(folder)
+        print(f"{folder.resolve()} is not trusted")
+        return
+    found = configuration.trust(folder)
+    print(f"{found.file.parent} is trusted; loaded from now on:")
+    for plugin in found.plugins:
+        print(plugin)
 
 
 def _checks(package: str) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from datachef.core.cli.state import console
+from datachef.core.cli.state import console, is_quiet, is_verbose
 from datachef.core.contracts.engine import (
     PartitionFinished,
     PartitionStalled,
@@ -15,7 +15,37 @@ from datachef.core.contracts.engine import (
     RunObserver,
     RunStarted,
 )
-from datachef.core.escaping import escape_output, one_line
+from datachef.core.escaping import escape_output, one_line, raw_stream
+
+
+def observers() -> list[RunObserver]:
+    """What is to be told of a run: nothing, its state in a bar, or each of its parts in a line."""
+    if is_quiet():
+        return []
+    if is_verbose():
+        return [Notices(), Parts()]
+    return [Notices(), *([ProgressBar()] if raw_stream(sys.stderr).isatty() else [])]
+
+
+class Parts(RunObserver):
+    """A line on standard error for each phase, and for each partition that was not in the cache."""
+
+    def phase_started(self, event: PhaseStarted) -> None:
+        from datachef.core.cli.display import size
+
+        self._tell(f"{event.title}: {size(event.total_bytes)}")
+
+    def partition_finished(self, event: PartitionFinished) -> None:
+        from datachef.core.cli.display import size
+
+        self._tell(f"  done: {event.label}, {size(event.size)}")
+
+    def run_finished(self, event: RunFinished) -> None:
+        cached = f"{event.partitions_cached} of {event.partitions} partitions were in the cache"
+        self._tell(f"{event.rows:,} rows; {cached}")
+
+    def _tell(self, line: str) -> None:
+        print(one_line(line), file=sys.stderr, flush=True)
 
 
 class Notices(RunObserver):

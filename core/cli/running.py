@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,9 +15,9 @@ from datachef.core.cli.state import (
     RecipeFile,
     console,
     get_host,
+    is_quiet,
     print_json,
 )
-from datachef.core.escaping import raw_stream
 
 # How many of the fields that were left out are printed; --json has them all.
 _SHOWN_FIELDS = 20
@@ -66,9 +65,8 @@ def run(
     130 interrupted.
     """
     from datachef.core.api import run_recipe
-    from datachef.core.cli.progress import Notices, ProgressBar
+    from datachef.core.cli.progress import observers
 
-    bars = [ProgressBar()] if raw_stream(sys.stderr).isatty() else []
     result = run_recipe(
         recipe,
         output,
@@ -78,12 +76,16 @@ def run(
         engine=engine,
         workers=workers,
         cache=cache,
-        observers=[*bars, Notices()],
+        observers=observers(),
         stall_limit=stall_limit,
         sample=sample,
     )
     if as_json:
         print_json(result.to_data())
+    elif is_quiet():
+        from datachef.core.cli.display import place
+
+        print(place(result.folder))
     else:
         _show(result)
 

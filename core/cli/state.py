@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +26,12 @@ from datachef.core.system.network import ALLOWED, EVERYTHING, Network, places
 
 _HOSTS: list[Host] = []
 _OUTPUTS: list[BinaryIO] = []
+_WRITTEN: list[bool] = []
+_VERBOSITY: list[int] = []
+_VERBOSITIES = {"--quiet": -1, "--verbose": 1}
+
+# Of the object that `--json` prints: raised where what it holds changes its meaning.
+JSON_VERSION = 1
 
 
 def set_host(host: Host) -> None:
@@ -97,9 +104,41 @@ def _is_meant_as_place(word: str) -> bool:
     return "." in word or "://" in word or word == "localhost"
 
 
-def print_json(data: Any) -> None:
+def take_verbosity(arguments: list[str]) -> list[str]:
+    """The arguments without `--quiet` and `--verbose`, which this process knows of from now on."""
+    asked = [word for word in arguments if word in _VERBOSITIES]
+    if len(set(asked)) > 1:
+        raise DatachefError("--quiet and --verbose exclude each other", "give one of them")
+    _VERBOSITY[:] = [_VERBOSITIES[word] for word in asked[:1]]
+    return [word for word in arguments if word not in _VERBOSITIES]
+
+
+def is_quiet() -> bool:
+    """Whether only results and errors are wanted."""
+    return _VERBOSITY == [-1]
+
+
+def is_verbose() -> bool:
+    """Whether every part of the work is to be told."""
+    return _VERBOSITY == [1]
+
+
+def print_json(result: Any) -> None:
+    """The result of a command, as `--json` prints it."""
+    write_json({"version": JSON_VERSION, "result": result})
+
+
+def print_json_error(error: Mapping[str, Any]) -> None:
+    """Why a command ended, where it was to print JSON and has not printed any."""
+    if "--json" in sys.argv and not _WRITTEN:
+        write_json({"version": JSON_VERSION, "error": error})
+
+
+def write_json(data: Any) -> None:
     """Data as indented JSON on standard output, also where everything else goes to the error."""
     import orjson
+
+    _WRITTEN.append(True)
 
     raw = escaped_json(orjson.dumps(data, option=orjson.OPT_INDENT_2)) + b"\n"
     out = _OUTPUTS[-1] if _OUTPUTS else sys.stdout.buffer

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from datachef.core.cli.display import duration, interval, place
-from datachef.core.cli.state import AsJson, CacheFolder, console, get_host, print_json
+from datachef.core.cli.state import AsJson, CacheFolder, console, get_host, is_quiet, print_json
 from datachef.core.distribution import extra
 from datachef.core.escaping import escape_output, raw_stream
 
@@ -135,6 +135,9 @@ def _number(value: float | None) -> str:
 @contextmanager
 def show_progress(settings: EvolveSettings) -> Iterator[OnProgress]:
     """Yields the function that shows how a run stands, on standard error."""
+    if is_quiet():
+        yield lambda progress: None
+        return
     if not raw_stream(sys.stderr).isatty():
         yield lambda progress: print(line(progress), file=sys.stderr, flush=True)
         return

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datachef.core.cli.display import place
-from datachef.core.cli.state import AsJson, CacheFolder, console, get_host, print_json
+from datachef.core.cli.state import AsJson, CacheFolder, console, get_host, is_quiet, print_json
 
 if TYPE_CHECKING:
     from datachef.policy.scored_recipes import ScoreTracker
@@ -114,7 +114,8 @@ def load_settings(path: Path) -> TrainSettings:
 
 
 def _tell(step: int, mean: float) -> None:
-    print(f"step {step}: mean reward {mean:.4f}", file=sys.stderr, flush=True)
+    if not is_quiet():
+        print(f"step {step}: mean reward {mean:.4f}", file=sys.stderr, flush=True)
 
 
 def _close(trackers: list[ScoreTracker]) -> None:

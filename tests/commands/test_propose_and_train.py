@@ -73,7 +73,7 @@ def test_a_policy_is_trained_and_goes_on(workspace: Any) -> None:
     workspace.write("strange.yaml", allowed)
     done = workspace.chef("--plugin", str(PLUGIN), "propose", *asked, "--limits", "strange.yaml")
     assert "trained on another vocabulary; it has never seen band_filter" in done.stderr
-    (one,) = json.loads(done.stdout)
+    (one,) = json.loads(done.stdout)["result"]
     workspace.chef("check", one["path"], "--plugin", str(PLUGIN))
 
 

@@ -81,4 +81,4 @@ class Workspace:
 
     def json(self, *arguments: str) -> Any:
         """What a command prints when asked for JSON."""
-        return json.loads(self.chef(*arguments, "--json").stdout)
+        return json.loads(self.chef(*arguments, "--json").stdout)["result"]

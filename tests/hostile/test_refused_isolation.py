@@ -129,6 +129,6 @@ def test_the_command_refuses_before_it_trains_and_says_how_to_insist(
     assert "cannot be confined here: no layer around files" in said, said
     assert "--allow-code=unconfined" in said and "Traceback" not in said
     shown = refusing([LANDLOCK], tmp_path, CHEF, ["doctor", "--json"])
-    layers = {one["what"]: one["state"] for one in json.loads(shown.stdout)}
+    layers = {one["what"]: one["state"] for one in json.loads(shown.stdout)["result"]}
     assert layers["isolation: files"] == "absent"
     assert layers["isolation: system calls"] == "ok"

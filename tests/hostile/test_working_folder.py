@@ -34,7 +34,7 @@ if __name__ == "__main__":
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Modules and packages of all names, each of which leaves its name behind and ends its process;
-    beside them a recipe with its data and task."""
+    beside them a recipe with its data and task, and a configuration that names one of them."""
     folder = tmp_path_factory.mktemp("working")
     sprung = str(folder.parent / "sprung")
     trap = f"open({sprung!r}, 'a').write(__name__ + '\\n')\nraise SystemExit(3)\n"
@@ -44,6 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         else:
             (folder / name).mkdir()
             (folder / name / "__init__.py").write_text(trap)
+    (folder / "datachef.toml").write_text('plugins = ["orjson.py"]')
     items = [{"question": f"What is {n} and {n}?", "answer": f"It is {2 * n}"} for n in range(60)]
     for name, rows in {"rows": items[:50], "bench": items[50:]}.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -334,12 +334,12 @@ class TestRecipes:
             )
             return done.stdout + done.stderr
 
-        listed = {entry["name"]: entry for entry in json.loads(said("list", "--json"))}
+        listed = {entry["name"]: entry for entry in json.loads(said("list", "--json"))["result"]}
         assert not listed["words"]["here"]
         assert {"smollm2", "minilm"} <= listed.keys()
         assert "did you mean words?" in said("get", "wordss")
         assert f"words is in {assets_folder() / 'words'}" in said("get", "words")
-        assert json.loads(said("list", "--json"))[-1]["here"]
+        assert json.loads(said("list", "--json"))["result"][-1]["here"]
 
 
 def test_two_plugins_cannot_give_one_name(tmp_path: Path, published: Path) -> None:

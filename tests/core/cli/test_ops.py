@@ -47,7 +47,7 @@ def test_operators_stand_under_the_plugin_that_registers_them(tmp_path: Path) ->
 
 
 def test_a_group_is_listed_alone() -> None:
-    listed = json.loads(chef("ops", "--group", "dedup", "--json").stdout)
+    listed = json.loads(chef("ops", "--group", "dedup", "--json").stdout)["result"]
     assert "exact_dedup" in {operator["op"] for operator in listed}
     assert {operator["group"] for operator in listed} == {"dedup"}
 
@@ -60,7 +60,7 @@ def test_a_filter_says_what_it_measures() -> None:
 def test_an_operator_says_why_policies_are_not_offered_it() -> None:
     shown = chef("ops", "answer_check_filter").stdout
     assert "not offered to policies: The column of right answers is named by" in shown
-    (told,) = json.loads(chef("ops", "classifier_filter", "--json").stdout)
+    (told,) = json.loads(chef("ops", "classifier_filter", "--json").stdout)["result"]
     assert told["not_for_policies"].startswith("The model is a file")
 
 

@@ -76,7 +76,7 @@ def _verdict(package: object, code: int, **variables: str) -> dict[str, Any]:
     done = chef("plugins", "check", package, "--json", **variables)
     assert done.returncode == code, done.stderr
     assert "running the code of" in done.stderr
-    verdict: dict[str, Any] = json.loads(done.stdout)
+    verdict: dict[str, Any] = json.loads(done.stdout)["result"]
     return verdict
 
 

@@ -84,7 +84,7 @@ def test_the_command_tells_people_and_machines(workspace: Path, operators_file: 
     path.write_text(WEB)
     sound = chef("check", path, "--plugin", operators_file)
     assert (sound.returncode, sound.stdout, sound.stderr) == (0, f"{path}: no problems\n", "")
-    assert json.loads(chef("check", path, "--json").stdout) == []
+    assert json.loads(chef("check", path, "--json").stdout)["result"] == []
     path.write_text(WEB + "seed: 13\n")
     ruled = chef("check", path, f"--plugin={operators_file}")
     assert ruled.returncode == 2
@@ -94,7 +94,7 @@ def test_the_command_tells_people_and_machines(workspace: Path, operators_file: 
     path.write_text(WEB + "seed: -1\nsources: 3\n")
     told = chef("check", path, "--json")
     assert told.returncode == 2
-    assert [(p["code"], p["line"], p["column"]) for p in json.loads(told.stdout)] == [
+    assert [(p["code"], p["line"], p["column"]) for p in json.loads(told.stdout)["result"]] == [
         ("greater_than_equal", 5, 1),
         ("duplicate_key", 6, 1),
     ]

@@ -36,7 +36,7 @@ def planned(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> Calla
         capsysbinary.readouterr()
         checking.plan(tmp_path / "recipe.yaml", cache=tmp_path / "cache", as_json=as_json)
         said = capsysbinary.readouterr().out.decode()
-        return json.loads(said)["language_models"] if as_json else said
+        return json.loads(said)["result"]["language_models"] if as_json else said
 
     return plan
 

@@ -45,7 +45,7 @@ def datachef_commands(app):
 def test_commands_that_collide_or_cannot_be_built(write_plugin: Write, tmp_path: Path) -> None:
     file = write_plugin(COMMANDS + OPERATORS.format(""))
     listed = chef_here(tmp_path, "plugins", "--json", "--plugin", file)
-    odd = json.loads(listed.stdout)[-1]
+    odd = json.loads(listed.stdout)["result"][-1]
     assert listed.returncode == 0
     assert "'run' is a command of chef itself already" in odd["error"]
     assert "app.callback would replace" in odd["error"]
@@ -78,9 +78,9 @@ def test_what_a_plugin_prints_does_not_reach_json(write_plugin: Write, tmp_path:
     for call in (["check", "r.yaml"], ["plan", "r.yaml"], ["ops", "good"], ["plugins"]):
         done = chef_here(tmp_path, *call, "--json", "--plugin", "odd.py")
         assert done.returncode == 0, done.stderr
-        assert isinstance(json.loads(done.stdout), list | dict)
+        assert isinstance(json.loads(done.stdout)["result"], list | dict)
     ran = chef_here(tmp_path, "run", "r.yaml", "--engine", "inline", "--json", "--plugin", "odd.py")
-    assert json.loads(ran.stdout)["rows"] == 1
+    assert json.loads(ran.stdout)["result"]["rows"] == 1
     assert "rewriting" in ran.stderr
 
 

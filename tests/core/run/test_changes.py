@@ -84,7 +84,7 @@ def plan(folder: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> Plan:
         command(folder / "recipe.yaml", cache=folder / "cache")
         printed = capsysbinary.readouterr().out.decode()
         command(folder / "recipe.yaml", cache=folder / "cache", as_json=True)
-        rows = json.loads(capsysbinary.readouterr().out)["stages"]
+        rows = json.loads(capsysbinary.readouterr().out)["result"]["stages"]
         return printed.rpartition("┘\n")[2].splitlines(), rows
 
     return plan_it

@@ -43,7 +43,7 @@ def chef(tmp_path: Path, host: Host, monkeypatch: pytest.MonkeyPatch) -> Any:
         set_host(host)
         done = CliRunner().invoke(build(host), [command, "recipe.yaml", "--json", *options])
         assert done.exit_code == 0, done.output
-        return json.loads(done.stdout)
+        return json.loads(done.stdout)["result"]
 
     return run
 

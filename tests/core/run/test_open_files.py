@@ -83,7 +83,7 @@ def test_every_file_of_many_is_read(tmp_path: Path, recipe: Path, parts: int, fi
         "--cache", str(tmp_path / "cache"), "--workers", "2", "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    ledger = {entry["path"]: entry for entry in json.loads(done.stdout)["ledger"]}
+    ledger = {entry["path"]: entry for entry in json.loads(done.stdout)["result"]["ledger"]}
     assert ledger["sources.pages"]["rows_in"] == 2 * parts
     assert ledger["sources.pages.steps[0]"]["rows_out"] == parts + 1
     written = pl.concat(map(pl.read_parquet, (tmp_path / "out" / "data").iterdir()))

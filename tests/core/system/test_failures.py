@@ -100,7 +100,7 @@ def test_a_full_disk_under_the_output(
     assert error.endswith("no space is left on the disk")
     assert list(small_disk.iterdir()) == []
     done = chef("run", recipe, "--output", tmp_path / "out", *settings, "--json")
-    result = json.loads(done.stdout)
+    result = json.loads(done.stdout)["result"]
     assert (result["rows"], result["partitions_cached"]) == (900, result["partitions"])
 
 
@@ -111,7 +111,7 @@ def test_a_read_only_disk(chef: Chef, recipe: Path, small_disk: Path, tmp_path: 
         error = told(chef("run", recipe, *options), 4)
         assert error == f"error: cannot use {small_disk}/x: the file system is read-only"
     doctor = chef("doctor", "--json", DATACHEF_CACHE=str(small_disk / "x"))
-    found = {one["what"]: one for one in json.loads(doctor.stdout)}
+    found = {one["what"]: one for one in json.loads(doctor.stdout)["result"]}
     assert found["cache"]["state"] == "bad"
 
 

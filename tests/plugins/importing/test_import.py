@@ -208,7 +208,7 @@ def test_its_exit_code_says_that_something_is_missing(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("process: [{image_blur_mapper: {}}]\n")
     done = chef("import", "p.yaml", "--json", cwd=tmp_path)
     assert done.returncode == 2
-    assert [remark["name"] for remark in json.loads(done.stdout)["remarks"]] == [
+    assert [remark["name"] for remark in json.loads(done.stdout)["result"]["remarks"]] == [
         "image_blur_mapper"
     ]
     (tmp_path / "other.yaml").write_text("rules: []\n")

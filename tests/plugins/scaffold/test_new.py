@@ -59,22 +59,18 @@ def test_a_package_is_installed_and_its_parts_are_used(tmp_path: Path) -> None:
 
     tested = run("pytest", "-q", "-p", "no:cacheprovider", package)
     assert re.search(r"\d\d passed", tested.stdout), tested.stdout
-    verdict = json.loads(
-        run("datachef.core.cli", "plugins", "check", "whale-tools", "--json").stdout
-    )
-    states = {(one["kind"], one["name"]): one["state"] for one in verdict["checks"]}
-    assert {name for kind, name in states if kind == "operator"} == {
-        "whale_tools_filter",
-        "loud_filter",
-    }
+    checked = run("datachef.core.cli", "plugins", "check", "whale-tools", "--json")
+    checks = json.loads(checked.stdout)["result"]["checks"]
+    states = {(one["kind"], one["name"]): one["state"] for one in checks}
+    assert states["operator", "whale_tools_filter"] == states["operator", "loud_filter"] == "passed"
     assert states["reward", "short"] == "passed"
     assert states["source", "logbook"] == "untried"
     (tmp_path / "rows.jsonl").write_text('{"text": "A LOUD LINE"}\n{"text": "a quiet line"}\n')
     (recipe,) = re.findall(r"```yaml\n(.*?)```", (package / "README.md").read_text(), re.DOTALL)
     (tmp_path / "recipe.yaml").write_text(recipe)
-    made = json.loads(run("datachef.core.cli", "run", "recipe.yaml", "--json", "-w", 1).stdout)
-    assert made["ledger"][1]["op"] == "whale_tools_filter"
-    assert made["ledger"][1]["dropped"] == {"shouting": 1}
+    made = run("datachef.core.cli", "run", "recipe.yaml", "--json", "-w", 1)
+    step = json.loads(made.stdout)["result"]["ledger"][1]
+    assert (step["op"], step["dropped"]) == ("whale_tools_filter", {"shouting": 1})
 
 
 def test_a_recipe_and_a_task_are_valid(tmp_path: Path) -> None:
