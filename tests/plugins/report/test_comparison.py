@@ -79,7 +79,7 @@ def test_a_changed_recipe_beside_what_came_of_it(run: Run, tmp_path: Path) -> No
     assert 'too_few_chars {"length_chars":' in shown
     assert "[-  -]" in shown, "what went of a changed row"
     as_json = chef("diff", tmp_path / "before", tmp_path / "after", "--json").stdout
-    assert json.loads(as_json)["rows"] == [
+    assert json.loads(as_json)["result"]["rows"] == [
         {"source": c.source, "kind": c.kind, "rows": c.rows, "tokens": c.tokens}
         for c in Comparison.of(before, after, 2).rows
     ]
