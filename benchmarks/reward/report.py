@@ -5,12 +5,14 @@
 
 For every task the proxy is taught without one recipe at a time and asked for it. With `--work`, the
 folder of the campaign that `measure.py` ran or a new one, the features are measured again first, on
-the data in `--data`, and the history is rewritten with them: scores stay as they are.
+the data in `--data`, and the history is rewritten with them: scores stay as they are. A recipe that
+makes another corpus by now keeps its features.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -29,6 +31,9 @@ from datachef.reward.proxy.transfer import FEWEST_TASKS, SIGNS, TransferPrior
 from datachef.reward.proxy.validation import rank_correlation
 
 DRAWS = 10
+LOG_TOKENS = "log_tokens"
+# Of the logarithm of a corpus's tokens; beyond it is another corpus.
+LARGEST_CHANGE = 0.1
 # What the prior could read besides, and does not; the report says what each would change.
 MORE_SIGNS = {
     "target.embedding_coverage": 1.0,
@@ -70,9 +75,13 @@ def with_new_features(
     measurements: list[MeasurementRecord], options: argparse.Namespace
 ) -> Iterator[MeasurementRecord]:
     """The measurements with the features that their recipes have by now, and which plugins' code
-    gave them."""
+    gave them.
+
+    A recipe that makes another corpus by now, since operators have changed, keeps the features of
+    the one that was measured, and is named.
+    """
     work = options.work.resolve()
-    known: dict[tuple[str, str], dict[str, float]] = {}
+    known: dict[tuple[str, str], dict[str, float] | None] = {}
     for measured in measurements:
         folder = work / "tasks" / measured.task
         if not (folder / TASK).exists():
@@ -84,9 +93,16 @@ def with_new_features(
         if key not in known:
             assessed = reward.assess(document.parse(measured.recipe), recipes)
             assessed.check.passed()
-            known[key] = dict(assessed.features)
-        versions = {**measured.versions, **reward.plugin_functions.codes}
-        yield replace(measured, features=known[key], versions=versions)
+            grown = assessed.features[LOG_TOKENS] - measured.features[LOG_TOKENS]
+            known[key] = dict(assessed.features) if abs(grown) <= LARGEST_CHANGE else None
+            if known[key] is None:
+                times = f"{np.exp(grown):.2f} times the corpus"
+                print(f"{measured.task} {measured.recipe_name} makes {times}", file=sys.stderr)
+        if (features := known[key]) is None:
+            yield measured
+        else:
+            versions = {**measured.versions, **reward.plugin_functions.codes}
+            yield replace(measured, features=features, versions=versions)
 
 
 COMMANDS = """\
@@ -166,10 +182,15 @@ def prior_features(
     if count < FEWEST_TASKS:
         return
     for name, sign in (SIGNS | MORE_SIGNS).items():
-        if name not in features.columns or features[name].null_count():
+        if name not in features.columns:
             continue
         values = sign * features[name].to_numpy()
-        alone = [rank_correlation(values[tasks == t], scores[tasks == t]) for t in set(tasks)]
+        known = ~np.isnan(values)
+        alone = [
+            rank_correlation(values[own], scores[own])
+            for own in (known & (tasks == task) for task in np.unique(tasks))
+            if own.any()
+        ]
         rest = {other: s for other, s in SIGNS.items() if other != name}
         priors = (taught_by(measurements, count, 1, signs) for signs in (rest | {name: sign}, rest))
         yield name, float(np.mean(alone)), *priors
