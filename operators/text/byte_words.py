@@ -96,7 +96,7 @@ def lower_case_words(texts: pl.Series) -> tuple[Pieces, Offsets]:
     edges = inside[1:] != inside[:-1]
     leads = np.flatnonzero(data >= 0xC0)
     if len(leads):
-        characters, lengths = _code_points(data, leads)
+        characters, lengths = characters_at(data, leads)
         kinds = _kinds(characters)
         outside = kinds == _BETWEEN
         for byte in range(4):
@@ -126,7 +126,7 @@ def lower_case_word_hashes(texts: pl.Series) -> tuple[Hashes, Offsets]:
     return np.concatenate(hashes), np.concatenate(ends)
 
 
-def _code_points(data: Bytes, leads: Places) -> tuple[NDArray[np.uint32], Places]:
+def characters_at(data: Bytes, leads: Places) -> tuple[NDArray[np.uint32], Places]:
     """The characters that begin with these bytes of UTF-8, and how many bytes each has."""
     first = data[leads]
     lengths = 2 + (first >= 0xE0).astype(np.int64) + (first >= 0xF0)

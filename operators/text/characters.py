@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from datachef.operators.text.byte_words import Pieces, characters_at
 from datachef.operators.text.words import Offsets, offsets_of, ratio, sums
 
 _BLOCK = 1 << 18  # characters looked at together: their arrays stay in the processor's cache
@@ -17,16 +18,21 @@ _LAST = 0x3347F  # no character beyond has a script, or is a letter, a number or
 
 def code_points(text: pl.Series) -> tuple[NDArray[np.uint32], Offsets]:
     """The code points of all texts, and the offsets of the texts in them."""
-    joined = text.str.join("").item() if len(text) else ""
-    return np.frombuffer(joined.encode("utf-32-le"), np.uint32), offsets_of(text.str.len_chars())
+    data = Pieces.of(text).data
+    first_bytes = data[: int(text.str.len_bytes().sum())]
+    if (first_bytes >= 0x80).any():
+        first_bytes = first_bytes[(first_bytes & 0xC0) != 0x80]
+    points = first_bytes.astype(np.uint32)
+    points[points >= 0xC0], _ = characters_at(data, np.flatnonzero(data >= 0xC0))
+    return points, offsets_of(text.str.len_chars())
 
 
-def blocks(offsets: Offsets) -> Iterator[tuple[int, int]]:
-    """Runs of documents that are worth looking at together: the first, and the one after the
-    last."""
+def blocks(offsets: Offsets, size: int = _BLOCK) -> Iterator[tuple[int, int]]:
+    """Runs of documents that are worth looking at together, of up to `size` elements: the first
+    document, and the one after the last."""
     first = 0
     while first < len(offsets) - 1:
-        last = int(np.searchsorted(offsets, offsets[first] + _BLOCK, side="right")) - 1
+        last = int(np.searchsorted(offsets, offsets[first] + size, side="right")) - 1
         last = max(last, first + 1)
         yield first, last
         first = last

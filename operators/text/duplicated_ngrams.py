@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from datachef.operators.text.characters import blocks
 from datachef.operators.text.words import MULTIPLIER, Hashes, Offsets, document_of, word_hashes
 
 TOP = (2, 3, 4)
@@ -36,15 +37,11 @@ def repetition(words: pl.Series, *, single: bool = False) -> pl.Series:
     flat = words.explode(empty_as_null=False, keep_nulls=False)
     chars = np.zeros(len(hashes) + 1, np.int64)
     np.cumsum(flat.str.len_chars().to_numpy(), out=chars[1:])
-    parts, first = [_block(hashes[:0], chars[:1], offsets[:1], single=single)], 0
-    while first < len(words):
-        begin = offsets[first]
-        last = int(np.searchsorted(offsets, begin + BLOCK, side="right")) - 1
-        last = max(last, first + 1)
-        end = offsets[last]
+    parts = [_block(hashes[:0], chars[:1], offsets[:1], single=single)]
+    for first, last in blocks(offsets, BLOCK):
+        begin, end = offsets[first], offsets[last]
         block = offsets[first : last + 1] - begin
         parts.append(_block(hashes[begin:end], chars[begin : end + 1], block, single=single))
-        first = last
     return pl.DataFrame(
         {n: np.concatenate([part[n] for part in parts]) for n in parts[0]}
     ).to_struct()

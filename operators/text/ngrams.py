@@ -2,59 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datachef.operators.text.characters import blocks
-from datachef.operators.text.words import MULTIPLIER, Offsets
+from datachef.operators.text.words import Offsets, ngram_hashes
 
 Counts = NDArray[np.int64]
 
 
 def repeated_ngrams(
-    flat: NDArray[Any], offsets: Offsets, n: int, bits: int = 64
-) -> Iterator[tuple[int, Counts]]:
-    """Of each document that is given by hashes or code points: how many n-grams it has, and how
-    often those occur that occur more than once.
+    flat: NDArray[Any], offsets: Offsets, n: int
+) -> tuple[Counts, NDArray[np.int64], Counts]:
+    """Of documents that are given by hashes or code points: how many n-grams each has; and of every
+    n-gram that occurs more than once in its document the number of that, in order, and how often it
+    occurs.
 
-    N-grams are compared by hashes of 32 or 64 `bits`; with 32 counting takes half the time, and of
-    ten thousand different n-grams one in a hundred times two are taken for one.
+    N-grams are compared by hashes of 32 bits where the elements have as many; that takes half the
+    time, and of ten thousand different n-grams one in a hundred times two are taken for one.
     """
-    counts = np.maximum(np.diff(offsets) - (n - 1), 0).tolist()
+    documents, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for first, last in blocks(offsets):
         begin = offsets[first]
-        hashes = _rolling(flat[begin : offsets[last]].astype(f"uint{bits}"), n)
-        # One by one, since a document fits into a faster cache.
-        for document in range(first, last):
-            start = offsets[document] - begin
-            yield counts[document], _repeated(hashes[start : start + counts[document]])
-
-
-def _repeated(hashes: NDArray[Any]) -> Counts:
-    """How often those occur that occur more than once; leaves the hashes in order."""
-    hashes.sort()
-    same = np.zeros(len(hashes) + 1, np.bool_)
-    same[1:-1] = hashes[1:] == hashes[:-1]
-    edges = np.flatnonzero(same[1:] != same[:-1])
-    return edges[1::2] - edges[::2] + 1
-
-
-def _rolling(power: NDArray[Any], n: int) -> NDArray[Any]:
-    """The hash of every run of `n` elements, made of runs of 1, 2, 4, ... elements, in as many bits
-    as the elements have."""
-    found, length, size = power[:0], 0, 1
-    if len(power) < n:
-        return found
-    modulus = 1 << power.itemsize * 8
-    while True:
-        shift = power.dtype.type(pow(int(MULTIPLIER), size, modulus))
-        if n & size:
-            found = power if not length else found[: len(power) - length] * shift + power[length:]
-            length += size
-        if length == n:
-            return found
-        power = power[:-size] * shift + power[size:]
-        size *= 2
+        hashes, starts = ngram_hashes(
+            flat[begin : offsets[last]], offsets[first : last + 1] - begin, n
+        )
+        for start, end in pairwise(starts.tolist()):
+            hashes[start:end].sort()  # one by one, since a document fits into a faster cache
+        same = np.zeros(len(hashes) + 1, np.bool_)
+        same[1:-1] = hashes[1:] == hashes[:-1]
+        same[starts] = False
+        edges = np.flatnonzero(same[1:] != same[:-1])
+        documents.append(np.searchsorted(starts, edges[::2], side="right") - 1 + first)
+        counts.append(edges[1::2] - edges[::2] + 1)
+    number = np.maximum(np.diff(offsets) - (n - 1), 0)
+    return number, np.concatenate(documents), np.concatenate(counts)

@@ -128,27 +128,39 @@ def word_hashes(words: pl.Series) -> tuple[Hashes, Offsets]:
     return flat.hash().to_numpy(), offsets_of(words.list.len())
 
 
-def ngram_hashes(flat: Hashes, offsets: Offsets, n: int) -> tuple[Hashes, Offsets]:
+def ngram_hashes(flat: NDArray[Any], offsets: Offsets, n: int) -> tuple[NDArray[Any], Offsets]:
     """The hash of every run of `n` words within a document, and the offsets of the documents.
 
-    A document of fewer than `n` words has none.
+    A document of fewer than `n` words has none. The hashes have as many bits as those of words.
     """
     counts = np.maximum(np.diff(offsets) - (n - 1), 0)
     starts = np.zeros(len(offsets), np.int64)
     np.cumsum(counts, out=starts[1:])
     if n == 1 or starts[-1] == 0:
         return flat[: starts[-1]].copy(), starts
-    size = len(flat) - (n - 1)
-    rolling = flat[:size].copy()
-    for shift in range(1, n):
-        rolling *= MULTIPLIER
-        rolling += flat[shift : shift + size]
+    rolling = _rolling(flat, n)
     # The low bits of a product depend on low bits alone; this brings the high ones in.
-    rolling ^= rolling >> np.uint64(32)
+    rolling ^= rolling >> rolling.dtype.type(rolling.itemsize * 4)
+    # Those that begin at the last words of a document run over its end.
+    ends, begins = offsets[1:, None], offsets[:-1, None]
+    over = np.maximum(ends - np.arange(1, n), begins)[np.diff(offsets) > 0]
     inside = np.ones(len(flat), np.bool_)
-    for back in range(1, n):
-        inside[np.maximum(offsets[1:] - back, offsets[:-1])[np.diff(offsets) > 0]] = False
-    return rolling[inside[:size]], starts
+    inside[over.ravel()] = False
+    return rolling[inside[: len(rolling)]], starts
+
+
+def _rolling(power: NDArray[Any], n: int) -> NDArray[Any]:
+    """A polynomial of every run of `n` elements, made of those of 1, 2, 4, ... elements."""
+    found, length, size = power, 0, 1
+    while True:
+        shift = power.dtype.type(pow(int(MULTIPLIER), size, 1 << power.itemsize * 8))
+        if n & size:
+            found = power if not length else found[: len(power) - length] * shift + power[length:]
+            length += size
+        if length == n:
+            return found
+        power = power[:-size] * shift + power[size:]
+        size *= 2
 
 
 def document_of(offsets: Offsets) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import ClassVar, Literal
 
+import numpy as np
 import polars as pl
 from pydantic import Field
 
@@ -17,9 +18,9 @@ from datachef.operators.text.words import PLAIN_WORDS, word_hashes
 
 def repetition(words: pl.Series, n: int) -> pl.Series:
     """The share of n-grams that occur more than once, for each text; 0 where there are none."""
-    found = repeated_ngrams(*word_hashes(words), n)
-    shares = [counts.sum() / max(total, 1) for total, counts in found]
-    return pl.Series(words.name, shares, dtype=pl.Float64)
+    total, document, counts = repeated_ngrams(*word_hashes(words), n)
+    repeated = np.bincount(document, counts, minlength=len(words))
+    return pl.Series(words.name, repeated / np.maximum(total, 1), dtype=pl.Float64)
 
 
 @lru_cache(maxsize=64)  # so that equal parameters share one expression

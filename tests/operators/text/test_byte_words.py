@@ -8,6 +8,7 @@ import polars as pl
 from hypothesis import given, strategies as st
 
 from datachef.operators.text.byte_words import lower_case_word_hashes, lower_case_words
+from datachef.operators.text.characters import code_points
 from datachef.operators.text.words import UNSPACED
 
 WORD = rf"[{UNSPACED}]|[[\p{{L}}\p{{M}}\p{{N}}_]--[{UNSPACED}]]+"
@@ -68,3 +69,10 @@ def test_a_hash_is_the_same_everywhere():
         6556281666053518784,
         13545943441101421396,
     ]
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"))))
+def test_code_points_are_those_of_python(texts):
+    points, offsets = code_points(pl.Series(texts, dtype=pl.String))
+    assert points.tolist() == [ord(character) for text in texts for character in text]
+    assert [len(text) for text in texts] == [b - a for a, b in pairwise(offsets.tolist())]
