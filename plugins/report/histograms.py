@@ -13,7 +13,7 @@ import polars as pl
 from datachef.core import FinishedRun
 
 WIDTH, HEIGHT = 320, 90
-_BARS = 48
+BARS = 48
 # A signal whose large values are so many times its middle one is drawn by its order of magnitude.
 _SKEWED = 20
 # A bar so many times as high as the next is cut off.
@@ -51,8 +51,7 @@ class Histogram:
     free: str
     others: str
     cut_off: Sequence[tuple[float, int]]
-    least: str
-    most: str
+    ends: Sequence[str]
     cut: Cut | None
 
     @property
@@ -105,15 +104,14 @@ def _histogram(
         signal=table["signal"][0],
         rows=total,
         kept=total - dropped,
-        free=_bars(counts[0], np.zeros(_BARS), highest),
+        free=_bars(counts[0], np.zeros(BARS), highest),
         others=_bars(counts[1], counts[0], highest),
         cut_off=[
-            (round(index * WIDTH / _BARS, 1), int(count))
+            (round(index * WIDTH / BARS, 1), int(count))
             for index, count in enumerate(together)
             if count > highest
         ],
-        least=number(axis.value(0.0)),
-        most=number(axis.value(1.0)),
+        ends=axis.ends,
         cut=cut,
     )
 
@@ -137,10 +135,22 @@ def _cut(
         drops_above=above,
         alone=own,
         at=int(np.searchsorted(edges, edge)),
-        positions=[round(place * WIDTH, 1) for place in axis.places(edges).tolist()],
+        positions=[round(x, 1) for x in _between_bars(axis, free, edges, below).tolist()],
         values=[_value(e, edge, threshold["value"], whole=whole, before=inclusive) for e in edges],
         drops=[int(count) for count in dropped],
     )
+
+
+def _between_bars(axis: _Axis, free: pl.DataFrame, edges: _Numbers, below: _Numbers) -> _Numbers:
+    """Where edges cut the bars: one within a bar at the share of the bar's rows that lie below."""
+    counts = axis.counts(free["low"].to_numpy(), free["rows"].to_numpy())
+    places = axis.places(edges) * BARS
+    bars = np.minimum(places, BARS - 1).astype(int)
+    before = np.append(0, counts.cumsum())[bars]
+    share = (below - before) / np.maximum(counts[bars], 1)
+    within: _Numbers = np.where(counts[bars] > 0, share, places - bars).clip(0.0, 1.0)
+    cuts: _Numbers = (bars + within) * (WIDTH / BARS)
+    return cuts
 
 
 def _sum(table: pl.DataFrame, where: pl.Expr | None = None) -> int:
@@ -168,11 +178,13 @@ def _spread(edges: _Numbers, own: float, axis: _Axis, positions: int) -> _Number
 
 @dataclass(frozen=True)
 class _Axis:
-    """From values to places between 0 and 1, evenly or by order of magnitude."""
+    """From values to places between 0 and 1, evenly or by order of magnitude; a value that is
+    `alone` is in the middle."""
 
     low: float
     high: float
     unit: float | None = None
+    alone: float | None = None
 
     @classmethod
     def of(cls, lows: _Numbers, rows: _Numbers) -> _Axis:
@@ -186,10 +198,17 @@ class _Axis:
         if lows[0] >= 0 and len(positive) and large > _SKEWED * max(middle, float(positive[0])):
             return cls(float(lows[0]), float(lows[-1]), max(float(positive[0]), large / 1e6))
         low, high = float(lows[0]), float(max(large, lows[np.searchsorted(share, 0.999)]))
-        return cls(low, high) if high > low else cls(low - 1.0, low + 1.0)
+        return cls(low, high) if high > low else cls(low - 1.0, low + 1.0, alone=low)
 
     def _scaled(self, values: _Numbers) -> _Numbers:
         return values if self.unit is None else np.arcsinh(values / self.unit)
+
+    @property
+    def ends(self) -> list[str]:
+        """The least and the greatest value; where there is one alone, it stands in the middle."""
+        if self.alone is not None:
+            return [number(self.alone)]
+        return [number(self._value(0.0)), number(self._value(1.0))]
 
     @property
     def _ends(self) -> tuple[float, float]:
@@ -203,15 +222,15 @@ class _Axis:
             return np.zeros(len(values))
         return np.clip((self._scaled(values) - low) / (high - low), 0.0, 1.0)
 
-    def value(self, place: float) -> float:
+    def _value(self, place: float) -> float:
         low, high = self._ends
         scaled = low + place * (high - low)
         return scaled if self.unit is None else self.unit * sinh(scaled)
 
     def counts(self, lows: _Numbers, rows: _Numbers) -> _Numbers:
         """The rows in each bar; what lies beyond the axis is in the outermost."""
-        bars = np.minimum(self.places(lows) * _BARS, _BARS - 1).astype(int)
-        return np.bincount(bars, weights=rows, minlength=_BARS)
+        bars = np.minimum(self.places(lows) * BARS, BARS - 1).astype(int)
+        return np.bincount(bars, weights=rows, minlength=BARS)
 
 
 def _highest(counts: _Numbers) -> float:
@@ -222,7 +241,7 @@ def _highest(counts: _Numbers) -> float:
 
 def _bars(counts: _Numbers, beneath: _Numbers, highest: float) -> str:
     """The bars as one path; each that is not empty can be seen."""
-    width = WIDTH / _BARS
+    width = WIDTH / BARS
     parts = []
     for index, (count, below) in enumerate(zip(counts, beneath, strict=True)):
         bottom = HEIGHT * (1 - min(below / highest, 1))

@@ -17,6 +17,7 @@ import pytest
 
 from datachef.core import FinishedRun, Host
 from datachef.plugins.report import page as page_module
+from datachef.plugins.report.histograms import BARS, WIDTH
 from datachef.plugins.report.page import MOST_BYTES, page
 from datachef.plugins.report.samples import differences
 
@@ -94,6 +95,15 @@ def test_thresholds_drop_what_the_ledger_says_and_what_another_run_would(
     expected = other.ledger[filter_path].dropped.total()
     assert expected > web.ledger[filter_path].dropped.total()
     assert json.loads(slider.get("data-drops"))[values.index(tried)] == expected
+
+
+def test_a_threshold_stands_between_the_bars_that_it_parts(conversations: FinishedRun) -> None:
+    (slider,) = _parsed(conversations).xpath("//p[@data-reason='refusal']/../div/input")
+    at = int(slider.get("value"))
+    drops, positions = (json.loads(slider.get(f"data-{name}")) for name in ("drops", "positions"))
+    # of two values the first, in the first bar, is kept, and the second, in the last one, is not
+    assert (drops[at], positions[at]) == (3, round(WIDTH / BARS, 1))
+    assert (drops[at + 1], positions[at + 1]) == (3, round(WIDTH - WIDTH / BARS, 1))
 
 
 @pytest.mark.parametrize("name", ["web", "conversations"])
