@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from datachef.plugins.report.row_changes import ComparedRow
 
 _SHIFTS = 15
-_KINDS = {
-    "same": "the same", "changed": "changed", "gained": "gained", "lost": "lost",
-    "more_copies": "further copies", "fewer_copies": "fewer copies", "renamed": "with another id",
-}  # fmt: skip
 
 
 def diff(
@@ -28,6 +24,9 @@ def diff(
     examples: Annotated[
         int, typer.Option(min=0, help="Rows to show of each source: gained, lost and changed.")
     ] = 2,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page of HTML.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare two finished runs: what their recipes say, beside rows, tokens and signals.
@@ -35,15 +34,31 @@ def diff(
     Rows are compared by their ids, and where these differ by their content.
     """
     from datachef.core import FinishedRun
+    from datachef.core.cli.display import place
+    from datachef.core.escaping import one_line
+    from datachef.core.system.outputs import write_file
     from datachef.plugins.report.comparison import Comparison
+    from datachef.plugins.report.diff_page import diff_page
 
     found = Comparison.of(FinishedRun.open(before), FinishedRun.open(after), examples)
+    if html is not None:
+        title = f"{one_line(before.name)} and {one_line(after.name)}"
+        write_file(html, diff_page(found, title).encode(), "comparison", _is_page)
     if as_json:
         print_json(found.to_data())
         return
     out = console()
+    if html is not None:
+        out.print(place(html.absolute()), soft_wrap=True)
+        return
     for part in _parts(found, out.width):
         out.print(part, soft_wrap=not hasattr(part, "columns"))
+
+
+def _is_page(raw: bytes) -> bool:
+    from datachef.plugins.report.diff_page import MARK
+
+    return raw.startswith(MARK.encode())
 
 
 def _parts(found: Comparison, width: int) -> Iterator[Any]:
@@ -138,20 +153,23 @@ def _steps(steps: list[ComparedStep]) -> Any:
 
 
 def _rows(found: Comparison) -> Any:
+    from datachef.plugins.report.row_changes import KINDS
+
     table = _table("source", "rows", "number", "tokens", numbers=2)
     for count in sorted(found.rows, key=lambda count: count.source):
-        table.add_row(count.source, _KINDS[count.kind], f"{count.rows:,}", f"{count.tokens:,}")
+        table.add_row(count.source, KINDS[count.kind], f"{count.rows:,}", f"{count.tokens:,}")
     return table
 
 
 def _reasons(found: Comparison) -> Any:
     from datachef.core.escaping import one_line
+    from datachef.plugins.report.row_changes import KINDS
 
     table = _table("source", "rows", "step", "reason", "number", "tokens", numbers=2)
     for loss in found.reasons:
         reason = loss.reason or "unknown: not among the rejected rows that were kept"
         table.add_row(
-            loss.source, _KINDS[loss.kind], loss.step or "", one_line(reason), f"{loss.rows:,}",
+            loss.source, KINDS[loss.kind], loss.step or "", one_line(reason), f"{loss.rows:,}",
             f"{loss.tokens:,}",
         )  # fmt: skip
     return table
@@ -162,10 +180,11 @@ def _sample(row: ComparedRow, width: int) -> Iterator[Any]:
 
     from datachef.core.escaping import one_line
     from datachef.plugins.report.excerpts import change, excerpt
+    from datachef.plugins.report.row_changes import KINDS
     from datachef.plugins.report.samples import ChangedRow, differences
 
     why = f" ({row.step} {row.reason} {row.signals})" if row.reason else ""
-    yield Text(one_line(f"   {_KINDS[row.kind]}: {row.id}{why}"), "dim")
+    yield Text(one_line(f"   {KINDS[row.kind]}: {row.id}{why}"), "dim")
     if row.before is not None and row.after is not None:
         pieces = differences(row.before, row.after)
         yield from change(ChangedRow(row.id, row.source, pieces, ()), width)

@@ -47,7 +47,7 @@ def page(run: FinishedRun, vocabulary: Vocabulary) -> str:
     known = _facts(run, vocabulary)
     made = ""
     for detail in _DETAILS:
-        made = _rendered(known | _detailed(run, detail))
+        made = rendered("page.html.jinja", known | _detailed(run, detail))
         if len(made.encode()) <= MOST_BYTES:
             break
     return made
@@ -60,6 +60,7 @@ def _facts(run: FinishedRun, vocabulary: Vocabulary) -> dict[str, Any]:
     rows = some_rows(run)
     read = [step for step in flow if step.path in {f"sources.{s.name}" for s in sources}]
     return {
+        "mark": MARK,
         "run": run,
         "title": f"{run.recipe.get('name', run.folder.name)}: report of a run",
         "recipe": document.dump(dict(run.recipe)),
@@ -134,7 +135,8 @@ def _shortened_json(manifest: Mapping[str, Any]) -> str:
     return text if len(text) <= _MANIFEST_CHARACTERS else f"{text[:_MANIFEST_CHARACTERS]}…"
 
 
-def _rendered(values: Mapping[str, Any]) -> str:
+def rendered(template: str, values: Mapping[str, Any]) -> str:
+    """A template of this package with its style and script; `values` have the page's `mark`."""
     here = files("datachef.plugins.report")
     style, script = (here.joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
     environment = jinja2.Environment(
@@ -144,11 +146,11 @@ def _rendered(values: Mapping[str, Any]) -> str:
     environment.filters |= {
         "bytes": size, "duration": duration, "number": number, "line": one_line,
         "count": lambda value: f"{value:,}", "percent": lambda value: f"{value:.1%}",
-        "json": lambda value: orjson.dumps(value).decode(),
+        "json": lambda value: orjson.dumps(value).decode(), "signed": lambda value: f"{value:+,}",
     }  # fmt: skip
-    template = environment.from_string(here.joinpath("page.html.jinja").read_text("utf-8"))
-    return template.render(
-        **values, mark=MARK, style=style, script=script, style_hash=_hash(style),
+    source = environment.from_string(here.joinpath(template).read_text("utf-8"))
+    return source.render(
+        **values, style=style, script=script, style_hash=_hash(style),
         script_hash=_hash(script),
     )  # fmt: skip
 

@@ -13,6 +13,10 @@ from datachef.core import FinishedRun
 # What a row is in two corpora: in both but for its text; in one alone; there further copies of a
 # row, or the content of a row with another id, that the other has.
 Kind = Literal["same", "changed", "gained", "lost", "more_copies", "fewer_copies", "renamed"]
+KINDS: Mapping[Kind, str] = {
+    "same": "the same", "changed": "changed", "gained": "gained", "lost": "lost",
+    "more_copies": "further copies", "fewer_copies": "fewer copies", "renamed": "with another id",
+}  # fmt: skip
 _CONTENT = ("text", "messages", "prompt", "completion")
 _COPY = r"~\d+$"
 _BYTES_PER_TOKEN = 4

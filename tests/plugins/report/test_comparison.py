@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from command import chef
 
 from datachef.core import FinishedRun, Host, document, run_recipe
 from datachef.plugins.report.comparison import Comparison
+from datachef.plugins.report.diff_page import MARK, diff_page
 from datachef.plugins.report.recipe_changes import RecipeChange
 from datachef.plugins.report.row_changes import ComparedRow, LossReason, RowChanges, RowCount
 
@@ -83,6 +85,22 @@ def test_a_changed_recipe_beside_what_came_of_it(run: Run, tmp_path: Path) -> No
         {"source": c.source, "kind": c.kind, "rows": c.rows, "tokens": c.tokens}
         for c in Comparison.of(before, after, 2).rows
     ]
+
+
+def test_the_page_shows_the_same_and_rows_as_text(run: Run, tmp_path: Path) -> None:
+    attack = "<script>window.attacked = 1</script>"
+    (tmp_path / "other.jsonl").write_text(json.dumps({"text": attack + "x" * 50}) + "\n")
+    once, other = run("once", LENGTH), run("other", LENGTH, path="other.jsonl")
+    found = Comparison.of(once, other, examples=1)
+    page = diff_page(found, attack)
+    assert page.startswith(MARK)
+    assert "<script" not in page
+    assert page.count(escape(attack)) == 3, "title twice, and the row that was gained"
+    for count in found.rows:
+        assert f'<td class="n">{count.rows:,}</td><td class="n">{count.tokens:,}</td>' in page
+    done = chef("diff", once.folder, other.folder, "--html", "page.html", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "page.html\n")
+    assert "<title>once and other</title>" in (tmp_path / "page.html").read_text()
 
 
 def test_a_run_beside_itself_differs_in_nothing(run: Run) -> None:

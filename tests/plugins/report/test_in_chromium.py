@@ -6,12 +6,15 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import chromium
 import pytest
 
 from datachef.core import FinishedRun, Host
+from datachef.plugins.report.comparison import Comparison
+from datachef.plugins.report.diff_page import diff_page
 from datachef.plugins.report.page import page
 
 VOCABULARY = Host().vocabulary
@@ -77,9 +80,27 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_the_rules_of_accessibility_hold(browser: chromium.Page, axe: str, scheme: str) -> None:
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.call("Emulation.setEmulatedMedia", features=features)
+    assert _violations(browser, axe) == []
+
+
+def test_the_page_of_a_comparison_is_as_good(
+    browser: chromium.Page, axe: str, web: FinishedRun, run_again: Callable[[str], FinishedRun],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    other = run_again("sources.more.steps[0].min_chars=500")
+    file = tmp_path / "diff.html"
+    file.write_text(diff_page(Comparison.of(web, other, examples=3), "both"), encoding="utf-8")
+    browser.open(file)
+    assert browser.ask("document.querySelectorAll('ol.rows li').length") > 0
+    assert browser.ask("window.attacked === undefined")
+    assert _violations(browser, axe) == []
+    assert browser.complaints == []
+
+
+def _violations(browser: chromium.Page, axe: str) -> list[list[str]]:
     browser.ask(f"{axe}; 0")
-    found = browser.ask(
+    found: list[list[str]] = browser.ask(
         "axe.run(document).then((told) => told.violations.map((each) => "
         "[each.id, each.impact, each.nodes[0].html]))"
     )
-    assert found == []
+    return found
