@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -297,8 +297,14 @@ class PartitionRun:
             raise PluginError(message, "the same columns and types for every batch") from error
 
     def _reject(
-        self, path: str, outcome: str, rows: pl.DataFrame, signals: pl.Series | None = None
+        self,
+        path: str,
+        outcome: str,
+        rows: pl.DataFrame,
+        signals: Callable[[], pl.Series] | None = None,
     ) -> None:
+        if self._item.stage.rejects == 0:
+            return
         has_detail = rows.schema.get("detail") == pl.String
         detail = pl.col("detail") if has_detail else pl.lit("")
         self._keep(
@@ -312,7 +318,7 @@ class PartitionRun:
                 pl.lit(None, pl.String).alias("file"),
                 pl.lit(None, pl.Int64).alias("line"),
                 pl.col("text").str.slice(0, REJECT_CHARACTERS),
-                pl.lit("" if signals is None else signals).alias("signals"),
+                pl.lit("" if signals is None else signals()).alias("signals"),
             ).cast(REJECTS)  # type: ignore[arg-type]
         )
 

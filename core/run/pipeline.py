@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import polars as pl
@@ -45,9 +46,9 @@ from datachef.core.system.failures import raise_environment_failure
 from datachef.core.text.conversations import with_stored_turns
 
 OUR_OPERATORS = "datachef.operators."
-# Called with the path of a step, "dropped" or "failed", the rows with their reasons, and the
-# signals that decided, where a filter dropped them.
-OnRejected = Callable[[str, str, pl.DataFrame, pl.Series | None], None]
+# Called with the path of a step, "dropped" or "failed", the rows with their reasons, and, where a
+# filter dropped them, what tells the signals that decided: not every run asks.
+OnRejected = Callable[[str, str, pl.DataFrame, Callable[[], pl.Series] | None], None]
 
 
 class StepPipeline:
@@ -150,7 +151,7 @@ class StepPipeline:
             if self._observations is not None:
                 self._observations.decided(step, rows.with_columns(signals), reason)
             rejects = reason.is_not_null()
-            told = deciding(operator, rows, signals, reason) if rejects.any() else None
+            told = partial(deciding, operator, rows, signals, reason)
             if operator.keep_signals:
                 displaced = self._displaced[step.path] & set(rows.columns)
                 rows = rows.rename({name: f"{DISPLACED}{name}" for name in displaced})
@@ -242,7 +243,7 @@ class StepPipeline:
         step: AnyStep,
         kind: str,
         rows: pl.DataFrame | None,
-        signals: pl.Series | None = None,
+        signals: Callable[[], pl.Series] | None = None,
     ) -> None:
         if rows is None or rows.height == 0:
             return

@@ -151,15 +151,16 @@ def deciding(
         pl.col(pl.String).str.slice(0, _SHOWN_CHARACTERS),
         pl.col(pl.Float32, pl.Float64).round_sig_figs(6),
     )
-    value = pl.lit("")
-    reasons = reasons.filter(dropped).alias("reason")
+    reasons = reasons.filter(dropped)
+    value = pl.repeat("", told.height, eager=True).alias("signals")
     for reason in reasons.unique():
         named = dict.fromkeys((*operator.rules()[reason].meta.root_names(), *read))
         known = [n for n in named if n in told.columns and not told.schema[n].is_nested()]
         if known:
-            as_json = pl.struct(known).struct.json_encode()
-            value = pl.when(reasons == reason).then(as_json).otherwise(value)
-    return told.with_columns(value.alias("signals"))["signals"]
+            places = (reasons == reason).arg_true()
+            as_json = told[places].select(pl.struct(known).struct.json_encode()).to_series()
+            value = value.scatter(places, as_json)
+    return value
 
 
 def refuse_neighbours(
