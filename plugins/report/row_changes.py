@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
@@ -141,30 +141,29 @@ def _rows(run: FinishedRun) -> pl.LazyFrame:
     """Of each row of a corpus its source, its tokens, and hashes of its id, of the id without the
     number of a copy (`base`) and of its content."""
     schema = run.corpus.collect_schema()
-    content = _content(schema.names())
-    size = pl.sum_horizontal(_text(schema, name).str.len_bytes() for name in content)
+    size = _content(schema).str.len_bytes()
     tokens = pl.col("tokens") if "tokens" in schema else (size / _BYTES_PER_TOKEN).ceil()
     return run.corpus.select(
         _hash(pl.col("id")).alias("row"),
         _hash(pl.col("id").str.replace(_COPY, "")).alias("base"),
         "source",
-        pl.struct(_text(schema, name) for name in content).hash().alias("content"),
+        _hash(_content(schema)).alias("content"),
         tokens.cast(pl.Int64).fill_null(0).alias("tokens"),
     )
 
 
-def _hash(ids: pl.Expr) -> pl.Expr:
-    return ids.hash(seed=0)
+def _hash(text: pl.Expr) -> pl.Expr:
+    return text.hash(seed=0)
 
 
-def _content(names: Sequence[str]) -> list[str]:
-    return [name for name in _CONTENT if name in names]
+def _content(schema: pl.Schema) -> pl.Expr:
+    """The content of a row as text; conversations turn by turn as JSON, in any of the schemas."""
+    texts = [_text(schema, name) for name in _CONTENT if name in schema]
+    return pl.concat_str(texts, separator="\n")
 
 
 def _text(schema: pl.Schema, name: str) -> pl.Expr:
-    """A column as text; conversations turn by turn as JSON."""
-    kind = schema[name]
-    if not isinstance(kind, pl.List):
+    if not isinstance(schema[name], pl.List):
         return pl.col(name).cast(pl.String).fill_null("")
     turns = pl.col(name).list.eval(pl.element().struct.json_encode())
     return turns.list.join("\n").fill_null("").alias(name)
@@ -175,7 +174,8 @@ def _cut(row: ComparedRow, characters: int) -> ComparedRow:
     first = 0
     if row.before is not None and row.after is not None:
         pairs = enumerate(zip(row.before, row.after, strict=False))
-        place = next((place for place, (old, new) in pairs if old != new), 0)
+        shorter = min(len(row.before), len(row.after))
+        place = next((place for place, (old, new) in pairs if old != new), shorter)
         first = max(0, place - characters // 8)
     before, after = (text and text[first : first + characters] for text in (row.before, row.after))
     return replace(row, before=before, after=after)
@@ -183,10 +183,8 @@ def _cut(row: ComparedRow, characters: int) -> ComparedRow:
 
 def _texts(run: FinishedRun, rows: pl.Series) -> pl.DataFrame:
     """The ids and the beginnings of the texts of a few rows."""
-    schema = run.corpus.collect_schema()
-    texts = [_text(schema, name) for name in _content(schema.names())]
     row = _hash(pl.col("id")).alias("row")
-    text = pl.concat_str(texts, separator="\n").str.slice(0, _READ_CHARACTERS).alias("text")
+    text = _content(run.corpus.collect_schema()).str.slice(0, _READ_CHARACTERS).alias("text")
     some = run.corpus.filter(row.is_in(rows.implode())).select(row, "id", text)
     return some.collect(engine="streaming").unique("row", maintain_order=True)
 

@@ -131,3 +131,18 @@ def test_copies_are_no_new_rows_and_a_renamed_file_loses_none(run: Run, tmp_path
         RecipeChange("sources.pages.path", "pages.jsonl", "moved.jsonl")
         in Comparison.of(once, moved, examples=0).recipe
     )
+
+
+def test_conversations_are_the_same_in_every_schema_and_format(
+    conversations: FinishedRun, tmp_path: Path
+) -> None:
+    (tmp_path / "other.yaml").write_text(
+        document.dump(dict(conversations.recipe) | {"output": {"schema": "prompt_completion"}})
+    )
+    (tmp_path / "sft.jsonl").write_text((conversations.folder.parent / "sft.jsonl").read_text())
+    made = run_recipe(
+        tmp_path / "other.yaml", tmp_path / "other", host=HOST, engine="inline",
+        cache=tmp_path / "cache",
+    )  # fmt: skip
+    counts = RowChanges(conversations, made.opened).counts
+    assert [(count.kind, count.rows) for count in counts] == [("same", made.rows)]
