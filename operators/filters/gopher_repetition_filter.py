@@ -31,8 +31,8 @@ def _ngrams(*, single: bool = False) -> pl.Expr:
     return pl.col("_words").map_batches(found, return_dtype=REPETITION, is_elementwise=True)
 
 
-_LINES = TEXT.str.replace_all("\n+", "\n").str.split("\n")
-_PARAGRAPHS = TEXT.str.strip_chars().str.replace_all("\n\n+", "\n\n").str.split("\n\n")
+_LINES = TEXT.str.replace_all("\n\n+", "\n").str.split("\n")
+_PARAGRAPHS = TEXT.str.strip_chars().str.replace_all("\n\n\n+", "\n\n").str.split("\n\n")
 
 COUNTED: Mapping[str, Mapping[str, Signal]] = {
     "repeats": {
