@@ -208,6 +208,8 @@ class Vocabulary:
                 kind.__name__, __base__=kind, __doc__=kind.__doc__, steps=(tuple[steps, ...], ())
             )
             tagged.append(Annotated[model, Tag(key)])
+        if len(tagged) == 1:  # of one kind nothing is told apart
+            return tagged[0]
 
         def kind_of(value: Any) -> str | None:
             if isinstance(value, Source):

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command import chef
+from pydantic import ValidationError
 
 from datachef.core import DatachefError, Host, PluginError
 
@@ -146,18 +146,20 @@ def test_the_command_says_so_in_one_line(
 ) -> None:
     (tmp_path / "clash.py").write_text(OPERATOR.format(name="Clash", op="length_filter"))
     (tmp_path / "x.yaml").write_text("name: x\nsources:\n  web:\n    path: a.jsonl\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "datachef.core.cli", *arguments],
-        cwd=tmp_path,
-        env=os.environ | {"DATACHEF_PLUGINS": "filters,sources"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = chef(*arguments, folder=tmp_path, DATACHEF_PLUGINS="filters,sources")
     assert done.returncode == code
     assert done.stderr.startswith("error: ")
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_host_without_plugins_has_a_vocabulary() -> None:
+    empty = Host(only=()).vocabulary
+    assert empty.fingerprint != Host(only={"sources"}).vocabulary.fingerprint
+    pooled = {"name": "r", "sources": {"web": {}}}
+    assert empty.recipe_model.model_validate(pooled).sources["web"].steps == ()
+    with pytest.raises(ValidationError, match="path"):
+        empty.recipe_model.model_validate({"name": "r", "sources": {"web": {"path": "a.jsonl"}}})
 
 
 def test_names_of_a_hook_are_given_once(tmp_path: Path) -> None:
