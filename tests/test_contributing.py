@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from command import chef
+
 TEXT = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
 OPERATOR, CONTRACT = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)[:2]
 
@@ -32,13 +34,6 @@ def test_the_first_operator_runs_in_a_recipe(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(
         "name: first\nsources:\n  rows: {path: rows.jsonl}\nsteps:\n  - op: shouting_filter\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "datachef.core.cli", "--plugin", "my_filters.py", "run",
-         "recipe.yaml", "--json"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )  # fmt: skip
+    done = chef("--plugin", "my_filters.py", "run", "recipe.yaml", "--json", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["result"]["ledger"][1]["dropped"] == {"shouting": 1}

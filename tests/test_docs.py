@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command import chef
 
 from datachef.core import Host
 from datachef.core.document import parse
@@ -56,12 +57,8 @@ COMMANDS = (
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str) -> None:
-    shown = subprocess.run(
-        [sys.executable, "-m", "datachef.core.cli", command, "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    shown = chef(command, "--help")
+    assert shown.returncode == 0
     assert len(shown.stdout.splitlines()) > 5
 
 
@@ -88,12 +85,7 @@ def test_every_feature_and_gate_is_on_the_page_about_rewards() -> None:
 
 
 def test_ops_lists_everything_as_json() -> None:
-    shown = subprocess.run(
-        [sys.executable, "-m", "datachef.core.cli", "ops", "--json"],
-        capture_output=True,
-        check=True,
-    )
-    described = json.loads(shown.stdout)["result"]
+    described = json.loads(chef("ops", "--json").stdout)["result"]
     assert {entry["op"] for entry in described} == set(Host().vocabulary)
     assert all(entry["description"] for entry in described)
 
@@ -184,8 +176,7 @@ def test_every_page_is_in_the_navigation_of_the_site() -> None:
 
 
 def test_the_reference_of_operators_tells_every_parameter(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "datachef.core.cli", "ops", "--output", str(tmp_path)]
-    assert subprocess.run(command, capture_output=True, check=True).stdout == b""
+    assert chef("ops", "--output", tmp_path).stdout == ""
     vocabulary = Host().vocabulary
     for name in vocabulary:
         page = (tmp_path / f"{name}.md").read_text(encoding="utf-8")

@@ -6,10 +6,10 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import command
 import pytest
 from command import environment_with
 
@@ -69,12 +69,7 @@ def test_its_operator_and_command_are_there(chef: Chef) -> None:
 
 
 def test_it_is_not_here_where_it_is_not_installed() -> None:
-    shown = subprocess.run(
-        [sys.executable, "-m", "datachef.core.cli", "ops", "shouting_filter"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    shown = command.chef("ops", "shouting_filter")
     assert shown.returncode == 1
     assert "no operator 'shouting_filter'" in shown.stderr
 

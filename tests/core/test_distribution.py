@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command import chef
 
 from datachef.core import Host, MissingPackageError, distribution, extra
 from datachef.core.cli import doctor
@@ -114,12 +115,7 @@ def test_pip_takes_the_command_as_it_is_printed() -> None:
 
 
 def test_chef_says_its_name_and_version() -> None:
-    shown = subprocess.run(
-        [sys.executable, "-m", "datachef.core.cli", "--version"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    shown = chef("--version")
     assert shown.stdout == f"datachef-core {version()}\n"
 
 

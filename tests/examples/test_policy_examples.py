@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
+from command import chef
 
 from datachef.policy.commands.train import load_settings
 
@@ -41,10 +42,7 @@ def test_an_example_is_what_trl_takes(examples: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_is_dry_run(examples: Path, name: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "datachef.core.cli", "train", f"{name}.yaml", "--dry-run"],
-        cwd=examples, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = chef("train", f"{name}.yaml", "--dry-run", folder=examples)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("word-problems: 2 sources, ")
 
@@ -59,10 +57,7 @@ def test_mistakes_in_settings_are_told_all_at_once(examples: Path) -> None:
     wrong = examples / "wrong.yaml"
     text = (examples / "tiny.yaml").read_text()
     wrong.write_text(text.replace("model: tiny", "modle: tiny").replace("steps: 60", "steps: 0"))
-    done = subprocess.run(
-        [sys.executable, "-m", "datachef.core.cli", "train", "wrong.yaml"],
-        cwd=examples, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = chef("train", "wrong.yaml", folder=examples)
     assert done.returncode != 0
     assert "did you mean model?" in done.stderr
     assert "steps" in done.stderr

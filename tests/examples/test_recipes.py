@@ -15,6 +15,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from command import chef
 
 from datachef.core import Host, RecipeError, document, run_recipe
 from datachef.core.system.confinement import missing_layers
@@ -87,10 +88,8 @@ def test_dclm_with_a_classifier_that_is_trained_first(run: Run, examples: Path) 
     )
     assert f"chef {command}" in (examples / "README.md").read_text()
     small = ["--buckets", "10000", "--dimensions", "10"]
-    subprocess.run(
-        [sys.executable, "-m", "datachef.core.cli", *command.split(), *small],
-        cwd=examples / "data", check=True, capture_output=True,
-    )  # fmt: skip
+    done = chef(*command.split(), *small, folder=examples / "data")
+    assert done.returncode == 0, done.stderr
     reasons, rows = run("dclm.yaml")
     assert reasons["near_duplicate"] >= 10
     assert reasons["not_in_top"] > 8 * len(rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command import chef
 
 from datachef.core import RunError
 from datachef.core.system.failures import environment_failure
@@ -195,15 +195,8 @@ def test_rows_that_only_speak_of_it_cost_themselves(
 
 def run_chef(folder: Path, recipe: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     (folder / "recipe.yaml").write_text(recipe)
-    command = [sys.executable, "-m", "datachef.core.cli", *arguments]
-    return subprocess.run(
-        [*command, "run", "recipe.yaml", "--workers", "1", "--output", "corpus"],
-        cwd=folder,
-        env=os.environ | {"DATACHEF_PLUGINS": "engines,sources"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    asked = (*arguments, "run", "recipe.yaml", "--workers", 1, "--output", "corpus")
+    return chef(*asked, folder=folder, DATACHEF_PLUGINS="engines,sources")
 
 
 def entry_of_reading(folder: Path) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command import CHEF
 
-CHEF = [sys.executable, "-m", "datachef.core.cli"]
 Chef = Callable[..., "subprocess.CompletedProcess[str]"]
 
 # A command whose code is not a plugin's of others: it replaces one of ours with what fails.

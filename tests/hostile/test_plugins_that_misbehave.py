@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import command
 import pytest
 
 from datachef.core import Host
@@ -32,14 +33,8 @@ def datachef_operators():
 
 
 def chef(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "datachef.core.cli", *arguments, "--plugin", "good.py"],
-        cwd=folder,
-        env=os.environ | {"DATACHEF_PLUGINS": "engines,sources"} | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    variables = {"DATACHEF_PLUGINS": "engines,sources"} | variables
+    return command.chef(*arguments, "--plugin", "good.py", folder=folder, **variables)
 
 
 @pytest.fixture
@@ -221,7 +216,7 @@ def datachef_commands(app):
 def test_an_import_may_be_interrupted(folder: Path) -> None:
     (folder / "odd.py").write_text("import time\nprint('begun', flush=True)\ntime.sleep(9999)\n")
     process = subprocess.Popen(
-        [sys.executable, "-m", "datachef.core.cli", "ops", "--plugin", "odd.py"],
+        [*command.CHEF, "ops", "--plugin", "odd.py"],
         cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"DATACHEF_PLUGINS": ""},
     )  # fmt: skip

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command import chef
 
 from datachef.core import Host, PartitionStalled, RunError, RunObserver, run_recipe
 from datachef.core.run import local, worker
@@ -125,8 +124,7 @@ def test_without_a_limit_it_is_told_of_and_goes_on_where_it_can(
 
 @pytest.mark.parametrize("limit", ["0", "-1", "soon"])
 def test_a_limit_is_a_number_of_seconds(limit: str) -> None:
-    command = [sys.executable, "-m", "datachef.core.cli", "run", "r.yaml", "--stall-limit", limit]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = chef("run", "r.yaml", "--stall-limit", limit)
     assert done.returncode == 2
     assert "--stall-limit" in done.stderr
 

@@ -8,12 +8,12 @@ import os
 import pty
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import orjson
 import pytest
 import yaml
+from command import CHEF
 from hypothesis import given, strategies as st
 
 from datachef.core import Problem, document
@@ -111,7 +111,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(place: Path, *arguments: str) -> list[str]:
     plugin = next(place.glob("p*.py"))
-    return [sys.executable, "-m", "datachef.core.cli", *arguments, "--plugin", plugin.name]
+    return [*CHEF, *arguments, "--plugin", plugin.name]
 
 
 def chef(place: Path, *arguments: str) -> str:
@@ -214,7 +214,7 @@ def test_names_of_all_scripts_stay_as_they_are_written(tmp_path: Path) -> None:
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({"text": name}))
     output = "-".join(NAMES)
     done = subprocess.run(
-        [sys.executable, "-m", "datachef.core.cli", "run", "r.yaml", "-o", output],
+        [*CHEF, "run", "r.yaml", "-o", output],
         cwd=tmp_path, capture_output=True, check=True,
     )  # fmt: skip
     assert done.stdout.decode().splitlines()[-1] == output

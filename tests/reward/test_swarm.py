@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from command import chef
 from scipy.stats import spearmanr
 
 from datachef.core import DatachefError
@@ -91,11 +90,9 @@ def test_published_runs_teach_a_proxy(shared_data: Path, tmp_path: Path) -> None
     last.select("run", *weights).write_csv(ratios)
     last.select("run", "arxiv_loss", "github_loss").write_csv(metrics)
     history = tmp_path / "history.sqlite"
-    added = subprocess.run(
-        [sys.executable, "-m", "datachef.core.cli", "history", "import", ratios, metrics,
-         f"--history={history}", "--base-model=slimpajama-122M", "--unit=nats_per_token",
-         "--metric=github_loss"],
-        capture_output=True, text=True, check=False,
+    added = chef(
+        "history", "import", ratios, metrics, f"--history={history}",
+        "--base-model=slimpajama-122M", "--unit=nats_per_token", "--metric=github_loss",
     )  # fmt: skip
     assert added.stdout.endswith(f"{last.height} new measurements\n"), added.stderr
     found = History(history).measurements()

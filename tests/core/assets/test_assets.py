@@ -6,8 +6,6 @@ import io
 import json
 import os
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command import chef
 
 from datachef.core import (
     Asset,
@@ -326,12 +325,10 @@ class TestRecipes:
             assert made.rejects["reason"].to_list() == ["listed_word"]
 
     def test_the_command(self, tmp_path: Path, plugin: Callable[[bytes], Path]) -> None:
-        chef = [sys.executable, "-m", "datachef.core.cli", "--plugin", str(plugin(WORDS)), "assets"]
+        assets = ("--plugin", plugin(WORDS), "assets")
 
         def said(*arguments: str) -> str:
-            done = subprocess.run(
-                [*chef, *arguments], capture_output=True, text=True, env=os.environ, check=False
-            )
+            done = chef(*assets, *arguments)
             return done.stdout + done.stderr
 
         listed = {entry["name"]: entry for entry in json.loads(said("list", "--json"))["result"]}

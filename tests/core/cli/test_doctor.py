@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
+from command import chef
+
 
 def doctor(*arguments: str) -> str:
-    command = [sys.executable, "-m", "datachef.core.cli", "doctor", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    done = chef("doctor", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_the_extras_are_those_of_the_package() -> None:

@@ -6,13 +6,13 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
+from command import CHEF
 
 from datachef.core import Host, RunError, run_recipe
 
@@ -64,7 +64,7 @@ def test_a_run_killed_ten_times_ends_as_if_undisturbed(
     undisturbed = run_recipe(recipe, tmp_path / "calm", host=host, workers=2, cache=tmp_path / "c1")
     recipe.write_text(RECIPE.format(seconds=0.4))
     cache = tmp_path / "c2"
-    command = [sys.executable, "-m", "datachef.core.cli", "--plugin", crashing_operators,
+    command = [*CHEF, "--plugin", crashing_operators,
                "run", str(recipe),
                "--output", str(tmp_path / "stormy"), "--cache", str(cache),
                "--workers", "2"]  # fmt: skip
@@ -165,7 +165,7 @@ def test_an_interrupt_says_how_to_go_on(
     recipe: Path, tmp_path: Path, crashing_operators: str
 ) -> None:
     recipe.write_text(RECIPE.format(seconds=0.3))
-    command = [sys.executable, "-m", "datachef.core.cli", "--plugin", crashing_operators,
+    command = [*CHEF, "--plugin", crashing_operators,
                "run", str(recipe),
                "--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
+from command import CHEF
 
 from datachef.core import Host, RunError, run_recipe
 from datachef.core.system.lock import locked
@@ -38,7 +38,7 @@ def write_recipe(folder: Path, name: str, path: str, seconds: float = 0.02) -> P
 
 
 def start(recipe: Path, output: Path, cache: Path, plugin: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "datachef.core.cli", "--plugin", plugin, "run", str(recipe),
+    command = [*CHEF, "--plugin", plugin, "run", str(recipe),
                "--output", str(output), "--cache", str(cache), "--workers", "1"]  # fmt: skip
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

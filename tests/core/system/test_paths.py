@@ -5,11 +5,10 @@ from __future__ import annotations
 import getpass
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command import chef
 
 from datachef.core import Host, check_recipe, document, located
 from datachef.core.api import default_cache
@@ -102,12 +101,9 @@ def test_arguments_that_the_shell_leaves_alone(home: Path) -> None:
 def test_a_run_from_the_command_line(home: Path, tmp_path: Path) -> None:
     (home / "a.jsonl").write_text(json.dumps({"text": "words"}))
     (home / "recipe.yaml").write_text("name: r\nsources:\n  s: {path: ~/a.jsonl}\n")
-    subprocess.run(
-        [sys.executable, "-m", "datachef.core.cli", "run", "~/recipe.yaml", "--output=~/corpus",
-         "--cache=~/cache", "--workers", "1"],
-        check=True, capture_output=True, cwd=tmp_path,
-        env=os.environ | {"DATACHEF_PLUGINS": "engines,sources"},
-    )  # fmt: skip
+    asked = ("run", "~/recipe.yaml", "--output=~/corpus", "--cache=~/cache", "--workers", 1)
+    done = chef(*asked, folder=tmp_path, DATACHEF_PLUGINS="engines,sources")
+    assert done.returncode == 0, done.stderr
     assert (home / "corpus" / "ledger.json").is_file()
     assert (home / "cache" / "partitions").is_dir()
     assert not (tmp_path / "~").exists()

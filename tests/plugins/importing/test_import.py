@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command import chef
 from pydantic import ValidationError
 
 from datachef.core import Host, check_recipe, document
@@ -185,50 +184,45 @@ def test_a_script_of_datatrove_is_parsed_and_not_run(
     assert not (tmp_path / "ran").exists()
 
 
-def chef(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "datachef.core.cli", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-
-
 def test_the_command_writes_a_recipe_that_passes_the_check(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"text": "A page about whales."}\n')
     peer = ROOT / "benchmarks" / "peers" / "recipe_data_juicer.yaml"
-    done = chef("import", str(peer), "--path", "rows.jsonl", "--output", "r.yaml", cwd=tmp_path)
+    done = chef("import", str(peer), "--path", "rows.jsonl", "--output", "r.yaml", folder=tmp_path)
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.startswith("process[8] document_minhash_deduplicator differs: ")
     written = (tmp_path / "r.yaml").read_text()
     assert "# process[8] document_minhash_deduplicator differs: " in written
     checked = check_recipe(tmp_path / "r.yaml", Host())
     assert not checked.problems
-    again = chef("import", str(peer), "--output", "rows.jsonl", cwd=tmp_path)
+    again = chef("import", str(peer), "--output", "rows.jsonl", folder=tmp_path)
     assert again.returncode == 1 and "is not an imported recipe" in again.stderr
 
 
 def test_its_exit_code_says_that_something_is_missing(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("process: [{image_blur_mapper: {}}]\n")
-    done = chef("import", "p.yaml", "--json", cwd=tmp_path)
+    done = chef("import", "p.yaml", "--json", folder=tmp_path)
     assert done.returncode == 2
     assert [remark["name"] for remark in json.loads(done.stdout)["result"]["remarks"]] == [
         "image_blur_mapper"
     ]
     (tmp_path / "other.yaml").write_text("rules: []\n")
-    done = chef("import", "other.yaml", cwd=tmp_path)
+    done = chef("import", "other.yaml", folder=tmp_path)
     assert done.returncode == 1 and "a list `process`" in done.stderr
     (tmp_path / "odd.yaml").write_text(
         "pipeline: [3, {name: newline_removal_modifier, kwargs: {max_consecutive: many}}]\n"
     )
-    done = chef("import", "odd.yaml", cwd=tmp_path)
+    done = chef("import", "odd.yaml", folder=tmp_path)
     assert done.returncode == 2 and "its parameters cannot be read" in done.stderr
     (tmp_path / "bytes.yaml").write_bytes(b"process: \xff\n")
-    done = chef("import", "bytes.yaml", cwd=tmp_path)
+    done = chef("import", "bytes.yaml", folder=tmp_path)
     assert done.returncode == 1 and "bytes.yaml cannot be read" in done.stderr
-    done = chef("import", "finweb", cwd=tmp_path)
+    done = chef("import", "finweb", folder=tmp_path)
     assert done.returncode == 1 and "c4, dclm, fineweb" in done.stderr
 
 
 @pytest.mark.parametrize("preset", ["c4", "dclm", "fineweb"])
 def test_a_preset_lacks_nothing_but_its_files(preset: str, tmp_path: Path) -> None:
-    done = chef("import", preset, "--output", "recipe.yaml", cwd=tmp_path)
+    done = chef("import", preset, "--output", "recipe.yaml", folder=tmp_path)
     assert done.returncode == 0 and " to do: " in done.stderr
     problems = check_recipe(tmp_path / "recipe.yaml", Host()).problems
     assert {problem.code for problem in problems} == {"no_file"}

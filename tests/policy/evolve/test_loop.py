@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command import chef
 from synthetic_evolution import LIMITS, SyntheticBackend, Taste, run, settings_of, write_inputs
 
 from datachef.core import DatachefError, Host, document
@@ -107,10 +106,7 @@ def test_the_report_tells_it_and_its_recipes_are_valid(calm: Any, tmp_path: Path
     climbed = [(one["climbed"], bool(one["before"])) for one in report["fidelity"]["rounds"]]
     assert climbed == [("", False), ("proxies/round-0001.json", True)]
     file = settings.output / report["best"][0]["file"]
-    checked = subprocess.run(
-        [sys.executable, "-m", "datachef.core.cli", "check", str(file)],
-        capture_output=True, check=False,
-    )  # fmt: skip
+    checked = chef("check", file)
     assert checked.returncode == 0, checked.stdout
     draw_progress(result, read_log(settings.train.output), tmp_path / "progress.png")
     assert (tmp_path / "progress.png").read_bytes().startswith(b"\x89PNG")

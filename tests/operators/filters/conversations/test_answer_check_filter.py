@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from command import chef
 
 from datachef.core import DatachefError, check_recipe, document, turns_column
 from datachef.core.cli.state import take_code
@@ -168,11 +167,8 @@ def test_the_command_line_grants_it_to_the_workers(
     recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = recipe(checker="unit_tests")
-    command = [sys.executable, "-m", "datachef.core.cli", "--allow-code", "run", path.name]
-    done = subprocess.run(
-        [*command, "-o", "corpus", "--workers", "2"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    asked = ("--allow-code", "run", path.name, "-o", "corpus", "--workers", 2)
+    done = chef(*asked, folder=tmp_path)
     assert "2 rows" in done.stdout, done.stderr
 
 
