@@ -189,12 +189,11 @@ class NaiveBayes:
         counts = np.log1p(np.diff(begins, append=len(keys)).astype(np.float32))
         keys = keys[begins]
         ends = np.searchsorted(keys >> self._bits, np.arange(len(offsets)))
-        ngrams = keys & ((1 << self._bits) - 1)
-        scores = np.zeros((len(offsets) - 1, len(self.languages)), np.float32)
+        ngrams = (keys & ((1 << self._bits) - 1)).astype(np.int64)
+        scores = np.empty((len(offsets) - 1, len(self.languages)), np.float32)
         for row, (a, b) in enumerate(pairwise(ends.tolist())):
-            if b > a:
-                scores[row] = counts[a:b] @ self.weights.take(ngrams[a:b], axis=0)
-                scores[row] += self.prior
+            np.dot(counts[a:b], self.weights.take(ngrams[a:b], axis=0), out=scores[row])
+        scores[np.diff(ends) > 0] += self.prior
         # The root of the length keeps the probabilities calibrated, as in py3langid.
         scores /= np.sqrt(np.maximum(np.diff(offsets), 1), dtype=np.float32)[:, None]
         np.exp(scores - scores.max(axis=1, keepdims=True), out=scores)
