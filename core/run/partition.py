@@ -38,7 +38,9 @@ from datachef.core.system.child_process import ACTIVITY
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.paths import verify_files
 
-BATCH_BYTES = 8 * 2**20
+# A part of a file (8 MiB) is one batch, with what counts for each row besides its text: a second,
+# small one would cost every step of the chain its fixed time again.
+BATCH_BYTES = 10 * 2**20
 PART_BYTES = 32 * 2**20
 _READING = "reading"
 
