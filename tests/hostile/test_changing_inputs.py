@@ -384,10 +384,11 @@ def test_what_was_measured_with_changing_files_is_not_remembered(
     victim = victims.get(changed, tmp_path / f"{changed}.jsonl")
 
     def evaluate(*_: Any, seeds: Any, **__: Any) -> Any:
-        if seeds == [1]:
-            victim.write_text(victim.read_text() + " ")
         scores = {"bits_saved": 0.5}
-        yield SimpleNamespace(seed=seeds[0], scores=scores, versions={}, seconds=1.0, tuned={})
+        for seed in seeds:
+            if seed == 1:
+                victim.write_text(victim.read_text() + " ")
+            yield SimpleNamespace(seed=seed, scores=scores, versions={}, seconds=1.0, tuned={})
 
     scoring = Scoring(score_name="bits_saved", chance=0, base=0.4, base_scores={})
     monkeypatch.setattr(TaskScorer, "decide", lambda *_: scoring)
