@@ -1,7 +1,8 @@
 """Builds the documentation as a site: the pages of the repository and a reference of operators.
 
-The reference is made from the registry, so it is never committed. `pip install -e ".[docs]"`, then
-`python docs/build.py`; the site is in build/docs/site. A link that leads nowhere fails the build.
+The reference is made from the registry, and the catalogue of plugins by checking them, so neither
+is committed. `pip install -e ".[docs]"`, then `python docs/build.py`; the site is in
+build/docs/site. A link that leads nowhere fails the build.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ def main() -> None:
     for name in FOLDERS:
         shutil.copytree(ROOT / name, pages / name, ignore=IGNORED)
     shutil.copy(ROOT / "docs" / "zensical.toml", TARGET)
-    run("datachef.core.cli", "ops", "--output", str(pages / "docs" / "reference"))
-    run("zensical", "build", "--strict", "--clean")
+    reference = str(pages / "docs" / "reference")
+    run("-m", "datachef.core.cli", "ops", "--output", reference)
+    run(str(ROOT / "docs" / "catalogue.py"), reference)
+    run("-m", "zensical", "build", "--strict", "--clean")
 
 
-def run(module: str, *arguments: str) -> None:
-    """Runs a module in the folder of the site; where it fails, so does the build."""
-    done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=TARGET, check=False)
+def run(*program: str) -> None:
+    """Runs a module or a file in the folder of the site; where it fails, so does the build."""
+    done = subprocess.run([sys.executable, *program], cwd=TARGET, check=False)
     if done.returncode:
         sys.exit(done.returncode)
 

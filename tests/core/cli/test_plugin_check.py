@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from command import chef
 
 SAMPLE = Path(__file__).parents[3] / "examples" / "plugin"
@@ -124,3 +125,17 @@ def test_what_is_no_package_is_told(tmp_path: Path) -> None:
     assert (no_folder.returncode, "did you mean datachef-core?" in no_folder.stderr) == (1, True)
     empty = chef("plugins", "check", tmp_path)
     assert "chef new plugin NAME writes one" in empty.stderr
+
+
+def test_the_catalogue_of_the_documentation_is_made_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(SAMPLE.parents[1] / "docs")
+    import catalogue
+
+    entry = catalogue.entry_of("examples/plugin")
+    assert (entry["package"], entry["operators"]) == ("datachef-sample", ["shouting_filter"])
+    assert (entry["checks"]["passed"] > 10, entry["checks"]["failed"]) == (True, 0)
+    catalogue.write([entry], tmp_path)
+    assert json.loads((tmp_path / "plugins.json").read_text()) == [entry]
+    assert "| datachef-sample 0.3.0 | datachef-core | 1 |" in (tmp_path / "plugins.md").read_text()
