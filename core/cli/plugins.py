@@ -138,6 +138,8 @@ def _checks(package: str) -> Iterator[dict[str, Any]]:
 
     child = start(
         ["-m", "datachef.core.cli.plugin_check", package],
+        # Steps of a recipe have one thread each, too.
+        environment=os.environ | {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
