@@ -18,6 +18,8 @@ _LAST = 0x3347F  # no character beyond has a script, or is a letter, a number or
 
 def code_points(text: pl.Series) -> tuple[NDArray[np.uint32], Offsets]:
     """The code points of all texts, and the offsets of the texts in them."""
+    # Where an expression chooses between values, the rows that another branch takes are null here.
+    text = text.fill_null("")
     data = Pieces.of(text).data
     first_bytes = data[: int(text.str.len_bytes().sum())]
     if (first_bytes >= 0x80).any():
