@@ -169,12 +169,13 @@ def test_the_metadata_of_the_wheel_is_complete(
 
 def test_the_wheel_holds_the_code_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     held = {name for name in wheel.namelist() if name.startswith("datachef/")}
+    # What is run, and what it makes pages and packages of.
+    suffixes = {".py", ".pyi", ".yaml", ".template", ".jinja", ".css", ".js"}
     on_disk = {
         f"datachef/{path.relative_to(ROOT)}"
         for part in PARTS
         for path in (ROOT / part).rglob("*")
-        if path.is_file()
-        and (path.suffix in (".py", ".pyi", ".template", ".yaml") or path.name == "py.typed")
+        if path.is_file() and (path.suffix in suffixes or path.name == "py.typed")
     }
     assert held == on_disk
     rest = {name.split("/")[0] for name in wheel.namelist()} - {"datachef"}

@@ -43,7 +43,7 @@ class Campaign:
 
     work: Path
     settings: EvaluationSettings
-    encoder: str | None
+    encoder: str | None = None
 
     @property
     def history(self) -> Path:
