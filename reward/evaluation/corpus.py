@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import polars as pl
@@ -145,6 +146,8 @@ _SAYS = _TURN.field("content").is_not_null() | _TURN.field("extra").is_not_null(
 _IS_TURN = _TURN.field("role").is_not_null() & _SAYS
 
 
+# Rows that tell how long all are; they come in random order.
+LOOKED_AT = 256
 # Rows are sorted by length within groups of this many batches: little padding, and still a
 # random order.
 WINDOW_BATCHES = 16
@@ -174,6 +177,16 @@ def choose_rows(
                 if left <= 0:
                     return chosen
     return chosen
+
+
+def mean_length(rows: Sequence[TrainingRow], tokenizer: Any, max_length: int) -> float:
+    """The mean length in tokens of what is trained on at once, by the first rows: of rows up to
+    `max_length`, or of the pieces of that length in which texts are packed."""
+    if "text" in rows[0]:
+        return max_length
+    texts = [text for row in rows[:LOOKED_AT] if (text := _render(row, tokenizer)) is not None]
+    tokens = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    return fmean(min(len(ids), max_length) for ids in tokens)
 
 
 def training_order(

@@ -25,7 +25,13 @@ from datachef.core.language_models.checkpoint import (
 from datachef.core.system.atomic import replacing
 from datachef.core.system.progress import StepProgress, tell
 from datachef.core.text.turns import answers
-from datachef.reward.evaluation.corpus import TrainingRow, choose_rows, read_corpus, training_order
+from datachef.reward.evaluation.corpus import (
+    TrainingRow,
+    choose_rows,
+    mean_length,
+    read_corpus,
+    training_order,
+)
 from datachef.reward.evaluation.likelihoods import AnswerModel, Precision, precision
 from datachef.reward.evaluation.tuning import Guide, held_out, tune, without_copies
 
@@ -52,7 +58,9 @@ class Training(BaseModel):
         "cosine", description="How the learning rate falls after warming up."
     )
     warmup: float = Field(0.05, ge=0, le=1, description="Share of the steps that warm up.")
-    batch_size: int = Field(16, ge=1, le=4_096, description="Rows per step.")
+    batch_tokens: int = Field(
+        2_048, ge=1, description="Tokens per step: as many rows as have them on average, or one."
+    )
     max_length: int = Field(512, ge=16, description="Tokens of a row; what is beyond is cut off.")
     lora_rank: int | None = Field(
         None, ge=1, le=1_024, description="Rank of LoRA adapters (peft); none trains all weights."
@@ -149,6 +157,9 @@ def train(
         rows = without_copies(rows, examples.texts) or rows
     elif chooses:
         rows, kept = held_out(rows)
+    # Rows of equal number would give short ones many more steps than packed text.
+    length = mean_length(rows, tokenizer, settings.max_length)
+    batch_size = max(1, round(settings.batch_tokens / length))
     # Before the trainer does: adapters are made before it sets its seed.
     transformers.set_seed(seed)
     with TemporaryDirectory() as scratch:
@@ -158,6 +169,7 @@ def train(
                 settings,
                 bf16=precision(model, settings.dtype) == "bfloat16",
                 output_dir=scratch,
+                per_device_train_batch_size=batch_size,
                 seed=seed,
                 assistant_only_loss=marked,
                 packing="text" in rows[0],
@@ -177,16 +189,14 @@ def train(
                 f"no answer of the corpus begins within {settings.max_length} tokens",
                 hint="raise max_length, or shorten the prompts in the recipe",
             )
-        order = training_order(
-            lengths, settings.batch_size, settings.epochs, settings.max_tokens, seed
-        )
+        order = training_order(lengths, batch_size, settings.epochs, settings.max_tokens, seed)
         learned = trainer.train_dataset
 
         def run(chosen: Sequence[int], rate: float) -> None:
             transformers.set_seed(seed)
             trainer.train_dataset = learned.select(chosen)
             # Rounded down: the first step of warming up changes nothing, and may be the only one.
-            trainer.args.warmup_steps = int(settings.warmup * len(chosen) / settings.batch_size)
+            trainer.args.warmup_steps = int(settings.warmup * len(chosen) / batch_size)
             trainer.args.learning_rate = rate
             trainer.optimizer = None  # made anew, with the rate
             trainer.train()
@@ -195,7 +205,7 @@ def train(
         if isinstance(settings.learning_rate, tuple):
             guide = _guide(tokenizer, settings, examples)
             rates = settings.learning_rate
-            tuned = tune(trainer, run, order, rates, guide, settings.batch_size)
+            tuned = tune(trainer, run, order, rates, guide, batch_size)
         else:
             run(order, settings.learning_rate)
     model = trainer.model if settings.lora_rank is None else trainer.model.merge_and_unload()
@@ -218,7 +228,6 @@ def _guide(tokenizer: Any, settings: Training, examples: ExampleLoss | None) -> 
 def _arguments(settings: Training, **more: Any) -> Any:
     on_gpu = _on_gpu()
     return training_package("trl").SFTConfig(
-        per_device_train_batch_size=settings.batch_size,
         num_train_epochs=1,
         lr_scheduler_type=_SCHEDULES[settings.schedule],
         max_length=settings.max_length,
@@ -316,7 +325,7 @@ def make_tiny(
         tokenizer = byte_level_tokenizer(texts, vocabulary)
         model = _model(tokenizer, hidden, layers, seed)
         settings = Training(
-            epochs=1_000, max_tokens=tokens, learning_rate=3e-3, batch_size=8, max_length=256
+            epochs=1_000, max_tokens=tokens, learning_rate=3e-3, batch_tokens=2_048, max_length=256
         )
         rows = _pieces_as_rows(texts, tokenizer, seed)
         model, _ = train(model, tokenizer, rows, settings, seed)

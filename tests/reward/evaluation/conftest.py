@@ -85,7 +85,7 @@ def write_corpus(tmp_path: Path) -> WriteCorpus:
 @pytest.fixture
 def training() -> Training:
     """Training of a second or two."""
-    return Training(max_tokens=12_000, max_length=64, batch_size=8, learning_rate=1e-2)
+    return Training(max_tokens=12_000, max_length=64, batch_tokens=256, learning_rate=1e-2)
 
 
 @pytest.fixture

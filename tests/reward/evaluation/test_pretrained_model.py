@@ -40,7 +40,7 @@ def test_smollm2_learns_and_is_measured(
         metric="label",
         base_model="smollm2",
     )
-    training = Training(max_tokens=600, max_length=64, batch_size=4, learning_rate=1e-4)
+    training = Training(max_tokens=600, max_length=64, batch_tokens=128, learning_rate=1e-4)
     scorer = TaskScorer(task, None, False, False, training, tmp_path / "harness")
     scoring = scorer.decide(folder)
     assert scoring.score_name == CHOICE_PROBABILITY

@@ -77,6 +77,23 @@ def test_texts_teach_every_token(
     assert loss(tuned, text) < 0.6 * loss(base, text)
 
 
+@pytest.mark.parametrize("schema", ["messages", "text"])
+def test_equal_tokens_are_equal_steps(
+    base: Path,
+    colour_rows: Rows,
+    write_corpus: WriteCorpus,
+    training: Training,
+    tmp_path: Path,
+    schema: str,
+) -> None:
+    """Whether rows are short or texts are packed: the form of a corpus decides nothing."""
+    rows: Rows = [{"text": "Seven wizards quietly fixed jumbled boxes."}] * 400
+    settings = training.model_copy(update={"learning_rate": (1e-3,), "max_tokens": 4_096})
+    corpus = write_corpus(colour_rows if schema == "messages" else rows)
+    made = fine_tune(corpus, base, settings, 0, tmp_path / "model")
+    assert 13 <= made.tuned["most_steps"] <= 19  # of 256 tokens
+
+
 @pytest.mark.parametrize("marked", [True, False])
 def test_questions_are_not_learned(
     base: Path,
