@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import re
 import sys
 from importlib.util import module_from_spec, spec_from_loader
@@ -13,6 +12,7 @@ from typing import Any
 
 from datachef.core.errors import DatachefError
 from datachef.core.system.code_identity import PluginFileLoader, remember_code
+from datachef.core.system.paths import expanded
 
 
 def place_of(module: Any) -> Path | None:
@@ -26,7 +26,7 @@ def place_of(module: Any) -> Path | None:
 
 def plugin_file(name: str) -> str:
     """The absolute path of a plugin file. Raises `DatachefError` where there is no file."""
-    path = Path(os.path.expanduser(name)).resolve()  # noqa: PTH111 - it lets `~nobody` be
+    path = expanded(name).resolve()
     if path.is_dir():
         raise DatachefError(f"no plugin file: {path} is a folder", "--plugin takes a Python file")
     if not path.is_file():

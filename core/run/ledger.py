@@ -63,6 +63,12 @@ class Entry:
             self.broken[name] = _together(self.broken.get(name), file)
 
     @property
+    def source(self) -> str | None:
+        """The source that the step belongs to; None for a step on the corpus."""
+        parts = self.path.split(".")
+        return parts[1] if parts[0] == "sources" else None
+
+    @property
     def missing(self) -> int:
         """Rows in that nothing accounts for; 0 where the entry balances."""
         gone = self.dropped.total() + self.failed.total()
@@ -130,10 +136,10 @@ class Ledger:
             for entry in self
             if entry.missing
         ]
-        chains: dict[str, list[Entry]] = {}
+        chains: dict[str | None, list[Entry]] = {}
         for entry in self:
-            chains.setdefault(_chain(entry.path), []).append(entry)
-        corpus = chains.pop("", [])
+            chains.setdefault(entry.source, []).append(entry)
+        corpus = chains.pop(None, [])
         for chain in chains.values():
             found += _breaks(chain)
         arriving = sum(
@@ -161,12 +167,6 @@ def _together(known: BrokenFile | None, more: BrokenFile) -> BrokenFile:
         rows_read=known.rows_read + more.rows_read,
         passing=known.passing or more.passing,
     )
-
-
-def _chain(path: str) -> str:
-    """The source that a step belongs to; nothing for the steps on the corpus."""
-    parts = path.split(".")
-    return parts[1] if parts[0] == "sources" else ""
 
 
 def _breaks(chain: list[Entry]) -> list[str]:
@@ -208,7 +208,7 @@ class Accounts:
         """The entries of a source in order, each with the rows that reached it or wait for it."""
         before: Entry | None = None
         for entry in self.sources[source]:
-            if source in self.references and _chain(entry.path) != source:
+            if source in self.references and entry.source != source:
                 break
             yield entry, entry.rows_in if before is None else before.rows_out
             before = entry
@@ -231,8 +231,5 @@ def _complete_broken_files(plan: Plan, records: Mapping[str, Any], ledger: Ledge
 
 def _blank(plan: Plan, source: str | None) -> Ledger:
     """Empty entries of the steps that the rows of a source meet, or of all."""
-    return Ledger(
-        Entry(path, op)
-        for path, op in plan.steps
-        if source is None or not path.startswith("sources.") or path.split(".")[1] == source
-    )
+    entries = (Entry(path, op) for path, op in plan.steps)
+    return Ledger(entry for entry in entries if source is None or entry.source in (None, source))

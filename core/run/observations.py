@@ -4,6 +4,7 @@ dropped, and some of the rows that transforms changed."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from os.path import commonprefix
 from typing import Any
 
 import numpy as np
@@ -169,17 +170,10 @@ def _shown(path: str, rows: pl.DataFrame) -> pl.DataFrame:
     shown: list[Mapping[str, Any]] = []
     for row in rows.iter_rows(named=True):
         texts = [row["before"] or "", *(text or "" for text in row["after"])]
-        first = max(0, _alike(*texts) - _SHOWN_BEFORE) if len(texts) == 2 else 0
+        alike = len(commonprefix(texts)) if len(texts) == 2 else 0  # noqa: RUF071 - no paths
+        first = max(0, alike - _SHOWN_BEFORE)
         cut = [text[first : first + _SHOWN_CHARACTERS] for text in texts]
         if first:
             cut = [f"… {text}" for text in cut]
         shown.append({"step": path, **row, "before": cut[0], "after": cut[1:]})
     return pl.DataFrame(shown, schema=CHANGES)
-
-
-def _alike(first: str, second: str) -> int:
-    """How many characters two texts begin with that are the same."""
-    pairs = zip(first, second, strict=False)
-    return next(
-        (place for place, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second))
-    )

@@ -10,7 +10,6 @@ import numpy as np
 import polars as pl
 
 from datachef.core import FinishedRun
-from datachef.plugins.report.flow import source_of
 from datachef.plugins.report.recipe_changes import RecipeChange, recipe_changes
 from datachef.plugins.report.row_changes import ComparedRow, LossReason, RowChanges, RowCount
 
@@ -137,7 +136,7 @@ def _by_key(run: FinishedRun) -> dict[_Key, Any]:
     """The entries of the ledger by what tells a step from the others in any recipe."""
     found: dict[_Key, Any] = {}
     for entry in run.ledger:
-        place, number = source_of(entry.path), 0
+        place, number = entry.source, 0
         while (place, entry.op, number) in found:
             number += 1
         found[place, entry.op, number] = entry

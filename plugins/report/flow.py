@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from datachef.core import FinishedRun
+from datachef.core.run.ledger import Entry
 
 # A slice is so wide and high in units of its own; it is stretched to the height of its row.
 WIDTH, HEIGHT = 320, 100
@@ -31,6 +32,7 @@ class FlowRow:
 
     path: str
     op: str
+    source: str | None
     rows_in: int
     rows_out: int
     created: int
@@ -61,20 +63,14 @@ def flow_of(run: FinishedRun) -> list[FlowRow]:
         ]
         rows.append(
             FlowRow(
-                entry.path, entry.op, entry.rows_in, entry.rows_out, entry.created, entry.tokens,
-                seconds.get(entry.path), lost, dict(sorted(entry.counted.items())),
+                entry.path, entry.op, entry.source, entry.rows_in, entry.rows_out, entry.created,
+                entry.tokens, seconds.get(entry.path), lost, dict(sorted(entry.counted.items())),
                 [str(file) for file in list(entry.broken.values())[:_BROKEN]],
-                drawn.slice(entry.path, entry.rows_in, entry.rows_out),
-                drawn.colour_at(entry.path),
+                drawn.slice(entry),
+                drawn.colour_at(entry),
             )
         )  # fmt: skip
     return rows
-
-
-def source_of(path: str) -> str | None:
-    """The source that a step belongs to; None for a step on the corpus."""
-    parts = path.split(".")
-    return parts[1] if parts[0] == "sources" else None
 
 
 class _Drawing:
@@ -87,12 +83,12 @@ class _Drawing:
     def __init__(self, run: FinishedRun) -> None:
         self._run = run
         entries = list(run.ledger)
-        names = dict.fromkeys(name for e in entries if (name := source_of(e.path)) is not None)
+        names = dict.fromkeys(entry.source for entry in entries if entry.source is not None)
         self._colours = {name: number for number, name in enumerate(names)}
         most = dict.fromkeys(names, 1)
         together = 1
         for entry in entries:
-            name = source_of(entry.path)
+            name = entry.source
             if name is not None:
                 most[name] = max(most[name], entry.rows_in, entry.rows_out)
             else:
@@ -107,16 +103,20 @@ class _Drawing:
             self._place[name] = start
             start += rows * self._scale + self._gap
 
-    def slice(self, path: str, rows_in: int, rows_out: int) -> list[Ribbon]:
-        name = source_of(path)
+    def slice(self, entry: Entry) -> list[Ribbon]:
+        name = entry.source
         if name is None:
-            return self._joined(path)
+            return self._joined(entry.path)
         ribbons = [
             Ribbon(_band(self._place[other], width, self._place[other], width), self._colour(other))
             for other, width in self._width.items()
             if other != name
         ]
-        at, before, after = self._place[name], rows_in * self._scale, rows_out * self._scale
+        at, before, after = (
+            self._place[name],
+            entry.rows_in * self._scale,
+            entry.rows_out * self._scale,
+        )
         if before > after:
             ribbons.append(Ribbon(_leaving(at + after, before - after), -1))
         ribbons.append(Ribbon(_band(at, before, at, after), self._colour(name)))
@@ -139,10 +139,10 @@ class _Drawing:
             start += after
         return [*([Ribbon(_leaving(start, lost), -1)] if lost else []), *bands]
 
-    def colour_at(self, path: str) -> int | None:
+    def colour_at(self, entry: Entry) -> int | None:
         """The colour of the source that is read at a step."""
-        name = source_of(path)
-        return self._colour(name) if name is not None and path == f"sources.{name}" else None
+        name = entry.source
+        return self._colour(name) if name is not None and entry.path == f"sources.{name}" else None
 
     def _colour(self, name: str) -> int:
         return self._colours[name] % COLOURS

@@ -18,7 +18,7 @@ from datachef.core.cli.display import duration, size
 from datachef.core.escaping import escaped, one_line
 from datachef.core.registry.vocabulary import Vocabulary
 from datachef.plugins.report.composition import languages_of, licences_of, some_rows, sources_of
-from datachef.plugins.report.flow import flow_of, source_of
+from datachef.plugins.report.flow import flow_of
 from datachef.plugins.report.histograms import Histogram, histograms, number
 from datachef.plugins.report.samples import changed, rejected
 
@@ -70,7 +70,7 @@ def _facts(run: FinishedRun, vocabulary: Vocabulary) -> dict[str, Any]:
         "tokens": flow[-1].tokens if flow else 0,
         "tokens_read": sum(step.tokens for step in read),
         "sources": sources,
-        "colours": {str(source_of(step.path)): step.colour for step in read},
+        "colours": {str(step.source): step.colour for step in read},
         "copies": [
             step
             for step in flow

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from os.path import commonprefix
 from typing import Literal
 
 import polars as pl
 
-from datachef.core import FinishedRun
+from datachef.core import BYTES_PER_TOKEN, FinishedRun
 
 # What a row is in two corpora: in both but for its text; in one alone; there further copies of a
 # row, or the content of a row with another id, that the other has.
@@ -19,7 +20,6 @@ KINDS: Mapping[Kind, str] = {
 }  # fmt: skip
 _CONTENT = ("text", "messages", "prompt", "completion")
 _COPY = r"~\d+$"
-_BYTES_PER_TOKEN = 4
 # Of a text that changes beyond these, no change is shown.
 _READ_CHARACTERS = 100_000
 
@@ -142,7 +142,7 @@ def _rows(run: FinishedRun) -> pl.LazyFrame:
     number of a copy (`base`) and of its content."""
     schema = run.corpus.collect_schema()
     size = _content(schema).str.len_bytes()
-    tokens = pl.col("tokens") if "tokens" in schema else (size / _BYTES_PER_TOKEN).ceil()
+    tokens = pl.col("tokens") if "tokens" in schema else (size / BYTES_PER_TOKEN).ceil()
     return run.corpus.select(
         _hash(pl.col("id")).alias("row"),
         _hash(pl.col("id").str.replace(_COPY, "")).alias("base"),
@@ -173,10 +173,8 @@ def _cut(row: ComparedRow, characters: int) -> ComparedRow:
     """The row with so many characters of its text, of one that changed around the first change."""
     first = 0
     if row.before is not None and row.after is not None:
-        pairs = enumerate(zip(row.before, row.after, strict=False))
-        shorter = min(len(row.before), len(row.after))
-        place = next((place for place, (old, new) in pairs if old != new), shorter)
-        first = max(0, place - characters // 8)
+        alike = len(commonprefix((row.before, row.after)))  # noqa: RUF071 - texts, no paths
+        first = max(0, alike - characters // 8)
     before, after = (text and text[first : first + characters] for text in (row.before, row.after))
     return replace(row, before=before, after=after)
 
