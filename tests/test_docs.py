@@ -7,15 +7,19 @@ import ast
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from command import chef
+from typer.testing import CliRunner
 
-from datachef.core import Host
-from datachef.core.document import parse
+from datachef.core import Host, check_recipe
+from datachef.core.cli import build
+from datachef.core.cli.state import take_plugin_files
+from datachef.core.document import dump, parse
 from datachef.core.registry import hookspecs
 from datachef.reward.features import FEATURE_DESCRIPTIONS
 from datachef.reward.gates import GATES
@@ -76,6 +80,45 @@ def test_operators_that_the_pages_name_exist() -> None:
         known = {*vocabulary, *(name for names in defined for name in names)}
         for name in re.findall(r"op: ([a-z_0-9]+)", text):
             assert name in known, f"{page.name} names {name}"
+
+
+def _here(library: str) -> list[str]:
+    """What stands in the column `here` of a table of the page for those who come from a library."""
+    page = (ROOT / "docs" / "coming-from.md").read_text(encoding="utf-8")
+    section = page.partition(f"## {library}\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| .+ \| (.+) \|$", section, re.MULTILINE)[1:]
+    assert len(rows) > 10
+    return [code for row in rows for code in re.findall(r"`([^`]+)`", row)]
+
+
+@pytest.mark.parametrize("library", ["datatrove", "Data-Juicer", "distilabel"])
+def test_what_users_of_other_libraries_look_for_is_here(
+    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands are there with their options, and recipes with these parts lack files at most."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATACHEF_LLM_BASE_URL", "http://localhost:9/v1")
+    row = {"messages": [{"role": "assistant", "content": "42"}], "url": "u", "topic": "t"}
+    Path("rows.jsonl").write_text(json.dumps(row | {"score": 1, "judge_score": 1}) + "\n")
+    pages = {"path": "rows.jsonl"}
+    host = Host()
+    others = "".join((ROOT / "docs" / f"{name}.md").read_text() for name in ("recipes", "outputs"))
+    for code in _here(library):
+        part = parse(code).data
+        if code.startswith("chef "):
+            words, _ = take_plugin_files(shlex.split(code)[1:])
+            shown = CliRunner().invoke(build(host, words), [*words, "--help"])
+            assert (shown.exit_code, "Usage: " in shown.output) == (0, True), (code, shown.output)
+        elif isinstance(part, dict):
+            recipe = {"name": "pages", "sources": {"pages": pages, "books": pages}}
+            Path("recipe.yaml").write_text(
+                dump(recipe | ({"steps": [part]} if "op" in part else part))
+            )
+            found = check_recipe(Path("recipe.yaml"), host).problems
+            absent = {"no_file", "missing_model", "missing_asset", "missing_package"}
+            assert {problem.code for problem in found} <= absent, (code, found)
+        else:
+            assert f"`{code}`" in others or f"`{code}(" in others, code
 
 
 def test_every_feature_and_gate_is_on_the_page_about_rewards() -> None:
