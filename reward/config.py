@@ -46,6 +46,11 @@ class RewardOptions(BaseModel):
     proxy: Path | None = Field(
         None, description="A proxy that chef fit saved; takes precedence over the history."
     )
+    prior: Path | None = Field(
+        None,
+        description="Measurements of other tasks that predict where there is no proxy; the history "
+        "by default.",
+    )
     limits: Path | None = Field(None, description="A limits.yaml with guardrails.")
     judges: tuple[JudgeOptions, ...] = Field((), description="Models that grade sampled rows.")
     encoder: str | None = Field(
@@ -67,7 +72,8 @@ class RewardOptions(BaseModel):
 
     def located_in(self, folder: Path) -> RewardOptions:
         """These options with relative paths resolved against a folder."""
-        files = {"history": self.history, "proxy": self.proxy, "limits": self.limits}
+        names = ("history", "proxy", "prior", "limits")
+        files = {name: getattr(self, name) for name in names}
         found = {name: located(folder, path) for name, path in files.items() if path is not None}
         return self.model_copy(update=found)
 

@@ -77,8 +77,9 @@ class FineTuningBackend(EvaluationBackend):
 
     def reward(self, proxy: Path | None) -> Reward:
         options = dict(self._options)
-        if proxy is not None and self._fits_proxy:
-            options["proxy"] = str(proxy.absolute())
+        if self._fits_proxy:
+            option, file = ("prior", self._file) if proxy is None else ("proxy", proxy)
+            options[option] = str(file.absolute())
         return self._reward(self._config.reward_name, options)
 
     def measure(self, recipe: Path, seeds: Sequence[int]) -> list[MeasurementRecord]:

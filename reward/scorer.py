@@ -217,14 +217,17 @@ def _proxy(options: RewardOptions, task: Task, codes: Mapping[str, str], seed: i
 
 
 def _prior(options: RewardOptions, task: Task) -> TransferPrior | None:
-    """What other tasks in the history say, where too little was measured for this one."""
-    if options.history is None or options.proxy is not None:
+    """What measurements of other tasks say, where no proxy is given and too little was measured for
+    this task to fit one."""
+    prior = options.prior or options.history
+    if prior is None or options.proxy is not None:
         return None
     from datachef.reward.history import History
     from datachef.reward.proxy.fit import can_fit, fit_prior
 
-    history = History(options.history)
-    return None if can_fit(history, task) else fit_prior(history, task)
+    if options.history is not None and can_fit(History(options.history), task):
+        return None
+    return fit_prior(History(prior), task)
 
 
 def _verifier(

@@ -147,7 +147,8 @@ class EvaluationBackend(ABC):
 
     @abstractmethod
     def reward(self, proxy: Path | None) -> Reward:
-        """A reward with the proxy that `refit` saved in a file; None: the reward as configured.
+        """A reward with the proxy that `refit` saved in a file; None: the reward without one, by
+        what is known of other tasks where the backend has measured any.
 
         Built again from the same file, it gives the same scores.
         """

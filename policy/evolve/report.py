@@ -289,7 +289,8 @@ def _proxies(fidelity: dict[str, Any]) -> Iterator[str]:
         rows,
         "Spearman's, between prediction and measurement: of every recipe by a proxy that was "
         "fitted without it; in the last line, of the rounds' recipes by what chose them. A round "
-        "that did not climb the proxy climbed the reward as it is without measurements.",
+        "that did not climb the proxy climbed what other tasks in the history say, or the bare "
+        "reward.",
     )
 
 

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from datachef.core import DatachefError, Host, RewardConfig
+from datachef.core.contracts.reward import EvaluationConfig
 from datachef.core.recipe.contributions import without_each
 from datachef.core.recipe.resolving import read_task
 from datachef.reward.config import proxy_reward
 from datachef.reward.evaluation.evaluator import task_key
+from datachef.reward.evaluation_backend import FineTuningBackend
 from datachef.reward.history import History
 from datachef.reward.measurement import MeasurementRecord
 from datachef.reward.noise import noise_of
@@ -112,6 +114,25 @@ def test_a_task_whose_scores_are_chance_teaches_no_proxy(history: History, works
         fit_proxy(history, task)
     assert fit_report(history, task).noise["fruit"].measurable is False
     assert noise_of([measured(r, r / 9, s) for r in range(6) for s in range(3)]).measurable
+
+
+def test_without_a_proxy_other_tasks_in_the_history_say_what_is_better(
+    history: History, workspace: Path
+) -> None:
+    """Also where enough of the task itself was measured, if no proxy of it is trusted."""
+    task = RewardConfig(workspace / "task.yaml", None, workspace, workspace / "cache")
+    options = {"history": str(history.path)}
+    backend = FineTuningBackend(EvaluationConfig("proxy", task, workspace / "run", options))
+    likeness = {"target.cosine": 0.9}, {"target.cosine": 0.1}
+    reward = backend.reward(None)
+    assert list(reward.predict(likeness[0]).parts) == ["enough_data"], "one task is too few"
+    for recipe in range(40):
+        name = f"other-{recipe % 2}"
+        history.add(measured(recipe, recipe / 40, task=name, task_key=name))
+    reward = backend.reward(None)
+    good, bad = (reward.predict(features) for features in likeness)
+    assert list(good.parts) == ["other_tasks"]
+    assert good.value > bad.value + 0.3
 
 
 def test_features_that_only_describe_are_not_learned_from() -> None:
