@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from datachef.core.cli.completion import words
 from datachef.core.cli.state import AsJson, console, get_host, print_json
 
 if TYPE_CHECKING:
@@ -59,7 +60,14 @@ def _described(asset: Asset) -> dict[str, Any]:
 
 
 def get(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", show_default=False)],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...",
+            autocompletion=words(lambda: get_host().assets),
+            show_default=False,
+        ),
+    ],
     given: Annotated[
         Path | None,
         typer.Option(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from datachef.core.cli.completion import words
 from datachef.core.cli.state import (
     AsJson,
     CacheFolder,
@@ -224,11 +225,19 @@ def _stage(number: int, items: list[PartitionWork], store: Store) -> dict[str, A
     }
 
 
+def _kinds() -> Iterable[str]:
+    from datachef.core.registry.vocabulary import SCHEMAS
+
+    return SCHEMAS
+
+
 def schema(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file instead of printing.")
     ] = None,
-    kind: Annotated[str, typer.Option(help="recipe, pool or task.")] = "recipe",
+    kind: Annotated[
+        str, typer.Option(help="recipe, pool or task.", autocompletion=words(_kinds))
+    ] = "recipe",
 ) -> None:
     """Write the JSON Schema of recipes over what is installed, for editors to complete with."""
     import orjson

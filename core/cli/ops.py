@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from datachef.core.cli.completion import words
 from datachef.core.cli.state import AsJson, console, get_host, print_json
 
 if TYPE_CHECKING:
@@ -18,21 +19,18 @@ def register(app: typer.Typer) -> None:
     app.command("ops")(ops)
 
 
-def _operators(incomplete: str) -> list[str]:
-    """What completes the name of an operator in a shell."""
-    return [name for name in get_host().vocabulary if name.startswith(incomplete)]
-
-
-def _groups(incomplete: str) -> list[str]:
+def _groups() -> set[str]:
     vocabulary = get_host().vocabulary
-    groups = {vocabulary.group(name) for name in vocabulary}
-    return sorted(group for group in groups if group.startswith(incomplete))
+    return {vocabulary.group(name) for name in vocabulary}
 
 
 def ops(
     name: Annotated[
         str | None,
-        typer.Argument(help="Show this operator alone, in full.", autocompletion=_operators),
+        typer.Argument(
+            help="Show this operator alone, in full.",
+            autocompletion=words(lambda: get_host().vocabulary),
+        ),
     ] = None,
     group: Annotated[
         str | None,
@@ -40,7 +38,7 @@ def ops(
             "--group",
             "-g",
             help="List the operators of this plugin alone.",
-            autocompletion=_groups,
+            autocompletion=words(_groups),
         ),
     ] = None,
     output: Annotated[
@@ -66,7 +64,7 @@ def _chosen(host: Host, name: str | None, group: str | None) -> list[str]:
     from datachef.core.errors import DatachefError
 
     vocabulary = host.vocabulary
-    groups = {vocabulary.group(known) for known in vocabulary}
+    groups = _groups()
     if group is not None and group not in groups:
         raise DatachefError(f"no plugin {group!r} has operators", host.missing(group, groups))
     names = [n for n in vocabulary if group is None or vocabulary.group(n) == group]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from datachef.core.cli.completion import words
 from datachef.core.cli.state import AsJson, console, get_host, print_json
 from datachef.core.errors import DatachefError, PluginError, did_you_mean
 from datachef.core.escaping import indented
@@ -60,9 +61,8 @@ def _show_plugins(found: list[Plugin], as_json: bool) -> None:
     console().print(table)
 
 
-def _packages(incomplete: str = "") -> list[str]:
-    found = {plugin.package for plugin in get_host().plugins}
-    return sorted(name for name in found if name.startswith(incomplete))
+def _packages() -> set[str]:
+    return {plugin.package for plugin in get_host().plugins}
 
 
 def check(
@@ -70,7 +70,7 @@ def check(
         str,
         typer.Argument(
             help="The folder of a package (with its pyproject.toml), or an installed one by name.",
-            autocompletion=_packages,
+            autocompletion=words(_packages),
             show_default=False,
         ),
     ],

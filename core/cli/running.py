@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from datachef.core.cli.completion import words
 from datachef.core.cli.state import (
     AsJson,
     CacheFolder,
@@ -34,7 +35,13 @@ def run(
     ] = None,
     pool: PoolFile = None,
     overrides: Overrides = None,
-    engine: Annotated[str, typer.Option(help="Engine that carries out the work.")] = "local",
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="Engine that carries out the work.",
+            autocompletion=words(lambda: get_host().named("datachef_engines")),
+        ),
+    ] = "local",
     workers: Annotated[
         int | None,
         typer.Option("--workers", "-w", min=1, help="Processes; one per core by default."),

@@ -12,6 +12,7 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
+from datachef.core.cli import completion
 from datachef.core.contracts.code_permission import (
     ALLOWED as ALLOWED_CODE,
     OPTION,
@@ -170,14 +171,28 @@ def console(*, errors: bool = False) -> Any:
     return TextConsole(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 
-RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
+RecipeFile = Annotated[
+    Path,
+    typer.Argument(
+        help="The recipe, a YAML file.", autocompletion=completion.recipes, show_default=False
+    ),
+]
 PoolFile = Annotated[
     Path | None,
-    typer.Option("--pool", help="Bind the recipe to the sources of this pool.yaml, and no others."),
+    typer.Option(
+        "--pool",
+        help="Bind the recipe to the sources of this pool.yaml, and no others.",
+        autocompletion=completion.pools,
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="A.B=VALUE", help="Override a place of the recipe; repeatable."),
+    typer.Option(
+        "--set",
+        metavar="A.B=VALUE",
+        help="Override a place of the recipe; repeatable.",
+        autocompletion=completion.overrides,
+    ),
 ]
 CacheFolder = Annotated[
     Path | None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from datachef.core.cli.completion import runs
 from datachef.core.cli.state import AsJson, console, get_host, print_json
 
 if TYPE_CHECKING:
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
 def report(
     corpus: Annotated[
-        Path, typer.Argument(help="The folder of a finished run.", show_default=False)
+        Path,
+        typer.Argument(
+            help="The folder of a finished run.", autocompletion=runs, show_default=False
+        ),
     ],
     html: Annotated[
         Path | None,

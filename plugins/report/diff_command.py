@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from datachef.core.cli.completion import runs
 from datachef.core.cli.state import AsJson, console, print_json
 
 if TYPE_CHECKING:
@@ -19,8 +20,13 @@ _SHIFTS = 15
 
 
 def diff(
-    before: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
-    after: Annotated[Path, typer.Argument(help="That of another.", show_default=False)],
+    before: Annotated[
+        Path,
+        typer.Argument(help="The folder of a run.", autocompletion=runs, show_default=False),
+    ],
+    after: Annotated[
+        Path, typer.Argument(help="That of another.", autocompletion=runs, show_default=False)
+    ],
     examples: Annotated[
         int, typer.Option(min=0, help="Rows to show of each source: gained, lost and changed.")
     ] = 2,

@@ -9,14 +9,11 @@ from typing import Annotated
 import typer
 
 from datachef.core import DatachefError
+from datachef.core.cli.completion import words
 from datachef.core.cli.state import get_host
 from datachef.core.errors import did_you_mean
 
 _KINDS = ("plugin", "operator", "source", "reward", "recipe", "task")
-
-
-def _completed(incomplete: str) -> list[str]:
-    return [kind for kind in _KINDS if kind.startswith(incomplete)]
 
 
 def new(
@@ -24,7 +21,7 @@ def new(
         str,
         typer.Argument(
             help=f"{', '.join(_KINDS[:-1])} or {_KINDS[-1]}.",
-            autocompletion=_completed,
+            autocompletion=words(lambda: _KINDS),
             show_default=False,
         ),
     ],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from datachef.core.cli import completion
 from datachef.core.cli.display import interval
 from datachef.core.cli.state import AsJson, CacheFolder, console, get_host, print_json
 
@@ -28,8 +29,12 @@ def register(app: typer.Typer) -> None:
 
 
 def propose(
-    task: Annotated[Path, typer.Option("--task", help="A task.yaml.")],
-    pool: Annotated[Path, typer.Option("--pool", help="A pool.yaml.")],
+    task: Annotated[
+        Path, typer.Option("--task", help="A task.yaml.", autocompletion=completion.tasks)
+    ],
+    pool: Annotated[
+        Path, typer.Option("--pool", help="A pool.yaml.", autocompletion=completion.pools)
+    ],
     policy: Annotated[
         str | None,
         typer.Option(

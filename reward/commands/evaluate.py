@@ -12,8 +12,8 @@ import typer
 from datachef.core.cli.display import interval
 from datachef.core.cli.state import AsJson, CacheFolder, PoolFile, console, get_host, print_json
 from datachef.reward.commands.history import reference_points
-from datachef.reward.commands.score import RecipeFiles, TaskFile
-from datachef.reward.config import described, require_packages
+from datachef.reward.commands.score import EncoderName, RecipeFiles, TaskFile
+from datachef.reward.config import require_packages
 from datachef.reward.score_kinds import REFERENCE_POINTS
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def evaluate(
     accuracy: Annotated[
         bool, typer.Option(help="Score answers with lm-evaluation-harness, besides their bits.")
     ] = True,
-    encoder: Annotated[str | None, typer.Option("--encoder", help=described("encoder"))] = None,
+    encoder: EncoderName = None,
     history: Annotated[Path, typer.Option("--history", help="Where measurements are kept.")] = Path(
         "history.sqlite"
     ),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from datachef.core.cli.completion import tasks
 from datachef.core.cli.display import interval
 from datachef.core.cli.state import AsJson, console, get_host, print_json
 from datachef.reward.config import require_packages
@@ -169,7 +170,10 @@ def import_(
         list[str] | None, typer.Option("--metric", help="CSV: only this one; may be repeated.")
     ] = None,
     task: Annotated[
-        Path | None, typer.Option("--task", help="CSV: the task.yaml that the metric measures.")
+        Path | None,
+        typer.Option(
+            "--task", help="CSV: the task.yaml that the metric measures.", autocompletion=tasks
+        ),
     ] = None,
 ) -> None:
     """Add measurements that the history does not have: of an export, or of runs of others."""
@@ -256,7 +260,10 @@ def fit(
         Path, typer.Option("--history", help="Measurements that chef evaluate recorded.")
     ] = Path("history.sqlite"),
     task: Annotated[
-        Path | None, typer.Option("--task", help="Only what was measured for this task.yaml.")
+        Path | None,
+        typer.Option(
+            "--task", help="Only what was measured for this task.yaml.", autocompletion=tasks
+        ),
     ] = None,
     output: Annotated[
         Path | None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from datachef.core.cli import completion
 from datachef.core.cli.display import interval
 from datachef.core.cli.state import AsJson, CacheFolder, PoolFile, console, get_host, print_json
 from datachef.core.contracts.reward import Reward, RewardConfig, Score
@@ -25,11 +26,29 @@ BACKEND: str = JudgeOptions.model_fields["backend"].default
 ROWS = str(RewardOptions.model_fields["rows"].default)
 
 RecipeFiles = Annotated[
-    list[Path], typer.Argument(metavar="RECIPE...", help="YAML files.", show_default=False)
+    list[Path],
+    typer.Argument(
+        metavar="RECIPE...",
+        help="YAML files.",
+        autocompletion=completion.recipes,
+        show_default=False,
+    ),
 ]
 TaskFile = Annotated[
     Path | None,
-    typer.Option("--task", help="A task.yaml; the one that the recipe names by default."),
+    typer.Option(
+        "--task",
+        help="A task.yaml; the one that the recipe names by default.",
+        autocompletion=completion.tasks,
+    ),
+]
+EncoderName = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        help=described("encoder"),
+        autocompletion=completion.words(lambda: get_host().assets),
+    ),
 ]
 HistoryFile = Annotated[
     Path | None, typer.Option("--history", help="Measurements: the proxy is fitted to them.")
@@ -44,7 +63,14 @@ def score(
     recipes: RecipeFiles,
     task: TaskFile = None,
     pool: PoolFile = None,
-    reward: Annotated[str, typer.Option("--reward", help="A registered reward.")] = PROXY,
+    reward: Annotated[
+        str,
+        typer.Option(
+            "--reward",
+            help="A registered reward.",
+            autocompletion=completion.words(lambda: get_host().named("datachef_rewards")),
+        ),
+    ] = PROXY,
     reward_option: Annotated[
         list[str] | None,
         typer.Option(
@@ -61,7 +87,7 @@ def score(
         typer.Option("--judge", help="A model that grades sampled rows; repeat it for a second."),
     ] = None,
     judge_backend: Annotated[str, typer.Option(help="LLM backend of the judges.")] = BACKEND,
-    encoder: Annotated[str | None, typer.Option("--encoder", help=described("encoder"))] = None,
+    encoder: EncoderName = None,
     rows: Annotated[
         int | None, typer.Option(min=1, help=described("rows"), show_default=ROWS)
     ] = None,

@@ -1,11 +1,8 @@
-"""`chef ops` lists operators under the plugin that registers them, and shells complete them."""
+"""`chef ops` lists operators under the plugin that registers them."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -76,25 +73,6 @@ def test_a_wrong_name_or_group_is_told_with_what_to_write(arguments: list[str], 
     shown = chef("ops", *arguments)
     assert (shown.returncode, shown.stdout) == (1, "")
     assert said in shown.stderr
-
-
-@pytest.mark.parametrize(
-    ("typed", "completed"),
-    [
-        ("chef ops gopher", ["gopher_quality_filter", "gopher_repetition_filter"]),
-        ("chef ops --group ded", ["dedup"]),
-    ],
-)
-def test_a_shell_completes_operators_and_groups(typed: str, completed: list[str]) -> None:
-    words = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
-    asked = subprocess.run(
-        [Path(sys.executable).with_name("chef")],
-        env={**os.environ, **words, "_CHEF_COMPLETE": "complete_bash"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert asked.stdout.split() == completed, asked.stderr
 
 
 @pytest.mark.parametrize("command", [(), ("history",)])
