@@ -26,6 +26,7 @@ from .contracts.corpus_sample import CorpusSample as CorpusSample
 from .contracts.engine import (
     Engine as Engine,
     PartitionFinished as PartitionFinished,
+    PartitionRetried as PartitionRetried,
     PartitionStalled as PartitionStalled,
     PhaseStarted as PhaseStarted,
     Progressed as Progressed,

@@ -63,6 +63,17 @@ def run(
             help="End a worker that makes no progress for this long; by default, only warn.",
         ),
     ] = None,
+    log_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Append each event of the run to it, as JSON lines."),
+    ] = None,
+    metrics_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.prom",
+            help="Keep metrics for Prometheus in it, as its textfile collector reads them.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe and print its ledger. What is done already is not done again.
@@ -73,7 +84,13 @@ def run(
     """
     from datachef.core.api import run_recipe
     from datachef.core.cli.progress import observers
+    from datachef.core.run.monitoring import EventLog, MetricsFile
 
+    watching = observers()
+    if log_file is not None:
+        watching.append(EventLog(log_file))
+    if metrics_file is not None:
+        watching.append(MetricsFile(metrics_file))
     result = run_recipe(
         recipe,
         output,
@@ -83,7 +100,7 @@ def run(
         engine=engine,
         workers=workers,
         cache=cache,
-        observers=observers(),
+        observers=watching,
         stall_limit=stall_limit,
         sample=sample,
     )

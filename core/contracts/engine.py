@@ -46,6 +46,8 @@ class WorkItem(Protocol):
 Progress = Callable[[str, int, int], None]
 # Called with the label of an item, the seconds without progress, and where it stands, in words.
 OnStall = Callable[[str, float, str], None]
+# Called with the label of an item that is begun again, and why, in words.
+OnRetry = Callable[[str, str], None]
 
 
 class Engine(ABC):
@@ -53,10 +55,12 @@ class Engine(ABC):
 
     A worker calls `TaskExecutor.perform` with an item, which leaves its result in the cache; order,
     barriers and accounts are not the engine's business. An engine that notices an item without
-    progress calls `on_stall`.
+    progress calls `on_stall`; one that begins an item again, as its worker was lost, calls
+    `on_retry`.
     """
 
     on_stall: OnStall | None = None
+    on_retry: OnRetry | None = None
 
     @abstractmethod
     def __init__(self, config: WorkerConfig, workers: int) -> None: ...
@@ -83,20 +87,27 @@ class Engine(ABC):
 
 @dataclass(frozen=True)
 class RunStarted:
-    """A run begins: the name of its recipe, the folder of its corpus, and how many partitions and
-    decisions it consists of."""
+    """A run begins: the name of its recipe, the folder of its corpus, how many partitions and
+    decisions it consists of, and the name of the run, which no other has."""
 
     recipe: str
     folder: Path
     partitions: int
+    run: str
 
 
 @dataclass(frozen=True)
 class PhaseStarted:
-    """Partitions that are worked on in parallel begin; `total_bytes` is what they read."""
+    """Partitions that are worked on in parallel begin; `total_bytes` is what they read.
+
+    `partitions` is their number without those that were in the cache, `done` how many of the whole
+    run are done by now, in the cache or not.
+    """
 
     title: str
     total_bytes: int
+    partitions: int
+    done: int
 
 
 @dataclass(frozen=True)
@@ -121,11 +132,27 @@ class PartitionStalled:
 
 
 @dataclass(frozen=True)
+class PartitionRetried:
+    """A partition is begun again, since its worker was lost; `cause` says how, in words."""
+
+    label: str
+    cause: str
+
+
+@dataclass(frozen=True)
 class PartitionFinished:
-    """A partition is done; `size` is the bytes that it read."""
+    """A partition is done; `size` is the bytes that it read, `seconds` the time that it took.
+
+    `steps` are the places in the recipe of the steps that were run on it, `rows` the rows that
+    came in, and `failed` how many of them could not be processed.
+    """
 
     label: str
     size: int
+    seconds: float
+    rows: int
+    failed: int
+    steps: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -153,6 +180,7 @@ RunEvent = (
     | PhaseStarted
     | Progressed
     | PartitionStalled
+    | PartitionRetried
     | PartitionFinished
     | RunFinished
     | RunFailed
@@ -160,7 +188,14 @@ RunEvent = (
 
 
 class RunObserver:
-    """Override what you care about; every method is called in the process that started the run."""
+    """Override what you care about; every method is called in the process that started the run.
+
+    `observe` gets every event, and calls the method of its kind.
+    """
+
+    def observe(self, event: RunEvent) -> None:
+        """At every event."""
+        getattr(self, METHODS[type(event)])(event)
 
     def run_started(self, event: RunStarted) -> None:
         """Before the first partition."""
@@ -173,6 +208,9 @@ class RunObserver:
 
     def partition_stalled(self, event: PartitionStalled) -> None:
         """While a partition makes no progress."""
+
+    def partition_retried(self, event: PartitionRetried) -> None:
+        """Before a partition is begun again."""
 
     def partition_finished(self, event: PartitionFinished) -> None:
         """After a partition that was not in the cache."""
@@ -190,6 +228,7 @@ METHODS: Mapping[type[RunEvent], str] = {
     PhaseStarted: "phase_started",
     Progressed: "progressed",
     PartitionStalled: "partition_stalled",
+    PartitionRetried: "partition_retried",
     PartitionFinished: "partition_finished",
     RunFinished: "run_finished",
     RunFailed: "run_failed",

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -114,12 +115,15 @@ class TaskExecutor:
         _ = self._host.formats
 
     def perform(self, item: WorkItem, progress: OnProgress) -> dict[str, Any]:
-        """The record of the item; one that is already in the store is not done again.
+        """The record of the item, with the `seconds` that it took; one that is already in the
+        store is not done again.
 
         What an operator's author did wrong is a `PluginError`, wherever in its code it was met.
         """
+        started = time.perf_counter()
         try:
-            return self._perform(item, progress)
+            record = self._perform(item, progress)
+            return {**record, "seconds": round(time.perf_counter() - started, 3)}
         except DatachefError:
             raise
         except BaseException as error:

@@ -31,6 +31,13 @@ RESERVED_FILES = 32
 FILES_PER_WORKER = 4
 
 
+class Retry(NamedTuple):
+    """A partition that is begun again in a new worker, and why."""
+
+    label: str
+    cause: str
+
+
 class Late(NamedTuple):
     """A call with a batch of rows that took too long: its partition, the seconds, its step."""
 
@@ -103,6 +110,9 @@ class LocalEngine(Engine):
             if isinstance(event, Late):
                 if self.on_stall is not None:
                     self.on_stall(*event)
+            elif isinstance(event, Retry):
+                if self.on_retry is not None:
+                    self.on_retry(*event)
             elif isinstance(event[0], str):
                 progress(*event)
             else:
@@ -151,6 +161,8 @@ class LocalEngine(Engine):
                     self._live.pop(slot).close()
                 if death.late is not None and len(overdue.rows) > MOST_OVERDUE:
                     return self._too_late(death.late)
+                if len(deaths) < ATTEMPTS:
+                    events.put(Retry(item.label, _cause(death)))
         return {
             "error": f"a worker died {ATTEMPTS} times on it: {'; then '.join(map(str, deaths))}",
             "hint": deaths[-1].hint,
@@ -219,6 +231,13 @@ def _most_workers() -> int:
     if allowed == resource.RLIM_INFINITY:
         return sys.maxsize
     return max(1, (allowed - RESERVED_FILES) // FILES_PER_WORKER)
+
+
+def _cause(death: WorkerDiedError) -> str:
+    """Why a worker was replaced, in words."""
+    if death.late is None:
+        return f"a worker died on it: {death}"
+    return f"{death.late.path} exceeds the time limit with {death.late.row}"
 
 
 def _failure(item: WorkItem, answer: dict[str, Any]) -> DatachefError:

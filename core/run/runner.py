@@ -15,6 +15,7 @@ from datachef.core.contracts.engine import (
     METHODS,
     Engine,
     PartitionFinished,
+    PartitionRetried,
     PartitionStalled,
     PhaseStarted,
     Progressed,
@@ -84,6 +85,7 @@ class Runner:
         self._host = host
         self._engine = engine
         engine.on_stall = self._stalled
+        engine.on_retry = self._retried
         self._store = store
         self._given = tuple(observers)
         self._observers = [*observers, *host.observers()]
@@ -111,7 +113,7 @@ class Runner:
                 return self._run(folder, started)
 
     def _run(self, folder: Path, started: float) -> Report:
-        self._tell(RunStarted(self._recipe.name, folder, self._plan.size))
+        self._tell(RunStarted(self._recipe.name, folder, self._plan.size, self._store.run))
         try:
             report = self._made(folder, started)
             forget_failed(folder)
@@ -165,7 +167,8 @@ class Runner:
                 self._cached += 1
         if not todo:
             return
-        self._tell(PhaseStarted(title, sum(item.size for item in todo)))
+        total, done = sum(item.size for item in todo), len(self._records)
+        self._tell(PhaseStarted(title, total, len(todo), done))
         todo = self._bounded(todo)
         for index, record in self._engine.map(todo, self._progressed):
             item = todo[index]
@@ -174,7 +177,7 @@ class Runner:
                 self._bound_failures()
             if isinstance(item, PartitionWork) and item.partitions:
                 self._bytes += item.size
-            self._tell(PartitionFinished(item.label, item.size))
+            self._tell(_finished(item, record))
 
     def _bounded(self, items: list[Any]) -> list[Any]:
         """The items, those whose first step is paid for with the number of rows that may fail."""
@@ -202,6 +205,9 @@ class Runner:
 
     def _stalled(self, label: str, seconds: float, where: str) -> None:
         self._tell(PartitionStalled(label, seconds, where))
+
+    def _retried(self, label: str, cause: str) -> None:
+        self._tell(PartitionRetried(label, cause))
 
     def ledger(self) -> Ledger:
         """All records of partitions added up, in the order of the recipe."""
@@ -310,11 +316,14 @@ class Runner:
             return f"rejected rows were not kept: {explained(error) or error}"
 
     def _write(self, items: Sequence[ShardWork]) -> list[dict[str, Any]]:
-        self._tell(PhaseStarted("writing", sum(item.size for item in items)))
+        total, done = sum(item.size for item in items), len(self._records)
+        self._tell(PhaseStarted("writing", total, len(items), done))
         files: dict[int, dict[str, Any]] = {}
         for index, facts in self._engine.map(items, self._progressed):
+            item, seconds = items[index], facts.pop("seconds", 0.0)
             files[index] = facts
-            self._tell(PartitionFinished(items[index].label, items[index].size))
+            rows = facts["rows"]
+            self._tell(PartitionFinished(item.label, item.size, seconds, rows, 0, ("output",)))
         return [files[index] for index in range(len(items))]
 
     def _ignored_fields(self) -> dict[str, Counter[str]]:
@@ -329,20 +338,33 @@ class Runner:
         """Gives an event to the observers. One of a plugin that breaks gets no more of them, and
         the run goes on; what an observer of the caller raises ends the run.
         """
-        method = METHODS[type(event)]
         for observer in list(self._observers):
             if observer in self._given:
-                getattr(observer, method)(event)
+                observer.observe(event)
                 continue
             try:
                 with contained():
-                    getattr(observer, method)(event)
+                    observer.observe(event)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # noqa: BLE001 - a plugin's observer may raise anything
-                self._host.observer_broke(observer, method, error)
+                self._host.observer_broke(observer, METHODS[type(event)], error)
                 self._observers.remove(observer)
 
 
-def _failed(record: Mapping[str, Any]) -> bool:
-    return any(entry["failed"] for entry in record["ledger"])
+def _failed(record: Mapping[str, Any]) -> int:
+    return sum(sum(entry["failed"].values()) for entry in record["ledger"])
+
+
+def _finished(item: PartitionWork | DecisionWork, record: Mapping[str, Any]) -> PartitionFinished:
+    """The event of an item that is done, with what its record says of it."""
+    entries = record["ledger"]
+    paths = (item.step.path,) if isinstance(item, DecisionWork) else (e["path"] for e in entries)
+    return PartitionFinished(
+        label=item.label,
+        size=item.size,
+        seconds=record.get("seconds", 0.0),
+        rows=entries[0]["rows_in"] if entries else 0,
+        failed=_failed(record),
+        steps=tuple(paths),
+    )
