@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 from datachef.core.distribution import install_command
 from datachef.core.escaping import indented
+from datachef.core.similar_names import similar_names
 
 
 class DatachefError(Exception):
@@ -208,10 +208,9 @@ def shortened(value: object, limit: int = 80) -> str:
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """A hint that names the closest known words, or all of them when they are few."""
+    """A hint that names the known words that are like this one, or else those that there are."""
     names = sorted(known)
-    close = difflib.get_close_matches(str(word)[:200], names, n=3, cutoff=0.5)
-    if close:
+    if close := similar_names(str(word), names):
         return f"did you mean {' or '.join(close)}?"
     if not names:
         return ""

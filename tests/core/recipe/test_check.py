@@ -33,7 +33,7 @@ MISTAKES = {
     ),
     "operator of the mix": (
         WEB + "mix:\n  op: share_mix\n",
-        ("unknown_operator", 6, "mix.op", "did you mean shares_mix or even_mix?"),
+        ("unknown_operator", 6, "mix.op", "did you mean shares_mix?"),
     ),
     "mix among steps": (
         WEB + "steps:\n- op: even_mix\n",

@@ -66,4 +66,4 @@ def test_a_pattern_that_matches_no_signal_is_a_problem(
     (tmp_path / "recipe.yaml").write_text(document.dump(recipe))
     (problem,) = check_recipe(tmp_path / "recipe.yaml", Host()).problems
     assert (problem.code, problem.path) == ("unknown_signal", "output.signals[0]")
-    assert problem.hint.startswith("did you mean length_words or ")
+    assert problem.hint == "did you mean length_words?"
