@@ -38,6 +38,7 @@ from .contracts.engine import (
     WorkItem as WorkItem,
 )
 from .contracts.filter import Filter as Filter, Signal as Signal
+from .contracts.folder_report import FolderReport as FolderReport
 from .contracts.metric import (
     AnswerKind as AnswerKind,
     BenchmarkItem as BenchmarkItem,

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import typer
 
     from datachef.core.assets.asset import Asset
     from datachef.core.contracts.corpus_sample import Feature, Gate
     from datachef.core.contracts.engine import Engine, RunObserver
+    from datachef.core.contracts.folder_report import FolderReport
     from datachef.core.contracts.metric import Metric
     from datachef.core.contracts.operator import Operator
     from datachef.core.contracts.reader import Reader
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from datachef.core.contracts.writer import Writer
     from datachef.core.errors import Problem
     from datachef.core.language_models.client import LLMBackend
+    from datachef.core.registry.host import Host
 
 NAME = "datachef"
 
@@ -107,8 +111,8 @@ def datachef_peer_names() -> Mapping[str, str]:
 
 
 @hookspec
-def datachef_run_pages() -> Mapping[str, Callable[..., str]]:
-    """Makers of pages of HTML by name, each given a finished run; a notebook shows the first."""
+def datachef_reports() -> Mapping[str, Callable[[Path, Host], FolderReport]]:
+    """Reports of folders by their kind (`corpus`, `training` ...), for `chef report`."""
 
 
 @hookspec

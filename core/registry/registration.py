@@ -27,7 +27,7 @@ MAPPINGS = (
     "datachef_evaluation_backends",
     "datachef_features",
     "datachef_gates",
-    "datachef_run_pages",
+    "datachef_reports",
 )
 
 _SUFFIX = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)*")

@@ -1,4 +1,4 @@
-"""A finished run as a notebook shows it: the page of a plugin in a frame, or its ledger."""
+"""A finished run as a notebook shows it: the page of its report in a frame, or its ledger."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datachef.core.escaping import one_line
 from datachef.core.registry.host import installed
 from datachef.core.system.containment import ENDINGS, cause_of, contained
 from datachef.core.system.failures import raise_environment_failure
+from datachef.core.system.ownership import CORPUS
 
 if TYPE_CHECKING:
     from datachef.core.run.finished import FinishedRun
@@ -17,24 +18,24 @@ _HEIGHT = 720
 
 
 def as_html(run: FinishedRun) -> str:
-    """The first page that plugins have for a run; without any that can be made, a table.
+    """The page of the run's report; without a plugin that can make it, a table.
 
     The page runs apart from the notebook: scripts of its own, and nothing of where it is shown.
     """
-    trouble = ""
-    for name, page in installed().named("datachef_run_pages").items():
-        try:
-            with contained():
-                shown = str(page(run))
-        except ENDINGS as error:
-            raise_environment_failure(error)
-            trouble += f"<p>{escape(f'the page {name} broke: {cause_of(error)}')}</p>"
-            continue
-        return (
-            f'<iframe sandbox="allow-scripts" title="report of the run" srcdoc="{escape(shown)}" '
-            f'style="width: 100%; height: {_HEIGHT}px; border: 0"></iframe>'
-        )
-    return trouble + _table(run)
+    host = installed()
+    report = host.named("datachef_reports").get(CORPUS)
+    if report is None:
+        return _table(run)
+    try:
+        with contained():
+            shown = str(report(run.folder, host).page())
+    except ENDINGS as error:
+        raise_environment_failure(error)
+        return f"<p>{escape(f'the page broke: {cause_of(error)}')}</p>{_table(run)}"
+    return (
+        f'<iframe sandbox="allow-scripts" title="report of the run" srcdoc="{escape(shown)}" '
+        f'style="width: 100%; height: {_HEIGHT}px; border: 0"></iframe>'
+    )
 
 
 def _table(run: FinishedRun) -> str:

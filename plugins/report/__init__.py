@@ -1,4 +1,4 @@
-"""`chef report`, `chef sample` and `chef diff`: what recipes do to data, printed or as a page."""
+"""`chef report`, `chef sample` and `chef diff`: what commands did, printed or as a page."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from datachef.core import hookimpl
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import typer
 
-    from datachef.core import FinishedRun
+    from datachef.core import FolderReport, Host
 
 
 @hookimpl
@@ -25,12 +27,11 @@ def datachef_commands(app: typer.Typer) -> None:
 
 
 @hookimpl
-def datachef_run_pages() -> Mapping[str, Callable[[FinishedRun], str]]:
-    return {"report": _page}
+def datachef_reports() -> Mapping[str, Callable[[Path, Host], FolderReport]]:
+    return {"corpus": _of_corpus}
 
 
-def _page(run: FinishedRun) -> str:
-    from datachef.core.registry.host import installed
-    from datachef.plugins.report.page import page
+def _of_corpus(folder: Path, host: Host) -> FolderReport:
+    from datachef.plugins.report.corpus_report import CorpusReport
 
-    return page(run, installed().vocabulary)
+    return CorpusReport(folder, host)

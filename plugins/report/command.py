@@ -1,4 +1,4 @@
-"""`chef report`: the ledger of a finished run in the terminal, or all that is known as HTML."""
+"""`chef report`: what is told of a folder that a command wrote, in the terminal or as HTML."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from datachef.core.cli.completion import runs
 from datachef.core.cli.state import AsJson, console, get_host, print_json
 
 if TYPE_CHECKING:
-    from datachef.core import FinishedRun
+    from datachef.core import FolderReport
 
 
 def report(
-    corpus: Annotated[
+    folder: Annotated[
         Path,
         typer.Argument(
-            help="The folder of a finished run.", autocompletion=runs, show_default=False
+            help="The folder of a run, a training or an evolution.",
+            autocompletion=runs,
+            show_default=False,
         ),
     ],
     html: Annotated[
@@ -27,34 +29,40 @@ def report(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what a run did: its ledger, the shares of its sources and its warnings.
+    """Print what came of a run, a training or an evolution, by the folder that it wrote.
 
-    With `--html` this is a page that needs no network and no other file: the flow of the rows, the
-    signals of each filter with its thresholds, samples of what was rejected and changed.
+    Of a run that is its ledger, the shares of its sources and its warnings. With `--html` it is a
+    page that needs no network and no other file: of a run the flow of the rows, the signals of each
+    filter with its thresholds and samples of rows; of a training its curves and its best recipes.
     """
-    from datachef.core import FinishedRun
-    from datachef.core.cli.display import accounts, place
+    from datachef.core.cli.display import place
+    from datachef.core.pages.rendering import write_page
 
-    run = FinishedRun.open(corpus)
+    told = _report(folder)
     if html is not None:
-        _write(run, html)
+        write_page(html, told.page())
     if as_json:
-        print_json(run.ledger_data)
+        print_json(told.data())
     elif html is not None:
         console().print(place(html.absolute()), soft_wrap=True)
     else:
-        shares = [share.to_data() for share in run.shares]
-        for part in accounts(run.ledger_data, shares, run.warnings):
+        for part in told.printed():
             console().print(part, soft_wrap=isinstance(part, str))
 
 
-def _write(run: FinishedRun, file: Path) -> None:
-    from datachef.core.system.outputs import write_file
-    from datachef.plugins.report.page import MARK, page
+def _report(folder: Path) -> FolderReport:
+    """The report of the kind of folder that this is; one without a mark is read as a corpus."""
+    from datachef.core import DatachefError
+    from datachef.core.system.ownership import CORPUS, read_mark
 
-    write_file(
-        file,
-        page(run, get_host().vocabulary).encode(),
-        "report",
-        lambda raw: raw.startswith(MARK.encode()),
-    )
+    mark = read_mark(folder)
+    kind = CORPUS if mark is None else mark.kind
+    host = get_host()
+    known = host.named("datachef_reports")
+    if kind not in known:
+        raise DatachefError(
+            f"there is no report of a folder with a {kind}",
+            f"name the folder of a {', '.join(sorted(known))}",
+        )
+    made: FolderReport = known[kind](folder, host)
+    return made

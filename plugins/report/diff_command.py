@@ -42,14 +42,14 @@ def diff(
     from datachef.core import FinishedRun
     from datachef.core.cli.display import place
     from datachef.core.escaping import one_line
-    from datachef.core.system.outputs import write_file
+    from datachef.core.pages.rendering import write_page
     from datachef.plugins.report.comparison import Comparison
     from datachef.plugins.report.diff_page import diff_page
 
     found = Comparison.of(FinishedRun.open(before), FinishedRun.open(after), examples)
     if html is not None:
         title = f"{one_line(before.name)} and {one_line(after.name)}"
-        write_file(html, diff_page(found, title).encode(), "comparison", _is_page)
+        write_page(html, diff_page(found, title))
     if as_json:
         print_json(found.to_data())
         return
@@ -59,12 +59,6 @@ def diff(
         return
     for part in _parts(found, out.width):
         out.print(part, soft_wrap=not hasattr(part, "columns"))
-
-
-def _is_page(raw: bytes) -> bool:
-    from datachef.plugins.report.diff_page import MARK
-
-    return raw.startswith(MARK.encode())
 
 
 def _parts(found: Comparison, width: int) -> Iterator[Any]:
@@ -201,7 +195,7 @@ def _sample(row: ComparedRow, width: int) -> Iterator[Any]:
 
 
 def _signals(found: Comparison) -> Any:
-    from datachef.plugins.report.histograms import number
+    from datachef.core.pages.rendering import number
 
     table = _table("step", "signal", "before", "then", "distance", numbers=1)
     for shift in found.signals[:_SHIFTS]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from datachef.core.pages.rendering import rendered
 from datachef.plugins.report.comparison import Comparison
-from datachef.plugins.report.page import rendered
+from datachef.plugins.report.page import PACKAGE
 from datachef.plugins.report.row_changes import KINDS, ComparedRow
 from datachef.plugins.report.samples import differences
 
-MARK = "<!doctype html>\n<!-- made by chef diff -->"
 # Rows and signals that are shown, so that the page stays small however many sources there are.
 _ROWS = 120
 _SIGNALS = 60
@@ -16,9 +16,9 @@ _SIGNALS = 60
 def diff_page(found: Comparison, title: str) -> str:
     """The page of a comparison."""
     return rendered(
+        PACKAGE,
         "diff.html.jinja",
         {
-            "mark": MARK,
             "title": title,
             "found": found,
             "kinds": KINDS,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, inf, sinh
+from math import ceil, sinh
 from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
 
 from datachef.core import FinishedRun
+from datachef.core.pages.rendering import number
 
 WIDTH, HEIGHT = 320, 90
 BARS = 48
@@ -250,12 +251,3 @@ def _bars(counts: _Numbers, beneath: _Numbers, highest: float) -> str:
             at = f"M{index * width:.1f} {bottom:.1f}"
             parts.append(f"{at}v-{high:.1f}h{width - 0.7:.1f}v{high:.1f}z")
     return "".join(parts)
-
-
-def number(value: float) -> str:
-    """A number with as many digits as people read."""
-    if value in (inf, -inf):
-        return "∞" if value > 0 else "−∞"
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from itertools import islice
 from typing import Any
 
-import jinja2
 import orjson
 
 from datachef.core import FinishedRun, document
-from datachef.core.cli.display import duration, size
-from datachef.core.escaping import escaped, one_line
+from datachef.core.pages.rendering import rendered
 from datachef.core.registry.vocabulary import Vocabulary
 from datachef.plugins.report.composition import languages_of, licences_of, some_rows, sources_of
 from datachef.plugins.report.flow import flow_of
-from datachef.plugins.report.histograms import Histogram, histograms, number
+from datachef.plugins.report.histograms import Histogram, histograms
 from datachef.plugins.report.samples import changed, rejected
 
-MARK = "<!doctype html>\n<!-- made by chef report -->"
+PACKAGE = "datachef.plugins.report"
 MOST_BYTES = 2_000_000
 _LISTED = 50
 _MANIFEST_CHARACTERS = 60_000
@@ -47,7 +42,7 @@ def page(run: FinishedRun, vocabulary: Vocabulary) -> str:
     known = _facts(run, vocabulary)
     made = ""
     for detail in _DETAILS:
-        made = rendered("page.html.jinja", known | _detailed(run, detail))
+        made = rendered(PACKAGE, "page.html.jinja", known | _detailed(run, detail), "page.js")
         if len(made.encode()) <= MOST_BYTES:
             break
     return made
@@ -60,7 +55,6 @@ def _facts(run: FinishedRun, vocabulary: Vocabulary) -> dict[str, Any]:
     rows = some_rows(run)
     read = [step for step in flow if step.path in {f"sources.{s.name}" for s in sources}]
     return {
-        "mark": MARK,
         "run": run,
         "title": f"{run.recipe.get('name', run.folder.name)}: report of a run",
         "recipe": document.dump(dict(run.recipe)),
@@ -133,28 +127,3 @@ def _shortened_json(manifest: Mapping[str, Any]) -> str:
     kept = {name: value for name, value in manifest.items() if name not in left_out}
     text = orjson.dumps(kept, option=orjson.OPT_INDENT_2).decode()
     return text if len(text) <= _MANIFEST_CHARACTERS else f"{text[:_MANIFEST_CHARACTERS]}…"
-
-
-def rendered(template: str, values: Mapping[str, Any]) -> str:
-    """A template of this package with its style and script; `values` have the page's `mark`."""
-    here = files("datachef.plugins.report")
-    style, script = (here.joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        finalize=lambda value: escaped(value) if type(value) is str else value,
-    )  # fmt: skip
-    environment.filters |= {
-        "bytes": size, "duration": duration, "number": number, "line": one_line,
-        "count": lambda value: f"{value:,}", "percent": lambda value: f"{value:.1%}",
-        "json": lambda value: orjson.dumps(value).decode(), "signed": lambda value: f"{value:+,}",
-    }  # fmt: skip
-    source = environment.from_string(here.joinpath(template).read_text("utf-8"))
-    return source.render(
-        **values, style=style, script=script, style_hash=_hash(style),
-        script_hash=_hash(script),
-    )  # fmt: skip
-
-
-def _hash(text: str) -> str:
-    """What a Content-Security-Policy knows an inline script or style by."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -12,7 +12,7 @@ import orjson
 import polars as pl
 
 from datachef.core import FinishedRun
-from datachef.plugins.report.histograms import number
+from datachef.core.pages.rendering import number
 
 _PIECES = re.compile(r"\w+|\s+|[^\w\s]")
 

@@ -15,14 +15,17 @@ from datachef.core.run import notebook
 
 MakeCorpus = Callable[..., Any]
 BROKEN_PAGE = """
-from datachef.core import hookimpl
+from datachef.core import FolderReport, hookimpl
 
-def page(run):
-    raise ValueError("no <page>")
+class Mine(FolderReport):
+    data = printed = None
+
+    def page(self):
+        raise ValueError("no <page>")
 
 @hookimpl
-def datachef_run_pages():
-    return {"mine": page}
+def datachef_reports():
+    return {"corpus": Mine}
 """
 
 
@@ -73,5 +76,5 @@ def test_without_a_page_it_shows_the_ledger(
     host = Host([str(tmp_path / "broken.py")])
     monkeypatch.setattr(notebook, "installed", lambda: host)
     shown = made.report._repr_html_()
-    assert "the page mine broke: ValueError: no &lt;page&gt;" in shown
+    assert "the page broke: ValueError: no &lt;page&gt;" in shown
     assert "<table>" in shown

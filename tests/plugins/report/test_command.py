@@ -8,7 +8,7 @@ from pathlib import Path
 from command import chef
 
 from datachef.core import FinishedRun
-from datachef.plugins.report.page import MARK
+from datachef.core.pages.rendering import MARK
 
 
 def test_the_ledger_in_the_terminal_and_as_json(web: FinishedRun) -> None:
@@ -30,7 +30,7 @@ def test_a_page_takes_the_place_of_a_page_and_of_nothing_else(
     (tmp_path / "mine.html").write_text("<p>mine</p>")
     refused = chef("report", web.folder, "--html", "mine.html", folder=tmp_path)
     assert refused.returncode == 1
-    assert "error: mine.html exists and is not a report of datachef" in refused.stderr
+    assert "error: mine.html exists and is not a page of datachef" in refused.stderr
     assert (tmp_path / "mine.html").read_text() == "<p>mine</p>"
 
 

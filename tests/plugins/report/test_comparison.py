@@ -12,8 +12,9 @@ import pytest
 from command import chef
 
 from datachef.core import FinishedRun, Host, document, run_recipe
+from datachef.core.pages.rendering import MARK
 from datachef.plugins.report.comparison import Comparison
-from datachef.plugins.report.diff_page import MARK, diff_page
+from datachef.plugins.report.diff_page import diff_page
 from datachef.plugins.report.recipe_changes import RecipeChange
 from datachef.plugins.report.row_changes import ComparedRow, LossReason, RowChanges, RowCount
 
