@@ -18,14 +18,14 @@ Interval: TypeAlias = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Scale:
+class AxisScale:
     """From values to places between 0 and a length."""
 
     low: float
     high: float
 
     @classmethod
-    def of(cls, values: Iterable[float], margin: float = 0.0) -> Scale:
+    def of(cls, values: Iterable[float], margin: float = 0.0) -> AxisScale:
         """From the least to the greatest value, with a share of that on both sides."""
         known = [value for value in values if isfinite(value)]
         low, high = min(known, default=0.0), max(known, default=1.0)
@@ -50,7 +50,7 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Line:
+class ChartLine:
     """A line of a chart; `look` is the number of its colour and dashes."""
 
     name: str
@@ -59,7 +59,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Dot:
+class ChartDot:
     """A dot of a chart, with intervals where they are known; dots of one name have one `look`."""
 
     name: str
@@ -96,8 +96,8 @@ def chart(
     title: str,
     description: str,
     axes: tuple[str, str],
-    lines: Sequence[Line] = (),
-    dots: Sequence[Dot] = (),
+    lines: Sequence[ChartLine] = (),
+    dots: Sequence[ChartDot] = (),
     *,
     rules: Sequence[float] = (),
     whole: bool = False,
@@ -109,7 +109,7 @@ def chart(
         value for dot in dots for value in _reach(dot.x, dot.x_interval)
     ]
     up = [y for _, y in points] + [value for dot in dots for value in _reach(dot.y, dot.y_interval)]
-    x_scale, y_scale = Scale.of(across, 0 if whole else 0.03), Scale.of(up, 0.05)
+    x_scale, y_scale = AxisScale.of(across, 0 if whole else 0.03), AxisScale.of(up, 0.05)
     width, height = Chart.right - Chart.left, Chart.bottom - Chart.top
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -139,9 +139,9 @@ def chart(
     )  # fmt: skip
 
 
-def sparkline(values: Sequence[float], scale: Scale) -> str:
+def sparkline(values: Sequence[float], scale: AxisScale) -> str:
     """A path through values in a box of 100 by 20."""
-    across = Scale(0, max(len(values) - 1, 1))
+    across = AxisScale(0, max(len(values) - 1, 1))
     return _path([(across.place(at), 20 - scale.place(v, 20)) for at, v in enumerate(values)])
 
 
@@ -149,7 +149,7 @@ def _reach(value: float, interval: Interval | None) -> tuple[float, ...]:
     return (value, *(interval or ()))
 
 
-def _whiskers(dot: Dot) -> Iterable[tuple[tuple[float, float], tuple[float, float]]]:
+def _whiskers(dot: ChartDot) -> Iterable[tuple[tuple[float, float], tuple[float, float]]]:
     if dot.x_interval is not None:
         yield (dot.x_interval[0], dot.y), (dot.x_interval[1], dot.y)
     if dot.y_interval is not None:
