@@ -49,6 +49,15 @@ def runs(incomplete: str) -> list[str]:
     return _paths(incomplete, lambda path: (path / MANIFEST).is_file())
 
 
+def written_folders(incomplete: str) -> list[str]:
+    """Completes a folder that a command wrote: of a run, of a training ..."""
+    from datachef.core.system.ownership import MANIFEST, MARK
+
+    return _paths(
+        incomplete, lambda path: any((path / name).is_file() for name in (MANIFEST, MARK))
+    )
+
+
 def overrides(context: typer.Context, incomplete: str) -> list[str]:
     """Completes a place of the recipe that stands before it on the line, with its present value."""
     from datachef.core import document

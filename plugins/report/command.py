@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datachef.core.cli.completion import runs
+from datachef.core.cli.completion import written_folders
 from datachef.core.cli.state import AsJson, console, get_host, print_json
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def report(
         Path,
         typer.Argument(
             help="The folder of a run, a training or an evolution.",
-            autocompletion=runs,
+            autocompletion=written_folders,
             show_default=False,
         ),
     ],
