@@ -60,7 +60,9 @@ class RunError(DatachefError):
 
 class UnavailableError(RunError):
     """What is needed from outside cannot be had now: a server, a key that it takes, an input at
-    rest. It says nothing of the recipe or its rows; see `unavailable`."""
+    rest, room on a disk. It says nothing of the recipe or its rows; see `unavailable`."""
+
+    exit_code = 5
 
 
 class MissingModelError(UnavailableError):

@@ -53,9 +53,9 @@ def test_every_hook_is_documented_with_its_signature() -> None:
 
 
 COMMANDS = (
-    "run", "report", "sample", "diff", "check", "plan", "schema", "ops", "plugins", "assets",
-    "doctor", "import", "new", "train-classifier", "score", "evaluate", "fit", "history",
-    "propose", "train", "evolve",
+    "run", "status", "report", "sample", "diff", "check", "plan", "schema", "ops", "plugins",
+    "assets", "cache", "doctor", "import", "new", "train-classifier", "score", "evaluate", "fit",
+    "history", "propose", "train", "evolve",
 )  # fmt: skip
 
 

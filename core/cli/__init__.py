@@ -24,7 +24,7 @@ sys.excepthook = _quiet
 import typer
 from typer.core import TyperGroup
 
-from datachef.core.cli import assets, checking, doctor, ops, plugins, running
+from datachef.core.cli import assets, cache, checking, doctor, ops, plugins, running, status
 from datachef.core.cli.configuration import Configuration, configured_plugins
 from datachef.core.cli.failures import (
     hidden_cause,
@@ -114,7 +114,7 @@ def build(host: Host, arguments: Sequence[str] = ()) -> typer.Typer:
         rich_markup_mode=None,  # rich takes longer to import than all the rest
     )
     app.callback()(_options)
-    for module in (running, checking, ops, plugins, assets, doctor):
+    for module in (running, status, checking, ops, plugins, assets, cache, doctor):
         module.register(app)
     host.add_commands(app, arguments)
     for group in app.registered_groups:

@@ -30,10 +30,15 @@ def place(path: Path) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in seconds, or in minutes where it is long."""
-    return (
-        f"{seconds:.1f} s" if seconds < 120 else f"{int(seconds) // 60} min {int(seconds) % 60} s"
-    )
+    """A time in the two units that fit."""
+    whole = int(seconds)
+    if whole < 120:
+        return f"{seconds:.1f} s"
+    if whole < 2 * 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 2 * 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} days {whole % 86400 // 3600} h"
 
 
 def interval(bounds: tuple[float, float] | None) -> str:

@@ -79,8 +79,8 @@ def run(
     """Run a recipe and print its ledger. What is done already is not done again.
 
     Exit codes: 0 done, 1 the command could not be carried out, 2 the recipe has problems or the
-    command line is wrong, 3 a plugin is broken, 4 the run could not finish or no row is left,
-    130 interrupted.
+    command line is wrong, 3 a plugin is broken, 4 the run could not finish for its rows or steps,
+    or no row is left, 5 a server, the network or the machine failed, 130 interrupted.
     """
     from datachef.core.api import run_recipe
     from datachef.core.cli.progress import observers

@@ -93,6 +93,7 @@ class PartitionRun:
         verify_files(self._item.stage.files)
         if not self._failed_in_passing([*self._ledger, *pipeline.ledger]):
             signals.finish()
+        self._extra["signals"] = signals.keys
         return self._finish(pipeline)
 
     def _most_copies(self) -> int:
@@ -144,7 +145,7 @@ class PartitionRun:
         self._keep(reader.quarantine())
         entry.rows_in, entry.failed = reader.rows_in, reader.failed
         entry.counted.update({f"skipped: {what}": n for what, n in reader.skipped.items()})
-        self._extra = {"lines": reader.lines, "ignored": dict(reader.ignored)}
+        self._extra |= {"lines": reader.lines, "ignored": dict(reader.ignored)}
 
     def _until_broken(
         self, source: Source, partition: Partition, reader: RowReader, entry: Entry

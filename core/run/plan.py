@@ -99,9 +99,15 @@ class Plan:
         return (item for phase in self.phases for item in phase.partitions)
 
     @property
+    def keys(self) -> list[str]:
+        """The keys of all partitions and decisions."""
+        decided = [item.key for phase in self.phases for item in phase.decisions]
+        return [*(item.key for item in self.partitions), *decided]
+
+    @property
     def size(self) -> int:
         """How many partitions and decisions there are."""
-        return sum(len(phase.partitions) + len(phase.decisions) for phase in self.phases)
+        return len(self.keys)
 
     @property
     def stages(self) -> list[StageSpec]:

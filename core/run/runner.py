@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ from datachef.core.run.publish import (
 )
 from datachef.core.run.report import Report, gather, observed, threshold_table
 from datachef.core.run.stage import DecisionWork, PartitionWork, ShardWork
+from datachef.core.run.status import followed
 from datachef.core.run.store import Store
 from datachef.core.run.summary import RunSummary
 from datachef.core.system.atomic import replacing
@@ -108,9 +110,18 @@ class Runner:
             folder = resolved(folder)
             refuse_output(folder, self._checked, self._plan, self._store.root)
             self._store.prepare()
-            with locked(folder):
+            with locked(folder), self._followed(folder):
                 refuse_output(folder, self._checked, self._plan, self._store.root)
                 return self._run(folder, started)
+
+    @contextmanager
+    def _followed(self, folder: Path) -> Iterator[None]:
+        """Keeps in the cache how far the run is, where `chef status` finds it."""
+        file = str(Path(self._checked.document.file).absolute())
+        with followed(self._store.root, self._store.run, file, folder, self._plan.keys) as observer:
+            self._given = (*self._given, observer)
+            self._observers.append(observer)
+            yield
 
     def _run(self, folder: Path, started: float) -> Report:
         self._tell(RunStarted(self._recipe.name, folder, self._plan.size, self._store.run))

@@ -301,6 +301,11 @@ class SignalCache:
             except RunError:
                 return  # damaged, or replaced by another run just now: as good as none
 
+    @property
+    def keys(self) -> list[str]:
+        """Under which the signals are kept."""
+        return sorted(self._keys.values())
+
     def recall(self, group: int, place: int, rows: pl.DataFrame) -> pl.DataFrame | None:
         known = self._known.get((group, place))
         if known is not None:

@@ -27,7 +27,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from datachef.core.contracts.engine import WorkerConfig, WorkItem
-from datachef.core.errors import DatachefError, PluginError, kind_of, words_of
+from datachef.core.errors import DatachefError, PluginError, RunError, kind_of, words_of
 from datachef.core.escaping import escaped
 from datachef.core.run.time_limit import SIGNAL, Call, Overdue
 from datachef.core.system.child_process import ACTIVITY, LOADING, machine_memory, start
@@ -315,7 +315,7 @@ def _serve(config: dict[str, Any], items: queue.Queue[dict[str, Any]], answers: 
                 said = f"{type(error).__name__}: {words_of(error)}"
                 say(error=said, kind="DatachefError", traceback=_trace(error))
                 continue
-            kind = kind_of(error) if told is error else "RunError"
+            kind = kind_of(told) if told is error or isinstance(told, RunError) else "RunError"
             lacks = environment_failure(error)
             number = None if lacks is None else lacks.errno
             say(error=told.message, hint=told.hint, kind=kind, lacks=number)

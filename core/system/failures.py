@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from datachef.core.errors import DatachefError, RunError, words_of
+from datachef.core.errors import DatachefError, RunError, UnavailableError, words_of
 
 _ELSEWHERE = "choose another folder (--output, --cache)"
 _AGAIN = "and run it again: what is done stays done"
@@ -175,20 +175,24 @@ def _number_told(error: Exception) -> int | None:
 
 
 def explained(error: BaseException) -> DatachefError | None:
-    """The same for people, in one line with a hint; None where it is no error of the system."""
-    cause = None if isinstance(error, DatachefError) else environment_failure(error)
-    cause = cause or system_error(error)
+    """The same for people, in one line with a hint; None where it is no error of the system.
+
+    It is an `UnavailableError` where the machine as it is now is to blame.
+    """
+    lacking = None if isinstance(error, DatachefError) else environment_failure(error)
+    cause = lacking or system_error(error)
     if cause is None:
         return None
+    kind = DatachefError if lacking is None else UnavailableError
     words, hint = _WORDS.get(cause.errno or 0, ("", ""))
     words = words or (cause.strerror or (words_of(cause).splitlines() or [""])[0] or "it failed")
     if cause.filename is None or isinstance(cause.filename, int):
         what = "" if cause.errno in (errno.ENOMEM, errno.EAGAIN) else "cannot read or write: "
-        return DatachefError(f"{what}{words}", hint)
+        return kind(f"{what}{words}", hint)
     path = _shown(Path(os.fsdecode(cause.filename)))
     if cause.errno in (errno.ENOTDIR, errno.EEXIST) and (file := _file_in(path)):
         path, (words, hint) = file, _WORDS[errno.ENOTDIR]
-    return DatachefError(f"cannot use {path}: {words}", hint)
+    return kind(f"cannot use {path}: {words}", hint)
 
 
 def _shown(path: Path) -> Path:
@@ -226,4 +230,5 @@ def ending_runs() -> Iterator[None]:
         found = explained(error)
         if found is None:
             raise
-        raise RunError(found.message, found.hint) from error
+        kind = type(found) if isinstance(found, RunError) else RunError
+        raise kind(found.message, found.hint) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import getpass
 import os
 import socket
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import orjson
 
-from datachef.core.errors import RunError
+from datachef.core.errors import RunError, UnavailableError
 from datachef.core.system.atomic import clear_leftovers
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -24,6 +25,7 @@ _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 _SHOWN = 200
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
 _LOOKS = 100
+_MOMENTS = 5
 _BEGINNING = b'{"pid":'
 
 _HELD: set[int] = set()
@@ -38,13 +40,14 @@ class Holder:
     boot: str
     command: str
     since: str
+    user: str = ""
 
     @classmethod
     def this(cls) -> Holder:
         """This process."""
         command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:_SHOWN]
         since = datetime.now().astimezone().isoformat(" ", "seconds")
-        return cls(os.getpid(), socket.gethostname(), _boot(), command, since)
+        return cls(os.getpid(), socket.gethostname(), _boot(), command, since, _user())
 
     @property
     def is_here(self) -> bool:
@@ -63,26 +66,42 @@ class Holder:
         return True
 
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.host} ({self.command}, since {self.since})"
+        user = f" of {self.user}" if self.user else ""
+        return f"process {self.pid} on {self.host}{user} ({self.command}, since {self.since})"
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keeps other processes from writing `folder`, and clears what killed ones left of it.
 
-    Raises `RunError` at once, naming the holder, where another process has it. The lock is one of
-    the system (`flock`) on the hidden file `.NAME.lock` beside the folder, so that it ends with
-    its process however that dies. The file names the holder: on file systems that do not carry
+    Raises `UnavailableError` at once, naming the holder, where another process has it. The lock is
+    one of the system (`flock`) on the hidden file `.NAME.lock` beside the folder, so that it ends
+    with its process however that dies. The file names the holder: on file systems that do not carry
     locks from one machine to another, it is what tells. What another machine left there stays
     until it is deleted, since nobody here can know whether its process lives.
     """
     folder = folder.resolve()
-    path = folder.with_name(f".{folder.name}.lock")
+    path = _lock_of(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = _acquired(path, folder)
     with _held(path, descriptor):
         clear_leftovers(folder)
         yield
+
+
+def holder_of(folder: Path) -> Holder | None:
+    """Who has `folder` locked now, as far as that can be told from here; None for nobody."""
+    path = _lock_of(folder.resolve())
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        free, sure = _try(descriptor, shared=True)
+        holder = _read(descriptor, path)
+        return None if free and (holder is None or _is_gone(holder, sure)) else holder
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -138,7 +157,7 @@ def _acquired(path: Path, folder: Path) -> int:
             raise _no_lock(path)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         try:
-            free, sure = _try(descriptor)
+            free, sure = _try_for_a_moment(descriptor)
             holder = _read(descriptor, path)
             if not free and holder is None:
                 holder = _named_soon(descriptor, path)
@@ -154,12 +173,24 @@ def _acquired(path: Path, folder: Path) -> int:
         os.close(descriptor)  # its holder has just gone, and the file with him
 
 
-def _try(descriptor: int) -> tuple[bool, bool]:
+def _try_for_a_moment(descriptor: int) -> tuple[bool, bool]:
+    """What `_try` says, once nobody looks any more who holds the lock."""
+    free, sure = _try(descriptor)
+    for _ in range(0 if free else _MOMENTS):
+        time.sleep(_FIRST_PAUSE)
+        free, sure = _try(descriptor)
+        if free:
+            break
+    return free, sure
+
+
+def _try(descriptor: int, *, shared: bool = False) -> tuple[bool, bool]:
     """Whether the lock was free and is ours now; and whether the file system can tell."""
     import fcntl
 
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False, True
     except OSError as error:
@@ -206,11 +237,22 @@ def _is(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _refusal(folder: Path, path: Path, holder: Holder | None) -> RunError:
+def _refusal(folder: Path, path: Path, holder: Holder | None) -> UnavailableError:
     hint = "wait until it has ended, or choose another output"
     if holder is not None and not holder.is_here:
         hint = f"where that process is gone, delete {path}"
-    return RunError(f"{folder} is being written by {holder or 'another process'}", hint)
+    return UnavailableError(f"{folder} is being written by {holder or 'another process'}", hint)
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container may have no name for the number
+        return str(os.getuid())
 
 
 def _boot() -> str:

@@ -150,7 +150,7 @@ def test_what_the_machine_lacks_ends_the_run_and_is_forgotten_with_it(
     sources = {"s": {"path": str(rows), "max_failed": 1.0}}
     with pytest.raises(RunError, match=SAID[trouble]) as caught:
         make_corpus(sources, plugins=[plugin], steps=[{"op": op}])
-    assert caught.value.exit_code == 4
+    assert caught.value.exit_code == 5
     assert not (tmp_path / "corpus").exists()
     (tmp_path / "remedy").touch()
     made = make_corpus(sources, plugins=[plugin], steps=[{"op": op}])
@@ -273,7 +273,7 @@ def test_files_that_cannot_be_opened_for_want_of_handles_are_not_broken(tmp_path
         "    steps: [{op: leak}]\n"
     )
     done = run_chef(tmp_path, recipe, "--plugin", "leak.py")
-    assert done.returncode == 4, done.stderr
+    assert done.returncode == 5, done.stderr
     assert "too many files are open" in done.stderr
     (tmp_path / "remedy").touch()
     done = run_chef(tmp_path, recipe, "--plugin", "leak.py")
