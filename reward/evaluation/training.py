@@ -59,7 +59,7 @@ class Training(BaseModel):
     )
     warmup: float = Field(0.05, ge=0, le=1, description="Share of the steps that warm up.")
     batch_tokens: int = Field(
-        2_048, ge=1, description="Tokens per step: as many rows as have them on average, or one."
+        512, ge=1, description="Tokens per step: as many rows as have them on average, or one."
     )
     max_length: int = Field(512, ge=16, description="Tokens of a row; what is beyond is cut off.")
     lora_rank: int | None = Field(
@@ -305,14 +305,15 @@ def make_tiny(
     vocabulary: int = 1_024,
     hidden: int = 128,
     layers: int = 4,
-    tokens: int = 1_000_000,
+    tokens: int = 200_000,
 ) -> Path:
     """Makes a Llama model of about a million parameters and its tokenizer in `folder`.
 
     The tokenizer is byte-level BPE of `vocabulary` tokens learned from `texts`, with ChatML as its
     chat template. The model has `layers` layers of width `hidden` and has read `tokens` tokens of
     the texts, every other piece of them framed as a question and its answer, so that the marks of a
-    conversation mean something to it. On one machine the same texts and seed give the same bytes,
+    conversation mean something to it. It has read little: what it knows of the pool already, no
+    recipe can teach it. On one machine the same texts and seed give the same bytes,
     however many cores it has. Raises `DatachefError` where the texts are less than 2,000
     characters.
     """
