@@ -16,14 +16,17 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
 from measure import reward_of
+from observed import below, models_table, of_model, scale_table, wins_table
 from tasks import TASK, write_task
 
 from datachef.core import document
-from datachef.reward.history import History
+from datachef.reward.evaluation.evaluator import TINY
+from datachef.reward.history import History, score_summaries
 from datachef.reward.measurement import MeasurementRecord
 from datachef.reward.proxy import Validation
 from datachef.reward.proxy.fit import FitReport, feature_table, fit_report
@@ -107,59 +110,94 @@ def with_new_features(
 
 COMMANDS = """\
 ```console
-$ python benchmarks/reward/measure.py --data DATA --work WORK --train-tokens 120000 --noise 2 \\
-    --tasks math_gsm8k,finance_sentiment,code_mbpp,language_cola,commonsense_csqa,\\
-physics_scibench,science_arc,reasoning_logical_deduction \\
-    --output benchmarks/results/reward/history.parquet
-$ python benchmarks/reward/report.py --history benchmarks/results/reward/history.parquet \\
-    --data DATA --work WORK --output benchmarks/results/reward/README.md
+$ python benchmarks/reward/measure.py --data DATA --work WORK --encoder minilm \\
+    --tokens 60000 --train-tokens 60000 --noise 2 --tasks TASKS --output HISTORY
+$ python benchmarks/reward/report.py --history HISTORY \\
+    --output benchmarks/results/reward/README.md
 ```
 
-Every measurement in the history holds the recipe that it is of; `recipes.py` may draw other random
-ones by now. On two cores a measurement takes about half a minute on each."""
+`HISTORY` is `benchmarks/results/reward/history.parquet`, `TASKS` are those of the first table. A
+measurement holds the recipe that it is of; `recipes.py` may draw other random ones by now. On two
+cores a measurement of `tiny` takes about half a minute on each."""
 
 
 def lines(history: History, report: FitReport) -> Iterator[str]:
     """The page."""
     measurements = history.measurements()
+    cheap = [one for one in measurements if one.base_model == TINY]
     yield "# Recipes that were really evaluated, and what the proxy makes of them"
     yield ""
     yield (
-        f"{len(measurements)} measurements of {len({m.recipe_key for m in measurements})} corpora. "
-        "Each recipe's corpus was made, the `tiny` base model fine-tuned on it, and the bits per "
-        "byte of gold answers measured on 200 test items; the score is `2 ** -bits_per_byte`. "
-        "The proxy is taught without one recipe at a time. Intervals are 95%, by bootstrap over "
-        "recipes; noise is the standard deviation between seeds of one recipe, beside that between "
-        "recipes."
+        f"{len(measurements)} measurements of {len({m.recipe_key for m in measurements})} corpora: "
+        "each recipe's corpus was made, a base model fine-tuned on it, and the answers to test "
+        "items scored. What a score is, its chance and its base: docs/reward.md. Intervals are "
+        "95%, by bootstrap over recipes."
+    )
+    yield from ["", COMMANDS, "", "## The scale of each task", ""]
+    yield (
+        f"The `{TINY}` base model. Recipes and seeds: the standard deviation between the means of "
+        "recipes, and between seeds of one; signal is the first over the second."
     )
     yield ""
-    yield COMMANDS
+    yield from scale_table(measurements, TINY)
     yield ""
-    yield "| task | recipes | rank correlation | top-1 regret | coverage at 90% | noise |"
-    yield "|---|--:|--:|--:|--:|--:|"
-    for task, found in report.by_recipe.items():
-        noise = report.noise[task]
-        seeds = "" if noise.between_seeds is None else f"{noise.between_seeds:.4f} of "
-        yield f"| {task} | {figures(found)} | {seeds}{noise.between_recipes:.4f} |"
-    if report.by_task is not None:
-        yield f"| a task, taught by the others | {figures(report.by_task)} | |"
+    for what, line in (("chance", "chance"), ("the untrained model", "base")):
+        names, count = below(measurements, TINY, attrgetter(line))
+        shown = f": {', '.join(names)}" if names else ""
+        yield f"- {len(names)} of {count} recipes are below {what} by more than noise{shown}."
+    yield from ["", "## What wins", ""]
+    yield (
+        "How often a recipe whose on-topic rows were brought into the task's form scores higher "
+        "than one of another kind, over all pairs; equals count half."
+    )
     yield ""
+    yield from wins_table(measurements, TINY)
+    for model in dict.fromkeys(one.base_model for one in measurements):
+        if model != TINY:
+            yield from ["", f"## `{TINY}` beside `{model}`", ""]
+            yield from models_table(measurements, model)
+    yield from ["", "## The proxy", ""]
+    yield "It is taught without one recipe of a task at a time, and asked for it."
+    yield from ["", *proxy_table(report)]
+    yield from ["", "## A task that was never measured", ""]
     yield "| teaching tasks | rank correlation on another task |"
     yield "|--:|--:|"
-    for count, correlation in learning_curve(measurements):
+    for count, correlation in learning_curve(cheap):
         yield f"| {count} | {correlation:.3f} |"
     yield ""
     yield "| feature | rank correlation within a task | of the prior with it | without it |"
     yield "|---|--:|--:|--:|"
-    for name, within, *prior in prior_features(measurements):
+    for name, within, *prior in prior_features(cheap):
         yield f"| {name} | {within:.3f} | {prior[0]:.3f} | {prior[1]:.3f} |"
-    for task in report.by_recipe:
-        yield from ["", f"## {task}", "", "| recipe | seeds | score | bits per byte |"]
+    yield from ["", "## All recipes"]
+    for task, found in of_model(measurements, TINY).items():
+        yield from ["", f"### {task}", "", "| recipe | seeds | score | bits per byte |"]
         yield "|---|--:|--:|--:|"
-        for summary in history.best(task, 100):
+        for summary in score_summaries(found):
             bits = summary.scores["bits_per_byte"]
             count = len(summary.measurements)
             yield f"| {summary.first.recipe_name} | {count} | {summary.mean:.4f} | {bits:.3f} |"
+
+
+def proxy_table(report: FitReport) -> Iterator[str]:
+    """How the proxy ranks recipes that it was not taught, task by task."""
+    yield "| task | recipes | rank correlation | top-1 regret | coverage at 90% | measurable |"
+    yield "|---|--:|--:|--:|--:|---|"
+    for task, found in report.by_recipe.items():
+        yield f"| {task} | {figures(found)} | {report.noise[task].verdict} |"
+    if report.by_task is not None:
+        yield f"| a task, taught by the others | {figures(report.by_task)} | |"
+    measurable = [
+        found.rank_correlation.value
+        for task, found in report.by_recipe.items()
+        if report.noise[task].measurable
+    ]
+    if measurable:
+        yield ""
+        yield (
+            f"Median rank correlation over the {len(measurable)} measurable tasks: "
+            f"{np.median(measurable):.3f}."
+        )
 
 
 def learning_curve(measurements: list[MeasurementRecord]) -> Iterator[tuple[int, float]]:
