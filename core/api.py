@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from datachef.core.contracts.engine import Engine, RunObserver, WorkerConfig
 from datachef.core.errors import DatachefError, PluginError
+from datachef.core.files.object_store import library
+from datachef.core.files.urls import as_path, is_url
 from datachef.core.registry.host import Host
 from datachef.core.system.paths import expanded, in_utf8
 from datachef.core.text.values import described
@@ -22,8 +24,22 @@ CACHE = "DATACHEF_CACHE"
 
 
 def default_cache() -> Path:
-    """The folder of `DATACHEF_CACHE`, or `.datachef` in the working folder."""
-    return expanded(os.environ.get(CACHE) or ".datachef").absolute()
+    """The folder of `DATACHEF_CACHE`; `.datachef` in the working folder, where it names none."""
+    named = as_path(os.environ.get(CACHE) or "")
+    return expanded(named if named and not is_url(named) else ".datachef").absolute()
+
+
+def worker_config(
+    host: Host, cache: Path | str | None = None, stall_limit: float | None = None
+) -> WorkerConfig:
+    """What workers need to know of a run whose results are kept in `cache`, a folder or a URL."""
+    named = as_path(str(cache or os.environ.get(CACHE) or ""))
+    if is_url(named):
+        library(named)
+        return WorkerConfig(host.files, default_cache(), stall_limit, remote=named)
+    folder = expanded(named).absolute() if named else default_cache()
+    in_utf8([str(folder)])
+    return WorkerConfig(host.files, folder, stall_limit)
 
 
 def check_recipe(
@@ -71,7 +87,7 @@ def plan_recipe(
 
 def run_recipe(
     path: Path,
-    output: Path | None = None,
+    output: Path | str | None = None,
     *,
     host: Host | None = None,
     pool: Path | None = None,
@@ -79,12 +95,14 @@ def run_recipe(
     task: Path | None = None,
     engine: str = "local",
     workers: int | None = None,
-    cache: Path | None = None,
+    cache: Path | str | None = None,
     observers: Sequence[RunObserver] = (),
     stall_limit: float | None = None,
     sample: int | None = None,
 ) -> Report:
     """Runs a recipe file and puts the corpus into `output`, by default `corpus/<name>`.
+
+    `output` and `cache` are folders, or URLs of object stores such as `s3://bucket/name`.
 
     `pool`, `overrides` and `task` are as for `check_recipe`. A worker of the local engine that
     makes no progress for `stall_limit` seconds is ended, as if it had died; by default it is waited
@@ -97,21 +115,33 @@ def run_recipe(
     engines = host.named("datachef_engines")
     if engine not in engines:
         raise DatachefError(f"no engine {engine!r}", host.missing(engine, engines))
-    cache = (cache or default_cache()).absolute()
-    in_utf8([str(cache), *([str(output.absolute())] if output else [])])
-    config = WorkerConfig(host.files, cache, stall_limit)
+    config = worker_config(host, cache, stall_limit)
+    output = None if output is None else _output(output)
     built = engines[engine](config, workers or os.cpu_count() or 1)
     if not isinstance(built, Engine):
         raise PluginError(f"the engine {engine!r} is {described(built)}, not an Engine")
     with built as running:
         # only now what is slow to import: the workers are importing meanwhile
+        from datachef.core.run.destination import destination_of
+        from datachef.core.run.file_store import FileStore
         from datachef.core.run.runner import Runner
-        from datachef.core.run.store import Store
 
+        store = FileStore.of(config)
         checked, plan = plan_recipe(
-            path, host, pool, overrides, task=task, sample=sample, cache=cache
+            path, host, pool, overrides, task=task, sample=sample, cache=config.cache
         )
         name = checked.recipe.name if sample is None else f"{checked.recipe.name}.sample"
-        folder = (output or Path("corpus") / name).absolute()
-        store = Store(cache, config.run)
-        return Runner(checked, plan, host, running, store, observers).run(folder)
+        folder = output or (Path("corpus") / name).absolute()
+        place = destination_of(folder, config.cache)
+        return Runner(checked, plan, host, running, store, observers).run(place, config.cache)
+
+
+def _output(named: Path | str) -> Path | str:
+    """Where a corpus is to be put, as it was named: a folder, or a URL. Raises `DatachefError` for
+    a place that nothing can be written to."""
+    place = as_path(str(named))
+    if is_url(place):
+        library(place)
+        return place
+    (found,) = in_utf8([str(expanded(place).absolute())])
+    return Path(found)

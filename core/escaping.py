@@ -65,6 +65,13 @@ def escaped_json(raw: bytes) -> bytes:
     ).encode()
 
 
+def indented_json(data: Any) -> bytes:
+    """Plain data as JSON for people, as `escaped_json` has it, with a line end."""
+    import orjson
+
+    return escaped_json(orjson.dumps(data, option=orjson.OPT_INDENT_2)) + b"\n"
+
+
 def _json_escape(character: str) -> str:
     units = character.encode("utf-16-be")
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

@@ -22,12 +22,12 @@ from datachef.core.rows.columns import concat
 from datachef.core.rows.inspection import SourceInfo, SourceInspector, SourceSample
 from datachef.core.run.executor import InlineEngine
 from datachef.core.run.ledger import Entry, Ledger
+from datachef.core.run.memory_store import MemoryStore
 from datachef.core.run.plan import Plan, Planner
 from datachef.core.run.runner import Runner
 from datachef.core.run.sampling import on_samples
 from datachef.core.run.source_samples import SampleStore
 from datachef.core.run.stage import PartitionWork
-from datachef.core.run.store import MemoryStore
 
 # Results of earlier recipes that stay in memory.
 KEPT_BYTES = 2 * 10**9

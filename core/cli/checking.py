@@ -14,7 +14,7 @@ import typer
 from datachef.core.cli.completion import words
 from datachef.core.cli.state import (
     AsJson,
-    CacheFolder,
+    CachePlace,
     Overrides,
     PoolFile,
     RecipeFile,
@@ -63,19 +63,20 @@ def plan(
     recipe: RecipeFile,
     pool: PoolFile = None,
     overrides: Overrides = None,
-    cache: CacheFolder = None,
+    cache: CachePlace = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the stages of a recipe, what is in the cache, and what it asks of sources and models.
 
     Of what is not in the cache, though the recipe was run before, say what changed since then.
     """
-    from datachef.core.api import default_cache, plan_recipe
+    from datachef.core.api import plan_recipe, worker_config
     from datachef.core.run.changes import changes
-    from datachef.core.run.store import Store
+    from datachef.core.run.file_store import FileStore
 
-    checked, planned = plan_recipe(recipe, get_host(), pool, overrides or [])
-    store = Store((cache or default_cache()).absolute())
+    host = get_host()
+    checked, planned = plan_recipe(recipe, host, pool, overrides or [])
+    store = FileStore.of(worker_config(host, cache))
     rows: list[dict[str, Any]] = []
     for number, phase in enumerate(planned.phases, start=1):
         stages: dict[int, list[PartitionWork]] = {}
@@ -89,7 +90,7 @@ def plan(
                 {"phase": number, "work": f"decide {decision.label}", "partitions": 1,
                  "cached": cached, "bytes": 0, "places": [decision.step.path]}
             )  # fmt: skip
-    changed = changes(store.root, checked, planned)
+    changed = changes(store, checked, planned)
     operators = dict(planned.steps)
     for row in rows:
         row["changed"] = list(_changed(row, changed or {}, operators))
@@ -240,10 +241,8 @@ def schema(
     ] = "recipe",
 ) -> None:
     """Write the JSON Schema of recipes over what is installed, for editors to complete with."""
-    import orjson
-
     from datachef.core.errors import DatachefError, did_you_mean
-    from datachef.core.escaping import escaped_json
+    from datachef.core.escaping import indented_json
     from datachef.core.registry.vocabulary import SCHEMAS
     from datachef.core.system.outputs import write_file
 
@@ -255,8 +254,7 @@ def schema(
     else:
         if not output.absolute().parent.exists():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(output))
-        raw = escaped_json(orjson.dumps(described, option=orjson.OPT_INDENT_2)) + b"\n"
-        write_file(output, raw, "schema", _is_schema)
+        write_file(output, indented_json(described), "schema", _is_schema)
         print(f"wrote {output}")
 
 

@@ -23,9 +23,12 @@ def size(count: int) -> str:
     return f"{value:.1f} TB"
 
 
-def place(path: Path) -> str:
-    """A path as one would type it here: relative where it is in the working directory."""
+def place(path: Path | str) -> str:
+    """A path as one would type it here: relative where it is in the working directory; a URL as it
+    is."""
     here = Path.cwd()
+    if isinstance(path, str):
+        return one_line(path)
     return one_line(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +9,7 @@ import typer
 from datachef.core.cli.completion import words
 from datachef.core.cli.state import (
     AsJson,
-    CacheFolder,
+    CachePlace,
     Overrides,
     PoolFile,
     RecipeFile,
@@ -31,7 +30,13 @@ def register(app: typer.Typer) -> None:
 def run(
     recipe: RecipeFile,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The corpus; corpus/NAME by default.")
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="The corpus, a folder or s3://BUCKET/NAME and the like; corpus/NAME by default.",
+        ),
     ] = None,
     pool: PoolFile = None,
     overrides: Overrides = None,
@@ -46,7 +51,7 @@ def run(
         int | None,
         typer.Option("--workers", "-w", min=1, help="Processes; one per core by default."),
     ] = None,
-    cache: CacheFolder = None,
+    cache: CachePlace = None,
     sample: Annotated[
         int | None,
         typer.Option(
@@ -109,7 +114,7 @@ def run(
     elif is_quiet():
         from datachef.core.cli.display import place
 
-        print(place(result.folder))
+        print(place(result.place))
     else:
         _show(result)
 
@@ -132,4 +137,4 @@ def _show(result: Any) -> None:
         more = f" and {len(names) - _SHOWN_FIELDS:,} more" if len(names) > _SHOWN_FIELDS else ""
         named = ", ".join(names[:_SHOWN_FIELDS]) + more
         out.print(f"left out of {source}, not in its first rows or not supported: {named}")
-    out.print(place(result.folder), soft_wrap=True)
+    out.print(place(result.place), soft_wrap=True)

@@ -20,7 +20,7 @@ from datachef.core.contracts.code_permission import (
     allowed_code,
 )
 from datachef.core.errors import DatachefError
-from datachef.core.escaping import escaped_json, raw_stream
+from datachef.core.escaping import indented_json, raw_stream
 from datachef.core.registry.host import Host
 from datachef.core.system.containment import own_stdout, stdout_to_stderr
 from datachef.core.system.network import ALLOWED, EVERYTHING, Network, places
@@ -137,11 +137,8 @@ def print_json_error(error: Mapping[str, Any]) -> None:
 
 def write_json(data: Any) -> None:
     """Data as indented JSON on standard output, also where everything else goes to the error."""
-    import orjson
-
     _WRITTEN.append(True)
-
-    raw = escaped_json(orjson.dumps(data, option=orjson.OPT_INDENT_2)) + b"\n"
+    raw = indented_json(data)
     out = _OUTPUTS[-1] if _OUTPUTS else sys.stdout.buffer
     out.write(raw)
     out.flush()
@@ -194,9 +191,32 @@ Overrides = Annotated[
         autocompletion=completion.overrides,
     ),
 ]
+
+
+def _folder_here(path: Path | None) -> Path | None:
+    from datachef.core.system.outputs import refuse_url
+
+    if path is not None:
+        refuse_url(path)
+    return path
+
+
 CacheFolder = Annotated[
     Path | None,
-    typer.Option("--cache", help="Where results are kept; DATACHEF_CACHE or .datachef by default."),
+    typer.Option(
+        "--cache",
+        callback=_folder_here,
+        help="Where results are kept; DATACHEF_CACHE or .datachef by default.",
+    ),
+]
+CachePlace = Annotated[
+    str | None,
+    typer.Option(
+        "--cache",
+        metavar="PATH",
+        help="Where results are kept, a folder or s3://BUCKET/NAME and the like; DATACHEF_CACHE or "
+        ".datachef by default.",
+    ),
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", callback=only_json, help="Print JSON, for machines.")

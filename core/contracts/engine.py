@@ -17,13 +17,15 @@ class WorkerConfig:
     """What a process needs to carry out work items: the cache, and plugin files besides packages.
 
     A worker that makes no progress for `stall_limit` seconds is ended; None waits for ever.
-    `run` names the run, for what holds for it alone.
+    `run` names the run, for what holds for it alone. Results are kept under the URL `remote`, where
+    there is one: the cache then has what only this machine needs.
     """
 
     plugin_files: tuple[str, ...]
     cache: Path
     stall_limit: float | None = None
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    remote: str = ""
 
 
 class WorkItem(Protocol):
@@ -88,12 +90,14 @@ class Engine(ABC):
 @dataclass(frozen=True)
 class RunStarted:
     """A run begins: the name of its recipe, the folder of its corpus, how many partitions and
-    decisions it consists of, and the name of the run, which no other has."""
+    decisions it consists of, and the name of the run, which no other has. Of a corpus under a
+    `url`, the folder has what lies beside the rows."""
 
     recipe: str
     folder: Path
     partitions: int
     run: str
+    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,8 @@ class PartitionFinished:
 
 @dataclass(frozen=True)
 class RunFinished:
-    """The corpus is in place; `partitions_cached` of `partitions` were in the cache already."""
+    """The corpus is in place; `partitions_cached` of `partitions` were in the cache already. Of one
+    under a `url`, the folder has what lies beside the rows."""
 
     folder: Path
     rows: int
@@ -166,6 +171,7 @@ class RunFinished:
     partitions: int
     partitions_cached: int
     warnings: tuple[Problem, ...]
+    url: str = ""
 
 
 @dataclass(frozen=True)

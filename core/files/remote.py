@@ -20,8 +20,8 @@ from datachef.core.system.paths import BLOCK
 # What filesystems of fsspec call the version of a file, in lower case.
 _DATES = {"last-modified", "lastmodified", "last_modified", "mtime", "modified", "updated"}
 _VERSIONS = _DATES | {
-    "blob_id", "checksum", "content-md5", "crc", "created", "digest", "etag", "generation", "md5",
-    "md5hash", "oid", "sha", "sha1", "sha256", "versionid", "version_id",
+    "blob_id", "checksum", "content-md5", "crc", "created", "digest", "e_tag", "etag", "generation",
+    "md5", "md5hash", "oid", "sha", "sha1", "sha256", "versionid", "version_id",
 }  # fmt: skip
 # After this, an identity holds what makes it that of one look at the file alone.
 _ONCE = " once "

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from datachef.core.errors import RunError
+from datachef.core.files.folder import LocalFolder
+from datachef.core.run.file_store import FileStore
 from datachef.core.run.status import KnownRun, known_runs, results_of
 from datachef.core.run.store import Store
 from datachef.core.system.atomic import read_record
@@ -98,7 +100,7 @@ class CacheContents:
 
         What a living run has not finished yet is none of them.
         """
-        store = Store(self.root)
+        store = FileStore(LocalFolder(self.root))
         for result in [*self.results.values()]:
             finished = any(path.name == f"{result.key}.json" for path in result.files)
             if finished and (wrong := _damage(store, result.key)):

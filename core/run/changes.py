@@ -13,7 +13,7 @@ import orjson
 from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.run.plan import Plan
 from datachef.core.run.stage import key_of
-from datachef.core.system.atomic import read_record, write_record
+from datachef.core.run.store import Store
 
 Parts = Mapping[str, Any]
 
@@ -51,19 +51,17 @@ def parts_of(plan: Plan) -> dict[str, Parts]:
     return orjson.loads(orjson.dumps(places))  # type: ignore[no-any-return]
 
 
-def remember(root: Path, checked: CheckedRecipe, plan: Plan) -> None:
+def remember(store: Store, checked: CheckedRecipe, plan: Plan) -> None:
     """Keeps the parts of a plan in the cache, once all of it is done."""
-    path = _file(root, checked)
-    write_record(path, root, path.name, parts_of(plan))
+    store.remember(_name(checked), parts_of(plan))
 
 
-def changes(root: Path, checked: CheckedRecipe, plan: Plan) -> dict[str, list[str]] | None:
+def changes(store: Store, checked: CheckedRecipe, plan: Plan) -> dict[str, list[str]] | None:
     """What changed since the recipe last ran, in words by place; None where it never ran.
 
     A place is that of a source, a step or the output, or `EVERYWHERE`.
     """
-    path = _file(root, checked)
-    before: dict[str, Parts] | None = read_record(path, path.name)
+    before: dict[str, Parts] | None = store.recall(_name(checked))
     if before is None:
         return None
     now = parts_of(plan)
@@ -72,9 +70,9 @@ def changes(root: Path, checked: CheckedRecipe, plan: Plan) -> dict[str, list[st
     return {place: said for place, said in found.items() if said}
 
 
-def _file(root: Path, checked: CheckedRecipe) -> Path:
+def _name(checked: CheckedRecipe) -> str:
     file = str(Path(checked.document.file).absolute())
-    return root / "recipes" / f"{key_of(file, checked.recipe.name)}.json"
+    return f"recipes/{key_of(file, checked.recipe.name)}.json"
 
 
 def _differences(before: Parts | None, now: Parts) -> Iterator[str]:

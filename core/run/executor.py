@@ -30,6 +30,7 @@ from datachef.core.distribution import NAME
 from datachef.core.errors import DatachefError, PluginError, RunError, is_panic, panicked
 from datachef.core.registry.host import Host
 from datachef.core.registry.promises import ask
+from datachef.core.run.file_store import FileStore
 from datachef.core.run.ledger import Entry
 from datachef.core.run.signals import TextMemory
 from datachef.core.run.stage import (
@@ -85,29 +86,30 @@ class BuiltStage:
 class TaskExecutor:
     """Carries out work items one after the other; knows nothing of other workers.
 
-    Results go to `store`, by default on disk in the cache. With `texts` signals are also remembered
-    by the text that they were measured on.
+    Results go to `store`. With `texts` signals are also remembered by the text that they were
+    measured on.
     """
 
     def __init__(
         self,
         host: Host,
         cache: Path,
-        store: Store | None = None,
+        store: Store,
         texts: TextMemory | None = None,
     ) -> None:
         # The time that calls of steps may take; an engine that can end this process may set one.
         self.limit = NO_LIMIT
         self._texts = texts
         self._host = host
-        self.store = store or Store(cache)
+        self._cache = cache
+        self.store = store
         self._services = Services(host.named("datachef_llm_backends"), cache / "llm")
         self._stage: tuple[StageSpec, BuiltStage] | None = None
 
     @classmethod
     def of(cls, config: WorkerConfig) -> TaskExecutor:
         """An executor with the plugins and the cache of a run, for engines of plugins."""
-        return cls(Host(config.plugin_files), config.cache, Store(config.cache, config.run))
+        return cls(Host(config.plugin_files), config.cache, FileStore.of(config))
 
     def prepare(self) -> None:
         """Imports what every recipe needs, for a process that waits for its first item."""
@@ -141,7 +143,8 @@ class TaskExecutor:
         if isinstance(item, ShardWork):
             from datachef.core.run.output import write_shard
 
-            return write_shard(item, self.store, self._host.formats.writer(item.format))
+            writer = self._host.formats.writer(item.format)
+            return write_shard(item, self.store, writer, self._cache)
         if isinstance(item, PartitionWork | DecisionWork):
             done = self.store.record(item.key)
             if done is not None:
@@ -168,7 +171,7 @@ class TaskExecutor:
         tables = []
         passing = False
         for key in item.summaries:
-            record = self.store.record(key)
+            record = self.store.awaited(key)
             if record is None:
                 raise RunError(
                     f"the rows before {item.step.path} are gone from the cache", "run again"
@@ -196,7 +199,7 @@ class TaskExecutor:
     def _step(self, spec: StepSpec) -> AnyStep:
         decision = None
         if spec.decision is not None:
-            record = self.store.record(spec.decision)
+            record = self.store.awaited(spec.decision)
             if record is None:
                 raise RunError(f"the decision of {spec.path} is gone from the cache", "run again")
             decision = self.store.read(spec.decision, record["files"][0])
@@ -256,7 +259,7 @@ class InlineEngine(Engine):
         self, config: WorkerConfig, workers: int = 1, *, store: Store | None = None
     ) -> None:
         texts = TextMemory() if store is not None else None
-        store = store or Store(config.cache, config.run)
+        store = store or FileStore.of(config)
         self._executor = TaskExecutor(Host(config.plugin_files), config.cache, store, texts)
 
     def map(

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 import polars as pl
 
 from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, Problem, optional_package
+from datachef.core.files.urls import is_url
 from datachef.core.rows.reader import REJECTS as REJECT_COLUMNS
 from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.run.observations import CHANGES as CHANGE_COLUMNS, SIGNALS as SIGNAL_COLUMNS
@@ -21,6 +22,7 @@ from datachef.core.run.summary import SourceShare
 from datachef.core.run.thresholds import THRESHOLDS as THRESHOLD_COLUMNS
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.ownership import (
+    BESIDE,
     CHANGES,
     CORPUS,
     EFFORT,
@@ -32,6 +34,9 @@ from datachef.core.system.ownership import (
     THRESHOLDS,
     read_mark,
 )
+
+if TYPE_CHECKING:
+    from datachef.core.files.object_folder import ObjectFolder
 
 _HINT = "was it damaged or edited? run the recipe again"
 # What a run writes of a step on the corpus beside its entry: the rows of each source.
@@ -57,13 +62,16 @@ class FinishedRun:
     shares: tuple[SourceShare, ...]
     warnings: tuple[Problem, ...]
     rejects_file: str = REJECTS
+    remote: ObjectFolder | None = None
 
     @classmethod
-    def open(cls, folder: Path) -> FinishedRun:
-        """Raises `DatachefError` for a folder that holds no finished run."""
+    def open(cls, place: Path | str) -> FinishedRun:
+        """Raises `DatachefError` for a folder, or a URL, where no finished run is."""
+        folder, remote = _opened(place)
         try:
-            ledger = orjson.loads((folder / LEDGER).read_bytes())
-            manifest = orjson.loads((folder / MANIFEST).read_bytes())
+            file = partial(_file, folder, remote)
+            manifest = orjson.loads(file({}, MANIFEST).read_bytes())
+            ledger = orjson.loads(file(manifest, LEDGER).read_bytes())
             if not isinstance(ledger, list) or not isinstance(manifest, dict):
                 raise ValueError("its files are not those of a run")
             return cls(
@@ -73,17 +81,18 @@ class FinishedRun:
                 ledger=Ledger(map(_entry, ledger)),
                 shares=tuple(SourceShare(**share) for share in manifest.get("shares", ())),
                 warnings=tuple(Problem(**warning) for warning in manifest.get("warnings", ())),
+                remote=remote,
             )
         except (OSError, ValueError) as error:
             mark = read_mark(folder)
             hint = "name the folder of a run"
             if mark is not None and mark.kind != CORPUS:
                 hint = f"this is the folder of a {mark.kind}, which has no corpus; {hint}"
-            raise DatachefError(f"{folder} holds no ledger: {error}", hint) from error
+            raise DatachefError(f"{place} holds no ledger: {error}", hint) from error
         except Exception as error:  # files that another program wrote may lead to anything
             raise_environment_failure(error)
             raise DatachefError(
-                f"the ledger or the manifest of {folder} is not what a run writes", _HINT
+                f"the ledger or the manifest of {place} is not what a run writes", _HINT
             ) from error
 
     @classmethod
@@ -91,6 +100,16 @@ class FinishedRun:
         """What a run left beside its output that failed because of its rows: ledger and rejects."""
         ledger = orjson.loads((folder / LEDGER).read_bytes())
         return cls(folder, {}, tuple(ledger), Ledger(map(_entry, ledger)), (), (), REJECTED)
+
+    @property
+    def place(self) -> Path | str:
+        """Where the run is: its folder, or its URL."""
+        return self.folder if self.remote is None else self.remote.url
+
+    def file(self, name: str) -> Path:
+        """Where a file of the run lies on this machine; of a run under a URL, a copy of it. Raises
+        `FileNotFoundError` where there is none under a URL."""
+        return _file(self.folder, self.remote, self.manifest, name)
 
     @property
     def recipe(self) -> Mapping[str, Any]:
@@ -112,14 +131,15 @@ class FinishedRun:
         """The rows of the corpus, in their order; read when they are collected.
 
         Raises `DatachefError` for a corpus in a format that polars does not read."""
-        files = [self.folder / output["file"] for output in self.manifest["outputs"]]
-        kinds = {file.name.partition(".")[2] for file in files}
+        names = [str(output["file"]) for output in self.manifest["outputs"]]
+        kinds = {Path(name).name.partition(".")[2] for name in names}
+        files = [self.file(name) for name in names]
         if kinds == {"parquet"}:
             return pl.scan_parquet(files)
         if kinds and kinds <= {"jsonl", "jsonl.zst"}:
             return pl.scan_ndjson(files, infer_schema_length=None)
         raise DatachefError(
-            f"the corpus in {self.folder} has files in the format {', '.join(sorted(kinds))}",
+            f"the corpus in {self.place} has files in the format {', '.join(sorted(kinds))}",
             "it can be read from parquet, jsonl and jsonl.zst",
         )
 
@@ -159,12 +179,14 @@ class FinishedRun:
         """What the run cost: `seconds` in all, and of each of its `steps` those of all processes
         together, `bytes_read`, and how many `partitions` there were and were in the cache."""
         try:
-            found = orjson.loads((self.folder / EFFORT).read_bytes())
+            found = orjson.loads(self.file(EFFORT).read_bytes())
             steps = {str(path): float(seconds) for path, seconds in found["steps"].items()}
             return {**found, "steps": steps}
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise_environment_failure(error)
-            raise DatachefError(f"{self.folder / EFFORT} cannot be read: {error}", _HINT) from error
+            raise DatachefError(
+                f"{EFFORT} of {self.place} cannot be read: {error}", _HINT
+            ) from error
 
     def dataset(
         self, table: Literal["corpus", "rejects", "changes", "signals", "thresholds"] = "corpus"
@@ -173,7 +195,7 @@ class FinishedRun:
         rows in memory. Raises `MissingPackageError` where `datasets` is not installed."""
         datasets = optional_package("datasets", extra("hf"), "a view of a run as a dataset")
         if table == "corpus":
-            return datasets.load_dataset(str(self.folder), split="train")
+            return datasets.load_dataset(str(self.place), split="train")
         return datasets.Dataset.from_polars(getattr(self, table))
 
     def _repr_html_(self) -> str:
@@ -183,7 +205,10 @@ class FinishedRun:
 
     def _table(self, name: str, columns: Mapping[str, Any]) -> pl.DataFrame:
         """A table beside the corpus; empty where the run had nothing to write there."""
-        path = self.folder / name
+        try:
+            path = self.file(name)
+        except FileNotFoundError:
+            return pl.DataFrame(schema=columns)
         if not path.exists():
             return pl.DataFrame(schema=columns)
         try:
@@ -193,6 +218,23 @@ class FinishedRun:
             raise DatachefError(f"{path} cannot be read: {error}", _HINT) from error
         _refuse_missing(path, columns, table.columns)
         return table
+
+
+def _opened(place: Path | str) -> tuple[Path, ObjectFolder | None]:
+    """The folder of a run, and what it is read from where it is a URL."""
+    if isinstance(place, Path) or not is_url(place):
+        return Path(place), None
+    from datachef.core.api import default_cache
+    from datachef.core.files.object_folder import ObjectFolder
+
+    return Path(place), ObjectFolder(place, default_cache())
+
+
+def _file(
+    folder: Path, remote: ObjectFolder | None, manifest: Mapping[str, Any], name: str
+) -> Path:
+    stored = manifest.get(BESIDE, {}).get(name, name)
+    return folder / stored if remote is None else remote.path(stored)
 
 
 def _entry(data: Mapping[str, Any]) -> Entry:

@@ -50,5 +50,5 @@ def _table(run: FinishedRun) -> str:
     names = ("step", "operator", "rows in", "kept", "dropped and failed")
     head = "".join(f"<th>{name}</th>" for name in names)
     lines = "".join(f"<tr>{row}</tr>" for row in rows)
-    folder = escape(one_line(str(run.folder)))
+    folder = escape(one_line(str(run.place)))
     return f"<table><caption>{folder}</caption><tr>{head}</tr>{lines}</table>"

@@ -12,7 +12,8 @@ import polars as pl
 
 from datachef.core.contracts.corpus import ORDER, sampling_priority
 from datachef.core.contracts.writer import Writer
-from datachef.core.errors import PluginError, is_panic
+from datachef.core.errors import PluginError
+from datachef.core.files.urls import is_url
 from datachef.core.rows.columns import common_dtype, conformed
 from datachef.core.rows.stored_conversations import (
     JSON,
@@ -25,8 +26,8 @@ from datachef.core.rows.stored_conversations import (
 from datachef.core.run.stage import Block, OutputSpec, ShardWork
 from datachef.core.run.store import Store
 from datachef.core.system.atomic import flush
-from datachef.core.system.failures import naming, raise_environment_failure
-from datachef.core.system.paths import checksum
+from datachef.core.system.failures import naming
+from datachef.core.system.ownership import facts_of
 from datachef.core.text.conversations import MESSAGES, TEMPLATE_COLUMNS, as_text
 
 if TYPE_CHECKING:
@@ -178,21 +179,26 @@ def plan_shuffled_shards(tables: Sequence[Table], shard_bytes: int) -> list[list
     return shards
 
 
-def write_shard(item: ShardWork, store: Store, writer: Writer) -> dict[str, Any]:
+def write_shard(item: ShardWork, store: Store, writer: Writer, cache: Path) -> dict[str, Any]:
     """Writes one file of the corpus and returns its name, rows, size and checksum."""
-    path = Path(item.folder) / item.file
-    path.parent.mkdir(parents=True, exist_ok=True)
     frames = [frame for block in item.blocks for frame in _block_rows(block, item, store)]
     frame = pl.concat(frames) if frames else empty(item.schema)
-    with naming(path):
-        writer.write(frame, item.schema, path)
-        flush(path)  # here, where several are at it
-    return {
-        "file": item.file,
-        "rows": frame.height,
-        "bytes": path.stat().st_size,
-        "checksum": checksum(path),
-    }
+    if is_url(item.folder):
+        from datachef.core.files.object_folder import ObjectFolder
+
+        remote = ObjectFolder(item.folder, cache)
+        with remote.scratch(item.file) as made:
+            writer.write(frame, item.schema, made)
+            facts = facts_of(made)
+            remote.put(made, item.file)
+    else:
+        path = Path(item.folder) / item.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with naming(path):
+            writer.write(frame, item.schema, path)
+            flush(path)  # here, where several are at it
+        facts = facts_of(path)
+    return {"file": item.file, "rows": frame.height, **facts}
 
 
 def _block_rows(block: Block, item: ShardWork, store: Store) -> list[pl.DataFrame]:
@@ -295,27 +301,12 @@ def refuse_copies(store: Store, tables: Sequence[tuple[str, Mapping[str, Any]]])
     for number in range(rounds):
         found = []
         for key, facts in tables:
-            ids = _ids(store, key, facts).hash().to_numpy()
+            ids = store.column(key, facts, "id").hash().to_numpy()
             found.append(ids if rounds == 1 else ids[ids % rounds == number])
         numbers = np.sort(np.concatenate(found))
         twice = numbers[1:][numbers[1:] == numbers[:-1]]
         if len(twice):
             _look_again(store, tables, pl.Series(twice, dtype=pl.UInt64))
-
-
-def _ids(store: Store, key: str, facts: Mapping[str, Any]) -> pl.Series:
-    path = store.folder(key) / str(facts["file"])
-    try:
-        return pl.read_parquet(path, columns=["id"])["id"]
-    except BaseException as error:
-        if not isinstance(error, OSError | pl.exceptions.PolarsError) and not is_panic(error):
-            raise
-        raise_environment_failure(error, str(path))
-        return _verified_ids(store, key, facts)
-
-
-def _verified_ids(store: Store, key: str, facts: Mapping[str, Any]) -> pl.Series:
-    return store.scan(key, facts).select("id").collect()["id"]
 
 
 def _look_again(
@@ -324,7 +315,7 @@ def _look_again(
     """Compares suspects by the text of their ids: two ids may have one number by chance."""
     suspects = []
     for key, facts in tables:
-        ids = _verified_ids(store, key, facts)
+        ids = store.scan(key, facts).select("id").collect()["id"]
         suspects.append(ids.filter(ids.hash().is_in(numbers.implode())))
     refuse_neighbouring_copies(pl.concat(suspects).sort())
 

@@ -112,7 +112,7 @@ class PartitionRun:
             yield from self._read(self._stage.source, batch_bytes)
             return
         parent = self._item.parent
-        record = self._store.record(parent) if parent else None
+        record = self._store.awaited(parent) if parent else None
         if parent is None or record is None:
             raise RunError(
                 f"the rows before {self._item.label} are gone from the cache", "run again"

@@ -42,7 +42,8 @@ class Report:
 
     `shares` are the sources in the corpus, beside what the mix was asked for; `warnings` are what
     whoever trains on the corpus should know. What lies in the folder is read when it is asked for:
-    `opened`, and its tables. A notebook shows the page of the run.
+    `opened`, and its tables. A notebook shows the page of the run. Of a corpus under a `url`, the
+    folder has what lies beside the rows.
     """
 
     folder: Path
@@ -56,6 +57,12 @@ class Report:
     ignored_fields: Mapping[str, Mapping[str, int]]
     shares: tuple[SourceShare, ...]
     warnings: tuple[Problem, ...]
+    url: str = ""
+
+    @property
+    def place(self) -> Path | str:
+        """Where the corpus is: the folder, or the URL."""
+        return self.url or self.folder
 
     @property
     def ledger(self) -> Ledger:
@@ -65,7 +72,7 @@ class Report:
     @cached_property
     def opened(self) -> FinishedRun:
         """What the run left in its folder."""
-        return FinishedRun.open(self.folder)
+        return FinishedRun.open(self.place)
 
     @property
     def corpus(self) -> pl.LazyFrame:
@@ -118,7 +125,7 @@ class Report:
     def to_data(self) -> dict[str, Any]:
         """The report as JSON-ready data."""
         return {
-            "folder": str(self.folder),
+            "folder": str(self.place),
             "rows": self.rows,
             "tokens": self.tokens,
             "bytes_read": self.bytes_read,

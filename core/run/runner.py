@@ -30,26 +30,17 @@ from datachef.core.errors import NO_ANSWER, RunError, UnavailableError
 from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.registry.host import Host
 from datachef.core.run.changes import remember
+from datachef.core.run.destination import Destination
 from datachef.core.run.ledger import Ledger
 from datachef.core.run.plan import Plan
-from datachef.core.run.publish import (
-    Corpus,
-    forget_failed,
-    keep_failed,
-    refuse_data,
-    refuse_output,
-    verify,
-)
+from datachef.core.run.publish import Corpus
 from datachef.core.run.report import Report, gather, observed, threshold_table
 from datachef.core.run.stage import DecisionWork, PartitionWork, ShardWork
 from datachef.core.run.status import followed
 from datachef.core.run.store import Store
 from datachef.core.run.summary import RunSummary
-from datachef.core.system.atomic import replacing
 from datachef.core.system.containment import contained
 from datachef.core.system.failures import ending_runs, explained
-from datachef.core.system.lock import locked
-from datachef.core.system.outputs import resolved
 from datachef.core.system.ownership import CHANGES, REJECTS, SIGNALS, THRESHOLDS
 
 # How often what was damaged in the cache is made anew before the run fails of it.
@@ -95,42 +86,44 @@ class Runner:
         self._cached = 0
         self._bytes = 0
 
-    def run(self, folder: Path) -> Report:
-        """Does what is not done yet and replaces `folder` by the corpus.
+    def run(self, destination: Destination, cache: Path) -> Report:
+        """Does what is not done yet and puts the corpus in place; `cache` is this machine's.
 
         Raises `PluginError` where nothing writes the format of the output, and `RunError` when
-        another process is writing `folder`, too many rows failed, none is left, a partition cannot
-        be done, or the ledger does not balance. What was done until then is in the cache and not
-        done again, and `folder` stays as it was; where rows are to blame, they lie in
+        another process is writing there, too many rows failed, none is left, a partition cannot be
+        done, or the ledger does not balance. What was done until then is in the cache and not done
+        again, and what was in the place stays as it was; where rows are to blame, they lie in
         `FOLDER.failed`.
         """
         started = time.monotonic()
         self._writer = self._host.vocabulary.writer(self._recipe.output.format)
         with ending_runs():
-            folder = resolved(folder)
-            refuse_output(folder, self._checked, self._plan, self._store.root)
+            destination.refuse(self._checked, self._plan, cache)
             self._store.prepare()
-            with locked(folder), self._followed(folder):
-                refuse_output(folder, self._checked, self._plan, self._store.root)
-                return self._run(folder, started)
+            with destination.locked(), self._followed(destination.folder, cache):
+                destination.refuse(self._checked, self._plan, cache)
+                return self._run(destination, started)
 
     @contextmanager
-    def _followed(self, folder: Path) -> Iterator[None]:
+    def _followed(self, folder: Path, cache: Path) -> Iterator[None]:
         """Keeps in the cache how far the run is, where `chef status` finds it."""
         file = str(Path(self._checked.document.file).absolute())
-        with followed(self._store.root, self._store.run, file, folder, self._plan.keys) as observer:
+        with followed(cache, self._store.run, file, folder, self._plan.keys) as observer:
             self._given = (*self._given, observer)
             self._observers.append(observer)
             yield
 
-    def _run(self, folder: Path, started: float) -> Report:
-        self._tell(RunStarted(self._recipe.name, folder, self._plan.size, self._store.run))
+    def _run(self, destination: Destination, started: float) -> Report:
+        name, run = self._recipe.name, self._store.run
+        place, url = destination.folder, destination.url
+        self._tell(RunStarted(name, place, self._plan.size, run, url))
         try:
-            report = self._made(folder, started)
-            forget_failed(folder)
+            report = self._made(destination, started)
+            destination.forget_failed()
         except BaseException as error:
             if isinstance(error, UnfitError):
-                error.hint = "\n".join(filter(None, (error.hint, self._keep_failed(folder, error))))
+                kept = self._keep_failed(destination, error)
+                error.hint = "\n".join(filter(None, (error.hint, kept)))
             self._tell(RunFailed(error))
             raise
         finally:
@@ -140,15 +133,15 @@ class Runner:
         self._tell(report.finished())
         return report
 
-    def _made(self, folder: Path, started: float) -> Report:
+    def _made(self, destination: Destination, started: float) -> Report:
         """The corpus put in place. What turns out damaged in the cache is made anew."""
         for repairs_left in reversed(range(MOST_REPAIRS + 1)):
             try:
                 self.execute()
                 if not self._checked.samples:  # which say nothing of the last run of the whole
-                    remember(self._store.root, self._checked, self._plan)
+                    remember(self._store, self._checked, self._plan)
                 self._refuse_empty()
-                return self._publish(folder, started)
+                return self._publish(destination, started)
             except UnfitError:
                 raise
             except RunError as error:
@@ -168,14 +161,10 @@ class Runner:
             self._bound_failures()
 
     def _perform(self, title: str, items: Sequence[PartitionWork | DecisionWork]) -> None:
-        todo: list[Any] = []
-        for item in items:
-            record = self._store.record(item.key)
-            if record is None:
-                todo.append(item)
-            else:
-                self._records[item.key] = record
-                self._cached += 1
+        known = self._store.records(item.key for item in items)
+        todo: list[Any] = [item for item in items if item.key not in known]
+        self._records |= known
+        self._cached += len(items) - len(todo)
         if not todo:
             return
         total, done = sum(item.size for item in todo), len(self._records)
@@ -287,11 +276,11 @@ class Runner:
             CHANGES: found["changes"],
         }
 
-    def _publish(self, folder: Path, started: float) -> Report:
+    def _publish(self, destination: Destination, started: float) -> Report:
         corpus = Corpus(self._recipe, self._plan, self._records, self._writer)
         corpus.refuse_repeated_ids(self._store)
-        with replacing(folder) as staging:
-            files = self._write(corpus.shards(staging))
+        with destination.replacing() as staging:
+            files = self._write(corpus.shards(destination, staging))
             summary = self._summary()
             ledger = summary.accounts.whole
             rows = sum(facts["rows"] for facts in files)
@@ -299,7 +288,8 @@ class Runner:
             if imbalances:
                 raise RunError("the ledger does not balance: " + "; ".join(imbalances))
             report = Report(
-                folder=folder,
+                folder=destination.folder,
+                url=destination.url,
                 rows=rows,
                 tokens=ledger["output"].tokens,
                 bytes_read=self._bytes,
@@ -313,15 +303,14 @@ class Runner:
             )
             context = (self._checked, self._plan, self._host)
             corpus.write_accounts(staging, context, files, report, self._tables())
-            verify(staging, files)
+            destination.verify(staging, files)
             self._plan.verify_inputs()
-            refuse_data(folder)
         return report
 
-    def _keep_failed(self, folder: Path, failure: UnfitError) -> str:
+    def _keep_failed(self, destination: Destination, failure: UnfitError) -> str:
         """Where the rejected rows are, or why they are nowhere."""
         try:
-            failure.kept = keep_failed(folder, self.ledger(), self._rejects())
+            failure.kept = destination.keep_failed(self.ledger(), self._rejects())
             return f"rejected rows are in {failure.kept}"
         except (OSError, RunError) as error:
             return f"rejected rows were not kept: {explained(error) or error}"

@@ -288,17 +288,19 @@ def _serve(config: dict[str, Any], items: queue.Queue[dict[str, Any]], answers: 
 
     from datachef.core.registry.host import Host, plugin_patience
     from datachef.core.run.executor import TaskExecutor
+    from datachef.core.run.file_store import FileStore
     from datachef.core.run.stage import from_data
-    from datachef.core.run.store import Store
     from datachef.core.run.time_limit import Overdue, TimeLimit
     from datachef.core.system.failures import environment_failure, explained
 
-    place = WorkerConfig(tuple(config["plugin_files"]), Path(config["cache"]), config["run"])
-    executor = TaskExecutor(
-        Host(place.plugin_files, patience=plugin_patience()),
-        place.cache,
-        Store(place.cache, place.run),
+    place = WorkerConfig(
+        tuple(config["plugin_files"]),
+        Path(config["cache"]),
+        run=config["run"],
+        remote=config["remote"],
     )
+    host = Host(place.plugin_files, patience=plugin_patience())
+    executor = TaskExecutor(host, place.cache, FileStore.of(place))
     executor.prepare()
     while True:
         data = items.get()

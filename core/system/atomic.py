@@ -276,10 +276,8 @@ def write_record(path: Path, root: Path, name: str, data: Any, *, durable: bool 
     The file holds all of it or what it held before. Unless it is `durable`, it may be lost in a
     crash of the machine, and then is not there.
     """
-    raw = orjson.dumps(data)
-    sealed = _BEFORE + _checksum(name, raw) + _BETWEEN + raw + _AFTER
     with cache_scratch(root, path) as temporary:
-        temporary.write_bytes(sealed)
+        temporary.write_bytes(sealed(name, data))
         if durable:
             flush(temporary)
         put(temporary, path, root)
@@ -293,10 +291,20 @@ def read_record(path: Path, name: str) -> Any:
     Raises `OSError` for a failure of the machine, such as too many open files, which says nothing
     about what is there.
     """
-    sealed = _content(path)
+    return unsealed(name, content(path))
+
+
+def sealed(name: str, data: Any) -> bytes:
+    """Plain data as JSON, with a checksum over it and the name that it goes by."""
+    raw = orjson.dumps(data)
+    return _BEFORE + _checksum(name, raw) + _BETWEEN + raw + _AFTER
+
+
+def unsealed(name: str, found: bytes) -> Any:
+    """The data that was `sealed` under that name; None where the bytes are anything else."""
     start = len(_BEFORE) + 2 * _DIGEST_BYTES + len(_BETWEEN)
-    raw = sealed[start : -len(_AFTER)]
-    if sealed != _BEFORE + _checksum(name, raw) + _BETWEEN + raw + _AFTER:
+    raw = found[start : -len(_AFTER)]
+    if found != _BEFORE + _checksum(name, raw) + _BETWEEN + raw + _AFTER:
         return None
     try:
         return orjson.loads(raw)
@@ -381,7 +389,7 @@ def _checksum(name: str, raw: bytes) -> bytes:
     return digest.hexdigest().encode()
 
 
-def _content(path: Path) -> bytes:
+def content(path: Path) -> bytes:
     """The bytes of a regular file; none where there is none, or it cannot be read."""
     try:
         # a pipe in its place would be waited for

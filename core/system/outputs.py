@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -29,16 +30,30 @@ from datachef.core.system.ownership import (
 )
 
 _SHOWN = 5
+# A URL, as a path has it: of several slashes one is left.
+_URL = re.compile(r"(?:^|/)(?P<protocol>[a-z][a-z0-9+.-]+):/(?P<rest>[^/].*)")
 
 
 def resolved(path: Path) -> Path:
     """Where an output leads when links are followed, also to what is not there yet.
 
-    Raises `OSError` for links in a circle and for a name that no disk takes.
+    Raises `OSError` for links in a circle and for a name that no disk takes, and `RunError` for a
+    URL that somebody took for a path.
     """
+    refuse_url(path)
     with suppress(FileNotFoundError):
         path.stat()
     return Path(os.path.realpath(path))
+
+
+def refuse_url(path: Path) -> None:
+    """Raises `RunError` for a path that was written as a URL: it would make a folder `s3:`."""
+    if found := _URL.search(str(path)):
+        raise RunError(
+            f"{found['protocol']}://{found['rest']} is a URL, and this is written to a folder or a "
+            "file of this machine",
+            "name a path, and copy it afterwards",
+        )
 
 
 def lies_in(inner: Path, outer: Path) -> bool:
@@ -101,18 +116,23 @@ def refuse_unmarked(folder: Path, kind: str) -> Mark | None:
     mark = read_mark(folder)
     if mark is None:
         found = sorted(path.name for path in folder.iterdir() if not path.match(f".{MARK}.*"))
-        if found:
-            raise RunError(
-                f"{folder} exists and is not {_article(kind)} of datachef: it holds {_some(found)}",
-                "choose another output: a folder that is new, empty or marked by this command "
-                f"({MANIFEST if kind == CORPUS else MARK})",
-            )
+        refuse_foreign(folder, found, kind)
     elif mark.kind != kind:
         raise RunError(
             f"{folder} holds {_article(mark.kind)} of datachef, and this is {_article(kind)}",
             "choose another output",
         )
     return mark
+
+
+def refuse_foreign(place: Path | str, found: list[str], kind: str) -> None:
+    """Raises `RunError` where anything was found in a place that has no mark of ours."""
+    if found:
+        raise RunError(
+            f"{place} exists and is not {_article(kind)} of datachef: it holds {_some(found)}",
+            "choose another output: a folder that is new, empty or marked by this command "
+            f"({MANIFEST if kind == CORPUS else MARK})",
+        )
 
 
 class OutputFolder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -25,6 +26,8 @@ SIGNALS = "signals/signals.parquet"
 THRESHOLDS = "signals/thresholds.parquet"
 CHANGES = "changes/changes.parquet"
 CORPUS = "corpus"
+# Of a corpus in an object store the manifest says under which names these lie.
+BESIDE = "beside"
 
 
 @dataclass(frozen=True)
@@ -55,16 +58,24 @@ class Mark:
 
 def read_mark(folder: Path) -> Mark | None:
     """The mark of a folder; None where it has none, or one that does not make sense."""
-    for name, meaning in ((MARK, _marked), (MANIFEST, _manifest)):
-        try:
-            data = orjson.loads((folder / name).read_bytes())
-        except (OSError, ValueError):
-            continue
-        if isinstance(data, dict) and isinstance(data.get("datachef"), str):
-            found = meaning(data)
-            if found is not None and all(map(_is_plain, found.files)):
+    for name in (MARK, MANIFEST):
+        with suppress(OSError):
+            found = mark_in(name, (folder / name).read_bytes())
+            if found is not None:
                 return found
     return None
+
+
+def mark_in(name: str, raw: bytes) -> Mark | None:
+    """The mark that a file is, by its name and content; None where it does not make sense."""
+    try:
+        data = orjson.loads(raw)
+    except ValueError:
+        return None
+    if not isinstance(data, dict) or not isinstance(data.get("datachef"), str):
+        return None
+    found = _marked(data) if name == MARK else _manifest(data)
+    return found if found is not None and all(map(_is_plain, found.files)) else None
 
 
 def foreign_files(folder: Path) -> list[str]:
@@ -142,9 +153,11 @@ def _manifest(data: Mapping[str, Any]) -> Mark | None:
         return None
     if not all(isinstance(one.get("file"), str) for one in outputs):
         return None
-    card = data.get("card")
+    card, beside = data.get("card"), data.get(BESIDE, {})
+    if not isinstance(beside, dict) or not all(isinstance(one, str) for one in beside.values()):
+        return None
     files: dict[str, Mapping[str, Any] | None] = dict.fromkeys(
-        (MANIFEST, LEDGER, EFFORT, REJECTS, SIGNALS, THRESHOLDS, CHANGES)
+        (MANIFEST, LEDGER, EFFORT, REJECTS, SIGNALS, THRESHOLDS, CHANGES, *beside.values())
     )
     files[CARD] = card if isinstance(card, dict) else None
     return Mark(CORPUS, files | {one["file"]: one for one in outputs})

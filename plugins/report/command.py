@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 def report(
     folder: Annotated[
-        Path,
+        str,
         typer.Argument(
-            help="The folder of a run, a training or an evolution.",
+            help="The folder of a run, a training or an evolution, or the URL of a run.",
             autocompletion=written_folders,
             show_default=False,
         ),
@@ -50,12 +50,14 @@ def report(
             console().print(part, soft_wrap=isinstance(part, str))
 
 
-def _report(folder: Path) -> FolderReport:
-    """The report of the kind of folder that this is; one without a mark is read as a corpus."""
+def _report(folder: str) -> FolderReport:
+    """The report of the kind of folder that this is; one without a mark is read as a corpus, and so
+    is a URL."""
     from datachef.core import DatachefError
+    from datachef.core.files.urls import is_url
     from datachef.core.system.ownership import CORPUS, read_mark
 
-    mark = read_mark(folder)
+    mark = None if is_url(folder) else read_mark(Path(folder))
     kind = CORPUS if mark is None else mark.kind
     host = get_host()
     known = host.named("datachef_reports")
@@ -64,5 +66,5 @@ def _report(folder: Path) -> FolderReport:
             f"there is no report of a folder with a {kind}",
             f"name the folder of a {', '.join(sorted(known))}",
         )
-    made: FolderReport = known[kind](folder, host)
+    made: FolderReport = known[kind](folder if is_url(folder) else Path(folder), host)
     return made

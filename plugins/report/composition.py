@@ -70,12 +70,13 @@ def some_rows(run: FinishedRun) -> list[tuple[str, str]]:
     some = files[:: -(-len(files) // _PLACES) or 1]
     rows: list[Mapping[str, Any]] = []
     for output in some:
-        file = run.folder / output["file"]
+        file = run.file(output["file"])
         each = _ROWS // len(some)
-        if file.name.endswith(".parquet"):
+        name = str(output["file"])
+        if name.endswith(".parquet"):
             rows += _spread(pl.scan_parquet(file), output["rows"], each)
-        elif file.name.endswith((".jsonl", ".jsonl.zst")):
-            with zstandard.open(file, "rb") if file.suffix == ".zst" else file.open("rb") as lines:
+        elif name.endswith((".jsonl", ".jsonl.zst")):
+            with zstandard.open(file, "rb") if name.endswith(".zst") else file.open("rb") as lines:
                 rows += [orjson.loads(line) for line in islice(lines, each)]
     return [(str(row.get("id", "")), _content(row)) for row in rows]
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from datachef.core import FinishedRun, FolderReport
+from datachef.core import FinishedRun, FolderReport, Host
 
 
 class CorpusReport(FolderReport):
-    """The report of a finished run, by the folder of its corpus."""
+    """The report of a finished run, by the folder or the URL of its corpus."""
+
+    def __init__(self, place: Path | str, host: Host) -> None:
+        super().__init__(Path(place), host)
+        self._place = place
 
     @cached_property
     def run(self) -> FinishedRun:
-        return FinishedRun.open(self.folder)
+        return FinishedRun.open(self._place)
 
     def data(self) -> Any:
         return self.run.ledger_data

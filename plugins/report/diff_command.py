@@ -21,11 +21,13 @@ _SHIFTS = 15
 
 def diff(
     before: Annotated[
-        Path,
-        typer.Argument(help="The folder of a run.", autocompletion=runs, show_default=False),
+        str,
+        typer.Argument(
+            help="The folder of a run, or its URL.", autocompletion=runs, show_default=False
+        ),
     ],
     after: Annotated[
-        Path, typer.Argument(help="That of another.", autocompletion=runs, show_default=False)
+        str, typer.Argument(help="That of another.", autocompletion=runs, show_default=False)
     ],
     examples: Annotated[
         int, typer.Option(min=0, help="Rows to show of each source: gained, lost and changed.")
@@ -48,7 +50,7 @@ def diff(
 
     found = Comparison.of(FinishedRun.open(before), FinishedRun.open(after), examples)
     if html is not None:
-        title = f"{one_line(before.name)} and {one_line(after.name)}"
+        title = f"{one_line(Path(before).name)} and {one_line(Path(after).name)}"
         write_page(html, diff_page(found, title))
     if as_json:
         print_json(found.to_data())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from datachef.core.cli.state import (
     AsJson,
-    CacheFolder,
+    CachePlace,
     Overrides,
     PoolFile,
     RecipeFile,
@@ -33,12 +32,17 @@ def sample(
         int, typer.Option(min=0, help="Rows to show of each reason and change.")
     ] = 2,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="The sampled corpus; corpus/NAME.sample by default."),
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="The sampled corpus, a folder or a URL; corpus/NAME.sample by default.",
+        ),
     ] = None,
     pool: PoolFile = None,
     overrides: Overrides = None,
-    cache: CacheFolder = None,
+    cache: CachePlace = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe on a few rows of each source and show what each step did with them.
@@ -85,7 +89,7 @@ def _data(run: FinishedRun, examples: int) -> dict[str, Any]:
     from datachef.plugins.report.samples import changed, rejected
 
     return {
-        "folder": str(run.folder),
+        "folder": str(run.place),
         "samples": run.manifest["samples"],
         "ledger": run.ledger_data,
         "rejected": [asdict(rows) for rows in rejected(run, examples, 2_000)],
@@ -137,7 +141,7 @@ def _corpus(run: FinishedRun, examples: int) -> Iterator[Any]:
     if any(share.asked is not None for share in run.shares):
         yield shares_table([share.to_data() for share in run.shares])
     yield from map(str, run.warnings)
-    yield place(run.folder)
+    yield place(run.place)
 
 
 def _rejected(row: dict[str, Any], width: int) -> Iterator[Any]:

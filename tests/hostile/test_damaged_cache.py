@@ -18,8 +18,10 @@ import pytest
 
 from datachef.core import Completion, Host, LLMBackend, Request
 from datachef.core.api import plan_recipe
+from datachef.core.files.folder import LocalFolder
 from datachef.core.language_models.client import LLMClient
 from datachef.core.run.changes import changes
+from datachef.core.run.file_store import FileStore
 from datachef.core.system.atomic import beside, read_record, write_atomically, write_record
 
 MakeCorpus = Callable[..., Any]
@@ -162,11 +164,12 @@ def test_what_changed_is_told_without_the_record_of_before(
     run()
     cache = tmp_path / "cache"
     (known,) = (cache / "recipes").iterdir()
+    store = FileStore(LocalFolder(cache))
     for damage in (holding(b"null"), flip, folder, pipe):
         damage(known)
-        assert changes(cache, *plan_recipe(tmp_path / "recipe.yaml", Host())) is None
+        assert changes(store, *plan_recipe(tmp_path / "recipe.yaml", Host())) is None
         run()
-        assert changes(cache, *plan_recipe(tmp_path / "recipe.yaml", Host())) == {}
+        assert changes(store, *plan_recipe(tmp_path / "recipe.yaml", Host())) == {}
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)

@@ -147,7 +147,7 @@ class TestCorpus:
         def full(*_: object) -> None:
             raise OSError(errno.ENOSPC, "full")
 
-        monkeypatch.setattr("datachef.core.run.runner.keep_failed", full)
+        monkeypatch.setattr("datachef.core.run.destination.FolderDestination.keep_failed", full)
         with pytest.raises(RunError, match="the corpus is empty") as refused:
             run(steps=[{"op": "length_filter", "min_chars": 100}])
         assert "were not kept: cannot read or write: no space is left" in refused.value.hint

@@ -12,8 +12,10 @@ import pytest
 from datachef.core import Host, run_recipe
 from datachef.core.api import plan_recipe
 from datachef.core.cli.state import set_host
+from datachef.core.files.folder import LocalFolder
 from datachef.core.run import plan as planning
 from datachef.core.run.changes import changes
+from datachef.core.run.file_store import FileStore
 
 WriteRows = Callable[..., Path]
 Plan = Callable[..., tuple[list[str], list[dict[str, Any]]]]
@@ -155,7 +157,7 @@ def test_a_package_that_was_upgraded_is_named(
         lambda cls: {"acme": "2.0"} if cls is short else {},
     )
     loaded, planned = plan_recipe(folder / "recipe.yaml", host)
-    found = changes(folder / "cache", loaded, planned)
+    found = changes(FileStore(LocalFolder(folder / "cache")), loaded, planned)
     assert found is not None
     assert "acme not used → 2.0" in found["sources.pages.steps[1]"]
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from datachef.core.files.folder import LocalFolder
 from datachef.core.run import executor as merging
 from datachef.core.run.executor import merged
-from datachef.core.run.store import Store
+from datachef.core.run.file_store import FileStore
 
 RECIPE = """
 name: many
@@ -115,7 +116,7 @@ def test_many_files_are_sampled(tmp_path: Path, recipe: Path, parts: int, files:
 def test_what_is_merged_on_disk_is_what_is_read_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    store = Store(tmp_path)
+    store = FileStore(LocalFolder(tmp_path))
     tables = []
     for index in range(number):
         ids = pl.Series([f"{index}-{n}" for n in range(index % 4)], dtype=pl.String)

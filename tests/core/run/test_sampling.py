@@ -13,7 +13,9 @@ import pytest
 
 from datachef.core import Host, RunError, document, run_recipe
 from datachef.core.api import plan_recipe
+from datachef.core.files.folder import LocalFolder
 from datachef.core.run.changes import changes
+from datachef.core.run.file_store import FileStore
 from datachef.core.run.report import Report
 
 Run = Callable[..., Report]
@@ -76,7 +78,7 @@ def test_a_sample_is_not_the_last_run_of_the_recipe(run: Run, tmp_path: Path) ->
     run(steps=[{"op": "length_filter", "min_chars": 2}])
     run(sample=10, steps=[{"op": "length_filter", "min_chars": 2}])
     checked, plan = plan_recipe(tmp_path / "recipe.yaml", Host())
-    assert changes(tmp_path / ".datachef", checked, plan) == {}
+    assert changes(FileStore(LocalFolder(tmp_path / ".datachef")), checked, plan) == {}
 
 
 def test_a_sample_does_not_replace_what_it_is_drawn_from(run: Run, tmp_path: Path) -> None:

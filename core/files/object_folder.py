@@ -1,0 +1,156 @@
+"""A folder in an object store: what lies under a URL of S3, Google Cloud Storage or Azure."""
+
+from __future__ import annotations
+
+import atexit
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+from datachef.core.errors import RunError
+from datachef.core.files.folder import Folder
+from datachef.core.files.object_store import IMPATIENCE, connected, library, told
+from datachef.core.system.atomic import cache_scratch, clear_scratch, scratch_folder
+
+# What copies of files may take of the disk; so many are kept in any case, as they may be in use.
+_MOST_COPIED = 4 * 2**30
+_KEPT_COPIES = 128
+_PROBE = ".datachef-probe"
+
+# How a file was told from others of its name when it was read: a version, none, or one that the
+# store does not name.
+Version = str | None | Literal[""]
+
+
+class ChangedMeanwhileError(RunError):
+    """A file was replaced by somebody else since it was read."""
+
+
+class ObjectFolder(Folder):
+    """Files whose names begin with the path of a URL.
+
+    A file is sent by one request, or in parts that become a file by the last request: who dies
+    before leaves none. What was written is seen everywhere from then on. Copies of what is read lie
+    in the cache of this machine, bounded in size, until the process ends.
+    """
+
+    def __init__(self, url: str, cache: Path) -> None:
+        """Raises `DatachefError` for a URL that is none of an object store, or where the library is
+        not installed."""
+        self.url = url.rstrip("/")
+        self._obstore = library(self.url)
+        self._cache = cache
+        self._stack = ExitStack()
+        self._copies: OrderedDict[str, Path] = OrderedDict()
+
+    @cached_property
+    def _store(self) -> Any:
+        return connected(self.url)
+
+    def prepare(self) -> None:
+        self._cache.mkdir(parents=True, exist_ok=True)
+        clear_scratch(self._cache)
+        self._store = connected(self.url, IMPATIENCE)
+        self.put_bytes(b"", _PROBE)
+        self.remove(_PROBE)
+        self._store = connected(self.url)
+
+    def content(self, name: str) -> bytes:
+        return self.version(name)[0]
+
+    def version(self, name: str) -> tuple[bytes, Version]:
+        """All of a small file, and the name of this version of it; None where there is none."""
+        try:
+            with told(self.url):
+                found = self._obstore.get(self._store, name)
+                return bytes(found.bytes()), found.meta["e_tag"] or ""
+        except FileNotFoundError:
+            return b"", None
+
+    def piece(self, name: str, start: int, size: int) -> bytes:
+        with told(self.url):
+            return bytes(self._obstore.get_range(self._store, name, start=start, length=size))
+
+    def path(self, name: str) -> Path:
+        if name in self._copies:
+            self._copies.move_to_end(name)
+            return self._copies[name]
+        copy = self._copies_folder / uuid4().hex
+        with told(self.url), copy.open("wb") as stream:
+            for part in self._obstore.get(self._store, name).stream():
+                stream.write(part)
+        self._copies[name] = copy
+        sizes = {known: place.stat().st_size for known, place in self._copies.items()}
+        while sum(sizes.values()) > _MOST_COPIED and len(sizes) > _KEPT_COPIES:
+            oldest, place = self._copies.popitem(last=False)
+            del sizes[oldest]
+            place.unlink(missing_ok=True)
+        return copy
+
+    @cached_property
+    def _copies_folder(self) -> Path:
+        atexit.register(self._stack.close)
+        return self._stack.enter_context(scratch_folder(self._cache, "copies"))
+
+    def holds(self, name: str, size: int) -> bool:
+        try:
+            with told(self.url):
+                return bool(self._obstore.head(self._store, name)["size"] == size)
+        except FileNotFoundError:
+            return False
+
+    def names(self, begin: str = "") -> Iterator[tuple[str, int]]:
+        """The files below a folder (or all), with their sizes."""
+        with told(self.url):
+            for found in self._obstore.list(self._store, begin or None):
+                yield from ((one["path"], one["size"]) for one in found)
+
+    def put(self, made: Path, name: str) -> None:
+        self._put(name, made)
+
+    def put_bytes(self, raw: bytes, name: str) -> None:
+        self._put(name, raw)
+
+    def put_version(self, raw: bytes, name: str, replaced: Version) -> None:
+        """Puts a small file in the place of the version that was read. Raises
+        `ChangedMeanwhileError` where another one is there by now."""
+        how = {"mode": "create"} if replaced is None else {"mode": {"e_tag": replaced}}
+        try:
+            self._put(name, raw, **({} if replaced == "" else how))
+        except FileExistsError:
+            if self.content(name) != raw:  # else a request that was repeated had arrived at first
+                raise ChangedMeanwhileError(
+                    f"{self.shown(name)} was written by another run meanwhile",
+                    "one run at a time for one output: run again",
+                ) from None
+
+    def _put(self, name: str, content: Path | bytes, **how: Any) -> None:
+        try:
+            with told(self.url):
+                self._obstore.put(self._store, name, content, **how)
+        except FileNotFoundError as error:
+            if isinstance(content, Path) and not content.exists():
+                raise
+            bucket = "/".join(self.url.split("/")[:3])
+            raise RunError(f"there is no {bucket}", "make it, or name another one") from error
+
+    def remove(self, name: str) -> None:
+        with suppress(FileNotFoundError), told(self.url):
+            self._obstore.delete(self._store, name)
+
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        with cache_scratch(self._cache, self._cache / name) as temporary:
+            yield temporary
+
+    @contextmanager
+    def scratch_folder(self, name: str) -> Iterator[Path]:
+        with scratch_folder(self._cache, name) as temporary:
+            yield temporary
+
+    def shown(self, name: str) -> str:
+        return f"{self.url}/{name}" if name else self.url
