@@ -37,8 +37,8 @@ _URL = re.compile(r"(?:^|/)(?P<protocol>[a-z][a-z0-9+.-]+):/(?P<rest>[^/].*)")
 def resolved(path: Path) -> Path:
     """Where an output leads when links are followed, also to what is not there yet.
 
-    Raises `OSError` for links in a circle and for a name that no disk takes, and `RunError` for a
-    URL that somebody took for a path.
+    Raises `OSError` for links in a circle and for a name that no disk takes, and `DatachefError`
+    for a URL that somebody took for a path.
     """
     refuse_url(path)
     with suppress(FileNotFoundError):
@@ -47,12 +47,12 @@ def resolved(path: Path) -> Path:
 
 
 def refuse_url(path: Path) -> None:
-    """Raises `RunError` for a path that was written as a URL: it would make a folder `s3:`."""
+    """Raises `DatachefError` for a path that was written as a URL: it would make a folder `s3:`."""
     if found := _URL.search(str(path)):
-        raise RunError(
+        raise DatachefError(
             f"{found['protocol']}://{found['rest']} is a URL, and this is written to a folder or a "
             "file of this machine",
-            "name a path, and copy it afterwards",
+            "name a path",
         )
 
 

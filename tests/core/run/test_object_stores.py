@@ -187,6 +187,6 @@ def test_no_command_makes_a_folder_of_a_url(place: Path, words: tuple[str, ...])
     done = chef(*words, folder=place)
     assert done.returncode == 1
     assert words[-1] in done.stderr
-    with pytest.raises(RunError, match=r"s3://results/page\.html is a URL"):
+    with pytest.raises(DatachefError, match=r"s3://results/page\.html is a URL"):
         resolved(Path("s3://results/page.html"))
     assert not [path.name for path in place.iterdir() if ":" in path.name]
