@@ -137,7 +137,8 @@ from .language_models.tokens import (
     TokenCounter as TokenCounter,
 )
 from .registry.hookspecs import hookimpl as hookimpl
-from .registry.host import Host as Host, installed_metric as installed_metric
+from .registry.host import Host as Host
+from .registry.installed import installed_metric as installed_metric
 from .rows.benchmark import read_benchmark as read_benchmark
 from .rows.stored_conversations import json_lines as json_lines, write_parquet as write_parquet
 from .run.executor import TaskExecutor as TaskExecutor

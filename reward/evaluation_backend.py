@@ -117,14 +117,14 @@ class FineTuningBackend(EvaluationBackend):
         write_atomically(target, orjson.dumps(proxy.to_data()))
         return target
 
-    def fidelity(self) -> ProxyFidelity | None:
-        from datachef.reward.proxy.fit import fit_report, is_worth_fitting
+    def fidelity(self, proxy: Path) -> ProxyFidelity | None:
+        from datachef.reward.proxy import Proxy
+        from datachef.reward.proxy.fit import validate_proxy
 
         task, codes = self._proxy_reward.task, self._proxy_reward.plugin_functions.codes
-        if not is_worth_fitting(self._history, task):
-            return None
-        report = fit_report(self._history, task, self._config.reward.seed, codes)
-        if (found := report.by_recipe.get(task.name)) is None:
+        seed = self._config.reward.seed
+        found = validate_proxy(self._history, task, Proxy.load(proxy), seed, codes)
+        if found is None:
             return None
         rank = found.rank_correlation
         return ProxyFidelity(found.recipes, rank.value, rank.low, rank.high)

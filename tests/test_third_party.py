@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import command
 import pytest
-from command import environment_with
+from command import chef as run_chef, environment_with
 
 SAMPLE = Path(__file__).parent.parent / "examples" / "plugin"
 
@@ -31,14 +29,8 @@ def chef(environment: Path, tmp_path: Path) -> Chef:
     """Runs `chef` in the environment of the sample plugin."""
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [environment / "bin" / "python", "-m", "datachef.core.cli", *arguments],
-            cwd=tmp_path,
-            env=os.environ | variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        python = environment / "bin" / "python"
+        return run_chef(*arguments, folder=tmp_path, python=python, **variables)
 
     return run
 
@@ -69,7 +61,7 @@ def test_its_operator_and_command_are_there(chef: Chef) -> None:
 
 
 def test_it_is_not_here_where_it_is_not_installed() -> None:
-    shown = command.chef("ops", "shouting_filter")
+    shown = run_chef("ops", "shouting_filter")
     assert shown.returncode == 1
     assert "no operator 'shouting_filter'" in shown.stderr
 

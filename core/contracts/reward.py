@@ -170,8 +170,9 @@ class EvaluationBackend(ABC):
         """
 
     @abstractmethod
-    def fidelity(self) -> ProxyFidelity | None:
-        """How well a proxy fitted to all measurements predicts; None where there are too few.
+    def fidelity(self, proxy: Path) -> ProxyFidelity | None:
+        """How well a proxy that `refit` returned ranks what was measured, every recipe by one that
+        was fitted without it; None where there are too few.
 
         May take minutes.
         """

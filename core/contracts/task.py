@@ -74,7 +74,7 @@ class Task(_Model):
     """The contents of a `task.yaml`.
 
     `Vocabulary.task` gives it with the class of its metric; one that was made in another way may
-    name any, and `registry.host.metric_of` looks for it among those that are installed.
+    name any, and `registry.installed.metric_of` looks for it among those that are installed.
     """
 
     name: str

@@ -44,6 +44,10 @@ class Findings:
         self.warnings.append(self.document.locate(found, location))
 
 
+# Columns that the engine derives wherever an operator asks for them.
+DERIVED = {"tokens"}
+
+
 @dataclass(frozen=True)
 class ResolvedRecipe:
     """A recipe with its task, pool and sources in place; it may have problems.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -13,7 +12,6 @@ from datachef.core.contracts.corpus import Size
 from datachef.core.contracts.filter import DISPLACED, Filter
 from datachef.core.contracts.operator import CheckContext
 from datachef.core.contracts.source import Source, SourceError
-from datachef.core.distribution import extra
 from datachef.core.document import Document, Location
 from datachef.core.errors import (
     DatachefError,
@@ -25,8 +23,9 @@ from datachef.core.errors import (
     shortened,
     warning,
 )
-from datachef.core.language_models.tokens import TokenCounter, TokenizerFiles, find_tokenizer
+from datachef.core.language_models.tokens import TokenCounter
 from datachef.core.recipe.checked import (
+    DERIVED,
     CheckedRecipe,
     CheckResult,
     Findings,
@@ -34,15 +33,13 @@ from datachef.core.recipe.checked import (
     ResolvedRecipe,
     corpus_steps,
     counting,
-    kept_signals,
-    makes_messages,
     output_schema,
     reference_sources,
     source_steps,
 )
+from datachef.core.recipe.output_checks import check_output, check_signals, check_tokenizer
 from datachef.core.recipe.resolving import resolve_recipe
 from datachef.core.recipe.step_checks import (
-    add_missing_package,
     check_assets,
     check_backend,
     check_checkpoints,
@@ -65,8 +62,6 @@ from datachef.core.system.containment import ENDINGS, cause_of
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.network import NotAllowedError
 
-# Columns that the engine derives wherever an operator asks for them.
-DERIVED = {"tokens"}
 # The code of warnings about what is estimated before a run, and known after it.
 EXPECTED = "shortage_expected"
 
@@ -126,13 +121,13 @@ class _Check:
         steps = {name: list(source_steps(resolved, name)) for name in resolved.sources}
         self._include_late_columns([*chain(*steps.values()), *corpus])
         before_corpus, final = self._check_steps(steps, corpus)
-        tokenizer = self._check_tokenizer()
+        tokenizer = check_tokenizer(self._findings, resolved, self._source_info)
         check_language_models(self._findings, resolved, [*chain(*steps.values()), *corpus])
         check_task_items(self._findings, resolved)
         check_references(self._findings, resolved, [*chain(*steps.values()), *corpus])
         self._check_shares()
-        self._check_output(final, before_corpus)
-        self._check_signals([*chain(*steps.values()), *corpus])
+        check_output(self._findings, resolved, self._source_info, final, before_corpus)
+        check_signals(self._findings, self._recipe.output, [*chain(*steps.values()), *corpus])
         self._warn_of_first_rows()
         if self._findings.problems:
             return None
@@ -271,38 +266,6 @@ class _Check:
             self._findings.add("broken_operator", step.location, message, hint)
         return bool(found)
 
-    def _check_tokenizer(self) -> TokenizerFiles | None:
-        """The tokenizer that the recipe names, if it is there."""
-        name, place, findings = self._recipe.tokenizer, ("tokenizer",), self._findings
-        if name is None:
-            return None
-        if self._resolved.bound:
-            message = "this recipe is bound to a pool and cannot name a tokenizer"
-            findings.add("not_in_pool", place, message)
-            return None
-        if importlib.util.find_spec("tokenizers") is None:
-            add_missing_package(findings, place, "a tokenizer", "tokenizers", extra("hf"))
-            return None
-        try:
-            tokenizer = find_tokenizer(name, self._resolved.beside(name))
-        except DatachefError as error:
-            findings.add("no_file", place, error.message, error.hint)
-            return None
-        schema = output_schema(self._resolved, self._source_info)
-        _, chat = counting(self._recipe, tokenizer, schema)
-        if chat and importlib.util.find_spec("transformers") is None:
-            add_missing_package(findings, place, "a chat template", "transformers", extra("hf"))
-        talks = any(info.format.conversational for info in self._source_info.values())
-        if talks and not tokenizer.template and schema != "text":
-            findings.warn(
-                "no_chat_template",
-                place,
-                "the tokenizer has no chat template, so the tokens of conversations are counted in "
-                "their plain text",
-                "name the folder of a checkpoint whose tokenizer has one",
-            )
-        return tokenizer
-
     def _check_shares(self) -> None:
         """The mix names sources of the recipe, and takes something of each that has steps."""
         recipe, shares = self._recipe, None
@@ -329,55 +292,6 @@ class _Check:
                     f"the mix takes nothing of {name}, so its steps have no effect",
                     "give it a weight, or leave the source out",
                 )
-
-    def _check_output(self, final: set[str] | None, some: set[str] | None) -> None:
-        """`final` are the columns in the end, `some` those that any source has before the steps on
-        the corpus."""
-        output, findings = self._recipe.output, self._findings
-        if output.separator is not None and output.schema_ != "prompt_completion":
-            findings.add(
-                "unused_parameter",
-                ("output", "separator"),
-                "separator is used only with schema: prompt_completion",
-                "add schema: prompt_completion, or remove separator",
-            )
-        if output.schema_ in ("messages", "prompt_completion"):
-            references = reference_sources(self._resolved)
-            for name, info in self._source_info.items():
-                if name in references:
-                    continue
-                if not info.format.conversational and not makes_messages(self._resolved, name):
-                    findings.add(
-                        "no_messages",
-                        ("output", "schema"),
-                        f"the rows of {name} are plain text, the output holds {output.schema_}",
-                        "give the source a conversational format, or set schema: text",
-                    )
-        if final is None or some is None:
-            return
-        for index, name in enumerate(output.columns):
-            if name not in final | some | DERIVED:
-                place = ("output", "columns", index)
-                hint = self._unsupported(name) or did_you_mean(name, final | some)
-                findings.add("missing_column", place, f"no column {shortened(name)}", hint)
-
-    def _check_signals(self, steps: list[PlacedStep]) -> None:
-        """Each pattern of `output.signals` matches a signal of a filter."""
-        output = self._recipe.output
-        patterns = () if isinstance(output.signals, bool) else output.signals
-        filters = [step.operator for step in steps if isinstance(step.operator, Filter)]
-        for index, pattern in enumerate(patterns):
-            alone = output.model_copy(update={"signals": (pattern,)})
-            if not any(kept_signals(operator, alone) for operator in filters):
-                names = [name for operator in filters for name in operator.signal_names()]
-                hint = did_you_mean(pattern, names) or "the recipe has no filters"
-                message = f"no filter measures {shortened(pattern)}"
-                self._findings.add("unknown_signal", ("output", "signals", index), message, hint)
-
-    def _unsupported(self, column: str) -> str:
-        """Why a column of the sources is not among those of the rows; empty where it is none."""
-        found = (info.unsupported.get(column) for info in self._source_info.values())
-        return next((f"it holds {what}" for what in found if what), "")
 
     def _warn_of_first_rows(self) -> None:
         """Rows at the beginning of sources that will fail: when they are read, or at the output."""

@@ -20,7 +20,8 @@ from datachef.core.document import Document, Location
 from datachef.core.errors import DatachefError, Problem, RecipeError, did_you_mean, dotted
 from datachef.core.recipe.checked import Findings, ResolvedRecipe
 from datachef.core.recipe.structure import problems_of, salvage
-from datachef.core.registry.host import Host, installed
+from datachef.core.registry.host import Host
+from datachef.core.registry.installed import installed
 from datachef.core.registry.promises import ask
 from datachef.core.registry.vocabulary import PooledSource, Vocabulary
 from datachef.core.system.containment import ENDINGS, cause_of

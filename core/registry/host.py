@@ -35,10 +35,8 @@ if TYPE_CHECKING:
 
     from datachef.core.assets.asset import Asset
     from datachef.core.contracts.engine import RunObserver
-    from datachef.core.contracts.metric import Metric
     from datachef.core.contracts.operator import Operator
     from datachef.core.contracts.recipe import Recipe
-    from datachef.core.contracts.task import Task
     from datachef.core.errors import Problem
     from datachef.core.registry.vocabulary import RegisteredClass, Vocabulary
 GROUP = "datachef"
@@ -372,30 +370,6 @@ def or_broken(hint: str, broken: Sequence[Plugin]) -> str:
         return hint
     causes = "; ".join(f"{plugin.name} ({plugin.error})" for plugin in broken)
     return f"{hint}{' - or ' if hint else ''}it is in a plugin that is broken: {causes}"
-
-
-def metric_of(task: Task) -> type[Metric]:
-    """The metric of a task: that which was found when its file was read, or an installed one."""
-    return task.metric_type or installed_metric(task.metric)
-
-
-def installed_metric(name: str) -> type[Metric]:
-    """The installed metric of a name; an unknown one is a `DatachefError`."""
-    host = installed()
-    metrics = host.vocabulary.metrics
-    if name not in metrics:
-        raise DatachefError(f"there is no metric {name!r}", host.missing(name, metrics))
-    return metrics[name]
-
-
-def installed() -> Host:
-    """The host of all that is installed, as far as the environment does not restrict it."""
-    return _restricted_to(os.environ.get(RESTRICT))
-
-
-@lru_cache(maxsize=4)
-def _restricted_to(_: str | None) -> Host:
-    return Host()
 
 
 def plugin_patience() -> float:

@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from datachef.core.escaping import one_line
-from datachef.core.registry.host import installed
+from datachef.core.registry.installed import installed
 from datachef.core.system.containment import ENDINGS, cause_of, contained
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.ownership import CORPUS

@@ -28,6 +28,7 @@ from datachef.core.system.ownership import (
     free_name,
     read_mark,
 )
+from datachef.core.system.paths import expanded
 
 _SHOWN = 5
 # A URL, as a path has it: of several slashes one is left.
@@ -80,7 +81,7 @@ def refuse_places(
     neither the working folder nor a mount point, nor above the first.
     """
     folder = resolved(folder)
-    home, here = Path(os.path.expanduser("~")), _working_folder()  # noqa: PTH111 - never raises
+    home, here = expanded("~"), _working_folder()
     for what, place in (("the root of the disk", Path(folder.anchor)), ("your home folder", home)):
         if place.is_absolute() and lies_in(place, folder):
             is_it = "is" if lies_in(folder, place) else "holds"

@@ -11,6 +11,7 @@ import typer
 
 from datachef.core import DatachefError, MissingPackageError, extra, run_recipe
 from datachef.core.cli.state import AsJson, get_host, print_json
+from datachef.core.system.paths import expanded
 
 if TYPE_CHECKING:
     import polars as pl
@@ -98,7 +99,7 @@ def _read(positive: str, negative: str, rows: int, seed: int, place: Path) -> di
     from datachef.core import document
 
     sources = {
-        label: {"path": path if "://" in path else str(Path(path).expanduser().absolute())}
+        label: {"path": path if "://" in path else str(expanded(path).absolute())}
         for label, path in ((POSITIVE, positive), (NEGATIVE, negative))
     }
     recipe = place / "recipe.yaml"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from datachef.core import SourceError
+from datachef.core.system.paths import expanded
 
 # Where `datasets` looks for configurations of a dataset.
 _CARDS = ("README.md", ".huggingface.yaml")
@@ -46,7 +47,7 @@ def check_files(builder: Any, name: str, commit: str | None) -> None:
         message = f"{name!r}: files of the kind {reader} are not read"
         raise SourceError("unreadable_dataset", message, "convert them to Parquet or JSON lines")
     files = builder.config.data_files or {}
-    folder = Path(name).expanduser().resolve().as_posix() + "/" if commit is None else ""
+    folder = expanded(name).resolve().as_posix() + "/" if commit is None else ""
     for file in (str(file) for split in files.values() for file in split):
         own = (
             file.startswith(folder)

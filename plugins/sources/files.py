@@ -34,7 +34,7 @@ from datachef.core.files.readers import CsvReader, StoredFile, reader_of
 from datachef.core.files.remote import verify_remote
 from datachef.core.files.storage import kind, wrong_beginning
 from datachef.core.files.urls import Url, as_path, is_url
-from datachef.core.registry.host import installed
+from datachef.core.registry.installed import installed
 from datachef.core.system.paths import verify_file
 from datachef.plugins.sources.saved_datasets import files_of
 

@@ -254,7 +254,7 @@ class RoundRunner:
         target = output / PROXIES / f"round-{number:04d}.json"
         fitted = self._backend.refit(target, output / last if last else None)
         self._progress.report("estimating how far to trust the proxy")
-        fidelity = self._backend.fidelity() if fitted is not None else None
+        fidelity = self._backend.fidelity(fitted) if fitted is not None else None
         return Round(
             number=number,
             step=step,

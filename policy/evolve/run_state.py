@@ -94,8 +94,8 @@ class Round(_Record):
     `step` is the step of the policy, `calls` and `seconds` are totals of all rounds so far. `proxy`
     names the file of the proxy that the round climbed, `fitted` of the one to go on with, which is
     that of an earlier round where the new fit was worse; they are empty while the reward is as
-    configured. `fidelity` says how well a proxy fitted to all that was measured ranks recipes that
-    were held out; None where too few were measured.
+    configured. `fidelity` says how well the fitted proxy ranks recipes that were held out; None
+    where too few were measured.
     """
 
     number: int

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.task import Budget, Task
-from datachef.core.registry.host import metric_of
+from datachef.core.registry.installed import metric_of
 from datachef.core.rows.benchmark import read_benchmark
 from datachef.policy.prompt.quoting import BenchmarkGuard, json_text, named, quoted, spread
 from datachef.policy.prompt.sources import quoted_texts

@@ -288,7 +288,7 @@ def fit(
     from datachef.reward.history import History
     from datachef.reward.plugin_functions import PluginFunctions
     from datachef.reward.proxy import Proxy
-    from datachef.reward.proxy.fit import fit_report
+    from datachef.reward.proxy.fit import fit_report, validate_proxy
     from datachef.reward.proxy.refit import refit_proxy
 
     codes = PluginFunctions(get_host()).codes
@@ -297,7 +297,7 @@ def fit(
         raise DatachefError("a saved proxy is for one task", "give --task")
     store = History(history)
     report = fit_report(store, chosen, seed, codes)
-    comparison = None
+    comparison = kept = None
     if output is not None and chosen is not None:
         last = None
         if output.is_file():
@@ -307,18 +307,22 @@ def fit(
         raw = orjson.dumps(proxy.to_data())
         write_file(output, raw, "proxy", lambda known: bool(Proxy.from_data(orjson.loads(known))))
         comparison = proxy.comparison
+        if comparison is not None and comparison.worse:
+            kept = validate_proxy(store, chosen, proxy, seed, codes)
     if as_json:
         compared = comparison.model_dump(mode="json") if comparison is not None else None
-        print_json(report.to_data() | {"refit": compared})
+        described = asdict(kept) if kept is not None else None
+        print_json(report.to_data() | {"refit": compared, "kept": described})
         return
-    _show_report(report)
+    _show_report(report, kept)
     if comparison is not None:
         print(comparison.verdict)
     if output is not None:
         print(output)
 
 
-def _show_report(report: FitReport) -> None:
+def _show_report(report: FitReport, kept: Validation | None) -> None:
+    """`kept` is of the proxy that is used in place of what the report is about."""
     from rich.table import Table
 
     table = Table(header_style="bold")
@@ -326,7 +330,11 @@ def _show_report(report: FitReport) -> None:
     for name in ("recipes", "rank correlation", "top-1 regret", "coverage", "noise"):
         table.add_column(name, justify="right")
     for task, found in report.by_recipe.items():
-        table.add_row(f"recipes of {task}", *_figures(found), _noise_of(report.noise[task]))
+        noise = _noise_of(report.noise[task])
+        if kept is not None:
+            table.add_row(f"recipes of {task}, by the proxy that is kept", *_figures(kept), noise)
+        unused = ", by its refit, which is not used" if kept is not None else ""
+        table.add_row(f"recipes of {task}{unused}", *_figures(found), noise)
     if report.by_task is not None:
         table.add_row("tasks from the others", *_figures(report.by_task), "")
     console().print(table)

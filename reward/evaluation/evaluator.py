@@ -18,7 +18,8 @@ from datachef.core.contracts.source import Source
 from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.document import read
 from datachef.core.errors import DatachefError
-from datachef.core.registry.host import Host, metric_of
+from datachef.core.registry.host import Host
+from datachef.core.registry.installed import metric_of
 from datachef.core.run.report import Report
 from datachef.core.run.stage import key_of
 from datachef.core.system.atomic import write_atomically

@@ -25,7 +25,7 @@ from datachef.core.contracts.task import BenchmarkFile, LMEvalBenchmark, Task
 from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, UnavailableError, did_you_mean, optional_package
 from datachef.core.language_models.checkpoint import load_model, load_tokenizer, quiet
-from datachef.core.registry.host import metric_of
+from datachef.core.registry.installed import metric_of
 from datachef.core.rows.benchmark import read_benchmark
 from datachef.core.system.failures import raise_environment_failure
 from datachef.reward.metrics import metric_for

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from datachef.core.contracts.metric import AllowCode, BenchmarkItem, Choices
 from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.errors import DatachefError, RowError
-from datachef.core.registry.host import metric_of
+from datachef.core.registry.installed import metric_of
 from datachef.core.rows.benchmark import read_benchmark
 from datachef.core.text.values import composed_text
 from datachef.reward.evaluation.choices import (

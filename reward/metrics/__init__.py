@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from datachef.core.contracts.metric import PROGRAM, AllowCode, Metric
 from datachef.core.contracts.task import BenchmarkFile, Task
-from datachef.core.registry.host import installed_metric, metric_of
+from datachef.core.registry.installed import installed_metric, metric_of
 
 __all__ = ["make_metric", "metric_for", "our_metrics"]
 

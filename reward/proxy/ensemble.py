@@ -12,17 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datachef.reward.config import reward_package
-from datachef.reward.proxy.encoding import (
-    EncodedFeatures,
-    FittedState,
-    Floats,
-    RankTransform,
-    Vector,
-    first_unless_better,
-    split,
-    train_test_masks,
-)
+from datachef.reward.proxy.encoding import EncodedFeatures, FittedState, Floats, Vector
+from datachef.reward.proxy.folds import first_unless_better, split, train_test_masks
 from datachef.reward.proxy.models import SmoothModel, TunedModel
+from datachef.reward.proxy.ranks import RankTransform
 
 _ROUNDS = (0, 10, 25, 50, 100, 200, 400, 800)
 _ROUNDS_PER_ROW = 4

@@ -145,6 +145,21 @@ def fit_report(
     return FitReport(by_recipe, by_task, noise)
 
 
+def validate_proxy(
+    history: History,
+    task: Task,
+    proxy: Proxy,
+    seed: int = 0,
+    codes: Mapping[str, str] | None = None,
+) -> Validation | None:
+    """How well a proxy of the task predicts all that was measured: every recipe by one that is
+    fitted without it to what this proxy learned from. None where that is too little."""
+    found = task_measurements(history, task)
+    taught = [measurement_key(measured) in proxy.learned_from for measured in found]
+    columns = _columns(found, codes)
+    return cross_validate(**columns, seed=seed, by=("recipe",), teaching=taught).by_recipe
+
+
 def _teaching(tasks: Sequence[list[MeasurementRecord]]) -> list[list[MeasurementRecord]]:
     """The tasks whose scores are not known to be chance for the most part."""
     return [alike for alike in tasks if noise_of(alike).measurable is not False]

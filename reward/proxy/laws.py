@@ -9,15 +9,8 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 
 from datachef.reward.config import reward_package
-from datachef.reward.proxy.encoding import (
-    EncodedFeatures,
-    FittedState,
-    Floats,
-    Mask,
-    Vector,
-    first_unless_better,
-    train_test_masks,
-)
+from datachef.reward.proxy.encoding import EncodedFeatures, FittedState, Floats, Vector
+from datachef.reward.proxy.folds import Mask, first_unless_better, train_test_masks
 from datachef.reward.proxy.models import TunedModel
 
 _STEEPEST = 30.0

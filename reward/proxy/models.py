@@ -13,13 +13,12 @@ from datachef.reward.proxy.encoding import (
     EncodedFeatures,
     FittedState,
     Floats,
-    Mask,
     Matrix,
-    RankTransform,
     Vector,
     spread_or_one,
-    train_test_masks,
 )
+from datachef.reward.proxy.folds import Mask, train_test_masks
+from datachef.reward.proxy.ranks import RankTransform
 
 
 class SmoothModel(Protocol):

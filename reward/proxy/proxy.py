@@ -24,10 +24,6 @@ from datachef.reward.proxy.encoding import (
     Encoder,
     FittedState,
     Floats,
-    RankTransform,
-    Support,
-    group_numbers,
-    split,
 )
 from datachef.reward.proxy.ensemble import (
     Calibration,
@@ -36,8 +32,11 @@ from datachef.reward.proxy.ensemble import (
     cross_fit,
     predictions,
 )
+from datachef.reward.proxy.folds import group_numbers, split
 from datachef.reward.proxy.laws import SaturatingLaw
 from datachef.reward.proxy.models import LinearRidge, RankRidge, SaturatingRidge, TunedModel
+from datachef.reward.proxy.ranks import RankTransform
+from datachef.reward.proxy.support import Support
 
 FEWEST_MEASUREMENTS = 6
 FEWEST_RECIPES = 4

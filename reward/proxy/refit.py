@@ -9,8 +9,9 @@ import numpy as np
 from datachef.core.contracts.task import Task
 from datachef.reward.history import History, measurement_key
 from datachef.reward.measurement import MeasurementRecord
-from datachef.reward.proxy.encoding import Floats, group_numbers, split
+from datachef.reward.proxy.encoding import Floats
 from datachef.reward.proxy.fit import feature_table, fit_proxy, task_measurements
+from datachef.reward.proxy.folds import group_numbers, split
 from datachef.reward.proxy.proxy import (
     FEWEST_MEASUREMENTS,
     FEWEST_RECIPES,

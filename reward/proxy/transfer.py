@@ -15,9 +15,9 @@ from datachef.reward.proxy.encoding import (
     Floats,
     Vector,
     feature_values,
-    group_numbers,
     spread_or_one,
 )
+from datachef.reward.proxy.folds import group_numbers
 from datachef.reward.proxy.proxy import Prediction
 
 # Whether more of a feature is better, whatever the task: only its weight is learned. What else was

@@ -12,12 +12,8 @@ from numpy.typing import NDArray
 
 from datachef.core.errors import DatachefError
 from datachef.reward.config import reward_package
-from datachef.reward.proxy.encoding import (
-    Floats,
-    group_numbers,
-    split,
-    train_test_masks,
-)
+from datachef.reward.proxy.encoding import Floats
+from datachef.reward.proxy.folds import Mask, group_numbers, split, train_test_masks
 from datachef.reward.proxy.proxy import FEWEST_MEASUREMENTS, FEWEST_RECIPES, Prediction, Proxy
 from datachef.reward.proxy.transfer import FEWEST_TASKS, TransferPrior, rank_in_task
 
@@ -160,23 +156,25 @@ def cross_validate(
     seed: int = 0,
     coverage: float = 0.9,
     by: Collection[str] = ("recipe", "task"),
+    teaching: Sequence[bool] | None = None,
 ) -> CrossValidation:
     """Measures proxies on measurements that they have not learned from, `by` recipe, task or both.
 
     There is a row of features, a score, a recipe and a task per measurement. By recipe: for every
     task a proxy is fitted without one recipe at a time, or without a twentieth of them where there
-    are more than 100. By task: the prior of a task
+    are more than 100, to those that are `teaching`, by default all. By task: the prior of a task
     (`TransferPrior`) is learned from all other tasks; its coverage is that of ranks within the
     task. Raises `DatachefError` where lengths differ.
     """
     scores = np.asarray(scores, np.float64)
-    if not features.height == len(scores) == len(recipes) == len(tasks):
+    taught = np.ones(len(scores), np.bool_) if teaching is None else np.asarray(teaching, np.bool_)
+    if not features.height == len(scores) == len(recipes) == len(tasks) == len(taught):
         raise DatachefError(
-            f"{features.height} rows of features, {len(scores)} scores, {len(recipes)} recipes "
-            f"and {len(tasks)} tasks do not belong together"
+            f"{features.height} rows of features, {len(scores)} scores, {len(recipes)} recipes, "
+            f"{len(tasks)} tasks and {len(taught)} that may teach do not belong together"
         )
     names, homes = np.asarray(recipes, np.str_), np.asarray(tasks, np.str_)
-    data = _Measurements(features, scores, names, homes, seed, coverage)
+    data = _Measurements(features, scores, names, homes, taught, seed, coverage)
     known = data.by_recipe() if "recipe" in by else []
     new = data.by_task() if "task" in by else []
     return CrossValidation(
@@ -191,6 +189,7 @@ class _Measurements:
     scores: Floats
     recipes: Names
     tasks: Names
+    teaching: Mask
     seed: int
     coverage: float
 
@@ -202,11 +201,12 @@ class _Measurements:
             groups = group_numbers(list(self.recipes[rows]))
             recipes = int(groups.max()) + 1
             masks = split(groups, recipes if recipes <= _MOST_LEFT_OUT else _FOLDS, self.seed)
-            if not all(self._enough(rows[~mask]) for mask in masks):
+            taught = self.teaching[rows]
+            if not all(self._enough(rows[taught & ~mask]) for mask in masks):
                 continue
             predicted: dict[int, Prediction] = {}
             for train, test in train_test_masks(masks):
-                found = self._predict(rows[train], rows[test])
+                found = self._predict(rows[taught & train], rows[test])
                 predicted.update(zip(rows[test].tolist(), found, strict=True))
             ordered = [predicted[row] for row in rows.tolist()]
             results.append(self._compare(str(task), rows, ordered, self.scores))

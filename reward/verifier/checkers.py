@@ -13,7 +13,7 @@ from datachef.core.contracts.metric import AllowCode, BenchmarkItem, Metric
 from datachef.core.contracts.reward import unavailable
 from datachef.core.contracts.task import BenchmarkFile, Task
 from datachef.core.errors import DatachefError
-from datachef.core.registry.host import metric_of
+from datachef.core.registry.installed import metric_of
 from datachef.reward.metrics import metric_for
 from datachef.reward.metrics.matching import NumberMatch
 from datachef.reward.verifier.judge import RowChecker, SampledRow, Verdict

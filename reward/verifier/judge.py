@@ -28,7 +28,7 @@ from datachef.core.language_models.client import (
     TransientLLMError,
 )
 from datachef.core.language_models.prompts import render
-from datachef.core.registry.host import metric_of
+from datachef.core.registry.installed import metric_of
 from datachef.core.text import conversations as chat
 from datachef.reward.config import JudgeOptions
 

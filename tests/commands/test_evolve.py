@@ -130,7 +130,6 @@ def test_the_history_of_the_reward_is_where_measurements_go(workspace: Any) -> N
     assert isinstance(backend, FineTuningBackend)
     # Nothing was measured yet: the reward is the prior, and there is nothing to fit.
     assert backend.refit(workspace.folder / "proxy.json", None) is None
-    assert backend.fidelity() is None
     assert not (workspace.folder / "proxy.json").exists()
     backend.reward(None).close()
 

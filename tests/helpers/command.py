@@ -8,6 +8,7 @@ import site
 import subprocess
 import sys
 import venv
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,22 @@ CHEF = (sys.executable, "-P", "-m", "datachef.core.cli")
 
 
 def chef(
-    *arguments: object, folder: Path | None = None, **variables: str
+    *arguments: object,
+    folder: Path | None = None,
+    python: Path | None = None,
+    limit: Callable[[], None] | None = None,
+    **variables: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command to its end, however it ends."""
+    """Runs a command to its end, however it ends; with the Python of another environment, or in a
+    process that `limit` has bounded."""
     return subprocess.run(
-        [*CHEF, *map(str, arguments)],
+        [str(python or sys.executable), *CHEF[1:], *map(str, arguments)],
         cwd=folder,
         env=os.environ | variables,
         capture_output=True,
         text=True,
         check=False,
+        preexec_fn=limit,
     )
 
 

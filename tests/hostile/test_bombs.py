@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from command import CHEF
 
 from datachef.core import (
     BenchmarkFile,
@@ -28,10 +29,10 @@ from datachef.core import (
 )
 
 MEGABYTE = 2**20
-# Runs `chef` and tells the most memory that it or a worker of it took.
+# Runs a program and tells the most memory that it or a worker of it took.
 MEASURED = """
 import resource, subprocess, sys
-done = subprocess.run([sys.executable, "-m", "datachef.core.cli", *sys.argv[1:]])
+done = subprocess.run(sys.argv[1:])
 print("PEAK", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024, file=sys.stderr)
 sys.exit(done.returncode)
 """
@@ -42,7 +43,7 @@ def peak_of_run(folder: Path, source: dict[str, Any], **recipe: Any) -> int:
     recipe = {"name": "bomb", "sources": {"s": source}, **recipe}
     (folder / "recipe.yaml").write_text(document.dump(recipe))
     done = subprocess.run(
-        [sys.executable, "-c", MEASURED, "run", "recipe.yaml", "--workers", "1",
+        [sys.executable, "-c", MEASURED, *CHEF, "run", "recipe.yaml", "--workers", "1",
          "--output", "corpus"],
         cwd=folder,
         env=os.environ | {"DATACHEF_PLUGINS": "engines,sources"},

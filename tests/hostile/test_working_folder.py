@@ -9,6 +9,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from command import CHEF
 
 _NAMES = {*sys.stdlib_module_names, *packages_distributions(), "sitecustomize", "usercustomize"}
 _PROBE = """
@@ -62,9 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _started(folder: Path, *program: str) -> str:
     """What a program prints that is started in the folder, of whose modules none was imported."""
-    result = subprocess.run(
-        [sys.executable, "-P", *program], capture_output=True, text=True, check=False, cwd=folder
-    )
+    result = subprocess.run(program, capture_output=True, text=True, check=False, cwd=folder)
     sprung = folder.parent / "sprung"
     assert not sprung.exists(), sprung.read_text()
     assert result.returncode == 0, result.stderr
@@ -91,21 +90,21 @@ def test_the_traps_work(folder: Path) -> None:
     ],
 )
 def test_commands_and_their_workers(folder: Path, arguments: tuple[str, ...]) -> None:
-    said = _started(folder, "-m", "datachef.core.cli", *arguments)
+    said = _started(folder, *CHEF, *arguments)
     if arguments[0] == "run":
         assert "rows" in said
 
 
 def test_a_score(folder: Path) -> None:
     pytest.importorskip("lightgbm")
-    assert "recipe.yaml" in _started(folder, "-m", "datachef.core.cli", "score", "recipe.yaml")
+    assert "recipe.yaml" in _started(folder, *CHEF, "score", "recipe.yaml")
 
 
 def test_pools_of_processes_and_the_sandbox(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("math_verify")
     probe = tmp_path / "probe.py"
     probe.write_text(_PROBE)
-    *modules, equal, passed = _started(folder, str(probe)).splitlines()
+    *modules, equal, passed = _started(folder, sys.executable, "-P", str(probe)).splitlines()
     assert len(modules) == 4
     assert not any(str(folder) in module for module in modules)
     assert (equal, passed) == ("True", "True")

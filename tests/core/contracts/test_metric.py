@@ -20,7 +20,7 @@ from datachef.core import (
     check_recipe,
 )
 from datachef.core.recipe.resolving import read_task
-from datachef.core.registry.host import installed_metric
+from datachef.core.registry.installed import installed_metric
 from datachef.core.registry.vocabulary import task_schema
 from datachef.policy.prompt.sections import task_block
 from datachef.reward.evaluation.evaluate import require_checker

@@ -42,7 +42,7 @@ class Counted(EvaluationBackend):
     def refit(self, target, last):
         return None
 
-    def fidelity(self):
+    def fidelity(self, proxy):
         return ProxyFidelity(6, 0.5, 0.1, 0.9)
 
 
@@ -77,7 +77,7 @@ def test_an_evaluation_backend_is_built_by_name(host: Host, tmp_path: Path) -> N
     asked = EvaluationConfig("few_steps", config(tmp_path), tmp_path / "run")
     backend = build_evaluation_backend(host, "counted", asked)
     assert vars(backend) == {"name": "few_steps", "output": tmp_path / "run"}
-    found = backend.fidelity()
+    found = backend.fidelity(tmp_path / "proxy.json")
     assert found is not None and (found.recipes, found.correlation) == (6, 0.5)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from command import CHEF
 
 from datachef.core.files.folder import LocalFolder
 from datachef.core.run import executor as merging
@@ -66,7 +67,7 @@ def limited(files: int, *command: str) -> subprocess.CompletedProcess[str]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
     return subprocess.run(
-        [sys.executable, *command],
+        command,
         preexec_fn=limit,
         capture_output=True,
         text=True,
@@ -80,7 +81,7 @@ def limited(files: int, *command: str) -> subprocess.CompletedProcess[str]:
 def test_every_file_of_many_is_read(tmp_path: Path, recipe: Path, parts: int, files: int) -> None:
     write_parts(tmp_path, parts)
     done = limited(
-        files, "-m", "datachef.core.cli", "run", str(recipe), "--output", str(tmp_path / "out"),
+        files, *CHEF, "run", str(recipe), "--output", str(tmp_path / "out"),
         "--cache", str(tmp_path / "cache"), "--workers", "2", "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -96,7 +97,7 @@ def test_more_workers_than_there_are_files_for_are_not_started(
 ) -> None:
     write_parts(tmp_path, 60)
     done = limited(
-        40, "-m", "datachef.core.cli", "run", str(recipe), "--output", str(tmp_path / "out"),
+        40, *CHEF, "run", str(recipe), "--output", str(tmp_path / "out"),
         "--cache", str(tmp_path / "cache"), "--workers", "50",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -107,7 +108,7 @@ def test_more_workers_than_there_are_files_for_are_not_started(
 )
 def test_many_files_are_sampled(tmp_path: Path, recipe: Path, parts: int, files: int) -> None:
     write_parts(tmp_path, parts)
-    done = limited(files, "-c", SAMPLED, str(recipe))
+    done = limited(files, sys.executable, "-c", SAMPLED, str(recipe))
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 0
 

@@ -16,8 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from command import CHEF
 
 from datachef.core.system.child_process import ProcessPool, start
+
+PYTHON = (sys.executable, "-P")
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 
@@ -68,14 +71,12 @@ def busy(pids: set[int]) -> set[int]:
 
 @pytest.fixture
 def parent(tmp_path: Path) -> Iterator[Callable[..., int]]:
-    """Runs Python as a process that is going to be killed; gives its process id."""
+    """Runs a program as a process that is going to be killed; gives its process id."""
     running = []
 
-    def run(*arguments: str) -> int:
+    def run(*program: str) -> int:
         with (tmp_path / "errors").open("wb") as errors:
-            process = subprocess.Popen(
-                [sys.executable, "-P", *arguments], cwd=tmp_path, stdout=errors, stderr=errors
-            )
+            process = subprocess.Popen(program, cwd=tmp_path, stdout=errors, stderr=errors)
         running.append(process)
         return process.pid
 
@@ -119,7 +120,7 @@ def test_workers_and_what_they_started(parent: Callable[..., int], tmp_path: Pat
     (tmp_path / "r.yaml").write_text(
         "name: r\nsources:\n  a: {path: '*.jsonl', steps: [{op: stuck}]}\n"
     )
-    chef = parent("-m", "datachef.core.cli", "run", "r.yaml", "-w", "2", "--plugin", "stuck.py")
+    chef = parent(*CHEF, "run", "r.yaml", "-w", "2", "--plugin", "stuck.py")
     until(lambda: len(busy(family(chef))) == 2, "two workers at work")
     children = family(chef)
     commands = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children]
@@ -137,7 +138,7 @@ server.equal("$9^{9^{9^9}}$", "$1$")
 
 @pytest.mark.slow
 def test_the_math_server(parent: Callable[..., int]) -> None:
-    pid = parent("-c", SERVER)
+    pid = parent(*PYTHON, "-c", SERVER)
     until(lambda: bool(busy(family(pid))), "a question that takes forever")
     kill_and_wait(pid, family(pid))
 
@@ -149,7 +150,7 @@ run_program("9 ** len('nine char') ** 9", SandboxLimits(cpu_seconds=100_000, clo
 
 
 def test_the_sandbox(parent: Callable[..., int]) -> None:
-    pid = parent("-c", SANDBOX)
+    pid = parent(*PYTHON, "-c", SANDBOX)
     until(lambda: bool(busy(family(pid))), "a program that takes forever")
     kill_and_wait(pid, family(pid))
 
@@ -164,7 +165,7 @@ if __name__ == "__main__":
 
 def test_a_pool_of_processes(parent: Callable[..., int], tmp_path: Path) -> None:
     (tmp_path / "pool.py").write_text(POOL)
-    pid = parent("pool.py")
+    pid = parent(*PYTHON, "pool.py")
     until(lambda: len(busy(family(pid))) == 2, "two processes at work")
     kill_and_wait(pid, family(pid))
 
@@ -268,9 +269,9 @@ def test_files_of_the_working_folder_are_not_taken_for_modules(
         "    with ProcessPool(1) as pool:\n        assert pool.submit(pow, 2, 3).result() == 8\n"
         "    assert run_program('import random, json').passed\n"
     )
-    for command in (["-m", "datachef.core.cli", "run", "r.yaml", "-w", "1"], ["pool.py"]):
+    for command in ([*CHEF, "run", "r.yaml", "-w", "1"], [*PYTHON, "pool.py"]):
         done = subprocess.run(
-            [sys.executable, "-P", *command],
+            command,
             cwd=tmp_path, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from command import CHEF, chef as run_chef
 
 from datachef.core import DatachefError, RunError
 from datachef.core.system.failures import ending_runs, explained, naming, system_error
@@ -45,15 +46,8 @@ def chef(tmp_path: Path) -> Chef:
         def limit() -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit or 0, file_limit or 0))
 
-        return subprocess.run(
-            [sys.executable, "-m", "datachef.core.cli", *map(str, arguments)],
-            cwd=folder,
-            env=os.environ | variables,
-            capture_output=True,
-            text=True,
-            check=False,
-            preexec_fn=limit if file_limit else None,
-        )
+        bounded = limit if file_limit else None
+        return run_chef(*arguments, folder=folder, limit=bounded, **variables)
 
     return run
 
@@ -157,7 +151,7 @@ def test_corpus_and_cache_do_not_lie_in_each_other(
 def test_what_is_printed_cannot_be_written(arguments: str) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "datachef.core.cli", *arguments.split()],
+            [*CHEF, *arguments.split()],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,

@@ -129,7 +129,7 @@ class SyntheticBackend(EvaluationBackend):
         write_atomically(target, json.dumps(means).encode())
         return target
 
-    def fidelity(self) -> ProxyFidelity | None:
+    def fidelity(self, proxy: Path) -> ProxyFidelity | None:
         rows = self._rows()
         if len(rows) < 3:
             return None

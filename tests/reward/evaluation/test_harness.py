@@ -22,7 +22,7 @@ from datachef.core import (
 )
 from datachef.core.contracts.metric import Choices
 from datachef.core.distribution import install_command
-from datachef.core.registry.host import installed_metric
+from datachef.core.registry.installed import installed_metric
 from datachef.reward.evaluation.harness import run_harness, score
 
 Row = dict[str, Any]

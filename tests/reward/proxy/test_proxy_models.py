@@ -10,21 +10,14 @@ import pytest
 from hypothesis import given, strategies as st
 from scipy.stats import spearmanr
 
-from datachef.reward.proxy.encoding import (
-    EncodedFeatures,
-    Encoder,
-    Floats,
-    RankTransform,
-    Support,
-    group_numbers,
-    split,
-)
+from datachef.reward.proxy.encoding import EncodedFeatures, Encoder, Floats
 from datachef.reward.proxy.ensemble import (
     ResidualTrees,
     StackedEnsemble,
     rounds_to_try,
     stacked_weights,
 )
+from datachef.reward.proxy.folds import group_numbers, split
 from datachef.reward.proxy.laws import SaturatingLaw
 from datachef.reward.proxy.models import (
     ALL,
@@ -34,6 +27,8 @@ from datachef.reward.proxy.models import (
     ScreenedRidge,
     tune_screen,
 )
+from datachef.reward.proxy.ranks import RankTransform
+from datachef.reward.proxy.support import Support
 
 
 def mixtures(count: int, sources: int, seed: int = 0) -> EncodedFeatures:

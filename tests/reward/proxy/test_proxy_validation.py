@@ -100,6 +100,22 @@ def test_chance_is_not_praised() -> None:
     assert (found.measurements, found.recipes) == (48, 16)
 
 
+def test_a_proxy_is_judged_by_all_but_taught_by_what_it_learned_from() -> None:
+    """Measurements that mislead count for the figures of both, and teach the second alone."""
+    features, scores, recipes, tasks = history(1, 7, signal=1.0)
+    sound = np.arange(14) < 10
+    scores[~sound] = 2 * scores[sound].mean() - scores[~sound]
+    taught, misled = (
+        cross_validate(features, scores, recipes, tasks, by=("recipe",), teaching=rows).by_recipe
+        for rows in (sound, None)
+    )
+    assert taught is not None and misled is not None
+    assert (taught.recipes, misled.recipes) == (7, 7)
+    assert taught.rank_correlation.value > misled.rank_correlation.value
+    few = cross_validate(features, scores, recipes, tasks, by=("recipe",), teaching=~sound)
+    assert few.by_recipe is None
+
+
 def test_too_few_measurements_are_not_reported_on() -> None:
     features, scores, recipes, tasks = history(1, 4, signal=1.0)
     report = cross_validate(features, scores, recipes, tasks)
