@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datachef.core.files.json_rows import Decoder, decoder
+from datachef.core.files.remote_parquet import parquet_copy
 from datachef.core.files.storage import content_of
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.network import NOWHERE, Network
@@ -38,7 +39,7 @@ _VALUE_BYTES = 8
 
 
 class ParquetFile:
-    """One file, local or behind a URL (which is fetched as a whole).
+    """One file, local or behind a URL: then its footer is fetched, and row groups as they are read.
 
     Raises `polars.exceptions.PolarsError` or `OSError` where it cannot be read, or is made to take
     far more memory than it has bytes.
@@ -47,7 +48,10 @@ class ParquetFile:
     def __init__(self, path: str, network: Network = NOWHERE) -> None:
         import polars as pl
 
-        self._content = content_of(path, network)
+        self._copy = parquet_copy(path, network)
+        self._content = (
+            Path(self._copy.path) if self._copy is not None else content_of(path, network)
+        )
         self._foreign = self._has_foreign_types()
         self._scan = None if self._foreign else pl.scan_parquet(self._content, glob=False)
 
@@ -72,6 +76,19 @@ class ParquetFile:
     def unpacked(self) -> int:
         """How many bytes the rows take when they are unpacked, by what the file says; at least."""
         return sum(size for _, _, size in self._groups(0, None))
+
+    def bounds(self, step: int) -> list[int]:
+        """Where parts of about `step` rows begin and end. Of a file behind a URL no row group is
+        in two of them, which would both fetch it."""
+        rows = self.count()
+        ends = [first + size for first, size, _ in self._groups(0, None)]
+        if self._copy is None or not ends:
+            return [*range(0, rows, step), rows]
+        found = [0]
+        for end in ends:
+            if end - found[-1] >= step or end == rows:
+                found.append(end)
+        return found
 
     def pieces(self, start: int, stop: int) -> Iterator[pl.DataFrame]:
         """The rows from `start` to `stop` in tables of about `READ_BYTES`, at least a row each."""
@@ -121,6 +138,8 @@ class ParquetFile:
         """The rows from `start` to `stop`; row groups outside are not read."""
         import polars as pl
 
+        if self._copy is not None:
+            self._copy.fetch_rows(self._metadata, start, stop)
         if self._scan is not None:
             with _no_panic():
                 frame = self._scan.slice(start, stop - start).collect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from datachef.core.contracts.reader import InputFile, Part, Reader, part_bytes
@@ -36,8 +37,7 @@ class ParquetReader(Reader):
         except (pl.exceptions.PolarsError, OSError) as error:
             raise BrokenFileError(_first_line(error), passing=_passing(error)) from error
         step = max(1, rows * part_bytes(size) // max(size, 1))
-        for start in range(0, rows, step):
-            stop = min(start + step, rows)
+        for start, stop in pairwise(content.bounds(step)):
             part = file.size * (stop - start) // rows
             yield Part(part, {"start": start, "stop": stop}, stop - start)
 

@@ -122,10 +122,19 @@ def _identity(place: Place, path: str, info: Mapping[str, Any]) -> str:
     identity = " ".join([path, str(info.get("size")), *map(" ".join, said.items())])
     if {name.removeprefix("archive ") for name in said} - _DATES:
         return identity
-    with place.filesystem.open(path, "rb") as stream:
-        begin = stream.read(2 * BLOCK + 1)
+    begin = _beginning_of(place.filesystem, path, info.get("size"))
     identity = f"{identity} {blake2b(begin[: 2 * BLOCK], digest_size=16).hexdigest()}"
     return identity if said or len(begin) <= 2 * BLOCK else f"{identity}{_ONCE}{uuid4().hex}"
+
+
+def _beginning_of(filesystem: Any, path: str, size: int | None) -> bytes:
+    """The first two blocks of a file, and one byte more; where its size is known, no more is
+    fetched."""
+    most = 2 * BLOCK + 1
+    if size:
+        return bytes(filesystem.cat_file(path, start=0, end=min(size, most))[:most])
+    with filesystem.open(path, "rb") as stream:
+        return bytes(stream.read(most))
 
 
 def _stated(info: Mapping[str, Any]) -> dict[str, str]:

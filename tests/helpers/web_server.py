@@ -21,12 +21,13 @@ Answer = tuple[int, Mapping[str, str], bytes]
 
 @dataclass
 class Site:
-    """What a web server serves, and what it was asked for."""
+    """What a web server serves, what it was asked for, and how many bytes of content it sent."""
 
     protocol: ClassVar[str] = "HTTP/1.0"
 
     port: int = 0
     asked: list[str] = field(default_factory=list)
+    sent: int = 0
     on_get: Callable[[], None] = lambda: None
 
     @property
@@ -87,6 +88,7 @@ def served(site: AnySite) -> Iterator[AnySite]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if whole:
+                site.sent += len(body)
                 self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
