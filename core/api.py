@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from datachef.core.run.report import Report
 
 CACHE = "DATACHEF_CACHE"
+# Seconds without progress after which a worker is taken for stuck: rows come in batches that take
+# minutes at most, and a decision over hundreds of millions of rows less than this.
+STALL_LIMIT = 6 * 3600.0
 
 
 def default_cache() -> Path:
@@ -30,16 +33,20 @@ def default_cache() -> Path:
 
 
 def worker_config(
-    host: Host, cache: Path | str | None = None, stall_limit: float | None = None
+    host: Host,
+    cache: Path | str | None = None,
+    stall_limit: float | None = None,
+    memory: int | None = None,
 ) -> WorkerConfig:
     """What workers need to know of a run whose results are kept in `cache`, a folder or a URL."""
     named = as_path(str(cache or os.environ.get(CACHE) or ""))
     if is_url(named):
         library(named)
-        return WorkerConfig(host.files, default_cache(), stall_limit, remote=named)
+        here = default_cache()
+        return WorkerConfig(host.files, here, stall_limit, remote=named, memory=memory)
     folder = expanded(named).absolute() if named else default_cache()
     in_utf8([str(folder)])
-    return WorkerConfig(host.files, folder, stall_limit)
+    return WorkerConfig(host.files, folder, stall_limit, memory=memory)
 
 
 def check_recipe(
@@ -97,7 +104,8 @@ def run_recipe(
     workers: int | None = None,
     cache: Path | str | None = None,
     observers: Sequence[RunObserver] = (),
-    stall_limit: float | None = None,
+    stall_limit: float | None = STALL_LIMIT,
+    worker_memory: int | None = None,
     sample: int | None = None,
 ) -> Report:
     """Runs a recipe file and puts the corpus into `output`, by default `corpus/<name>`.
@@ -105,8 +113,9 @@ def run_recipe(
     `output` and `cache` are folders, or URLs of object stores such as `s3://bucket/name`.
 
     `pool`, `overrides` and `task` are as for `check_recipe`. A worker of the local engine that
-    makes no progress for `stall_limit` seconds is ended, as if it had died; by default it is waited
-    for. With `sample`, the recipe runs on that many rows of each source, drawn by its seed, and the
+    makes no progress for `stall_limit` seconds is ended, as if it had died; None waits for ever.
+    One that wants more than `worker_memory` bytes fails, by default where the machine has no more.
+    With `sample`, the recipe runs on that many rows of each source, drawn by its seed, and the
     default `output` is `corpus/<name>.sample`.
 
     Raises `RecipeError` for a recipe with problems and `RunError` for a run that cannot finish.
@@ -115,7 +124,7 @@ def run_recipe(
     engines = host.named("datachef_engines")
     if engine not in engines:
         raise DatachefError(f"no engine {engine!r}", host.missing(engine, engines))
-    config = worker_config(host, cache, stall_limit)
+    config = worker_config(host, cache, stall_limit, worker_memory)
     output = None if output is None else _output(output)
     built = engines[engine](config, workers or os.cpu_count() or 1)
     if not isinstance(built, Engine):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from datachef.core.cli.state import AsJson, CacheFolder, console, print_json
+from datachef.core.cli.state import AsJson, CacheFolder, bytes_of, console, print_json
 from datachef.core.errors import did_you_mean
 
 if TYPE_CHECKING:
@@ -73,9 +73,11 @@ def prune(
         typer.Option(metavar="AGE", help="What was last used longer ago, such as 12h, 30d or 8w."),
     ] = None,
     max_size: Annotated[
-        str | None,
+        int | None,
         typer.Option(
-            metavar="SIZE", help="What was used longest ago, until the rest is not larger: 100GB."
+            parser=bytes_of,
+            metavar="SIZE",
+            help="What was used longest ago, until the rest is not larger: 100GB.",
         ),
     ] = None,
     yes: Annotated[
@@ -90,12 +92,12 @@ def prune(
     """
     if recipe is None and not unused and older_than is None and max_size is None:
         raise typer.BadParameter("say what may go: --unused, --older-than, --recipe or --max-size")
-    age, most = _age(older_than), _bytes(max_size)
+    age = _age(older_than)
     contents = _contents(cache)
     if recipe is not None and recipe not in _recipes(contents):
         known = did_you_mean(recipe, _recipes(contents))
         raise typer.BadParameter(f"the cache knows of no recipe {recipe!r}; {known}")
-    chosen = contents.prunable(recipe=recipe, unused=unused, older_than=age, most_bytes=most)
+    chosen = contents.prunable(recipe=recipe, unused=unused, older_than=age, most_bytes=max_size)
     freed = sum(result.bytes for result in chosen)
     number, before = len(contents.results), contents.bytes
     if yes:
@@ -182,12 +184,3 @@ def _age(said: str | None) -> timedelta | None:
     if found is None:
         raise typer.BadParameter(f"{said!r} is no age: a number and m, h, d or w, such as 30d")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
-
-
-def _bytes(said: str | None) -> int | None:
-    from pydantic import ByteSize, TypeAdapter, ValidationError
-
-    try:
-        return None if said is None else int(TypeAdapter(ByteSize).validate_python(said))
-    except ValidationError:
-        raise typer.BadParameter(f"{said!r} is no size, such as 500MB or 100GB") from None

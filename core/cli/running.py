@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from datachef.core.api import STALL_LIMIT
 from datachef.core.cli.completion import words
 from datachef.core.cli.state import (
     AsJson,
@@ -14,6 +15,7 @@ from datachef.core.cli.state import (
     Overrides,
     PoolFile,
     RecipeFile,
+    bytes_of,
     console,
     get_host,
     is_quiet,
@@ -62,11 +64,19 @@ def run(
         ),
     ] = None,
     stall_limit: Annotated[
-        float | None,
+        float,
         typer.Option(
-            min=1,
+            min=0,
             metavar="SECONDS",
-            help="End a worker that makes no progress for this long; by default, only warn.",
+            help="End a worker that makes no progress for this long; 0 only warns.",
+        ),
+    ] = STALL_LIMIT,
+    worker_memory: Annotated[
+        int | None,
+        typer.Option(
+            parser=bytes_of,
+            metavar="SIZE",
+            help="Memory that a worker may allocate, such as 4GB; all of the machine's by default.",
         ),
     ] = None,
     log_file: Annotated[
@@ -107,7 +117,8 @@ def run(
         workers=workers,
         cache=cache,
         observers=watching,
-        stall_limit=stall_limit,
+        stall_limit=stall_limit or None,
+        worker_memory=worker_memory,
         sample=sample,
     )
     if as_json:

@@ -155,6 +155,16 @@ def only_json(context: typer.Context, wanted: bool) -> bool:
     return wanted
 
 
+def bytes_of(said: str) -> int:
+    """A size as people write it: 500MB, 2.5 GiB, or a number of bytes."""
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
+    try:
+        return int(TypeAdapter(ByteSize).validate_python(said))
+    except ValidationError:
+        raise typer.BadParameter(f"{said!r} is no size, such as 500MB or 100GB") from None
+
+
 def console(*, errors: bool = False) -> Any:
     """A rich console; wide enough for tables where nobody is looking.
 

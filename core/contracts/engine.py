@@ -16,9 +16,10 @@ from datachef.core.errors import Problem
 class WorkerConfig:
     """What a process needs to carry out work items: the cache, and plugin files besides packages.
 
-    A worker that makes no progress for `stall_limit` seconds is ended; None waits for ever.
-    `run` names the run, for what holds for it alone. Results are kept under the URL `remote`, where
-    there is one: the cache then has what only this machine needs.
+    A worker that makes no progress for `stall_limit` seconds is ended; None waits for ever. It may
+    allocate `memory` bytes; None is all that the machine has. `run` names the run, for what holds
+    for it alone. Results are kept under the URL `remote`, where there is one: the cache then has
+    what only this machine needs.
     """
 
     plugin_files: tuple[str, ...]
@@ -26,6 +27,7 @@ class WorkerConfig:
     stall_limit: float | None = None
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
     remote: str = ""
+    memory: int | None = None
 
 
 class WorkItem(Protocol):

@@ -158,6 +158,9 @@ class Output(BaseModel):
     shard_bytes: int = Field(
         200_000_000, ge=1_000, le=10_000_000_000, description="Text bytes per file, about."
     )
+    allow_empty: bool = Field(
+        False, description="Whether a corpus without rows is a result, and not a failure."
+    )
 
     def keeps_signal(self, op: str, name: str) -> bool:
         """Whether a signal of an operator becomes a column of the corpus."""
@@ -203,6 +206,11 @@ class Recipe(BaseModel):
     steps: tuple[Step, ...] = ()
     output: SerializeAsAny[Output] = Output()
     rejects: Rejects = Rejects()
+    max_failed: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        {},
+        description="Share of rows that may fail at a step, by its place or its operator, where "
+        "that is less than the sources allow.",
+    )
 
     def to_data(self) -> dict[str, Any]:
         """This recipe as plain data, without what is at its default."""

@@ -46,6 +46,7 @@ from datachef.core.recipe.step_checks import (
     check_code,
     check_files,
     check_language_models,
+    check_max_failed,
     check_order,
     check_reach,
     check_references,
@@ -125,6 +126,7 @@ class _Check:
         check_language_models(self._findings, resolved, [*chain(*steps.values()), *corpus])
         check_task_items(self._findings, resolved)
         check_references(self._findings, resolved, [*chain(*steps.values()), *corpus])
+        check_max_failed(self._findings, resolved.recipe, [*chain(*steps.values()), *corpus])
         self._check_shares()
         check_output(self._findings, resolved, self._source_info, final, before_corpus)
         check_signals(self._findings, self._recipe.output, [*chain(*steps.values()), *corpus])

@@ -29,6 +29,7 @@ from datachef.core.language_models.hub_files import model_folder
 from datachef.core.recipe.checked import Findings, PlacedStep, ResolvedRecipe, reference_sources
 from datachef.core.registry.host import Host
 from datachef.core.registry.promises import missing_packages
+from datachef.core.registry.registration import LEDGER_LINES
 from datachef.core.rows.benchmark import Misfit, misfits
 from datachef.core.system.paths import not_expanded
 
@@ -302,3 +303,14 @@ def check_order(findings: Findings, recipe: Recipe, step: PlacedStep) -> None:
     elif recipe.output.order is not None:
         message = f"{who}and output.order ({recipe.output.order}) orders it otherwise"
         findings.warn("order_ignored", step.location, message, "leave out output.order")
+
+
+def check_max_failed(findings: Findings, recipe: Recipe, steps: Iterable[PlacedStep]) -> None:
+    """Refuses a limit for a step that the recipe does not have."""
+    known = {*LEDGER_LINES, "output", *(dotted(("sources", name)) for name in recipe.sources)}
+    for step in steps:
+        known |= {step.path, step.operator.op}
+    for name in recipe.max_failed:
+        if name not in known:
+            message = f"no step or operator {name!r} in this recipe"
+            findings.add("unknown_step", ("max_failed", name), message, did_you_mean(name, known))

@@ -23,7 +23,7 @@ _CODES = {
     "union_tag_not_found": "missing_operator",
 }
 # Fields without which a recipe is still worth checking.
-_OPTIONAL = {"description", "mix", "output", "rejects", "seed", "tokenizer"}
+_OPTIONAL = {"description", "max_failed", "mix", "output", "rejects", "seed", "tokenizer"}
 
 
 def problems_of(

@@ -48,6 +48,7 @@ class RunSummary:
         return (
             *sampled_sources(self._checked.samples),
             *known,
+            *self._emptied(),
             *broken_files(self.accounts),
             *lost_sources(self.accounts, self._plan.selecting),
             *repetitive_sources(self.accounts, self._plan.removing_copies),
@@ -59,19 +60,28 @@ class RunSummary:
         """Where more rows failed at a step than `max_failed` allows: its path, a message, and
         whether few enough would have failed if all servers had answered."""
         most = {name: source.max_failed for name, source in self._checked.sources.items()}
-        return too_many_failed(self.accounts, most)
+        return too_many_failed(self.accounts, most, self._checked.recipe.max_failed)
 
     def may_fail(self, path: str) -> int:
         """How many more rows may fail at a step that all rows before it have reached."""
         allowed = 0.0
         for name, source in self._checked.sources.items():
             for entry, rows in self.accounts.arrivals(name):
-                allowed += source.max_failed * rows if entry.path == path else 0.0
+                if entry.path == path:
+                    steps = self._checked.recipe.max_failed
+                    allowed += _may_fail(entry, source.max_failed, steps) * rows
         failed = self.accounts.whole[path].failed
         return max(0, int(allowed) - failed.total() + failed[LOST])
 
+    def _emptied(self) -> list[Problem]:
+        """A warning of a corpus without rows, which the recipe allows."""
+        message = emptied(self.accounts)
+        return [] if message is None else [warning("empty_corpus", message, "output")]
+
     def emptiness(self) -> tuple[str, str] | None:
-        """Why no row is left of a finished run, and a hint; None where some are."""
+        """Why no row is left of a finished run, and a hint; None where some are, or need not."""
+        if self._checked.recipe.output.allow_empty and not list(self.accounts.whole)[-1].rows_out:
+            return None
         message = emptied(self.accounts)
         hint = "; ".join(f"{w.message} ({w.hint})" for w in self._shortages())
         return None if message is None else (message, hint)
@@ -84,16 +94,30 @@ class RunSummary:
         return self._mixed.shortages()
 
 
-def too_many_failed(accounts: Accounts, most: Mapping[str, float]) -> tuple[str, str, bool] | None:
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g}%"
+
+
+def _may_fail(entry: Entry, most: float, steps: Mapping[str, float]) -> float:
+    """The share of a source's rows that may fail at a step: what the source says (`most`), or less
+    where the recipe says so of the step or its operator."""
+    return min(most, *(steps.get(name, 1.0) for name in (entry.path, entry.op)))
+
+
+def too_many_failed(
+    accounts: Accounts, most: Mapping[str, float], steps: Mapping[str, float]
+) -> tuple[str, str, bool] | None:
     """Where more rows failed at a step than `most` allows, in the form of `RunSummary.failure`.
 
-    `most` is the share of the rows of each source that may fail at any one step.
+    `most` is the share of the rows of each source that may fail at any one step, `steps` that at
+    some steps, by their places and operators.
     """
     allowed: dict[str, float] = {}
     arrived: dict[str, int] = {}
     for source in accounts.sources:
         for entry, rows in accounts.arrivals(source):
-            allowed[entry.path] = allowed.get(entry.path, 0.0) + most[source] * rows
+            share = _may_fail(entry, most[source], steps)
+            allowed[entry.path] = allowed.get(entry.path, 0.0) + share * rows
             arrived[entry.path] = arrived.get(entry.path, 0) + rows
     for entry in accounts.whole:
         counts = {reason: number for reason, number in entry.failed.items() if reason != LOST}
@@ -103,7 +127,7 @@ def too_many_failed(accounts: Accounts, most: Mapping[str, float]) -> tuple[str,
             share = allowed[entry.path] / arrived[entry.path] if arrived[entry.path] else 0.0
             message = (
                 f"{entry.path} ({entry.op}): {failed:,} of {arrived[entry.path]:,} rows failed "
-                f"({reasons}), more than the {share:.0%} that max_failed allows"
+                f"({reasons}), more than the {_percent(share)} that max_failed allows"
             )
             passing = failed - counts.get(NO_ANSWER, 0) <= allowed.get(entry.path, 0.0)
             return entry.path, message, passing

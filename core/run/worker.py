@@ -37,7 +37,10 @@ _LAST_SECONDS = 10.0
 _LAST_LINES = 30
 _LONGEST_LINE = 2**16
 _CRASHES = {"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGTRAP", "SIGSYS"}
-_MEMORY_HINT = "fewer workers leave each more memory (--workers); what is done stays done"
+_MEMORY_HINT = (
+    "fewer workers leave each more memory (--workers), and --worker-memory says how much one may "
+    "have; what is done stays done"
+)
 _STALL_HINT = (
     "this step hangs on a row, or is only slow: raise --stall-limit for a slow step; what is done "
     "stays done"
@@ -86,7 +89,7 @@ class Worker:
         self._out_of_memory = _kills_for_memory()
         self._child = start(
             ["-m", "datachef.core.run.worker"],
-            memory=machine_memory(),
+            memory=config.memory or machine_memory(),
             environment=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

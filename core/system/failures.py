@@ -40,7 +40,8 @@ _WORDS = {
     errno.EIO: ("the disk reports an error", "look into the log of the system"),
     errno.ENOMEM: (
         "there is not enough memory",
-        "use fewer workers (--workers), end other programs, or raise the limit (ulimit -v), "
+        "use fewer workers (--workers), end other programs, or raise the limit (--worker-memory, "
+        "ulimit -v), "
         f"{_AGAIN}",
     ),
     errno.EAGAIN: (

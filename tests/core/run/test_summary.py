@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datachef.core import RunError
+from datachef.core import RecipeError, RunError
 
 MakeCorpus = Callable[..., Any]
 
@@ -281,3 +281,29 @@ def test_what_the_check_expected_of_the_first_rows_is_told_by_the_ledger_alone(
     assert dict(result.report.ledger["output"].failed) == {"unanswered": 1}
     assert result.report.warnings == ()
     assert result.manifest["warnings"] == []
+
+
+@pytest.mark.parametrize("order", ["source", "shuffled"])
+def test_an_empty_corpus_is_made_where_it_is_allowed(run: Callable[..., Any], order: str) -> None:
+    steps = [{"op": "longer", "least": 500}]
+    result = run({"s": [SHORT] * 4}, steps=steps, output={"allow_empty": True, "order": order})
+    assert (result.report.rows, result.report.corpus.collect().shape) == (0, (0, 3))
+    assert warned(result)["empty_corpus"] == "output"
+    (message,) = (w.message for w in result.report.warnings if w.code == "empty_corpus")
+    assert message == "the corpus is empty: steps[0] (longer) drops all 4 rows: short 4"
+    with pytest.raises(RunError, match="not one of its 1 rows holds any text"):
+        run({"s": [""]}, output={"allow_empty": True})
+
+
+@pytest.mark.parametrize("name", ["fail", "steps[0]"])
+def test_a_step_may_fail_less_than_its_sources_allow(run: Callable[..., Any], name: str) -> None:
+    sources, own = {"s": ["x", *[SHORT] * 9]}, {"s": {"max_failed": 0.5}}
+    steps = [{"op": "fail"}]
+    assert run(sources, own, steps=steps, max_failed={name: 0.1}).rows.height == 9
+    said = r"steps\[0\] \(fail\): 1 of 10 rows failed .*, more than the 0.5% that max_failed allows"
+    with pytest.raises(RunError, match=said):
+        run(sources, own, steps=steps, max_failed={name: 0.005})
+    with pytest.raises(RunError, match="more than the 0% that max_failed allows"):
+        run(sources, steps=steps, own={"s": {"max_failed": 0}}, max_failed={name: 1})
+    with pytest.raises(RecipeError, match=r"(?s)no step or operator 'fial' .*mean fail"):
+        run(sources, own, steps=steps, max_failed={"fial": 0.1})
