@@ -63,6 +63,7 @@ def lines_in_range(file: InputFile, start: int, stop: int) -> Iterator[RawRow]:
     """The rows of the JSON lines that begin in a range of bytes."""
     # a mark at the beginning of what is cut is UTF-8's, and no part of its first line
     with opened(file.path, network=file.network) as stored:
+        stored.until(stop)
         stream, offset = stored.stream(), start
         if start:
             stream.seek(start - 1)

@@ -21,6 +21,7 @@ import zstandard
 
 from datachef.core.contracts.reader import Holds
 from datachef.core.contracts.source import BrokenFileError
+from datachef.core.files.range_stream import RangeStream, stream_of
 from datachef.core.files.urls import Place, is_url
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.network import NOWHERE, Network, NotAllowedError, refusal_in
@@ -97,6 +98,11 @@ class OpenFile:
         except (OSError, ValueError):
             return 0
 
+    def until(self, end: int) -> None:
+        """Says where in the file, as it is stored, reading is to end, about."""
+        if isinstance(self._packed, _Remote):
+            self._packed.until(end)
+
     def stream(self) -> BinaryIO:
         """The content, unpacked."""
         if self.raw is self._packed:
@@ -140,10 +146,15 @@ class _Remote(io.BufferedReader):
     def __init__(self, url: str, network: Network) -> None:
         self._place = Place(url, network)
         try:
-            stream = self._place.filesystem.open(self._place.path, "rb")
+            stream = stream_of(self._place)
         except RuntimeError as error:  # an archive's file that is encrypted, or packed in a new way
             raise BrokenFileError(str(error)) from error
         super().__init__(stream, 1 << 20)
+
+    def until(self, end: int) -> None:
+        """Says where reading is to end, so that not much more is transferred."""
+        if isinstance(self.raw, RangeStream):
+            self.raw.until(end)
 
 
 class _Expansion:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from pathlib import Path
 
 import polars as pl
 import pytest
+import zstandard
 from web_server import Web, served
 
 from datachef.core import Host, run_recipe
-from datachef.core.files import parquet_reader, ranges
+from datachef.core.files import parquet_reader, range_stream, ranges
 from datachef.core.system.network import ALLOWED
 
 RECIPE = """
@@ -56,13 +58,13 @@ def packed(table: pl.DataFrame) -> bytes:
     return raw.getvalue()
 
 
-def run(folder: Path, path: str) -> pl.DataFrame:
+def run(folder: Path, path: str, parts: int = 10) -> pl.DataFrame:
     recipe = folder / "recipe.yaml"
     recipe.write_text(RECIPE.format(path=path))
     report = run_recipe(
         recipe, folder / "out", host=Host(), engine="inline", cache=folder / "cache"
     )
-    assert report.partitions == 10
+    assert report.partitions == parts
     return report.corpus.collect().select("text")
 
 
@@ -81,6 +83,24 @@ def test_each_row_group_of_a_parquet_file_is_fetched_once(
 
 
 @pytest.mark.usefixtures("allowed")
+@pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz", "jsonl.zst"])
+def test_lines_are_transferred_once(
+    tmp_path: Path, table: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setattr(range_stream, "FIRST_BYTES", 2**12)
+    monkeypatch.setattr("datachef.core.files.readers.part_bytes", lambda size: size // 10 + 1)
+    raw = table.write_ndjson().encode()
+    stored = {"gz": gzip.compress, "zst": zstandard.compress}.get(suffix.rpartition(".")[2], bytes)(
+        raw
+    )
+    with served(Flaky(files={f"/a.{suffix}": stored}, headers={"ETag": '"1"'})) as web:
+        url = f"{web.url}/a.{suffix}"
+        assert run(tmp_path, url, 10 if suffix == "jsonl" else 1).equals(table.select("text"))
+    # what a third of the answers lack is asked for again, and each part has a line beyond its end
+    assert web.sent < 1.35 * len(stored) + 11 * 2**14 + 2**16
+
+
+@pytest.mark.usefixtures("allowed")
 def test_a_server_that_gives_whole_files_alone_is_read_too(
     tmp_path: Path, table: pl.DataFrame
 ) -> None:
@@ -89,9 +109,4 @@ def test_a_server_that_gives_whole_files_alone_is_read_too(
             return super().answer(path, {}, body)
 
     with served(Whole(files={"/a.parquet": packed(table)}, headers={"ETag": '"1"'})) as web:
-        recipe = tmp_path / "recipe.yaml"
-        recipe.write_text(RECIPE.format(path=f"{web.url}/a.parquet"))
-        report = run_recipe(
-            recipe, tmp_path / "out", host=Host(), engine="inline", cache=tmp_path / "cache"
-        )
-    assert report.corpus.collect().select("text").equals(table.select("text"))
+        assert run(tmp_path, f"{web.url}/a.parquet", 11).equals(table.select("text"))
