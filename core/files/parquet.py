@@ -29,6 +29,7 @@ _Group = tuple[int, int, int]
 
 # Bytes that are read at once, as they are when unpacked; a row is never divided, nor is a page.
 READ_BYTES = 256 * 2**20
+_FIRST_BYTES = 2**20
 # Of a file whose row groups are not known.
 _READ_ROWS = 1_000
 # So many bytes in the lists of one column may come from few: no more of it is read at once than a
@@ -91,15 +92,19 @@ class ParquetFile:
         return found
 
     def pieces(self, start: int, stop: int) -> Iterator[pl.DataFrame]:
-        """The rows from `start` to `stop` in tables of about `READ_BYTES`, at least a row each."""
+        """The rows from `start` to `stop` in tables of about `READ_BYTES`, at least a row each.
+
+        Of a file behind a URL the first are small: some are read for their first rows alone.
+        """
+        room = READ_BYTES if self._copy is None else _FIRST_BYTES
         groups = list(self._groups(start, stop)) or [(start, stop - start, 0)]
         while start < stop:
-            end = min(self._end_of_piece(groups, start), stop)
+            end = min(self._end_of_piece(groups, start, room), stop)
             yield self.read(start, end)
-            start = end
+            start, room = end, min(2 * room, READ_BYTES)
 
-    def _end_of_piece(self, groups: Sequence[_Group], start: int) -> int:
-        end, room = start, float(READ_BYTES)
+    def _end_of_piece(self, groups: Sequence[_Group], start: int, most: int) -> int:
+        end, room = start, float(most)
         for first, rows, size in groups:
             left = first + rows - end
             if left <= 0:

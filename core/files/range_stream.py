@@ -6,12 +6,13 @@ import io
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from datachef.core.files.ranges import REQUEST_BYTES, NoRangesError, ranged
+from datachef.core.files.ranges import NoRangesError, ranged
 from datachef.core.files.urls import Place
 
 # The first request is small, as some are read for their first rows alone; each next one is twice
-# as large.
+# as large, up to a limit.
 FIRST_BYTES = 256 * 2**10
+_MOST_BYTES = 4 * 2**20
 # What is asked for beyond the place where reading is to end: most lines are no longer.
 _BEYOND = 16 * 2**10
 
@@ -78,7 +79,7 @@ class RangeStream(io.RawIOBase):
         following = position + len(raw)
         self._next = None
         if following < self._end:
-            self._step = min(2 * self._step, REQUEST_BYTES)
+            self._step = min(2 * self._step, _MOST_BYTES)
             self._next = following, self._threads.submit(self._asked, following)
         return raw
 
