@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from datachef.core.cli import completion
-from datachef.core.cli.state import AsJson, CacheFolder, console, print_json
+from datachef.core.cli.state import AsJson, CachePlace, console, get_host, print_json
 from datachef.core.errors import DatachefError, did_you_mean
 
 if TYPE_CHECKING:
@@ -28,27 +28,28 @@ def status(
             autocompletion=completion.runs,
         ),
     ] = None,
-    cache: CacheFolder = None,
+    cache: CachePlace = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how far runs are, or how they ended; from any shell or machine that reaches the cache.
 
     The exit code says whether there is such a run, not how it goes.
     """
-    from datachef.core.api import default_cache
+    from datachef.core.api import worker_config
+    from datachef.core.run.file_store import FileStore
     from datachef.core.run.status import known_runs
 
-    root = (cache or default_cache()).absolute()
-    known = known_runs(root)
+    folder = FileStore.of(worker_config(get_host(), cache)).folder
+    known = everything = known_runs(folder)
     if run is not None:
-        known = [found for found in known if _is_meant(found, run)]
+        known = [found for found in everything if _is_meant(found, run)]
         if not known and (Path(run) / "manifest.json").is_file():
             _show_finished(Path(run), as_json)
             return
         if not known:
-            names = {found.progress["recipe"] for found in known_runs(root)}
+            names = {found.progress["recipe"] for found in everything}
             raise DatachefError(
-                f"the cache {root} knows of no run {run!r}",
+                f"the cache {folder.shown('')} knows of no run {run!r}",
                 did_you_mean(run, names) or "give the cache of that run: --cache",
             )
     if as_json:
@@ -57,12 +58,12 @@ def status(
         for found in known:
             _show(found)
     else:
-        _list(known, root)
+        _list(known, folder.shown(""))
 
 
 def _is_meant(found: KnownRun, run: str) -> bool:
-    named = run in (found.progress["recipe"], found.run)
-    return named or found.folder == Path(run).resolve()
+    names = (found.progress["recipe"], found.run, found.folder)
+    return run.rstrip("/") in names or str(Path(run).resolve()) == found.folder
 
 
 def _show_finished(folder: Path, as_json: bool) -> None:
@@ -83,12 +84,14 @@ def _show_finished(folder: Path, as_json: bool) -> None:
 
 
 def _show(found: KnownRun) -> None:
-    from datachef.core.cli.display import duration, place
+    from datachef.core.cli.display import duration
     from datachef.core.cli.progress import line_of
     from datachef.core.escaping import one_line
 
     data, out = found.progress, console()
-    lines = [f"{place(found.folder)}: {found.state} (recipe {data['recipe']}, run {found.run[:8]})"]
+    lines = [
+        f"{_shown(found.folder)}: {found.state} (recipe {data['recipe']}, run {found.run[:8]})"
+    ]
     since = duration(found.to_data()["seconds_since_sign_of_life"])
     match found.state:
         case "running":
@@ -117,18 +120,25 @@ def _result(result: dict[str, Any], took: str) -> str:
     return f"{result['rows']:,} rows, {result['tokens']:,} tokens in {took}"
 
 
-def _list(known: list[KnownRun], root: Path) -> None:
+def _shown(folder: str) -> str:
+    """A path as one would type it here, or a URL."""
+    from datachef.core.cli.display import place
+
+    return folder if "://" in folder else place(Path(folder))
+
+
+def _list(known: list[KnownRun], cache: str) -> None:
     from rich.table import Table
 
-    from datachef.core.cli.display import duration, place
+    from datachef.core.cli.display import duration
 
     if not known:
-        print(f"no runs in the cache {place(root)}")
+        print(f"no runs in the cache {_shown(cache)}")
         return
     table = Table("corpus", "recipe", "state", "done", "last sign of life", header_style="bold")
     for found in known:
         done = f"{found.progress['done']:,} of {found.progress['partitions']:,}"
         since = duration(found.to_data()["seconds_since_sign_of_life"])
         recipe = found.progress["recipe"]
-        table.add_row(place(found.folder), recipe, found.state, done, f"{since} ago")
+        table.add_row(_shown(found.folder), recipe, found.state, done, f"{since} ago")
     console().print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from abc import ABC, abstractmethod
@@ -48,6 +49,10 @@ class Folder(ABC):
     @abstractmethod
     def path(self, name: str) -> Path:
         """Where a file, or a copy of it, lies on this machine. Raises `FileNotFoundError`."""
+
+    @abstractmethod
+    def names(self, begin: str = "") -> Iterator[tuple[str, int]]:
+        """The files below a folder (or all), with their sizes."""
 
     @abstractmethod
     def holds(self, name: str, size: int) -> bool:
@@ -103,6 +108,12 @@ class LocalFolder(Folder):
 
     def path(self, name: str) -> Path:
         return self.root / name
+
+    def names(self, begin: str = "") -> Iterator[tuple[str, int]]:
+        for place, _, files in os.walk(self.root / begin):
+            for path in (Path(place, file) for file in files):
+                with suppress(FileNotFoundError):  # it has just been removed
+                    yield str(path.relative_to(self.root)), path.stat().st_size
 
     def holds(self, name: str, size: int) -> bool:
         return is_file(self.root / name, size)

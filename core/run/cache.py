@@ -41,14 +41,15 @@ class CacheContents:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.runs = known_runs(root)
+        self._folder = LocalFolder(root)
+        self.runs = known_runs(self._folder)
         self.results = _results(root / _RESULTS)
         self.others = _others(root)
         for run in self.runs:
             self._mark(run)
 
     def _mark(self, run: KnownRun) -> None:
-        for key in results_of(self.root, run.run):
+        for key in results_of(self._folder, run.run):
             record = read_record(self.root / _RESULTS / key[:2] / f"{key}.json", key)
             for needed in (key, *((record or {}).get("signals", ()))):
                 if (result := self.results.get(needed)) is not None:
@@ -100,7 +101,7 @@ class CacheContents:
 
         What a living run has not finished yet is none of them.
         """
-        store = FileStore(LocalFolder(self.root))
+        store = FileStore(self._folder)
         for result in [*self.results.values()]:
             finished = any(path.name == f"{result.key}.json" for path in result.files)
             if finished and (wrong := _damage(store, result.key)):

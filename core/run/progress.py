@@ -22,7 +22,7 @@ from datachef.core.contracts.engine import (
     RunObserver,
     RunStarted,
 )
-from datachef.core.errors import DatachefError, words_of
+from datachef.core.errors import DatachefError, RunError, words_of
 from datachef.core.system.progress import EVERY
 
 State = Literal["running", "finished", "failed", "interrupted"]
@@ -86,7 +86,8 @@ class ProgressTracker:
         match event:
             case RunStarted():
                 self.run, self.recipe = event.run, event.recipe
-                self.folder, self.partitions = str(event.folder), event.partitions
+                self.folder = event.url or str(event.folder)
+                self.partitions = event.partitions
             case PhaseStarted():
                 self._phase_began = time.monotonic()
                 self.phase, self.phase_partitions = event.title, event.partitions
@@ -179,7 +180,7 @@ class PeriodicObserver(RunObserver):
             threading.Thread(target=self._show_again, daemon=True).start()
         elif isinstance(event, RunFinished | RunFailed):
             self._over.set()
-            with self._showing, suppress(OSError):
+            with self._showing, suppress(OSError, RunError):
                 self.show(self._progress.to_data())
 
     def show(self, progress: Mapping[str, Any]) -> None:
@@ -187,7 +188,7 @@ class PeriodicObserver(RunObserver):
 
     def _show_again(self) -> None:
         while not self._over.wait(self._every):
-            with self._showing, suppress(OSError):
+            with self._showing, suppress(OSError, RunError):
                 if not self._over.is_set():
                     self.show(self._now())
 

@@ -27,10 +27,12 @@ from datachef.core.contracts.engine import (
 )
 from datachef.core.distribution import NAME
 from datachef.core.errors import NO_ANSWER, RunError, UnavailableError
+from datachef.core.files.folder import LocalFolder
 from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.registry.host import Host
 from datachef.core.run.changes import remember
 from datachef.core.run.destination import Destination
+from datachef.core.run.file_store import FileStore
 from datachef.core.run.ledger import Ledger
 from datachef.core.run.plan import Plan
 from datachef.core.run.publish import Corpus
@@ -100,15 +102,18 @@ class Runner:
         with ending_runs():
             destination.refuse(self._checked, self._plan, cache)
             self._store.prepare()
-            with destination.locked(), self._followed(destination.folder, cache):
+            with destination.locked(), self._followed(destination, cache):
                 destination.refuse(self._checked, self._plan, cache)
                 return self._run(destination, started)
 
     @contextmanager
-    def _followed(self, folder: Path, cache: Path) -> Iterator[None]:
+    def _followed(self, destination: Destination, cache: Path) -> Iterator[None]:
         """Keeps in the cache how far the run is, where `chef status` finds it."""
         file = str(Path(self._checked.document.file).absolute())
-        with followed(cache, self._store.run, file, folder, self._plan.keys) as observer:
+        folder = self._store.folder if isinstance(self._store, FileStore) else LocalFolder(cache)
+        output = destination.url or str(destination.folder)
+        known = (self._store.run, file, output, self._plan.keys)
+        with followed(folder, cache, *known) as observer:
             self._given = (*self._given, observer)
             self._observers.append(observer)
             yield

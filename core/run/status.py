@@ -1,7 +1,8 @@
 """What the runs of a cache are doing, or did, in files that any process and machine can read.
 
-Each run keeps two records in `runs` of the cache: what it is made of, written once, and how far it
-is, written every few seconds. As long as it lives, it holds the lock of their name.
+Each run keeps two records in `runs` of the cache that has its results: what it is made of, written
+once, and how far it is, written every few seconds. As long as it lives, it holds the lock of their
+name in the cache on disk.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from datachef.core.contracts.engine import RunObserver
+from datachef.core.errors import RunError
+from datachef.core.files.folder import Folder, LocalFolder
 from datachef.core.run.progress import PeriodicObserver, State
-from datachef.core.system.atomic import read_record, write_record
+from datachef.core.system.atomic import sealed, unsealed
 from datachef.core.system.lock import Holder, holder_of, locked
 
 # Of both records: those of another version are not read.
 STATUS_VERSION = 1
 _RUNS = "runs"
 _STATE, _RESULTS = ".state.json", ".results.json"
+# Seconds between two writings, on a disk and behind a URL, where each costs money; and after how
+# many without any a run is taken for dead where there are no locks.
+_EVERY, _EVERY_REMOTE, _SILENT = 5.0, 30.0, 180.0
 
 
 @dataclass(frozen=True)
@@ -42,9 +48,10 @@ class KnownRun:
     progress: Mapping[str, Any]
 
     @property
-    def folder(self) -> Path:
-        """Where its corpus goes."""
-        return Path(self.progress["folder"])
+    def folder(self) -> str:
+        """Where its corpus goes, a path or a URL."""
+        folder: str = self.progress["folder"]
+        return folder
 
     @property
     def state(self) -> State | Literal["lost"]:
@@ -66,66 +73,68 @@ class KnownRun:
         }
 
 
-def known_runs(root: Path) -> list[KnownRun]:
+def known_runs(folder: Folder) -> list[KnownRun]:
     """The runs of a cache, the latest first; of those of one recipe into one folder, the last."""
     found = []
-    for path in (root / _RUNS).glob(f"*{_STATE}"):
-        run = path.name.removesuffix(_STATE)
-        record = read_record(path, run)
-        if record is None or record["version"] != STATUS_VERSION:
+    for name, _ in folder.names(_RUNS):
+        if not name.endswith(_STATE):
             continue
-        found.append(
-            KnownRun(
-                run,
-                record["recipe_file"],
-                datetime.fromisoformat(record["started"]),
-                datetime.fromisoformat(record["seen"]),
-                Holder(**record["holder"]),
-                holder_of(root / _RUNS / run) is not None,
-                record["progress"],
-            )
-        )
+        run = name.removeprefix(f"{_RUNS}/").removesuffix(_STATE)
+        record = unsealed(run, folder.content(name))
+        if record is not None and record["version"] == STATUS_VERSION:
+            started, seen = (datetime.fromisoformat(record[n]) for n in ("started", "seen"))
+            lives, holder = _lives(folder, run, seen), Holder(**record["holder"])
+            file, progress = record["recipe_file"], record["progress"]
+            found.append(KnownRun(run, file, started, seen, holder, lives, progress))
     return sorted(found, key=lambda run: run.started, reverse=True)
 
 
-def results_of(root: Path, run: str) -> list[str]:
+def _lives(folder: Folder, run: str, seen: datetime) -> bool:
+    if isinstance(folder, LocalFolder):
+        return holder_of(folder.root / _RUNS / run) is not None
+    return (datetime.now(UTC) - seen).total_seconds() < _SILENT
+
+
+def results_of(folder: Folder, run: str) -> list[str]:
     """The keys of all results that a run needs; none where that is not known."""
-    found: list[str] = read_record(root / _RUNS / f"{run}{_RESULTS}", run) or []
+    found: list[str] = unsealed(run, folder.content(_name(run, _RESULTS))) or []
     return found
 
 
 @contextmanager
 def followed(
-    root: Path, run: str, recipe_file: str, folder: Path, keys: Iterable[str]
+    folder: Folder, cache: Path, run: str, recipe_file: str, output: str, keys: Iterable[str]
 ) -> Iterator[RunObserver]:
-    """An observer that keeps the state of a run in the cache; while the block runs, it lives.
+    """An observer that keeps the state of a run in a cache; while the block runs, it lives.
 
-    Earlier runs of the recipe into the same folder are forgotten.
+    `cache` is this machine's. Earlier runs of the recipe into the same output are forgotten.
     """
-    for known in known_runs(root):
-        same = (known.recipe_file, known.folder) == (recipe_file, folder)
+    for known in known_runs(folder):
+        same = (known.recipe_file, known.folder) == (recipe_file, output)
         if same and not known.lives:
-            forget_run(root, known.run)
-    with locked(root / _RUNS / run):
-        write_record(root / _RUNS / f"{run}{_RESULTS}", root, run, sorted(keys))
-        yield _StateRecord(root, run, recipe_file)
+            _forget(folder, cache, known.run)
+    with locked(cache / _RUNS / run):
+        folder.put_bytes(sealed(run, sorted(keys)), _name(run, _RESULTS))
+        yield _StateRecord(folder, run, recipe_file)
 
 
-def forget_run(root: Path, run: str) -> None:
-    """Removes the records of a run that has ended."""
+def _forget(folder: Folder, cache: Path, run: str) -> None:
     for suffix in (_STATE, _RESULTS):
-        with suppress(OSError):
-            (root / _RUNS / f"{run}{suffix}").unlink()
-    with suppress(OSError), locked(root / _RUNS / run):
+        folder.remove(_name(run, suffix))
+    with suppress(OSError, RunError), locked(cache / _RUNS / run):
         pass  # what a killed process left of its lock goes with it
+
+
+def _name(run: str, suffix: str) -> str:
+    return f"{_RUNS}/{run}{suffix}"
 
 
 class _StateRecord(PeriodicObserver):
     """Keeps how far a run is in the cache."""
 
-    def __init__(self, root: Path, run: str, recipe_file: str) -> None:
-        super().__init__()
-        self._root, self._run = root, run
+    def __init__(self, folder: Folder, run: str, recipe_file: str) -> None:
+        super().__init__(_EVERY if isinstance(folder, LocalFolder) else _EVERY_REMOTE)
+        self._folder, self._run = folder, run
         self._known = {
             "version": STATUS_VERSION,
             "recipe_file": recipe_file,
@@ -135,5 +144,4 @@ class _StateRecord(PeriodicObserver):
 
     def show(self, progress: Mapping[str, Any]) -> None:
         seen = {"seen": datetime.now(UTC).isoformat(), "progress": progress}
-        path = self._root / _RUNS / f"{self._run}{_STATE}"
-        write_record(path, self._root, self._run, self._known | seen)
+        self._folder.put_bytes(sealed(self._run, self._known | seen), _name(self._run, _STATE))

@@ -92,6 +92,9 @@ def test_a_run_in_the_store_gives_the_bytes_of_a_local_one(
     opened = FinishedRun.open("s3://results/bytes")
     assert opened.corpus.collect().equals(local.corpus.collect())
     assert opened.ledger["output"].rows_out == 1800
+    told = chef("status", "s3://results/bytes", "--cache", "s3://results/cache", "--json")
+    (known,) = json.loads(told.stdout)["result"]
+    assert (known["state"], known["result"]["rows"]) == ("finished", 1800)
     again = run("s3://results/bytes", "s3://results/cache")
     assert again.partitions_cached == again.partitions
     assert not server.names("results", "bytes") & {".datachef.json", ".datachef-probe"}
