@@ -150,7 +150,8 @@ def _output(named: Path | str) -> Path | str:
     a place that nothing can be written to."""
     place = as_path(str(named))
     if is_url(place):
-        library(place)
+        if not place.startswith("hf://"):
+            library(place)
         return place
     (found,) = in_utf8([str(expanded(place).absolute())])
     return Path(found)

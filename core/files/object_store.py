@@ -40,10 +40,11 @@ def library(url: str) -> Any:
 
 
 def known_places() -> str:
-    """Which URLs results can be written to."""
+    """What results can be written to, in words."""
     names = ", ".join(f"{protocol}://" for protocol in PROTOCOLS)
     missing = "" if find_spec("obstore") else f" (after {install_command(extra('s3'))})"
-    return f"name a folder, or a bucket with a name in it: {names}{missing}"
+    hub = "an output may also be hf://datasets/OWNER/NAME"
+    return f"name a folder, or a bucket with a name in it: {names}{missing}; {hub}"
 
 
 def connected(url: str, patience: timedelta = PATIENCE) -> Any:

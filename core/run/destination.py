@@ -151,7 +151,11 @@ def destination_of(place: Path | str, cache: Path) -> Destination:
     """A folder, or what lies under a URL; `cache` is that of this machine."""
     if isinstance(place, Path):
         return FolderDestination(place)
+    from datachef.core.run.hub_destination import HubDestination, is_dataset
     from datachef.core.run.object_destination import ObjectDestination
+
+    if is_dataset(place):
+        return HubDestination(place, cache)
 
     return ObjectDestination(place, cache)
 

@@ -72,7 +72,8 @@ class Report:
     @cached_property
     def opened(self) -> FinishedRun:
         """What the run left in its folder."""
-        return FinishedRun.open(self.place)
+        here = (self.folder / "data").is_dir()
+        return FinishedRun.open(self.folder if here else self.place)
 
     @property
     def corpus(self) -> pl.LazyFrame:
