@@ -25,6 +25,8 @@ from datachef.policy.space import RandomChooser, RecipeSpace
 
 TINY = "tiny"
 CARD_FILE = "policy.json"
+# What people read of a checkpoint, here and on the Hub.
+MODEL_CARD = "README.md"
 # The version of the tiny model: raise it to make cached ones anew.
 _VERSION = 1
 # Random drafts and prompts from which the tokenizer of the tiny model is trained.

@@ -14,6 +14,7 @@ import orjson
 from datachef.core import document
 from datachef.core.contracts.reward import Reward, Score
 from datachef.core.errors import DatachefError, RecipeError, dotted
+from datachef.core.recipe.contributions import Contribution, leave_one_out
 from datachef.core.recipe.resolving import read_task
 from datachef.core.registry.host import Host
 from datachef.policy.prompt import CountTokens, PromptWriter
@@ -131,7 +132,7 @@ class ScoreTracker:
     """
 
     def __init__(self, reward: Reward, folder: Path) -> None:
-        self._reward = reward
+        self.reward = reward
         self._folder = folder.absolute()
         self._known: dict[bytes, Score] = {}
         self.scored: list[ScoredRecipe] = []
@@ -141,15 +142,19 @@ class ScoreTracker:
         keys = [recipe_key(recipe) for recipe in recipes]
         by_key = dict(zip(keys, recipes, strict=True))
         new = {key: recipe for key, recipe in by_key.items() if key not in self._known}
-        found = self._reward.score_all(new.values(), self._folder)
+        found = self.reward.score_all(new.values(), self._folder)
         self._known |= dict(zip(new, found, strict=True))
         scores = [self._known[key] for key in keys]
         self.scored += [ScoredRecipe(r, s) for r, s in zip(recipes, scores, strict=True)]
         return scores
 
+    def remember(self, scored: Iterable[tuple[Recipe, Score]]) -> None:
+        """Takes scores as they are, so that these recipes are not scored again."""
+        self._known |= {recipe_key(recipe): score for recipe, score in scored}
+
     def close(self) -> None:
         """Closes the reward."""
-        self._reward.close()
+        self.reward.close()
 
     @property
     def best(self) -> ScoredRecipe:
@@ -194,6 +199,31 @@ def _structure(recipe: Recipe) -> tuple[object, ...]:
 
 def _operators(part: Recipe) -> tuple[str, ...]:
     return tuple(step["op"] for step in part.get("steps") or ())
+
+
+def part_effects(scored: ScoredRecipe, task: RecipeTask, reward: Reward) -> list[Contribution]:
+    """What each source and step of a recipe adds, by the reward; nothing if a gate stopped it."""
+    if scored.score.gate:
+        return []
+    base_dir = task.pool.absolute().parent
+    return leave_one_out(scored.recipe, base_dir, reward, scored.score, task.space.vocabulary)
+
+
+def effect_comments(parts: Iterable[Contribution]) -> dict[str, str]:
+    """What each part adds, in words, by its place in the recipe."""
+    return {
+        part.path: part.reason if part.effect is None else f"adds {part.effect:+.4f}"
+        for part in parts
+    }
+
+
+def said_of(score: Score) -> str:
+    """A score in a line."""
+    if score.gate:
+        why = f": {score.reasons[0]}" if score.reasons else ""
+        return f"value {score.value:.4f}, stopped at the gate {score.gate}{why}"
+    predicted = "" if score.predicted is None else f", predicted {score.predicted:.4f}"
+    return f"value {score.value:.4f}{predicted}"
 
 
 def reasons_in(draft: Mapping[str, Any]) -> dict[str, str]:

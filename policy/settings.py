@@ -177,6 +177,10 @@ class TrainSettings(_Settings):
     vllm: Literal["colocate", "server"] | None = Field(
         None, description="Sample recipes with vLLM, in this process or by trl vllm-serve."
     )
+    baselines: tuple[Literal["sources", "random", "tpe", "evolution"], ...] = Field(
+        ("sources", "random"),
+        description="Searches that get as many reward calls as the training made, to compare with.",
+    )
     report_to: str = Field("none", description="trackio, wandb, tensorboard or none.")
     save_steps: int = Field(20, ge=1)
     seed: int = Field(0, ge=0)
@@ -220,10 +224,11 @@ class TrainSettings(_Settings):
 # Methods of the comparison beside the searches; the first also names a folder in the output.
 POLICY = "policy"
 HUMAN = "human"
-# How the output of a run is marked, and what is in it.
-EVOLUTION = "evolution"
-STATE, RECIPES, PROXIES = "state", "recipes", "proxies"
-PLOT = "progress.png"
+# How outputs are marked, and what is in them; the page and the best recipes are in both.
+TRAINING, EVOLUTION = "training", "evolution"
+BASELINES, RESULTS = "baselines", "training.json"
+STATE, RECIPES, PROXIES, REPORT = "state", "recipes", "proxies", "report.json"
+PAGE, BEST_RECIPES = "report.html", "best"
 # Random recipes drawn for each one that is measured first; a few of them spread out.
 RANDOM_PER_MEASURED = 4
 
@@ -246,7 +251,7 @@ class EvolveSettings(_Settings):
     """The contents of an `evolve.yaml`. Paths are relative to the file."""
 
     train: TrainSettings = Field(
-        description="As in a train.yaml, for one task, without output and steps."
+        description="As in a train.yaml, for one task, without output, steps and baselines."
     )
     output: Path = Field(description="Folder of the run: state, checkpoints, recipes, report.")
     rounds: int = Field(5, ge=1, description="Number of rounds: train, measure, refit the proxy.")
@@ -304,7 +309,10 @@ class EvolveSettings(_Settings):
         if not isinstance(data, dict) or not isinstance(data.get("train"), dict):
             return data
         train = data["train"]
-        for name, instead in (("steps", "rounds and steps_per_round"), ("output", "output")):
+        for name, instead in (
+            ("steps", "rounds and steps_per_round"), ("output", "output"),
+            ("baselines", "baselines"),
+        ):  # fmt: skip
             if name in train:
                 raise ValueError(f"train.{name} is not for this file: write {instead} beside train")
         return data | {"train": train | {"output": POLICY}}

@@ -40,6 +40,7 @@ from datachef.reward.gates import (
 from datachef.reward.guardrails import GuardrailFindings, GuardrailLimits, SampleGuardrails
 from datachef.reward.plugin_functions import PluginFunctions
 from datachef.reward.sampled_run import SampledCorpus, SampledRunner
+from datachef.reward.score_kinds import REFERENCE_POINTS
 
 if TYPE_CHECKING:
     from datachef.reward.proxy import Prediction, Proxy
@@ -97,6 +98,7 @@ class RecipeReward(Reward):
         )
         self._verifier = _verifier(options, host, self.task, config)
         self._pessimism = options.pessimism
+        self._history = options.history
 
     def score(self, recipe: Mapping[str, Any], base_dir: Path) -> Score:
         return self.assess(Document(dict(recipe)), base_dir).score
@@ -161,6 +163,18 @@ class RecipeReward(Reward):
     def measured(self) -> bool:
         """Whether predictions come from measurements, and not from a guess."""
         return self._proxy is not None
+
+    def reference(self) -> dict[str, Any]:
+        """What the history knows of scores of the task: `score_name`, `chance`, `base` and
+        `ceiling`, of the last measurement; nothing where none was made."""
+        if self._history is None:
+            return {}
+        from datachef.reward.history import History
+        from datachef.reward.proxy.fit import task_measurements
+
+        found = task_measurements(History(self._history), self.task)
+        names = ("score_name", *REFERENCE_POINTS)
+        return {name: getattr(found[-1], name) for name in names} if found else {}
 
     def predict(self, features: Mapping[str, float]) -> Prediction:
         """What a recipe with these features is expected to score."""

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 class FolderReport(ABC):
     """What a folder that a command wrote tells: printed, as JSON, and as a page of HTML.
 
+    A plugin whose command writes folders of its own marks them with a kind, and registers a report
+    for that kind:
+
+        @hookimpl
+        def datachef_reports():
+            return {"catalog": CatalogReport}
+
     It is read from files of the folder alone, of which none is changed. Each part raises
     `DatachefError` where they are not there, or not what the command writes.
     """

@@ -101,15 +101,18 @@ def chart(
     *,
     rules: Sequence[float] = (),
     whole: bool = False,
+    counts: bool = False,
 ) -> Chart:
     """A chart with what its `axes` are; `rules` are vertical lines, `whole` is for steps on the x
-    axis. Without lines and dots the axes are empty."""
+    axis, `counts` for numbers of things on the y axis. Without lines and dots the axes are empty.
+    """
     points = [point for line in lines for point in line.points]
     across = [x for x, _ in points] + [
         value for dot in dots for value in _reach(dot.x, dot.x_interval)
     ]
     up = [y for _, y in points] + [value for dot in dots for value in _reach(dot.y, dot.y_interval)]
-    x_scale, y_scale = AxisScale.of(across, 0 if whole else 0.03), AxisScale.of(up, 0.05)
+    x_scale = AxisScale.of(across, 0 if whole else 0.03)
+    y_scale = AxisScale(0, max([*up, 1])) if counts else AxisScale.of(up, 0.05)
     width, height = Chart.right - Chart.left, Chart.bottom - Chart.top
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -119,7 +122,7 @@ def chart(
     return Chart(
         title, description, *axes,
         x_ticks=[(place(x, 0)[0], number(x)) for x in x_scale.ticks(whole=whole)],
-        y_ticks=[(place(0, y)[1], number(y)) for y in y_scale.ticks()],
+        y_ticks=[(place(0, y)[1], number(y)) for y in y_scale.ticks(whole=counts)],
         lines=[(line.look, _path([place(*point) for point in line.points])) for line in lines],
         dots=[(dot.look, *place(dot.x, dot.y)) for dot in dots],
         whiskers=[

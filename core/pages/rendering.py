@@ -24,11 +24,12 @@ _HERE = "datachef.core.pages"
 
 def rendered(package: str, template: str, values: Mapping[str, Any], script: str = "") -> str:
     """A page from a template of a package, which extends `base.html.jinja` and may take macros from
-    `parts.html.jinja`; `values` have its `title`. `script` is a file of the package, or none."""
+    `parts.html.jinja` and from templates of its package; `values` have its `title`. `script` is a
+    file of the package, or none."""
     style = _text(_HERE, "page.css")
     code = _text(package, script) if script else ""
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: _text(_HERE, name)), autoescape=True,
+        loader=jinja2.FunctionLoader(lambda name: _template(package, name)), autoescape=True,
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         finalize=lambda value: escaped(value) if type(value) is str else value,
     )  # fmt: skip
@@ -65,6 +66,11 @@ def number(value: float) -> str:
 
 def _text(package: str, name: str) -> str:
     return files(package).joinpath(name).read_text("utf-8")
+
+
+def _template(package: str, name: str) -> str:
+    own = files(package).joinpath(name)
+    return own.read_text("utf-8") if own.is_file() else _text(_HERE, name)
 
 
 def _hash(text: str) -> str:

@@ -43,6 +43,14 @@ class Contribution:
     without: Score | None = None
     reason: str = ""
 
+    def to_data(self) -> dict[str, Any]:
+        """As plain data, with the value of the score without the part."""
+        without = None if self.without is None else self.without.value
+        return {
+            "path": self.path, "what": self.what, "effect": self.effect, "without": without,
+            "reason": self.reason,
+        }  # fmt: skip
+
 
 def leave_one_out(
     recipe: Mapping[str, Any],

@@ -32,6 +32,6 @@ def datachef_reports() -> Mapping[str, Callable[[Path, Host], FolderReport]]:
 
 
 def _of_corpus(folder: Path, host: Host) -> FolderReport:
-    from datachef.plugins.report.corpus_report import CorpusReport
+    from datachef.plugins.report.page import CorpusReport
 
     return CorpusReport(folder, host)

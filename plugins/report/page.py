@@ -1,15 +1,17 @@
-"""A finished run as one page of HTML that needs nothing else."""
+"""What is told of a finished run: its ledger, shares and warnings, and all else as a page."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import orjson
 
-from datachef.core import FinishedRun, document
+from datachef.core import FinishedRun, FolderReport, Host, document
 from datachef.core.pages.rendering import rendered
 from datachef.core.registry.vocabulary import Vocabulary
 from datachef.plugins.report.composition import languages_of, licences_of, some_rows, sources_of
@@ -35,6 +37,30 @@ class _Detail:
 
 # Tried in turn until the page is small enough.
 _DETAILS = (_Detail(5, 600, 160), _Detail(3, 300, 160), _Detail(1, 200, 80), _Detail(0, 0, 20))
+
+
+class CorpusReport(FolderReport):
+    """The report of a finished run, by the folder or the URL of its corpus."""
+
+    def __init__(self, place: Path | str, host: Host) -> None:
+        super().__init__(Path(place), host)
+        self._place = place
+
+    @cached_property
+    def run(self) -> FinishedRun:
+        return FinishedRun.open(self._place)
+
+    def data(self) -> Any:
+        return self.run.ledger_data
+
+    def printed(self) -> Iterable[Any]:
+        from datachef.core.cli.display import accounts
+
+        shares = [share.to_data() for share in self.run.shares]
+        return accounts(self.run.ledger_data, shares, self.run.warnings)
+
+    def page(self) -> str:
+        return page(self.run, self.host.vocabulary)
 
 
 def page(run: FinishedRun, vocabulary: Vocabulary) -> str:

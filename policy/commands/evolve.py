@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from datachef.core.cli.display import duration, interval, place
+from datachef.core.cli.display import duration, place
 from datachef.core.cli.state import AsJson, CacheFolder, console, get_host, is_quiet, print_json
 from datachef.core.distribution import extra
 from datachef.core.escaping import escape_output, raw_stream
@@ -24,7 +24,7 @@ EvolveFile = Annotated[
     Path, typer.Argument(help="An evolve.yaml with the settings.", show_default=False)
 ]
 NEEDED = {"trl": "training a policy", "llguidance": "a policy's grammar",
-          "matplotlib": "the plot of a run", "scipy": "intervals over seeds"}  # fmt: skip
+          "scipy": "intervals over seeds"}  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +45,7 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
     from datachef.core.system.outputs import OutputFolder, refuse_places, refuse_unmarked
     from datachef.policy.model import policy_model, require_model
     from datachef.policy.scored_recipes import RecipeTask, read_recipe
-    from datachef.policy.settings import EVOLUTION, PLOT
+    from datachef.policy.settings import EVOLUTION, PAGE
 
     host, kept = get_host(), (cache or default_cache()).absolute()
     refuse_places(wanted.output, [("the cache", kept)])
@@ -62,19 +62,22 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
         backend = build_evaluation_backend(host, wanted.evaluation_backend, config)
         # These take seconds to import, and a mistake in the settings is reported before.
         from datachef.policy.evolve.loop import evolve as run
-        from datachef.policy.evolve.report import draw_progress, write_report
-        from datachef.policy.training.environment import read_log
+        from datachef.policy.evolve.report import best_effects, write_report
+        from datachef.policy.reports.evolution import EvolutionReport
 
         model = policy_model(wanted.train.model, [recipe_task], kept, wanted.train.seed)
-        OutputFolder.open(wanted.output, EVOLUTION).claim(PLOT)
+        OutputFolder.open(wanted.output, EVOLUTION).claim(PAGE)
         with locked(wanted.train.output), show_progress(wanted) as on_progress:
             result = run(wanted, recipe_task, backend, model, on_progress)
-        report = write_report(result, recipe_task, wanted.output)
-        draw_progress(result, read_log(wanted.train.output), wanted.output / PLOT)
+        effects = best_effects(result, recipe_task, backend, wanted)
+        report = write_report(result, recipe_task, wanted.output, host, effects)
     if as_json:
         print_json(report)
-    else:
-        _show(report, wanted.output)
+        return
+    for part in EvolutionReport(wanted.output, host).printed():
+        console().print(part, soft_wrap=isinstance(part, str))
+    for name in ("report.md", PAGE):
+        console().print(place(wanted.output / name), soft_wrap=True)
 
 
 def load_evolve_settings(path: Path) -> EvolveSettings:
@@ -95,41 +98,6 @@ def _require_packages(settings: EvolveSettings) -> None:
     for module, what in needed.items():
         if importlib.util.find_spec(module) is None:
             raise MissingPackageError(module, extra("policy"), what)
-
-
-def _show(report: dict[str, Any], output: Path) -> None:
-    from rich.table import Table
-
-    out = console()
-    out.print(f"{report['rounds']} rounds; it ended because {report['ended']}")
-    if report["methods"]:
-        table = Table(header_style="bold")
-        table.add_column("method")
-        for name in ("reward calls", "best value", "measured", "interval", "bits per byte"):
-            table.add_column(name, justify="right")
-        for one in sorted(report["methods"], key=lambda one: -(one["score"] or 0)):
-            table.add_row(
-                one["method"], f"{one['calls']:,}", f"{one['value']:.4f}",
-                _number(one["score"]), interval(one["interval"]), _number(one["bits_per_byte"]),
-            )  # fmt: skip
-        out.print(table)
-    for name in ("before", "after"):
-        if (found := report["fidelity"][name]) is not None:
-            out.print(
-                f"rank correlation of the proxy {name}: {found['correlation']:.3f} over "
-                f"{found['recipes']} recipes"
-            )
-    for one in report["fidelity"]["rounds"]:
-        if not one["climbed"] and one["before"]:
-            out.print(f"round {one['round']} did not climb the proxy: it ranks nothing held out")
-    for best in report["best"]:
-        found = f"{place(output / best['file'])} ({best['by']})"
-        out.print(f"{best['score']:.4f}  {found}", soft_wrap=True)
-    out.print(place(output / "report.md"), soft_wrap=True)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
 
 
 @contextmanager

@@ -159,26 +159,23 @@ def _written(
 ) -> dict[str, Any]:
     """Writes a recipe with its rationale, and returns what `--json` prints of it; `folder` is the
     output as the user named it."""
-    from datachef.core.recipe.contributions import leave_one_out
-    from datachef.policy.scored_recipes import reasons_in, with_comments
+    from datachef.policy.scored_recipes import (
+        effect_comments,
+        part_effects,
+        reasons_in,
+        said_of,
+        with_comments,
+    )
 
     name = f"{recipe_task.name}-{rank}"
     score, said = scored.score, reasons_in(draft)
-    base_dir = recipe_task.pool.absolute().parent
-    known = recipe_task.space.vocabulary
-    parts = [] if score.gate else leave_one_out(scored.recipe, base_dir, reward, score, known)
-    comments = {
-        part.path: part.reason if part.effect is None else f"adds {part.effect:+.4f}"
-        for part in parts
-    }
+    parts = part_effects(scored, recipe_task, reward)
+    comments = effect_comments(parts)
     for place, reason in said.items():
         comments[place] = "; ".join(filter(None, (comments.get(place), reason)))
-    head = f"value {score.value:.4f}, predicted {score.predicted or 0:.4f}"
-    if score.gate:
-        head = f"value {score.value:.4f}, stopped at the gate {score.gate}: {score.reasons[0]}"
     file = f"{name}.yaml"
     recipe = recipe_task.runnable(scored.recipe, name, output.path)
-    output.write(file, with_comments(recipe, comments, head).encode(), edited=True)
+    output.write(file, with_comments(recipe, comments, said_of(score)).encode(), edited=True)
     return {
         "path": str(folder / file),
         "value": score.value,

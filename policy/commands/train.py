@@ -16,7 +16,6 @@ from datachef.core.cli.state import AsJson, CacheFolder, console, get_host, is_q
 if TYPE_CHECKING:
     from datachef.policy.scored_recipes import ScoreTracker
     from datachef.policy.settings import TrainSettings
-    from datachef.policy.training.environment import LoggedRecipe
 
 SettingsFile = Annotated[
     Path, typer.Argument(help="A train.yaml with the settings.", show_default=False)
@@ -41,13 +40,18 @@ def train(
 ) -> None:
     """Train a policy by reinforcement learning. The same command continues a training.
 
+    At its end, searches get as many reward calls to compare with, and the output holds the best
+    recipes and a page (report.html) with the curves.
+
     On several GPUs: accelerate launch -m datachef.core.cli train train.yaml
     """
     from datachef.core.api import default_cache
     from datachef.core.registry.factories import build_reward
     from datachef.core.system.outputs import OutputFolder, refuse_places
     from datachef.policy.model import policy_model, require_model
+    from datachef.policy.reports.training import TrainingReport
     from datachef.policy.scored_recipes import RecipeTask, ScoreTracker
+    from datachef.policy.settings import PAGE, TRAINING
 
     wanted = load_settings(settings)
     host, kept = get_host(), (cache or default_cache()).absolute()
@@ -84,8 +88,8 @@ def train(
         # These take seconds to import, and a mistake in the settings is reported before.
         training_package("trl")
         from datachef.policy.training import cold_start
-        from datachef.policy.training.environment import read_log
-        from datachef.policy.training.train import TRAINING, train as learn
+        from datachef.policy.training.results import score_baselines, write_results
+        from datachef.policy.training.train import train as learn
 
         with locked(wanted.output) if first else nullcontext():
             if first:
@@ -95,14 +99,22 @@ def train(
             checkpoint = learn(
                 wanted, recipe_tasks, trackers, model, steps=steps, on_progress=_tell
             )
+            if first:
+                _say(f"scoring baselines: {', '.join(wanted.baselines) or 'none'}")
+                score_baselines(wanted, recipe_tasks, trackers)
+                write_results(wanted, recipe_tasks, trackers, host)
     finally:
         _close(trackers)
-    log = read_log(wanted.output)
-    if as_json:
-        print_json({"checkpoint": str(checkpoint), "best": [_plain(row) for row in _best(log)]})
+    if not first:
         return
-    _show(log)
-    console().print(place(checkpoint), soft_wrap=True)
+    report = TrainingReport(wanted.output, host)
+    if as_json:
+        print_json({"checkpoint": str(checkpoint), "best": report.best()})
+        return
+    for part in report.printed():
+        console().print(part)
+    for path in (checkpoint, wanted.output / PAGE):
+        console().print(place(path), soft_wrap=True)
 
 
 def load_settings(path: Path) -> TrainSettings:
@@ -114,44 +126,14 @@ def load_settings(path: Path) -> TrainSettings:
 
 
 def _tell(step: int, mean: float) -> None:
+    _say(f"step {step}: mean reward {mean:.4f}")
+
+
+def _say(what: str) -> None:
     if not is_quiet():
-        print(f"step {step}: mean reward {mean:.4f}", file=sys.stderr, flush=True)
+        print(what, file=sys.stderr, flush=True)
 
 
 def _close(trackers: list[ScoreTracker]) -> None:
     for tracker in trackers:
         tracker.close()
-
-
-def _best(log: list[LoggedRecipe]) -> list[LoggedRecipe]:
-    """The best recipe of each task."""
-    best: dict[str, LoggedRecipe] = {}
-    for row in log:
-        if row.task not in best or row.value > best[row.task].value:
-            best[row.task] = row
-    return list(best.values())
-
-
-def _plain(row: LoggedRecipe) -> dict[str, object]:
-    return {"task": row.task, "step": row.step, "value": row.value, "recipe": row.recipe}
-
-
-def _show(log: list[LoggedRecipe]) -> None:
-    from statistics import fmean
-
-    from rich.table import Table
-
-    table = Table(header_style="bold")
-    table.add_column("task")
-    for name in ("recipes", "mean of the first step", "mean of the last step", "best"):
-        table.add_column(name, justify="right")
-    for best in _best(log):
-        rows = [row for row in log if row.task == best.task]
-        first, last = (
-            fmean(row.value for row in rows if row.step == step)
-            for step in (rows[0].step, rows[-1].step)
-        )
-        table.add_row(
-            best.task, f"{len(rows):,}", f"{first:.4f}", f"{last:.4f}", f"{best.value:.4f}"
-        )
-    console().print(table)

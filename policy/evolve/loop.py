@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from datachef.policy.evolve.rounds import (
 )
 from datachef.policy.evolve.run_state import (
     CandidateMeasurement,
+    EvolveResult,
     MethodResult,
     OnProgress,
     ProgressReporter,
@@ -44,20 +44,9 @@ from datachef.policy.settings import (
     PROXIES,
     RECIPES,
     STATE,
+    TRAINING,
     EvolveSettings,
 )
-from datachef.policy.training.train import TRAINING
-
-
-@dataclass(frozen=True)
-class EvolveResult:
-    """The result of a run: its rounds, from number 0; the results of all methods, the policy first;
-    why the run ended, and the seconds it took over all restarts."""
-
-    rounds: tuple[Round, ...]
-    method_results: tuple[MethodResult, ...]
-    ended: str
-    seconds: float
 
 
 def evolve(
@@ -229,10 +218,10 @@ class BaselineComparison:
         folder = self._settings.output / RECIPES
         if tried:
             best = max(tried, key=lambda measurement: measurement.score)
-            values = {recipe_key(each.recipe): each.score.value for each in scored}
-            value = values[recipe_key(best.recipe)]
+            scores = {recipe_key(each.recipe): each.score for each in scored}
+            score = scores[recipe_key(best.recipe)]
             file = folder / f"{prefix}.yaml"
-            found = [measure_candidate(self._backend, best.recipe, value, file, self._fresh)]
+            found = [measure_candidate(self._backend, best.recipe, score, file, self._fresh)]
         else:
             candidates = worth_measuring(scored, (), 1)
             found = measure_candidates(

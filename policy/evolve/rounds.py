@@ -41,7 +41,7 @@ from datachef.policy.settings import (
     TrainSettings,
 )
 from datachef.policy.training.cold_start import FOLDER, cold_start
-from datachef.policy.training.environment import LoggedRecipe, read_log
+from datachef.policy.training.log import LoggedRecipe, read_log
 from datachef.policy.training.train import train
 
 # Spare candidates for each recipe to measure, since some cannot be measured.
@@ -51,7 +51,7 @@ SPARE = 3
 def logged_recipes(rows: Sequence[LoggedRecipe], start: int, end: int) -> list[ScoredRecipe]:
     """The recipes that training scored, from step `start` until before `end`."""
     some = [row for row in rows if start <= row.step < end]
-    return [ScoredRecipe(row.recipe, Score(row.value, gate=row.gate)) for row in some]
+    return [ScoredRecipe(row.recipe, row.score) for row in some]
 
 
 def worth_measuring(
@@ -80,7 +80,7 @@ def sample_policy(
 
 
 def measure_candidate(
-    backend: EvaluationBackend, recipe: Recipe, value: float, file: Path, seeds: Sequence[int]
+    backend: EvaluationBackend, recipe: Recipe, score: Score, file: Path, seeds: Sequence[int]
 ) -> CandidateMeasurement:
     """Measures a recipe, which gets the name of its file; the result may be why it cannot be.
 
@@ -93,11 +93,16 @@ def measure_candidate(
     except DatachefError as error:
         if unavailable(error):
             raise
-        return CandidateMeasurement(recipe=named, value=value, failure=str(error))
+        return CandidateMeasurement(recipe=named, **_said(score), failure=str(error))
     measured = tuple(map(SeedMeasurement.of, found))
     return CandidateMeasurement(
-        recipe=named, value=value, key=found[0].recipe_key, measured=measured
+        recipe=named, **_said(score), key=found[0].recipe_key, measured=measured
     )
+
+
+def _said(score: Score) -> dict[str, Any]:
+    """What a candidate keeps of its score."""
+    return {"value": score.value, "predicted": score.predicted, "interval": score.interval}
 
 
 def measure_candidates(
@@ -125,9 +130,7 @@ def measure_candidates(
         if new == count or not goes_on(name, found):
             break
         file = folder / f"{name}.yaml"
-        found.append(
-            measure_candidate(backend, candidate.recipe, candidate.score.value, file, seeds)
-        )
+        found.append(measure_candidate(backend, candidate.recipe, candidate.score, file, seeds))
     return found
 
 
@@ -262,7 +265,7 @@ class RoundRunner:
             seconds=self._progress.seconds,
             proxy=proxy,
             candidates=tuple(
-                Candidate(recipe=dict(each.recipe), value=each.score.value) for each in candidates
+                Candidate(recipe=dict(each.recipe), **_said(each.score)) for each in candidates
             ),
             measurements=tuple(found),
             fitted=fitted.relative_to(output).as_posix() if fitted is not None else "",

@@ -33,10 +33,12 @@ class _Record(BaseModel):
 
 
 class Candidate(_Record):
-    """A recipe, and the value that the reward gave it."""
+    """A recipe, the value that the reward gave it, and what it predicts, with an interval."""
 
     recipe: dict[str, Any]
     value: float
+    predicted: float | None = None
+    interval: tuple[float, float] | None = None
 
 
 class SeedMeasurement(_Record):
@@ -132,6 +134,17 @@ class MethodResult(_Record):
     final: CandidateMeasurement | None
 
 
+@dataclass(frozen=True)
+class EvolveResult:
+    """The result of a run: its rounds, from number 0; the results of all methods, the policy first;
+    why the run ended, and the seconds it took over all restarts."""
+
+    rounds: tuple[Round, ...]
+    method_results: tuple[MethodResult, ...]
+    ended: str
+    seconds: float
+
+
 # Settings that may change when a run is continued, or that are only locations.
 FREE: Any = {
     "output": True, "rounds": True, "budget": True, "baselines": True, "human_recipes": True,
@@ -191,6 +204,11 @@ class RunState:
     def seconds(self) -> float:
         """Seconds spent on the run, over all restarts."""
         return self._before + time.monotonic() - self._since
+
+    @property
+    def saved_seconds(self) -> float:
+        """The same when it was last saved."""
+        return self._before
 
     def save_clock(self) -> None:
         """Saves the seconds spent so far."""

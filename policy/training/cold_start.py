@@ -34,10 +34,11 @@ from datachef.policy.grammar import CompiledGrammars, Grammar, draft_text
 from datachef.policy.prompt.writer import Prompt
 from datachef.policy.scored_recipes import Recipe, RecipeTask, ScoreTracker
 from datachef.policy.search import SEARCHES, run_search
-from datachef.policy.settings import ColdStart, TrainSettings
+from datachef.policy.settings import TRAINING, ColdStart, TrainSettings
 from datachef.policy.space.space import BUDGET, RecipeDraft
-from datachef.policy.training.environment import RecipeLog, random_subspace
-from datachef.policy.training.train import TRAINING, is_main_process, lora_config, wait_for_everyone
+from datachef.policy.training.environment import random_subspace
+from datachef.policy.training.log import RecipeLog
+from datachef.policy.training.train import is_main_process, lora_config, wait_for_everyone
 
 FOLDER = "cold-start"
 

@@ -1,4 +1,4 @@
-"""What reinforcement learning runs on: the prompts, the reward function, and the log of recipes.
+"""What reinforcement learning runs on: the prompts and the reward function.
 
 A policy that always sees the same operators and sources memorizes them. Prompts over random parts
 of the space teach it to read its prompt.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -18,13 +17,13 @@ import orjson
 from datachef.core.contracts.reward import Score
 from datachef.core.contracts.task import Budget
 from datachef.core.errors import DatachefError, did_you_mean
-from datachef.core.system.atomic import write_atomically
 from datachef.policy.decoding.local import text_of
 from datachef.policy.prompt import CountTokens
 from datachef.policy.prompt.writer import Prompt
-from datachef.policy.scored_recipes import Recipe, RecipeTask, ScoreTracker
+from datachef.policy.scored_recipes import RecipeTask, ScoreTracker
 from datachef.policy.settings import Subsets
 from datachef.policy.space import RecipeSpace
+from datachef.policy.training.log import RecipeLog
 
 
 @dataclass(frozen=True)
@@ -137,62 +136,3 @@ class RecipeRewardFunction:
         values = [scores[number].value for number in range(len(recipes))]
         log_metric("value", fmean(values))
         return values
-
-
-LOG_FILE = "recipes.jsonl"
-_FIELDS = {"step", "task", "recipe", "value", "gate"}
-
-
-@dataclass(frozen=True)
-class LoggedRecipe:
-    """A recipe that training scored: at which step, for which task, with which value."""
-
-    step: int
-    task: str
-    recipe: Recipe
-    value: float
-    gate: str
-
-
-class RecipeLog:
-    """Appends to the log in a folder, after removing what was logged from `step` on."""
-
-    def __init__(self, folder: Path, step: int) -> None:
-        self._path = folder / LOG_FILE
-        kept = [line for line, row in _rows(self._path) if row["step"] < step]
-        write_atomically(self._path, b"".join(line + b"\n" for line in kept))
-
-    def add(self, step: int, task: str, recipes: Sequence[Recipe], scores: Sequence[Score]) -> None:
-        """Adds the recipes of a step."""
-        with self._path.open("ab") as stream:
-            for recipe, score in zip(recipes, scores, strict=True):
-                row: dict[str, Any] = {"step": step, "task": task, "value": score.value}
-                stream.write(orjson.dumps(row | {"gate": score.gate, "recipe": recipe}) + b"\n")
-
-
-def read_log(folder: Path) -> list[LoggedRecipe]:
-    """The recipes that training has scored so far, in their order."""
-    rows = [row for _, row in _rows(folder / LOG_FILE)]
-    return [LoggedRecipe(r["step"], r["task"], r["recipe"], r["value"], r["gate"]) for r in rows]
-
-
-def _rows(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """The complete lines of a file and their contents; a kill may have cut off the last one.
-
-    Raises `DatachefError` for a line that is not of the log.
-    """
-    if not path.exists():
-        return
-    whole, _, _ = path.read_bytes().rpartition(b"\n")
-    for number, line in enumerate(whole.splitlines(), start=1):
-        try:
-            row = orjson.loads(line)
-            known = isinstance(row, dict) and row.keys() >= _FIELDS and type(row["step"]) is int
-        except orjson.JSONDecodeError:
-            known = False
-        if not known:
-            raise DatachefError(
-                f"{path}:{number} is no line of the log of a training",
-                "somebody changed it: put it back, or choose another output",
-            )
-        yield line, row

@@ -140,6 +140,9 @@ class GrammarTrainerMixin:
     temperature: float
     use_vllm: bool
 
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """None of TRL's: a checkpoint gets one of ours."""
+
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """The learning rate schedule of the whole training, wherever this run stops."""
         steps = self.total_steps or num_training_steps

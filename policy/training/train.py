@@ -19,24 +19,22 @@ from transformers import PrinterCallback, TrainerCallback
 from datachef.core.errors import RunError
 from datachef.core.language_models.checkpoint import is_local, load_tokenizer, quiet
 from datachef.core.system.outputs import OutputFolder
-from datachef.policy.model import PolicyCard, is_complete
+from datachef.policy.model import MODEL_CARD, PolicyCard, is_complete
 from datachef.policy.scored_recipes import RecipeTask, ScoreTracker
-from datachef.policy.settings import TrainSettings
+from datachef.policy.settings import BASELINES, PAGE, RESULTS, TRAINING, TrainSettings
 from datachef.policy.training.environment import (
-    LOG_FILE,
     PromptSample,
-    RecipeLog,
     RecipeRewardFunction,
     sample_prompts,
 )
 from datachef.policy.training.grammar_trainer import ALGORITHMS, GrammarCache
+from datachef.policy.training.log import LOG_FILE, RecipeLog, read_log
+from datachef.policy.training.model_card import model_card
 
 # Called with the number of a step, and the mean value of its recipes.
 OnStep = Callable[[int, float], None]
 
-# How the output of a training is marked.
-TRAINING = "training"
-# Where TRL's trainer writes: incomplete checkpoints, its card, and its logs.
+# Where TRL's trainer writes: incomplete checkpoints and its logs.
 SCRATCH = "trainer"
 KEPT = 2
 _CHECKPOINT = re.compile(r"checkpoint-[0-9]+")
@@ -82,7 +80,7 @@ def train(
             ),
             processing_class=tokenizer,
             peft_config=lora_config(settings),
-            callbacks=[_CheckpointCallback(settings, PolicyCard.of(recipe_tasks), on_progress)],
+            callbacks=[_CheckpointCallback(settings, recipe_tasks, on_progress)],
         )
         trainer.grammars, trainer.total_steps = grammars, settings.steps
         if settings.algorithm == "ppo":
@@ -122,7 +120,7 @@ def _prepare(folder: Path) -> None:
     Raises `RunError` if it contains a checkpoint that training did not put there.
     """
     output = OutputFolder.open(folder, TRAINING)
-    output.claim(LOG_FILE, f"{SCRATCH}/")
+    output.claim(LOG_FILE, f"{SCRATCH}/", f"{BASELINES}/", RESULTS, PAGE)
     for path in output.path.iterdir():
         if _CHECKPOINT.fullmatch(path.name) and not output.owns(path.name):
             raise RunError(
@@ -141,11 +139,15 @@ class _CheckpointCallback(TrainerCallback):
     """Puts complete checkpoints into the output, and reports steps."""
 
     def __init__(
-        self, settings: TrainSettings, card: PolicyCard, on_progress: OnStep | None
+        self,
+        settings: TrainSettings,
+        recipe_tasks: Sequence[RecipeTask],
+        on_progress: OnStep | None,
     ) -> None:
+        self._settings = settings
+        self._recipe_tasks = recipe_tasks
         self._folder = settings.output
         self._kept = settings.trainer.get("save_total_limit", KEPT)
-        self._card = card
         self._on_progress = on_progress
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -154,7 +156,9 @@ class _CheckpointCallback(TrainerCallback):
             output = OutputFolder.open(self._folder, TRAINING)
             name = f"checkpoint-{state.global_step}"
             saved = Path(args.output_dir) / name
-            self._card.write(saved)
+            card = model_card(self._settings, self._recipe_tasks, read_log(self._folder))
+            (saved / MODEL_CARD).write_text(card, encoding="utf-8")
+            PolicyCard.of(self._recipe_tasks).write(saved)
             output.put(saved, name)
             if self._kept is not None and self._kept > 0:
                 for path in _checkpoints(output)[: -self._kept]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from datachef.core.cli import completion
-from datachef.core.cli.display import interval
+from datachef.core.cli.display import interval, place
 from datachef.core.cli.state import AsJson, CacheFolder, PoolFile, console, get_host, print_json
 from datachef.core.contracts.reward import Reward, RewardConfig, Score
 from datachef.core.errors import DatachefError, PluginError, RecipeError
@@ -20,6 +18,7 @@ from datachef.reward.config import JudgeOptions, RewardOptions, described
 if TYPE_CHECKING:
     from datachef.core.document import Document
     from datachef.core.recipe.contributions import Contribution
+    from datachef.reward.score_result import ScoreResult
 
 PROXY = "proxy"
 BACKEND: str = JudgeOptions.model_fields["backend"].default
@@ -95,6 +94,10 @@ def score(
     explain: Annotated[
         bool, typer.Option(help="Show what each source and step adds, for a single recipe.")
     ] = True,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a page of HTML, for a single recipe."),
+    ] = None,
     cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> None:
@@ -118,6 +121,8 @@ def score(
         flags = ", ".join("--judge" if name == "judges" else f"--{name}" for name in given)
         hint = "write --reward-option NAME=VALUE for the options of another reward"
         raise DatachefError(f"only the reward {PROXY} has {flags}", hint)
+    if html is not None and len(recipes) > 1:
+        raise DatachefError("--html is for a single recipe", "score one recipe at a time")
     options = given | _parsed(reward_option or [])
     documents = [read(path) for path in recipes]
     config = reward_config(documents, task, pool, cache, seed, options)
@@ -134,8 +139,16 @@ def score(
             contributions = leave_one_out(documents[0].data, base_dir, scorer, found, vocabulary)
     finally:
         scorer.close()
+    if html is not None:
+        from datachef.core.pages.rendering import write_page
+        from datachef.reward.score_page import score_page
+
+        text = recipes[0].read_text(encoding="utf-8", errors="replace")
+        write_page(html, score_page(results[0], contributions, text))
     if as_json:
-        print_json([_plain(result, contributions) for result in results])
+        print_json([result.to_data(contributions) for result in results])
+    elif html is not None:
+        console().print(place(html.absolute()), soft_wrap=True)
     elif len(recipes) == 1:
         _explain(results[0], contributions)
     else:
@@ -238,34 +251,24 @@ def _parsed(assignments: Sequence[str]) -> dict[str, Any]:
     return options
 
 
-@dataclass(frozen=True)
-class _Result:
-    """The score of a recipe file with what is shown beside it.
-
-    `features` and `measures` (of guardrails) are what the reward computed, `ran` says whether the
-    recipe got so far that variants of it can be scored, `note` says how far to trust the score.
-    `meanings` are those of the features of plugins.
-    """
-
-    path: Path
-    score: Score
-    ran: bool
-    features: Mapping[str, float] = field(default_factory=dict)
-    measures: Mapping[str, float] = field(default_factory=dict)
-    note: str = ""
-    meanings: Mapping[str, str] = field(default_factory=dict)
-
-
-def _result(reward: Reward, name: str, path: Path, document: Document) -> _Result:
+def _result(reward: Reward, name: str, path: Path, document: Document) -> ScoreResult:
+    from datachef.reward.score_result import ScoreResult
     from datachef.reward.scorer import RecipeReward
 
     if isinstance(reward, RecipeReward):
         assessed = reward.assess(document, path.parent)
-        note = "" if reward.measured else _GUESS
-        measures = assessed.findings.measures if assessed.findings else {}
-        ran = assessed.corpus is not None
-        meanings = reward.plugin_functions.meanings
-        return _Result(path, assessed.score, ran, assessed.features, measures, note, meanings)
+        findings = assessed.findings
+        return ScoreResult(
+            path,
+            assessed.score,
+            ran=assessed.corpus is not None,
+            features=assessed.features,
+            measures=findings.measures if findings else {},
+            violations=findings.violations if findings else (),
+            note="" if reward.measured else _GUESS,
+            meanings=reward.plugin_functions.meanings,
+            reference=reward.reference(),
+        )
     if document.problems:
         raise RecipeError(document.problems)
     if not isinstance(document.data, dict):
@@ -273,29 +276,10 @@ def _result(reward: Reward, name: str, path: Path, document: Document) -> _Resul
     found = reward.score(document.data, path.parent)
     if not isinstance(found, Score):
         raise PluginError(f"the reward {name} returned a {type(found).__name__}, not a Score")
-    return _Result(path, found, not found.gate)
+    return ScoreResult(path, found, not found.gate)
 
 
-def _plain(result: _Result, contributions: Sequence[Contribution]) -> dict[str, Any]:
-    return {
-        "recipe": str(result.path),
-        **asdict(result.score),
-        "features": dict(result.features or result.score.features),
-        "measures": dict(result.measures),
-        "contributions": [
-            {
-                "path": part.path,
-                "what": part.what,
-                "effect": part.effect,
-                "without": part.without.value if part.without else None,
-                "reason": part.reason,
-            }
-            for part in contributions
-        ],
-    }
-
-
-def _rank(results: Sequence[_Result]) -> None:
+def _rank(results: Sequence[ScoreResult]) -> None:
     from rich.table import Table
 
     table = Table(header_style="bold")
@@ -313,7 +297,7 @@ def _rank(results: Sequence[_Result]) -> None:
     console().print(table)
 
 
-def _explain(result: _Result, contributions: Sequence[Contribution]) -> None:
+def _explain(result: ScoreResult, contributions: Sequence[Contribution]) -> None:
     from rich.table import Table
 
     out = console()
@@ -347,7 +331,7 @@ def _explain(result: _Result, contributions: Sequence[Contribution]) -> None:
     table = Table(header_style="bold")
     for name in ("part", "value", "what it is"):
         table.add_column(name, justify="left" if name in _WORDS else "right")
-    for name, shown, meaning in _parts(result):
+    for name, shown, meaning in result.lines():
         table.add_row(name, shown, meaning)
     if table.row_count:
         out.print(table)
@@ -355,21 +339,3 @@ def _explain(result: _Result, contributions: Sequence[Contribution]) -> None:
 
 _GUESS = "nothing was measured for this task yet: the prediction is a guess"
 _WORDS = ("source or step", "what", "part", "what it is", "recipe", "stopped by")
-
-
-def _parts(result: _Result) -> Iterator[tuple[str, str, str]]:
-    """What a score is made of, line by line: quantiles of a signal together, nothing unknown."""
-    from datachef.reward.features import describe_feature
-    from datachef.reward.text_measures import SIGNALS
-
-    for name, value in result.score.parts.items():
-        yield f"prediction of {name}", f"{value:.4f}", ""
-    for name, value in result.features.items():
-        if ".q" not in name and not math.isnan(value):
-            yield name, f"{value:.4f}", result.meanings.get(name) or describe_feature(name)
-    for name, (meaning, _) in SIGNALS.items():
-        if f"{name}.q50" in result.features:
-            low, middle, high = (result.features[f"{name}.q{q}"] for q in (10, 50, 90))
-            yield name, f"{middle:.4f}", f"{meaning}; {low:.4f} to {high:.4f} for 80% of the rows"
-    for name, value in result.measures.items():
-        yield name, f"{value:.4f}", "guardrail"

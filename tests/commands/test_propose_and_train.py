@@ -64,7 +64,16 @@ def test_a_policy_is_trained_and_goes_on(workspace: Any) -> None:
     ]
     log = (workspace.folder / "runs" / "fruit" / "recipes.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in log] == [0] * 8 + [1] * 8 + [2] * 8
-    checkpoint = workspace.folder / "runs" / "fruit" / "checkpoint-3"
+    run = workspace.folder / "runs" / "fruit"
+    random = (run / "baselines" / "random" / "recipes.jsonl").read_text().splitlines()
+    best = max(json.loads(line)["value"] for line in random)
+    assert len(random) == 24
+    assert f"{best:.4f}" in (run / "report.html").read_text()
+    workspace.chef("check", "runs/fruit/best/fruit-1.yaml")
+    (fruit,) = workspace.json("report", "runs/fruit")["tasks"]
+    assert fruit["steps"][-1]["random"] == best
+    assert {part["what"] for part in fruit["effects"]} >= {*fruit["best"][0]["recipe"]["sources"]}
+    checkpoint = run / "checkpoint-3"
     asked = (*ASKED, "-n", "1", "--samples", "4", "--policy", str(checkpoint), "--json")
     quiet = workspace.chef("propose", *asked).stderr
     assert "another vocabulary" not in quiet

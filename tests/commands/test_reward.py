@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lxml.html
 import pytest
 
 
@@ -171,6 +172,46 @@ def test_limits_stop_a_recipe_outside_of_its_score(workspace: Any) -> None:
     assert not fine["gate"]
 
 
+def test_the_page_of_a_score_has_the_numbers_of_its_json(workspace: Any) -> None:
+    attack = "</pre><script>window.attacked = 1</script>"
+    recipe = workspace.read("mixed.yaml") | {"description": attack}
+    workspace.write("attack.yaml", recipe)
+    workspace.write("limits.yaml", {"max_source_share": 0.1})
+    for name, limits in (("fine", ()), ("stopped", ("--limits", "limits.yaml"))):
+        page = f"{name}.html"
+        (told,) = workspace.json("score", "attack.yaml", "--html", page, *limits)
+        raw = (workspace.folder / page).read_text(encoding="utf-8")
+        shown = lxml.html.document_fromstring(raw.removeprefix("<!doctype html>\n"))
+        assert not shown.xpath("//script | //@style | //@src")
+        assert attack in shown.text_content()
+        figures = {e.get("data-is"): e.text_content() for e in shown.xpath("//dl//dd")}
+        assert figures["value"] == f"{told['value']:.4f}"
+        values = {
+            row.get(f"data-{kind}"): row.xpath("td[@class='n' or @class='n lost']/text()")
+            for kind in ("feature", "measure", "limit")
+            for row in shown.xpath(f"//tr[@data-{kind}]")
+        }
+        features = {n: v for n, v in told["features"].items() if v is not None and ".q" not in n}
+        for shown_name, value in (*features.items(), *told["measures"].items()):
+            assert values[shown_name] == [f"{value:.4f}"]
+        effects = {
+            row.get("data-part"): row for row in shown.xpath("//table[@class='effects']//tr")
+        }
+        for part in told["contributions"]:
+            if part["effect"] is not None:
+                (effect,) = effects[part["path"]].xpath("td[@data-is='effect']/text()")
+                assert effect == f"{part['effect']:+.4f}"
+        if name == "fine":
+            assert figures["predicted"] == f"{told['predicted']:.4f}"
+            low, high = told["interval"]
+            assert f"{low:.4f} to {high:.4f}" in shown.text_content()
+        else:
+            (broken,) = told["violations"]
+            assert values["max_source_share"] == [f"{broken['measured']:.4f}", "0.1000"]
+    told = workspace.chef("score", "good.yaml", "odd.yaml", "--html", "two.html", fails=1).stderr
+    assert "--html is for a single recipe" in told
+
+
 def test_mistakes_are_explained(workspace: Any) -> None:
     workspace.write("no_task.yaml", {"name": "x", "sources": {"s": {"path": "odd.jsonl"}}})
     assert "names no task" in workspace.chef("score", "no_task.yaml", fails=1).stderr
@@ -234,3 +275,18 @@ def test_what_is_measured_teaches_the_proxy(workspace: Any, base_model: str) -> 
     assert "nothing was measured" not in told
     by_history = workspace.chef("score", "mixed.yaml", "--history", "history.sqlite").stdout
     assert by_history.splitlines()[0] == told.splitlines()[0]
+    asked = (
+        "score",
+        "mixed.yaml",
+        "--history",
+        "history.sqlite",
+        "--no-explain",
+        "--html",
+        "h.html",
+    )
+    (found,) = workspace.json(*asked)
+    assert found["reference"]["score_name"] == first[0]["score_name"]
+    known = [value for value in found["reference"].values() if isinstance(value, float)]
+    page = (workspace.folder / "h.html").read_text(encoding="utf-8")
+    assert known
+    assert all(f"{value:.4f}" in page for value in known)

@@ -19,10 +19,10 @@ NAMES = ("tiny", "8b", "32b")
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the examples, with the data of the quick start."""
+    """A copy of the examples, with their data."""
     folder = tmp_path_factory.mktemp("examples")
     shutil.copytree(ROOT / "examples", folder, dirs_exist_ok=True)
-    script = folder / "quickstart" / "make_data.py"
+    script = folder / "policy" / "make_data.py"
     subprocess.run([sys.executable, script], check=True, capture_output=True)
     return folder / "policy"
 
@@ -44,7 +44,7 @@ def test_an_example_is_what_trl_takes(examples: Path, name: str) -> None:
 def test_an_example_is_dry_run(examples: Path, name: str) -> None:
     done = chef("train", f"{name}.yaml", "--dry-run", folder=examples)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("word-problems: 2 sources, ")
+    assert done.stdout.startswith("arithmetic: 7 sources, ")
 
 
 def test_accelerate_takes_the_configuration_of_several_gpus(examples: Path) -> None:

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import chromium
 import pytest
+from policy_folders import evolution_folder, training_folder
 
-from datachef.core import FinishedRun, Host
+from datachef.core import FinishedRun, FolderReport, Host
 from datachef.plugins.report.comparison import Comparison
 from datachef.plugins.report.diff_page import diff_page
 from datachef.plugins.report.page import page
+from datachef.policy.reports.evolution import EvolutionReport
+from datachef.policy.reports.training import TrainingReport
 
 VOCABULARY = Host().vocabulary
 BROWSER = chromium.found()
@@ -92,6 +95,25 @@ def test_the_page_of_a_comparison_is_as_good(
     file.write_text(diff_page(Comparison.of(web, other, examples=3), "both"), encoding="utf-8")
     browser.open(file)
     assert browser.ask("document.querySelectorAll('ol.rows li').length") > 0
+    assert browser.ask("window.attacked === undefined")
+    assert _violations(browser, axe) == []
+    assert browser.complaints == []
+
+
+@pytest.mark.parametrize(
+    ("make", "report"),
+    [(training_folder, TrainingReport), (evolution_folder, EvolutionReport)],
+    ids=["training", "evolution"],
+)
+def test_pages_of_trainings_and_evolutions_are_as_good(
+    browser: chromium.Page, axe: str, tmp_path: Path, make: Callable[[Path], Path],
+    report: type[FolderReport],
+) -> None:  # fmt: skip
+    file = tmp_path / "page.html"
+    file.write_text(report(make(tmp_path / "made"), Host()).page(), encoding="utf-8")
+    browser.open(file)
+    browser.ask("document.querySelectorAll('details').forEach((each) => (each.open = true))")
+    assert browser.ask("document.querySelectorAll('figure.chart path.line').length") > 2
     assert browser.ask("window.attacked === undefined")
     assert _violations(browser, axe) == []
     assert browser.complaints == []

@@ -29,6 +29,8 @@ LIMITS = GrammarLimits(
     weights=(1, 4),
     budgets=(0.5, 1.0),
 )
+# Settings of a training that an evolution has its own of.
+APART = {"output", "steps", "baselines"}
 POOL = """
 sources:
   pages: {path: pages.jsonl}
@@ -171,7 +173,7 @@ def settings_of(folder: Path, output: str, **changes: Any) -> EvolveSettings:
         batch=8, prompt_tokens=64, save_steps=1,
     )  # fmt: skip
     given: dict[str, Any] = {
-        "train": train.model_dump(mode="json", exclude={"output", "steps"}), "output": output,
+        "train": train.model_dump(mode="json", exclude=APART), "output": output,
         "rounds": 2, "steps_per_round": 2, "samples_per_round": 8, "measured_first": 2,
         "seeds": 1, "final_seeds": 2, "baselines": ("sources", "random"),
     }  # fmt: skip

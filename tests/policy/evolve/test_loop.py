@@ -8,12 +8,20 @@ from typing import Any
 
 import pytest
 from command import chef
-from synthetic_evolution import LIMITS, SyntheticBackend, Taste, run, settings_of, write_inputs
+from synthetic_evolution import (
+    APART,
+    LIMITS,
+    SyntheticBackend,
+    Taste,
+    run,
+    settings_of,
+    write_inputs,
+)
 
 from datachef.core import DatachefError, Host, document
-from datachef.policy.evolve.report import best_measured, draw_progress, write_report
+from datachef.policy.evolve.report import best_effects, best_measured, write_report
 from datachef.policy.scored_recipes import RecipeTask, recipe_key
-from datachef.policy.training.environment import read_log
+from datachef.policy.training.log import read_log
 
 NOTHING = {"measured_first": 0, "samples_per_round": 0, "baselines": ()}
 
@@ -91,12 +99,13 @@ def test_the_report_tells_it_and_its_recipes_are_valid(calm: Any, tmp_path: Path
     result, settings, _ = calm
     task = settings.train.tasks[0]
     recipe_task = RecipeTask.load(Host(), task.task, task.pool, LIMITS)
-    report = write_report(result, recipe_task, settings.output)
+    effects = best_effects(result, recipe_task, SyntheticBackend(tmp_path), settings)
+    report = write_report(result, recipe_task, settings.output, Host(), effects)
     assert json.loads((settings.output / "report.json").read_bytes()) == json.loads(
         json.dumps(report)
     )
     text = (settings.output / "report.md").read_text()
-    for part in ("| policy | 61 |", "| random | 61 |", "too few", "(progress.png)"):
+    for part in ("| policy | 61 |", "| random | 61 |", "too few", "(report.html)"):
         assert part in text
     assert report["evaluations"] == 6 + 3 * 2
     assert [one["score"] for one in report["best"]] == [
@@ -105,11 +114,14 @@ def test_the_report_tells_it_and_its_recipes_are_valid(calm: Any, tmp_path: Path
     assert [one["name"] for one in report["first"]] == ["first-only-pages", "first-all-by-size"]
     climbed = [(one["climbed"], bool(one["before"])) for one in report["fidelity"]["rounds"]]
     assert climbed == [("", False), ("proxies/round-0001.json", True)]
+    assert report["effects"] == [part.to_data() for part in effects] != []
+    page = (settings.output / "report.html").read_text()
+    for told in (*report["methods"], *report["measured"], *report["best"]):
+        assert f"{told['score']:.4f}" in page
+    assert "It ended because all 2 rounds are done." in page
     file = settings.output / report["best"][0]["file"]
     checked = chef("check", file)
     assert checked.returncode == 0, checked.stdout
-    draw_progress(result, read_log(settings.train.output), tmp_path / "progress.png")
-    assert (tmp_path / "progress.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_finished_run_goes_on_with_more_rounds_alone(folder: Path) -> None:
@@ -120,7 +132,7 @@ def test_a_finished_run_goes_on_with_more_rounds_alone(folder: Path) -> None:
     more, _ = run(folder, "out", backend, rounds=2, **NOTHING)
     assert more.rounds[:2] == first.rounds
     assert len(more.rounds) == 3
-    train = settings_of(folder, "out").train.model_dump(exclude={"output", "steps"})
+    train = settings_of(folder, "out").train.model_dump(exclude=APART)
     other = NOTHING | {"samples_per_round": 1, "train": train | {"seed": 1}}
     with pytest.raises(DatachefError, match=r"other settings: samples_per_round, train\.seed"):
         run(folder, "out", backend, **other)
@@ -136,7 +148,8 @@ def test_a_proxy_that_ranks_nothing_is_not_climbed(folder: Path) -> None:
     for one in result.rounds[1].candidates:
         assert reward.score(one.recipe, settings.output).value == one.value
     task = settings.train.tasks[0]
-    write_report(result, RecipeTask.load(Host(), task.task, task.pool, LIMITS), settings.output)
+    recipe_task = RecipeTask.load(Host(), task.task, task.pool, LIMITS)
+    write_report(result, recipe_task, settings.output, Host())
     told = (settings.output / "report.md").read_text()
     assert "| in round 1 | no: it does not rank what was held out |" in told
     # What was measured first is there to be chosen, and is, where no round did better.
@@ -157,7 +170,7 @@ def test_what_cannot_be_measured_makes_room_for_the_next(folder: Path) -> None:
 
 
 def test_what_a_cold_start_found_is_measured_too(folder: Path) -> None:
-    train = settings_of(folder, "out").train.model_dump(mode="json", exclude={"output", "steps"})
+    train = settings_of(folder, "out").train.model_dump(mode="json", exclude=APART)
     cold = {"cold_start": {"search": "evolution", "drawn": 48}}
     result, settings = run(
         folder, "out", SyntheticBackend(folder / "history"), train=train | cold, **NOTHING

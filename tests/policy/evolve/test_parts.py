@@ -106,6 +106,9 @@ def test_recipes_of_the_same_corpus_count_once(tmp_path: Path) -> None:
     assert len(found) == 3
 
 
+ONE = scored(0.1, "a")
+
+
 class Bare(SyntheticBackend):
     """An evaluation backend without what it needs."""
 
@@ -115,7 +118,7 @@ class Bare(SyntheticBackend):
 
 def test_a_missing_package_is_no_fault_of_a_recipe(tmp_path: Path) -> None:
     with pytest.raises(MissingPackageError):
-        measure_candidate(Bare(tmp_path), scored(0.1, "a").recipe, 0.1, tmp_path / "r-1.yaml", [0])
+        measure_candidate(Bare(tmp_path), ONE.recipe, ONE.score, tmp_path / "r-1.yaml", [0])
 
 
 class Failing(SyntheticBackend):
@@ -130,11 +133,11 @@ class Failing(SyntheticBackend):
 def test_a_full_disk_is_no_fault_of_a_recipe(tmp_path: Path) -> None:
     backend = Failing(tmp_path)
     backend.cause = ValueError("of a row")
-    measured = measure_candidate(backend, scored(0.1, "a").recipe, 0.1, tmp_path / "r-1.yaml", [0])
+    measured = measure_candidate(backend, ONE.recipe, ONE.score, tmp_path / "r-1.yaml", [0])
     assert measured.failure == "it failed"
     backend.cause = OSError(errno.ENOSPC, "full")
     with pytest.raises(RunError, match="it failed"):
-        measure_candidate(backend, scored(0.1, "a").recipe, 0.1, tmp_path / "r-1.yaml", [0])
+        measure_candidate(backend, ONE.recipe, ONE.score, tmp_path / "r-1.yaml", [0])
 
 
 def test_the_state_keeps_the_time_and_rejects_what_it_did_not_write(tmp_path: Path) -> None:

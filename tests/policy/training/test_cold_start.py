@@ -19,7 +19,7 @@ from datachef.policy.settings import GrammarLimits, TrainSettings
 from datachef.policy.space import RandomChooser
 from datachef.policy.space.space import RecipeDraft
 from datachef.policy.training.cold_start import cold_start
-from datachef.policy.training.environment import read_log
+from datachef.policy.training.log import read_log
 from datachef.policy.training.train import train
 
 GIVEN = {

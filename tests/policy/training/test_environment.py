@@ -17,11 +17,10 @@ from datachef.policy.settings import TrainSettings
 from datachef.policy.space import RandomChooser
 from datachef.policy.training.environment import (
     PromptSample,
-    RecipeLog,
     RecipeRewardFunction,
-    read_log,
 )
 from datachef.policy.training.grammar_trainer import GrammarCache
+from datachef.policy.training.log import RecipeLog, read_log
 from datachef.policy.training.train import train
 
 

@@ -14,7 +14,7 @@ from datachef.core import DatachefError, Reward, RunError, Score
 from datachef.policy.model import CARD_FILE as CARD, is_complete
 from datachef.policy.scored_recipes import RecipeTask, ScoreTracker
 from datachef.policy.settings import TrainSettings
-from datachef.policy.training.environment import LOG_FILE as LOG, read_log
+from datachef.policy.training.log import LOG_FILE as LOG, read_log
 from datachef.policy.training.train import checkpoint_step, last_checkpoint, train
 
 # Several prompts a step, and several batches.

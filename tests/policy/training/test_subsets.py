@@ -21,10 +21,10 @@ from datachef.policy.space import RandomChooser
 from datachef.policy.training.environment import (
     PromptSample,
     random_subspace,
-    read_log,
     sample_prompts,
 )
 from datachef.policy.training.grammar_trainer import GrammarCache
+from datachef.policy.training.log import read_log
 from datachef.policy.training.train import train
 
 MOST = 256

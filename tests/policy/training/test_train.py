@@ -18,7 +18,7 @@ from datachef.policy.decoding.local import LocalDecoder
 from datachef.policy.model import PolicyCard
 from datachef.policy.scored_recipes import Recipe, RecipeTask, ScoreTracker
 from datachef.policy.settings import TrainSettings
-from datachef.policy.training.environment import read_log
+from datachef.policy.training.log import read_log
 from datachef.policy.training.train import train
 
 ALGORITHMS = ("grpo", "rloo", "ppo")
@@ -67,7 +67,13 @@ def test_each_algorithm_learns_what_is_rewarded(
         assert fmean(row.value for row in log if row.step == step) == pytest.approx(mean)
     assert [row.recipe for row in log] == [each.recipe for each in tracker.scored]
     assert [problem for row in log for problem in problems(row.recipe)] == []
-    assert PolicyCard.read(checkpoint) == PolicyCard.of([recipe_task])
+    card = PolicyCard.of([recipe_task])
+    assert PolicyCard.read(checkpoint) == card
+    told = (checkpoint / "README.md").read_text(encoding="utf-8")
+    assert f"`{card.vocabulary}`" in told
+    assert f"| 12 | {means[-1]:.4f} | " in told
+    assert "chef propose --task task.yaml --pool pool.yaml --policy" in told
+    assert not list(asked.output.glob("trainer/README.md")), "TRL's own card"
     decoder = LocalDecoder.of(checkpoint)
     prompt = recipe_task.prompt(decoder.count_tokens, asked.prompt_tokens)
     drafts = decoder.sample([prompt] * 32)
