@@ -11,6 +11,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from datachef.core.escaping import escaped, one_line
+from datachef.core.language_models.client import MODEL_EFFORT
 
 
 def size(count: int) -> str:
@@ -106,15 +107,34 @@ def ledger_table(entries: Sequence[Mapping[str, Any]]) -> Any:
     return table
 
 
+def models_table(asked: Mapping[str, Mapping[str, Any]]) -> Any:
+    """What steps asked of language models as a rich table, with the cost where prices are known."""
+    from rich.table import Table
+
+    priced = any("cost" in figures for figures in asked.values())
+    table = Table(header_style="bold")
+    for name in ("step", "model"):
+        table.add_column(name)
+    for name in (*MODEL_EFFORT, *(["cost"] if priced else [])):
+        table.add_column(name.replace("_", " "), justify="right")
+    for path, figures in asked.items():
+        counts = (f"{figures[name]:,}" for name in MODEL_EFFORT)
+        cost = [f"{figures['cost']:,.4f}" if "cost" in figures else ""] if priced else []
+        table.add_row(path, one_line(figures["model"]), *counts, *cost)
+    return table
+
+
 def accounts(
     entries: Sequence[Mapping[str, Any]],
     shares: Sequence[Mapping[str, Any]],
+    asked: Mapping[str, Mapping[str, Any]],
     warnings: Iterable[object],
 ) -> list[Any]:
-    """The ledger, the sources where a mix weighed them, and what should be known of the corpus."""
+    """The ledger, the sources where a mix weighed them, what was asked of language models, and what
+    should be known of the corpus."""
     weighed = any(share["asked"] is not None for share in shares)
     tables: list[Any] = [ledger_table(entries), *([shares_table(shares)] if weighed else [])]
-    return [*tables, *map(str, warnings)]
+    return [*tables, *([models_table(asked)] if asked else []), *map(str, warnings)]
 
 
 class TextConsole(Console):

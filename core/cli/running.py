@@ -137,7 +137,7 @@ def _show(result: Any) -> None:
 
     out = console()
     data = result.to_data()
-    for part in accounts(data["ledger"], data["shares"], result.warnings):
+    for part in accounts(data["ledger"], data["shares"], data["language_models"], result.warnings):
         out.print(part, soft_wrap=isinstance(part, str))
     speed = f" ({size(int(result.bytes_read / result.seconds))}/s)" if result.bytes_read else ""
     out.print(

@@ -53,7 +53,7 @@ def outcome_of(answer: Any, what: str, batch: pl.DataFrame) -> Outcome:
             gone.append(frame_of(rejects, f"{what} {part}", *essential, "reason")["id"])
             if rejects["reason"].null_count():
                 raise PluginError(f"{what} {part} holds rows without a reason")
-    for name, count in answer.counted.items():
+    for name, count in (*answer.counted.items(), *answer.effort.items()):
         if not isinstance(name, str) or not isinstance(count, Integral) or count < 0:
             raise PluginError(f"{what} counted {count!r} as {name!r}, not a number by name")
     told = rows.height + sum(map(len, gone))

@@ -47,7 +47,8 @@ class Outcome:
     `dropped` and `failed` hold the rejected rows with one more column, `reason`, and may say more
     in another, `detail`, which is kept with the rejected rows. `created` counts
     the rows of `rows` that are more than one for one; `counted` are other numbers for the ledger,
-    by name, which are added up over all batches.
+    by name, which are added up over all batches. `effort` are numbers that another run with the
+    same result may not have, such as the requests that were sent: for `effort.json`.
     """
 
     rows: pl.DataFrame
@@ -55,6 +56,7 @@ class Outcome:
     failed: pl.DataFrame | None = None
     created: int = 0
     counted: Mapping[str, int] = field(default_factory=dict)
+    effort: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -217,6 +217,7 @@ class Synthesis(CorpusOperator):
             failed,
             outcome.created,
             answered.counted,
+            answered.effort,
         )
 
     def _answers(self, client: LLMClient, rows: list[dict[str, Any]]) -> _Answered:
@@ -234,8 +235,10 @@ class Synthesis(CorpusOperator):
         places = [(index, call) for index, calls in enumerate(asked) for call in range(len(calls))]
         results: list[list[_Result | None]] = [[None] * len(calls) for calls in asked]
         requests = chain.from_iterable(asked)
-        with closing(client.complete_each(requests, self.max_concurrency)) as answers:
+        effort = answered.effort
+        with closing(client.complete_each(requests, self.max_concurrency, effort)) as answers:
             for place, answer in answers:
+                answered.count(answer)
                 index, call = places[place]
                 results[index][call] = self._read(answer, rows[index])
                 if None not in results[index]:
@@ -379,13 +382,22 @@ _Result: TypeAlias = "list[dict[str, Any]] | AnswerFailure | _Rejection"
 
 @dataclass
 class _Answered:
-    """For every row what was made of it, why it failed and why it is dropped, or None; and how many
-    of several answers to a row were no good, by reason."""
+    """For every row what was made of it, why it failed and why it is dropped, or None; how many
+    answers there are, with their tokens, and how many of several to a row were no good, by reason;
+    and what was asked for them."""
 
     made: list[list[dict[str, Any]]]
     failures: list[AnswerFailure | None]
     rejections: list[_Rejection | None]
     counted: Counter[str] = field(default_factory=Counter)
+    effort: Counter[str] = field(default_factory=Counter)
+
+    def count(self, answer: Completion | LLMError) -> None:
+        """Counts an answer that can be used or not: it was paid for."""
+        if isinstance(answer, Completion):
+            self.counted["answers"] += 1
+            self.counted["prompt_tokens"] += answer.prompt_tokens
+            self.counted["answer_tokens"] += answer.completion_tokens
 
 
 def _set_aside(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ from datachef.core.text.values import described
 
 # Part of every key: answers kept in an older form, which lacks something, are asked again.
 LAYOUT = 4
+
+# What answers took: see `LLMClient.complete_each`.
+MODEL_EFFORT = ("requests", "repeated", "prompt_tokens", "answer_tokens", "kept")
 
 # Why an answer ends that is none: its server was stopped, failed or had too much to do.
 _BROKEN_OFF = frozenset(("abort", "aborted", "error", "cancelled", "insufficient_system_resource"))
@@ -181,19 +185,22 @@ class LLMClient:
         happened to `patience` requests in a row and where no request can succeed, `PluginError` for
         an exception that no backend may raise. Once `stop` is set, nothing is asked any more.
         """
-        stop = stop or threading.Event()
+        return self._answer(request, stop or threading.Event())[0]
+
+    def _answer(self, request: Request, stop: threading.Event) -> tuple[Completion, int]:
+        """The answer, and how often the backend was asked for it."""
         key, canonical = self._canonical(request)
         path = self._path(key)
         known = _read(path)
         if known is not None:
-            return known
+            return known, 0
         make_room(path, self.cache)
         with alone(path, stop):
-            known = _read(path)
+            known, tries = _read(path), 0
             if known is None:
-                known = self._ask(request, int(key[:4], 16) / 0x10000, stop)
+                known, tries = self._ask(request, int(key[:4], 16) / 0x10000, stop)
                 _write(path, self.cache, canonical, known)
-        return known
+        return known, tries
 
     def complete_all(
         self, requests: Iterable[Request], max_concurrency: int
@@ -206,9 +213,15 @@ class LLMClient:
         return [answers[place] for place in range(len(answers))]
 
     def complete_each(
-        self, requests: Iterable[Request], max_concurrency: int
+        self,
+        requests: Iterable[Request],
+        max_concurrency: int,
+        effort: Counter[str] | None = None,
     ) -> Generator[tuple[int, Completion | LLMError], None, None]:
         """The same one by one, as the answers come, each with the place of its request.
+
+        `effort` counts the `requests` that were answered now, with their tokens and how often they
+        were `repeated`, and the answers that were `kept` from before.
 
         When the iterator is closed, no more requests are sent, and answers on their way are waited
         for and kept. After an error that is no `LLMError` they are not waited for.
@@ -222,11 +235,11 @@ class LLMClient:
         stop = threading.Event()
         fatal: list[BaseException] = []
 
-        def settle(request: Request) -> Completion | LLMError:
+        def settle(request: Request) -> tuple[Completion | LLMError, int]:
             try:
-                return self.complete(request, stop)
+                return self._answer(request, stop)
             except LLMError as error:
-                return error
+                return error, 0
             except BaseException as error:
                 fatal.append(error)
                 stop.set()
@@ -238,7 +251,9 @@ class LLMClient:
             for future in as_completed(futures):
                 if fatal:
                     raise fatal[0]
-                answer = future.result()
+                answer, tries = future.result()
+                if effort is not None and isinstance(answer, Completion):
+                    effort.update(_effort(answer, tries))
                 for place in places[futures[future]]:
                     yield place, answer
         except GeneratorExit:
@@ -264,23 +279,31 @@ class LLMClient:
         canonical = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
         return blake2b(canonical, digest_size=20).hexdigest(), canonical
 
-    def _ask(self, request: Request, spread: float, stop: threading.Event) -> Completion:
+    def _ask(
+        self, request: Request, spread: float, stop: threading.Event
+    ) -> tuple[Completion, int]:
+        """The answer of the backend, and how often it was asked."""
         with self._lock:
             if self._backend is None:
                 clear_scratch(self.cache)
                 self._backend = _built(self.name, self.build)
             backend = self._backend
+        tries = 0
+
+        def question() -> Completion:
+            nonlocal tries
+            tries += 1
+            return _well_formed(self.name, _asked(self.name, backend, request))
+
         try:
-            answer = self.persistence.ask(
-                lambda: _well_formed(self.name, _asked(self.name, backend, request)), spread, stop
-            )
+            answer = self.persistence.ask(question, spread, stop)
         except TransientLLMError as error:
             self._count_failure(error)
             raise
         ACTIVITY.goes_on()
         with self._lock:
             self._failures_in_a_row = 0
-        return answer
+        return answer, tries
 
     def _count_failure(self, error: LLMError) -> None:
         with self._lock:
@@ -292,6 +315,13 @@ class LLMClient:
                 f"the last with: {error.message}",
                 hint=error.hint or "run again when it answers; what was answered is kept",
             ) from error
+
+
+def _effort(answer: Completion, tries: int) -> dict[str, int]:
+    if not tries:
+        return {"kept": 1}
+    tokens = answer.prompt_tokens, answer.completion_tokens
+    return dict(zip(MODEL_EFFORT, (1, tries - 1, *tokens, 0), strict=True))
 
 
 def _asked(name: str, backend: LLMBackend, request: Request) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 from datachef.core.contracts.corpus import MixOperator, Size
 from datachef.core.contracts.synthesis import Synthesis
@@ -49,6 +50,17 @@ def expected_calls(checked: CheckedRecipe, vocabulary: Vocabulary) -> list[Model
             corpus |= left
     _after(corpus_steps(checked, vocabulary), corpus, found)
     return found
+
+
+def asked_models(checked: CheckedRecipe, vocabulary: Vocabulary) -> dict[str, str]:
+    """The model that each synthesis step asks, by the place of the step."""
+    steps = chain(
+        chain.from_iterable(source_steps(checked, name) for name in checked.sources),
+        corpus_steps(checked, vocabulary),
+    )
+    return {
+        step.path: step.operator.model for step in steps if isinstance(step.operator, Synthesis)
+    }
 
 
 def _after(

@@ -26,6 +26,7 @@ from datachef.core.document import Document, Location
 from datachef.core.errors import DatachefError, Problem, did_you_mean, dotted, shortened, warning
 from datachef.core.language_models.client import backend_class
 from datachef.core.language_models.hub_files import model_folder
+from datachef.core.language_models.prices import prices_of_environment
 from datachef.core.recipe.checked import Findings, PlacedStep, ResolvedRecipe, reference_sources
 from datachef.core.registry.host import Host
 from datachef.core.registry.promises import missing_packages
@@ -200,6 +201,7 @@ def check_language_models(
     own = [step for step in asking if not step.from_pool]
     if not asking:
         return
+    prices_of_environment()  # a mistake in them is told before anything is paid
     environment, pool = caps_of_environment(), resolved.pool_caps or LanguageModelCaps()
     if resolved.bound and not environment.with_those_of(pool).bounds_cost:
         asking = [step for step in asking if step.from_pool]

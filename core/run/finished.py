@@ -177,11 +177,12 @@ class FinishedRun:
     @cached_property
     def effort(self) -> Mapping[str, Any]:
         """What the run cost: `seconds` in all, and of each of its `steps` those of all processes
-        together, `bytes_read`, and how many `partitions` there were and were in the cache."""
+        together, `bytes_read`, how many `partitions` there were and were in the cache, and what
+        steps asked of `language_models`."""
         try:
             found = orjson.loads(self.file(EFFORT).read_bytes())
             steps = {str(path): float(seconds) for path, seconds in found["steps"].items()}
-            return {**found, "steps": steps}
+            return {"language_models": {}, **found, "steps": steps}
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise_environment_failure(error)
             raise DatachefError(

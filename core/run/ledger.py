@@ -38,7 +38,8 @@ class Entry:
 
     `broken` are the files of a source that could not be read to their end, by their names;
     `counted` are other numbers of an operator or its decision, beside those of rows, or of
-    what a source holds that is no row.
+    what a source holds that is no row. Like `seconds`, `effort` is of this run, and no part of
+    the ledger that is published.
     """
 
     path: str
@@ -52,6 +53,7 @@ class Entry:
     failed: Counter[str] = field(default_factory=Counter)
     broken: dict[str, BrokenFile] = field(default_factory=dict)
     counted: Counter[str] = field(default_factory=Counter)
+    effort: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Entry) -> None:
         for name in ("rows_in", "rows_out", "created", "tokens", "seconds"):
@@ -59,6 +61,7 @@ class Entry:
         self.dropped.update(other.dropped)
         self.failed.update(other.failed)
         self.counted.update(other.counted)
+        self.effort.update(other.effort)
         for name, file in other.broken.items():
             self.broken[name] = _together(self.broken.get(name), file)
 
@@ -89,6 +92,8 @@ class Entry:
             data["counted"] = dict(sorted(self.counted.items()))
         if self.broken:
             data["broken"] = [asdict(file) for _, file in sorted(self.broken.items())]
+        if timed and self.effort:
+            data["effort"] = dict(self.effort)
         return data | ({"seconds": self.seconds} if timed else {})
 
     @classmethod
@@ -97,6 +102,7 @@ class Entry:
         fields["dropped"] = Counter(fields["dropped"])
         fields["failed"] = Counter(fields["failed"])
         fields["counted"] = Counter(fields.get("counted", {}))
+        fields["effort"] = Counter(fields.get("effort", {}))
         broken = (BrokenFile(**file) for file in fields.pop("broken", ()))
         fields["broken"] = {file.file: file for file in broken}
         return cls(**fields)

@@ -109,6 +109,7 @@ class StepPipeline:
                 self._reject(step, kind, _without_own_detail(rows, batch))
             self.ledger[step.path].created += outcome.created
             self.ledger[step.path].counted.update(outcome.counted)
+            self.ledger[step.path].effort.update(outcome.effort)
             rows = with_stored_turns(outcome.rows)
             large = rows["text"].str.len_bytes().fill_null(0) > MAX_ROW_BYTES
             if large.any():

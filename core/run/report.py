@@ -18,6 +18,8 @@ from datachef.core.contracts.source import Source
 from datachef.core.distribution import version
 from datachef.core.errors import Problem
 from datachef.core.escaping import markdown, markdown_code
+from datachef.core.language_models.client import MODEL_EFFORT
+from datachef.core.language_models.prices import prices_of_environment
 from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.registry.host import Host
 from datachef.core.registry.vocabulary import Vocabulary
@@ -41,7 +43,8 @@ class Report:
     """The result of a run; `partitions_cached` of `partitions` were there already.
 
     `shares` are the sources in the corpus, beside what the mix was asked for; `warnings` are what
-    whoever trains on the corpus should know. What lies in the folder is read when it is asked for:
+    whoever trains on the corpus should know; `models` names the language model that a step asks, by
+    its place. What lies in the folder is read when it is asked for:
     `opened`, and its tables. A notebook shows the page of the run. Of a corpus under a `url`, the
     folder has what lies beside the rows.
     """
@@ -57,6 +60,7 @@ class Report:
     ignored_fields: Mapping[str, Mapping[str, int]]
     shares: tuple[SourceShare, ...]
     warnings: tuple[Problem, ...]
+    models: Mapping[str, str]
     url: str = ""
 
     @property
@@ -113,10 +117,28 @@ class Report:
 
     def effort(self) -> dict[str, Any]:
         """What the run cost: what differs from run to run. A step that was in the cache has the
-        time that it took then, of all processes together."""
+        time that it took then, of all processes together, and what it asked then."""
         names = ("seconds", "bytes_read", "partitions", "partitions_cached")
         steps = {entry.path: round(entry.seconds, 3) for entry in self.ledger}
-        return {name: getattr(self, name) for name in names} | {"steps": steps}
+        asked = self.language_models()
+        return {name: getattr(self, name) for name in names} | {
+            "steps": steps, "language_models": asked
+        }  # fmt: skip
+
+    def language_models(self) -> dict[str, dict[str, Any]]:
+        """What steps asked of language models, by their places: the `requests` that were answered,
+        how often they were `repeated`, their tokens and, where the environment names prices, what
+        these `cost`; and the answers that were `kept` from before."""
+        prices, found = prices_of_environment(), {}
+        for entry in self.ledger:
+            if entry.path in self.models:
+                model = self.models[entry.path]
+                asked = {name: entry.effort[name] for name in MODEL_EFFORT}
+                if (price := prices.get(model)) is not None:
+                    cost = price.of(asked["prompt_tokens"], asked["answer_tokens"])
+                    asked |= {"cost": round(cost, 6)}
+                found[entry.path] = {"op": entry.op, "model": model, **asked}
+        return found
 
     def finished(self) -> RunFinished:
         """The event that observers get at the end of the run."""
@@ -136,6 +158,7 @@ class Report:
             "ignored_fields": {k: dict(v) for k, v in self.ignored_fields.items()},
             "shares": [share.to_data() for share in self.shares],
             "warnings": [problem.to_data() for problem in self.warnings],
+            "language_models": self.language_models(),
             "ledger": self.ledger_data(timed=True),
         }
 

@@ -29,6 +29,7 @@ from datachef.core.distribution import NAME
 from datachef.core.errors import NO_ANSWER, RunError, UnavailableError
 from datachef.core.files.folder import LocalFolder
 from datachef.core.recipe.checked import CheckedRecipe
+from datachef.core.recipe.model_calls import asked_models
 from datachef.core.registry.host import Host
 from datachef.core.run.changes import remember
 from datachef.core.run.destination import Destination
@@ -305,6 +306,7 @@ class Runner:
                 accounts=summary.accounts,
                 shares=summary.shares,
                 warnings=summary.warnings(),
+                models=asked_models(self._checked, self._host.vocabulary),
             )
             context = (self._checked, self._plan, self._host)
             corpus.write_accounts(staging, context, files, report, self._tables())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -11,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from datachef.core import FinishedRun, FolderReport, Host, document
+from datachef.core import DatachefError, FinishedRun, FolderReport, Host, document
+from datachef.core.language_models.client import MODEL_EFFORT
 from datachef.core.pages.rendering import rendered
 from datachef.core.registry.vocabulary import Vocabulary
 from datachef.plugins.report.composition import languages_of, licences_of, some_rows, sources_of
@@ -57,7 +59,10 @@ class CorpusReport(FolderReport):
         from datachef.core.cli.display import accounts
 
         shares = [share.to_data() for share in self.run.shares]
-        return accounts(self.run.ledger_data, shares, self.run.warnings)
+        asked: Mapping[str, Any] = {}
+        with suppress(DatachefError):  # of a corpus that was passed on without its effort
+            asked = self.run.effort["language_models"]
+        return accounts(self.run.ledger_data, shares, asked, self.run.warnings)
 
     def page(self) -> str:
         return page(self.run, self.host.vocabulary)
@@ -102,12 +107,19 @@ def _facts(run: FinishedRun, vocabulary: Vocabulary) -> dict[str, Any]:
         "looked_at": len(rows),
         "corpus_rows": rows,
         "effort": run.effort,
+        "asked_figures": _asked_figures(run),
         "slowest": max(run.effort["steps"].values(), default=0.0) or 1.0,
         "inputs": _inputs(run.manifest),
         "outputs": list(islice(run.manifest["outputs"], _LISTED)),
         "more_outputs": max(len(run.manifest["outputs"]) - _LISTED, 0),
         "manifest": _shortened_json(run.manifest),
     }
+
+
+def _asked_figures(run: FinishedRun) -> list[str]:
+    """Which figures there are of what was asked of language models: a cost where prices are."""
+    asked = run.effort["language_models"].values()
+    return [*MODEL_EFFORT, *(["cost"] if any("cost" in figures for figures in asked) else [])]
 
 
 def _detailed(run: FinishedRun, detail: _Detail) -> dict[str, Any]:

@@ -183,7 +183,8 @@ def test_of_several_answers_the_right_ones_are_kept(
     assert [turns[-1][1] for turns in said(outcome)] == kept
     assert outcome.created == len(kept) - 1
     assert gone(outcome.dropped) == {"r1": "wrong_answer", "r2": "no_gold_answer"}
-    assert outcome.counted == {"wrong_answer": 5}
+    figures = {"answers": 8, "prompt_tokens": 8 * 7, "answer_tokens": 8 * 5}
+    assert outcome.counted == {"wrong_answer": 5, **figures}
     assert Counter(call["seed"] for call in llm_server.calls) == dict.fromkeys(range(4), 2)
     assert all("five" not in call["messages"][-1]["content"] for call in llm_server.calls)
 
@@ -234,7 +235,8 @@ def test_an_answer_that_did_not_come_fails_its_row(
     operator = RejectionSampling(model="tiny", samples=3, max_concurrency=1, keep="all")
     outcome = operator.connect(services).apply(rows, NOTHING)
     assert outcome.rows.height == 1, "two of three answers are enough"
-    assert outcome.counted == {"llm_error": 1}
+    figures = {"answers": 2, "prompt_tokens": 14, "answer_tokens": 10}
+    assert outcome.counted == {"llm_error": 1, **figures}
 
 
 def test_all_calls_of_a_row_count_for_the_budget() -> None:
