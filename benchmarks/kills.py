@@ -1,12 +1,14 @@
 """Kills a run at random moments until it is done: nothing is lost, changed, or paid for twice.
 
     python benchmarks/kills.py [--kills 100] [--seed 1] [--most 12] [--work FOLDER]
+        [--engine local|ray|shards]
 
 A recipe of six phases (read and filter, rephrase, exact deduplication, questions and answers,
 MinHash deduplication, mix) asks a scripted model server in this process. In each round a fresh
 project is run again and again, alone or twice at a time on one output, and all its processes or a
 single worker are killed (SIGKILL) at random moments, at most `--most` times. Then it is run to its
-end, and the corpus must have the bytes of one that was made undisturbed.
+end, and the corpus must have the bytes of one that was made undisturbed, on the local engine. With
+`--engine shards` two processes share each run (`--shard`), and are killed one at a time.
 
 The server counts what it sent while the client was there. An answer is *kept* when it lies in the
 cache, which is before anything uses it; a request for a kept answer is a failure. What was sent to
@@ -45,6 +47,10 @@ from datachef.core.language_models.client import LLMClient
 WORKER = "datachef.core.run.worker"
 ALREADY = "is being written by"
 DIED = "a worker died"
+HEADLESS = "which writes the corpus"
+ON_RAY = "ray::"
+ENGINES = {"local": (), "ray": ("--engine", "ray"), "shards": ()}
+PARTS = [("--shard-patience", "2", "--shard", f"{index}/2") for index in range(2)]
 
 RECIPE = """
 name: kills
@@ -182,16 +188,19 @@ class Killer:
         longest: float = 6.0,
         worker: str = WORKER,
         in_pairs: float = 0.25,
+        parts: Sequence[Sequence[str]] = (),
     ) -> None:
         """A kill comes at most `longest` seconds after a start or the last kill; processes with
         `worker` on their command line are also killed alone; so large a share of the starts is
-        twice at a time."""
+        twice at a time. The `parts` of a run that several processes share are the arguments of
+        each."""
         self._command = list(command)
         self._folder = folder
         self._environment = {**os.environ, **environment}
         self._longest = longest
         self._worker = worker
-        self._in_pairs = in_pairs
+        self._in_pairs = 0.0 if parts else in_pairs
+        self._parts = list(parts) or [()]
 
     def until_done(self, kills: int, chance: random.Random) -> Storm:
         """Kills at most the given number of times, then lets the command end.
@@ -203,28 +212,31 @@ class Killer:
         while storm.kills < kills and not storm.failures:
             pair = chance.random() < self._in_pairs
             storm.in_pairs += pair
-            running = [self._start(storm) for _ in range(1 + pair)]
+            running = self._start(storm) + (self._start(storm) if pair else [])
             while storm.kills < kills and any(run.poll() is None for run in running):
                 self._wait(running, chance.uniform(0.0, self._longest))
                 self._kill([run for run in running if run.poll() is None], storm, chance)
             ended = [self._end(run, storm) for run in running]
             if 0 in ended:
                 return storm
-        if not storm.failures and self._end(self._start(storm), storm) != 0:
+        if not storm.failures and any(self._end(run, storm) for run in self._start(storm)):
             storm.failures.append("the run did not end well after the last kill")
         return storm
 
-    def _start(self, storm: Storm) -> subprocess.Popen[str]:
+    def _start(self, storm: Storm) -> list[subprocess.Popen[str]]:
         storm.starts += 1
-        return subprocess.Popen(
-            self._command,
-            cwd=self._folder,
-            env=self._environment,
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return [
+            subprocess.Popen(
+                [*self._command, *part],
+                cwd=self._folder,
+                env=self._environment,
+                start_new_session=True,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for part in self._parts
+        ]
 
     @staticmethod
     def _wait(running: Sequence[subprocess.Popen[str]], seconds: float) -> None:
@@ -239,7 +251,7 @@ class Killer:
             return
         victim = chance.choice(running)
         family = _family(victim.pid)
-        workers = [one for one in family[1:] if self._worker in _command_of(one)]
+        workers = [one for one in family[1:] if _is_worker(one, self._worker)]
         if workers and chance.random() < 0.4:
             family = [chance.choice(workers)]
             storm.of_workers += 1
@@ -251,7 +263,7 @@ class Killer:
     def _end(self, run: subprocess.Popen[str], storm: Storm) -> int:
         _, said = run.communicate()
         expected = run.returncode in (0, -signal.SIGKILL) or (
-            run.returncode == 4 and (ALREADY in said or DIED in said)
+            run.returncode in (4, 5) and any(words in said for words in (ALREADY, DIED, HEADLESS))
         )
         if not expected:
             storm.failures.append(f"exit code {run.returncode}: {said[-2000:]}")
@@ -267,11 +279,14 @@ def _family(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _command_of(process: psutil.Process) -> list[str]:
+def _is_worker(process: psutil.Process, worker: str) -> bool:
+    """Whether a process is one of a work item: by a word of its command, or as Ray names it."""
     try:
-        return process.cmdline()
+        command = process.cmdline()
     except psutil.Error:
-        return []
+        return False
+    title = "".join(command[:1])
+    return worker in command or (title.startswith(ON_RAY) and "Agent" not in title)
 
 
 def write_project(folder: Path, rows: int) -> None:
@@ -332,7 +347,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_project(folder, options.rows)
             server.sent = Counter()
             server.client = LLMClient("openai", _no_backend, folder / "cache" / "llm")
-            killer = Killer(command(folder), folder, environment, longest=options.longest)
+            killer = Killer(
+                [*command(folder), *ENGINES[options.engine]], folder, environment,
+                longest=options.longest, parts=PARTS if options.engine == "shards" else (),
+            )  # fmt: skip
             most = min(options.most, options.kills - total["kills"])
             storm = killer.until_done(most, chance)
             failures += storm.failures
@@ -362,6 +380,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--most", type=int, default=12, help="kills in a round")
+    parser.add_argument("--engine", choices=ENGINES, default="local")
     parser.add_argument("--rows", type=int, default=10, help="rows of each file")
     parser.add_argument("--longest", type=float, default=6.0, help="seconds between kills")
     parser.add_argument("--slowest", type=float, default=0.4, help="seconds for an answer")

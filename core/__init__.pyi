@@ -143,6 +143,7 @@ from .rows.benchmark import read_benchmark as read_benchmark
 from .rows.stored_conversations import json_lines as json_lines, write_parquet as write_parquet
 from .run.executor import TaskExecutor as TaskExecutor
 from .run.finished import FinishedRun as FinishedRun
+from .run.stage import work_item as work_item
 from .system.code_identity import code_of as code_of
 from .system.failures import raise_environment_failure as raise_environment_failure
 from .system.paths import located as located, path_identity as path_identity

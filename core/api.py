@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datachef.core.contracts.engine import Engine, RunObserver, WorkerConfig
 from datachef.core.errors import DatachefError, PluginError
@@ -107,6 +110,9 @@ def run_recipe(
     stall_limit: float | None = STALL_LIMIT,
     worker_memory: int | None = None,
     sample: int | None = None,
+    engine_options: Mapping[str, Any] | None = None,
+    shard: str | None = None,
+    shard_patience: float | None = None,
 ) -> Report:
     """Runs a recipe file and puts the corpus into `output`, by default `corpus/<name>`.
 
@@ -116,20 +122,28 @@ def run_recipe(
     makes no progress for `stall_limit` seconds is ended, as if it had died; None waits for ever.
     One that wants more than `worker_memory` bytes fails, by default where the machine has no more.
     With `sample`, the recipe runs on that many rows of each source, drawn by its seed, and the
-    default `output` is `corpus/<name>.sample`.
+    default `output` is `corpus/<name>.sample`. `engine_options` are what the engine takes besides.
+
+    With `shard` (`"0/4"`) this process does its part of a run that it shares with others, through
+    the cache alone; all but the first wait until that has put the corpus in place. Of a shard that
+    gave no sign of life for `shard_patience` seconds the others do the part.
 
     Raises `RecipeError` for a recipe with problems and `RunError` for a run that cannot finish.
     """
     host = host or Host()
-    engines = host.named("datachef_engines")
-    if engine not in engines:
-        raise DatachefError(f"no engine {engine!r}", host.missing(engine, engines))
     config = worker_config(host, cache, stall_limit, worker_memory)
     output = None if output is None else _output(output)
-    built = engines[engine](config, workers or os.cpu_count() or 1)
-    if not isinstance(built, Engine):
-        raise PluginError(f"the engine {engine!r} is {described(built)}, not an Engine")
-    with built as running:
+    part = None
+    if shard is None and shard_patience is not None:
+        raise DatachefError("shard_patience is of a shard, and there is none", "give --shard I/N")
+    if shard is not None:
+        from datachef.core.run.shards import Shard
+
+        part = Shard.parse(shard, shard_patience)
+        config = replace(config, run=part.run_of(str(output or path.absolute())))
+    count = workers or os.cpu_count() or 1
+    with ExitStack() as stack:
+        running = stack.enter_context(_engine(host, engine, config, count, engine_options or {}))
         # only now what is slow to import: the workers are importing meanwhile
         from datachef.core.run.destination import destination_of
         from datachef.core.run.file_store import FileStore
@@ -142,7 +156,32 @@ def run_recipe(
         name = checked.recipe.name if sample is None else f"{checked.recipe.name}.sample"
         folder = output or (Path("corpus") / name).absolute()
         place = destination_of(folder, config.cache)
-        return Runner(checked, plan, host, running, store, observers).run(place, config.cache)
+        runner = Runner
+        if part is not None:
+            from datachef.core.run.sharded import Follower, ShardedEngine
+
+            running = stack.enter_context(ShardedEngine(running, plan, store, part))
+            runner = Runner if part.publishes else Follower
+        return runner(checked, plan, host, running, store, observers).run(place, config.cache)
+
+
+def _engine(
+    host: Host, name: str, config: WorkerConfig, workers: int, options: Mapping[str, Any]
+) -> Engine:
+    """The registered engine of this name; its options are the keyword parameters of its factory."""
+    engines = host.named("datachef_engines")
+    if name not in engines:
+        raise DatachefError(f"no engine {name!r}", host.missing(name, engines))
+    parameters = signature(engines[name]).parameters.values()
+    known = [each.name for each in parameters if each.kind is Parameter.KEYWORD_ONLY]
+    for option in options:
+        if option not in known:
+            takes = f"its options are {', '.join(known)}" if known else "it has no options"
+            raise DatachefError(f"the engine {name} takes no {option}", takes)
+    built = engines[name](config, workers, **options)
+    if not isinstance(built, Engine):
+        raise PluginError(f"the engine {name!r} is {described(built)}, not an Engine")
+    return built
 
 
 def _output(named: Path | str) -> Path | str:

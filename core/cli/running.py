@@ -79,6 +79,29 @@ def run(
             help="Memory that a worker may allocate, such as 4GB; all of the machine's by default.",
         ),
     ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Cluster of the engine ray: local, auto or ray://HOST:PORT."),
+    ] = None,
+    partition: Annotated[
+        str | None, typer.Option(help="Partition of the cluster of the engine slurm.")
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Do the part I of N that share the work by their cache; 0/N writes the corpus.",
+        ),
+    ] = None,
+    shard_patience: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            metavar="SECONDS",
+            help="Do the part of another shard after it gave no sign of life for this long; 600 "
+            "by default.",
+        ),
+    ] = None,
     log_file: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Append each event of the run to it, as JSON lines."),
@@ -107,6 +130,7 @@ def run(
         watching.append(EventLog(log_file))
     if metrics_file is not None:
         watching.append(MetricsFile(metrics_file))
+    options = {"address": address, "partition": partition}
     result = run_recipe(
         recipe,
         output,
@@ -120,6 +144,9 @@ def run(
         stall_limit=stall_limit or None,
         worker_memory=worker_memory,
         sample=sample,
+        engine_options={name: value for name, value in options.items() if value is not None},
+        shard=shard,
+        shard_patience=shard_patience,
     )
     if as_json:
         print_json(result.to_data())

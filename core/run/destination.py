@@ -31,6 +31,7 @@ from datachef.core.system.outputs import (
 from datachef.core.system.ownership import (
     CORPUS,
     LEDGER,
+    MANIFEST,
     REJECTED,
     foreign_files,
     read_mark,
@@ -72,6 +73,10 @@ class Destination(ABC):
     @abstractmethod
     def verify(self, staging: Path, files: Sequence[Mapping[str, Any]]) -> None:
         """Raises `RunError` unless the data are exactly these files, as they were written."""
+
+    @abstractmethod
+    def manifest(self) -> bytes:
+        """The manifest of the corpus that is in place; empty where there is none."""
 
     @abstractmethod
     def keep_failed(self, ledger: Ledger, rejects: pl.DataFrame) -> Path:
@@ -119,6 +124,11 @@ class FolderDestination(Destination):
             ]
         )
         self._refuse_data()
+
+    def manifest(self) -> bytes:
+        with suppress(OSError):
+            return (self.folder / MANIFEST).read_bytes()
+        return b""
 
     def keep_failed(self, ledger: Ledger, rejects: pl.DataFrame) -> Path:
         kept = OutputFolder.open(self._failed, FAILED)

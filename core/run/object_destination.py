@@ -97,6 +97,9 @@ class ObjectDestination(FolderDestination):
         found = set(self._remote.names(self._named[0].rpartition("/")[0]))
         refuse_changed([name for name, _ in found ^ {(f["file"], f["bytes"]) for f in files}])
 
+    def manifest(self) -> bytes:
+        return self._remote.content(MANIFEST)
+
     def _begin(self, names: Iterable[str]) -> None:
         """Says that files are ours before they are sent."""
         self._ours = replace(self._ours, files={**dict.fromkeys(names), **self._ours.files})

@@ -100,9 +100,12 @@ class Plan:
 
     @property
     def keys(self) -> list[str]:
-        """The keys of all partitions and decisions."""
-        decided = [item.key for phase in self.phases for item in phase.decisions]
-        return [*(item.key for item in self.partitions), *decided]
+        """The keys of all partitions and decisions, in the order in which they are worked on."""
+        keys: list[str] = []
+        for phase in self.phases:
+            keys += [item.key for item in phase.partitions]
+            keys += [item.key for item in phase.decisions]
+        return keys
 
     @property
     def size(self) -> int:

@@ -133,11 +133,15 @@ class Runner:
             self._tell(RunFailed(error))
             raise
         finally:
-            for key, record in self._records.items():
-                if record.get("passing"):
-                    self._store.forget_passing(key)
+            self._forget_passing()
         self._tell(report.finished())
         return report
+
+    def _forget_passing(self) -> None:
+        """Forgets what holds for this run alone."""
+        for key, record in self._records.items():
+            if record.get("passing"):
+                self._store.forget_passing(key)
 
     def _made(self, destination: Destination, started: float) -> Report:
         """The corpus put in place. What turns out damaged in the cache is made anew."""
@@ -287,32 +291,35 @@ class Runner:
         corpus.refuse_repeated_ids(self._store)
         with destination.replacing() as staging:
             files = self._write(corpus.shards(destination, staging))
-            summary = self._summary()
-            ledger = summary.accounts.whole
+            ledger = self.ledger()
             rows = sum(facts["rows"] for facts in files)
             imbalances = ledger.imbalances(rows, self._plan.references)
             if imbalances:
                 raise RunError("the ledger does not balance: " + "; ".join(imbalances))
-            report = Report(
-                folder=destination.folder,
-                url=destination.url,
-                rows=rows,
-                tokens=ledger["output"].tokens,
-                bytes_read=self._bytes,
-                seconds=time.monotonic() - started,
-                partitions=self._plan.size,
-                partitions_cached=self._cached,
-                ignored_fields=self._ignored_fields(),
-                accounts=summary.accounts,
-                shares=summary.shares,
-                warnings=summary.warnings(),
-                models=asked_models(self._checked, self._host.vocabulary),
-            )
+            report = self._report(destination, rows, started)
             context = (self._checked, self._plan, self._host)
             corpus.write_accounts(staging, context, files, report, self._tables())
             destination.verify(staging, files)
             self._plan.verify_inputs()
         return report
+
+    def _report(self, destination: Destination, rows: int, started: float) -> Report:
+        summary = self._summary()
+        return Report(
+            folder=destination.folder,
+            url=destination.url,
+            rows=rows,
+            tokens=summary.accounts.whole["output"].tokens,
+            bytes_read=self._bytes,
+            seconds=time.monotonic() - started,
+            partitions=self._plan.size,
+            partitions_cached=self._cached,
+            ignored_fields=self._ignored_fields(),
+            accounts=summary.accounts,
+            shares=summary.shares,
+            warnings=summary.warnings(),
+            models=asked_models(self._checked, self._host.vocabulary),
+        )
 
     def _keep_failed(self, destination: Destination, failure: UnfitError) -> str:
         """Where the rejected rows are, or why they are nowhere."""

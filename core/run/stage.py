@@ -195,8 +195,8 @@ def _to_data(item: PartitionWork | DecisionWork | ShardWork) -> dict[str, Any]:
     return {"kind": item.kind, **asdict(item)}
 
 
-def from_data(data: Mapping[str, Any]) -> PartitionWork | DecisionWork | ShardWork:
-    """The work item that `to_data` described."""
+def work_item(data: Mapping[str, Any]) -> PartitionWork | DecisionWork | ShardWork:
+    """The work item that `to_data` of one described."""
     fields = dict(data)
     kind = fields.pop("kind")
     if kind == "partition":

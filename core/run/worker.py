@@ -292,7 +292,7 @@ def _serve(config: dict[str, Any], items: queue.Queue[dict[str, Any]], answers: 
     from datachef.core.registry.host import Host, plugin_patience
     from datachef.core.run.executor import TaskExecutor
     from datachef.core.run.file_store import FileStore
-    from datachef.core.run.stage import from_data
+    from datachef.core.run.stage import work_item
     from datachef.core.run.time_limit import Overdue, TimeLimit
     from datachef.core.system.failures import environment_failure, explained
 
@@ -310,7 +310,7 @@ def _serve(config: dict[str, Any], items: queue.Queue[dict[str, Any]], answers: 
         overdue = Overdue.from_data(data.pop("overdue"))
         limit = TimeLimit(config["call_limit"], overdue, lambda call: say(call=list(call)))
         executor.limit = limit
-        item = from_data(data)
+        item = work_item(data)
         ACTIVITY.begin("starting")
         try:
             say(record=executor.perform(item, lambda b, r: say(bytes=b, rows=r)))

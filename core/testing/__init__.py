@@ -13,11 +13,13 @@ check` runs them too.
 """
 
 from datachef.core.testing.corpus_functions import FeatureContract, GateContract, corpus_sample
+from datachef.core.testing.engines import EngineContract
 from datachef.core.testing.operators import OperatorContract, odd_rows
 from datachef.core.testing.rewards import RewardContract
 from datachef.core.testing.sources import SourceContract
 
 __all__ = [
+    "EngineContract",
     "FeatureContract",
     "GateContract",
     "OperatorContract",

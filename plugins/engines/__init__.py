@@ -9,7 +9,7 @@ from datachef.core import Engine, WorkerConfig, hookimpl
 
 @hookimpl
 def datachef_engines() -> Mapping[str, Callable[..., Engine]]:
-    return {"inline": _inline, "local": _local}
+    return {"inline": _inline, "local": _local, "ray": _ray, "slurm": _slurm}
 
 
 def _inline(config: WorkerConfig, workers: int) -> Engine:
@@ -23,3 +23,15 @@ def _local(config: WorkerConfig, workers: int) -> Engine:
     from datachef.core.run.local import LocalEngine
 
     return LocalEngine(config, workers)
+
+
+def _ray(config: WorkerConfig, workers: int, *, address: str = "local") -> Engine:
+    from datachef.plugins.engines.ray_engine import RayEngine
+
+    return RayEngine(config, workers, address=address)
+
+
+def _slurm(config: WorkerConfig, workers: int, *, partition: str | None = None) -> Engine:
+    from datachef.plugins.engines.slurm_engine import SlurmEngine
+
+    return SlurmEngine(config, workers, partition=partition)

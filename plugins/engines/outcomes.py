@@ -1,0 +1,55 @@
+"""Single work items on another machine: how they are carried out there, and what is sent back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from datachef.core import DatachefError, WorkerConfig, WorkItem
+from datachef.core.errors import error_of_kind, kind_of
+from datachef.core.run.local import LocalEngine
+
+
+class ItemWorker:
+    """Carries out items one by one in a process of the local engine, which replaces it when it
+    dies, and ends it when it uses too much time or memory."""
+
+    def __init__(self, config: WorkerConfig) -> None:
+        self._engine = LocalEngine(config, 1)
+        self._engine.on_stall, self._engine.on_retry = _stalled, _retried
+
+    def outcome(self, item: WorkItem) -> dict[str, Any]:
+        """The record of the item, or why there is none, as plain data for `record_of`."""
+        try:
+            ((_, record),) = self._engine.map([item], _no_progress)
+        except DatachefError as error:
+            told = {"message": error.message, "hint": error.hint, "kind": kind_of(error)}
+            return {"error": told, "notes": [*getattr(error, "__notes__", ())]}
+        return {"record": record}
+
+    def close(self) -> None:
+        self._engine.close()
+
+
+def record_of(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """The record in an outcome. Raises the error that there is instead."""
+    if "record" in outcome:
+        record: dict[str, Any] = outcome["record"]
+        return record
+    error = error_of_kind(**outcome["error"])
+    for note in outcome["notes"]:
+        error.add_note(note)
+    raise error
+
+
+def _stalled(label: str, seconds: float, where: str) -> None:
+    print(f"warning: {label}: no progress for {seconds:.0f} s, in {where}", file=sys.stderr)
+
+
+def _retried(label: str, cause: str) -> None:
+    print(f"warning: {label}: begun again: {cause}", file=sys.stderr)
+
+
+def _no_progress(_label: str, _bytes: int, _rows: int) -> None:
+    """An item counts when it is done."""

@@ -1,0 +1,135 @@
+"""The Ray engine: a remote task for each work item, on a cluster that is there or on this machine.
+
+Only the description of an item and its record travel through Ray; rows lie in the cache, which all
+nodes must reach under the same path.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from datachef.core import Engine, RunError, UnavailableError, WorkerConfig, WorkItem
+from datachef.core.contracts.engine import Progress
+from datachef.core.distribution import extra
+from datachef.core.errors import optional_package
+from datachef.plugins.engines.outcomes import ItemWorker, record_of
+
+# How often a task is begun again whose process or node was lost.
+RETRIES = 3
+# Tasks that are handed to the cluster at a time.
+MOST_PENDING = 2_000
+# The memory by which Ray places a task, no more than its largest node has: for batches of rows, and
+# for a decision in proportion to what the partitions read whose summaries it takes.
+TASK_MEMORY = 2**30
+READ_BY_MEMORY = 8
+# Of a cluster that is started here: records are small, and a busy machine is no lost node.
+LOCAL: dict[str, Any] = {
+    "address": "local",
+    "object_store_memory": 80 * 2**20,
+    "include_dashboard": False,
+    "logging_level": "error",
+    "_system_config": {"health_check_failure_threshold": 100},
+}
+_CHECK_SECONDS = 1.0
+_OURS, _SECRET = "DATACHEF_", "_API_KEY"
+
+
+class RayEngine(Engine):
+    """Carries out every work item as a task of Ray, in a worker process like those of the local
+    engine, so that rows and operators that fail do so in the same way.
+
+    `address` is `local` for a cluster of this process, `auto` for one that this machine is part of,
+    or that of a cluster; a program that is connected already stays so. A cluster that was not
+    started here is not shut down.
+    """
+
+    def __init__(self, config: WorkerConfig, workers: int, *, address: str = "local") -> None:
+        self._config = config
+        if address == "local":  # before Ray is imported: a cluster of ours reports to nobody
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        self._ray = optional_package("ray", extra("ray"), "the engine ray")
+        self._connected = not self._ray.is_initialized()
+        started = self._connected and address == "local"
+        if self._connected:
+            self._connect(address, workers)
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        self._most_memory = int(max(resources.get("memory", 0) for resources in nodes))
+        self._options: dict[str, Any] = {"num_cpus": 1, "max_retries": RETRIES}
+        if not started:  # what is started here has our variables
+            self._options["runtime_env"] = {"env_vars": _variables()}
+
+    def _connect(self, address: str, workers: int) -> None:
+        there = {"address": address, "logging_level": "error"}
+        try:
+            self._ray.init(**({**LOCAL, "num_cpus": workers} if address == "local" else there))
+        except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
+            raise UnavailableError(
+                f"no cluster of Ray at {address}: {str(error).splitlines()[0]}",
+                "name one with --address, or leave that out for one on this machine",
+            ) from error
+
+    def map(
+        self, items: Sequence[WorkItem], progress: Progress
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        perform = self._ray.remote(_perform)
+        pending: dict[Any, int] = {}
+        waiting = iter(enumerate(items))
+        try:
+            while True:
+                for index, item in islice(waiting, MOST_PENDING - len(pending)):
+                    wanted = self._config.memory or _memory_for(item)
+                    memory = min(wanted, self._most_memory)
+                    task = perform.options(**self._options, name=item.label, memory=memory)
+                    pending[task.remote(self._config, item)] = index
+                if not pending:
+                    return
+                done, _ = self._ray.wait([*pending], timeout=_CHECK_SECONDS)
+                for reference in done:
+                    index = pending.pop(reference)
+                    yield index, self._record(reference, items[index])
+        finally:
+            for reference in pending:
+                self._ray.cancel(reference, force=True)
+
+    def _record(self, reference: Any, item: WorkItem) -> dict[str, Any]:
+        try:
+            outcome = self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            words = str(error).strip().splitlines()
+            raise RunError(
+                f"{item.label}: its task of Ray failed: {words[-1] if words else repr(error)}",
+                "what is done stays done; the nodes need the same datachef and plugins, and the "
+                "cache under the same path",
+            ) from error
+        return record_of(outcome)
+
+    def close(self) -> None:
+        if self._connected:
+            self._connected = False
+            self._ray.shutdown()
+
+
+def _memory_for(item: WorkItem) -> int:
+    return TASK_MEMORY + item.size // READ_BY_MEMORY
+
+
+def _variables() -> dict[str, str]:
+    """What processes on other nodes need of our environment; keys are not sent through Ray."""
+    ours = {name: value for name, value in os.environ.items() if name.startswith(_OURS)}
+    sent = {name: value for name, value in ours.items() if not name.endswith(_SECRET)}
+    return sent | {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
+
+
+# The worker of this process of Ray, which carries out many tasks, by the run that it is for.
+_HERE: dict[WorkerConfig, ItemWorker] = {}
+
+
+def _perform(config: WorkerConfig, item: WorkItem) -> dict[str, Any]:
+    if config not in _HERE:
+        for other in [*_HERE]:
+            _HERE.pop(other).close()
+        _HERE[config] = ItemWorker(config)
+    return _HERE[config].outcome(item)
