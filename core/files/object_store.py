@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ _CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL, or AWS_PROFILE",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS, or the service account of the machine",
 }
+_SAID_BY = ("AWS_", "AZURE_", "GOOGLE_")
 _OF_AZURE = "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN"
 
 
@@ -62,6 +64,13 @@ def connected(url: str, patience: timedelta = PATIENCE) -> Any:
 def filesystem(url: str) -> Any:
     """The filesystem of fsspec that a URL of an object store leads to."""
     kind = library(url) and PROTOCOLS[url.partition("://")[0]]
+    said = ((name, value) for name, value in os.environ.items() if name.startswith(_SAID_BY))
+    return _filesystem(kind, tuple(sorted(said)))
+
+
+@lru_cache(maxsize=8)
+def _filesystem(kind: str, environment: tuple[tuple[str, str], ...]) -> Any:
+    """One for many files, which share its connections, as long as the environment is the same."""
     from obstore.fsspec import FsspecStore
 
     made: Any = FsspecStore

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -25,6 +26,8 @@ _VERSIONS = _DATES | {
 }  # fmt: skip
 # After this, an identity holds what makes it that of one look at the file alone.
 _ONCE = " once "
+# How many files a server is asked about at the same time.
+AT_ONCE = 16
 
 
 class RemoteFile(NamedTuple):
@@ -53,8 +56,10 @@ def remote_files(pattern: str, network: Network) -> list[RemoteFile]:
 def _matches(place: Place) -> Iterator[RemoteFile]:
     filesystem, path = place.filesystem, place.path
     magic = any(mark in path for mark in "*[") and not filesystem.exists(path)
-    for found in sorted(_glob(filesystem, path)) if magic else [path]:
-        info = filesystem.info(found)
+    names = sorted(_glob(filesystem, path)) if magic else [path]
+    with ThreadPoolExecutor(1 if place.url.archive else AT_ONCE) as threads:
+        infos = list(threads.map(filesystem.info, names))
+    for found, info in zip(names, infos, strict=True):
         if info.get("type") == "file":
             refuse_expansion(str(found), info)
             url = place.url.with_path(str(found))

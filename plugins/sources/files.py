@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,7 +32,7 @@ from datachef.core.errors import did_you_mean
 from datachef.core.files.delimited import DELIMITERS
 from datachef.core.files.finding import File, find
 from datachef.core.files.readers import CsvReader, StoredFile, reader_of
-from datachef.core.files.remote import verify_remote
+from datachef.core.files.remote import AT_ONCE, verify_remote
 from datachef.core.files.storage import kind, wrong_beginning
 from datachef.core.files.urls import Url, as_path, is_url
 from datachef.core.registry.installed import installed
@@ -137,6 +138,14 @@ class FileSource(Source):
         if is_url(path):
             return verify_remote(path, planned, self.network)
         return verify_file(path, planned) if planned else None
+
+    def verify_all(self, partitions: Iterable[Partition]) -> None:
+        named = {partition.name: partition for partition in partitions}.values()
+        elsewhere = [each for each in named if is_url(each.place["path"])]
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            for _ in threads.map(self.verify, elsewhere):
+                pass
+        super().verify_all(each for each in named if not is_url(each.place["path"]))
 
     def advice(self, columns: Iterable[str]) -> str:
         names = list(columns)
