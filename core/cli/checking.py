@@ -184,12 +184,13 @@ def _calls(checked: CheckedRecipe, rows: list[dict[str, Any]]) -> list[dict[str,
 
 def _show_calls(calls: list[dict[str, Any]]) -> None:
     for step in calls:
-        budget = step["budget_tokens"]
+        budget, cost = step["budget_tokens"], step["cost"]
         console().print(
             f"{step['step']} {step['op']}: up to {step['calls']:,} calls of {step['model']} "
             f"({step['backend']}), about {step['prompt_tokens']:,} tokens of prompts and at most "
             f"{step['answer_tokens']:,} of answers"
-            + ("" if budget is None else f"; budget {budget:,} in all"),
+            + ("" if budget is None else f"; budget {budget:,} in all")
+            + ("" if cost is None else f"; costs at most about {cost:,.4f}"),
             soft_wrap=True,
         )
 

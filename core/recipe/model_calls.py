@@ -8,6 +8,7 @@ from itertools import chain
 
 from datachef.core.contracts.corpus import MixOperator, Size
 from datachef.core.contracts.synthesis import Synthesis
+from datachef.core.language_models.prices import prices_of_environment
 from datachef.core.recipe.checked import (
     CheckedRecipe,
     PlacedStep,
@@ -23,7 +24,8 @@ from datachef.core.registry.vocabulary import Vocabulary
 @dataclass(frozen=True)
 class ModelCalls:
     """The calls of one step and their tokens: prompts about as long as the rows of the sources make
-    them, answers at most. `budget_tokens` bounds both together, where the step has one."""
+    them, answers at most. `budget_tokens` bounds both together, where the step has one; `cost` is
+    what they cost, where the environment names prices."""
 
     step: str
     op: str
@@ -33,6 +35,7 @@ class ModelCalls:
     prompt_tokens: int
     answer_tokens: int
     budget_tokens: int | None
+    cost: float | None
 
 
 def expected_calls(checked: CheckedRecipe, vocabulary: Vocabulary) -> list[ModelCalls] | None:
@@ -78,6 +81,8 @@ def _after(
             calls = round(rows * operator.calls)
             # What a template says besides its fields is about as long as the template.
             said = len((operator.system + operator.prompt).encode()) // 4
+            asked = (calls * said + round(tokens * operator.calls), calls * operator.max_tokens)
+            price = prices_of_environment().get(operator.model)
             found.append(
                 ModelCalls(
                     step.path,
@@ -85,9 +90,9 @@ def _after(
                     operator.backend,
                     operator.model,
                     calls,
-                    calls * said + round(tokens * operator.calls),
-                    calls * operator.max_tokens,
+                    *asked,
                     operator.budget_tokens,
+                    None if price is None else round(price.of(*asked), 6),
                 )
             )
             sizes = {n: _times(size, operator.rows_per_row) for n, size in sizes.items()}

@@ -45,6 +45,7 @@ def test_calls_and_tokens_are_estimated_and_those_made_are_not_told(
     tmp_path: Path, llm_server: Any, monkeypatch: pytest.MonkeyPatch, planned: Callable[..., Any]
 ) -> None:
     monkeypatch.setenv("DATACHEF_LLM_BASE_URL", llm_server.url)
+    monkeypatch.setenv("DATACHEF_LLM_PRICES", "tiny=1/10")
     rows = [json.dumps({"text": f"A page of forty characters, number {n:03}."}) for n in range(10)]
     (tmp_path / "pages.jsonl").write_text("\n".join(rows))
     (tmp_path / "recipe.yaml").write_text(RECIPE)
@@ -56,7 +57,10 @@ def test_calls_and_tokens_are_estimated_and_those_made_are_not_told(
     assert (pairs["calls"], pairs["answer_tokens"], pairs["budget_tokens"]) == (10, 500, None)
     assert (again["calls"], again["answer_tokens"], again["budget_tokens"]) == (20, 600, 900)
     assert 20 * 16 <= again["prompt_tokens"] <= 20 * 18, "row and template"
-    assert "up to 20 calls of tiny (openai)" in planned(as_json=False)
+    assert pairs["cost"] == pytest.approx((pairs["prompt_tokens"] + 500 * 10) / 1_000_000)
+    told = planned(as_json=False)
+    assert "up to 20 calls of tiny (openai)" in told
+    assert f"costs at most about {again['cost']:.4f}" in told
     assert llm_server.calls == []
 
     def answer(prompt: str) -> str:
