@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from datachef.core.contracts.task import Task
+    from datachef.core.files.folder import Folder
 
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -281,7 +282,8 @@ class FailureLimit:
 
 @dataclass(frozen=True)
 class Services:
-    """The registered LLM backends and the folder in which their answers are remembered.
+    """The registered LLM backends and the folder in which their answers are remembered; in `shared`
+    they are too, where results lie elsewhere.
 
     `failures` limits how many rows may fail before nothing more is paid for.
     """
@@ -289,6 +291,7 @@ class Services:
     backends: Mapping[str, Callable[[], LLMBackend]]
     cache: Path
     failures: FailureLimit = field(default_factory=FailureLimit, compare=False)
+    shared: Folder | None = None
     _clients: dict[str, LLMClient] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -302,5 +305,7 @@ class Services:
                 or "install a plugin that has datachef_llm_backends",
             )
         if name not in self._clients:
-            self._clients[name] = LLMClient(name, self.backends[name], self.cache)
+            self._clients[name] = LLMClient(
+                name, self.backends[name], self.cache, shared=self.shared
+            )
         return self._clients[name]

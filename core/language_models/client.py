@@ -11,18 +11,22 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from datachef.core import escaping as surrogates
 from datachef.core.errors import DatachefError, MissingPackageError, PluginError, UnavailableError
-from datachef.core.system.atomic import clear_scratch, make_room, read_record, write_record
+from datachef.core.language_models.kept_answers import KeptAnswers
+from datachef.core.system.atomic import clear_scratch
 from datachef.core.system.child_process import ACTIVITY
 from datachef.core.system.containment import cause_of
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.lock import alone
 from datachef.core.text.values import described
+
+if TYPE_CHECKING:
+    from datachef.core.files.folder import Folder
 
 # Part of every key: answers kept in an older form, which lacks something, are asked again.
 LAYOUT = 4
@@ -167,6 +171,7 @@ class LLMClient:
     no connection. Every answer is a JSON file named by the hash of what was asked, written before
     anybody sees the answer. Equal requests that several processes or threads have at the same time
     are sent once: one asks while the others wait for its answer. What failed is not remembered.
+    Answers are kept in `shared` too, where results lie elsewhere.
     """
 
     name: str
@@ -174,6 +179,7 @@ class LLMClient:
     cache: Path
     persistence: Persistence = field(default_factory=Persistence)
     patience: int = 20
+    shared: Folder | None = None
     _backend: LLMBackend | None = field(default=None, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
     _failures_in_a_row: int = field(default=0, init=False, repr=False)
@@ -190,16 +196,16 @@ class LLMClient:
     def _answer(self, request: Request, stop: threading.Event) -> tuple[Completion, int]:
         """The answer, and how often the backend was asked for it."""
         key, canonical = self._canonical(request)
-        path = self._path(key)
-        known = _read(path)
+        known = self._known(key)
         if known is not None:
             return known, 0
-        make_room(path, self.cache)
-        with alone(path, stop):
-            known, tries = _read(path), 0
+        self._kept.make_room(key)
+        with alone(self._kept.path(key), stop):
+            known, tries = self._known(key), 0
             if known is None:
                 known, tries = self._ask(request, int(key[:4], 16) / 0x10000, stop)
-                _write(path, self.cache, canonical, known)
+                asked = orjson.Fragment(canonical)
+                self._kept.write(key, {"completion": asdict(known), "request": asked})
         return known, tries
 
     def complete_all(
@@ -266,10 +272,15 @@ class LLMClient:
 
     def remembers(self, request: Request) -> bool:
         """Whether the answer to a request is kept, so that nothing is sent for it."""
-        return _read(self._path(self._canonical(request)[0])) is not None
+        return self._known(self._canonical(request)[0]) is not None
 
-    def _path(self, key: str) -> Path:
-        return self.cache / key[:2] / f"{key}.json"
+    @property
+    def _kept(self) -> KeptAnswers:
+        return KeptAnswers(self.cache, self.shared)
+
+    def _known(self, key: str) -> Completion | None:
+        content = self._kept.read(key)
+        return None if content is None else Completion(**content["completion"])
 
     def _canonical(self, request: Request) -> tuple[str, bytes]:
         """The key of a request and the JSON that it is the hash of."""
@@ -389,17 +400,6 @@ def _built(name: str, build: Callable[[], LLMBackend]) -> LLMBackend:
         kind = "None" if backend is None else f"a {type(backend).__name__}"
         raise PluginError(f"the LLM backend {name} built {kind}, not an LLMBackend")
     return backend
-
-
-def _read(path: Path) -> Completion | None:
-    """The remembered answer; None where there is none, or a file that is not as it was written."""
-    content = read_record(path, path.name)
-    return None if content is None else Completion(**content["completion"])
-
-
-def _write(path: Path, cache: Path, request: bytes, completion: Completion) -> None:
-    content = {"completion": asdict(completion), "request": orjson.Fragment(request)}
-    write_record(path, cache, path.name, content, durable=True)
 
 
 def tokens_of(messages: Sequence[tuple[str, str]]) -> int:

@@ -28,6 +28,7 @@ from datachef.core.contracts.operator import Operator, Services
 from datachef.core.contracts.source import Source
 from datachef.core.distribution import NAME
 from datachef.core.errors import DatachefError, PluginError, RunError, is_panic, panicked
+from datachef.core.files.folder import LocalFolder
 from datachef.core.registry.host import Host
 from datachef.core.registry.promises import ask
 from datachef.core.run.file_store import FileStore
@@ -103,7 +104,10 @@ class TaskExecutor:
         self._host = host
         self._cache = cache
         self.store = store
-        self._services = Services(host.named("datachef_llm_backends"), cache / "llm")
+        backends = host.named("datachef_llm_backends")
+        folder = store.folder if isinstance(store, FileStore) else None
+        shared = None if isinstance(folder, LocalFolder) else folder
+        self._services = Services(backends, cache / "llm", shared=shared)
         self._stage: tuple[StageSpec, BuiltStage] | None = None
 
     @classmethod

@@ -14,6 +14,7 @@ from datachef.core import (
     Services,
     TransientLLMError,
 )
+from datachef.core.files.folder import LocalFolder
 from datachef.core.language_models.client import LLMClient, Persistence
 from datachef.plugins import openai_backend
 from datachef.plugins.openai_backend import OpenAIBackend
@@ -35,6 +36,15 @@ def test_answer_with_its_size(llm_server, tmp_path):
         "tiny", 50, 0, 3,
     )  # fmt: skip
     assert "response_format" not in sent
+
+
+def test_another_machine_finds_the_answer_where_results_lie(llm_server, tmp_path):
+    shared = LocalFolder(tmp_path / "shared")
+    for machine in ("one", "other", "other"):
+        client = client_of(llm_server, tmp_path / machine, shared=shared)
+        assert client.complete(asking("hello", seed=3)).text == "answer to hello"
+    assert llm_server.prompts() == ["hello"]
+    assert list((tmp_path / "other").rglob("*.json"))
 
 
 def test_schema_is_sent(llm_server, tmp_path):
