@@ -148,6 +148,7 @@ def run_recipe(
         from datachef.core.run.destination import destination_of
         from datachef.core.run.file_store import FileStore
         from datachef.core.run.runner import Runner
+        from datachef.core.system.failures import ending_runs
 
         store = FileStore.of(config)
         checked, plan = plan_recipe(
@@ -155,7 +156,8 @@ def run_recipe(
         )
         name = checked.recipe.name if sample is None else f"{checked.recipe.name}.sample"
         folder = output or (Path("corpus") / name).absolute()
-        place = destination_of(folder, config.cache)
+        with ending_runs():
+            place = destination_of(folder, config.cache)
         runner = Runner
         if part is not None:
             from datachef.core.run.sharded import Follower, ShardedEngine

@@ -71,8 +71,10 @@ class FinishedRun:
         try:
             file = partial(_file, folder, remote)
             manifest = orjson.loads(file({}, MANIFEST).read_bytes())
+            if not isinstance(manifest, dict):
+                raise ValueError("its files are not those of a run")
             ledger = orjson.loads(file(manifest, LEDGER).read_bytes())
-            if not isinstance(ledger, list) or not isinstance(manifest, dict):
+            if not isinstance(ledger, list):
                 raise ValueError("its files are not those of a run")
             return cls(
                 folder=folder,

@@ -150,7 +150,7 @@ RAISED = {
     "return None": (PluginError, 3),
     "from datachef.core import RunError; raise RunError('x')": (RunError, 4),
     "from datachef.core import ChangedInputError; raise ChangedInputError('x')": (
-        ChangedInputError, 4,
+        ChangedInputError, 5,
     ),
     "from datachef.core import MissingPackageError; raise MissingPackageError('m', 'm', 'x')": (
         MissingPackageError, 1,
