@@ -95,8 +95,9 @@ class RangeStream(io.RawIOBase):
 
 
 def stream_of(place: Place) -> Any:
-    """A file behind a URL, opened to be read."""
-    if place.url.is_remote and not place.url.archive:
+    """A file behind a URL, opened to be read; by ranges where its filesystem asks for them, and
+    does not open the file for each."""
+    if place.url.is_remote and not place.url.archive and place.filesystem.async_impl:
         size = place.filesystem.info(place.path).get("size")
         if size:
             return RangeStream(place, int(size))

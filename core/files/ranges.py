@@ -26,11 +26,14 @@ def ranged(place: Place, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
 
     Raises `OSError` where one does not come, `NoRangesError` where whole files alone are given.
     """
+    filesystem = place.filesystem
+    # those that open a file for it would read ahead
+    how = {} if filesystem.async_impl else {"cache_type": "none"}
     starts, ends = [start for start, _ in ranges], [end for _, end in ranges]
     for attempt in range(_ATTEMPTS):
         try:
-            found = place.filesystem.cat_ranges(
-                [place.path] * len(ranges), starts, ends, on_error="raise"
+            found = filesystem.cat_ranges(
+                [place.path] * len(ranges), starts, ends, on_error="raise", **how
             )
         except Exception as error:
             raise_environment_failure(error)
