@@ -7,13 +7,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean
+from typing import TypeVar
 
 from datachef.core.pages.charts import AxisScale, Chart, ChartLine, chart, sparkline
 from datachef.policy.scored_recipes import Recipe, recipe_key
 from datachef.policy.training.log import LoggedRecipe
 
+T = TypeVar("T")
 # Operators and sources that are listed, the most used first.
 _LISTED = 20
+# Rows of a table of steps, so that a page stays small.
+_ROWS = 1_000
 # The share of the steps that "first" and "last" mean.
 _ENDS = 0.1
 _SHARES = AxisScale(0.0, 1.0)
@@ -60,6 +64,12 @@ def best_at_calls(values: Sequence[float], steps: Sequence[StepSummary]) -> list
     """The best of the first of `values`, at as many reward calls as each step has made; None for
     the steps that have made more calls than there are values."""
     return [max(values[: s.calls]) if s.calls <= len(values) else None for s in steps]
+
+
+def thinned(rows: Sequence[T]) -> Sequence[T]:
+    """Rows for a table: all of them, or some that are evenly spread, the last among them."""
+    every = -(-len(rows) // _ROWS) or 1
+    return rows[::-every][::-1]
 
 
 @dataclass(frozen=True)

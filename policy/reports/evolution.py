@@ -17,7 +17,7 @@ from datachef.core.pages.charts import AxisScale, Chart, ChartDot, ChartLine, ch
 from datachef.core.pages.rendering import rendered
 from datachef.policy.evolve.report import report_data
 from datachef.policy.evolve.run_state import EvolveResult, RunState
-from datachef.policy.reports.curves import learning_chart, step_summaries, uses
+from datachef.policy.reports.curves import learning_chart, step_summaries, thinned, uses
 from datachef.policy.settings import POLICY, REPORT, STATE
 from datachef.policy.training.log import LoggedRecipe, read_log
 
@@ -108,7 +108,8 @@ class EvolutionReport(FolderReport):
                 "title": f"{report['task'] or self.folder.absolute().name}: report of an evolution",
                 "folder": str(self.folder),
                 "curve": learning_chart(steps, rules=self._refitted) if steps else None,
-                "steps_done": steps,
+                "table": thinned(steps),
+                "curve_steps": len(steps),
                 "progress": _progress(report) if scored else None,
                 "against": _against(report["measured"]),
                 "scale": AxisScale.of(ends, 0.05),

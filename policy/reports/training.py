@@ -20,6 +20,7 @@ from datachef.policy.reports.curves import (
     entropy_chart,
     learning_chart,
     step_summaries,
+    thinned,
     uses,
 )
 from datachef.policy.scored_recipes import ScoredRecipe, best_different
@@ -160,7 +161,7 @@ class TrainingReport(FolderReport):
                 "settings": document.dump(data["settings"]) if data["settings"] else "",
                 "operators": data["operators"],
                 "vocabulary": data["vocabulary"],
-                "entropies": self._entropies,
+                "entropies": thinned(self._entropies),
                 "entropy": entropy_chart(self._entropies) if self._entropies else None,
             },
         )
@@ -174,6 +175,7 @@ class TrainingReport(FolderReport):
             value for one in task["best"] for value in (one["value"], *(one["interval"] or ()))
         ]
         return task | {
+            "table": thinned(task["steps"]),
             "curve": learning_chart(steps, random),
             "distinct": distinct_chart(steps),
             "uses": uses(log),

@@ -39,20 +39,21 @@ def score_baselines(
     """Scores the recipes of every baseline of the settings, each task's as often as training did,
     and logs them in a folder of the baseline.
 
-    A search proposes the same recipes each time: what was logged before is not scored again.
+    A search proposes the same recipes each time: what was logged before is not scored again, and
+    what a longer training needs is added.
     """
     calls = [row.task for row in read_log(settings.output)]
     for name in settings.baselines:
         folder = settings.output / BASELINES / name
         folder.mkdir(parents=True, exist_ok=True)
+        log = RecipeLog(folder, 1)
         known = read_log(folder)
-        log = RecipeLog(folder, 0)
         for recipe_task, tracker in zip(recipe_tasks, trackers, strict=True):
-            tracker.remember(
-                (row.recipe, row.score) for row in known if row.task == recipe_task.name
-            )
+            own = [row for row in known if row.task == recipe_task.name]
+            tracker.remember((row.recipe, row.score) for row in own)
             search = SEARCHES[name](recipe_task.space, settings.seed)
-            left = calls.count(recipe_task.name)
+            run_search(search, tracker, len(own))
+            left = max(calls.count(recipe_task.name) - len(own), 0)
             while found := run_search(search, tracker, min(left, settings.recipes_per_step)):
                 recipes, scores = [s.recipe for s in found], [s.score for s in found]
                 log.add(0, recipe_task.name, recipes, scores)

@@ -7,17 +7,21 @@ import random
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from datachef.core import ProxyFidelity, Score
 from datachef.core.system.outputs import OutputFolder
+from datachef.policy.evolve.report import report_data
 from datachef.policy.evolve.run_state import (
     Candidate,
     CandidateMeasurement,
+    EvolveResult,
     MethodResult,
     Round,
     RunState,
     SeedMeasurement,
 )
-from datachef.policy.settings import BASELINES, EVOLUTION, POLICY, RESULTS, STATE, TRAINING
+from datachef.policy.settings import BASELINES, EVOLUTION, POLICY, REPORT, RESULTS, STATE, TRAINING
 from datachef.policy.training.log import RecipeLog
 
 ATTACK = "</pre><script>window.attacked = 1</script><img src=x onerror='window.attacked=1'>\u202e"
@@ -25,6 +29,11 @@ TASK = f"sums {ATTACK}"
 SOURCES = ("pages", f"notes {ATTACK}", "spam")
 OPERATORS = ("exact_dedup", "fix_unicode", "length_filter")
 STEPS, RECIPES = 12, 8
+EFFECTS = [
+    {"path": "steps[0]", "what": "exact_dedup", "effect": 0.125, "without": 0.5, "reason": ""},
+    {"path": "sources.pages", "what": "pages", "effect": -0.0625, "without": 0.6, "reason": ""},
+    {"path": "sources.spam", "what": "spam", "effect": None, "without": -1.5, "reason": ATTACK},
+]
 
 
 def recipe_of(chance: random.Random, name: str) -> dict[str, Any]:
@@ -66,21 +75,16 @@ def training_folder(folder: Path, *, finished: bool = True) -> Path:
     checkpoint = folder / f"checkpoint-{STEPS}"
     checkpoint.mkdir()
     (checkpoint / "trainer_state.json").write_text(json.dumps(state))
-    effects = [
-        {"path": "steps[0]", "what": "exact_dedup", "effect": 0.125, "without": 0.5, "reason": ""},
-        {"path": "sources.pages", "what": "pages", "effect": -0.0625, "without": 0.6, "reason": ""},
-        {"path": "sources.spam", "what": "spam", "effect": None, "without": -1.5, "reason": ATTACK},
-    ]
     facts = {
         "settings": {"steps": STEPS, "model": ATTACK}, "vocabulary": "abc",
-        "operators": [*OPERATORS, ATTACK], "effects": {TASK: effects},
+        "operators": [*OPERATORS, ATTACK], "effects": {TASK: EFFECTS},
     }  # fmt: skip
     (folder / RESULTS).write_text(json.dumps(facts))
     return folder
 
 
-def evolution_folder(folder: Path) -> Path:
-    """An evolution of two rounds; what ends it is written by `write_report`."""
+def evolution_folder(folder: Path, *, finished: bool = True) -> Path:
+    """An evolution of two rounds; one that is not `finished` has them alone."""
     chance = random.Random(2)
     OutputFolder.open(folder, EVOLUTION)
     _log(folder / POLICY, chance, STEPS)
@@ -99,13 +103,19 @@ def evolution_folder(folder: Path) -> Path:
                 fidelity=ProxyFidelity(3 * number, 0.5, 0.2, 0.8) if number else None,
             )
         )  # fmt: skip
+    state.save_clock()
+    if not finished:
+        return folder
+    results = []
     for method in (POLICY, "random"):
         final = _measured(chance, f"{method}-2", 2, seeds=(1, 2, 3))
         result = MethodResult(
             method=method, calls=116, value=0.4, chosen_among=9, evaluations=3, final=final
         )
-        state.add_method_result(f"0002-{method}-abc", result)
-    state.save_clock()
+        results.append(result)
+    done = EvolveResult(tuple(state.rounds()), tuple(results), ATTACK, 300.0)
+    report = report_data(done, TASK) | {"effects": EFFECTS}
+    (folder / REPORT).write_bytes(orjson.dumps(report))
     return folder
 
 
