@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import orjson
 
@@ -53,7 +54,7 @@ class SlurmEngine(Engine):
         self._config = config
         self._workers = min(max(1, workers), _most_tasks())
         self._partition = partition
-        self._folder = config.cache / "slurm" / config.run
+        self._folder = config.cache / "slurm" / uuid4().hex  # shards of one run have one each
         self._arrays = 0
 
     def map(

@@ -21,6 +21,8 @@ ray = pytest.importorskip("ray", reason="the extra ray is not installed")
 
 from datachef.plugins.engines.ray_engine import LOCAL, RayEngine  # noqa: E402 - needs ray
 
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster
+
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:

@@ -93,7 +93,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
                 daemon.wait()
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("cluster"),
+    pytest.mark.xdist_group("slurm"),
+]
 
 
 def slurm(*command: str) -> str:

@@ -15,6 +15,8 @@ from datachef.core import DatachefError, WorkerConfig
 from datachef.core.run.file_store import FileStore
 from datachef.core.run.shards import Shard, SignsOfLife
 
+pytestmark = pytest.mark.xdist_group("shards")  # one corpus to compare with
+
 ONE = ("--workers", "1")
 
 
