@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from uuid import uuid4
 
 from datachef.core.errors import RunError
@@ -21,9 +21,9 @@ _MOST_COPIED = 4 * 2**30
 _KEPT_COPIES = 128
 _PROBE = ".datachef-probe"
 
-# How a file was told from others of its name when it was read: a version, none, or one that the
-# store does not name.
-Version = str | None | Literal[""]
+# What a store calls a file as it was when it was read: None for no file, empty where it does not
+# tell versions apart.
+Version = str | None
 
 
 class ChangedMeanwhileError(RunError):
