@@ -11,7 +11,7 @@ from datachef.core.recipe.contributions import Contribution
 from datachef.reward.proxy.encoding import SHARE
 from datachef.reward.score_result import ScoreResult
 
-# Features by the beginning of their names, in the order in which they are shown; the rest is first.
+# Features by the beginning of their names, in the order in which they are shown; the rest is last.
 _GROUPS = (
     ("target.", "Similarity to the task"), ("verifier.", "Judges"), (SHARE, "Shares of sources"),
     ("plugin.", "Of plugins"),
