@@ -25,11 +25,13 @@ def similar_names(word: str, names: Iterable[str], most: int = 3) -> list[str]:
     `pii_filter` and `ifd_filter` have nothing in common but what forty others have, too.
     """
     known = {name: _words(name) for name in names}
+    if not known:
+        return []
     count = Counter(part for parts in known.values() for part in set(parts))
     weights = {part: log(1 + len(known) / times) for part, times in count.items()}
     typed = _words(word)
     for part in typed:
-        alike = max(weights, key=lambda other: _ratio(part, other), default="")
+        alike = max(count, key=lambda other: _ratio(part, other))
         rare = log(1 + len(known))
         weights.setdefault(part, weights[alike] if _ratio(part, alike) >= FLOOR else rare)
     found = sorted(

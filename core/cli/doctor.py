@@ -20,6 +20,8 @@ EXTRAS = {
     "local": "xllamacpp",
     "train": "trl",
     "vllm": "vllm",
+    "ray": "ray",
+    "s3": "obstore",
     "reward": "lightgbm",
     "evaluate": "lm_eval",
     "policy": "optuna",

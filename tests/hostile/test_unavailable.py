@@ -219,10 +219,11 @@ def test_nothing_outside_is_recorded_as_a_failed_recipe(
     workspace: Path, dead: str, backend: FineTuningBackend, steps: Any, said: str
 ) -> None:
     """For the one recipe the server is down, for the other the base model is nowhere."""
+    recipe = {**BOUND, "steps": steps}
     with pytest.raises(UnavailableError, match=said):
-        measure_candidate(backend, {**BOUND, "steps": steps}, 0.1, workspace / "r-1.yaml", [0])
+        measure_candidate(backend, recipe, Score(0.1), workspace / "r-1.yaml", [0])
     empty = {**BOUND, "steps": [{"op": "length_filter", "min_chars": 10_000}]}
-    found = measure_candidate(backend, empty, 0.1, workspace / "r-2.yaml", [0])
+    found = measure_candidate(backend, empty, Score(0.1), workspace / "r-2.yaml", [0])
     assert "empty" in found.failure, "what is the recipe's stays so"
 
 
