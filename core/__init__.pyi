@@ -38,7 +38,6 @@ from .contracts.engine import (
     WorkItem as WorkItem,
 )
 from .contracts.filter import Filter as Filter, Signal as Signal
-from .contracts.folder_report import FolderReport as FolderReport
 from .contracts.metric import (
     AnswerKind as AnswerKind,
     BenchmarkItem as BenchmarkItem,
@@ -136,6 +135,7 @@ from .language_models.tokens import (
     BYTES_PER_TOKEN as BYTES_PER_TOKEN,
     TokenCounter as TokenCounter,
 )
+from .registry.folder_report import FolderReport as FolderReport
 from .registry.hookspecs import hookimpl as hookimpl
 from .registry.host import Host as Host
 from .registry.installed import installed_metric as installed_metric

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from datachef.core.contracts.engine import Engine, RunObserver, WorkerConfig
 from datachef.core.errors import DatachefError, PluginError
 from datachef.core.files.object_store import library
-from datachef.core.files.urls import as_path, is_url
+from datachef.core.files.urls import CACHE, as_path, default_cache, is_url
 from datachef.core.registry.host import Host
 from datachef.core.system.paths import expanded, in_utf8
 from datachef.core.text.values import described
@@ -23,16 +23,9 @@ if TYPE_CHECKING:
     from datachef.core.run.plan import Plan
     from datachef.core.run.report import Report
 
-CACHE = "DATACHEF_CACHE"
 # Seconds without progress after which a worker is taken for stuck: rows come in batches that take
 # minutes at most, and a decision over hundreds of millions of rows less than this.
 STALL_LIMIT = 6 * 3600.0
-
-
-def default_cache() -> Path:
-    """The folder of `DATACHEF_CACHE`; `.datachef` in the working folder, where it names none."""
-    named = as_path(os.environ.get(CACHE) or "")
-    return expanded(named if named and not is_url(named) else ".datachef").absolute()
 
 
 def worker_config(

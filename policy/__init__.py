@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import typer
 
-    from datachef.core.contracts.folder_report import FolderReport
+    from datachef.core.registry.folder_report import FolderReport
     from datachef.core.registry.host import Host
 
 

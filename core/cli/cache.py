@@ -144,7 +144,7 @@ def verify(cache: CacheFolder = None, as_json: AsJson = False) -> None:
 
 
 def _contents(cache: Path | None) -> CacheContents:
-    from datachef.core.api import default_cache
+    from datachef.core.files.urls import default_cache
     from datachef.core.run.cache import CacheContents
 
     return CacheContents((cache or default_cache()).absolute())

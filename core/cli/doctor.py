@@ -56,8 +56,8 @@ def _findings() -> list[dict[str, str]]:
     import shutil
     from importlib.metadata import version
 
-    from datachef.core.api import default_cache
     from datachef.core.cli.display import size
+    from datachef.core.files.urls import default_cache
     from datachef.core.system.confinement import ALL, NEEDED, available_layers
 
     found: list[dict[str, str]] = []

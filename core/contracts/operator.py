@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from datachef.core.contracts.task import Task
-    from datachef.core.files.folder import Folder
+    from datachef.core.system.folder import Folder
 
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")

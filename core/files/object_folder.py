@@ -12,9 +12,9 @@ from typing import Any
 from uuid import uuid4
 
 from datachef.core.errors import RunError
-from datachef.core.files.folder import Folder
 from datachef.core.files.object_store import IMPATIENCE, connected, library, told
 from datachef.core.system.atomic import cache_scratch, clear_scratch, scratch_folder
+from datachef.core.system.folder import Folder
 
 # What copies of files may take of the disk; so many are kept in any case, as they may be in use.
 _MOST_COPIED = 4 * 2**30

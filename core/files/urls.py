@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from datachef.core.contracts.source import SourceError
 from datachef.core.system.network import Network
+from datachef.core.system.paths import expanded
 
 # Protocols of files on this machine, which need no network.
 LOCAL = ("file", "local")
@@ -22,6 +25,8 @@ _OBJECT_STORES = ("s3", "s3a", "gs", "gcs")
 _SERVERS = ("ftp", "sftp", "ssh", "hdfs", "smb", "oss")
 PROTOCOLS = (*LOCAL, "memory", *_WEB, *_STORES, *_SERVERS)
 ARCHIVES = ("zip", "tar")
+# What names the cache: a folder, or a URL.
+CACHE = "DATACHEF_CACHE"
 
 _CHAIN = "::"
 _CHAINED = re.compile(r"::(?![^\[\]/]*\])")  # and not within an address in brackets
@@ -43,6 +48,12 @@ def as_path(path: str) -> str:
     found = _BASE.fullmatch(path)
     here = found is not None and found[1].lower() in LOCAL and _CHAIN not in path
     return found[2] if here and found is not None else path
+
+
+def default_cache() -> Path:
+    """The folder of `DATACHEF_CACHE`; `.datachef` in the working folder, where it names none."""
+    named = as_path(os.environ.get(CACHE) or "")
+    return expanded(named if named and not is_url(named) else ".datachef").absolute()
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from datachef.core.system.lock import alone
 from datachef.core.text.values import described
 
 if TYPE_CHECKING:
-    from datachef.core.files.folder import Folder
+    from datachef.core.system.folder import Folder
 
 # Part of every key: answers kept in an older form, which lacks something, are asked again.
 LAYOUT = 4

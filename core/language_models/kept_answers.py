@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from datachef.core.system.atomic import make_room, read_record, sealed, unsealed, write_record
 
 if TYPE_CHECKING:
-    from datachef.core.files.folder import Folder
+    from datachef.core.system.folder import Folder
 
 _SHARED = "llm"
 

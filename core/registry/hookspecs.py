@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from datachef.core.assets.asset import Asset
     from datachef.core.contracts.corpus_sample import Feature, Gate
     from datachef.core.contracts.engine import Engine, RunObserver
-    from datachef.core.contracts.folder_report import FolderReport
     from datachef.core.contracts.metric import Metric
     from datachef.core.contracts.operator import Operator
     from datachef.core.contracts.reader import Reader
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from datachef.core.contracts.writer import Writer
     from datachef.core.errors import Problem
     from datachef.core.language_models.client import LLMBackend
+    from datachef.core.registry.folder_report import FolderReport
     from datachef.core.registry.host import Host
 
 NAME = "datachef"

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from datachef.core.errors import RunError
-from datachef.core.files.folder import LocalFolder
 from datachef.core.run.file_store import FileStore
 from datachef.core.run.status import KnownRun, known_runs, results_of
 from datachef.core.run.store import Store
 from datachef.core.system.atomic import read_record
+from datachef.core.system.folder import LocalFolder
 
 _RESULTS = "partitions"
 

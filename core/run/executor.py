@@ -28,7 +28,6 @@ from datachef.core.contracts.operator import Operator, Services
 from datachef.core.contracts.source import Source
 from datachef.core.distribution import NAME
 from datachef.core.errors import DatachefError, PluginError, RunError, is_panic, panicked
-from datachef.core.files.folder import LocalFolder
 from datachef.core.registry.host import Host
 from datachef.core.registry.promises import ask
 from datachef.core.run.file_store import FileStore
@@ -48,6 +47,7 @@ from datachef.core.run.time_limit import NO_LIMIT
 from datachef.core.system.code_identity import code_of
 from datachef.core.system.containment import cause_of, is_interrupt
 from datachef.core.system.failures import environment_failure
+from datachef.core.system.folder import LocalFolder
 from datachef.core.system.paths import verify_files
 from datachef.core.text.formats import Format
 

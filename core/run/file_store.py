@@ -15,10 +15,10 @@ import polars as pl
 
 from datachef.core.contracts.engine import WorkerConfig
 from datachef.core.errors import RunError, is_panic
-from datachef.core.files.folder import Folder, LocalFolder
 from datachef.core.run.store import Store
 from datachef.core.system.atomic import sealed, unsealed
 from datachef.core.system.failures import raise_environment_failure
+from datachef.core.system.folder import Folder, LocalFolder
 from datachef.core.system.paths import checksum
 
 # How many records are asked for at once: elsewhere each takes a while, and most of it is waiting.

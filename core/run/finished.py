@@ -14,7 +14,7 @@ import polars as pl
 
 from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, Problem, optional_package
-from datachef.core.files.urls import is_url
+from datachef.core.files.urls import default_cache, is_url
 from datachef.core.rows.reader import REJECTS as REJECT_COLUMNS
 from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.run.observations import CHANGES as CHANGE_COLUMNS, SIGNALS as SIGNAL_COLUMNS
@@ -227,7 +227,6 @@ def _opened(place: Path | str) -> tuple[Path, ObjectFolder | None]:
     """The folder of a run, and what it is read from where it is a URL."""
     if isinstance(place, Path) or not is_url(place):
         return Path(place), None
-    from datachef.core.api import default_cache
     from datachef.core.files.object_folder import ObjectFolder
 
     return Path(place), ObjectFolder(place, default_cache())

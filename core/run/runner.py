@@ -27,7 +27,6 @@ from datachef.core.contracts.engine import (
 )
 from datachef.core.distribution import NAME
 from datachef.core.errors import NO_ANSWER, RunError, UnavailableError
-from datachef.core.files.folder import LocalFolder
 from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.recipe.model_calls import asked_models
 from datachef.core.registry.host import Host
@@ -44,6 +43,7 @@ from datachef.core.run.store import Store
 from datachef.core.run.summary import RunSummary
 from datachef.core.system.containment import contained
 from datachef.core.system.failures import ending_runs, explained
+from datachef.core.system.folder import LocalFolder
 from datachef.core.system.ownership import CHANGES, REJECTS, SIGNALS, THRESHOLDS
 
 # How often what was damaged in the cache is made anew before the run fails of it.

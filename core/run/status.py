@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 from datachef.core.contracts.engine import RunObserver
 from datachef.core.errors import RunError
-from datachef.core.files.folder import Folder, LocalFolder
 from datachef.core.run.progress import PeriodicObserver, State
 from datachef.core.system.atomic import sealed, unsealed
+from datachef.core.system.folder import Folder, LocalFolder
 from datachef.core.system.lock import Holder, holder_of, locked
 
 # Of both records: those of another version are not read.

@@ -39,7 +39,7 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
     """
     wanted = load_evolve_settings(settings)
     _require_packages(wanted)
-    from datachef.core.api import default_cache
+    from datachef.core.files.urls import default_cache
     from datachef.core.registry.factories import build_evaluation_backend
     from datachef.core.system.lock import locked
     from datachef.core.system.outputs import OutputFolder, refuse_places, refuse_unmarked

@@ -80,7 +80,7 @@ def propose(
 
     Every recipe passes chef check: the policy can write nothing else.
     """
-    from datachef.core.api import default_cache
+    from datachef.core.files.urls import default_cache
     from datachef.core.recipe.resolving import read_typed
     from datachef.core.registry.factories import build_reward
     from datachef.core.system.lock import locked

@@ -45,7 +45,7 @@ def train(
 
     On several GPUs: accelerate launch -m datachef.core.cli train train.yaml
     """
-    from datachef.core.api import default_cache
+    from datachef.core.files.urls import default_cache
     from datachef.core.registry.factories import build_reward
     from datachef.core.system.outputs import OutputFolder, refuse_places
     from datachef.policy.model import policy_model, require_model

@@ -11,10 +11,10 @@ import orjson
 
 from datachef.core import document
 from datachef.core.cli.display import interval, place
-from datachef.core.contracts.folder_report import FolderReport
 from datachef.core.errors import DatachefError
 from datachef.core.pages.charts import AxisScale, Chart, ChartDot, ChartLine, chart
 from datachef.core.pages.rendering import rendered
+from datachef.core.registry.folder_report import FolderReport
 from datachef.policy.evolve.report import report_data
 from datachef.policy.evolve.run_state import EvolveResult, RunState
 from datachef.policy.reports.curves import learning_chart, step_summaries, thinned, uses

@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 
 from datachef.core import document
-from datachef.core.contracts.folder_report import FolderReport
 from datachef.core.errors import DatachefError
 from datachef.core.pages.charts import AxisScale
 from datachef.core.pages.rendering import rendered
+from datachef.core.registry.folder_report import FolderReport
 from datachef.policy.reports.curves import (
     best_at_calls,
     distinct_chart,

@@ -18,11 +18,11 @@ import pytest
 
 from datachef.core import Completion, Host, LLMBackend, Request
 from datachef.core.api import plan_recipe
-from datachef.core.files.folder import LocalFolder
 from datachef.core.language_models.client import LLMClient
 from datachef.core.run.changes import changes
 from datachef.core.run.file_store import FileStore
 from datachef.core.system.atomic import beside, read_record, write_atomically, write_record
+from datachef.core.system.folder import LocalFolder
 
 MakeCorpus = Callable[..., Any]
 

@@ -14,8 +14,8 @@ from datachef.core import (
     Services,
     TransientLLMError,
 )
-from datachef.core.files.folder import LocalFolder
 from datachef.core.language_models.client import LLMClient, Persistence
+from datachef.core.system.folder import LocalFolder
 from datachef.plugins import openai_backend
 from datachef.plugins.openai_backend import OpenAIBackend
 

@@ -12,10 +12,10 @@ import pytest
 from datachef.core import Host, run_recipe
 from datachef.core.api import plan_recipe
 from datachef.core.cli.state import set_host
-from datachef.core.files.folder import LocalFolder
 from datachef.core.run import plan as planning
 from datachef.core.run.changes import changes
 from datachef.core.run.file_store import FileStore
+from datachef.core.system.folder import LocalFolder
 
 WriteRows = Callable[..., Path]
 Plan = Callable[..., tuple[list[str], list[dict[str, Any]]]]

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from datachef.core.errors import RunError
-from datachef.core.files import folder as folders
-from datachef.core.files.folder import LocalFolder
 from datachef.core.run.file_store import FileStore
+from datachef.core.system import folder as folders
+from datachef.core.system.folder import LocalFolder
 
 KEY = "ab" * 16
 MOUNTS = """\

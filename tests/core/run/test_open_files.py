@@ -12,10 +12,10 @@ import polars as pl
 import pytest
 from command import CHEF
 
-from datachef.core.files.folder import LocalFolder
 from datachef.core.run import executor as merging
 from datachef.core.run.executor import merged
 from datachef.core.run.file_store import FileStore
+from datachef.core.system.folder import LocalFolder
 
 RECIPE = """
 name: many

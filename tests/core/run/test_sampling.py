@@ -13,10 +13,10 @@ import pytest
 
 from datachef.core import Host, RunError, document, run_recipe
 from datachef.core.api import plan_recipe
-from datachef.core.files.folder import LocalFolder
 from datachef.core.run.changes import changes
 from datachef.core.run.file_store import FileStore
 from datachef.core.run.report import Report
+from datachef.core.system.folder import LocalFolder
 
 Run = Callable[..., Report]
 

@@ -11,7 +11,7 @@ import pytest
 from command import chef
 
 from datachef.core import Host, check_recipe, document, located
-from datachef.core.api import default_cache
+from datachef.core.files.urls import default_cache
 from datachef.core.recipe.resolving import read_task
 from datachef.core.system.paths import expanded, located_or_named, not_expanded, with_homes
 from datachef.operators.dedup.decontaminate import Decontaminate
