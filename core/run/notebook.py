@@ -28,7 +28,7 @@ def as_html(run: FinishedRun) -> str:
         return _table(run)
     try:
         with contained():
-            shown = str(report(run.folder, host).page())
+            shown = str(report(run.place, host).page())
     except ENDINGS as error:
         raise_environment_failure(error)
         return f"<p>{escape(f'the page broke: {cause_of(error)}')}</p>{_table(run)}"
