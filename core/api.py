@@ -10,22 +10,17 @@ from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datachef.core.contracts.engine import Engine, RunObserver, WorkerConfig
+from datachef.core.contracts.engine import STALL_LIMIT, Engine, RunObserver, WorkerConfig
 from datachef.core.errors import DatachefError, PluginError
 from datachef.core.files.object_store import library
-from datachef.core.files.urls import CACHE, as_path, default_cache, is_url
 from datachef.core.registry.host import Host
-from datachef.core.system.paths import expanded, in_utf8
+from datachef.core.system.paths import CACHE, as_path, default_cache, expanded, in_utf8, is_url
 from datachef.core.text.values import described
 
 if TYPE_CHECKING:
     from datachef.core.recipe.checked import CheckedRecipe, CheckResult
     from datachef.core.run.plan import Plan
     from datachef.core.run.report import Report
-
-# Seconds without progress after which a worker is taken for stuck: rows come in batches that take
-# minutes at most, and a decision over hundreds of millions of rows less than this.
-STALL_LIMIT = 6 * 3600.0
 
 
 def worker_config(

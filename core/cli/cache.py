@@ -144,8 +144,8 @@ def verify(cache: CacheFolder = None, as_json: AsJson = False) -> None:
 
 
 def _contents(cache: Path | None) -> CacheContents:
-    from datachef.core.files.urls import default_cache
     from datachef.core.run.cache import CacheContents
+    from datachef.core.system.paths import default_cache
 
     return CacheContents((cache or default_cache()).absolute())
 

@@ -57,8 +57,8 @@ def _findings() -> list[dict[str, str]]:
     from importlib.metadata import version
 
     from datachef.core.cli.display import size
-    from datachef.core.files.urls import default_cache
     from datachef.core.system.confinement import ALL, NEEDED, available_layers
+    from datachef.core.system.paths import default_cache
 
     found: list[dict[str, str]] = []
 

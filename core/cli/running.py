@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from datachef.core.api import STALL_LIMIT
 from datachef.core.cli.completion import words
 from datachef.core.cli.state import (
     AsJson,
@@ -21,6 +20,7 @@ from datachef.core.cli.state import (
     is_quiet,
     print_json,
 )
+from datachef.core.contracts.engine import STALL_LIMIT
 
 # How many of the fields that were left out are printed; --json has them all.
 _SHOWN_FIELDS = 20

@@ -123,8 +123,9 @@ def _result(result: dict[str, Any], took: str) -> str:
 def _shown(folder: str) -> str:
     """A path as one would type it here, or a URL."""
     from datachef.core.cli.display import place
+    from datachef.core.system.paths import is_url
 
-    return folder if "://" in folder else place(Path(folder))
+    return place(folder if is_url(folder) else Path(folder))
 
 
 def _list(known: list[KnownRun], cache: str) -> None:

@@ -11,6 +11,10 @@ from typing import Any, Protocol, Self
 
 from datachef.core.errors import Problem
 
+# Seconds without progress after which a worker is taken for stuck: rows come in batches that take
+# minutes at most, and a decision over hundreds of millions of rows less than this.
+STALL_LIMIT = 6 * 3600.0
+
 
 @dataclass(frozen=True)
 class WorkerConfig:

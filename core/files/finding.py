@@ -18,10 +18,9 @@ from datachef.core.contracts.source import SourceError
 from datachef.core.escaping import is_whole, shown
 from datachef.core.files.remote import remote_files
 from datachef.core.files.storage import kind, own_part
-from datachef.core.files.urls import as_path, is_url
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.network import NOWHERE, Network
-from datachef.core.system.paths import file_identity, not_expanded
+from datachef.core.system.paths import as_path, file_identity, is_url, not_expanded
 
 _MAGIC = re.compile(r"[*?\[{]")
 _TREE = "**"

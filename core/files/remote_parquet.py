@@ -6,9 +6,9 @@ import struct
 from typing import Any
 
 from datachef.core.files.ranges import PartialCopy
-from datachef.core.files.urls import is_url
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.network import Network
+from datachef.core.system.paths import is_url
 
 # At the end of the file: how long the footer is, and four letters.
 _END = struct.Struct("<I4s")

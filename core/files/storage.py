@@ -22,9 +22,10 @@ import zstandard
 from datachef.core.contracts.reader import Holds
 from datachef.core.contracts.source import BrokenFileError
 from datachef.core.files.range_stream import RangeStream, stream_of
-from datachef.core.files.urls import Place, is_url
+from datachef.core.files.urls import Place
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.network import NOWHERE, Network, NotAllowedError, refusal_in
+from datachef.core.system.paths import is_url
 
 _BEGINNINGS = {".gz": rb"\x1f\x8b", ".zst": rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"}
 COMPRESSED = (".gz", ".zst")

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from datachef.core.contracts.source import SourceError
 from datachef.core.system.network import Network
-from datachef.core.system.paths import expanded
+from datachef.core.system.paths import CHAIN, LOCAL, URL, is_url
 
-# Protocols of files on this machine, which need no network.
-LOCAL = ("file", "local")
 _WEB = ("http", "https")
 # Stores that are asked for a bucket, a container or a repository; where they are, their own
 # configuration says.
@@ -25,35 +21,14 @@ _OBJECT_STORES = ("s3", "s3a", "gs", "gcs")
 _SERVERS = ("ftp", "sftp", "ssh", "hdfs", "smb", "oss")
 PROTOCOLS = (*LOCAL, "memory", *_WEB, *_STORES, *_SERVERS)
 ARCHIVES = ("zip", "tar")
-# What names the cache: a folder, or a URL.
-CACHE = "DATACHEF_CACHE"
 
-_CHAIN = "::"
 _CHAINED = re.compile(r"::(?![^\[\]/]*\])")  # and not within an address in brackets
-_BASE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _UNWRITTEN = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
 # A bucket, a container with its account, a repository, a host with its port.
 _AUTHORITY = re.compile(r"(?:[^@\[\]#]*@)?([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 # What a URL of Azure names after its container: an account, and nothing that leads elsewhere.
 _AZURE = ("az", "abfs", "abfss")
 _ACCOUNT = re.compile(r"[a-z0-9]{1,24}(?:\.(?:dfs|blob)\.core\.windows\.net)?")
-
-
-def is_url(path: str) -> bool:
-    return "://" in path
-
-
-def as_path(path: str) -> str:
-    """A URL of one of this machine's files as its path; anything else as it is."""
-    found = _BASE.fullmatch(path)
-    here = found is not None and found[1].lower() in LOCAL and _CHAIN not in path
-    return found[2] if here and found is not None else path
-
-
-def default_cache() -> Path:
-    """The folder of `DATACHEF_CACHE`; `.datachef` in the working folder, where it names none."""
-    named = as_path(os.environ.get(CACHE) or "")
-    return expanded(named if named and not is_url(named) else ".datachef").absolute()
 
 
 @dataclass(frozen=True)
@@ -74,7 +49,7 @@ class Url:
         first, *others = _CHAINED.split(text)
         if not others:
             return cls(*_base(text, text))
-        head = _BASE.fullmatch(first)
+        head = URL.fullmatch(first)
         if head is None or len(others) > 1 or head[1].lower() not in ARCHIVES:
             raise SourceError(
                 "bad_url",
@@ -87,7 +62,7 @@ class Url:
 
     def __str__(self) -> str:
         base = f"{self.protocol}://{self.rest}"
-        return f"{self.archive}://{self.inner}{_CHAIN}{base}" if self.archive else base
+        return f"{self.archive}://{self.inner}{CHAIN}{base}" if self.archive else base
 
     @property
     def is_local(self) -> bool:
@@ -128,7 +103,7 @@ class Url:
 
 
 def _base(base: str, text: str) -> tuple[str, str]:
-    found = _BASE.fullmatch(base)
+    found = URL.fullmatch(base)
     protocol = found[1].lower() if found else ""
     if found is None or protocol not in PROTOCOLS:
         raise SourceError(

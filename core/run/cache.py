@@ -10,13 +10,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from datachef.core.errors import RunError
-from datachef.core.run.file_store import FileStore
+from datachef.core.run.file_store import RESULTS, FileStore, record_name
 from datachef.core.run.status import KnownRun, known_runs, results_of
 from datachef.core.run.store import Store
-from datachef.core.system.atomic import read_record
+from datachef.core.system.atomic import unsealed
 from datachef.core.system.folder import LocalFolder
-
-_RESULTS = "partitions"
 
 
 @dataclass
@@ -43,14 +41,14 @@ class CacheContents:
         self.root = root
         self._folder = LocalFolder(root)
         self.runs = known_runs(self._folder)
-        self.results = _results(root / _RESULTS)
+        self.results = _results(root / RESULTS)
         self.others = _others(root)
         for run in self.runs:
             self._mark(run)
 
     def _mark(self, run: KnownRun) -> None:
         for key in results_of(self._folder, run.run):
-            record = read_record(self.root / _RESULTS / key[:2] / f"{key}.json", key)
+            record = unsealed(key, self._folder.content(record_name(key)))
             for needed in (key, *((record or {}).get("signals", ()))):
                 if (result := self.results.get(needed)) is not None:
                     result.recipes.add(run.progress["recipe"])
@@ -126,7 +124,7 @@ def _others(root: Path) -> dict[str, int]:
     sizes = {}
     with suppress(FileNotFoundError):
         for folder in sorted(root.iterdir()):
-            if folder.is_dir() and folder.name != _RESULTS:
+            if folder.is_dir() and folder.name != RESULTS:
                 files = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
                 sizes[folder.name] = sum(map(_size, files))
     return {name: size for name, size in sizes.items() if size}

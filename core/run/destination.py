@@ -15,7 +15,6 @@ import polars as pl
 
 from datachef.core.errors import RunError
 from datachef.core.escaping import indented_json
-from datachef.core.files.urls import is_url
 from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.run.ledger import Ledger
 from datachef.core.run.plan import Plan
@@ -36,7 +35,7 @@ from datachef.core.system.ownership import (
     foreign_files,
     read_mark,
 )
-from datachef.core.system.paths import checksum
+from datachef.core.system.paths import checksum, is_url
 
 FAILED = "failed run"
 

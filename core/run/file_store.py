@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,8 +18,10 @@ from datachef.core.run.store import Store
 from datachef.core.system.atomic import sealed, unsealed
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.folder import Folder, LocalFolder
-from datachef.core.system.paths import checksum
+from datachef.core.system.paths import checksum, content_checksum
 
+# The folder of all results.
+RESULTS = "partitions"
 # How many records are asked for at once: elsewhere each takes a while, and most of it is waiting.
 _AT_ONCE = 32
 _PAUSE = 0.5
@@ -46,7 +47,7 @@ class FileStore(Store):
         self.folder.prepare()
 
     def record(self, key: str) -> dict[str, Any] | None:
-        return self._record(key, self._passing(key)) or self._record(key, _name(key, "json"))
+        return self._record(key, self._passing(key)) or self._record(key, record_name(key))
 
     def _record(self, key: str, name: str) -> dict[str, Any] | None:
         record: dict[str, Any] | None = unsealed(key, self.folder.content(name))
@@ -93,11 +94,11 @@ class FileStore(Store):
                         "rows": frame.height,
                         "offset": stream.tell(),
                         "bytes": raw.getbuffer().nbytes,
-                        "checksum": _digest(raw.getvalue()),
+                        "checksum": content_checksum(raw.getvalue()),
                     }
                     pieces.append(piece)
                     stream.write(raw.getbuffer())
-            digest = _digest("".join(str(piece["checksum"]) for piece in pieces).encode())
+            digest = content_checksum("".join(str(piece["checksum"]) for piece in pieces).encode())
             file, size = f"{key}.{digest[:8]}.{suffix}", temporary.stat().st_size
             self.folder.put(temporary, _place(key, file))
         rows = sum(frame.height for frame in frames)
@@ -112,7 +113,7 @@ class FileStore(Store):
             raw = self.folder.piece(name, facts["offset"], facts["bytes"])
         except FileNotFoundError:
             raise self._gone(name) from None
-        if _digest(raw) != facts["checksum"]:
+        if content_checksum(raw) != facts["checksum"]:
             raise self._damaged(key, name)
         return pl.read_parquet(raw)
 
@@ -137,7 +138,7 @@ class FileStore(Store):
     ) -> Mapping[str, Any]:
         known = None if anew else self.record(key)
         if known is None:
-            name = self._passing(key) if record.get("passing") else _name(key, "json")
+            name = self._passing(key) if record.get("passing") else record_name(key)
             self.folder.put_bytes(sealed(key, record), name)
         return known or record
 
@@ -148,7 +149,7 @@ class FileStore(Store):
         self.folder.remove(self._passing(key))
 
     def forget(self, key: str) -> None:
-        for name in (_name(key, "json"), self._passing(key)):
+        for name in (record_name(key), self._passing(key)):
             self.folder.remove(name)
 
     def discard(self, key: str, file: str) -> None:
@@ -185,13 +186,14 @@ class FileStore(Store):
         return RunError(f"the cached file {self.folder.shown(name)} is gone", "run again")
 
 
+def record_name(key: str) -> str:
+    """The name of the file with the record of a result."""
+    return _name(key, "json")
+
+
 def _name(key: str, suffix: str) -> str:
     return _place(key, f"{key}.{suffix}")
 
 
 def _place(key: str, file: str) -> str:
-    return f"partitions/{key[:2]}/{file}"
-
-
-def _digest(raw: bytes) -> str:
-    return hashlib.blake2b(raw, digest_size=16).hexdigest()
+    return f"{RESULTS}/{key[:2]}/{file}"

@@ -14,7 +14,6 @@ import polars as pl
 
 from datachef.core.distribution import extra
 from datachef.core.errors import DatachefError, Problem, optional_package
-from datachef.core.files.urls import default_cache, is_url
 from datachef.core.rows.reader import REJECTS as REJECT_COLUMNS
 from datachef.core.run.ledger import Entry, Ledger
 from datachef.core.run.observations import CHANGES as CHANGE_COLUMNS, SIGNALS as SIGNAL_COLUMNS
@@ -34,6 +33,7 @@ from datachef.core.system.ownership import (
     THRESHOLDS,
     read_mark,
 )
+from datachef.core.system.paths import default_cache, is_url
 
 if TYPE_CHECKING:
     from datachef.core.files.object_folder import ObjectFolder

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +20,8 @@ from datachef.core.run.stage import key_of
 from datachef.core.system.atomic import replacing, scratch_folder
 from datachef.core.system.network import Network, guard_hub, places
 from datachef.core.system.outputs import refuse_foreign
-from datachef.core.system.ownership import CARD, CORPUS, MANIFEST, Mark, mark_in
+from datachef.core.system.ownership import CARD, CORPUS, MANIFEST, Mark, free_name, mark_in
+from datachef.core.system.paths import content_checksum
 
 _URL = re.compile(r"hf://datasets/([\w.-]+/[\w.-]+)/?")
 # What the Hub puts into every dataset.
@@ -81,7 +81,7 @@ class HubDestination(FolderDestination):
             refuse_foreign(self.url, sorted(self._names), CORPUS)
         self._ours = mark or Mark(CORPUS)
         facts = self._ours.files.get(CARD) or {}
-        unchanged = blake2b(card, digest_size=16).hexdigest() == facts.get("checksum")
+        unchanged = content_checksum(card) == facts.get("checksum")
         self._edited = b"" if unchanged else card
 
     @contextmanager
@@ -116,10 +116,8 @@ class HubDestination(FolderDestination):
                 )
         made: list[Any] = [CommitOperationAdd(name, path) for name, path in files.items()]
         if self._edited:  # somebody made the card his own
-            number = next(
-                n for n in range(1, len(self._names) + 2) if f"{CARD}.{n}" not in self._names
-            )
-            made.append(CommitOperationAdd(f"{CARD}.{number}", self._edited))
+            free = free_name(CARD, self._names.__contains__)
+            made.append(CommitOperationAdd(free, self._edited))
         old = self._names & self._ours.files.keys()
         made += [CommitOperationDelete(name) for name in sorted(old - files.keys())]
         if self._commit is None:
@@ -146,10 +144,13 @@ def _told(url: str) -> Iterator[None]:
             raise RunError(f"{url}: access is denied", _LOGIN) from error
         if status == 412:
             raise RunError(f"{url} was written by somebody else meanwhile", "run again") from error
-        said = str(error).partition("\n")[0]
-        raise UnavailableError(f"{url}: {said}", "what is done stays done: run again") from error
+        raise _unreached(url, error) from error
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.filename is not None:
             raise  # of a file of this machine
-        said = str(error).partition("\n")[0]
-        raise UnavailableError(f"{url}: {said}", "what is done stays done: run again") from error
+        raise _unreached(url, error) from error
+
+
+def _unreached(url: str, error: Exception) -> UnavailableError:
+    said = str(error).partition("\n")[0]
+    return UnavailableError(f"{url}: {said}", "what is done stays done: run again")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from hashlib import blake2b
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import orjson
 from datachef.core.errors import RunError
 from datachef.core.escaping import indented_json
 from datachef.core.files.object_folder import ObjectFolder, Version
-from datachef.core.files.urls import is_url
 from datachef.core.recipe.checked import CheckedRecipe
 from datachef.core.run.destination import FolderDestination, refuse_changed
 from datachef.core.run.plan import Plan
@@ -31,8 +29,10 @@ from datachef.core.system.ownership import (
     MARK,
     Mark,
     facts_of,
+    free_name,
     mark_in,
 )
+from datachef.core.system.paths import content_checksum, is_url
 
 _SHOWN = 6
 _DIGITS = 16
@@ -126,8 +126,7 @@ class ObjectDestination(FolderDestination):
     def _put_card(self, card: Path) -> None:
         """Puts the dataset card in its place; one that somebody made his own stays beside it."""
         found = self._remote.content(CARD)
-        if found and blake2b(found, digest_size=16).hexdigest() not in self._cards:
-            names = map(f"{CARD}.{{}}".format, count(1))
-            free = next(name for name in names if not self._remote.content(name))
+        if found and content_checksum(found) not in self._cards:
+            free = free_name(CARD, lambda name: bool(self._remote.content(name)))
             self._remote.put_bytes(found, free)
         self._remote.put(card, CARD)

@@ -13,7 +13,6 @@ import polars as pl
 from datachef.core.contracts.corpus import ORDER, sampling_priority
 from datachef.core.contracts.writer import Writer
 from datachef.core.errors import PluginError
-from datachef.core.files.urls import is_url
 from datachef.core.rows.columns import common_dtype, conformed
 from datachef.core.rows.stored_conversations import (
     JSON,
@@ -28,6 +27,7 @@ from datachef.core.run.store import Store
 from datachef.core.system.atomic import flush
 from datachef.core.system.failures import naming
 from datachef.core.system.ownership import facts_of
+from datachef.core.system.paths import is_url
 from datachef.core.text.conversations import MESSAGES, TEMPLATE_COLUMNS, as_text
 
 if TYPE_CHECKING:

@@ -262,7 +262,7 @@ class OutputFolder:
         """Puts a file aside that is not as we wrote it."""
         place, facts = self.path / name, self._mark.files.get(name)
         if facts is not None and place.exists() and facts != facts_of(place):
-            place.rename(free_name(place))
+            place.rename(free_name(str(place), os.path.lexists))
 
     def _in_the_way(self, name: str) -> str | None:
         """The first of the subfolders of a name that is a link, or no folder."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -91,17 +91,17 @@ def move_foreign_files(old: Path, new: Path) -> None:
     """Moves what is in one folder and not ours into another one on the same disk; where a name is
     taken there, under the next free one."""
     for name in foreign_files(old):
-        target = free_name(new / name)
+        target = Path(free_name(str(new / name), os.path.lexists))
         target.parent.mkdir(parents=True, exist_ok=True)
         (old / name).rename(target)
 
 
-def free_name(path: Path) -> Path:
-    """The path, or with a number behind it where something has that name."""
-    number, free = 0, path
-    while os.path.lexists(free):
+def free_name(name: str, taken: Callable[[str], bool]) -> str:
+    """The name, or with a number behind it where something has that name."""
+    number, free = 0, name
+    while taken(free):
         number += 1
-        free = path.with_name(f"{path.name}.{number}")
+        free = f"{name}.{number}"
     return free
 
 

@@ -1,4 +1,5 @@
-"""Local files: how a path is understood, and what tells one content of a file from another."""
+"""Local files: how a path is understood and told from a URL, and what tells one content of a file
+from another."""
 
 from __future__ import annotations
 
@@ -17,6 +18,23 @@ from datachef.core.system.failures import raise_environment_failure
 
 _VARIABLE = re.compile(r"\$(?:\w+|\{\w+\})")
 _PATH_ARGUMENT = re.compile(r"(-\w|--[\w-]+=)?(~.*)", re.DOTALL)
+# A URL as its protocol and the rest; what joins several; protocols of files on this machine.
+URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+CHAIN = "::"
+LOCAL = ("file", "local")
+# What names the cache: a folder, or a URL.
+CACHE = "DATACHEF_CACHE"
+
+
+def is_url(path: str) -> bool:
+    return "://" in path
+
+
+def as_path(path: str) -> str:
+    """A URL of one of this machine's files as its path; anything else as it is."""
+    found = URL.fullmatch(path)
+    here = found is not None and found[1].lower() in LOCAL and CHAIN not in path
+    return found[2] if here and found is not None else path
 
 
 def expanded(name: str | Path) -> Path:
@@ -25,6 +43,12 @@ def expanded(name: str | Path) -> Path:
     Nothing else is replaced: variables, patterns and a `~` of nobody stand for themselves.
     """
     return Path(os.path.expanduser(name))  # noqa: PTH111 - pathlib's raises where there is nobody
+
+
+def default_cache() -> Path:
+    """The folder of `DATACHEF_CACHE`; `.datachef` in the working folder, where it names none."""
+    named = as_path(os.environ.get(CACHE) or "")
+    return expanded(named if named and not is_url(named) else ".datachef").absolute()
 
 
 def located(folder: Path, name: str | Path) -> Path:
@@ -158,3 +182,8 @@ def checksum(path: Path) -> str:
     """The BLAKE2b-128 digest of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return file_digest(stream, lambda: blake2b(digest_size=16)).hexdigest()
+
+
+def content_checksum(raw: bytes) -> str:
+    """The `checksum` of a file with this content."""
+    return blake2b(raw, digest_size=16).hexdigest()

@@ -7,6 +7,7 @@ came of it and its log lie in a folder of the cache, which all nodes must reach 
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -126,7 +127,7 @@ class _Array:
         chosen = sorted(tasks)
         whole = len(chosen) == self.tasks
         program = [sys.executable, "-P", "-m", "datachef.plugins.engines.array_task"]
-        words = [*program, str(self._folder), '"$SLURM_ARRAY_TASK_ID"', str(self.tasks)]
+        words = shlex.join([*program, str(self._folder)])
         options = [
             "--parsable",
             f"--array={f'0-{self.tasks - 1}' if whole else ','.join(map(str, chosen))}",
@@ -138,7 +139,7 @@ class _Array:
             f"--output={self._folder}/%a.log",
         ]
         options += [f"--partition={self._partition}"] if self._partition else []
-        script = f"#!/bin/sh\nexec {' '.join(map(_quoted, words))}\n"
+        script = f'#!/bin/sh\nexec {words} "$SLURM_ARRAY_TASK_ID" {self.tasks}\n'
         done = _slurm("sbatch", *options, script=script)
         if done.returncode:
             raise RunError(
@@ -212,11 +213,6 @@ class _Array:
 
 def _slurm(*command: str, script: str | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, input=script, capture_output=True, text=True, check=False)
-
-
-def _quoted(word: str) -> str:
-    """A word for the shell; variables stay what they are."""
-    return word if word.startswith('"$') else "'" + word.replace("'", "'\\''") + "'"
 
 
 def _most_tasks() -> int:

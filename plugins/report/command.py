@@ -54,10 +54,11 @@ def _report(folder: str) -> FolderReport:
     """The report of the kind of folder that this is; one without a mark is read as a corpus, and so
     is a URL."""
     from datachef.core import DatachefError
-    from datachef.core.files.urls import is_url
     from datachef.core.system.ownership import CORPUS, read_mark
+    from datachef.core.system.paths import is_url
 
-    mark = None if is_url(folder) else read_mark(Path(folder))
+    place = folder if is_url(folder) else Path(folder)
+    mark = read_mark(place) if isinstance(place, Path) else None
     kind = CORPUS if mark is None else mark.kind
     host = get_host()
     known = host.named("datachef_reports")
@@ -66,5 +67,5 @@ def _report(folder: str) -> FolderReport:
             f"there is no report of a folder with a {kind}",
             f"name the folder of a {', '.join(sorted(known))}",
         )
-    made: FolderReport = known[kind](folder if is_url(folder) else Path(folder), host)
+    made: FolderReport = known[kind](place, host)
     return made

@@ -34,9 +34,9 @@ from datachef.core.files.finding import File, find
 from datachef.core.files.readers import CsvReader, StoredFile, reader_of
 from datachef.core.files.remote import AT_ONCE, verify_remote
 from datachef.core.files.storage import kind, wrong_beginning
-from datachef.core.files.urls import Url, as_path, is_url
+from datachef.core.files.urls import Url
 from datachef.core.registry.installed import installed
-from datachef.core.system.paths import verify_file
+from datachef.core.system.paths import as_path, is_url, verify_file
 from datachef.plugins.sources.saved_datasets import files_of
 
 _Path = Annotated[str, Field(min_length=1, max_length=4096)]

@@ -39,10 +39,10 @@ def evolve(settings: EvolveFile, cache: CacheFolder = None, as_json: AsJson = Fa
     """
     wanted = load_evolve_settings(settings)
     _require_packages(wanted)
-    from datachef.core.files.urls import default_cache
     from datachef.core.registry.factories import build_evaluation_backend
     from datachef.core.system.lock import locked
     from datachef.core.system.outputs import OutputFolder, refuse_places, refuse_unmarked
+    from datachef.core.system.paths import default_cache
     from datachef.policy.model import policy_model, require_model
     from datachef.policy.scored_recipes import RecipeTask, read_recipe
     from datachef.policy.settings import EVOLUTION, PAGE

@@ -80,11 +80,11 @@ def propose(
 
     Every recipe passes chef check: the policy can write nothing else.
     """
-    from datachef.core.files.urls import default_cache
     from datachef.core.recipe.resolving import read_typed
     from datachef.core.registry.factories import build_reward
     from datachef.core.system.lock import locked
     from datachef.core.system.outputs import OutputFolder, refuse_places, refuse_unmarked
+    from datachef.core.system.paths import default_cache
     from datachef.policy.model import TINY, require_model
     from datachef.policy.scored_recipes import RecipeTask, ScoreTracker, best_different
     from datachef.policy.settings import GrammarLimits, RewardChoice

@@ -45,9 +45,9 @@ def train(
 
     On several GPUs: accelerate launch -m datachef.core.cli train train.yaml
     """
-    from datachef.core.files.urls import default_cache
     from datachef.core.registry.factories import build_reward
     from datachef.core.system.outputs import OutputFolder, refuse_places
+    from datachef.core.system.paths import default_cache
     from datachef.policy.model import policy_model, require_model
     from datachef.policy.reports.training import TrainingReport
     from datachef.policy.scored_recipes import RecipeTask, ScoreTracker

@@ -15,6 +15,7 @@ from datachef.core.pages.charts import AxisScale
 from datachef.core.pages.rendering import rendered
 from datachef.core.registry.folder_report import FolderReport
 from datachef.policy.reports.curves import (
+    StepSummary,
     best_at_calls,
     distinct_chart,
     entropy_chart,
@@ -65,9 +66,8 @@ class TrainingReport(FolderReport):
         return found if isinstance(found, dict) else {}
 
     def data(self) -> dict[str, Any]:
-        tasks = dict.fromkeys(row.task for row in self._log)
         return {
-            "tasks": [self._task(name) for name in tasks],
+            "tasks": [self._task(name) for name in self._logs],
             "settings": self._results.get("settings", {}),
             "vocabulary": self._results.get("vocabulary"),
             "operators": self._results.get("operators", []),
@@ -85,9 +85,18 @@ class TrainingReport(FolderReport):
             for row in found.values()
         ]
 
+    @cached_property
+    def _logs(self) -> Mapping[str, Sequence[LoggedRecipe]]:
+        """The log of each task, in the order in which they came."""
+        tasks = dict.fromkeys(row.task for row in self._log)
+        return {name: [row for row in self._log if row.task == name] for name in tasks}
+
+    @cached_property
+    def _steps(self) -> Mapping[str, Sequence[StepSummary]]:
+        return {name: step_summaries(log) for name, log in self._logs.items()}
+
     def _task(self, name: str) -> dict[str, Any]:
-        log = [row for row in self._log if row.task == name]
-        steps = step_summaries(log)
+        log, steps = self._logs[name], self._steps[name]
         baselines = {
             baseline: [row.value for row in rows if row.task == name]
             for baseline, rows in self._baselines.items()
@@ -168,8 +177,7 @@ class TrainingReport(FolderReport):
 
     def _drawn(self, task: dict[str, Any]) -> dict[str, Any]:
         """What is told of a task, with its pictures."""
-        log = [row for row in self._log if row.task == task["task"]]
-        steps = step_summaries(log)
+        log, steps = self._logs[task["task"]], self._steps[task["task"]]
         random = [step["random"] for step in task["steps"]]
         shown = [
             value for one in task["best"] for value in (one["value"], *(one["interval"] or ()))

@@ -167,7 +167,7 @@ def reward_config(
 
     Raises `DatachefError` where it is not clear for which.
     """
-    from datachef.core.files.urls import default_cache
+    from datachef.core.system.paths import default_cache
 
     return RewardConfig(
         task=(task or task_of(recipes, pool)).absolute(),

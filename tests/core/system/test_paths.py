@@ -11,9 +11,14 @@ import pytest
 from command import chef
 
 from datachef.core import Host, check_recipe, document, located
-from datachef.core.files.urls import default_cache
 from datachef.core.recipe.resolving import read_task
-from datachef.core.system.paths import expanded, located_or_named, not_expanded, with_homes
+from datachef.core.system.paths import (
+    default_cache,
+    expanded,
+    located_or_named,
+    not_expanded,
+    with_homes,
+)
 from datachef.operators.dedup.decontaminate import Decontaminate
 from datachef.operators.filters.language_filter import LanguageFilter
 from datachef.plugins.sources.files import FileSource
