@@ -46,7 +46,7 @@ ASKED = 0
 # An answer that is written is off its floor where the base model is right this far above 0.
 FLOOR_ERRORS = 2
 # Examples that settings are chosen by, at most, and the fewest that are enough.
-EXAMPLES, FEWEST_EXAMPLES = 64, 16
+EXAMPLES, FEWEST_EXAMPLES = 32, 16
 
 
 class Scoring(BaseModel):
