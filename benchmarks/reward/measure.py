@@ -82,7 +82,7 @@ def unmeasured(jobs: Sequence[Job], campaign: Campaign) -> list[Job]:
 
 def run(options: argparse.Namespace) -> int:
     """Does what is left of the campaign; returns how many measurements failed."""
-    training = Training(max_tokens=options.train_tokens)
+    training = Training(max_tokens=options.train_tokens, learning_rate=options.rates)
     settings = EvaluationSettings(
         base_model=options.base_model, training=training, items=options.items, accuracy=False
     )
@@ -94,7 +94,10 @@ def run(options: argparse.Namespace) -> int:
     for name in options.tasks:
         folder = campaign.work / "tasks" / name
         write_task(options.data, name, folder)
-        recipes[folder] = write_recipes(folder, options.seed, tokens=options.tokens)
+        written = write_recipes(folder, options.seed, tokens=options.tokens)
+        recipes[folder] = [
+            path for path in written if not options.recipes or path.stem in options.recipes
+        ]
     jobs = ordered_jobs(recipes, options.seeds, options.noise, options.seed)
     todo = unmeasured(jobs, campaign)
     print(
@@ -167,16 +170,29 @@ def reward_of(folder: Path, work: Path, encoder: str | None) -> RecipeReward:
     return RecipeReward(config, _host())
 
 
+def _names(text: str) -> list[str]:
+    return text.split(",")
+
+
+def _rates(text: str) -> tuple[float, ...]:
+    return tuple(map(float, text.split(",")))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with tasks.json")
-    parser.add_argument("--tasks", required=True, type=lambda text: text.split(","))
+    parser.add_argument("--tasks", required=True, type=_names)
     parser.add_argument("--work", type=Path, required=True, help="for corpora, models and caches")
     parser.add_argument("--output", type=Path, required=True, help="the history as Parquet")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--base-model", default=TINY, help="what is trained")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each recipe")
     parser.add_argument("--noise", type=int, default=2, help="more seeds of six recipes per task")
+    parser.add_argument("--recipes", type=_names, help="their names; all by default")
+    rates = Training().learning_rate
+    parser.add_argument(
+        "--rates", type=_rates, default=rates, help="to choose from, such as 1e-4,5e-4"
+    )
     parser.add_argument("--tokens", type=int, default=TOKENS, help="the largest corpus")
     parser.add_argument("--train-tokens", type=int, default=TOKENS, help="tokens trained on")
     parser.add_argument("--items", type=int, default=200, help="questions of the benchmark")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self, get_args
 
 from pydantic import Field
@@ -25,12 +26,14 @@ class Context:
 
     `references` is how many of the first summaries are rows of the source that the operator names
     as a `reference_source()`: rows to compare with, of which nothing is decided. `counted` are
-    the numbers that the operator adds to the ledger by `count`.
+    the numbers that the operator adds to the ledger by `count`. `folder` is an empty one for what
+    is too large for memory, which is gone after the decision; None where all of it is small.
     """
 
     seed: int
     sources: tuple[str, ...] = ()
     references: int = 0
+    folder: Path | None = None
     counted: Counter[str] = field(default_factory=Counter, compare=False)
 
     def count(self, name: str, number: int) -> None:
@@ -93,6 +96,12 @@ class CorpusOperator(Operator):
         inherited = type(self).apply is CorpusOperator.apply or self.shape == "synthesis"
         return "reason" if inherited else ""
 
+    @property
+    def decides_by_row(self) -> bool:
+        """Whether a decision says all that it says of single rows, by their `id`: then `apply` is
+        given no more of it than is said of the rows that were summarized together."""
+        return bool(self.decides)
+
 
 # Where a row stands in the corpus, from 0 to below 1; the output is written by it.
 ORDER = "corpus_order"
@@ -109,6 +118,10 @@ class OrderOperator(CorpusOperator):
     @property
     def decides(self) -> str:
         return ""
+
+    @property
+    def decides_by_row(self) -> bool:
+        return type(self).apply is OrderOperator.apply
 
     def writes(self) -> set[str]:
         return {ORDER}

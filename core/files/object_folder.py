@@ -38,6 +38,8 @@ class ObjectFolder(Folder):
     in the cache of this machine, bounded in size, until the process ends.
     """
 
+    remote = True
+
     def __init__(self, url: str, cache: Path) -> None:
         """Raises `DatachefError` for a URL that is none of an object store, or where the library is
         not installed."""

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -17,12 +16,6 @@ from typing import Any
 import polars as pl
 from pydantic import ConfigDict, TypeAdapter
 
-from datachef.core.contracts.accounting import frame_of
-from datachef.core.contracts.corpus import (
-    Context,
-    MixOperator,
-    refuse_unfit_decision,
-)
 from datachef.core.contracts.engine import Engine, Progress, WorkerConfig, WorkItem
 from datachef.core.contracts.operator import Operator, Services
 from datachef.core.contracts.source import Source
@@ -31,7 +24,6 @@ from datachef.core.errors import DatachefError, PluginError, RunError, is_panic,
 from datachef.core.registry.host import Host
 from datachef.core.registry.promises import ask
 from datachef.core.run.file_store import FileStore
-from datachef.core.run.ledger import Entry
 from datachef.core.run.signals import TextMemory
 from datachef.core.run.stage import (
     DecisionWork,
@@ -47,7 +39,6 @@ from datachef.core.run.time_limit import NO_LIMIT
 from datachef.core.system.code_identity import code_of
 from datachef.core.system.containment import cause_of, is_interrupt
 from datachef.core.system.failures import environment_failure
-from datachef.core.system.folder import LocalFolder
 from datachef.core.system.paths import verify_files
 from datachef.core.text.formats import Format
 
@@ -55,10 +46,6 @@ _FORMAT: TypeAdapter[Format] = TypeAdapter(Format, config=ConfigDict(defer_build
 
 # Called with the bytes read and the rows passed since the last call.
 OnProgress = Callable[[int, int], None]
-Scan = Callable[[], pl.LazyFrame]
-# Compressed; a corpus of millions of rows has more, and is merged on disk.
-IN_MEMORY_BYTES = 64 * 2**20
-MOST_FILES = 32
 
 
 @dataclass(frozen=True)
@@ -72,7 +59,8 @@ class BuiltSource:
 
 @dataclass(frozen=True)
 class BuiltStage:
-    """A stage with its operators built and its decisions read."""
+    """A stage with its operators built; decisions, of which each partition needs its part, are
+    read for it."""
 
     steps: tuple[AnyStep, ...]
     source: BuiltSource | None
@@ -106,7 +94,7 @@ class TaskExecutor:
         self.store = store
         backends = host.named("datachef_llm_backends")
         folder = store.folder if isinstance(store, FileStore) else None
-        shared = None if isinstance(folder, LocalFolder) else folder
+        shared = folder if folder is not None and folder.remote else None
         self._services = Services(backends, cache / "llm", shared=shared)
         self._stage: tuple[StageSpec, BuiltStage] | None = None
 
@@ -163,55 +151,43 @@ class TaskExecutor:
         from datachef.core.run.partition import PartitionRun
 
         stage = self._built(item.stage)
+        decisions = {spec.path: spec.decision for spec in item.stage.steps if spec.decision}
+        if decisions:
+            steps = (
+                replace(step, decision=self._decision(decisions[step.path], item))
+                if step.path in decisions
+                else step
+                for step in stage.steps
+            )
+            stage = replace(stage, steps=tuple(steps))
         if stage.steps:
             first = stage.steps[0]
             self._services.failures.begin(f"{first.path} ({first.operator.op})", item.may_fail)
         return PartitionRun(item, stage, self.store, progress, self._texts, self.limit).run()
 
+    def _decision(self, decision: str, item: PartitionWork) -> pl.DataFrame:
+        from datachef.core.run.decision import decided_of
+
+        found = decided_of(self.store, decision, item.parent or "")
+        if found is None:
+            message = f"what was decided of the rows before {item.label} is gone from the cache"
+            raise RunError(message, "run again")
+        return found
+
     def _decide(self, item: DecisionWork) -> dict[str, Any]:
+        from datachef.core.run.decision import decide
+
         verify_files(item.step.files)
-        step = corpus_step(self._step(item.step))
-        operator = step.operator
-        tables = []
-        passing = False
-        for key in item.summaries:
-            record = self.store.awaited(key)
-            if record is None:
-                raise RunError(
-                    f"the rows before {item.step.path} are gone from the cache", "run again"
-                )
-            passing = passing or bool(record.get("passing"))
-            if record["summary"]:
-                tables.append((key, record["summary"]))
-        decision = pl.DataFrame()
-        mixed: dict[str, Any] = {}
-        compared = sum(facts["rows"] for key, facts in tables if key in set(item.references))
-        context = Context(item.seed, item.sources, compared)
-        if tables:
-            with step.located(), merged(self.store, tables) as summaries:
-                decision = frame_of(ask(operator, "resolve", summaries, context), "resolve()")
-                refuse_unfit_decision(operator, summaries, decision)
-                if isinstance(operator, MixOperator):
-                    mixed = _mixed(operator, summaries, decision, item.sources)
+        record = decide(item, corpus_step(self._step(item.step)), self.store)
         verify_files(item.step.files)
-        facts = self.store.write(item.key, "decision.parquet", decision)
-        entry = Entry(item.step.path, operator.op, counted=context.counted)
-        ledger = [entry.to_data()] if context.counted else []
-        record = {"key": item.key, "files": [facts], "ledger": ledger, "passing": passing, **mixed}
         return dict(self.store.finish(item.key, record))
 
     def _step(self, spec: StepSpec) -> AnyStep:
-        decision = None
-        if spec.decision is not None:
-            record = self.store.awaited(spec.decision)
-            if record is None:
-                raise RunError(f"the decision of {spec.path} is gone from the cache", "run again")
-            decision = self.store.read(spec.decision, record["files"][0])
         cls, package = self._class_of(spec)
         _refuse_other_code(spec.path, cls, spec.identity)
         operator = ask(cls.model_validate(spec.data), "connect", self._services)
         identity = {**spec.identity, "decision": spec.decision}
-        return Step(spec.path, operator, decision, package, identity)
+        return Step(spec.path, operator, None, package, identity)
 
     def _class_of(self, spec: StepSpec) -> tuple[type[Operator], str]:
         """The class of a step, and the package that it came from.
@@ -281,56 +257,3 @@ def _refuse_other_code(path: str, cls: type, identity: Mapping[str, Any]) -> Non
             f"{path}: {cls.__name__} is not the code that the run was planned with",
             "was it edited meanwhile? run again",
         )
-
-
-def _mixed(
-    mix: MixOperator, summaries: pl.LazyFrame, decision: pl.DataFrame, sources: tuple[str, ...]
-) -> dict[str, Any]:
-    """What the record of a mix adds: the sizes of the sources before it, and the most copies that
-    it takes of a row of each. Where a mix has summaries of another form, sizes are unknown, and the
-    most copies of any row hold for all sources."""
-    repeated = frame_of(decision, "resolve()", "id", "copies").filter(pl.col("copies") > 1)
-    if not {"source", "size"} <= set(summaries.collect_schema()):
-        most = int(repeated["copies"].max()) if repeated.height else 1  # type: ignore[arg-type]
-        return {"copies": dict.fromkeys(sources, most)}
-    sizes = ask(mix, "sizes", summaries, sources)
-    copies = dict.fromkeys(sizes, 1)
-    if repeated.height:
-        owners = summaries.select("id", "source").join(repeated.lazy(), on="id")
-        by_source = owners.group_by("source").agg(pl.col("copies").max()).collect()
-        copies |= dict(by_source.select("source", "copies").iter_rows())
-    return {
-        "sizes": {name: [size.rows, size.tokens] for name, size in sizes.items()},
-        "copies": copies,
-    }
-
-
-@contextmanager
-def merged(store: Store, tables: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[pl.LazyFrame]:
-    """Tables of the store, by key and facts, one after the other in their order.
-
-    Little is read at once; much is merged into ever larger files first, with at most `MOST_FILES`
-    of them open, however many there are.
-    """
-    if sum(facts.get("bytes", 0) for _, facts in tables) <= IN_MEMORY_BYTES:
-        yield pl.concat([store.read(key, facts) for key, facts in tables]).lazy()
-        return
-    with store.scratch_folder() as folder:
-        scans: list[Scan] = [partial(store.scan, key, facts) for key, facts in tables]
-        level = 0
-        while len(scans) > MOST_FILES:
-            scans = _fewer(scans, folder / str(level))
-            level += 1
-        yield pl.concat([scan() for scan in scans])
-
-
-def _fewer(scans: Sequence[Scan], folder: Path) -> list[Scan]:
-    """Every `MOST_FILES` tables merged into one."""
-    folder.mkdir()
-    larger: list[Scan] = []
-    for start in range(0, len(scans), MOST_FILES):
-        file = folder / f"{start}.parquet"
-        group = [scan() for scan in scans[start : start + MOST_FILES]]
-        pl.concat(group).sink_parquet(file, compression="lz4")
-        larger.append(partial(pl.scan_parquet, file))
-    return larger

@@ -58,7 +58,7 @@ class FileStore(Store):
         return record
 
     def records(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
-        if isinstance(self.folder, LocalFolder):
+        if not self.folder.remote:
             return super().records(keys)
         keys = list(keys)
         with ThreadPoolExecutor(_AT_ONCE) as pool:

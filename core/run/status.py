@@ -133,7 +133,7 @@ class _StateRecord(PeriodicObserver):
     """Keeps how far a run is in the cache."""
 
     def __init__(self, folder: Folder, run: str, recipe_file: str) -> None:
-        super().__init__(_EVERY if isinstance(folder, LocalFolder) else _EVERY_REMOTE)
+        super().__init__(_EVERY_REMOTE if folder.remote else _EVERY)
         self._folder, self._run = folder, run
         self._known = {
             "version": STATUS_VERSION,

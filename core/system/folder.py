@@ -33,6 +33,8 @@ class Folder(ABC):
     """
 
     late: float = 0.0
+    # Whether it is behind a URL: every request takes a while, and other machines share it.
+    remote: bool = False
 
     @abstractmethod
     def prepare(self) -> None:

@@ -245,11 +245,18 @@ class OperatorContract:
 
     def outcome(self, batches: list[pl.DataFrame]) -> tuple[pl.DataFrame, Entry]:
         """The rows that the operator lets through, and its entry in the ledger."""
-        decision = self._decision(batches)
-        step = Step("step", self.operator, decision)
-        chain = StepPipeline([step], _NoMemory(), lambda *_: None)
-        out = [chain.run(batch) for batch in batches]
-        return concat(out), chain.ledger["step"]
+        operator, decision = self.operator, self._decision(batches)
+        entry, out = Entry("step", operator.op), []
+        for batch in batches:
+            own = decision
+            if decision is not None and isinstance(operator, CorpusOperator):
+                # A partition is given what is said of its rows.
+                said = pl.col("id").is_in(batch["id"].implode())
+                own = decision.filter(said) if operator.decides_by_row else decision
+            chain = StepPipeline([Step("step", operator, own)], _NoMemory(), lambda *_: None)
+            out.append(chain.run(batch))
+            entry.add(chain.ledger["step"])
+        return concat(out), entry
 
     def _decision(self, batches: list[pl.DataFrame]) -> pl.DataFrame | None:
         operator = self.operator

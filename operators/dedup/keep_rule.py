@@ -108,4 +108,4 @@ class KeyedDedup(RowDedup):
         raise NotImplementedError
 
     def copies(self, summaries: pl.LazyFrame, context: Context) -> Copies:
-        return copies_of_kept(summaries, self.compare, context.references)
+        return copies_of_kept(summaries, self.compare, context.references, context.folder)

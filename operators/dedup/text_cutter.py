@@ -42,6 +42,10 @@ class TextCutter(CorpusOperator):
         return ("emptied",)
 
     @property
+    def decides_by_row(self) -> bool:
+        return True
+
+    @property
     def run(self) -> int:
         """How many pieces a hash stands for."""
         return 1

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
+from datachef.operators.dedup.row_tables import RowTables
 
 Places = NDArray[np.int64]
 
@@ -19,8 +22,13 @@ Compare = Callable[[Places, Places], NDArray[np.bool_]]
 KEY = "key"
 # Rows of one key that the others are compared with: each is like none before it.
 _LEADERS = 8
-# Fewer are read once; of more, one column of keys at a time is in memory.
+# Fewer rows are read once, and stay in memory.
 IN_MEMORY_ROWS = 200_000
+# Of more, the keys that are grouped at once, the rows of a file, and the bytes of the rows that are
+# compared at once.
+KEYS_AT_ONCE = 4_000_000
+FILE_ROWS = 50_000
+COMPARED_BYTES = 16 * 2**20
 
 
 class Copies(NamedTuple):
@@ -32,77 +40,180 @@ class Copies(NamedTuple):
 
 
 def copies_of_kept(
-    summaries: pl.LazyFrame, compare: Callable[[pl.DataFrame], Compare], references: int = 0
+    summaries: pl.LazyFrame,
+    compare: Callable[[pl.DataFrame], Compare],
+    references: int = 0,
+    folder: Path | None = None,
 ) -> Copies:
     """Decides which rows go, so that each of them is like a row that stays.
 
-    `summaries` has an `id`, columns of keys, and what `compare` needs of the rows that have
-    candidates. A row comes before another if its `rank` is higher, or else in the order of the
-    data; the first `references` rows come before all others, and stay. A key that is null is
-    shared with nobody.
+    `summaries` has an `id`, columns of keys, and what `compare` needs of rows. A row comes before
+    another if its `rank` is higher, or else in the order of the data; the first `references` rows
+    come before all others, and stay. A key that is null is shared with nobody.
 
-    Memory: 12 bytes for each key that occurs several times, and what `compare` needs.
+    Memory: 1 byte for each row, about 30 for each pair of rows that are compared, and 50 for each
+    row that goes. Where there is a `folder` for it, what is compared of many rows is there.
     """
-    if summaries.select(pl.len()).collect().item() <= IN_MEMORY_ROWS:
-        summaries = summaries.collect().lazy()
+    count = summaries.select(pl.len()).collect().item()
+    if count <= IN_MEMORY_ROWS:
+        summaries, folder = summaries.collect().lazy(), None
     rows = summaries.with_row_index("row")
     names = summaries.collect_schema().names()
     keys = [name for name in names if name.startswith(KEY)]
-    members = _members(rows, keys)
-    table = rows.drop(keys).join(members.select("row").unique().lazy(), on="row", how="semi")
-    rank = ["rank"] if "rank" in names else []
-    table = table.sort(
-        pl.col("row") >= references, *rank, "row",
-        descending=[False, *(True for _ in rank), False], nulls_last=True,
-    )  # fmt: skip
-    found = table.collect(engine="streaming")
-    places = found.select("row").with_row_index("place")
-    members = members.join(places, on="row")
-    own = int((found["row"] < references).sum())
-    search = _Search(compare(found), found.height, own)
-    owner = search.owners(
-        members["place"].to_numpy().astype(np.int64), members["bucket"].to_numpy()
-    )
-    gone = np.flatnonzero(owner >= 0)
-    ids = found["id"]
-    dropped = pl.DataFrame([ids[gone].alias("id"), ids[owner[gone]].alias("kept")])
-    order = found["row"][gone].arg_sort()
-    return Copies(dropped[order], search.candidates - len(gone))
-
-
-def _members(rows: pl.LazyFrame, keys: list[str]) -> pl.DataFrame:
-    """`row` and `bucket` of every key that several rows have.
-
-    Keys that occur once are out before anything is joined.
-    """
-    found = [pl.DataFrame(schema={"row": rows.collect_schema()["row"], "bucket": pl.Int64})]
-    buckets = 0
+    members = RowTables(_made(folder, "members"))
+    several = np.zeros(count, np.bool_)
     for name in keys:
-        keyed = rows.select("row", pl.col(name).alias(KEY)).filter(pl.col(KEY).is_not_null())
-        counted = keyed.group_by(KEY).agg(pl.len()).filter(pl.col("len") > 1).select(KEY)
-        repeated = counted.collect(engine="streaming").with_row_index("bucket", buckets)
-        several = keyed.join(repeated.lazy(), on=KEY).select("row", pl.col("bucket").cast(pl.Int64))
-        found.append(several.collect(engine="streaming"))
-        buckets += repeated.height
-    return pl.concat(found)
+        for part in _members(rows.select("row", pl.col(name).alias(KEY)), count):
+            several[part["row"].to_numpy()] = True
+            members.add(part)
+    found = RowTables(_made(folder, "rows"))
+    for batch in _batches(rows.drop(keys, "id")):
+        found.add(batch.filter(pl.Series(several[batch["row"].to_numpy()])))
+    row = np.flatnonzero(several)
+    order = _order(found, row, references) if "rank" in names else np.arange(len(row))
+    place = np.empty(len(row), np.int64)
+    place[order] = np.arange(len(row))
+    search = _Search(_Pairs(found, order, compare), len(row), int((row < references).sum()))
+    for number in range(len(members)):
+        table = members.table(number)
+        own = place[np.searchsorted(row, table["row"].to_numpy())]
+        search.compare(own, table["bucket"].to_numpy().astype(np.int64))
+    owner = search.owners()
+    gone = np.flatnonzero(owner >= 0)
+    kept = pl.DataFrame({"row": row[order[gone]], "first": row[order[owner[gone]]]})
+    return Copies(_with_ids(kept, rows), search.candidates - len(gone))
+
+
+def _made(folder: Path | None, name: str) -> Path | None:
+    if folder is None:
+        return None
+    (folder / name).mkdir()
+    return folder / name
+
+
+def _batches(rows: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """The rows in order, in tables of many rows; at least one."""
+    some = False
+    for batch in rows.collect_batches(chunk_size=FILE_ROWS, engine="streaming"):
+        some = True
+        yield batch
+    if not some:
+        yield rows.head(0).collect()
+
+
+def _members(keyed: pl.LazyFrame, count: int) -> Iterator[pl.DataFrame]:
+    """`row` and `bucket` of every key that several rows have, in tables that share no key."""
+    keyed = keyed.filter(pl.col(KEY).is_not_null())
+    parts = -(-count // KEYS_AT_ONCE)
+    for part in range(parts):
+        own = keyed if parts == 1 else keyed.filter(pl.col(KEY).hash(seed=0) % parts == part)
+        table = own.collect(engine="streaming").lazy()
+        counted = table.group_by(KEY).agg(pl.len()).filter(pl.col("len") > 1).select(KEY)
+        repeated = counted.collect().with_row_index("bucket").lazy()
+        yield table.join(repeated, on=KEY).select("row", "bucket").collect()
+
+
+def _order(found: RowTables, row: Places, references: int) -> Places:
+    """The rows in the order in which they may stay."""
+    rank = found.column("rank").cast(pl.Float64)
+    table = pl.DataFrame({"rank": rank, "other": row >= references}).with_row_index("place")
+    by = table.sort(
+        "other", "rank", "place", descending=[False, True, False], nulls_last=True
+    )  # fmt: skip
+    return by["place"].to_numpy().astype(np.int64)
+
+
+def _with_ids(kept: pl.DataFrame, rows: pl.LazyFrame) -> pl.DataFrame:
+    """`id` and `kept` in the order of the data, of the rows `row` and `first`."""
+    ids = rows.select(pl.col("row").cast(pl.Int64), "id")
+    table = kept.lazy().join(ids, on="row").rename({"row": "own"})
+    owners = table.join(ids.rename({"row": "first", "id": "kept"}), on="first")
+    return owners.sort("own").select("id", "kept").collect(engine="streaming")
+
+
+class _Pairs:
+    """Compares rows by their places in an `order`, reading what is needed of those that are asked
+    for."""
+
+    def __init__(
+        self, found: RowTables, order: Places, compare: Callable[[pl.DataFrame], Compare]
+    ) -> None:
+        self._found = found
+        self._order = order
+        self._compare = compare
+        self._at_once = max(1, COMPARED_BYTES * found.height // (2 * max(found.bytes, 1)))
+        few = found.bytes <= COMPARED_BYTES
+        self._all = compare(found.rows(np.arange(found.height))) if few else None
+
+    def similar(self, left: Places, right: Places) -> NDArray[np.bool_]:
+        left, right = self._order[left], self._order[right]
+        if self._all is not None:
+            return self._all(left, right)
+        parts = [np.zeros(0, np.bool_)]
+        for start in range(0, len(left), self._at_once):
+            pairs = np.stack([left, right])[:, start : start + self._at_once]
+            needed, number = np.unique(pairs, return_inverse=True)
+            parts.append(self._compare(self._found.rows(needed))(*number.reshape(pairs.shape)))
+        return np.concatenate(parts)
 
 
 class _Search:
     """Finds for each of `count` rows, in the order in which they may stay, the one it copies.
 
-    The first `references` stay in any case. `candidates` are the rows that share a key with an
-    earlier one.
+    The first `references` stay in any case.
     """
 
-    def __init__(self, similar: Compare, count: int, references: int) -> None:
-        self._similar = similar
+    def __init__(self, pairs: _Pairs, count: int, references: int) -> None:
+        self._pairs = pairs
         self._count = count
         self._references = references
-        self.candidates = 0
+        self._later = np.zeros(count, np.bool_)
+        # The pairs that were compared, as one number each in order, and which of them are similar.
+        self._tested = np.zeros(0, np.int64)
+        self._passed = np.zeros(0, np.bool_)
 
-    def owners(self, places: Places, buckets: Places) -> Places:
+    @property
+    def candidates(self) -> int:
+        """The rows that share a key with an earlier one."""
+        return int(self._later.sum())
+
+    def compare(self, places: Places, buckets: Places) -> None:
+        """Compares the rows of each bucket with its first one, those that are not like that one
+        with their first, and so on."""
+        order = np.lexsort((places, buckets))
+        places, buckets = places[order], buckets[order]
+        for number in range(_LEADERS):
+            starts = np.flatnonzero(np.diff(buckets, prepend=-1))
+            leader = np.repeat(places[starts], np.diff(starts, append=len(buckets)))
+            later = (leader != places) & (places >= self._references)
+            places, buckets, leader = places[later], buckets[later], leader[later]
+            if not len(places):
+                break
+            if number == 0:
+                self._later[places] = True
+            similar = self._similar(leader, places)
+            places, buckets = places[~similar], buckets[~similar]
+
+    def _similar(self, left: Places, right: Places) -> NDArray[np.bool_]:
+        """Which pairs are similar; each is compared once."""
+        pairs: Places
+        pairs, number = np.unique(left * self._count + right, return_inverse=True)
+        at = np.searchsorted(self._tested, pairs)
+        known = np.zeros(len(pairs), np.bool_)
+        inside = at < len(self._tested)
+        known[inside] = self._tested[at[inside]] == pairs[inside]
+        new = pairs[~known]
+        if len(new):
+            similar = self._pairs.similar(*np.divmod(new, self._count))
+            self._tested = np.insert(self._tested, at[~known], new)
+            self._passed = np.insert(self._passed, at[~known], similar)
+            at = np.searchsorted(self._tested, pairs)
+        found: NDArray[np.bool_] = self._passed[at][number]
+        return found
+
+    def owners(self) -> Places:
         """The row that stays in the place of each, -1 of a row that stays itself."""
-        left, right = self._similar_pairs(places, buckets)
+        left, right = np.divmod(self._tested[self._passed], self._count)
         owner = np.full(self._count, -1, np.int64)
         # What is like no earlier row stays, and what is like one of these goes.
         later = np.zeros(self._count, np.bool_)
@@ -130,44 +241,10 @@ class _Search:
                 others |= dict.fromkeys(new for other in near for new in instead[other])
                 tried = np.array(list(others)[:_LEADERS], np.int64)
                 tried = tried[tried < row]
-                hits = tried[self._similar(tried, np.full(len(tried), row, np.int64))]
+                hits = tried[self._pairs.similar(tried, np.full(len(tried), row))]
                 kept = int(hits[0]) if len(hits) else None
             if kept is not None:
                 owner[row] = kept
                 continue
             for other in near:
                 instead[other].append(row)
-
-    def _similar_pairs(self, places: Places, buckets: Places) -> tuple[Places, Places]:
-        """Pairs of similar rows, the earlier one first.
-
-        Each bucket is compared with its first row, those that are not like that one with their
-        first, and so on.
-        """
-        order = np.lexsort((places, buckets))
-        places, buckets = places[order], buckets[order]
-        tested, passed = np.zeros(0, np.int64), np.zeros(0, np.bool_)
-        for number in range(_LEADERS):
-            starts = np.flatnonzero(np.diff(buckets, prepend=-1))
-            sizes = np.diff(starts, append=len(buckets))
-            leader = np.repeat(places[starts], sizes)
-            later = (leader != places) & (places >= self._references)
-            if number == 0:
-                self.candidates = len(np.unique(places[later]))
-            places, buckets, leader = places[later], buckets[later], leader[later]
-            if not len(places):
-                break
-            pairs, number_of = np.unique(leader * self._count + places, return_inverse=True)
-            at = np.searchsorted(tested, pairs)
-            at[at == len(tested)] = 0
-            known = tested[at] == pairs if len(tested) else np.zeros(len(pairs), np.bool_)
-            similar = passed[at] if len(tested) else np.zeros(len(pairs), np.bool_)
-            similar[~known] = self._similar(*np.divmod(pairs[~known], self._count))
-            tested = np.concatenate([tested, pairs[~known]])
-            passed = np.concatenate([passed, similar[~known]])
-            order = np.argsort(tested)
-            tested, passed = tested[order], passed[order]
-            left_over = ~similar[number_of]
-            places, buckets = places[left_over], buckets[left_over]
-        left, right = np.divmod(tested[passed], self._count)
-        return left, right

@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 from command import CHEF
 
-from datachef.core.run import executor as merging
-from datachef.core.run.executor import merged
+from datachef.core.run import decision as merging
+from datachef.core.run.decision import merged
 from datachef.core.run.file_store import FileStore
 from datachef.core.system.folder import LocalFolder
 
@@ -124,11 +124,12 @@ def test_what_is_merged_on_disk_is_what_is_read_at_once(
         frame = pl.DataFrame({"id": ids}).with_columns(size=index)
         key = f"{index:032x}"
         tables.append((key, store.write(key, "summary.parquet", frame)))
-    with merged(store, tables) as at_once:
+    folder = tmp_path / "merging"
+    folder.mkdir()
+    with merged(store, tables, folder) as at_once:
         expected = at_once.collect()
     monkeypatch.setattr(merging, "IN_MEMORY_BYTES", 0)
     monkeypatch.setattr(merging, "MOST_FILES", 3)
-    with merged(store, tables) as query:
+    with merged(store, tables, folder) as query:
         assert query.collect().equals(expected)
     assert expected.height == sum(index % 4 for index in range(number))
-    assert not list(tmp_path.glob(".merging-*"))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from datachef.core import Context
-from datachef.operators.dedup import text_cutter, verified
+from datachef.operators.dedup import row_tables, text_cutter, verified
 from datachef.operators.dedup.line_dedup import LineDedup
 from datachef.operators.dedup.minhash_dedup import MinHashDedup
 from datachef.operators.dedup.verified import Compare, copies_of_kept
@@ -33,15 +36,22 @@ def frame(rows: list[tuple[int | None, int, int]], *, ranked: bool) -> pl.DataFr
     return table.with_columns(ids, *rank)
 
 
-@pytest.mark.parametrize("in_memory", [0, 1000])
+@pytest.fixture
+def on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if a few rows were too many for memory."""
+    monkeypatch.setattr(verified, "IN_MEMORY_ROWS", 0)
+    monkeypatch.setattr(verified, "KEYS_AT_ONCE", 7)
+    monkeypatch.setattr(verified, "FILE_ROWS", 5)
+    monkeypatch.setattr(verified, "COMPARED_BYTES", 60)
+    monkeypatch.setattr(row_tables, "OPEN", 2)
+
+
 @given(ROWS, st.booleans(), st.integers(0, 5))
 def test_what_goes_is_like_what_stays_and_comes_after_it(
-    in_memory: int, rows: list[tuple[int | None, int, int]], ranked: bool, references: int
+    rows: list[tuple[int | None, int, int]], ranked: bool, references: int
 ) -> None:
     table, references = frame(rows, ranked=ranked), min(references, len(rows))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verified, "IN_MEMORY_ROWS", in_memory)
-        found = copies_of_kept(table.lazy(), compare, references)
+    found = copies_of_kept(table.lazy(), compare, references)
     gone = dict(found.dropped.iter_rows())
     assert list(gone) == sorted(gone, key=int)
     assert not {str(i) for i in range(references)} & set(gone)
@@ -64,6 +74,20 @@ def test_what_goes_is_like_what_stays_and_comes_after_it(
     assert found.unverified == candidates - len(gone)
 
 
+@pytest.mark.usefixtures("on_disk")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ROWS, st.booleans(), st.integers(0, 5))
+def test_what_is_too_large_for_memory_is_decided_on_in_the_same_way(
+    tmp_path: Path, rows: list[tuple[int | None, int, int]], ranked: bool, references: int
+) -> None:
+    table, references = frame(rows, ranked=ranked), min(references, len(rows))
+    at_once = copies_of_kept(table.lazy(), compare, references)
+    with TemporaryDirectory(dir=tmp_path) as folder:
+        in_parts = copies_of_kept(table.lazy(), compare, references, Path(folder))
+    assert in_parts.dropped.equals(at_once.dropped)
+    assert in_parts.unverified == at_once.unverified
+
+
 @given(ROWS)
 def test_equal_rows_never_stay_both(rows: list[tuple[int | None, int, int]]) -> None:
     doubled = [row for row in rows for _ in range(2)]
@@ -71,14 +95,17 @@ def test_equal_rows_never_stay_both(rows: list[tuple[int | None, int, int]]) -> 
     assert all(str(i) in gone for i in range(1, len(doubled), 2))
 
 
-def test_the_decision_is_the_same_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_decision_is_the_same_in_parts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     texts = [f"row {i % 3} is about\nthe number {i % 4} and\n{i % 5} others" for i in range(300)]
     batch = pl.DataFrame({"id": [str(i) for i in range(300)], "text": texts})
     lines, near = LineDedup(digits="different"), MinHashDedup(ngram=2, bands=30, rows=1)
     once = [one.resolve(one.summarize(batch).lazy(), Context(0)) for one in (lines, near)]
     monkeypatch.setattr(text_cutter, "_HASHES_AT_ONCE", 50)
-    monkeypatch.setattr(verified, "IN_MEMORY_ROWS", 0)
-    again = [one.resolve(one.summarize(batch).lazy(), Context(0)) for one in (lines, near)]
+    request.getfixturevalue("on_disk")
+    context = Context(0, folder=tmp_path)
+    again = [one.resolve(one.summarize(batch).lazy(), context) for one in (lines, near)]
     for first, second in zip(once, again, strict=True):
         assert first.height > 100
         assert first.equals(second)
