@@ -21,6 +21,7 @@ EXTRAS = {
     "train": "trl",
     "vllm": "vllm",
     "ray": "ray",
+    "dask": "distributed",
     "s3": "obstore",
     "reward": "lightgbm",
     "evaluate": "lm_eval",

@@ -81,7 +81,7 @@ def run(
     ] = None,
     address: Annotated[
         str | None,
-        typer.Option(help="Cluster of the engine ray: local, auto or ray://HOST:PORT."),
+        typer.Option(help="Cluster of the engines ray and dask: local, or the address of one."),
     ] = None,
     partition: Annotated[
         str | None, typer.Option(help="Partition of the cluster of the engine slurm.")

@@ -9,7 +9,13 @@ from datachef.core import Engine, WorkerConfig, hookimpl
 
 @hookimpl
 def datachef_engines() -> Mapping[str, Callable[..., Engine]]:
-    return {"inline": _inline, "local": _local, "ray": _ray, "slurm": _slurm}
+    return {"dask": _dask, "inline": _inline, "local": _local, "ray": _ray, "slurm": _slurm}
+
+
+def _dask(config: WorkerConfig, workers: int, *, address: str = "local") -> Engine:
+    from datachef.plugins.engines.dask_engine import DaskEngine
+
+    return DaskEngine(config, workers, address=address)
 
 
 def _inline(config: WorkerConfig, workers: int) -> Engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from datachef.core import DatachefError, WorkerConfig, WorkItem
 from datachef.core.errors import error_of_kind, kind_of
 from datachef.core.run.local import LocalEngine
+
+_OURS, _SECRET = "DATACHEF_", "_API_KEY"
 
 
 class ItemWorker:
@@ -41,6 +44,13 @@ def record_of(outcome: Mapping[str, Any]) -> dict[str, Any]:
     for note in outcome["notes"]:
         error.add_note(note)
     raise error
+
+
+def sent_variables() -> dict[str, str]:
+    """What processes on other nodes need of our environment; keys are not sent."""
+    ours = {name: value for name, value in os.environ.items() if name.startswith(_OURS)}
+    sent = {name: value for name, value in ours.items() if not name.endswith(_SECRET)}
+    return sent | {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
 
 
 def _stalled(label: str, seconds: float, where: str) -> None:

@@ -15,7 +15,7 @@ from datachef.core import Engine, RunError, UnavailableError, WorkerConfig, Work
 from datachef.core.contracts.engine import Progress
 from datachef.core.distribution import extra
 from datachef.core.errors import optional_package
-from datachef.plugins.engines.outcomes import ItemWorker, record_of
+from datachef.plugins.engines.outcomes import ItemWorker, record_of, sent_variables
 
 # How often a task is begun again whose process or node was lost.
 RETRIES = 3
@@ -34,7 +34,6 @@ LOCAL: dict[str, Any] = {
     "_system_config": {"health_check_failure_threshold": 100},
 }
 _CHECK_SECONDS = 1.0
-_OURS, _SECRET = "DATACHEF_", "_API_KEY"
 
 
 class RayEngine(Engine):
@@ -59,7 +58,7 @@ class RayEngine(Engine):
         self._most_memory = int(max(resources.get("memory", 0) for resources in nodes))
         self._options: dict[str, Any] = {"num_cpus": 1, "max_retries": RETRIES}
         if not started:  # what is started here has our variables
-            self._options["runtime_env"] = {"env_vars": _variables()}
+            self._options["runtime_env"] = {"env_vars": sent_variables()}
 
     def _connect(self, address: str, workers: int) -> None:
         there = {"address": address, "logging_level": "error"}
@@ -114,13 +113,6 @@ class RayEngine(Engine):
 
 def _memory_for(item: WorkItem) -> int:
     return TASK_MEMORY + item.size // READ_BY_MEMORY
-
-
-def _variables() -> dict[str, str]:
-    """What processes on other nodes need of our environment; keys are not sent through Ray."""
-    ours = {name: value for name, value in os.environ.items() if name.startswith(_OURS)}
-    sent = {name: value for name, value in ours.items() if not name.endswith(_SECRET)}
-    return sent | {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
 
 
 # The worker of this process of Ray, which carries out many tasks, by the run that it is for.
