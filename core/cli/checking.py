@@ -95,12 +95,20 @@ def plan(
     for row in rows:
         row["changed"] = list(_changed(row, changed or {}, operators))
     mixed, warnings = _mix(checked, planned, store)
-    calls = _calls(checked, rows)
+    calls, decisions = _calls(checked, rows), _decisions(checked, rows)
     for row in rows:
         del row["places"]
     if as_json:
         told = [w.to_data() for w in warnings]
-        print_json({"stages": rows, "mix": mixed, "language_models": calls, "warnings": told})
+        print_json(
+            {
+                "stages": rows,
+                "mix": mixed,
+                "decisions": decisions,
+                "language_models": calls,
+                "warnings": told,
+            }
+        )
         return
     from rich.table import Table
 
@@ -122,6 +130,7 @@ def plan(
             console().print(line, soft_wrap=True)
     if mixed:
         _show_mix(mixed)
+    _show_decisions(decisions)
     _show_calls(calls)
     for problem in warnings:
         console().print(str(problem), soft_wrap=True)
@@ -175,11 +184,32 @@ def _calls(checked: CheckedRecipe, rows: list[dict[str, Any]]) -> list[dict[str,
     """What steps will ask of language models, but for steps whose results are in the cache."""
     from datachef.core.recipe.model_calls import expected_calls
 
-    missing = {
-        place for row in rows for place in row["places"] if row["cached"] < row["partitions"]
-    }
     found = expected_calls(checked, get_host().vocabulary) or []
-    return [asdict(step) for step in found if step.step in missing]
+    return [asdict(step) for step in found if step.step in _missing(rows)]
+
+
+def _decisions(checked: CheckedRecipe, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What decisions will need that are not in the cache."""
+    from datachef.core.recipe.expected import expected_decisions
+
+    found = expected_decisions(checked, get_host().vocabulary)
+    return [asdict(needs) for needs in found if needs.step in _missing(rows)]
+
+
+def _missing(rows: list[dict[str, Any]]) -> set[str]:
+    """The places of steps whose results are not all in the cache."""
+    return {place for row in rows for place in row["places"] if row["cached"] < row["partitions"]}
+
+
+def _show_decisions(decisions: list[dict[str, Any]]) -> None:
+    from datachef.core.cli.display import size
+
+    for needs in decisions:
+        console().print(
+            f"{needs['step']} {needs['op']}: a decision on up to {needs['rows']:,} rows takes "
+            f"about {size(needs['memory'])} of memory and {size(needs['disk'])} of disk",
+            soft_wrap=True,
+        )
 
 
 def _show_calls(calls: list[dict[str, Any]]) -> None:

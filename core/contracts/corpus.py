@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+# An id and two numbers, in memory.
+SUMMARY_BYTES = 64
+
+
 @dataclass(frozen=True)
 class Context:
     """What a decision may depend on besides the summaries: the step's seed, the sources.
@@ -75,6 +79,14 @@ class CorpusOperator(Operator):
     def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
         """The decision about the whole corpus, from all summaries in the order of the data."""
         raise NotImplementedError
+
+    def decision_bytes(self, size: Size) -> tuple[float, float]:
+        """About what a decision on a corpus of this size takes at most: bytes of memory beside what
+        a worker has anyway, and bytes of disk.
+
+        As inherited: summaries of an id and two numbers for each row, all of them in memory.
+        """
+        return 2 * SUMMARY_BYTES * size.rows, SUMMARY_BYTES * size.rows
 
     def apply(self, batch: pl.DataFrame, decision: pl.DataFrame) -> Outcome:
         """Carries the decision out on a batch.

@@ -14,10 +14,17 @@ from datachef.core import (
     Context,
     CorpusOperator,
     RunError,
+    Size,
     reference_source,
     shortened,
 )
-from datachef.operators.dedup.verified import Compare, Copies, copies_of_kept
+from datachef.operators.dedup.verified import (
+    IN_MEMORY_ROWS,
+    Compare,
+    Copies,
+    copies_of_kept,
+    memory_for,
+)
 
 _HINT = "name a numeric column, or a signal that a filter keeps (keep_signals: true)"
 
@@ -106,6 +113,17 @@ class KeyedDedup(RowDedup):
         The keys are those of `columns` that are named `key...`.
         """
         raise NotImplementedError
+
+    @abstractmethod
+    def summary_bytes(self, tokens: float) -> float:
+        """The bytes of `columns` for a row of so many tokens."""
+        raise NotImplementedError
+
+    def decision_bytes(self, size: Size) -> tuple[float, float]:
+        rows = max(size.rows, 1.0)
+        disk = super().decision_bytes(size)[1] + self.summary_bytes(size.tokens / rows) * rows
+        in_memory = disk * min(IN_MEMORY_ROWS / rows, 1)
+        return in_memory + memory_for(rows), 2 * disk  # what is compared is written once more
 
     def copies(self, summaries: pl.LazyFrame, context: Context) -> Copies:
         return copies_of_kept(summaries, self.compare, context.references, context.folder)

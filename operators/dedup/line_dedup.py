@@ -53,6 +53,7 @@ class LineDedup(PieceDedup):
     op: Literal["line_dedup"] = "line_dedup"
 
     unit: ClassVar[str] = "lines"
+    tokens_per_hash: ClassVar[float] = 12.0
 
     def pieces(self) -> pl.Expr:
         return LINES
@@ -69,6 +70,7 @@ class ParagraphDedup(PieceDedup):
 
     separator: ClassVar[str] = "\n\n"
     unit: ClassVar[str] = "paragraphs"
+    tokens_per_hash: ClassVar[float] = 60.0
 
     def pieces(self) -> pl.Expr:
         return PARAGRAPHS

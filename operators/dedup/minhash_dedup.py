@@ -11,7 +11,7 @@ from pydantic import Field
 from rensa import RMinHash
 
 from datachef.operators.dedup.keep_rule import KeyedDedup
-from datachef.operators.dedup.sketches import Similarity, sketches
+from datachef.operators.dedup.sketches import SIZE, Similarity, sketches
 from datachef.operators.dedup.verified import Compare, Places
 from datachef.operators.text.byte_words import lower_case_word_hashes
 from datachef.operators.text.words import MULTIPLIER, Hashes, Offsets, ngram_hashes
@@ -71,6 +71,9 @@ class MinHashDedup(KeyedDedup):
         bands = [pl.Series(f"key_{band}", keys[:, band]) for band in range(self.bands)]
         keyed = [column.set(~some, None) for column in (whole, *bands)]
         return [*keyed, *sketches(shingles, offsets)]
+
+    def summary_bytes(self, tokens: float) -> float:
+        return 8 * (self.bands + 1) + 4 * min(tokens, SIZE)
 
     def compare(self, rows: pl.DataFrame) -> Compare:
         sketched = Similarity(rows)

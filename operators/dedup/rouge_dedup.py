@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from datachef.core import Context, CorpusOperator, turns_of
+from datachef.core import Context, CorpusOperator, Size, turns_of
 from datachef.operators.text.rouge import most_similar, rouge_words
 
 
@@ -49,6 +49,10 @@ class RougeDedup(CorpusOperator):
             turns = reversed(turns_of(row["messages"]))
             return next((t["content"] or "" for t in turns if t["role"] == "user"), "")
         return row["text"] or ""
+
+    def decision_bytes(self, size: Size) -> tuple[float, float]:
+        # Every word is a text in memory, and one of a sequence.
+        return 64 * size.tokens, 8 * size.tokens
 
     def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
         table = summaries.collect()

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from datachef.core import Context, asset_name, embedder
+from datachef.core import Context, Size, asset_name, embedder
 from datachef.operators.dedup.keep_rule import RowDedup
 from datachef.operators.dedup.verified import Copies
 from datachef.operators.models.embedding import REQUIRED, ROWS_PER_CALL
@@ -21,6 +21,8 @@ _ROWS_OF_A_CLUSTER = 64
 _ITERATIONS = 20
 # Rows whose embeddings are in memory at once: 300 MB of 384 dimensions.
 _ROWS_AT_ONCE = 200_000
+# Of a small encoder: how many another has is known where it is.
+_DIMENSIONS = 384
 # How far from 1 the similarity of equal texts may be computed.
 _ROUNDING = 1e-5
 
@@ -73,6 +75,11 @@ class SemanticDedup(RowDedup):
         vectors[some.to_numpy()] = encoder.embed(text.filter(some))
         kind = pl.Array(pl.Float32, encoder.dimensions)
         return [pl.Series("embedding", vectors, dtype=kind), some.alias("filled")]
+
+    def decision_bytes(self, size: Size) -> tuple[float, float]:
+        memory, disk = super().decision_bytes(size)
+        each = 4 * _DIMENSIONS
+        return memory + 2 * each * min(size.rows, _ROWS_AT_ONCE), disk + each * size.rows
 
     def copies(self, summaries: pl.LazyFrame, context: Context) -> Copies:
         rows = summaries.with_row_index("row").filter("filled").drop("filled")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations, pairwise
+from math import comb
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -78,6 +79,9 @@ class SimHashDedup(KeyedDedup):
             for number, chosen in enumerate(combinations(masks, self.blocks - self.distance))
         ]
         return [*keys, pl.Series("fingerprint", prints)]
+
+    def summary_bytes(self, tokens: float) -> float:
+        return 8 * (comb(self.blocks, self.distance) + 1)
 
     def compare(self, rows: pl.DataFrame) -> Compare:
         prints = rows["fingerprint"].to_numpy()

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from datachef.core import Context, CorpusOperator, Outcome, reference_source
+from datachef.core import Context, CorpusOperator, Outcome, Size, reference_source
 from datachef.operators.text.lines import FILLED
 
 # Hashes whose counts are in memory at once, of 16 to 32 bytes each; of more, the summaries are read
@@ -32,6 +32,8 @@ class TextCutter(CorpusOperator):
     separator: ClassVar[str] = "\n"
     # What the pieces are called in the ledger.
     unit: ClassVar[str] = "pieces"
+    # About how many tokens have a hash of their own.
+    tokens_per_hash: ClassVar[float] = 1.0
 
     against: str | None = reference_source(
         description="Another source of the recipe: what its documents have goes too, and the "
@@ -40,6 +42,11 @@ class TextCutter(CorpusOperator):
 
     def reasons(self) -> tuple[str, ...]:
         return ("emptied",)
+
+    def decision_bytes(self, size: Size) -> tuple[float, float]:
+        hashes = size.tokens / self.tokens_per_hash
+        memory = 32 * min(hashes, _HASHES_AT_ONCE) + 8 * size.rows
+        return memory, super().decision_bytes(size)[1] + 8 * hashes
 
     @property
     def decides_by_row(self) -> bool:

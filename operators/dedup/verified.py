@@ -29,6 +29,8 @@ IN_MEMORY_ROWS = 200_000
 KEYS_AT_ONCE = 4_000_000
 FILE_ROWS = 50_000
 COMPARED_BYTES = 16 * 2**20
+# What they take of memory: bytes for each row, and for each key that is grouped.
+MEMORY, KEY_MEMORY = 40, 60
 
 
 class Copies(NamedTuple):
@@ -82,6 +84,11 @@ def copies_of_kept(
     gone = np.flatnonzero(owner >= 0)
     kept = pl.DataFrame({"row": row[order[gone]], "first": row[order[owner[gone]]]})
     return Copies(_with_ids(kept, rows), search.candidates - len(gone))
+
+
+def memory_for(rows: float) -> float:
+    """About the bytes of memory that the search takes beside its rows."""
+    return MEMORY * rows + KEY_MEMORY * min(rows, KEYS_AT_ONCE)
 
 
 def _made(folder: Path | None, name: str) -> Path | None:
