@@ -75,6 +75,20 @@ def test_killed_workers_lose_nothing_and_nothing_finished_is_done_again(crawl: C
     assert FILES <= len(crawl.units_done()) <= FILES + 1
 
 
+def test_rows_come_from_ray_data_and_go_there(tmp_path: Path) -> None:
+    data = pytest.importorskip("ray.data")
+    rows = [{"text": f"row number {number % 50} of the data set"} for number in range(200)]
+    data.from_items(rows).write_parquet(str(tmp_path / "pages"))
+    steps = "steps: [{op: exact_dedup}]"
+    source = f"pages: {{path: pages/*.parquet, {steps}}}"
+    (tmp_path / "recipe.yaml").write_text(f"name: handed\nsources: {{{source}}}")
+    run_recipe(
+        tmp_path / "recipe.yaml", tmp_path / "out", cache=tmp_path / "cache", engine="inline"
+    )
+    corpus = data.read_parquet(str(tmp_path / "out" / "data"))
+    assert sorted(row["text"] for row in corpus.take_all()) == sorted({row["text"] for row in rows})
+
+
 def test_a_cluster_that_is_not_there() -> None:
     from datachef.plugins.engines import ray_engine
 
