@@ -28,6 +28,7 @@ from datachef.core import document
 from datachef.reward.evaluation.evaluator import TINY
 from datachef.reward.history import History, score_summaries
 from datachef.reward.measurement import MeasurementRecord
+from datachef.reward.noise import noise_of
 from datachef.reward.proxy import Validation
 from datachef.reward.proxy.fit import FitReport, feature_table, fit_report
 from datachef.reward.proxy.transfer import FEWEST_TASKS, SIGNS, TransferPrior
@@ -124,7 +125,12 @@ cores a measurement of `tiny` takes about half a minute on each."""
 def lines(history: History, report: FitReport) -> Iterator[str]:
     """The page."""
     measurements = history.measurements()
-    cheap = [one for one in measurements if one.base_model == TINY]
+    teaching = [
+        one
+        for found in of_model(measurements, TINY).values()
+        if noise_of(found).measurable is not False
+        for one in found
+    ]
     yield "# Recipes that were really evaluated, and what the proxy makes of them"
     yield ""
     yield (
@@ -160,14 +166,16 @@ def lines(history: History, report: FitReport) -> Iterator[str]:
     yield "It is taught without one recipe of a task at a time, and asked for it."
     yield from ["", *proxy_table(report)]
     yield from ["", "## A task that was never measured", ""]
+    yield "Taught and tried with the tasks that are measurable."
+    yield ""
     yield "| teaching tasks | rank correlation on another task |"
     yield "|--:|--:|"
-    for count, correlation in learning_curve(cheap):
+    for count, correlation in learning_curve(teaching):
         yield f"| {count} | {correlation:.3f} |"
     yield ""
     yield "| feature | rank correlation within a task | of the prior with it | without it |"
     yield "|---|--:|--:|--:|"
-    for name, within, *prior in prior_features(cheap):
+    for name, within, *prior in prior_features(teaching):
         yield f"| {name} | {within:.3f} | {prior[0]:.3f} | {prior[1]:.3f} |"
     yield from ["", "## All recipes"]
     for task, found in of_model(measurements, TINY).items():
