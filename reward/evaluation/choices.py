@@ -15,6 +15,7 @@ from datachef.core.text.final_answers import LETTERS
 from datachef.core.text.line_breaks import with_breaks
 from datachef.core.text.options import Options, options_in_prompt, options_of, place_of
 from datachef.reward.evaluation.likelihoods import AnswerModel, Floats
+from datachef.reward.evaluation.tuning import Losses
 from datachef.reward.metrics.matching import option_texts
 from datachef.reward.score_kinds import CHOICE_PROBABILITY
 
@@ -134,9 +135,27 @@ def choice_scores(model: AnswerModel, questions: Sequence[OptionQuestion]) -> di
     likeliest; `choice_bits` the mean bits of the right option. Where all questions have the same
     options, each right answer weighs the same, so that whoever always says one thing is at chance.
     """
+    right, first = _answered(model, questions)
+    weights = _weights(questions)
+    mean = float(weights @ right)
+    return {
+        CHOICE_PROBABILITY: mean,
+        f"{CHOICE_PROBABILITY}_stderr": sqrt(float(weights**2 @ (right - mean) ** 2)),
+        CHOICE_ACCURACY: float(first.mean()),
+        CHOICE_BITS: float(weights @ _bits(right)),
+    }
+
+
+def choice_losses(model: AnswerModel, questions: Sequence[OptionQuestion]) -> Losses:
+    """The bits of the right option of each question, which counts as in `choice_scores`."""
+    right, _ = _answered(model, questions)
+    return Losses(_bits(right), _weights(questions))
+
+
+def _answered(model: AnswerModel, questions: Sequence[OptionQuestion]) -> tuple[Floats, Floats]:
+    """Of each question the probability of the right option, and whether it is the likeliest."""
     pairs = [(q.prompt, option) for q in questions for option in q.options]
     measured = model.answer_bits(pairs)
-    weights = _weights(questions)
     right, first = np.zeros(len(questions)), np.zeros(len(questions))
     start = 0
     for number, question in enumerate(questions):
@@ -145,13 +164,12 @@ def choice_scores(model: AnswerModel, questions: Sequence[OptionQuestion]) -> di
         shares = np.exp2(bits.min() - bits)
         right[number] = shares[list(question.right)].sum() / shares.sum()
         first[number] = int(np.argmin(bits)) in question.right
-    mean = float(weights @ right)
-    return {
-        CHOICE_PROBABILITY: mean,
-        f"{CHOICE_PROBABILITY}_stderr": sqrt(float(weights**2 @ (right - mean) ** 2)),
-        CHOICE_ACCURACY: float(first.mean()),
-        CHOICE_BITS: float(weights @ -np.log2(np.maximum(right, _LEAST))),
-    }
+    return right, first
+
+
+def _bits(right: Floats) -> Floats:
+    bits: Floats = -np.log2(np.maximum(right, _LEAST))
+    return bits
 
 
 def choice_chance(questions: Sequence[OptionQuestion]) -> float:

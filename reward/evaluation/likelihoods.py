@@ -22,6 +22,7 @@ from datachef.core.language_models.checkpoint import (
     quiet,
     training_package,
 )
+from datachef.reward.evaluation.tuning import Losses
 
 BATCH = 16
 MAX_LENGTH = 1_024
@@ -48,6 +49,11 @@ class AnswerBits:
     def per_byte(self) -> tuple[float, float]:
         """All bits divided by all bytes, and the standard error of that over answers."""
         return _ratio(self.bits, self.sizes)
+
+    @property
+    def losses(self) -> Losses:
+        """The bits per byte of each answer, which counts by its bytes."""
+        return Losses(self.bits / np.maximum(self.sizes, 1), self.sizes)
 
     @property
     def saved(self) -> tuple[float, float]:

@@ -22,10 +22,10 @@ from datachef.core.registry.installed import metric_of
 from datachef.core.rows.benchmark import read_benchmark
 from datachef.core.text.values import composed_text
 from datachef.reward.evaluation.choices import (
-    CHOICE_BITS,
     LABEL_FORM,
     OptionQuestion,
     choice_chance,
+    choice_losses,
     choice_scores,
     example_questions,
     question_forms,
@@ -142,9 +142,9 @@ class TaskScorer:
             metric = metric_for(self.task, allow_code=self.allow_code)
             asked = example_questions(examples, scoring.form, self._labels, metric)
             if len(asked) >= FEWEST_EXAMPLES:
-                return ExampleLoss(lambda model: choice_scores(model, asked)[CHOICE_BITS], texts)
+                return ExampleLoss(lambda model: choice_losses(model, asked), texts)
         pairs = [(item.prompt, item.answer) for item in examples]
-        return ExampleLoss(lambda model: model.answer_bits(pairs).per_byte[0], texts)
+        return ExampleLoss(lambda model: model.answer_bits(pairs).losses, texts)
 
     def _load(self, checkpoint: str | Path) -> AnswerModel:
         settings = self.training

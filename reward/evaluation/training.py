@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from datachef.core.errors import DatachefError
@@ -33,7 +34,7 @@ from datachef.reward.evaluation.corpus import (
     training_order,
 )
 from datachef.reward.evaluation.likelihoods import AnswerModel, Precision, precision
-from datachef.reward.evaluation.tuning import Guide, held_out, tune, without_copies
+from datachef.reward.evaluation.tuning import Guide, Losses, held_out, tune, without_copies
 
 Rate = Annotated[float, Field(gt=0, le=1)]
 
@@ -82,9 +83,9 @@ class FineTuned:
 
 @dataclass(frozen=True)
 class ExampleLoss:
-    """The loss on examples that settings are chosen by, and the texts of these examples."""
+    """The losses on examples that settings are chosen by, and the texts of these examples."""
 
-    loss: Callable[[AnswerModel], float]
+    losses: Callable[[AnswerModel], Losses]
     texts: Sequence[str]
 
 
@@ -215,14 +216,19 @@ def train(
 def _guide(tokenizer: Any, settings: Training, examples: ExampleLoss | None) -> Guide:
     """What settings are chosen by: examples, or the rows that the trainer evaluates."""
     if examples is None:
-        return Guide("corpus", lambda trainer: float(trainer.evaluate()["eval_loss"]))
-    loss = examples.loss
+        return Guide("corpus", _evaluated)
+    losses = examples.losses
 
-    def of_examples(trainer: Any) -> float:
+    def of_examples(trainer: Any) -> Losses:
         model = trainer.model.eval()
-        return loss(AnswerModel(model, tokenizer, settings.max_length))
+        return losses(AnswerModel(model, tokenizer, settings.max_length))
 
     return Guide("examples", of_examples)
+
+
+def _evaluated(trainer: Any) -> Losses:
+    """The trainer tells one loss of all rows."""
+    return Losses(np.array([float(trainer.evaluate()["eval_loss"])]), np.ones(1))
 
 
 def _arguments(settings: Training, **more: Any) -> Any:

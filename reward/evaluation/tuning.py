@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from datachef.core.language_models.checkpoint import training_package
 from datachef.reward.evaluation.corpus import TrainingRow
 
@@ -28,11 +31,36 @@ MeasuredOn = Literal["examples", "corpus"]
 
 
 @dataclass(frozen=True)
+class Losses:
+    """The loss on each example, and how much each counts."""
+
+    each: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+    @property
+    def mean(self) -> float:
+        """The weighted mean; infinite where there is none."""
+        mean = float(self.each @ self.weights / self.weights.sum())
+        return mean if math.isfinite(mean) else math.inf
+
+    def is_above(self, other: Losses) -> bool:
+        """Whether these are higher than others on the same examples, by more than the standard
+        error of the mean difference; of a single loss, by anything."""
+        gain = self.mean - other.mean
+        count = len(self.each)
+        if count < 2 or not math.isfinite(gain):
+            return gain > 0
+        apart = self.weights * (self.each - other.each - gain)
+        error = math.sqrt(count / (count - 1) * float(apart @ apart)) / float(self.weights.sum())
+        return gain > error
+
+
+@dataclass(frozen=True)
 class Guide:
-    """The `loss` of a trainer's model that settings are chosen by, and what it is taken on."""
+    """The `losses` of a trainer's model that settings are chosen by, and what they are taken on."""
 
     measured_on: MeasuredOn
-    loss: Callable[[Any], float]
+    losses: Callable[[Any], Losses]
 
 
 def tune(
@@ -46,16 +74,17 @@ def tune(
     """Trains with the best of the learning rates for as many steps as lower the loss.
 
     `run` trains on rows in an order, with a rate. The model ends with the weights of the lowest
-    loss, which may be those that it began with: a corpus that makes everything worse is not
-    learned. Returns what was chosen.
+    loss, or with those that it began with where that is no lower by more than its standard error
+    (Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3): a corpus that
+    teaches nothing is not learned. Returns what was chosen.
     """
     start = _weights(trainer.model)
-    at_start = _finite(guide.loss(trainer))
+    at_start = guide.losses(trainer)
     trial = order[: max(batch_size, int(TRIAL * len(order)))]
     losses = {}
     for rate in rates if len(rates) > 1 else ():
         run(trial, rate)
-        losses[rate] = _finite(guide.loss(trainer))
+        losses[rate] = guide.losses(trainer).mean
         _restore(trainer.model, start)
     rate = min(losses, key=losses.__getitem__) if losses else rates[0]
     steps = math.ceil(len(order) / batch_size)
@@ -64,13 +93,15 @@ def tune(
     trainer.add_callback(callback)
     run(order, rate)
     trainer.remove_callback(callback)
+    if not at_start.is_above(best.losses):
+        best.losses, best.step, best.weights = at_start, 0, start
     _restore(trainer.model, best.weights)
     return {
         "learning_rate": rate,
         "steps": best.step,
         "most_steps": steps,
-        "loss": best.loss,
-        "loss_untrained": at_start,
+        "loss": best.losses.mean,
+        "loss_untrained": at_start.mean,
         "measured_on": guide.measured_on,
     }
 
@@ -81,7 +112,7 @@ class _Best:
 
     guide: Guide
     every: int
-    loss: float
+    losses: Losses
     weights: dict[str, Any]
     step: int = 0
     worse: int = field(default=0, init=False)
@@ -101,17 +132,13 @@ class _Best:
 
     def check(self, trainer: Any, step: int) -> bool:
         """Takes the loss after a step; true where nothing was gained for long."""
-        loss = _finite(self.guide.loss(trainer))
-        if loss < self.loss:
-            self.loss, self.step, self.worse = loss, step, 0
+        losses = self.guide.losses(trainer)
+        if losses.mean < self.losses.mean:
+            self.losses, self.step, self.worse = losses, step, 0
             self.weights = _weights(trainer.model)
         else:
             self.worse += 1
         return self.worse >= PATIENCE
-
-
-def _finite(loss: float) -> float:
-    return loss if math.isfinite(loss) else math.inf
 
 
 def _weights(model: Any) -> dict[str, Any]:

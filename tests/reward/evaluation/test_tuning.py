@@ -6,19 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given, strategies as st
 
 from datachef.core import BenchmarkItem
 from datachef.reward.evaluation import Training, fine_tune
 from datachef.reward.evaluation.training import ExampleLoss
-from datachef.reward.evaluation.tuning import held_out, without_copies
+from datachef.reward.evaluation.tuning import Losses, held_out, without_copies
 
 Rows = list[dict[str, Any]]
 
 
 def example_loss(items: list[BenchmarkItem]) -> ExampleLoss:
     pairs = [(item.prompt, item.answer) for item in items]
-    return ExampleLoss(lambda model: model.answer_bits(pairs).per_byte[0], ())
+    return ExampleLoss(lambda model: model.answer_bits(pairs).losses, ())
 
 
 def test_the_best_rate_and_the_best_step_are_taken(
@@ -60,6 +62,36 @@ def test_what_makes_everything_worse_is_not_learned(
     assert made.tuned["loss"] == made.tuned["loss_untrained"]
     before, after = (bits_per_byte(model, colour_items)[0] for model in (base, made.checkpoint))
     assert after == pytest.approx(before)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 9), st.floats(0, 9), st.floats(0.1, 5)), min_size=2, max_size=30
+    )
+)
+def test_a_gain_counts_where_it_is_larger_than_its_standard_error(
+    examples: list[tuple[float, float, float]],
+) -> None:
+    before, after, weights = map(np.array, zip(*examples, strict=True))
+    first, second = Losses(before, weights), Losses(after, weights)
+    share = weights / weights.sum()
+    gain = float(share @ (before - after))
+    apart = before - after - gain
+    error = float(np.sqrt((share**2 * apart**2).sum() * len(share) / (len(share) - 1)))
+    if abs(gain - error) > 1e-6:
+        assert first.is_above(second) == (gain > error)
+    assert not first.is_above(first)
+    assert not (first.is_above(second) and second.is_above(first))
+
+
+def test_a_single_loss_and_one_that_is_no_number() -> None:
+    low, high = (Losses(np.array([value]), np.ones(1)) for value in (1.0, 1.1))
+    assert high.is_above(low)
+    assert not low.is_above(high)
+    broken = Losses(np.array([np.nan, 1.0]), np.ones(2))
+    assert broken.mean == np.inf
+    assert broken.is_above(Losses(np.ones(2), np.ones(2)))
+    assert not Losses(np.ones(2), np.ones(2)).is_above(broken)
 
 
 def test_without_examples_a_part_of_the_corpus_is_held_out(
