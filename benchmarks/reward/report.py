@@ -30,8 +30,9 @@ from datachef.reward.history import History, score_summaries
 from datachef.reward.measurement import MeasurementRecord
 from datachef.reward.noise import noise_of
 from datachef.reward.proxy import Validation
+from datachef.reward.proxy.encoding import SIGNS
 from datachef.reward.proxy.fit import FitReport, feature_table, fit_report
-from datachef.reward.proxy.transfer import FEWEST_TASKS, SIGNS, TransferPrior
+from datachef.reward.proxy.transfer import FEWEST_TASKS, TransferPrior
 from datachef.reward.proxy.validation import rank_correlation
 
 DRAWS = 10

@@ -46,6 +46,21 @@ SHARE = "share."
 BITS_PER_BYTE = "target.bits_per_byte"
 LOG_UNIQUE_TOKENS = "log_unique_tokens"
 
+# Whether more of a feature is better, whatever the task: only its weight is learned. What else was
+# tried is in `benchmarks/reward/report.py`, which says what each would change.
+SIGNS = {
+    BITS_PER_BYTE: -1.0,
+    "target.coverage": 1.0,
+    "target.cosine": 1.0,
+    "target.divergence": -1.0,
+    "target.embedding_coverage": 1.0,
+    "target.form_match": 1.0,
+    "target.language_share": 1.0,
+    "target.length_gap": -1.0,
+    "target.shape_overlap": 1.0,
+    "verifier.value": 1.0,
+}
+
 # A model learns from a corpus of this many different tokens about half of what it could from a huge
 # one.
 HALF_TOKENS = 50_000
@@ -64,7 +79,8 @@ class EncodedFeatures:
     `shares`: of every known source; `amounts`: the same, each less where the corpus holds few
     different tokens; `measured`: all other features, scaled to deviations from the
     training median, which stands for unknown values; `features`: the same, clipped to a margin
-    around the training range; `unknown_source_share`: the share of all unknown sources.
+    around the training range; `unknown_source_share`: the share of all unknown sources. `signs` has
+    for each other feature whether more of it is better, 1 or -1, and 0 where that is not known.
     """
 
     shares: Floats
@@ -72,6 +88,7 @@ class EncodedFeatures:
     features: Floats
     measured: Floats
     unknown_source_share: Floats
+    signs: Floats
 
     def __len__(self) -> int:
         return len(self.shares)
@@ -84,6 +101,7 @@ class EncodedFeatures:
             self.features[rows],
             self.measured[rows],
             self.unknown_source_share[rows],
+            self.signs,
         )
 
 
@@ -156,6 +174,7 @@ class Encoder(FittedState):
             np.clip(measured, low, high),
             measured,
             unknown_source_share,
+            np.array([SIGNS.get(column.name, 0.0) for column in self.columns]),
         )
 
     @cached_property

@@ -85,7 +85,7 @@ def _columns(table: EncodedFeatures) -> Floats:
 
 
 # Stacking weights are shrunk toward uniform as if by this many rows.
-_PRIOR_ROWS = 5.0
+_PRIOR_ROWS = 100.0
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class StackedEnsemble(FittedState):
 
 _FOLDS = 10
 _INNER_FOLDS = 5
-_TREES_NEED = 20
+_TREES_NEED = 60
 
 
 @dataclass(frozen=True)

@@ -36,18 +36,19 @@ from datachef.reward.proxy.folds import group_numbers, split
 from datachef.reward.proxy.laws import SaturatingLaw
 from datachef.reward.proxy.models import LinearRidge, RankRidge, SaturatingRidge, TunedModel
 from datachef.reward.proxy.ranks import RankTransform
+from datachef.reward.proxy.signed import SignedModel
 from datachef.reward.proxy.support import Support
 
 FEWEST_MEASUREMENTS = 6
 FEWEST_RECIPES = 4
 
-_FORMAT = "datachef proxy 3"
+_FORMAT = "datachef proxy 4"
 _FOLDS = 10
 _LAW_FOLDS = 5
 _BAGS = 3
 
 AnySmoothModel = Annotated[
-    LinearRidge | SaturatingRidge | SaturatingLaw | RankRidge,
+    LinearRidge | SaturatingRidge | SaturatingLaw | RankRidge | SignedModel,
     Field(discriminator="name"),
 ]
 
@@ -261,6 +262,8 @@ def _tuned(
         tuned.append(SaturatingLaw.tune(table, scores, split(groups, _LAW_FOLDS, seed)))
     if described:
         tuned.append(RankRidge.tune(table, scores, masks))
+    if (table.features * table.signs).any():
+        tuned.append(SignedModel.tune(table, scores, masks))
     # Shares alone have a law of diminishing returns, which a linear model is only a check on.
     linear = LinearRidge.tune(table, scores, masks)
     tuned.append(replace(linear, inside=described or not mixed))

@@ -9,8 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from datachef.core.errors import DatachefError
-from datachef.reward.config import reward_package
 from datachef.reward.proxy.encoding import (
+    SIGNS,
     FittedState,
     Floats,
     Vector,
@@ -19,21 +19,9 @@ from datachef.reward.proxy.encoding import (
 )
 from datachef.reward.proxy.folds import group_numbers
 from datachef.reward.proxy.proxy import Prediction
+from datachef.reward.proxy.signed import bounded, near_equal_weights
 
-# Whether more of a feature is better, whatever the task: only its weight is learned. What else was
-# tried is in `benchmarks/reward/report.py`, which says what each would change.
-SIGNS = {
-    "target.bits_per_byte": -1.0,
-    "target.coverage": 1.0,
-    "target.cosine": 1.0,
-    "target.divergence": -1.0,
-    "target.language_share": 1.0,
-    "target.length_gap": -1.0,
-    "target.shape_overlap": 1.0,
-    "verifier.value": 1.0,
-}
 FEWEST_TASKS = 2
-_PENALTY = 10.0  # rows
 
 
 class TransferPrior(FittedState):
@@ -94,11 +82,7 @@ class TransferPrior(FittedState):
         means = np.where(counts > 0, sums / np.maximum(counts, 1), 0.0)
         within = np.where(known, values - means[own], 0.0)
         scale = spread_or_one(within)
-        pull = np.sqrt(_PENALTY) * np.eye(values.shape[1])
-        columns = np.vstack([within / scale, pull])
-        weights, _ = reward_package("scipy.optimize").nnls(
-            columns, np.concatenate([ranks - 0.5, np.zeros(len(pull))])
-        )
+        weights = near_equal_weights(bounded(within / scale), ranks - 0.5)
         centre = sums.sum(axis=0) / np.maximum(counts.sum(axis=0), 1)
         return cls(
             signs=dict(signs),
@@ -125,7 +109,7 @@ class TransferPrior(FittedState):
         ]
 
     def _stands(self, values: Floats) -> Floats:
-        distance = np.nan_to_num((values - self.centre) / self.scale) @ self.weights
+        distance = bounded((values - self.centre) / self.scale) @ self.weights
         stands: Floats = 1 / (1 + np.exp(-4 * distance))
         return stands
 
