@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
 
-# Good, middling and bad: noise may differ along the way.
+# Good, middling and bad: noise may differ along the way. One more than are needed: two may make the
+# same corpus.
 REPEATED = (
-    "adapted-clean", "sensible-clean", "sensible-broad", "all", "random-0", "absurd-off-topic",
+    "adapted-clean", "sensible-clean", "sensible-broad", "all", "random-0", "random-1",
+    "absurd-off-topic",
 )  # fmt: skip
 
 
@@ -31,7 +33,7 @@ def ordered_jobs(
 ) -> list[Job]:
     """All measurements of tasks, given by their folders, with their recipes.
 
-    Every recipe with the first seed, then with the second of `seeds`, and so on; at last six
+    Every recipe with the first seed, then with the second of `seeds`, and so on; at last seven
     recipes of each task with `noise` more seeds, which tell how much of a score is chance. Tasks
     take turns, and recipes come in an order drawn by `order`, so that a campaign that is stopped
     has measured something of everything.

@@ -187,7 +187,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--base-model", default=TINY, help="what is trained")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each recipe")
-    parser.add_argument("--noise", type=int, default=2, help="more seeds of six recipes per task")
+    parser.add_argument("--noise", type=int, default=2, help="more seeds of seven recipes per task")
     parser.add_argument("--recipes", type=_names, help="their names; all by default")
     rates = Training().learning_rate
     parser.add_argument(

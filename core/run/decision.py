@@ -23,7 +23,7 @@ from datachef.core.errors import RunError
 from datachef.core.registry.promises import ask
 from datachef.core.run.ledger import Entry
 from datachef.core.run.stage import DecisionWork
-from datachef.core.run.steps import CorpusStep
+from datachef.core.run.steps import ROW, CorpusStep
 from datachef.core.run.store import Store
 
 Scan = Callable[[], pl.LazyFrame]
@@ -44,7 +44,7 @@ def decide(item: DecisionWork, step: CorpusStep, store: Store) -> dict[str, Any]
         passing = passing or bool(record.get("passing"))
         if record["summary"]:
             tables.append((key, record["summary"]))
-    pieces = Pieces([pl.DataFrame()], {})
+    pieces = DividedDecision([pl.DataFrame()], {})
     mixed: dict[str, Any] = {}
     compared = sum(facts["rows"] for key, facts in tables if key in set(item.references))
     with store.scratch_folder() as folder:
@@ -101,7 +101,7 @@ def _mixed(
     }
 
 
-class Pieces(NamedTuple):
+class DividedDecision(NamedTuple):
     """A decision in parts, and the number of that on the rows of each partition, by its key.
 
     The first part is for all partitions that are not named.
@@ -116,27 +116,24 @@ def divided(
     decision: pl.DataFrame,
     summaries: pl.LazyFrame,
     tables: Sequence[tuple[str, Mapping[str, Any]]],
-) -> Pieces:
+) -> DividedDecision:
     """A decision as the rows are divided that were summarized in tables, by key and facts; whole
-    where it does not say of which row it says something."""
-    names = summaries.collect_schema()
-    if not operator.decides_by_row or names.get("id") != pl.String:
-        return Pieces([decision], {})
-    ids = summaries.select("id").with_row_index("row")
-    rows = (
-        ids.join(decision.lazy().select("id"), on="id", how="semi")
-        .group_by("id")
-        .agg(pl.col("row").min())
-    )
+    where it does not say of which row it says something. What it says of other rows is left out."""
+    schema = summaries.collect_schema()
+    if not operator.decides_by_row or schema.get("id") != pl.String or "id" not in decision.columns:
+        return DividedDecision([decision], {})
+    ids = summaries.select("id").with_row_index(ROW)
+    said_of = ids.join(decision.lazy().select("id"), on="id", how="semi")
+    rows = said_of.group_by("id").agg(pl.col(ROW).min()).collect(engine="streaming")
+    placed = decision.join(rows, on="id", maintain_order="left")
     ends = np.cumsum([facts["rows"] for _, facts in tables])
-    placed = decision.join(rows.collect(engine="streaming"), on="id", maintain_order="left")
-    table = np.searchsorted(ends, placed["row"].to_numpy(), side="right")
+    table = np.searchsorted(ends, placed[ROW].to_numpy(), side="right")
     order = np.argsort(table, kind="stable")
-    said = placed.drop("row")[order]
+    said = placed.drop(ROW)[order]
     numbers, starts = np.unique(table[order], return_index=True)
     parts = [said[a:b] for a, b in pairwise([*starts.tolist(), said.height])]
     keys = {tables[number][0]: place for place, number in enumerate(numbers.tolist(), 1)}
-    return Pieces([decision.clear(), *parts], keys)
+    return DividedDecision([decision.clear(), *parts], keys)
 
 
 def _made(folder: Path) -> Path:

@@ -109,7 +109,8 @@ class TransferPrior(FittedState):
         ]
 
     def _stands(self, values: Floats) -> Floats:
-        distance = bounded((values - self.centre) / self.scale) @ self.weights
+        # Without bounds: where the middle of another task lies is not known.
+        distance = np.nan_to_num((values - self.centre) / self.scale) @ self.weights
         stands: Floats = 1 / (1 + np.exp(-4 * distance))
         return stands
 

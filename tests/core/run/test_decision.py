@@ -51,8 +51,8 @@ def test_each_table_has_what_is_said_of_its_rows_in_its_order(
     numbers: list[list[int]], data: st.DataObject
 ) -> None:
     ids = [[f"{part}-{number}" for number in own] for part, own in enumerate(numbers)]
-    known = [each for own in ids for each in own]
-    said = data.draw(st.lists(st.sampled_from(known), max_size=20)) if known else []
+    known = [each for own in ids for each in own] + ["another"]
+    said = data.draw(st.lists(st.sampled_from(known), max_size=20))
     decision = pl.DataFrame({"id": pl.Series(said, dtype=pl.String), "number": range(len(said))})
     summaries, facts = tables(ids)
     pieces = divided(Named(), decision, summaries, facts)
