@@ -15,10 +15,8 @@ from datachef.reward.proxy.ranks import RankTransform
 
 # Weights are pulled to equal ones as if by this many rows; these stand a recipe that is a standard
 # deviation better in everything as far from the middle as ranks are on average.
-_PENALTY = 30.0
+_PENALTY = 10.0
 _EQUAL = 0.3
-# Recipes of a task itself teach more about it.
-_OWN = 10.0
 # Standard deviations beyond which a feature is no better or worse: some have no bounds.
 _MOST = 2.0
 
@@ -29,7 +27,7 @@ def bounded(deviations: Floats) -> Floats:
     return clipped
 
 
-def near_equal_weights(columns: Floats, ranks: Floats, penalty: float = _PENALTY) -> Floats:
+def near_equal_weights(columns: Floats, ranks: Floats) -> Floats:
     """Weights of `bounded` columns that are at least 0 and near equal ones, for ranks around 0.
 
     Dawes 1979, "The robust beauty of improper linear models in decision making": where few rows
@@ -38,8 +36,8 @@ def near_equal_weights(columns: Floats, ranks: Floats, penalty: float = _PENALTY
     count = columns.shape[1]
     if not count:
         return np.zeros(0)
-    pull = np.sqrt(penalty) * np.eye(count)
-    equal = np.full(count, np.sqrt(penalty) * _EQUAL / count)
+    pull = np.sqrt(_PENALTY) * np.eye(count)
+    equal = np.full(count, np.sqrt(_PENALTY) * _EQUAL / count)
     weights, _ = reward_package("scipy.optimize").nnls(
         np.vstack([columns, pull]), np.concatenate([ranks, equal])
     )
@@ -66,7 +64,7 @@ class SignedModel(FittedState):
         centre, middle = columns.mean(axis=0), float(ranks.mean())
         known = table.signs != 0
         weights = np.zeros(columns.shape[1])
-        weights[known] = near_equal_weights((columns - centre)[:, known], ranks - middle, _OWN)
+        weights[known] = near_equal_weights((columns - centre)[:, known], ranks - middle)
         return cls(weights=weights, centre=centre, middle=middle, transform=transform)
 
     @classmethod
