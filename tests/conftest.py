@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import polars as pl
 import pytest
 import zstandard
+from crawl import Crawl
 from hypothesis import settings
 from vllm_server import vllm_installation, vllm_server
 
@@ -152,6 +153,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no public data to test on: set DATACHEF_TEST_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="module")
+def crawl(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Crawl:
+    """A recipe over real pages, for runs on every engine."""
+    return Crawl.write(tmp_path_factory.mktemp("crawl"), shared_data)
 
 
 def _fetched(name: str) -> Path:

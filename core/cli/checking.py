@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -95,7 +95,10 @@ def plan(
     for row in rows:
         row["changed"] = list(_changed(row, changed or {}, operators))
     mixed, warnings = _mix(checked, planned, store)
-    calls, decisions = _calls(checked, rows), _decisions(checked, rows)
+    missing = {
+        place for row in rows for place in row["places"] if row["cached"] < row["partitions"]
+    }
+    calls, decisions = _calls(checked, missing), _decisions(checked, missing)
     for row in rows:
         del row["places"]
     if as_json:
@@ -120,7 +123,6 @@ def plan(
             *(str(row[k]) for k in ("phase", "work", "partitions", "cached")), size(row["bytes"])
         )
     console().print(table)
-    missing = any(row["cached"] < row["partitions"] for row in rows)
     if changed is not None and missing:
         lines = dict.fromkeys(line for row in rows for line in row["changed"])
         lines |= {f"{place}: removed": None for place, s in changed.items() if s == ["removed"]}
@@ -180,25 +182,20 @@ def _mix(
     ], warnings  # fmt: skip
 
 
-def _calls(checked: CheckedRecipe, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _calls(checked: CheckedRecipe, missing: Set[str]) -> list[dict[str, Any]]:
     """What steps will ask of language models, but for steps whose results are in the cache."""
     from datachef.core.recipe.model_calls import expected_calls
 
     found = expected_calls(checked, get_host().vocabulary) or []
-    return [asdict(step) for step in found if step.step in _missing(rows)]
+    return [asdict(step) for step in found if step.step in missing]
 
 
-def _decisions(checked: CheckedRecipe, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _decisions(checked: CheckedRecipe, missing: Set[str]) -> list[dict[str, Any]]:
     """What decisions will need that are not in the cache."""
     from datachef.core.recipe.expected import expected_decisions
 
     found = expected_decisions(checked, get_host().vocabulary)
-    return [asdict(needs) for needs in found if needs.step in _missing(rows)]
-
-
-def _missing(rows: list[dict[str, Any]]) -> set[str]:
-    """The places of steps whose results are not all in the cache."""
-    return {place for row in rows for place in row["places"] if row["cached"] < row["partitions"]}
+    return [asdict(needs) for needs in found if needs.step in missing]
 
 
 def _show_decisions(decisions: list[dict[str, Any]]) -> None:

@@ -39,10 +39,7 @@ def expected_decisions(checked: CheckedRecipe, vocabulary: Vocabulary) -> list[D
     for step, sizes in expected_arrivals(checked, vocabulary) or ():
         operator = step.operator
         if isinstance(operator, CorpusOperator):
-            whole = Size(
-                sum(size.rows for size in sizes.values()),
-                sum(size.tokens for size in sizes.values()),
-            )
+            whole = total(sizes)
             needed = ask(operator, "decision_bytes", whole)
             rows = round(whole.rows)
             found.append(DecisionNeeds(step.path, operator.op, rows, *map(round, needed)))
@@ -91,6 +88,13 @@ def _through(
         elif isinstance(operator, Synthesis):
             sizes = {n: _times(size, operator.rows_per_row) for n, size in sizes.items()}
     return found, sizes
+
+
+def total(sizes: Sizes) -> Size:
+    """What all sources hold together."""
+    return Size(
+        sum(size.rows for size in sizes.values()), sum(size.tokens for size in sizes.values())
+    )
 
 
 def _times(size: Size, factor: float) -> Size:

@@ -15,7 +15,7 @@ from datachef.core.recipe.checked import (
     corpus_steps,
     source_steps,
 )
-from datachef.core.recipe.expected import expected_arrivals
+from datachef.core.recipe.expected import expected_arrivals, total
 from datachef.core.registry.vocabulary import Vocabulary
 
 
@@ -59,12 +59,11 @@ def asked_models(checked: CheckedRecipe, vocabulary: Vocabulary) -> dict[str, st
 def _calls(step: PlacedStep, sizes: Mapping[str, Size]) -> ModelCalls:
     operator = step.operator
     assert isinstance(operator, Synthesis)
-    rows = sum(size.rows for size in sizes.values())
-    tokens = sum(size.tokens for size in sizes.values())
-    calls = round(rows * operator.calls)
+    whole = total(sizes)
+    calls = round(whole.rows * operator.calls)
     # What a template says besides its fields is about as long as the template.
     said = len((operator.system + operator.prompt).encode()) // 4
-    asked = (calls * said + round(tokens * operator.calls), calls * operator.max_tokens)
+    asked = (calls * said + round(whole.tokens * operator.calls), calls * operator.max_tokens)
     price = prices_of_environment().get(operator.model)
     return ModelCalls(
         step.path,

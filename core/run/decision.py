@@ -46,7 +46,8 @@ def decide(item: DecisionWork, step: CorpusStep, store: Store) -> dict[str, Any]
             tables.append((key, record["summary"]))
     pieces = DividedDecision([pl.DataFrame()], {})
     mixed: dict[str, Any] = {}
-    compared = sum(facts["rows"] for key, facts in tables if key in set(item.references))
+    references = set(item.references)
+    compared = sum(facts["rows"] for key, facts in tables if key in references)
     with store.scratch_folder() as folder:
         context = Context(item.seed, item.sources, compared, _made(folder / "decision"))
         if tables:

@@ -59,8 +59,8 @@ class BuiltSource:
 
 @dataclass(frozen=True)
 class BuiltStage:
-    """A stage with its operators built; decisions, of which each partition needs its part, are
-    read for it."""
+    """A stage with its operators built; the decision that its first step applies is read for each
+    partition, which needs a part of it."""
 
     steps: tuple[AnyStep, ...]
     source: BuiltSource | None
@@ -151,17 +151,11 @@ class TaskExecutor:
         from datachef.core.run.partition import PartitionRun
 
         stage = self._built(item.stage)
-        decisions = {spec.path: spec.decision for spec in item.stage.steps if spec.decision}
-        if decisions:
-            steps = (
-                replace(step, decision=self._decision(decisions[step.path], item))
-                if step.path in decisions
-                else step
-                for step in stage.steps
-            )
-            stage = replace(stage, steps=tuple(steps))
         if stage.steps:
             first = stage.steps[0]
+            if (decision := item.stage.steps[0].decision) is not None:
+                first = replace(first, decision=self._decision(decision, item))
+                stage = replace(stage, steps=(first, *stage.steps[1:]))
             self._services.failures.begin(f"{first.path} ({first.operator.op})", item.may_fail)
         return PartitionRun(item, stage, self.store, progress, self._texts, self.limit).run()
 

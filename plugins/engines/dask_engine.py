@@ -6,16 +6,14 @@ workers must reach under the same path.
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from datachef.core import Engine, RunError, UnavailableError, WorkerConfig, WorkItem
+from datachef.core import Engine, UnavailableError, WorkerConfig, WorkItem
 from datachef.core.contracts.engine import Progress
 from datachef.core.distribution import extra
 from datachef.core.errors import optional_package
-from datachef.plugins.engines.outcomes import ItemWorker, record_of, sent_variables
+from datachef.plugins.engines.outcomes import lost, outcome_here, record_of, sent_variables
 
 # How often a task is begun again whose worker was lost.
 RETRIES = 3
@@ -58,7 +56,7 @@ class DaskEngine(Engine):
         variables = {} if self._cluster is not None else sent_variables()
         pending = {
             self._client.submit(
-                _perform, self._config, item, variables, pure=False, retries=RETRIES
+                outcome_here, self._config, item, variables, pure=False, retries=RETRIES
             ): index
             for index, item in enumerate(items)
         }
@@ -72,28 +70,10 @@ class DaskEngine(Engine):
     def _record(self, done: Any, item: WorkItem) -> dict[str, Any]:
         error = done.exception()
         if error is not None:
-            raise RunError(
-                f"{item.label}: its task of Dask failed: {type(error).__name__}: {error}",
-                "what is done stays done; the workers need the same datachef and plugins, and the "
-                "cache under the same path",
-            ) from error
+            raise lost(item, "Dask", f"{type(error).__name__}: {error}") from error
         return record_of(done.result())
 
     def close(self) -> None:
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
-
-
-# The worker of each thread of a process of Dask, which carries out many tasks, and its run.
-_HERE = threading.local()
-
-
-def _perform(config: WorkerConfig, item: WorkItem, variables: Mapping[str, str]) -> dict[str, Any]:
-    known: tuple[WorkerConfig, ItemWorker] | None = getattr(_HERE, "worker", None)
-    if known is None or known[0] != config:
-        if known is not None:
-            known[1].close()
-        os.environ.update(variables)
-        known = _HERE.worker = config, ItemWorker(config)
-    return known[1].outcome(item)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from typing import Any
 
-from datachef.core import DatachefError, WorkerConfig, WorkItem
+from datachef.core import DatachefError, RunError, WorkerConfig, WorkItem
 from datachef.core.errors import error_of_kind, kind_of
 from datachef.core.run.local import LocalEngine
 
@@ -33,6 +34,32 @@ class ItemWorker:
 
     def close(self) -> None:
         self._engine.close()
+
+
+# The worker of each thread of a cluster's process, which carries out many items, and its run.
+_HERE = threading.local()
+
+
+def outcome_here(
+    config: WorkerConfig, item: WorkItem, variables: Mapping[str, str]
+) -> dict[str, Any]:
+    """The outcome of an item in a process of a cluster; `variables` are set for its worker."""
+    known: tuple[WorkerConfig, ItemWorker] | None = getattr(_HERE, "worker", None)
+    if known is None or known[0] != config:
+        if known is not None:
+            known[1].close()
+        os.environ.update(variables)
+        known = _HERE.worker = config, ItemWorker(config)
+    return known[1].outcome(item)
+
+
+def lost(item: WorkItem, cluster: str, cause: str) -> RunError:
+    """The error of an item of which a cluster gave no outcome."""
+    return RunError(
+        f"{item.label}: its task of {cluster} failed: {cause}",
+        "what is done stays done; the nodes need the same datachef and plugins, and the "
+        "cache under the same path",
+    )
 
 
 def record_of(outcome: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from datachef.core import Engine, RunError, UnavailableError, WorkerConfig, WorkItem
+from datachef.core import Engine, UnavailableError, WorkerConfig, WorkItem
 from datachef.core.contracts.engine import Progress
 from datachef.core.distribution import extra
 from datachef.core.errors import optional_package
-from datachef.plugins.engines.outcomes import ItemWorker, record_of, sent_variables
+from datachef.plugins.engines.outcomes import lost, outcome_here, record_of, sent_variables
 
 # How often a task is begun again whose process or node was lost.
 RETRIES = 3
@@ -73,7 +73,7 @@ class RayEngine(Engine):
     def map(
         self, items: Sequence[WorkItem], progress: Progress
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        perform = self._ray.remote(_perform)
+        perform = self._ray.remote(outcome_here)
         pending: dict[Any, int] = {}
         waiting = iter(enumerate(items))
         try:
@@ -82,7 +82,7 @@ class RayEngine(Engine):
                     wanted = self._config.memory or _memory_for(item)
                     memory = min(wanted, self._most_memory)
                     task = perform.options(**self._options, name=item.label, memory=memory)
-                    pending[task.remote(self._config, item)] = index
+                    pending[task.remote(self._config, item, {})] = index
                 if not pending:
                     return
                 done, _ = self._ray.wait([*pending], timeout=_CHECK_SECONDS)
@@ -98,11 +98,7 @@ class RayEngine(Engine):
             outcome = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             words = str(error).strip().splitlines()
-            raise RunError(
-                f"{item.label}: its task of Ray failed: {words[-1] if words else repr(error)}",
-                "what is done stays done; the nodes need the same datachef and plugins, and the "
-                "cache under the same path",
-            ) from error
+            raise lost(item, "Ray", words[-1] if words else repr(error)) from error
         return record_of(outcome)
 
     def close(self) -> None:
@@ -113,15 +109,3 @@ class RayEngine(Engine):
 
 def _memory_for(item: WorkItem) -> int:
     return TASK_MEMORY + item.size // READ_BY_MEMORY
-
-
-# The worker of this process of Ray, which carries out many tasks, by the run that it is for.
-_HERE: dict[WorkerConfig, ItemWorker] = {}
-
-
-def _perform(config: WorkerConfig, item: WorkItem) -> dict[str, Any]:
-    if config not in _HERE:
-        for other in [*_HERE]:
-            _HERE.pop(other).close()
-        _HERE[config] = ItemWorker(config)
-    return _HERE[config].outcome(item)

@@ -23,11 +23,6 @@ from datachef.plugins.engines import dask_engine  # noqa: E402 - needs distribut
 from datachef.plugins.engines.dask_engine import DaskEngine  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def crawl(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Crawl:
-    return Crawl.write(tmp_path_factory.mktemp("crawl"), shared_data)
-
-
 class TestDaskEngine(EngineContract):
     steps = [{"op": "exact_dedup"}]  # noqa: RUF012 - as the contract has it
 

@@ -34,11 +34,6 @@ def cluster() -> Iterator[None]:
     ray.shutdown()
 
 
-@pytest.fixture(scope="module")
-def crawl(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Crawl:
-    return Crawl.write(tmp_path_factory.mktemp("crawl"), shared_data)
-
-
 class TestRayEngine(EngineContract):
     steps = [{"op": "exact_dedup"}]  # noqa: RUF012 - as the contract has it
 

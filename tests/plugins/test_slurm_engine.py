@@ -121,11 +121,6 @@ class TestSlurmEngine(EngineContract):
         return SlurmEngine(config, 2)
 
 
-@pytest.fixture(scope="module")
-def crawl(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Crawl:
-    return Crawl.write(tmp_path_factory.mktemp("crawl"), shared_data)
-
-
 def test_killed_and_requeued_tasks_lose_nothing_and_nothing_finished_is_done_again(
     crawl: Crawl,
 ) -> None:

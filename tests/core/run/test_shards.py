@@ -21,11 +21,6 @@ ONE = ("--workers", "1")
 
 
 @pytest.fixture(scope="module")
-def crawl(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Crawl:
-    return Crawl.write(tmp_path_factory.mktemp("crawl"), shared_data)
-
-
-@pytest.fixture(scope="module")
 def expected(crawl: Crawl) -> dict[str, str]:
     """The corpus of one process."""
     return crawl.run("alone", *ONE)
