@@ -1,14 +1,16 @@
 """Kills a run at random moments until it is done: nothing is lost, changed, or paid for twice.
 
     python benchmarks/kills.py [--kills 100] [--seed 1] [--most 12] [--work FOLDER]
-        [--engine local|ray|shards]
+        [--engine local|ray|shards] [--store]
 
 A recipe of six phases (read and filter, rephrase, exact deduplication, questions and answers,
 MinHash deduplication, mix) asks a scripted model server in this process. In each round a fresh
 project is run again and again, alone or twice at a time on one output, and all its processes or a
 single worker are killed (SIGKILL) at random moments, at most `--most` times. Then it is run to its
 end, and the corpus must have the bytes of one that was made undisturbed, on the local engine. With
-`--engine shards` two processes share each run (`--shard`), and are killed one at a time.
+`--engine shards` two processes share each run (`--shard`), and are killed one at a time. With
+`--store` cache and corpus are in a bucket of a real server of S3, which is killed as well, comes
+back after a while, and may end a run with exit code 5.
 
 The server counts what it sent while the client was there. An answer is *kept* when it lies in the
 cache, which is before anything uses it; a request for a kept answer is a failure. What was sent to
@@ -33,18 +35,23 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from datachef.core import LLMBackend, Request
+from datachef.core import DatachefError, LLMBackend, Request
+from datachef.core.files.object_folder import ObjectFolder
 from datachef.core.language_models.client import LLMClient
 
+if TYPE_CHECKING:
+    from object_store import ObjectStoreServer
+
 WORKER = "datachef.core.run.worker"
+BUCKET = "results"
 ALREADY = "is being written by"
 DIED = "a worker died"
 HEADLESS = "which writes the corpus"
@@ -97,9 +104,10 @@ class ScriptedServer:
         """The request's name, and the body of the reply after a while."""
         asked = json.loads(raw)
         name = hashlib.sha256(raw).hexdigest()
-        if self.client is not None and self.client.remembers(_request(asked)):
-            with self._lock:
-                self.asked_though_kept += 1
+        with suppress(DatachefError):  # what keeps it may be killed just now
+            if self.client is not None and self.client.remembers(_request(asked)):
+                with self._lock:
+                    self.asked_though_kept += 1
         chance = random.Random(name)
         time.sleep(chance.uniform(0.0, self._slowest))
         words = [f"{name[n : n + 3]}{chance.randrange(1000)}" for n in range(0, 30, 3)]
@@ -171,6 +179,7 @@ class Storm:
 
     kills: int = 0
     of_workers: int = 0
+    of_the_store: int = 0
     starts: int = 0
     in_pairs: int = 0
     failures: list[str] = field(default_factory=list)
@@ -189,11 +198,13 @@ class Killer:
         worker: str = WORKER,
         in_pairs: float = 0.25,
         parts: Sequence[Sequence[str]] = (),
+        store: ObjectStoreServer | None = None,
     ) -> None:
         """A kill comes at most `longest` seconds after a start or the last kill; processes with
         `worker` on their command line are also killed alone; so large a share of the starts is
         twice at a time. The `parts` of a run that several processes share are the arguments of
-        each."""
+        each. A `store` is killed as often as the runs are, and comes back soon."""
+        self._store = store
         self._command = list(command)
         self._folder = folder
         self._environment = {**os.environ, **environment}
@@ -249,6 +260,13 @@ class Killer:
     ) -> None:
         if not running:
             return
+        storm.kills += 1
+        if self._store is not None and chance.random() < 0.5:
+            storm.of_the_store += 1
+            self._store.kill()
+            time.sleep(chance.uniform(0.0, 3.0))
+            self._store.start()
+            return
         victim = chance.choice(running)
         family = _family(victim.pid)
         workers = [one for one in family[1:] if _is_worker(one, self._worker)]
@@ -258,13 +276,13 @@ class Killer:
         for process in family:
             with suppress(psutil.Error):
                 process.send_signal(signal.SIGKILL)
-        storm.kills += 1
 
     def _end(self, run: subprocess.Popen[str], storm: Storm) -> int:
         _, said = run.communicate()
-        expected = run.returncode in (0, -signal.SIGKILL) or (
-            run.returncode in (4, 5) and any(words in said for words in (ALREADY, DIED, HEADLESS))
-        )
+        told = any(words in said for words in (ALREADY, DIED, HEADLESS))
+        gone = self._store is not None and run.returncode == 5
+        expected = run.returncode in (0, -signal.SIGKILL) or gone
+        expected = expected or (run.returncode in (4, 5) and told)
         if not expected:
             storm.failures.append(f"exit code {run.returncode}: {said[-2000:]}")
         return run.returncode
@@ -301,21 +319,77 @@ def write_project(folder: Path, rows: int) -> None:
             (folder / f"{name}-{part}.jsonl").write_text(lines)
 
 
-def command(folder: Path) -> list[str]:
-    """The command that runs the recipe of a project."""
-    return [
-        sys.executable, "-P", "-m", "datachef.core.cli", "run", str(folder / "recipe.yaml"),
-        "--output", str(folder / "out"), "--cache", str(folder / "cache"), "--workers", "2",
-    ]  # fmt: skip
+class Place:
+    """Where a run keeps its cache and its corpus: a folder of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.root = str(folder)
+
+    def command(self, engine: Sequence[str] = ()) -> list[str]:
+        """The command that runs the recipe of the project in the folder."""
+        return [
+            sys.executable, "-P", "-m", "datachef.core.cli", "run",
+            str(self.folder / "recipe.yaml"), "--output", f"{self.root}/out",
+            "--cache", f"{self.root}/cache", "--workers", "2", *engine,
+        ]  # fmt: skip
+
+    def client(self) -> LLMClient:
+        """A client that knows the answers that are kept."""
+        return LLMClient("openai", _no_backend, self.folder / "cache" / "llm")
+
+    def digests(self) -> dict[str, str]:
+        """The digest of every file of the corpus, by its path within, but of the one with the
+        times."""
+        corpus = self.folder / "out"
+        return {
+            str(path.relative_to(corpus)): _digest(path.read_bytes())
+            for path in sorted(corpus.rglob("*"))
+            if path.is_file() and path.name != "effort.json"
+        }
+
+    def expected(self, calm: Mapping[str, str]) -> dict[str, str]:
+        """What these digests have to be, by those of a run that nobody disturbed."""
+        return dict(calm)
+
+    def left(self) -> list[str]:
+        """What was not cleared away."""
+        return [str(path) for path in self.folder.glob(".out.*")]
 
 
-def bytes_of(corpus: Path) -> dict[str, str]:
-    """The digest of every file of a corpus, by its path within, but of the one with the times."""
-    return {
-        str(path.relative_to(corpus)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(corpus.rglob("*"))
-        if path.is_file() and path.name != "effort.json"
-    }
+class PlaceInStore(Place):
+    """A place in a bucket: of the corpus its data and its ledger are looked at, by file names."""
+
+    def __init__(self, folder: Path, store: ObjectStoreServer) -> None:
+        super().__init__(folder)
+        self.root = f"s3://{BUCKET}/{folder.name}"
+        self._bucket = store.bucket(BUCKET)
+
+    def client(self) -> LLMClient:
+        local = self.folder / "known"
+        kept = ObjectFolder(f"{self.root}/cache", local)
+        return LLMClient("openai", _no_backend, local / "llm", shared=kept)
+
+    def digests(self) -> dict[str, str]:
+        manifest = json.loads(self._content("manifest.json"))
+        files = [*(one["file"] for one in manifest["outputs"]), manifest["beside"]["ledger.json"]]
+        return {file.rpartition("/")[2]: _digest(self._content(file)) for file in files}
+
+    def expected(self, calm: Mapping[str, str]) -> dict[str, str]:
+        named = {name: digest for name, digest in calm.items() if name.startswith("data/")}
+        return {name.removeprefix("data/"): d for name, d in named.items()} | {
+            "ledger.json": calm["ledger.json"]
+        }
+
+    def left(self) -> list[str]:
+        return []
+
+    def _content(self, file: str) -> bytes:
+        return bytes(self._bucket.get(f"{self.folder.name}/out/{file}").bytes())
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _no_backend() -> LLMBackend:
@@ -328,35 +402,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     total: Counter[str] = Counter()
     failures: list[str] = []
     work = Path(options.work or tempfile.mkdtemp(prefix="kills-"))
+    work.mkdir(exist_ok=True)
     server = ScriptedServer(options.slowest)
-    with serving(server) as url:
+    with ExitStack() as stack:
+        store = stack.enter_context(_store(work)) if options.store else None
         environment = {
-            "DATACHEF_LLM_BASE_URL": url, "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1",
-        }  # fmt: skip
-        calm = work / "calm"
-        write_project(calm, options.rows)
+            "DATACHEF_LLM_BASE_URL": stack.enter_context(serving(server)),
+            "OMP_NUM_THREADS": "1",
+            "POLARS_MAX_THREADS": "1",
+        }
+        if store is not None:  # for this process too, which looks at what is kept
+            os.environ.update(store.environment)
+        calm = Place(work / "calm")
+        write_project(calm.folder, options.rows)
         subprocess.run(
-            command(calm), cwd=calm, env=os.environ | environment, check=True,
+            calm.command(), cwd=calm.folder, env=os.environ | environment, check=True,
             stdout=subprocess.DEVNULL,
         )  # fmt: skip
-        expected, wanted = bytes_of(calm / "out"), server.sent
+        undisturbed, wanted = calm.digests(), server.sent
         if set(wanted.values()) != {1}:
             failures.append("the undisturbed run paid for an answer twice")
         while total["kills"] < options.kills and not failures:
             folder = work / f"round-{total['rounds']}"
             write_project(folder, options.rows)
-            server.sent = Counter()
-            server.client = LLMClient("openai", _no_backend, folder / "cache" / "llm")
+            place = PlaceInStore(folder, store) if store else Place(folder)
+            server.sent, server.client = Counter(), place.client()
             killer = Killer(
-                [*command(folder), *ENGINES[options.engine]], folder, environment,
+                place.command(ENGINES[options.engine]), folder, environment,
                 longest=options.longest, parts=PARTS if options.engine == "shards" else (),
+                store=store,
             )  # fmt: skip
             most = min(options.most, options.kills - total["kills"])
             storm = killer.until_done(most, chance)
             failures += storm.failures
             if not storm.failures:
-                failures += _differences(expected, bytes_of(folder / "out"))
-                failures += [f"left over: {p}" for p in folder.glob(".out.*")]
+                failures += _differences(place.expected(undisturbed), place.digests())
+                failures += [f"left over: {each}" for each in place.left()]
                 if set(server.sent) != set(wanted):
                     failures.append("other answers were asked for than undisturbed")
             total.update({key: n for key, n in asdict(storm).items() if key != "failures"})
@@ -370,6 +451,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failures else 0
 
 
+def _store(folder: Path) -> AbstractContextManager[ObjectStoreServer]:
+    """The server that the tests use."""
+    sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "helpers"))
+    from object_store import object_store_server
+
+    return object_store_server(folder)
+
+
 def _differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
     return [f"{name} differs" for name in sorted(one.keys() | other.keys())
             if one.get(name) != other.get(name)]  # fmt: skip
@@ -381,6 +470,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--most", type=int, default=12, help="kills in a round")
     parser.add_argument("--engine", choices=ENGINES, default="local")
+    parser.add_argument("--store", action="store_true", help="in a bucket, whose server is killed")
     parser.add_argument("--rows", type=int, default=10, help="rows of each file")
     parser.add_argument("--longest", type=float, default=6.0, help="seconds between kills")
     parser.add_argument("--slowest", type=float, default=0.4, help="seconds for an answer")

@@ -20,7 +20,6 @@ from .contracts.corpus import (
     OrderOperator as OrderOperator,
     RepeatOperator as RepeatOperator,
     Size as Size,
-    sampling_priority as sampling_priority,
 )
 from .contracts.corpus_sample import CorpusSample as CorpusSample
 from .contracts.engine import (
@@ -76,6 +75,13 @@ from .contracts.reward import (
     Score as Score,
 )
 from .contracts.row_operator import row_operator as row_operator
+from .contracts.row_selection import (
+    beside_ids as beside_ids,
+    lowest as lowest,
+    rows_dropped as rows_dropped,
+    sampling_priorities as sampling_priorities,
+    sampling_priority as sampling_priority,
+)
 from .contracts.source import (
     BrokenFileError as BrokenFileError,
     Partition as Partition,

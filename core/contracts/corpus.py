@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self, get_args
 
@@ -14,13 +13,14 @@ from pydantic import Field
 
 from datachef.core.contracts.operator import Operator, Outcome
 from datachef.core.contracts.parameters import CORPUS_SIZE, REFERENCE, SOURCE_WEIGHTS
+from datachef.core.contracts.row_selection import lowest, rows_dropped, sampling_priorities
 from datachef.core.contracts.task import Budget
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-# An id and two numbers, in memory.
+# An id and two numbers.
 SUMMARY_BYTES = 64
 
 
@@ -64,6 +64,8 @@ class CorpusOperator(Operator):
     shape: ClassVar[str] = "corpus"
     # Whether of rows with the same content one stays: copies made before it are removed again.
     removes_copies: ClassVar[bool] = False
+    # The memory that `resolve` takes for each row: by default for all summaries, and as much again.
+    bytes_per_row: ClassVar[int] = 2 * SUMMARY_BYTES
 
     def references(self) -> tuple[str, ...]:
         """The sources that this operator compares with: its `reference_source()` parameters."""
@@ -76,17 +78,20 @@ class CorpusOperator(Operator):
         raise NotImplementedError
 
     @abstractmethod
-    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
-        """The decision about the whole corpus, from all summaries in the order of the data."""
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame | pl.LazyFrame:
+        """The decision about the whole corpus, from all summaries in the order of the data.
+
+        One that is lazy, and in the order of the data, is never in memory as a whole.
+        """
         raise NotImplementedError
 
     def decision_bytes(self, size: Size) -> tuple[float, float]:
         """About what a decision on a corpus of this size takes at most: bytes of memory beside what
         a worker has anyway, and bytes of disk.
 
-        As inherited: summaries of an id and two numbers for each row, all of them in memory.
+        As inherited: `bytes_per_row` of memory, and summaries of an id and two numbers on disk.
         """
-        return 2 * SUMMARY_BYTES * size.rows, SUMMARY_BYTES * size.rows
+        return self.bytes_per_row * size.rows, SUMMARY_BYTES * size.rows
 
     def apply(self, batch: pl.DataFrame, decision: pl.DataFrame) -> Outcome:
         """Carries the decision out on a batch.
@@ -321,20 +326,11 @@ def _decided(batch: pl.DataFrame, decision: pl.DataFrame, column: str) -> pl.Ser
     return decided[column]
 
 
-def sampling_priority(ids: pl.Series, seed: int) -> pl.Series:
-    """One uniform 64-bit number per id; the same for any batch, machine and library version."""
-    import numpy as np
-    import polars as pl
-
-    key = seed.to_bytes(8, "little", signed=False)
-    digests = b"".join(blake2b(i.encode(), digest_size=8, key=key).digest() for i in ids)
-    return pl.Series("priority", np.frombuffer(digests, dtype="<u8").astype(np.uint64))
-
-
 class Take(CorpusOperator):
     """Keeps a fixed number of rows, drawn by the seed; what `take:` of a source stands for."""
 
     selects: ClassVar[bool] = True
+    bytes_per_row: ClassVar[int] = 24
 
     op: Literal["take"] = "take"
     rows: int = Field(1, ge=1, description="Rows to keep.")
@@ -348,15 +344,6 @@ class Take(CorpusOperator):
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
         return batch.select("id")
 
-    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
-        import polars as pl
-
-        ids = summaries.select("id").collect()["id"]
-        rank = sampling_priority(ids, context.seed).rank("ordinal")
-        dropped = ids.filter(rank > self.rows)
-        return pl.DataFrame(
-            {
-                "id": dropped,
-                "reason": pl.repeat("not_sampled", len(dropped), dtype=pl.String, eager=True),
-            }
-        )
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.LazyFrame:
+        kept = lowest(sampling_priorities(summaries, context.seed), self.rows)
+        return rows_dropped(summaries, ~kept, "not_sampled")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,17 +18,23 @@ from datachef.core.contracts.corpus import (
     MixOperator,
     refuse_unfit_decision,
 )
-from datachef.core.errors import RunError
+from datachef.core.errors import PluginError, RunError
 from datachef.core.registry.promises import ask
 from datachef.core.run.ledger import Entry
 from datachef.core.run.stage import DecisionWork
 from datachef.core.run.steps import ROW, CorpusStep
 from datachef.core.run.store import Store
 
+# A table of summaries: the key of the partition, and what its record says of the table.
+Table = tuple[str, Mapping[str, Any]]
 Scan = Callable[[], pl.LazyFrame]
 # Compressed; a corpus of millions of rows has more, and is merged on disk.
 IN_MEMORY_BYTES = 64 * 2**20
 MOST_FILES = 32
+SUFFIX = "decision.parquet"
+# Rows of a decision that are read at once, and that are looked through for those of a small table.
+READ_ROWS = 100_000
+_AT_LEAST = 1_000
 
 
 def decide(item: DecisionWork, step: CorpusStep, store: Store) -> dict[str, Any]:
@@ -44,8 +49,6 @@ def decide(item: DecisionWork, step: CorpusStep, store: Store) -> dict[str, Any]
         passing = passing or bool(record.get("passing"))
         if record["summary"]:
             tables.append((key, record["summary"]))
-    pieces = DividedDecision([pl.DataFrame()], {})
-    mixed: dict[str, Any] = {}
     references = set(item.references)
     compared = sum(facts["rows"] for key, facts in tables if key in references)
     with store.scratch_folder() as folder:
@@ -53,21 +56,16 @@ def decide(item: DecisionWork, step: CorpusStep, store: Store) -> dict[str, Any]
         if tables:
             merging = merged(store, tables, _made(folder / "merged"))
             with step.located(), merging as summaries:
-                decision = frame_of(ask(operator, "resolve", summaries, context), "resolve()")
-                refuse_unfit_decision(operator, summaries, decision)
+                answer = ask(operator, "resolve", summaries, context)
+                kept = write_decision(item.key, operator, answer, summaries, tables, store)
                 if isinstance(operator, MixOperator):
-                    mixed = _mixed(operator, summaries, decision, item.sources)
-                pieces = divided(operator, decision, summaries, tables)
-    facts = store.write_pieces(item.key, "decision.parquet", pieces.tables)
+                    kept |= _mixed(operator, summaries, kept.pop("copies"), item.sources)
+        else:
+            facts = store.write_pieces(item.key, SUFFIX, [pl.DataFrame()])
+            kept = {"files": [facts], "pieces": {}}
     entry = Entry(step.path, operator.op, counted=context.counted)
-    return {
-        "key": item.key,
-        "files": [facts],
-        "pieces": pieces.numbers,
-        "ledger": [entry.to_data()] if context.counted else [],
-        "passing": passing,
-        **mixed,
-    }
+    ledger = [entry.to_data()] if context.counted else []
+    return {"key": item.key, **kept, "ledger": ledger, "passing": passing}
 
 
 def decided_of(store: Store, decision: str, partition: str) -> pl.DataFrame | None:
@@ -81,60 +79,137 @@ def decided_of(store: Store, decision: str, partition: str) -> pl.DataFrame | No
 
 
 def _mixed(
-    mix: MixOperator, summaries: pl.LazyFrame, decision: pl.DataFrame, sources: tuple[str, ...]
+    mix: MixOperator,
+    summaries: pl.LazyFrame,
+    most: Mapping[str, int],
+    sources: tuple[str, ...],
 ) -> dict[str, Any]:
     """What the record of a mix adds: the sizes of the sources before it, and the most copies that
-    it takes of a row of each. Where a mix has summaries of another form, sizes are unknown, and the
-    most copies of any row hold for all sources."""
-    repeated = frame_of(decision, "resolve()", "id", "copies").filter(pl.col("copies") > 1)
+    it takes of a row of each (`most`, where that is more than one). Where a mix has summaries of
+    another form, sizes are unknown, and the most copies of any row hold for all sources."""
     if not {"source", "size"} <= set(summaries.collect_schema()):
-        most = int(repeated["copies"].max()) if repeated.height else 1  # type: ignore[arg-type]
-        return {"copies": dict.fromkeys(sources, most)}
+        return {"copies": dict.fromkeys(sources, max(most.values(), default=1))}
     sizes = ask(mix, "sizes", summaries, sources)
-    copies = dict.fromkeys(sizes, 1)
-    if repeated.height:
-        owners = summaries.select("id", "source").join(repeated.lazy(), on="id")
-        by_source = owners.group_by("source").agg(pl.col("copies").max()).collect()
-        copies |= dict(by_source.select("source", "copies").iter_rows())
     return {
         "sizes": {name: [size.rows, size.tokens] for name, size in sizes.items()},
-        "copies": copies,
+        "copies": {name: most.get(name, 1) for name in sizes},
     }
 
 
-class DividedDecision(NamedTuple):
-    """A decision in parts, and the number of that on the rows of each partition, by its key.
+def write_decision(
+    key: str,
+    operator: CorpusOperator,
+    answer: Any,
+    summaries: pl.LazyFrame,
+    tables: Sequence[Table],
+    store: Store,
+) -> dict[str, Any]:
+    """Writes an answer of `resolve()` piece by piece; tells what the record says of it, and of a
+    mix also the most copies of a row that each source has, where that is more than one."""
+    decision = _lazy(answer)
+    numbers: dict[str, int] = {}
+    copies: dict[str, int] = {}
 
-    The first part is for all partitions that are not named.
+    def divided(decision: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+        for table, piece in pieces(operator, decision, summaries, tables, store):
+            if table is not None:
+                numbers[table[0]] = len(numbers) + 1
+            if piece.height and isinstance(operator, MixOperator):
+                source = _source_of(table, summaries, store)
+                most: int = piece["copies"].max()  # type: ignore[assignment]
+                copies[source] = max(copies.get(source, 1), most)
+            yield piece
+
+    try:
+        facts = store.write_pieces(key, SUFFIX, divided(decision))
+    except pl.exceptions.PolarsError as error:
+        raise PluginError(f"what resolve() gave cannot be computed: {error}") from error
+    except _OutOfOrderError:
+        numbers.clear()
+        copies.clear()
+        whole = arranged(operator, decision.collect(), summaries, tables)
+        facts = store.write_pieces(key, SUFFIX, divided(whole.lazy()))
+    mixed = {"copies": copies} if isinstance(operator, MixOperator) else {}
+    return {"files": [facts], "pieces": numbers, **mixed}
+
+
+def _source_of(table: Table | None, summaries: pl.LazyFrame, store: Store) -> str:
+    """The source of the rows of a table, all of which come from one; empty where it is unknown."""
+    if table is None or "source" not in summaries.collect_schema():
+        return ""
+    return str(store.column(*table, "source")[0])
+
+
+def _lazy(answer: Any) -> pl.LazyFrame:
+    """An answer of `resolve()`, which may be lazy already."""
+    if isinstance(answer, pl.LazyFrame):
+        return answer
+    return frame_of(answer, "resolve()").lazy()
+
+
+class _OutOfOrderError(Exception):
+    """A decision is not in the order of the data, or one on rows that are not there."""
+
+
+def pieces(
+    operator: CorpusOperator,
+    decision: pl.LazyFrame,
+    summaries: pl.LazyFrame,
+    tables: Sequence[Table],
+    store: Store,
+) -> Iterator[tuple[Table | None, pl.DataFrame]]:
+    """First what a decision says of all rows, then what it says of those that each of the tables
+    summarizes, as it comes; nothing of those of which it says nothing.
+
+    Nothing is said of all rows, or everything, where a decision does not say of which row it says
+    something. Raises `PluginError` for a decision that does not fit, and `_OutOfOrderError` in the
+    end where not all of it was used up.
     """
+    names, ids = decision.collect_schema().names(), summaries.collect_schema().get("id")
+    if not operator.decides_by_row or ids != pl.String or "id" not in names:
+        whole = decision.collect(engine="streaming")
+        refuse_unfit_decision(operator, summaries, whole)
+        yield None, whole
+        return
+    batches = decision.collect_batches(chunk_size=READ_ROWS, maintain_order=True)
+    left = decision.head(0).collect()
+    refuse_unfit_decision(operator, summaries, left)
+    yield None, left
+    for table in tables:
+        known = store.column(*table, "id")
+        found = [left.clear()]
+        while left.height or (left := next(batches, left)).height:
+            near = left.head(max(len(known), _AT_LEAST))
+            others = ~near["id"].is_in(known.implode()).fill_null(False)
+            count = int(others.arg_max() or 0) if others.any() else near.height
+            found.append(left[:count])
+            left = left[count:]
+            if count < near.height:
+                break
+        piece = pl.concat(found)
+        if piece.height:
+            refuse_unfit_decision(operator, known.to_frame().lazy(), piece)
+            yield table, piece
+    if left.height or next(batches, left).height:
+        raise _OutOfOrderError
 
-    tables: list[pl.DataFrame]
-    numbers: dict[str, int]
 
-
-def divided(
+def arranged(
     operator: CorpusOperator,
     decision: pl.DataFrame,
     summaries: pl.LazyFrame,
-    tables: Sequence[tuple[str, Mapping[str, Any]]],
-) -> DividedDecision:
-    """A decision as the rows are divided that were summarized in tables, by key and facts; whole
-    where it does not say of which row it says something. What it says of other rows is left out."""
-    schema = summaries.collect_schema()
-    if not operator.decides_by_row or schema.get("id") != pl.String or "id" not in decision.columns:
-        return DividedDecision([decision], {})
+    tables: Sequence[Table],
+) -> pl.DataFrame:
+    """A decision in the order of the tables, whose rows it decides on; what it says of rows that
+    are not there is left out, or a `PluginError`."""
+    refuse_unfit_decision(operator, summaries, decision)
     ids = summaries.select("id").with_row_index(ROW)
     said_of = ids.join(decision.lazy().select("id"), on="id", how="semi")
     rows = said_of.group_by("id").agg(pl.col(ROW).min()).collect(engine="streaming")
     placed = decision.join(rows, on="id", maintain_order="left")
     ends = np.cumsum([facts["rows"] for _, facts in tables])
     table = np.searchsorted(ends, placed[ROW].to_numpy(), side="right")
-    order = np.argsort(table, kind="stable")
-    said = placed.drop(ROW)[order]
-    numbers, starts = np.unique(table[order], return_index=True)
-    parts = [said[a:b] for a, b in pairwise([*starts.tolist(), said.height])]
-    keys = {tables[number][0]: place for place, number in enumerate(numbers.tolist(), 1)}
-    return DividedDecision([decision.clear(), *parts], keys)
+    return placed.drop(ROW)[np.argsort(table, kind="stable")]
 
 
 def _made(folder: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -83,7 +83,7 @@ class FileStore(Store):
             self.folder.put(temporary, _place(key, file))
         return {"file": file, "rows": frame.height, "bytes": size, "checksum": digest}
 
-    def write_pieces(self, key: str, suffix: str, frames: Sequence[pl.DataFrame]) -> dict[str, Any]:
+    def write_pieces(self, key: str, suffix: str, frames: Iterable[pl.DataFrame]) -> dict[str, Any]:
         pieces = []
         with self.folder.scratch(_name(key, suffix)) as temporary:
             with temporary.open("wb") as stream:
@@ -101,8 +101,8 @@ class FileStore(Store):
             digest = content_checksum("".join(str(piece["checksum"]) for piece in pieces).encode())
             file, size = f"{key}.{digest[:8]}.{suffix}", temporary.stat().st_size
             self.folder.put(temporary, _place(key, file))
-        rows = sum(frame.height for frame in frames)
         pieces = [{"file": file, **piece} for piece in pieces]
+        rows = sum(piece["rows"] for piece in pieces)
         return {"file": file, "rows": rows, "bytes": size, "pieces": pieces}
 
     def read(self, key: str, facts: Mapping[str, Any]) -> pl.DataFrame:

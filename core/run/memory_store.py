@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,9 +48,9 @@ class MemoryStore(Store):
         self._tables.setdefault(key, {})[suffix] = frame
         return {"file": suffix, "rows": frame.height}
 
-    def write_pieces(self, key: str, suffix: str, frames: Sequence[pl.DataFrame]) -> dict[str, Any]:
+    def write_pieces(self, key: str, suffix: str, frames: Iterable[pl.DataFrame]) -> dict[str, Any]:
         pieces = [self.write(key, f"{number}.{suffix}", f) for number, f in enumerate(frames)]
-        return {"file": suffix, "rows": sum(frame.height for frame in frames), "pieces": pieces}
+        return {"file": suffix, "rows": sum(piece["rows"] for piece in pieces), "pieces": pieces}
 
     def read(self, key: str, facts: Mapping[str, Any]) -> pl.DataFrame:
         try:

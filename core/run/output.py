@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from datachef.core.contracts.corpus import ORDER, sampling_priority
+from datachef.core.contracts.corpus import ORDER
+from datachef.core.contracts.row_selection import sampling_priority
 from datachef.core.contracts.writer import Writer
 from datachef.core.errors import PluginError
 from datachef.core.rows.columns import common_dtype, conformed

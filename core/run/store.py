@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class Store(ABC):
         """Keeps a table of a result; tells what a record says of it."""
 
     @abstractmethod
-    def write_pieces(self, key: str, suffix: str, frames: Sequence[pl.DataFrame]) -> dict[str, Any]:
+    def write_pieces(self, key: str, suffix: str, frames: Iterable[pl.DataFrame]) -> dict[str, Any]:
         """Keeps several tables as one, as `write` does; `pieces` has the facts of each."""
 
     @abstractmethod

@@ -268,4 +268,5 @@ class OperatorContract:
             for batch in batches
         ]
         summaries = pl.concat([operator.summarize(batch) for batch in counted])
-        return operator.resolve(summaries.lazy(), Context(seed=7, sources=self.sources))
+        decision = operator.resolve(summaries.lazy(), Context(seed=7, sources=self.sources))
+        return decision.lazy().collect()

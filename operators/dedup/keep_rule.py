@@ -18,10 +18,9 @@ from datachef.core import (
     reference_source,
     shortened,
 )
+from datachef.operators.dedup.copies import IN_MEMORY_ROWS, Copies
 from datachef.operators.dedup.verified import (
-    IN_MEMORY_ROWS,
     Compare,
-    Copies,
     copies_of_kept,
     memory_for,
 )
@@ -80,14 +79,10 @@ class RowDedup(CorpusOperator):
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
         return batch.select("id", *self._rank(batch), *self.columns(batch))
 
-    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
-        dropped, unverified = self.copies(summaries, context)
-        context.count("unverified_candidates", unverified)
-        return dropped.select(
-            "id",
-            pl.lit(self.reasons()[0]).alias("reason"),
-            pl.format("a copy of {}", "kept").alias("detail"),
-        )
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.LazyFrame:
+        copies = self.copies(summaries, context)
+        context.count("unverified_candidates", copies.unverified)
+        return copies.decision(summaries, self.reasons()[0], context.folder)
 
     def _rank(self, batch: pl.DataFrame) -> list[pl.Expr]:
         if self.keep == "first":

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from rensa import RMinHash
 
+from datachef.operators.dedup.copies import Places
 from datachef.operators.dedup.keep_rule import KeyedDedup
 from datachef.operators.dedup.sketches import SIZE, Similarity, sketches
-from datachef.operators.dedup.verified import Compare, Places
+from datachef.operators.dedup.verified import Compare
 from datachef.operators.text.byte_words import lower_case_word_hashes
 from datachef.operators.text.words import MULTIPLIER, Hashes, Offsets, ngram_hashes
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from datachef.core import Context, Size, asset_name, embedder
+from datachef.operators.dedup.copies import Copies
 from datachef.operators.dedup.keep_rule import RowDedup
-from datachef.operators.dedup.verified import Copies
 from datachef.operators.models.embedding import REQUIRED, ROWS_PER_CALL
 from datachef.operators.text.lines import FILLED
 
@@ -86,7 +86,7 @@ class SemanticDedup(RowDedup):
         rank = ["rank"] if "rank" in summaries.collect_schema().names() else []
         order = rows.select("row", *rank).collect(engine="streaming").sort("row")
         if not order.height:
-            return Copies(summaries.select("id", pl.col("id").alias("kept")).head(0).collect())
+            return Copies(np.zeros(0, np.int64), np.zeros(0, np.int64))
         clusters = _Clusters(rows, order["row"], self.cluster_rows, context.seed)
         order = order.with_columns(clusters.assigned()).sort(
             "cluster", pl.col("row") >= context.references, *rank, "row",
@@ -100,14 +100,11 @@ class SemanticDedup(RowDedup):
             embedded = table.collect(engine="streaming")
             for cluster in embedded.partition_by("cluster", maintain_order=True):
                 first = _owners(cluster["embedding"].to_numpy(), self.similarity)
-                gone = (first >= 0) & (cluster["row"].to_numpy() >= context.references)
-                row, owner = cluster["row"].filter(pl.Series(gone)), cluster["row"][first[gone]]
+                copies = (first >= 0) & (cluster["row"].to_numpy() >= context.references)
+                row, owner = cluster["row"].filter(pl.Series(copies)), cluster["row"][first[copies]]
                 found.append(pl.DataFrame([row, owner.alias("first")]))
-        ids = rows.select("row", "id")
-        owners = ids.rename({"row": "first", "id": "kept"})
-        table = pl.concat(found, how="vertical_relaxed").lazy().join(ids, on="row")
-        dropped = table.join(owners, on="first").sort("row").select("id", "kept")
-        return Copies(dropped.collect(engine="streaming"))
+        gone = pl.concat(found, how="vertical_relaxed").sort("row").cast(pl.Int64)
+        return Copies(gone["row"].to_numpy(), gone["first"].to_numpy())
 
 
 class _Clusters:

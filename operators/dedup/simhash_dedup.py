@@ -11,8 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from datachef.operators.dedup.copies import Places
 from datachef.operators.dedup.keep_rule import KeyedDedup
-from datachef.operators.dedup.verified import Compare, Places
+from datachef.operators.dedup.verified import Compare
 from datachef.operators.text.byte_words import lower_case_word_hashes
 from datachef.operators.text.words import MULTIPLIER, Hashes, Offsets, ngram_hashes
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from datachef.operators.dedup.copies import IN_MEMORY_ROWS, Copies, Places, batches, made
 from datachef.operators.dedup.row_tables import RowTables
-
-Places = NDArray[np.int64]
 
 # Which pairs of rows, by their places in a table, are similar enough; the first of a pair may stay.
 Compare = Callable[[Places, Places], NDArray[np.bool_]]
@@ -22,23 +20,12 @@ Compare = Callable[[Places, Places], NDArray[np.bool_]]
 KEY = "key"
 # Rows of one key that the others are compared with: each is like none before it.
 _LEADERS = 8
-# Fewer rows are read once, and stay in memory.
-IN_MEMORY_ROWS = 200_000
-# Of more, the keys that are grouped at once, the rows of a file, and the bytes of the rows that are
-# compared at once.
+# Of more rows than stay in memory, the keys that are grouped at once, and the bytes of the rows
+# that are compared at once.
 KEYS_AT_ONCE = 4_000_000
-FILE_ROWS = 50_000
 COMPARED_BYTES = 16 * 2**20
 # What they take of memory: bytes for each row, and for each key that is grouped.
 MEMORY, KEY_MEMORY = 40, 60
-
-
-class Copies(NamedTuple):
-    """`dropped` has `id` and `kept`, the id of the row that stays in its place; `unverified` is the
-    number of rows that share a key with an earlier one, and stay because they are not like it."""
-
-    dropped: pl.DataFrame
-    unverified: int = 0
 
 
 def copies_of_kept(
@@ -62,14 +49,14 @@ def copies_of_kept(
     rows = summaries.with_row_index("row")
     names = summaries.collect_schema().names()
     keys = [name for name in names if name.startswith(KEY)]
-    members = RowTables(_made(folder, "members"))
+    members = RowTables(made(folder, "members") if folder else None)
     several = np.zeros(count, np.bool_)
     for name in keys:
         for part in _members(rows.select("row", pl.col(name).alias(KEY)), count):
             several[part["row"].to_numpy()] = True
             members.add(part)
-    found = RowTables(_made(folder, "rows"))
-    for batch in _batches(rows.drop(keys, "id")):
+    found = RowTables(made(folder, "rows") if folder else None)
+    for batch in batches(rows.drop(keys, "id")):
         found.add(batch.filter(pl.Series(several[batch["row"].to_numpy()])))
     row = np.flatnonzero(several)
     order = _order(found, row, references) if "rank" in names else np.arange(len(row))
@@ -82,30 +69,14 @@ def copies_of_kept(
         search.compare(own, table["bucket"].to_numpy().astype(np.int64))
     owner = search.owners()
     gone = np.flatnonzero(owner >= 0)
-    kept = pl.DataFrame({"row": row[order[gone]], "first": row[order[owner[gone]]]})
-    return Copies(_with_ids(kept, rows), search.candidates - len(gone))
+    rows_gone, kept = row[order[gone]], row[order[owner[gone]]]
+    by_place = np.argsort(rows_gone)
+    return Copies(rows_gone[by_place], kept[by_place], search.candidates - len(gone))
 
 
 def memory_for(rows: float) -> float:
     """About the bytes of memory that the search takes beside its rows."""
     return MEMORY * rows + KEY_MEMORY * min(rows, KEYS_AT_ONCE)
-
-
-def _made(folder: Path | None, name: str) -> Path | None:
-    if folder is None:
-        return None
-    (folder / name).mkdir()
-    return folder / name
-
-
-def _batches(rows: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-    """The rows in order, in tables of many rows; at least one."""
-    some = False
-    for batch in rows.collect_batches(chunk_size=FILE_ROWS, engine="streaming"):
-        some = True
-        yield batch
-    if not some:
-        yield rows.head(0).collect()
 
 
 def _members(keyed: pl.LazyFrame, count: int) -> Iterator[pl.DataFrame]:
@@ -128,14 +99,6 @@ def _order(found: RowTables, row: Places, references: int) -> Places:
         "other", "rank", "place", descending=[False, True, False], nulls_last=True
     )  # fmt: skip
     return by["place"].to_numpy().astype(np.int64)
-
-
-def _with_ids(kept: pl.DataFrame, rows: pl.LazyFrame) -> pl.DataFrame:
-    """`id` and `kept` in the order of the data, of the rows `row` and `first`."""
-    ids = rows.select(pl.col("row").cast(pl.Int64), "id")
-    table = kept.lazy().join(ids, on="row").rename({"row": "own"})
-    owners = table.join(ids.rename({"row": "first", "id": "kept"}), on="first")
-    return owners.sort("own").select("id", "kept").collect(engine="streaming")
 
 
 class _Pairs:

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import Field
 
 from datachef.core import (
@@ -17,15 +18,15 @@ from datachef.core import (
     MixOperator,
     RunError,
     Size,
+    beside_ids,
     corpus_size,
-    sampling_priority,
+    sampling_priorities,
     shortened,
     source_weights,
 )
 
 Shortage = Literal["stop", "redistribute", "repeat"]
 
-_DECISION = {"id": pl.String, "copies": pl.UInt32}
 # A source that lacks no more than this of what is asked is not short.
 _TOLERANCE = Fraction(1, 100)
 # Weights that leave less than this of the sources are reported, unless a budget asks for it.
@@ -47,6 +48,7 @@ class WeightedMix(MixOperator):
     """
 
     version: ClassVar[int] = 3
+    bytes_per_row: ClassVar[int] = 80
 
     op: Literal["weighted_mix"] = "weighted_mix"
     weights: dict[str, Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]] = (
@@ -150,7 +152,7 @@ class WeightedMix(MixOperator):
             f"of the {round(share * self._amount):,} that its share of {float(share):.1%} asks for"
         )
 
-    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.LazyFrame:
         counted = self._counted(self.sizes(summaries, context.sources))
         taken = self._taken(counted)
         self._refuse_endless(counted, taken)
@@ -158,12 +160,11 @@ class WeightedMix(MixOperator):
         once = {name for name, size in counted.items() if taken.get(name, 0) == size}
         if self.weights:
             once = {name for name in once if counted[name]}
-        decisions = [
-            _copies(summaries.filter(pl.col("source") == name), size, taken.get(name, 0), context)
-            for name, size in counted.items()
-            if name not in once
-        ]
-        return pl.concat([pl.DataFrame(schema=_DECISION), *decisions])
+        wanted = {name: taken.get(name, 0) for name in counted if name not in once}
+        if not wanted:
+            return summaries.head(0).select("id", pl.lit(1, pl.UInt32).alias("copies"))
+        copies = _copies(summaries, counted, wanted, context)
+        return beside_ids(summaries, copies=copies).filter(pl.col("copies") != 1)
 
     def _refuse_endless(self, counted: Mapping[str, int], taken: Mapping[str, int]) -> None:
         """Whoever writes a budget by mistake, or means harm, does not fill the disk with copies."""
@@ -202,22 +203,33 @@ class WeightedMix(MixOperator):
         return None if self.budget is None else self.budget.rows or self.budget.tokens
 
 
-def _copies(rows: pl.LazyFrame, size: int, amount: int, context: Context) -> pl.DataFrame:
-    """How often each row is taken, of a source of which `amount` is wanted."""
-    epochs, rest = divmod(amount, size) if size else (0, 0)
-    if rest:
-        known = rows.select("id", "size").collect()
-        drawn = known.with_columns(sampling_priority(known["id"], context.seed)).sort(
-            "priority", maintain_order=True
-        )
-        more = pl.Series(_filled(drawn["size"].to_numpy(), rest)).cast(pl.UInt32)
-        counted = drawn.select("id", (more + epochs).alias("copies")).lazy()
-    else:
-        counted = rows.select("id", pl.lit(epochs, pl.UInt32).alias("copies"))
-    return counted.filter(pl.col("copies") != 1).collect()
+def _copies(
+    summaries: pl.LazyFrame,
+    sizes: Mapping[str, int],
+    wanted: Mapping[str, int],
+    context: Context,
+) -> NDArray[np.uint32]:
+    """How often each row is taken, of sources of these sizes of which so much is wanted; once of
+    those that are not named."""
+    names = list(wanted)
+    number = pl.col("source").replace_strict(names, range(len(names)), default=None)
+    known = summaries.select(number.cast(pl.Int32).fill_null(-1), "size").collect()
+    source, size = known["source"].to_numpy(), known["size"].to_numpy()
+    copies = np.ones(len(source), np.uint32)
+    priority = None
+    for place, (name, amount) in enumerate(wanted.items()):
+        own = np.flatnonzero(source == place)
+        epochs, rest = divmod(amount, sizes[name]) if sizes[name] else (0, 0)
+        copies[own] = epochs
+        if rest:
+            if priority is None:
+                priority = sampling_priorities(summaries, context.seed)
+            drawn = own[np.argsort(priority[own], kind="stable")]
+            copies[drawn] += _filled(size[drawn], rest)
+    return copies
 
 
-def _filled(sizes: np.ndarray[tuple[int], np.dtype[np.int64]], room: int) -> np.ndarray:
+def _filled(sizes: NDArray[np.int64], room: int) -> NDArray[np.bool_]:
     """Which rows fill the room: the first ones, and of the others in their order those that fit
     into what is left, so that a long row does not leave a source short."""
     total = sizes.cumsum()

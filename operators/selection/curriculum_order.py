@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import polars as pl
 from pydantic import Field
 
-from datachef.core import Context, OrderOperator, sampling_priority
+from datachef.core import Context, OrderOperator, beside_ids, sampling_priorities
 from datachef.operators.selection.strata import NumberOperator
 
 
@@ -21,6 +21,8 @@ class CurriculumOrder(NumberOperator, OrderOperator):
     Rows without a value come last; equal values stand in the order of the data.
     """
 
+    bytes_per_row: ClassVar[int] = 64
+
     op: Literal["curriculum_order"] = "curriculum_order"
     order: Literal["ascending", "descending"] = Field(
         "ascending", description="Whether low or high values come first."
@@ -29,13 +31,14 @@ class CurriculumOrder(NumberOperator, OrderOperator):
         None, ge=2, le=100, description="Parts that are shuffled each; null: sorted throughout."
     )
 
-    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
-        rows = summaries.with_row_index("row").collect()
-        descending = [self.order == "descending", False]
-        ranked = rows.sort("value", "row", descending=descending, nulls_last=True)
-        place = np.arange(ranked.height)
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.LazyFrame:
+        values = self.values(summaries)
+        ranked = np.argsort(-values if self.order == "descending" else values, kind="stable")
+        numbers = np.arange(len(ranked))
+        place = np.empty(len(ranked), np.int64)
+        place[ranked] = numbers
         if self.stages:
-            stage = place * self.stages // max(ranked.height, 1)
-            chance = sampling_priority(ranked["id"], context.seed).to_numpy()
-            place[np.lexsort((chance, stage))] = np.arange(ranked.height)
-        return ranked.select("id", pl.Series("corpus_order", place / max(ranked.height, 1)))
+            stage = place * self.stages // max(len(ranked), 1)
+            chance = sampling_priorities(summaries, context.seed)
+            place[np.lexsort((chance, stage))] = numbers
+        return beside_ids(summaries, corpus_order=place / max(len(ranked), 1))

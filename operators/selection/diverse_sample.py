@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from datachef.core import Context, sampling_priority
+from datachef.core import Context, rows_dropped, sampling_priorities
 from datachef.operators.selection.sample import ShareSelection
 from datachef.operators.selection.strata import allocated
 from datachef.operators.selection.text_vectors import (
@@ -64,11 +64,10 @@ class DiverseSample(TextVectorOperator, ShareSelection):
     def reasons(self) -> tuple[str, ...]:
         return ("like_others",)
 
-    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
-        ids = summaries.select("id").collect()
-        wanted = int(ids.select(self.quota(pl.len())).item())
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.LazyFrame:
         # In this order parts are cut: each is a random part of the corpus.
-        chance = np.argsort(sampling_priority(ids["id"], context.seed).to_numpy(), kind="stable")
+        chance = np.argsort(sampling_priorities(summaries, context.seed), kind="stable")
+        wanted = self.stay(len(chance))
         vectors = TextVectors(summaries, self.by, _DIMENSIONS)
         indexed = summaries.with_row_index("row").select("row", FEATURES)
         left = chance
@@ -76,9 +75,9 @@ class DiverseSample(TextVectorOperator, ShareSelection):
             number = -(-len(left) // self.compared_rows)
             enough = wanted if number == 1 else max(wanted, int(len(left) * _ROUND))
             left = self._round(indexed, vectors, left, number, enough)
-        gone = np.ones(ids.height, np.bool_)
+        gone = np.ones(len(chance), np.bool_)
         gone[left] = False
-        return ids.filter(pl.Series(gone)).with_columns(reason=pl.lit("like_others"))
+        return rows_dropped(summaries, gone, "like_others")
 
     def _round(
         self, indexed: pl.LazyFrame, vectors: TextVectors, rows: Places, number: int, wanted: int

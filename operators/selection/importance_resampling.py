@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from datachef.core import Context, sampling_priority
+from datachef.core import Context, lowest, rows_dropped, sampling_priorities
 from datachef.operators.selection.targeted import TargetedSelection
 from datachef.operators.text.words import (
     UNSPACED,
@@ -48,24 +48,18 @@ class ImportanceResampling(TargetedSelection):
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
         return batch.select("id", self._features(batch["text"]))
 
-    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.LazyFrame:
         corpus = np.zeros(self.buckets, np.int64)
         for part in summaries.select("features").collect_batches():
             corpus += self._counts(part["features"])
         ratio = np.log(self._target() + _LEAST) - np.log(_shares(corpus) + _LEAST)
-        drawn = [
-            part.select("id").with_columns(weight=self._weights(part["features"], ratio))
-            for part in summaries.collect_batches(maintain_order=True)
-        ]
-        if not drawn:
-            return pl.DataFrame(schema={"id": pl.String, "reason": pl.String})
-        rows = pl.concat(drawn)
-        chance = sampling_priority(rows["id"], context.seed).to_numpy()
+        parts = summaries.select("features").collect_batches(maintain_order=True)
+        found = [self._weights(part["features"], ratio) for part in parts]
+        weight = np.concatenate([np.zeros(0), *found])
+        chance = sampling_priorities(summaries, context.seed)
         gumbel = -np.log(-np.log((chance + 0.5) / 2.0**64))
-        order = rows.with_columns(pl.col("weight") + gumbel)
-        place = pl.col("weight").rank("ordinal", descending=True)
-        dropped = order.filter(place > self.quota(pl.len()))
-        return dropped.select("id", pl.lit("not_resampled").alias("reason"))
+        gone = ~lowest(-(weight + gumbel), self.stay(len(weight)))
+        return rows_dropped(summaries, gone, "not_resampled")
 
     def _target(self) -> NDArray[np.float64]:
         return _shares(self._counts(self._features(self.examples())))
@@ -87,7 +81,7 @@ class ImportanceResampling(TargetedSelection):
         flat = features.explode(empty_as_null=False, keep_nulls=False).to_numpy()
         return np.bincount(flat, minlength=self.buckets)
 
-    def _weights(self, features: pl.Series, ratio: NDArray[np.float64]) -> pl.Series:
+    def _weights(self, features: pl.Series, ratio: NDArray[np.float64]) -> NDArray[np.float64]:
         """The logarithm of each row's weight."""
         flat = features.explode(empty_as_null=False, keep_nulls=False).to_numpy()
         lengths = features.list.len().to_numpy()
@@ -96,7 +90,7 @@ class ImportanceResampling(TargetedSelection):
         if filled.any():
             starts = offsets_of(features.list.len())[:-1]
             weights[filled] = np.add.reduceat(ratio[flat], starts[filled])
-        return pl.Series(weights)
+        return weights
 
 
 def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:

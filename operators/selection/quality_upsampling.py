@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import polars as pl
 from pydantic import Field
 
-from datachef.core import CheckContext, Context, RepeatOperator, sampling_priority
+from datachef.core import CheckContext, Context, RepeatOperator, beside_ids, sampling_priorities
 from datachef.operators.selection.strata import SourceNumberOperator, quantile_bins
 
 Epochs = Annotated[float, Field(ge=0, le=20)]
@@ -24,6 +24,8 @@ class QualityUpsampling(SourceNumberOperator, RepeatOperator):
     half of the rows twice. Rows without a value belong to the lowest tier. Write it under a source
     to weigh its tiers before the mix, or on the corpus.
     """
+
+    bytes_per_row: ClassVar[int] = 56
 
     op: Literal["quality_upsampling"] = "quality_upsampling"
     epochs: tuple[Epochs, ...] = Field(
@@ -42,10 +44,9 @@ class QualityUpsampling(SourceNumberOperator, RepeatOperator):
     def reasons(self) -> tuple[str, ...]:
         return ("tier_not_taken",)
 
-    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.LazyFrame:
         tier = self.within(quantile_bins(pl.col("value"), len(self.epochs)).fill_null(0))
-        rows = summaries.select("id", tier.alias("tier")).collect()
-        epochs = np.asarray(self.epochs)[rows["tier"].to_numpy()]
-        chance = sampling_priority(rows["id"], context.seed).to_numpy() / 2.0**64
-        copies = np.floor(epochs + chance).astype(np.uint32)
-        return rows.select("id", pl.Series("copies", copies)).filter(pl.col("copies") != 1)
+        tiers = summaries.select(tier.alias("tier")).collect()["tier"].to_numpy()
+        chance = sampling_priorities(summaries, context.seed) / 2.0**64
+        copies = np.floor(np.asarray(self.epochs)[tiers] + chance).astype(np.uint32)
+        return beside_ids(summaries, copies=copies).filter(pl.col("copies") != 1)

@@ -7,13 +7,21 @@ from typing import ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from datachef.core import Context, CorpusOperator, corpus_size, sampling_priority
+from datachef.core import (
+    Context,
+    CorpusOperator,
+    corpus_size,
+    lowest,
+    rows_dropped,
+    sampling_priorities,
+)
 
 
 class ShareSelection(CorpusOperator):
     """Keeps a share of the rows, or a fixed number."""
 
     selects: ClassVar[bool] = True
+    bytes_per_row: ClassVar[int] = 40
 
     share: float = Field(1.0, ge=0.001, le=1.0, description="Share of the rows to keep.")
     rows: int | None = corpus_size(
@@ -27,6 +35,10 @@ class ShareSelection(CorpusOperator):
         """How many of the available rows stay: the share, rounded half up, and at most `rows`."""
         wanted = (available * self.share + 0.5).floor().cast(pl.Int64)
         return wanted if self.rows is None else pl.min_horizontal(wanted, pl.lit(self.rows))
+
+    def stay(self, available: int) -> int:
+        """The same of a number of rows."""
+        return int(pl.select(self.quota(pl.lit(available))).item())
 
 
 class Sample(ShareSelection):
@@ -47,10 +59,7 @@ class Sample(ShareSelection):
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
         return batch.select("id")
 
-    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
-        ids = summaries.collect()
-        order = ids.with_columns(sampling_priority(ids["id"], context.seed))
-        place = pl.col("priority").rank("ordinal")
-        return order.filter(place > self.quota(pl.len())).select(
-            "id", pl.lit("not_sampled").alias("reason")
-        )
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.LazyFrame:
+        priority = sampling_priorities(summaries, context.seed)
+        gone = ~lowest(priority, self.stay(len(priority)))
+        return rows_dropped(summaries, gone, "not_sampled")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
+import numpy as np
 import polars as pl
 
-from datachef.core import Context, OrderOperator, sampling_priority
+from datachef.core import Context, OrderOperator, beside_ids, sampling_priorities
 
 
 class Shuffle(OrderOperator):
     """Writes the corpus in an order that the seed decides."""
+
+    bytes_per_row: ClassVar[int] = 32
 
     op: Literal["shuffle"] = "shuffle"
 
@@ -20,7 +23,8 @@ class Shuffle(OrderOperator):
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
         return batch.select("id")
 
-    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
-        ids = summaries.select("id").collect()
-        place = sampling_priority(ids["id"], context.seed).rank("ordinal") - 1
-        return ids.with_columns((place / max(len(place), 1)).alias("corpus_order"))
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.LazyFrame:
+        order = np.argsort(sampling_priorities(summaries, context.seed), kind="stable")
+        place = np.empty(len(order))
+        place[order] = np.arange(len(order)) / max(len(order), 1)
+        return beside_ids(summaries, corpus_order=place)

@@ -33,6 +33,10 @@ class NumberOperator(CorpusOperator):
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
         return batch.select("id", numeric(batch, self.by, self.op).alias("value"))
 
+    def values(self, summaries: pl.LazyFrame) -> NDArray[np.float64]:
+        """The number of each row; NaN where it has none."""
+        return summaries.select("value").collect()["value"].to_numpy()
+
 
 class SourceNumberOperator(NumberOperator):
     """One that goes by the numbers among all rows, or among those of each source."""
@@ -42,6 +46,16 @@ class SourceNumberOperator(NumberOperator):
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
         table = super().summarize(batch)
         return table.with_columns(batch["source"]) if self.per_source else table
+
+    def compared(self, summaries: pl.LazyFrame, count: int) -> Iterator[NDArray[np.int64]]:
+        """The places of rows that are compared with one another, of so many in all."""
+        if not self.per_source:
+            yield np.arange(count)
+            return
+        source = summaries.select(pl.col("source").cast(pl.Categorical).to_physical()).collect()
+        number = source["source"].to_numpy()
+        for each in np.unique(number):
+            yield np.flatnonzero(number == each)
 
     def within(self, value: pl.Expr) -> pl.Expr:
         """What a window computes over the rows that a row is compared with."""

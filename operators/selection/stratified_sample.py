@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,8 @@ from datachef.core import (
     CheckContext,
     Context,
     RunError,
-    sampling_priority,
+    rows_dropped,
+    sampling_priorities,
 )
 from datachef.operators.selection.sample import ShareSelection
 from datachef.operators.selection.strata import (
@@ -37,6 +38,8 @@ class StratifiedSample(ShareSelection):
     others do. Rows without a value are a group of their own. The rows of a group are drawn as by
     `sample`.
     """
+
+    bytes_per_row: ClassVar[int] = 80
 
     op: Literal["stratified_sample"] = "stratified_sample"
     by: str = Field(
@@ -82,10 +85,10 @@ class StratifiedSample(ShareSelection):
             value = value.cast(pl.String)
         return batch.select("id", value.alias("value"))
 
-    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.LazyFrame:
         value = pl.col("value")
         group = quantile_bins(value, self.bins) if self.bins else value
-        rows = summaries.select("id", group.alias("group")).collect()
+        rows = summaries.select(group.alias("group")).collect()
         sizes = rows.group_by("group").len("size").sort("group")
         wanted = int(sizes.select(self.quota(pl.col("size").sum())).item())
         held = sizes["size"].cast(pl.Int64).to_numpy()
@@ -95,9 +98,9 @@ class StratifiedSample(ShareSelection):
             "equal": np.ones(len(held)),
         }[self.allocation]
         quotas = sizes.with_columns(pl.Series("quota", allocated(held, weights, wanted)))
-        order = rows.with_columns(sampling_priority(rows["id"], context.seed)).join(
-            quotas, on="group", how="left", nulls_equal=True, maintain_order="left"
-        )
+        order = rows.with_columns(
+            pl.Series("priority", sampling_priorities(summaries, context.seed))
+        ).join(quotas, on="group", how="left", nulls_equal=True, maintain_order="left")
         place = pl.col("priority").rank("ordinal").over("group")
-        dropped = order.filter(place > pl.col("quota"))
-        return dropped.select("id", pl.lit("not_sampled").alias("reason"))
+        gone = order.select(place > pl.col("quota")).to_series().to_numpy()
+        return rows_dropped(summaries, gone, "not_sampled")

@@ -18,7 +18,9 @@ from datachef.core import (
     Examples,
     Outcome,
     Task,
+    beside_ids,
     input_file,
+    lowest,
     read_benchmark,
 )
 from datachef.operators.selection.sample import ShareSelection
@@ -77,16 +79,20 @@ class ScoredSelection(TargetedSelection):
     def reasons(self) -> tuple[str, ...]:
         return ("not_in_top",)
 
+    @property
+    def decides_by_row(self) -> bool:
+        return True
+
     def writes(self) -> set[str]:
         return {self.op} if self.keep_scores else set()
 
-    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
-        scores = pl.Series("score", self.scores(summaries, context), pl.Float64).round(_DIGITS)
-        scored = summaries.select("id").collect().with_columns(scores)
-        place = pl.col("score").rank("ordinal", descending=True)
-        dropped = place > self.quota(pl.len())
-        decided = scored.with_columns(
-            pl.when(dropped).then(pl.lit("not_in_top")).alias("reason"),
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.LazyFrame:
+        scores = pl.Series(self.scores(summaries, context)).round(_DIGITS).to_numpy()
+        gone = ~lowest(-scores, self.stay(len(scores)))
+        decided = beside_ids(summaries, score=scores, gone=gone).select(
+            "id",
+            "score",
+            pl.when("gone").then(pl.lit("not_in_top")).alias("reason"),
             pl.format("score {}", "score").alias("detail"),
         )
         return decided if self.keep_scores else decided.filter(pl.col("reason").is_not_null())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import polars as pl
 from pydantic import Field
 
-from datachef.core import Context
+from datachef.core import Context, lowest, rows_dropped
 from datachef.operators.selection.sample import ShareSelection
 from datachef.operators.selection.strata import SourceNumberOperator
 
@@ -26,11 +27,10 @@ class TopSelection(SourceNumberOperator, ShareSelection):
     def reasons(self) -> tuple[str, ...]:
         return ("not_in_top",)
 
-    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
-        descending = self.order == "descending"
-        ranked = summaries.with_row_index("row").sort(
-            "value", "row", descending=[descending, False], nulls_last=True
-        )
-        place, size = self.within(pl.int_range(pl.len())), self.within(pl.len())
-        dropped = ranked.filter(place >= self.quota(size)).sort("row")
-        return dropped.select("id", pl.lit("not_in_top").alias("reason")).collect()
+    def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.LazyFrame:
+        values = self.values(summaries)
+        order = -values if self.order == "descending" else values
+        gone = np.ones(len(order), np.bool_)
+        for own in self.compared(summaries, len(order)):
+            gone[own[lowest(order[own], self.stay(len(own)))]] = False
+        return rows_dropped(summaries, gone, "not_in_top")

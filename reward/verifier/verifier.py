@@ -11,9 +11,9 @@ from math import sqrt
 
 import polars as pl
 
-from datachef.core.contracts.corpus import sampling_priority
 from datachef.core.contracts.metric import AllowCode, BenchmarkItem
 from datachef.core.contracts.operator import Services
+from datachef.core.contracts.row_selection import sampling_priority
 from datachef.core.contracts.task import Task
 from datachef.core.errors import DatachefError
 from datachef.core.rows.benchmark import read_benchmark

@@ -6,11 +6,10 @@ All rows are one batch here; that it does not matter how they are cut, tests sho
 from __future__ import annotations
 
 import polars as pl
+from decisions import decision_on
 
-from datachef.core import Context, Outcome
+from datachef.core import Outcome
 from datachef.core.contracts.corpus import CorpusOperator
-
-CONTEXT = Context(seed=0)
 
 
 def rows(*texts: str | None) -> pl.DataFrame:
@@ -22,7 +21,7 @@ def rows(*texts: str | None) -> pl.DataFrame:
 
 def decided(operator: CorpusOperator, batch: pl.DataFrame) -> pl.DataFrame:
     """The decision on all rows, of which nothing is told but their summaries."""
-    return operator.resolve(operator.summarize(batch).lazy(), CONTEXT)
+    return decision_on(operator, operator.summarize(batch))
 
 
 def outcome(operator: CorpusOperator, batch: pl.DataFrame) -> Outcome:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 import polars as pl
+import pytest
 from hypothesis import given, strategies as st
 
-from datachef.core import Context, CorpusOperator, OrderOperator, Outcome
-from datachef.core.run.decision import divided
+from datachef.core import Context, CorpusOperator, OrderOperator, Outcome, PluginError
+from datachef.core.run.decision import write_decision
+from datachef.core.run.memory_store import MemoryStore
 
 LINES = st.lists(st.lists(st.integers(0, 30), max_size=6), min_size=1, max_size=6)
 
@@ -22,8 +24,23 @@ class Named(CorpusOperator):
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
         return batch.select("id")
 
+    def reasons(self) -> tuple[str, ...]:
+        return ("dropped",)
+
     def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame:
         raise NotImplementedError
+
+
+class Lines(Named):
+    """Says several things of a row, in a form of its own."""
+
+    @property
+    def decides(self) -> str:
+        return ""
+
+    @property
+    def decides_by_row(self) -> bool:
+        return True
 
 
 class Threshold(Named):
@@ -39,34 +56,71 @@ class Placed(OrderOperator, Named):
     op: Literal["named"] = "named"
 
 
-def tables(ids: Sequence[Sequence[str]]) -> tuple[pl.LazyFrame, list[tuple[str, dict[str, int]]]]:
-    """Summaries with several lines of a row, and their facts."""
-    frames = [pl.DataFrame({"id": pl.Series(part, dtype=pl.String)}) for part in ids]
-    facts = [(str(number), {"rows": frame.height}) for number, frame in enumerate(frames)]
-    return pl.concat(frames).lazy(), facts
+def kept(
+    operator: CorpusOperator, summaries: Sequence[pl.DataFrame], answer: pl.DataFrame | pl.LazyFrame
+) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
+    """What is kept of an answer for all tables of summaries, and for those that are named by their
+    numbers."""
+    store = MemoryStore()
+    tables = [(str(n), store.write(str(n), "summary", table)) for n, table in enumerate(summaries)]
+    record = write_decision("key", operator, answer, pl.concat(summaries).lazy(), tables, store)
+    found = [store.read("key", facts) for facts in record["files"][0]["pieces"]]
+    return found[0], {name: found[number] for name, number in record["pieces"].items()}
 
 
-@given(LINES, st.data())
+def ids_of(numbers: list[list[int]]) -> list[list[str]]:
+    return [[f"{part}-{number}" for number in own] for part, own in enumerate(numbers)]
+
+
+def named(ids: Sequence[str]) -> pl.DataFrame:
+    return pl.DataFrame({"id": pl.Series(ids, dtype=pl.String)})
+
+
+@given(LINES, st.booleans(), st.booleans(), st.data())
 def test_each_table_has_what_is_said_of_its_rows_in_its_order(
-    numbers: list[list[int]], data: st.DataObject
+    numbers: list[list[int]], ordered: bool, lazy: bool, data: st.DataObject
 ) -> None:
-    ids = [[f"{part}-{number}" for number in own] for part, own in enumerate(numbers)]
+    ids = ids_of(numbers)
     known = [each for own in ids for each in own] + ["another"]
     said = data.draw(st.lists(st.sampled_from(known), max_size=20))
-    decision = pl.DataFrame({"id": pl.Series(said, dtype=pl.String), "number": range(len(said))})
-    summaries, facts = tables(ids)
-    pieces = divided(Named(), decision, summaries, facts)
-    assert pieces.tables[0].equals(decision.clear())
+    if ordered:
+        said.sort(key=lambda name: name.partition("-")[0])
+    decision = named(said).with_columns(number=pl.int_range(pl.len()))
+    answer = decision.lazy() if lazy else decision
+    for_all, own_pieces = kept(Lines(), [named(own) for own in ids], answer)
+    assert for_all.equals(decision.clear())
     for number, own in enumerate(ids):
-        found = pieces.tables[pieces.numbers.get(str(number), 0)]
+        found = own_pieces.get(str(number), for_all)
         assert found.equals(decision.filter(pl.col("id").is_in(own)))
 
 
+@given(LINES, st.sets(st.integers(0, 200)), st.integers(1, 7))
+def test_a_decision_that_is_read_bit_by_bit_is_the_same(
+    numbers: list[list[int]], chosen: set[int], at_once: int
+) -> None:
+    ids = ids_of([sorted(set(own)) for own in numbers])
+    known = [each for own in ids for each in own]
+    dropped = [each for number, each in enumerate(known) if number in chosen]
+    decision = named(dropped).with_columns(reason=pl.lit("dropped"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("datachef.core.run.decision.READ_ROWS", at_once)
+        patch.setattr("datachef.core.run.decision._AT_LEAST", 1)
+        found = kept(Named(), [named(own) for own in ids], decision.lazy())[1]
+    assert pl.concat([decision.clear(), *found.values()]).equals(decision)
+
+
 def test_what_is_said_of_no_row_is_for_all() -> None:
-    summaries, facts = tables([["a"], ["b"]])
+    summaries = [named(["a"]), named(["b"])]
     decision = pl.DataFrame({"id": ["a"], "edge": [3]})
-    assert divided(Threshold(), decision, summaries, facts).numbers == {}
-    assert divided(Placed(), decision, summaries, facts).numbers == {"0": 1}
-    without = summaries.rename({"id": "name"})
-    whole = divided(Named(), decision, without, facts)
-    assert whole.tables[0].equals(decision)
+    assert kept(Threshold(), summaries, decision)[1].keys() == set()
+    assert kept(Placed(), summaries, decision)[1].keys() == {"0"}
+    without = [table.rename({"id": "name"}) for table in summaries]
+    whole, own = kept(Lines(), without, decision)
+    assert whole.equals(decision)
+    assert not own
+
+
+def test_a_lazy_decision_that_cannot_be_computed_is_its_authors_mistake() -> None:
+    lazy = named(["a"]).lazy().select("id", pl.col("reason"))
+    with pytest.raises(PluginError, match="cannot be computed"):
+        kept(Named(), [named(["a"])], lazy)

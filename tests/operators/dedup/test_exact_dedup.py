@@ -6,7 +6,8 @@ from typing import Literal, get_args
 
 import polars as pl
 import pytest
-from duplicates import CONTEXT, dropped, rows
+from decisions import decision_on
+from duplicates import dropped, rows
 from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
@@ -21,7 +22,7 @@ def test_a_dropped_row_says_which_row_it_copies(operator: ExactDedup | MinHashDe
     text = "The same text stands in this place three times over, word for word."
     batch = rows("Another one, which is here once.", text, text, text)
     batch = batch.with_columns(pl.lit("s").alias("source"), pl.lit("mine").alias("detail"))
-    outcome = operator.apply(batch, operator.resolve(operator.summarize(batch).lazy(), CONTEXT))
+    outcome = operator.apply(batch, decision_on(operator, operator.summarize(batch)))
     assert outcome.rows["detail"].to_list() == ["mine", "mine"]
     assert outcome.dropped is not None
     assert outcome.dropped.select("id", "detail").rows() == [
@@ -62,7 +63,7 @@ def test_rows_of_symbols_are_not_copies_of_one_another() -> None:
 
 def test_the_decision_is_carried_out_with_its_reason() -> None:
     operator, batch = ExactDedup(), rows("a", "b", "a")
-    outcome = operator.apply(batch, operator.resolve(operator.summarize(batch).lazy(), CONTEXT))
+    outcome = operator.apply(batch, decision_on(operator, operator.summarize(batch)))
     assert outcome.rows["id"].to_list() == ["0", "1"]
     assert outcome.dropped is not None
     assert outcome.dropped["reason"].to_list() == list(operator.reasons())
@@ -92,7 +93,7 @@ def test_the_keep_rule_decides_which_copy_stays(
     batch = rows("One text", "one text", "One text!!", "another", "ONE TEXT")
     batch = batch.with_columns(pl.Series("score", [0.5, 0.9, None, 0.1, float("nan")]))
     operator = ExactDedup(normalize="letters", keep=keep, by=by)
-    decision = operator.resolve(operator.summarize(batch).lazy(), CONTEXT)
+    decision = decision_on(operator, operator.summarize(batch))
     assert decision["id"].to_list() == [i for i in "0124" if i != stays]
     assert set(decision["detail"]) == {f"a copy of {stays}"}
 

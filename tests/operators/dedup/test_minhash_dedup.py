@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from duplicates import CONTEXT, dropped, rows
+from decisions import decision_on
+from duplicates import dropped, rows
 from hypothesis import given, strategies as st
 
 from datachef.core import Context
@@ -121,7 +122,7 @@ def test_similar_pairs_are_found_and_what_goes_is_like_what_stays(pages: pl.Data
     truth = similar_pairs(shingles)
     near = [pair for pair, similarity in truth.items() if similarity > 0.8]
     assert len(near) > 20
-    decision = operator.resolve(operator.summarize(pages).lazy(), CONTEXT)
+    decision = decision_on(operator, operator.summarize(pages))
     number = {row: i for i, row in enumerate(pages["id"])}
     kept = [number[row.removeprefix("a copy of ")] for row in decision["detail"]]
     gone = [number[row] for row in decision["id"]]
@@ -145,7 +146,7 @@ def test_a_chain_of_templates_is_not_emptied(name: str, shared_data: Path) -> No
     batch = source.select(pl.int_range(pl.len()).cast(pl.String).alias("id"), text.alias("text"))
     operator = MinHashDedup(ngram=3, bands=40, rows=2)
     context = Context(seed=0)
-    decision = operator.resolve(operator.summarize(batch).lazy(), context)
+    decision = decision_on(operator, operator.summarize(batch), context)
     assert 1 - decision.height / batch.height >= TEMPLATES[name]
     assert context.counted["unverified_candidates"] > 0
 
@@ -155,7 +156,7 @@ def test_a_chain_is_cut_where_similarity_to_what_stays_ends() -> None:
     batch = rows(*(article(range(start, start + 100)) for start in range(0, 300, 10)))
     operator = MinHashDedup(bands=64, rows=2, similarity=0.6)
     context = Context(seed=0)
-    decision = operator.resolve(operator.summarize(batch).lazy(), context)
+    decision = decision_on(operator, operator.summarize(batch), context)
     assert decision.height == 20
     pairs = zip(decision["id"], decision["detail"], strict=True)
     assert all(abs(int(a) - int(b.removeprefix("a copy of "))) <= 2 for a, b in pairs)

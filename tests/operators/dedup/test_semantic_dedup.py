@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from decisions import decision_on
 from duplicates import copies, rows
 from hypothesis import given, strategies as st
 
@@ -75,8 +76,8 @@ def test_each_goes_for_one_that_stays(angles: list[float], references: int, rank
     )
     references = min(references, size)
     operator = SemanticDedup(similarity=0.99, cluster_rows=10)
-    decision = operator.resolve(summaries.lazy(), Context(seed=1, references=references))
-    again = operator.resolve(summaries.lazy(), Context(seed=1, references=references))
+    decision = decision_on(operator, summaries, Context(seed=1, references=references))
+    again = decision_on(operator, summaries, Context(seed=1, references=references))
     assert decision.equals(again)
     gone = set(decision["id"])
     assert not gone & {str(i) for i in range(references)}
@@ -100,7 +101,7 @@ def test_equal_rows_are_in_one_cluster() -> None:
             "filled": [True] * len(doubled),
         }
     )
-    decision = SemanticDedup(similarity=1.0, cluster_rows=100).resolve(summaries.lazy(), CONTEXT)
+    decision = decision_on(SemanticDedup(similarity=1.0, cluster_rows=100), summaries, CONTEXT)
     assert decision["id"].to_list() == [str(i) for i in range(1, len(doubled), 2)]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from decisions import decision_on
 from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
@@ -34,7 +35,7 @@ def rows(corpus: Corpus) -> pl.DataFrame:
 def mixed(corpus: Corpus, seed: int = 0, **parameters: Any) -> pl.DataFrame:
     operator = WeightedMix.model_validate({"op": "weighted_mix", **parameters})
     batch = rows(corpus)
-    decision = operator.resolve(operator.summarize(batch).lazy(), Context(seed))
+    decision = decision_on(operator, operator.summarize(batch), Context(seed))
     assert 1 not in decision["copies"].to_list()
     return operator.apply(batch, decision).rows
 
@@ -172,7 +173,7 @@ def test_nothing_honours_the_weight_of_a_source_that_holds_nothing(shortage: str
 def test_a_source_of_which_no_row_arrives_is_as_one_that_holds_nothing() -> None:
     operator = WeightedMix(weights={"a": 1, "gone": 1}, budget=Budget(rows=1))
     batch = rows({"a": [1, 1]})
-    decision = operator.resolve(operator.summarize(batch).lazy(), Context(0, ("a", "gone")))
+    decision = decision_on(operator, operator.summarize(batch), Context(0, ("a", "gone")))
     assert operator.apply(batch, decision).rows.height == 0
 
 
@@ -268,7 +269,7 @@ def test_batch_cuts_and_order_do_not_matter(
     batch = rows(corpus)
     parts = pl.concat([operator.summarize(batch[:cut]), operator.summarize(batch[cut:])])
     assert parts.equals(operator.summarize(batch))
-    forth, back = (operator.resolve(p.lazy(), Context(0)) for p in (parts, parts.reverse()))
+    forth, back = (decision_on(operator, p) for p in (parts, parts.reverse()))
     assert forth.sort("id").equals(back.sort("id"))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from decisions import decision_on
 
 from datachef.core import Context, CorpusOperator, Examples
 
@@ -51,7 +52,7 @@ def kept() -> Callable[..., pl.DataFrame]:
     def rows(operator: CorpusOperator, batch: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
         half = batch.height // 2
         parts = [operator.summarize(batch[:half]), operator.summarize(batch[half:])]
-        decision = operator.resolve(pl.concat(parts).lazy(), Context(seed))
+        decision = decision_on(operator, pl.concat(parts), Context(seed))
         made = operator.apply(batch, decision)
         if made.dropped is not None:
             assert set(made.dropped["reason"]) <= set(operator.reasons())

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from decisions import decision_on
 from hypothesis import given, strategies as st
 
-from datachef.core import Context
 from datachef.operators.selection.diverse_sample import (
     DiverseSample,
     _facility_location,
@@ -63,7 +63,7 @@ def test_the_order_of_the_data_and_batches_do_not_matter(
     operator = sample(method=method, share=0.25, compared_rows=200)
     first = kept(operator, some)
     assert first.height == 125
-    whole = operator.resolve(operator.summarize(some).lazy(), Context(0))
+    whole = decision_on(operator, operator.summarize(some))
     assert operator.apply(some, whole).rows.equals(first)
     turned = kept(operator, some.reverse())
     assert set(turned["id"]) == set(first["id"])

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from decisions import decision_on
 
-from datachef.core import CheckContext, Context, Examples, Task
+from datachef.core import CheckContext, Examples, Task
 from datachef.operators.selection.importance_resampling import ImportanceResampling
 
 Kept = Callable[..., pl.DataFrame]
@@ -35,7 +36,7 @@ def test_the_seed_decides_and_not_the_cut_of_batches(
     operator = ImportanceResampling(target=word_problems, share=0.25)
     some = pool.filter(pl.col("source") == "alpaca_5000")
     first = kept(operator, some)["id"].to_list()
-    whole = operator.resolve(operator.summarize(some).lazy(), Context(0))
+    whole = decision_on(operator, operator.summarize(some))
     assert operator.apply(some, whole).rows["id"].to_list() == first
     assert kept(operator, some, seed=1)["id"].to_list() != first
     assert len(first) == 100
@@ -51,7 +52,7 @@ def test_weights_are_those_of_the_paper(tmp_path: Path) -> None:
     ratio = np.log(operator._target() + 1e-8) - np.log(counts / counts.sum() + 1e-8)
     # of the target: a 2, b 1, ab 1, ba 1; of the corpus: a, b, ab, c
     expected = np.log(2 / 5) + 2 * np.log(1 / 5) - 3 * np.log(1 / 4)
-    weights = operator._weights(features, ratio).to_list()
+    weights = operator._weights(features, ratio).tolist()
     assert weights[0] == pytest.approx(expected, abs=1e-5)
     assert weights[1] == pytest.approx(np.log(1e-8) - np.log(1 / 4), abs=1e-5)
     assert weights[2] == -np.inf

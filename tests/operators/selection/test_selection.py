@@ -6,6 +6,7 @@ import math
 
 import polars as pl
 import pytest
+from decisions import decision_on
 from hypothesis import given, strategies as st
 
 from datachef.core import Context, CorpusOperator, RunError
@@ -30,7 +31,7 @@ def rows(values: list[tuple[str, float | None]]) -> pl.DataFrame:
 
 
 def kept(operator: CorpusOperator, batch: pl.DataFrame, seed: int = 0) -> list[str]:
-    decision = operator.resolve(operator.summarize(batch).lazy(), Context(seed))
+    decision = decision_on(operator, operator.summarize(batch), Context(seed))
     assert decision.columns == ["id", "reason"]
     assert set(decision["reason"]) <= set(operator.reasons())
     return operator.apply(batch, decision).rows["id"].to_list()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from decisions import decision_on
 from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
@@ -28,7 +29,7 @@ def rows(values: list[Any], name: str = "group") -> pl.DataFrame:
 def applied(operator: CorpusOperator, batch: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
     half = batch.height // 2
     parts = [operator.summarize(batch[:half]), operator.summarize(batch[half:])]
-    decision = operator.resolve(pl.concat(parts, how="vertical_relaxed").lazy(), Context(seed))
+    decision = decision_on(operator, pl.concat(parts, how="vertical_relaxed"), Context(seed))
     made = operator.apply(batch, decision)
     assert made.dropped is None or set(made.dropped["reason"]) <= set(operator.reasons())
     return made.rows
@@ -114,7 +115,7 @@ def test_copies_of_a_tier_differ_by_one_at_most(
 ) -> None:
     batch = rows(scores, "score").with_columns(pl.col("score").cast(pl.Float64))
     operator = QualityUpsampling(by="score", epochs=tuple(epochs))
-    decision = operator.resolve(operator.summarize(batch).lazy(), Context(0))
+    decision = decision_on(operator, operator.summarize(batch))
     made = operator.apply(batch, decision)
     dropped = 0 if made.dropped is None else made.dropped.height
     assert made.rows.height + dropped == batch.height + made.created

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import polars as pl
 import pytest
+from decisions import decision_on
 
 from datachef.core import Context, Examples
 from datachef.operators.selection.task_ranking import TaskRanking
@@ -46,6 +47,6 @@ def test_the_seed_draws_what_is_learned_from_and_batches_do_not_matter(
     whole = operator.summarize(some)
     parts = pl.concat([operator.summarize(some[i : i + 70]) for i in range(0, some.height, 70)])
     assert parts.equals(whole)
-    first = operator.resolve(whole.lazy(), Context(0))
-    assert operator.resolve(parts.lazy(), Context(0)).equals(first)
-    assert not operator.resolve(whole.lazy(), Context(1)).equals(first)
+    first = decision_on(operator, whole)
+    assert decision_on(operator, parts).equals(first)
+    assert not decision_on(operator, whole, Context(1)).equals(first)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from decisions import decision_on
 
-from datachef.core import Context, DatachefError, Examples
+from datachef.core import DatachefError, Examples
 from datachef.operators.selection.task_similarity import TaskSimilarity
 
 Kept = Callable[..., pl.DataFrame]
@@ -53,7 +54,7 @@ def test_the_score_is_a_cosine_and_can_be_kept(tmp_path: Path, kept: Kept) -> No
 def test_a_dropped_row_says_its_score(tmp_path: Path) -> None:
     operator = TaskSimilarity(target=examples(tmp_path, "one two"), share=0.5)
     batch = rows("one two", "one three")
-    made = operator.apply(batch, operator.resolve(operator.summarize(batch).lazy(), Context(0)))
+    made = operator.apply(batch, decision_on(operator, operator.summarize(batch)))
     assert made.rows["id"].to_list() == ["0"]
     assert made.dropped is not None
     assert made.dropped["reason"].to_list() == ["not_in_top"]
@@ -63,7 +64,7 @@ def test_a_dropped_row_says_its_score(tmp_path: Path) -> None:
 def test_examples_that_say_nothing_are_told(tmp_path: Path) -> None:
     operator = TaskSimilarity(target=examples(tmp_path, "", " "))
     with pytest.raises(DatachefError, match="holds no words"):
-        operator.resolve(operator.summarize(rows("a")).lazy(), Context(0))
+        decision_on(operator, operator.summarize(rows("a")))
 
 
 def test_embeddings_find_other_words_for_the_same(minilm: Path, tmp_path: Path, kept: Kept) -> None:
