@@ -53,7 +53,7 @@ BROKEN = [
      "summarize() gave a LazyFrame, not a polars DataFrame"),
     ("Chooser", "def summarize(self, batch): return {'id': 3}", "summarize() gave a dict"),
     ("Chooser", "def resolve(self, summaries, context): return summaries",
-     "resolve() gave a LazyFrame, not a polars DataFrame"),
+     "resolve() gave rows without 'reason'"),
     ("Chooser", "def resolve(self, summaries, context): return None", "resolve() gave None"),
     ("Chooser", "def resolve(self, summaries, context): return {}['x']",
      "resolve() of x raised KeyError: 'x'"),
