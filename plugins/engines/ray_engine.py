@@ -67,7 +67,8 @@ class RayEngine(Engine):
         except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
             raise UnavailableError(
                 f"no cluster of Ray at {address}: {str(error).splitlines()[0]}",
-                "name one with --address, or leave that out for one on this machine",
+                "name one with --address, or leave that out for one on this machine; one that asks "
+                "for a token wants RAY_AUTH_MODE=token and the file of `ray get-auth-token`",
             ) from error
 
     def map(

@@ -1,0 +1,209 @@
+"""The same recipe on every engine: the same bytes, and how long it takes.
+
+    python benchmarks/engines.py [--engines local:1,local:2,ray:2] [--runs 5] [--store]
+
+FineWeb's steps over web pages as plain jsonl, with cache and corpus in a folder, or with `--store`
+pages, cache and corpus in buckets of a real server of S3 on this machine. Engines take turns, every
+run is a whole command with an empty cache, and medians count. `ray:N` and `dask:N` ask a cluster of
+that many cores that runs already, as one at work does, `shards:N` are that many commands over one
+cache. Prints seconds, the efficiency (the time of `local:1` over cores times that of the engine),
+the ratio to the local engine on as many cores, and whether the corpus has the bytes of `local:1`.
+Run it on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from throughput import DATA, FINEWEB
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "helpers"))
+if TYPE_CHECKING:
+    from object_store import ObjectStoreServer
+
+CHEF = [sys.executable, "-P", "-m", "datachef.core.cli", "run"]
+# Every process computes with one thread, on any engine: cores are what is compared.
+THREADS = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0",
+           "RAY_AUTH_MODE": "disabled"}  # fmt: skip
+
+
+class Engine:
+    """An engine on a number of cores; its cluster, if it has one, is up while it is `ready`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.kind, _, cores = name.partition(":")
+        self.cores = int(cores)
+
+    def commands(self, address: str) -> list[list[str]]:
+        """The arguments of each command that takes part in a run."""
+        if self.kind == "shards":
+            return [["--workers", "1", "--shard", f"{n}/{self.cores}"] for n in range(self.cores)]
+        chosen = [] if self.kind == "local" else ["--engine", self.kind]
+        where = ["--address", address] if address else []
+        return [["--workers", str(self.cores), *chosen, *where]]
+
+    @contextmanager
+    def ready(self) -> Iterator[str]:
+        """The address of the cluster, empty where none is needed."""
+        if self.kind == "ray":
+            port = _free_port()
+            program = str(Path(sys.executable).with_name("ray"))
+            _quietly(program, "start", "--head", f"--num-cpus={self.cores}", f"--port={port}",
+                     "--include-dashboard=false", "--disable-usage-stats")  # fmt: skip
+            try:
+                yield f"127.0.0.1:{port}"
+            finally:
+                _quietly(program, "stop", "--force")
+        elif self.kind == "dask":
+            from distributed import LocalCluster
+
+            with LocalCluster(
+                n_workers=self.cores, threads_per_worker=1, dashboard_address=None
+            ) as cluster:
+                yield cluster.scheduler_address
+        else:
+            yield ""
+
+
+class Place:
+    """Where pages, cache and corpus are: in a folder, or in buckets."""
+
+    def __init__(self, work: Path, store: ObjectStoreServer | None) -> None:
+        self.work = work
+        self._store = store
+        self._runs = 0
+        for file in sorted(DATA.glob("web/part-*.jsonl.gz")):
+            plain = gzip.decompress(file.read_bytes())
+            if store is None:
+                (work / "pages").mkdir(exist_ok=True)
+                (work / "pages" / file.stem).write_bytes(plain)
+            else:
+                store.bucket("data").put(f"pages/{file.stem}", plain)
+        source = "s3://data/pages/*.jsonl" if store else f"{work}/pages/*.jsonl"
+        (work / "recipe.yaml").write_text(FINEWEB.format(input=json.dumps(source)))
+
+    def fresh(self) -> str:
+        """A place for a run, with nothing in it."""
+        self._runs += 1
+        return f"s3://results/{self._runs}" if self._store else f"{self.work}/{self._runs}"
+
+    def digest(self, place: str) -> str:
+        """The digest of the data and the ledger of a run, which is removed."""
+        found = hashlib.sha256()
+        if self._store is None:
+            folder = Path(place) / "out"
+            files = [*sorted((folder / "data").iterdir()), folder / "ledger.json"]
+            for file in files:
+                found.update(file.read_bytes())
+            shutil.rmtree(place)
+            return found.hexdigest()
+        bucket, run = self._store.bucket("results"), place.rpartition("/")[2]
+        manifest = json.loads(bytes(bucket.get(f"{run}/out/manifest.json").bytes()))
+        names = sorted(each["file"] for each in manifest["outputs"])
+        for name in [*names, manifest["beside"]["ledger.json"]]:
+            found.update(bytes(bucket.get(f"{run}/out/{name}").bytes()))
+        for name in self._store.names("results", run):
+            bucket.delete(f"{run}/{name}")
+        return found.hexdigest()
+
+
+def run(engine: Engine, place: Place) -> tuple[float, str]:
+    """The seconds of a run, and the digest of what it gave."""
+    fresh = place.fresh()
+    with engine.ready() as address:
+        started = time.perf_counter()
+        running = [
+            subprocess.Popen(
+                [*CHEF, str(place.work / "recipe.yaml"), "--quiet", "--output", f"{fresh}/out",
+                 "--cache", f"{fresh}/cache", *arguments],
+                stdout=subprocess.DEVNULL,
+            )
+            for arguments in engine.commands(address)
+        ]  # fmt: skip
+        ended = [each.wait() for each in running]
+        seconds = time.perf_counter() - started
+    if any(ended):
+        sys.exit(f"{engine.name} ended with {ended}")
+    return seconds, place.digest(fresh)
+
+
+def _quietly(*command: str) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def _server(folder: Path) -> AbstractContextManager[ObjectStoreServer]:
+    """The server of S3 that the tests use."""
+    from object_store import object_store_server
+
+    return object_store_server(folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--engines", default="local:1,local:2,local:4,ray:2,ray:4,shards:2,dask:2")
+    parser.add_argument("--runs", type=int, default=3, help="of each engine")
+    parser.add_argument("--store", action="store_true", help="in buckets of a server of S3")
+    parser.add_argument("--work", type=Path, help="a folder; a temporary one by default")
+    options = parser.parse_args()
+    names = options.engines.split(",")
+    engines = [Engine(name) for name in dict.fromkeys(["local:1", *names])]
+    os.environ.update(THREADS)
+    seconds: dict[str, list[float]] = defaultdict(list)
+    digests: dict[str, set[str]] = defaultdict(set)
+    with ExitStack() as stack:
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=options.work)))
+        store = None
+        if options.store:
+            (work / "server").mkdir()
+            store = stack.enter_context(_server(work / "server"))
+            os.environ.update(store.environment)
+        place = Place(work, store)
+        for number in range(options.runs):
+            for engine in engines:
+                took, digest = run(engine, place)
+                seconds[engine.name].append(took)
+                digests[engine.name].add(digest)
+                print(f"{number + 1} {engine.name}: {took:.1f} s", file=sys.stderr, flush=True)
+    print("| engine | seconds | least to most | efficiency | to local | same bytes |")
+    print("|---|--:|--:|--:|--:|---|")
+    times = {name: median(found) for name, found in seconds.items()}
+    expected = digests["local:1"]
+    for engine in engines:
+        took, found = times[engine.name], seconds[engine.name]
+        efficiency = times["local:1"] / (engine.cores * took)
+        local = times.get(f"local:{engine.cores}")
+        ratio = f"{took / local:.2f}" if local else ""
+        same = "yes" if digests[engine.name] == expected and len(expected) == 1 else "no"
+        print(
+            f"| {engine.name} | {took:.1f} | {min(found):.1f}-{max(found):.1f} "
+            f"| {efficiency:.2f} | {ratio} | {same} |"
+        )
+    if len(set().union(*digests.values())) > 1:
+        sys.exit("engines gave other bytes")
+
+
+if __name__ == "__main__":
+    main()
