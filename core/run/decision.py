@@ -92,7 +92,7 @@ def _mixed(
     sizes = ask(mix, "sizes", summaries, sources)
     return {
         "sizes": {name: [size.rows, size.tokens] for name, size in sizes.items()},
-        "copies": {name: most.get(name, 1) for name in sizes},
+        "copies": {name: most.get(name, most.get("", 1)) for name in sizes},
     }
 
 
@@ -171,14 +171,18 @@ def pieces(
         refuse_unfit_decision(operator, summaries, whole)
         yield None, whole
         return
-    batches = decision.collect_batches(chunk_size=READ_ROWS, maintain_order=True)
-    left = decision.head(0).collect()
-    refuse_unfit_decision(operator, summaries, left)
-    yield None, left
+    read = decision.collect_batches(chunk_size=READ_ROWS, maintain_order=True)
+    batches = (batch for batch in read if batch.height)
+    nothing = decision.head(0).collect()
+    refuse_unfit_decision(operator, summaries, nothing)
+    yield None, nothing
+    left = next(batches, nothing)
     for table in tables:
+        if not left.height:
+            return
         known = store.column(*table, "id")
-        found = [left.clear()]
-        while left.height or (left := next(batches, left)).height:
+        found = [nothing]
+        while left.height:
             near = left.head(max(len(known), _AT_LEAST))
             others = ~near["id"].is_in(known.implode()).fill_null(False)
             count = int(others.arg_max() or 0) if others.any() else near.height
@@ -186,11 +190,12 @@ def pieces(
             left = left[count:]
             if count < near.height:
                 break
+            left = left if left.height else next(batches, nothing)
         piece = pl.concat(found)
         if piece.height:
             refuse_unfit_decision(operator, known.to_frame().lazy(), piece)
             yield table, piece
-    if left.height or next(batches, left).height:
+    if left.height:
         raise _OutOfOrderError
 
 
