@@ -82,7 +82,7 @@ class Engine:
             yield ""
 
 
-class Place:
+class Workspace:
     """Where pages, cache and corpus are: in a folder, or in buckets."""
 
     def __init__(self, work: Path, store: ObjectStoreServer | None) -> None:
@@ -124,14 +124,14 @@ class Place:
         return found.hexdigest()
 
 
-def run(engine: Engine, place: Place) -> tuple[float, str]:
+def run(engine: Engine, workspace: Workspace) -> tuple[float, str]:
     """The seconds of a run, and the digest of what it gave."""
-    fresh = place.fresh()
+    fresh = workspace.fresh()
     with engine.ready() as address:
         started = time.perf_counter()
         running = [
             subprocess.Popen(
-                [*CHEF, str(place.work / "recipe.yaml"), "--quiet", "--output", f"{fresh}/out",
+                [*CHEF, str(workspace.work / "recipe.yaml"), "--quiet", "--output", f"{fresh}/out",
                  "--cache", f"{fresh}/cache", *arguments],
                 stdout=subprocess.DEVNULL,
             )
@@ -141,7 +141,7 @@ def run(engine: Engine, place: Place) -> tuple[float, str]:
         seconds = time.perf_counter() - started
     if any(ended):
         sys.exit(f"{engine.name} ended with {ended}")
-    return seconds, place.digest(fresh)
+    return seconds, workspace.digest(fresh)
 
 
 def _quietly(*command: str) -> None:
@@ -180,10 +180,10 @@ def main() -> None:
             (work / "server").mkdir()
             store = stack.enter_context(_server(work / "server"))
             os.environ.update(store.environment)
-        place = Place(work, store)
+        workspace = Workspace(work, store)
         for number in range(options.runs):
             for engine in engines:
-                took, digest = run(engine, place)
+                took, digest = run(engine, workspace)
                 seconds[engine.name].append(took)
                 digests[engine.name].add(digest)
                 print(f"{number + 1} {engine.name}: {took:.1f} s", file=sys.stderr, flush=True)

@@ -319,7 +319,7 @@ def write_project(folder: Path, rows: int) -> None:
             (folder / f"{name}-{part}.jsonl").write_text(lines)
 
 
-class Place:
+class Location:
     """Where a run keeps its cache and its corpus: a folder of this machine."""
 
     def __init__(self, folder: Path) -> None:
@@ -348,16 +348,16 @@ class Place:
             if path.is_file() and path.name != "effort.json"
         }
 
-    def expected(self, calm: Mapping[str, str]) -> dict[str, str]:
+    def expected(self, undisturbed: Mapping[str, str]) -> dict[str, str]:
         """What these digests have to be, by those of a run that nobody disturbed."""
-        return dict(calm)
+        return dict(undisturbed)
 
     def left(self) -> list[str]:
         """What was not cleared away."""
         return [str(path) for path in self.folder.glob(".out.*")]
 
 
-class PlaceInStore(Place):
+class LocationInStore(Location):
     """A place in a bucket: of the corpus its data and its ledger are looked at, by file names."""
 
     def __init__(self, folder: Path, store: ObjectStoreServer) -> None:
@@ -375,10 +375,10 @@ class PlaceInStore(Place):
         files = [*(one["file"] for one in manifest["outputs"]), manifest["beside"]["ledger.json"]]
         return {file.rpartition("/")[2]: _digest(self._content(file)) for file in files}
 
-    def expected(self, calm: Mapping[str, str]) -> dict[str, str]:
-        named = {name: digest for name, digest in calm.items() if name.startswith("data/")}
+    def expected(self, undisturbed: Mapping[str, str]) -> dict[str, str]:
+        named = {name: digest for name, digest in undisturbed.items() if name.startswith("data/")}
         return {name.removeprefix("data/"): d for name, d in named.items()} | {
-            "ledger.json": calm["ledger.json"]
+            "ledger.json": undisturbed["ledger.json"]
         }
 
     def left(self) -> list[str]:
@@ -413,22 +413,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
         if store is not None:  # for this process too, which looks at what is kept
             os.environ.update(store.environment)
-        calm = Place(work / "calm")
-        write_project(calm.folder, options.rows)
+        undisturbed = Location(work / "undisturbed")
+        write_project(undisturbed.folder, options.rows)
         subprocess.run(
-            calm.command(), cwd=calm.folder, env=os.environ | environment, check=True,
+            undisturbed.command(), cwd=undisturbed.folder, env=os.environ | environment, check=True,
             stdout=subprocess.DEVNULL,
         )  # fmt: skip
-        undisturbed, wanted = calm.digests(), server.sent
+        digests, wanted = undisturbed.digests(), server.sent
         if set(wanted.values()) != {1}:
             failures.append("the undisturbed run paid for an answer twice")
         while total["kills"] < options.kills and not failures:
             folder = work / f"round-{total['rounds']}"
             write_project(folder, options.rows)
-            place = PlaceInStore(folder, store) if store else Place(folder)
-            server.sent, server.client = Counter(), place.client()
+            location = LocationInStore(folder, store) if store else Location(folder)
+            server.sent, server.client = Counter(), location.client()
             killer = Killer(
-                place.command(ENGINES[options.engine]), folder, environment,
+                location.command(ENGINES[options.engine]), folder, environment,
                 longest=options.longest, parts=PARTS if options.engine == "shards" else (),
                 store=store,
             )  # fmt: skip
@@ -436,8 +436,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             storm = killer.until_done(most, chance)
             failures += storm.failures
             if not storm.failures:
-                failures += _differences(place.expected(undisturbed), place.digests())
-                failures += [f"left over: {each}" for each in place.left()]
+                failures += _differences(location.expected(digests), location.digests())
+                failures += [f"left over: {each}" for each in location.left()]
                 if set(server.sent) != set(wanted):
                     failures.append("other answers were asked for than undisturbed")
             total.update({key: n for key, n in asdict(storm).items() if key != "failures"})

@@ -25,11 +25,11 @@ from datachef.core.run.runner import Runner, UnfitError
 from datachef.core.run.shards import Shard, SignsOfLife
 from datachef.core.run.stage import ShardWork
 from datachef.core.run.store import Store
+from datachef.core.system.backoff import Backoff
 from datachef.core.system.failures import ending_runs
-from datachef.core.system.pauses import Pauses
 
 # Seconds between looks at the cache, and before somebody is told for whom a shard waits.
-_PAUSES = 0.1, 5.0
+_BACKOFF = 0.1, 5.0
 _NOTICE = 60.0
 # How many missing results are looked for at once.
 _LOOKS = 100
@@ -84,7 +84,7 @@ class ShardedEngine(Engine):
         self, left: dict[int, int], items: Sequence[Any]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         """What other shards have done, until nothing is left or something of it becomes ours."""
-        began, pauses, notice = time.monotonic(), Pauses(*_PAUSES), _NOTICE
+        began, backoff, notice = time.monotonic(), Backoff(*_BACKOFF), _NOTICE
         since = f"{datetime.now().astimezone():%H:%M:%S}"
         while True:
             missing = []
@@ -92,7 +92,7 @@ class ShardedEngine(Engine):
                 record = self._store.record(items[index].key)
                 if record is not None:
                     del left[place]
-                    pauses.restart()
+                    backoff.reset()
                     yield index, record
                     continue
                 missing.append(place)
@@ -105,7 +105,7 @@ class ShardedEngine(Engine):
                 notice = 2 * waited
                 labels = [(place, items[left[place]].label) for place in missing]
                 self._tell_of(labels, waited, since)
-            time.sleep(pauses.next())
+            time.sleep(backoff.next_delay())
 
     def _owner(self, place: int) -> int:
         """The shard that is to do the item in this place, as far as can be told from here."""
@@ -163,7 +163,7 @@ class Follower(Runner):
 
     def _publish(self, destination: Destination, started: float) -> Report:
         self._engine.signs.reached(self._plan.size)
-        pauses = Pauses(*_PAUSES)
+        backoff = Backoff(*_BACKOFF)
         while True:
             lives = self._engine.signs.lives(0)
             if self._is_in(destination):
@@ -174,7 +174,7 @@ class Follower(Runner):
                     f" life for {self._engine.signs.silence(0):.0f} s",
                     "start it again: what is done stays done",
                 )
-            time.sleep(pauses.next())
+            time.sleep(backoff.next_delay())
 
     def _is_in(self, destination: Destination) -> bool:
         """Whether the corpus of this recipe and these data is in place."""

@@ -19,7 +19,7 @@ import orjson
 
 from datachef.core.errors import RunError, UnavailableError
 from datachef.core.system.atomic import clear_leftovers
-from datachef.core.system.pauses import Pauses
+from datachef.core.system.backoff import Backoff
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
@@ -114,8 +114,8 @@ def alone(path: Path, stop: threading.Event) -> Iterator[None]:
     """
     lock = path.with_name(f".{path.name}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
-    pauses = Pauses(_FIRST_PAUSE, _LONGEST_PAUSE)
-    while (descriptor := _tried(lock)) is None and not stop.wait(pauses.next()):
+    backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+    while (descriptor := _tried(lock)) is None and not stop.wait(backoff.next_delay()):
         pass
     if descriptor is None:
         yield

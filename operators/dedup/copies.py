@@ -43,7 +43,7 @@ class Copies:
         if folder is None or len(self.rows) <= IN_MEMORY_ROWS:
             parts = self._parts(summaries, reason, None)
             return pl.concat([pl.DataFrame(schema=_SCHEMA), *parts]).lazy()
-        parts = self._parts(summaries, reason, made(folder, "kept"))
+        parts = self._parts(summaries, reason, new_folder(folder, "kept"))
         return _written(parts, folder / "copies.parquet")
 
     def _parts(
@@ -75,7 +75,7 @@ def batches(rows: pl.LazyFrame) -> Iterator[pl.DataFrame]:
         yield rows.head(0).collect()
 
 
-def made(folder: Path, name: str) -> Path:
+def new_folder(folder: Path, name: str) -> Path:
     """A folder in another that was not there before."""
     (folder / name).mkdir()
     return folder / name

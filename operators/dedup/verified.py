@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from datachef.operators.dedup.copies import IN_MEMORY_ROWS, Copies, Places, batches, made
+from datachef.operators.dedup.copies import IN_MEMORY_ROWS, Copies, Places, batches, new_folder
 from datachef.operators.dedup.row_tables import RowTables
 
 # Which pairs of rows, by their places in a table, are similar enough; the first of a pair may stay.
@@ -49,13 +49,13 @@ def copies_of_kept(
     rows = summaries.with_row_index("row")
     names = summaries.collect_schema().names()
     keys = [name for name in names if name.startswith(KEY)]
-    members = RowTables(made(folder, "members") if folder else None)
+    members = RowTables(new_folder(folder, "members") if folder else None)
     several = np.zeros(count, np.bool_)
     for name in keys:
         for part in _members(rows.select("row", pl.col(name).alias(KEY)), count):
             several[part["row"].to_numpy()] = True
             members.add(part)
-    found = RowTables(made(folder, "rows") if folder else None)
+    found = RowTables(new_folder(folder, "rows") if folder else None)
     for batch in batches(rows.drop(keys, "id")):
         found.add(batch.filter(pl.Series(several[batch["row"].to_numpy()])))
     row = np.flatnonzero(several)

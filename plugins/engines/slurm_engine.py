@@ -24,14 +24,14 @@ import orjson
 from datachef.core import DatachefError, Engine, RunError, WorkerConfig, WorkItem
 from datachef.core.contracts.engine import Progress
 from datachef.core.system.atomic import write_atomically
-from datachef.core.system.pauses import Pauses
+from datachef.core.system.backoff import Backoff
 from datachef.plugins.engines.outcomes import record_of
 
 # How often a task is submitted whose job ended before it was done.
 ATTEMPTS = 2
 # Seconds between looks at the folder and at the queue; for how long a result may come after its
 # job has left the queue, which a network file system delays; before it is told who waits for what.
-_PAUSES = 0.1, 5.0
+_BACKOFF = 0.1, 5.0
 _QUEUE_SECONDS = 5.0
 _GRACE = 10.0
 _NOTICE = 60.0
@@ -82,11 +82,11 @@ class SlurmEngine(Engine):
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         left = set(range(len(items)))
         array.submit(range(array.tasks))
-        pauses, began, notice = Pauses(*_PAUSES), time.monotonic(), _NOTICE
+        backoff, began, notice = Backoff(*_BACKOFF), time.monotonic(), _NOTICE
         while True:
             for index, outcome in array.outcomes(left):
                 left.remove(index)
-                pauses.restart()
+                backoff.reset()
                 yield index, record_of(outcome)
             if not left:
                 return
@@ -103,7 +103,7 @@ class SlurmEngine(Engine):
                 waited = time.monotonic() - began
                 self.on_stall(f"Slurm job {array.job}", waited, array.state(len(left)))
                 notice *= 2
-            time.sleep(pauses.next())
+            time.sleep(backoff.next_delay())
 
     def close(self) -> None:
         with suppress(OSError):  # logs of what failed stay
