@@ -85,9 +85,11 @@ def plan(
         for items in stages.values():
             rows.append(_stage(number, items, store))
         for decision in phase.decisions:
-            cached = int(store.record(decision.key) is not None)
+            keys = (*decision.parts, decision.key)
+            decided = store.record(decision.key) is not None
+            cached = len(keys) if decided else len(store.records(keys))
             rows.append(
-                {"phase": number, "work": f"decide {decision.label}", "partitions": 1,
+                {"phase": number, "work": f"decide {decision.label}", "partitions": len(keys),
                  "cached": cached, "bytes": 0, "places": [decision.step.path]}
             )  # fmt: skip
     changed = changes(store, checked, planned)

@@ -32,12 +32,14 @@ class Context:
     as a `reference_source()`: rows to compare with, of which nothing is decided. `counted` are
     the numbers that the operator adds to the ledger by `count`. `folder` is an empty one for what
     is too large for memory, which is gone after the decision; None where all of it is small.
+    `parts` is what `resolve_part` made, where the work was divided.
     """
 
     seed: int
     sources: tuple[str, ...] = ()
     references: int = 0
     folder: Path | None = None
+    parts: pl.LazyFrame | None = None
     counted: Counter[str] = field(default_factory=Counter, compare=False)
 
     def count(self, name: str, number: int) -> None:
@@ -64,6 +66,8 @@ class CorpusOperator(Operator):
     shape: ClassVar[str] = "corpus"
     # Whether of rows with the same content one stays: copies made before it are removed again.
     removes_copies: ClassVar[bool] = False
+    # Whether `resolve_part` does most of the work on a large corpus.
+    divisible: ClassVar[bool] = False
     # The memory that `resolve` takes for each row: by default for all summaries, and as much again.
     bytes_per_row: ClassVar[int] = 2 * SUMMARY_BYTES
 
@@ -84,6 +88,16 @@ class CorpusOperator(Operator):
         One that is lazy, and in the order of the data, is never in memory as a whole.
         """
         raise NotImplementedError
+
+    def resolve_part(
+        self, summaries: pl.LazyFrame, part: int, count: int, context: Context
+    ) -> pl.DataFrame:
+        """One of `count` parts of the work on the decision, which are done in parallel.
+
+        `resolve` finds the tables of all parts, one after the other, in `context.parts`; on a small
+        corpus it does the work itself. A decision must not depend on how it was divided.
+        """
+        raise NotImplementedError(f"{self.op} does not divide its decisions")
 
     def decision_bytes(self, size: Size) -> tuple[float, float]:
         """About what a decision on a corpus of this size takes at most: bytes of memory beside what

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -40,32 +40,72 @@ _AT_LEAST = 1_000
 def decide(item: DecisionWork, step: CorpusStep, store: Store) -> dict[str, Any]:
     """The record of a decision, whose table is left in the store."""
     operator = step.operator
-    tables = []
+    with _summarized(item, step, store) as (tables, passing, summaries, context):
+        if summaries is None:
+            facts = store.write_pieces(item.key, SUFFIX, [pl.DataFrame()])
+            kept: dict[str, Any] = {"files": [facts], "pieces": {}}
+        else:
+            answer = ask(operator, "resolve", summaries, context)
+            kept = write_decision(item.key, operator, answer, summaries, tables, store)
+            if isinstance(operator, MixOperator):
+                kept |= _mixed(operator, summaries, kept.pop("copies"), item.sources)
+    entry = Entry(step.path, operator.op, counted=context.counted)
+    ledger = [entry.to_data()] if context.counted else []
+    return {"key": item.key, **kept, "ledger": ledger, "passing": passing}
+
+
+def decide_part(item: DecisionWork, step: CorpusStep, store: Store) -> dict[str, Any]:
+    """The record of a part of the work on a decision, whose table is left in the store."""
+    assert item.part is not None
+    files = []
+    with _summarized(item, step, store) as (_, passing, summaries, context):
+        if summaries is not None:
+            answer = ask(step.operator, "resolve_part", summaries, *item.part, context)
+            found = frame_of(answer, "resolve_part()")
+            files.append(store.write(item.key, "part.parquet", found))
+    return {"key": item.key, "files": files, "ledger": [], "passing": passing}
+
+
+class _Summarized(NamedTuple):
+    """The tables of all summaries, whether one of them holds for this run alone, all of them one
+    after the other (None without any), and the context of the decision."""
+
+    tables: list[Table]
+    passing: bool
+    summaries: pl.LazyFrame | None
+    context: Context
+
+
+@contextmanager
+def _summarized(item: DecisionWork, step: CorpusStep, store: Store) -> Iterator[_Summarized]:
+    """What the work on a decision begins with. Raises `RunError` where some of it is gone."""
+    tables: list[Table] = []
     passing = False
     for key in item.summaries:
-        record = store.awaited(key)
-        if record is None:
-            raise RunError(f"the rows before {step.path} are gone from the cache", "run again")
+        record = _awaited(key, step, store)
         passing = passing or bool(record.get("passing"))
         if record["summary"]:
             tables.append((key, record["summary"]))
     references = set(item.references)
     compared = sum(facts["rows"] for key, facts in tables if key in references)
+    made = [store.scan(key, f) for key in item.parts for f in _awaited(key, step, store)["files"]]
+    parts = pl.concat(made) if made else None
     with store.scratch_folder() as folder:
-        context = Context(item.seed, item.sources, compared, _made(folder / "decision"))
-        if tables:
-            merging = merged(store, tables, _made(folder / "merged"))
-            with step.located(), merging as summaries:
-                answer = ask(operator, "resolve", summaries, context)
-                kept = write_decision(item.key, operator, answer, summaries, tables, store)
-                if isinstance(operator, MixOperator):
-                    kept |= _mixed(operator, summaries, kept.pop("copies"), item.sources)
-        else:
-            facts = store.write_pieces(item.key, SUFFIX, [pl.DataFrame()])
-            kept = {"files": [facts], "pieces": {}}
-    entry = Entry(step.path, operator.op, counted=context.counted)
-    ledger = [entry.to_data()] if context.counted else []
-    return {"key": item.key, **kept, "ledger": ledger, "passing": passing}
+        place = _made(folder / "decision")
+        context = Context(item.seed, item.sources, compared, place, parts)
+        if not tables:
+            yield _Summarized(tables, passing, None, context)
+            return
+        merging = merged(store, tables, _made(folder / "merged"))
+        with step.located(), merging as summaries:
+            yield _Summarized(tables, passing, summaries, context)
+
+
+def _awaited(key: str, step: CorpusStep, store: Store) -> dict[str, Any]:
+    record = store.awaited(key)
+    if record is None:
+        raise RunError(f"the rows before {step.path} are gone from the cache", "run again")
+    return record
 
 
 def decided_of(store: Store, decision: str, partition: str) -> pl.DataFrame | None:

@@ -169,10 +169,11 @@ class TaskExecutor:
         return found
 
     def _decide(self, item: DecisionWork) -> dict[str, Any]:
-        from datachef.core.run.decision import decide
+        from datachef.core.run.decision import decide, decide_part
 
         verify_files(item.step.files)
-        record = decide(item, corpus_step(self._step(item.step)), self.store)
+        work = decide if item.part is None else decide_part
+        record = work(item, corpus_step(self._step(item.step)), self.store)
         verify_files(item.step.files)
         return dict(self.store.finish(item.key, record))
 

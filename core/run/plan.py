@@ -50,13 +50,18 @@ from datachef.core.system.paths import path_identity, verify_files
 
 # Part of every key: a new layout of results never mistakes the old one for its own.
 LAYOUT = 2
+# What was read of a corpus, for each part in which a decision is made that can be divided. Each
+# part reads the summaries of all rows.
+DIVIDED_BYTES, MOST_PARTS = 10**9, 16
 
 
 @dataclass
 class Phase:
-    """What can be done in parallel: the partitions, and when all are done the decisions."""
+    """What can be done in parallel: the partitions, when all are done the parts of decisions on a
+    large corpus, and then the decisions."""
 
     partitions: list[PartitionWork] = field(default_factory=list)
+    parts: list[DecisionWork] = field(default_factory=list)
     decisions: list[DecisionWork] = field(default_factory=list)
 
 
@@ -100,16 +105,16 @@ class Plan:
 
     @property
     def keys(self) -> list[str]:
-        """The keys of all partitions and decisions, in the order in which they are worked on."""
+        """The keys of all work, in the order in which it is done."""
         keys: list[str] = []
         for phase in self.phases:
             keys += [item.key for item in phase.partitions]
-            keys += [item.key for item in phase.decisions]
+            keys += [item.key for item in (*phase.parts, *phase.decisions)]
         return keys
 
     @property
     def size(self) -> int:
-        """How many partitions and decisions there are."""
+        """How many partitions there are, decisions and their parts among them."""
         return len(self.keys)
 
     @property
@@ -321,7 +326,10 @@ class Planner:
             size=sum(item.size for item in items),
             references=keys[: len(references)],
         )  # fmt: skip
+        parts = _parts_of(decision) if operator.divisible else ()
+        decision = replace(decision, parts=tuple(part.key for part in parts))
         depth = max(stream.depth for stream in (*compared, *streams))
+        self._phases[depth].parts += parts
         self._phases[depth].decisions.append(decision)
         if isinstance(operator, MixOperator):
             self._mix = key
@@ -387,6 +395,21 @@ class Planner:
         ranges = ranges_for(self._source_info.values())
         seed = seed_of(self._recipe.seed, "output.order")
         return OrderSpec(seed, ranges, self._mix, placed)
+
+
+def _parts_of(decision: DecisionWork) -> list[DecisionWork]:
+    """The parts of a decision on a large corpus, by what was read of it; none of a small one."""
+    count = min(decision.size // DIVIDED_BYTES, MOST_PARTS)
+    return [
+        replace(
+            decision,
+            key=key_of("part", decision.key, number, count),
+            label=f"{decision.label} part {number + 1} of {count}",
+            size=decision.size // count,
+            part=(number, count),
+        )
+        for number in range(count if count > 1 else 0)
+    ]
 
 
 def _left_by(items: Iterable[PartitionWork]) -> list[_Input]:

@@ -34,7 +34,7 @@ from datachef.core.run.changes import remember
 from datachef.core.run.destination import Destination
 from datachef.core.run.file_store import FileStore
 from datachef.core.run.ledger import Ledger
-from datachef.core.run.plan import Plan
+from datachef.core.run.plan import Phase, Plan
 from datachef.core.run.publish import Corpus
 from datachef.core.run.report import Report, gather, observed, threshold_table
 from datachef.core.run.stage import DecisionWork, PartitionWork, ShardWork
@@ -167,8 +167,16 @@ class Runner:
             self._perform(f"{number}/{len(self._plan.phases)}", phase.partitions)
             if number == 1:  # all files are read in it
                 self._bound_broken_files()
+            self._perform("deciding", self._wanted(phase))
             self._perform("deciding", phase.decisions)
             self._bound_failures()
+
+    def _wanted(self, phase: Phase) -> list[DecisionWork]:
+        """The parts of decisions that are not known yet."""
+        known = self._store.records(item.key for item in phase.decisions if item.parts)
+        done = {key for item in phase.decisions if item.key in known for key in item.parts}
+        self._cached += len(done)
+        return [part for part in phase.parts if part.key not in done]
 
     def _perform(self, title: str, items: Sequence[PartitionWork | DecisionWork]) -> None:
         known = self._store.records(item.key for item in items)

@@ -141,7 +141,9 @@ class PartitionWork:
 class DecisionWork:
     """The work on the decision of a corpus operator, from the summaries of all partitions.
 
-    `references` are the first of them, whose rows are compared with.
+    `references` are the first of them, whose rows are compared with. `part` is the number of a part
+    of the work and how many there are; `parts` are the keys of all parts, whose results the
+    decision is made of.
     """
 
     key: str
@@ -152,6 +154,8 @@ class DecisionWork:
     label: str
     size: int = 0
     references: tuple[str, ...] = ()
+    part: tuple[int, int] | None = None
+    parts: tuple[str, ...] = ()
 
     kind = "decision"
 
@@ -204,8 +208,9 @@ def work_item(data: Mapping[str, Any]) -> PartitionWork | DecisionWork | ShardWo
         fields["stage"] = _stage(fields["stage"])
         return PartitionWork(**fields)
     if kind == "decision":
-        listed = ("summaries", "sources", "references")
+        listed = ("summaries", "sources", "references", "parts")
         fields["step"] = StepSpec(**fields["step"])
+        fields["part"] = tuple(fields["part"]) if fields["part"] else None
         return DecisionWork(**fields | {k: tuple(fields[k]) for k in listed})
     return ShardWork(**fields | {"blocks": tuple(_block(block) for block in fields["blocks"])})
 

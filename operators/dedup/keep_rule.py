@@ -21,6 +21,7 @@ from datachef.core import (
 from datachef.operators.dedup.copies import IN_MEMORY_ROWS, Copies
 from datachef.operators.dedup.verified import (
     Compare,
+    compared_pairs,
     copies_of_kept,
     memory_for,
 )
@@ -99,7 +100,10 @@ class RowDedup(CorpusOperator):
 
 
 class KeyedDedup(RowDedup):
-    """Rows that have a key in common are candidates, which are compared with rows that stay."""
+    """Rows that have a key in common are candidates, which are compared with rows that stay; a part
+    of the work is on a part of the keys."""
+
+    divisible: ClassVar[bool] = True
 
     @abstractmethod
     def compare(self, rows: pl.DataFrame) -> Compare:
@@ -120,5 +124,14 @@ class KeyedDedup(RowDedup):
         in_memory = disk * min(IN_MEMORY_ROWS / rows, 1)
         return in_memory + memory_for(rows), 2 * disk  # what is compared is written once more
 
+    def resolve_part(
+        self, summaries: pl.LazyFrame, part: int, count: int, context: Context
+    ) -> pl.DataFrame:
+        return compared_pairs(
+            summaries, self.compare, part, count, context.references, context.folder
+        )
+
     def copies(self, summaries: pl.LazyFrame, context: Context) -> Copies:
-        return copies_of_kept(summaries, self.compare, context.references, context.folder)
+        return copies_of_kept(
+            summaries, self.compare, context.references, context.folder, context.parts
+        )

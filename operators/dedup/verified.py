@@ -33,45 +33,50 @@ def copies_of_kept(
     compare: Callable[[pl.DataFrame], Compare],
     references: int = 0,
     folder: Path | None = None,
+    pairs: pl.LazyFrame | None = None,
 ) -> Copies:
     """Decides which rows go, so that each of them is like a row that stays.
 
     `summaries` has an `id`, columns of keys, and what `compare` needs of rows. A row comes before
     another if its `rank` is higher, or else in the order of the data; the first `references` rows
-    come before all others, and stay. A key that is null is shared with nobody.
+    come before all others, and stay. A key that is null is shared with nobody. `pairs` are those
+    that were compared already, of all keys.
 
     Memory: 1 byte for each row, about 30 for each pair of rows that are compared, and 50 for each
     row that goes. Where there is a `folder` for it, what is compared of many rows is there.
     """
-    count = summaries.select(pl.len()).collect().item()
-    if count <= IN_MEMORY_ROWS:
-        summaries, folder = summaries.collect().lazy(), None
-    rows = summaries.with_row_index("row")
-    names = summaries.collect_schema().names()
-    keys = [name for name in names if name.startswith(KEY)]
-    members = RowTables(new_folder(folder, "members") if folder else None)
-    several = np.zeros(count, np.bool_)
-    for name in keys:
-        for part in _members(rows.select("row", pl.col(name).alias(KEY)), count):
-            several[part["row"].to_numpy()] = True
-            members.add(part)
-    found = RowTables(new_folder(folder, "rows") if folder else None)
-    for batch in batches(rows.drop(keys, "id")):
-        found.add(batch.filter(pl.Series(several[batch["row"].to_numpy()])))
-    row = np.flatnonzero(several)
-    order = _order(found, row, references) if "rank" in names else np.arange(len(row))
-    place = np.empty(len(row), np.int64)
-    place[order] = np.arange(len(row))
-    search = _Search(_Pairs(found, order, compare), len(row), int((row < references).sum()))
-    for number in range(len(members)):
-        table = members.table(number)
-        own = place[np.searchsorted(row, table["row"].to_numpy())]
-        search.compare(own, table["bucket"].to_numpy().astype(np.int64))
-    owner = search.owners()
-    gone = np.flatnonzero(owner >= 0)
-    rows_gone, kept = row[order[gone]], row[order[owner[gone]]]
-    by_place = np.argsort(rows_gone)
-    return Copies(rows_gone[by_place], kept[by_place], search.candidates - len(gone))
+    summaries, folder = _in_memory_if_few(summaries, folder)
+    if pairs is None:
+        search = _Search.of_keys(summaries, compare, references, folder)
+    else:
+        search = _Search.of_pairs(summaries, compare, references, folder, pairs)
+    return search.copies()
+
+
+def compared_pairs(
+    summaries: pl.LazyFrame,
+    compare: Callable[[pl.DataFrame], Compare],
+    part: int,
+    count: int,
+    references: int = 0,
+    folder: Path | None = None,
+) -> pl.DataFrame:
+    """The pairs of rows that share a key of the given one of `count` parts of all keys: `left` and
+    `right`, which comes later, by their places in the data, and whether they are `similar`."""
+    summaries, folder = _in_memory_if_few(summaries, folder)
+    return _Search.of_keys(summaries, compare, references, folder, (part, count)).pairs()
+
+
+def _in_memory_if_few(
+    summaries: pl.LazyFrame, folder: Path | None
+) -> tuple[pl.LazyFrame, Path | None]:
+    if summaries.select(pl.len()).collect().item() <= IN_MEMORY_ROWS:
+        return summaries.collect().lazy(), None
+    return summaries, folder
+
+
+def _keys(summaries: pl.LazyFrame) -> list[str]:
+    return [name for name in summaries.collect_schema().names() if name.startswith(KEY)]
 
 
 def memory_for(rows: float) -> float:
@@ -79,12 +84,13 @@ def memory_for(rows: float) -> float:
     return MEMORY * rows + KEY_MEMORY * min(rows, KEYS_AT_ONCE)
 
 
-def _members(keyed: pl.LazyFrame, count: int) -> Iterator[pl.DataFrame]:
-    """`row` and `bucket` of every key that several rows have, in tables that share no key."""
+def _members(keyed: pl.LazyFrame, rows: int, part: int, count: int) -> Iterator[pl.DataFrame]:
+    """`row` and `bucket` of every key that several rows have, of one of `count` parts of the keys,
+    in tables that share no key."""
     keyed = keyed.filter(pl.col(KEY).is_not_null())
-    parts = -(-count // KEYS_AT_ONCE)
-    for part in range(parts):
-        own = keyed if parts == 1 else keyed.filter(pl.col(KEY).hash(seed=0) % parts == part)
+    pieces = count * -(-rows // (KEYS_AT_ONCE * count))
+    for piece in range(part, pieces, count):
+        own = keyed if pieces == 1 else keyed.filter(pl.col(KEY).hash(seed=0) % pieces == piece)
         table = own.collect(engine="streaming").lazy()
         counted = table.group_by(KEY).agg(pl.len()).filter(pl.col("len") > 1).select(KEY)
         repeated = counted.collect().with_row_index("bucket").lazy()
@@ -128,39 +134,124 @@ class _Pairs:
 
 
 class _Search:
-    """Finds for each of `count` rows, in the order in which they may stay, the one it copies.
+    """Finds for each row, in the order in which rows may stay, the one that it copies.
 
-    The first `references` stay in any case.
+    `row` are the places in the data of those that share a key with another, `order` which of them
+    come first; the first `references` of the data stay in any case.
     """
 
-    def __init__(self, pairs: _Pairs, count: int, references: int) -> None:
+    def __init__(self, row: Places, order: Places, pairs: _Pairs, references: int) -> None:
+        self._row = row
+        self._in_order = row[order]
+        self._place = np.empty(len(row), np.int64)
+        self._place[order] = np.arange(len(row))
         self._pairs = pairs
-        self._count = count
-        self._references = references
-        self._later = np.zeros(count, np.bool_)
+        self._count = len(row)
+        self._references = int((row < references).sum())
         # The pairs that were compared, as one number each in order, and which of them are similar.
         self._tested = np.zeros(0, np.int64)
         self._passed = np.zeros(0, np.bool_)
 
+    @classmethod
+    def of_keys(
+        cls,
+        summaries: pl.LazyFrame,
+        compare: Callable[[pl.DataFrame], Compare],
+        references: int,
+        folder: Path | None,
+        part: tuple[int, int] = (0, 1),
+    ) -> _Search:
+        """The search among rows that have a key in common, of one part of all keys."""
+        count = summaries.select(pl.len()).collect().item()
+        rows = summaries.with_row_index("row")
+        members = RowTables(new_folder(folder, "members") if folder else None)
+        several = np.zeros(count, np.bool_)
+        for name in _keys(summaries):
+            keyed = rows.select("row", pl.col(name).alias(KEY))
+            for table in _members(keyed, count, *part):
+                several[table["row"].to_numpy()] = True
+                members.add(table)
+        search = cls._among(several, summaries, compare, references, folder)
+        for number in range(len(members)):
+            table = members.table(number)
+            own = search._places(table["row"].to_numpy())
+            search.compare(own, table["bucket"].to_numpy().astype(np.int64))
+        return search
+
+    @classmethod
+    def of_pairs(
+        cls,
+        summaries: pl.LazyFrame,
+        compare: Callable[[pl.DataFrame], Compare],
+        references: int,
+        folder: Path | None,
+        pairs: pl.LazyFrame,
+    ) -> _Search:
+        """The search among rows that were compared, as `pairs` has it."""
+        compared = pairs.unique(["left", "right"]).collect(engine="streaming")
+        several = np.zeros(summaries.select(pl.len()).collect().item(), np.bool_)
+        several[compared["left"].to_numpy()] = True
+        several[compared["right"].to_numpy()] = True
+        search = cls._among(several, summaries, compare, references, folder)
+        left, right = (search._places(compared[side].to_numpy()) for side in ("left", "right"))
+        number = left * search._count + right
+        order = np.argsort(number)
+        search._tested, search._passed = number[order], compared["similar"].to_numpy()[order]
+        return search
+
+    @classmethod
+    def _among(
+        cls,
+        several: NDArray[np.bool_],
+        summaries: pl.LazyFrame,
+        compare: Callable[[pl.DataFrame], Compare],
+        references: int,
+        folder: Path | None,
+    ) -> _Search:
+        """The search among these rows, nothing compared yet."""
+        found = RowTables(new_folder(folder, "rows") if folder else None)
+        rows = summaries.with_row_index("row").drop(_keys(summaries), "id")
+        for batch in batches(rows):
+            found.add(batch.filter(pl.Series(several[batch["row"].to_numpy()])))
+        row = np.flatnonzero(several)
+        ranked = "rank" in summaries.collect_schema().names()
+        order = _order(found, row, references) if ranked else np.arange(len(row))
+        return cls(row, order, _Pairs(found, order, compare), references)
+
+    def copies(self) -> Copies:
+        """What goes, and for which row that stays."""
+        owner = self.owners()
+        gone = np.flatnonzero(owner >= 0)
+        rows, kept = self._in_order[gone], self._in_order[owner[gone]]
+        by_place = np.argsort(rows)
+        return Copies(rows[by_place], kept[by_place], self.candidates - len(gone))
+
+    def pairs(self) -> pl.DataFrame:
+        """What was compared: `left`, `right` and whether they are `similar`."""
+        left, right = np.divmod(self._tested, self._count or 1)
+        sides = {"left": self._in_order[left], "right": self._in_order[right]}
+        return pl.DataFrame({**sides, "similar": self._passed})
+
+    def _places(self, rows: Places) -> Places:
+        return self._place[np.searchsorted(self._row, rows)]
+
     @property
     def candidates(self) -> int:
         """The rows that share a key with an earlier one."""
-        return int(self._later.sum())
+        return len(np.unique(self._tested % (self._count or 1)))
 
     def compare(self, places: Places, buckets: Places) -> None:
         """Compares the rows of each bucket with its first one, those that are not like that one
         with their first, and so on."""
         order = np.lexsort((places, buckets))
         places, buckets = places[order], buckets[order]
-        for number in range(_LEADERS):
+        for _ in range(_LEADERS):
             starts = np.flatnonzero(np.diff(buckets, prepend=-1))
             leader = np.repeat(places[starts], np.diff(starts, append=len(buckets)))
             later = (leader != places) & (places >= self._references)
             places, buckets, leader = places[later], buckets[later], leader[later]
             if not len(places):
                 break
-            if number == 0:
-                self._later[places] = True
             similar = self._similar(leader, places)
             places, buckets = places[~similar], buckets[~similar]
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal
 
 import polars as pl
 import pytest
 from hypothesis import given, strategies as st
 
-from datachef.core import Context, CorpusOperator, OrderOperator, Outcome, PluginError
+from datachef.core import (
+    Context,
+    CorpusOperator,
+    Host,
+    OrderOperator,
+    Outcome,
+    PluginError,
+    run_recipe,
+)
 from datachef.core.run.decision import write_decision
 from datachef.core.run.memory_store import MemoryStore
+from datachef.core.run.report import Report
 
 LINES = st.lists(st.lists(st.integers(0, 30), max_size=6), min_size=1, max_size=6)
 
@@ -124,3 +134,38 @@ def test_a_lazy_decision_that_cannot_be_computed_is_its_authors_mistake() -> Non
     lazy = named(["a"]).lazy().select("id", pl.col("reason"))
     with pytest.raises(PluginError, match="cannot be computed"):
         kept(Named(), [named(["a"])], lazy)
+
+
+def test_the_work_on_a_large_decision_is_divided_and_the_corpus_is_the_same(
+    tmp_path: Path,
+    write_rows: Callable[..., Path],
+    corpus_bytes: Callable[[Path], dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = [
+        f"page {number % 60} of {number % 7} others says the same as before"
+        for number in range(300)
+    ]
+    for part in range(4):
+        write_rows(f"rows-{part}.jsonl", texts[part::4])
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"name: divided\nsources: {{rows: {{path: {tmp_path}/rows-*.jsonl}}}}\n"
+        "steps: [{op: exact_dedup}, {op: minhash_dedup, ngram: 2}]\n"
+    )
+
+    def run(name: str, engine: str) -> Report:
+        cache = tmp_path / f"{name}.cache"
+        return run_recipe(recipe, tmp_path / name, host=Host(), engine=engine, cache=cache)
+
+    whole = run("whole", "inline")
+    monkeypatch.setattr("datachef.core.run.plan.DIVIDED_BYTES", 6_000)
+    divided = run("divided", "local")
+    assert corpus_bytes(tmp_path / "divided") == corpus_bytes(tmp_path / "whole")
+    assert divided.partitions >= whole.partitions + 4
+    again = run("divided", "local")
+    assert again.partitions_cached == again.partitions
+    for table in (tmp_path / "divided.cache" / "partitions").rglob("*.part.parquet"):
+        table.unlink()
+    without = run("divided", "local")
+    assert without.partitions_cached == without.partitions, "a decision is done without its parts"

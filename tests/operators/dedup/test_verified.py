@@ -15,7 +15,7 @@ from datachef.core import Context
 from datachef.operators.dedup import copies, row_tables, text_cutter, verified
 from datachef.operators.dedup.line_dedup import LineDedup
 from datachef.operators.dedup.minhash_dedup import MinHashDedup
-from datachef.operators.dedup.verified import Compare, copies_of_kept
+from datachef.operators.dedup.verified import Compare, compared_pairs, copies_of_kept
 
 ROWS = st.lists(
     st.tuples(st.one_of(st.none(), st.integers(0, 3)), st.integers(0, 3), st.integers(0, 20)),
@@ -89,6 +89,19 @@ def test_what_is_too_large_for_memory_is_decided_on_in_the_same_way(
         decided = in_parts.decision(table.lazy(), "near", Path(folder)).collect()
     assert decided.equals(at_once.decision(table.lazy(), "near", None).collect())
     assert in_parts.unverified == at_once.unverified
+
+
+@given(ROWS, st.booleans(), st.integers(0, 5), st.integers(1, 4))
+def test_a_decision_does_not_depend_on_how_its_work_is_divided(
+    rows: list[tuple[int | None, int, int]], ranked: bool, references: int, count: int
+) -> None:
+    table, references = frame(rows, ranked=ranked).lazy(), min(references, len(rows))
+    whole = copies_of_kept(table, compare, references)
+    parts = [compared_pairs(table, compare, part, count, references) for part in range(count)]
+    divided = copies_of_kept(table, compare, references, pairs=pl.concat(parts).lazy())
+    assert divided.rows.tolist() == whole.rows.tolist()
+    assert divided.kept.tolist() == whole.kept.tolist()
+    assert divided.unverified == whole.unverified
 
 
 @given(ROWS)
