@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -64,6 +64,7 @@ def examined(task: str, exam: Exam) -> list[dict[str, object]]:
         bounded, folder / POOL, folder, exam.work / "cache" / task, options=options
     )
     reward = RecipeReward(config, host)
+    measuring = RecipeReward(replace(config, pool=None), host)
     space = RecipeTask.load(host, bounded, folder / POOL, LIMITS)
     tracker = ScoreTracker(reward, folder)
     run_search(SEARCHES[SEARCH](space.space, exam.seed), tracker, exam.calls)
@@ -80,7 +81,7 @@ def examined(task: str, exam: Exam) -> list[dict[str, object]]:
     return [
         {"task": task, "best_known": best_known, **row}
         for row in measured(
-            best_different(passed, exam.recipes), space, reward, host, settings, folder, exam
+            best_different(passed, exam.recipes), space, measuring, host, settings, folder, exam
         )
     ]
 
