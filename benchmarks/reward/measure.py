@@ -23,7 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from jobs import Job, ordered_jobs
-from recipes import TOKENS, write_recipes
+from recipes import RANDOM, TOKENS, write_recipes
 from tasks import TASK, write_task
 
 from datachef.core import DatachefError, Host, RewardConfig, check_recipe
@@ -94,7 +94,9 @@ def run(options: argparse.Namespace) -> int:
     for name in options.tasks:
         folder = campaign.work / "tasks" / name
         write_task(options.data, name, folder)
-        written = write_recipes(folder, options.seed, tokens=options.tokens)
+        written = write_recipes(
+            folder, options.seed, tokens=options.tokens, mixtures=options.mixtures
+        )
         recipes[folder] = [
             path for path in written if not options.recipes or path.stem in options.recipes
         ]
@@ -189,6 +191,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each recipe")
     parser.add_argument("--noise", type=int, default=2, help="more seeds of seven recipes per task")
     parser.add_argument("--recipes", type=_names, help="their names; all by default")
+    parser.add_argument("--mixtures", type=int, default=RANDOM, help="random ones among them")
     rates = Training().learning_rate
     parser.add_argument(
         "--rates", type=_rates, default=rates, help="to choose from, such as 1e-4,5e-4"

@@ -26,29 +26,34 @@ Recipe = dict[str, Any]
 Steps = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
-def recipes(task_folder: Path, seed: int, *, tokens: int = TOKENS) -> list[Recipe]:
-    """At least 26 recipes of at most `tokens` tokens over the pool of a task.
+def recipes(
+    task_folder: Path, seed: int, *, tokens: int = TOKENS, mixtures: int = RANDOM
+) -> list[Recipe]:
+    """At least 20 recipes of at most `tokens` tokens over the pool of a task, and as many random
+    `mixtures`.
 
     Each source alone; all sources, without and with a strict decontamination of its own; random
     mixtures with random steps; four that a good engineer would write; three that put questions and
     answers in the task's form; five absurd ones. They name task and pool by paths relative to
     `task_folder/recipes`. The same folder, seed and tokens give the same recipes.
     """
-    return list(_Cook(task_folder, seed, tokens).all())
+    return list(_RecipeWriter(task_folder, seed, tokens).all(mixtures))
 
 
-def write_recipes(task_folder: Path, seed: int, *, tokens: int = TOKENS) -> list[Path]:
+def write_recipes(
+    task_folder: Path, seed: int, *, tokens: int = TOKENS, mixtures: int = RANDOM
+) -> list[Path]:
     """Writes the recipes into `task_folder/recipes`, one file each, named as they are."""
     folder = task_folder / "recipes"
     folder.mkdir(exist_ok=True)
     paths = []
-    for recipe in recipes(task_folder, seed, tokens=tokens):
+    for recipe in recipes(task_folder, seed, tokens=tokens, mixtures=mixtures):
         paths.append(folder / f"{recipe['name']}.yaml")
         paths[-1].write_text(document.dump(recipe), encoding="utf-8")
     return paths
 
 
-class _Cook:
+class _RecipeWriter:
     def __init__(self, folder: Path, seed: int, tokens: int) -> None:
         self._knowledge = read_knowledge(folder)
         self._names = list(self._knowledge.roles)
@@ -56,14 +61,14 @@ class _Cook:
         self._tokens = tokens
         self._random = random.Random(f"{seed}:{self._names}")
 
-    def all(self) -> Iterable[Recipe]:
+    def all(self, mixtures: int) -> Iterable[Recipe]:
         for name in self._names:
             yield self._recipe(f"only-{name}", {name: 1.0}, epochs=4)
         everything = dict.fromkeys(self._names, 1.0)
         strict = {"op": "decontaminate", "min_share": 0.4}
         yield self._recipe("all", everything, epochs=4)
         yield self._recipe("all-decontaminated", everything, epochs=4, steps=[strict])
-        for number in range(RANDOM):
+        for number in range(mixtures):
             yield self._at_random(f"random-{number}")
         yield from self._sensible()
         yield from self._adapted()
