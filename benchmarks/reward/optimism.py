@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -142,11 +143,13 @@ def main() -> None:
             options.recipes,
             options.seed,
         )
+        table = pl.DataFrame()
         with ProcessPool(options.jobs) as pool:
             running = [pool.submit(examined, task, exam) for task in options.tasks]
-            rows = [row for found in running for row in found.result()]
-    table = pl.DataFrame(rows)
-    table.write_parquet(options.output)
+            for found in as_completed(running):
+                table = pl.concat([table, pl.DataFrame(found.result())], how="diagonal")
+                table.write_parquet(options.output)
+                print(f"{table['task'][-1]} is measured", file=sys.stderr, flush=True)
     with pl.Config(tbl_rows=-1):
         print(table.drop("recipe"))
     inside = (table["measured"] >= table["low"]) & (table["measured"] <= table["high"])
