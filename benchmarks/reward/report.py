@@ -20,6 +20,7 @@ from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from measure import reward_of
 from observed import below, models_table, of_model, scale_table, wins_table
 from tasks import TASK, write_task
@@ -56,6 +57,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with tasks.json: measure features again")
     parser.add_argument("--work", type=Path, help="for caches of what is measured again")
     parser.add_argument("--encoder", help="asset for features of meaning, such as minilm")
+    parser.add_argument("--optimism", type=Path, help="what optimism.py wrote")
     parser.add_argument("--output", type=Path, help="a Markdown file; printed otherwise")
     options = parser.parse_args()
     if (options.data is None) != (options.work is None):
@@ -69,7 +71,8 @@ def main() -> None:
                 fresh.add(measured)
             fresh.export(options.history)
             history = fresh
-        page = "\n".join(lines(history, fit_report(history)))
+        proposals = None if options.optimism is None else pl.read_parquet(options.optimism)
+        page = "\n".join(lines(history, fit_report(history), proposals))
     if options.output is not None:
         options.output.write_text(page + "\n", encoding="utf-8")
     else:
@@ -114,16 +117,24 @@ COMMANDS = """\
 ```console
 $ python benchmarks/reward/measure.py --data DATA --work WORK --encoder minilm \\
     --tokens 60000 --train-tokens 60000 --noise 2 --tasks TASKS --output HISTORY
-$ python benchmarks/reward/report.py --history HISTORY \\
+$ python benchmarks/reward/measure.py ... --seeds 3 --noise 0 --tasks FIRST
+$ python benchmarks/reward/measure.py ... --mixtures 20 --noise 0 --tasks FIRST
+$ python benchmarks/reward/optimism.py --history HISTORY --data DATA --work WORK \\
+    --encoder minilm --tasks SOME --calls 120 --output OPTIMISM
+$ python benchmarks/reward/report.py --history HISTORY --optimism OPTIMISM \\
     --output benchmarks/results/reward/README.md
 ```
 
-`HISTORY` is `benchmarks/results/reward/history.parquet`, `TASKS` are those of the first table. A
-measurement holds the recipe that it is of; `recipes.py` may draw other random ones by now. On two
-cores a measurement of `tiny` takes about half a minute on each."""
+`HISTORY` is `benchmarks/results/reward/history.parquet`, `OPTIMISM` is `optimism.parquet` beside
+it; `TASKS` are those of the first table, `FIRST` its first five, and `SOME` the last four of these.
+`OPTIMISM` was made before the last mixtures were measured. A measurement holds the recipe that it
+is of; `recipes.py` may draw other random ones by now. On two cores a measurement of `tiny` takes
+about half a minute on each."""
 
 
-def lines(history: History, report: FitReport) -> Iterator[str]:
+def lines(
+    history: History, report: FitReport, proposals: pl.DataFrame | None = None
+) -> Iterator[str]:
     """The page."""
     measurements = history.measurements()
     teaching = [
@@ -166,6 +177,8 @@ def lines(history: History, report: FitReport) -> Iterator[str]:
     yield from ["", "## The proxy", ""]
     yield "It is taught without one recipe of a task at a time, and asked for it."
     yield from ["", *proxy_table(report)]
+    if proposals is not None:
+        yield from ["", "## What the proxy itself finds best", "", *proposals_table(proposals)]
     yield from ["", "## A task that was never measured", ""]
     yield "Taught and tried with the tasks that are measurable."
     yield ""
@@ -186,6 +199,27 @@ def lines(history: History, report: FitReport) -> Iterator[str]:
             bits = summary.scores["bits_per_byte"]
             count = len(summary.measurements)
             yield f"| {summary.first.recipe_name} | {count} | {summary.mean:.4f} | {bits:.3f} |"
+
+
+def proposals_table(proposals: pl.DataFrame) -> Iterator[str]:
+    """The best recipes of a search that climbs the proxy, and how they were measured then."""
+    inside = proposals.filter(pl.col("measured").is_between("low", "high")).height
+    better = proposals.filter(pl.col("measured") > pl.col("best_known")).height
+    yield (
+        f"A search climbed the proxy of each task, and the best different recipes that it found "
+        f"were measured: {inside} of {proposals.height} lie within their 90% interval, {better} "
+        "are better than all that taught the proxy. Best known is the best single measurement."
+    )
+    yield from [
+        "",
+        "| task | predicted | interval | measured | best known |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for row in proposals.iter_rows(named=True):
+        yield (
+            f"| {row['task']} | {row['predicted']:.4f} | {row['low']:.4f}-{row['high']:.4f} "
+            f"| {row['measured']:.4f} | {row['best_known']:.4f} |"
+        )
 
 
 def proxy_table(report: FitReport) -> Iterator[str]:
