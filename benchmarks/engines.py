@@ -26,14 +26,14 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from kills import store_server
 from throughput import DATA, FINEWEB
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "helpers"))
 if TYPE_CHECKING:
     from object_store import ObjectStoreServer
 
@@ -114,11 +114,10 @@ class Workspace:
                 found.update(file.read_bytes())
             shutil.rmtree(place)
             return found.hexdigest()
-        bucket, run = self._store.bucket("results"), place.rpartition("/")[2]
-        manifest = json.loads(bytes(bucket.get(f"{run}/out/manifest.json").bytes()))
-        names = sorted(each["file"] for each in manifest["outputs"])
-        for name in [*names, manifest["beside"]["ledger.json"]]:
-            found.update(bytes(bucket.get(f"{run}/out/{name}").bytes()))
+        run = place.rpartition("/")[2]
+        for _, content in sorted(self._store.corpus("results", f"{run}/out").items()):
+            found.update(content)
+        bucket = self._store.bucket("results")
         for name in self._store.names("results", run):
             bucket.delete(f"{run}/{name}")
         return found.hexdigest()
@@ -154,13 +153,6 @@ def _free_port() -> int:
         return port
 
 
-def _server(folder: Path) -> AbstractContextManager[ObjectStoreServer]:
-    """The server of S3 that the tests use."""
-    from object_store import object_store_server
-
-    return object_store_server(folder)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--engines", default="local:1,local:2,local:4,ray:2,ray:4,shards:2,dask:2")
@@ -178,7 +170,7 @@ def main() -> None:
         store = None
         if options.store:
             (work / "server").mkdir()
-            store = stack.enter_context(_server(work / "server"))
+            store = stack.enter_context(store_server(work / "server"))
             os.environ.update(store.environment)
         workspace = Workspace(work, store)
         for number in range(options.runs):

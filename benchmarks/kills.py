@@ -363,7 +363,7 @@ class LocationInStore(Location):
     def __init__(self, folder: Path, store: ObjectStoreServer) -> None:
         super().__init__(folder)
         self.root = f"s3://{BUCKET}/{folder.name}"
-        self._bucket = store.bucket(BUCKET)
+        self._store = store
 
     def client(self) -> LLMClient:
         local = self.folder / "known"
@@ -371,9 +371,8 @@ class LocationInStore(Location):
         return LLMClient("openai", _no_backend, local / "llm", shared=kept)
 
     def digests(self) -> dict[str, str]:
-        manifest = json.loads(self._content("manifest.json"))
-        files = [*(one["file"] for one in manifest["outputs"]), manifest["beside"]["ledger.json"]]
-        return {file.rpartition("/")[2]: _digest(self._content(file)) for file in files}
+        files = self._store.corpus(BUCKET, f"{self.folder.name}/out")
+        return {name: _digest(content) for name, content in files.items()}
 
     def expected(self, undisturbed: Mapping[str, str]) -> dict[str, str]:
         named = {name: digest for name, digest in undisturbed.items() if name.startswith("data/")}
@@ -383,9 +382,6 @@ class LocationInStore(Location):
 
     def left(self) -> list[str]:
         return []
-
-    def _content(self, file: str) -> bytes:
-        return bytes(self._bucket.get(f"{self.folder.name}/out/{file}").bytes())
 
 
 def _digest(content: bytes) -> str:
@@ -405,7 +401,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work.mkdir(exist_ok=True)
     server = ScriptedServer(options.slowest)
     with ExitStack() as stack:
-        store = stack.enter_context(_store(work)) if options.store else None
+        store = stack.enter_context(store_server(work)) if options.store else None
         environment = {
             "DATACHEF_LLM_BASE_URL": stack.enter_context(serving(server)),
             "OMP_NUM_THREADS": "1",
@@ -451,7 +447,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failures else 0
 
 
-def _store(folder: Path) -> AbstractContextManager[ObjectStoreServer]:
+def store_server(folder: Path) -> AbstractContextManager[ObjectStoreServer]:
     """The server that the tests use."""
     sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "helpers"))
     from object_store import object_store_server

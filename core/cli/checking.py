@@ -86,8 +86,8 @@ def plan(
             rows.append(_stage(number, items, store))
         for decision in phase.decisions:
             keys = (*decision.parts, decision.key)
-            decided = store.record(decision.key) is not None
-            cached = len(keys) if decided else len(store.records(keys))
+            found = store.records(keys)
+            cached = len(keys) if decision.key in found else len(found)
             rows.append(
                 {"phase": number, "work": f"decide {decision.label}", "partitions": len(keys),
                  "cached": cached, "bytes": 0, "places": [decision.step.path]}

@@ -156,7 +156,7 @@ def write_decision(
                 numbers[table[0]] = len(numbers) + 1
             if piece.height and isinstance(operator, MixOperator):
                 source = _source_of(table, summaries, store)
-                most: int = piece["copies"].max()  # type: ignore[assignment]
+                most = piece.select(pl.col("copies").max()).item()
                 copies[source] = max(copies.get(source, 1), most)
             yield piece
 

@@ -67,7 +67,7 @@ class DiverseSample(TextVectorOperator, ShareSelection):
     def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.LazyFrame:
         # In this order parts are cut: each is a random part of the corpus.
         chance = np.argsort(sampling_priorities(summaries, context.seed), kind="stable")
-        wanted = self.stay(len(chance))
+        wanted = self.quota(len(chance))
         vectors = TextVectors(summaries, self.by, _DIMENSIONS)
         indexed = summaries.with_row_index("row").select("row", FEATURES)
         left = chance

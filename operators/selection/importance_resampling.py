@@ -58,7 +58,7 @@ class ImportanceResampling(TargetedSelection):
         weight = np.concatenate([np.zeros(0), *found])
         chance = sampling_priorities(summaries, context.seed)
         gumbel = -np.log(-np.log((chance + 0.5) / 2.0**64))
-        gone = ~lowest(-(weight + gumbel), self.stay(len(weight)))
+        gone = ~lowest(-(weight + gumbel), self.quota(len(weight)))
         return rows_dropped(summaries, gone, "not_resampled")
 
     def _target(self) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import floor
 from typing import ClassVar, Literal
 
 import polars as pl
@@ -31,14 +32,10 @@ class ShareSelection(CorpusOperator):
         description="Largest number of rows to keep, whatever the share.",
     )
 
-    def quota(self, available: pl.Expr) -> pl.Expr:
+    def quota(self, available: int) -> int:
         """How many of the available rows stay: the share, rounded half up, and at most `rows`."""
-        wanted = (available * self.share + 0.5).floor().cast(pl.Int64)
-        return wanted if self.rows is None else pl.min_horizontal(wanted, pl.lit(self.rows))
-
-    def stay(self, available: int) -> int:
-        """The same of a number of rows."""
-        return int(pl.select(self.quota(pl.lit(available))).item())
+        wanted = floor(available * self.share + 0.5)
+        return wanted if self.rows is None else min(wanted, self.rows)
 
 
 class Sample(ShareSelection):
@@ -61,5 +58,5 @@ class Sample(ShareSelection):
 
     def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.LazyFrame:
         priority = sampling_priorities(summaries, context.seed)
-        gone = ~lowest(priority, self.stay(len(priority)))
+        gone = ~lowest(priority, self.quota(len(priority)))
         return rows_dropped(summaries, gone, "not_sampled")

@@ -90,7 +90,7 @@ class StratifiedSample(ShareSelection):
         group = quantile_bins(value, self.bins) if self.bins else value
         rows = summaries.select(group.alias("group")).collect()
         sizes = rows.group_by("group").len("size").sort("group")
-        wanted = int(sizes.select(self.quota(pl.col("size").sum())).item())
+        wanted = self.quota(rows.height)
         held = sizes["size"].cast(pl.Int64).to_numpy()
         weights = {
             "proportional": held.astype(np.float64),

@@ -88,7 +88,7 @@ class ScoredSelection(TargetedSelection):
 
     def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.LazyFrame:
         scores = pl.Series(self.scores(summaries, context)).round(_DIGITS).to_numpy()
-        gone = ~lowest(-scores, self.stay(len(scores)))
+        gone = ~lowest(-scores, self.quota(len(scores)))
         decided = beside_ids(summaries, score=scores, gone=gone).select(
             "id",
             "score",

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from datachef.core import Context, sampling_priority
+from datachef.core import Context, lowest, sampling_priorities
 from datachef.operators.models.ngram_classifier import NGramClassifier
 from datachef.operators.selection.targeted import ScoredSelection
 from datachef.operators.text.hashed_ngrams import ngram_buckets, rarity
@@ -44,9 +44,7 @@ class TaskRanking(ScoredSelection):
         return batch.select("id", ngram_buckets(batch["text"]).alias("buckets"))
 
     def scores(self, summaries: pl.LazyFrame, context: Context) -> NDArray[np.float64]:
-        ids = summaries.select("id").collect()["id"]
-        rank = sampling_priority(ids, context.seed).rank("ordinal")
-        drawn = pl.Series("drawn", rank <= _ROWS)
+        drawn = pl.Series("drawn", lowest(sampling_priorities(summaries, context.seed), _ROWS))
         sample = pl.concat([summaries.select("buckets"), drawn.to_frame().lazy()], how="horizontal")
         classifier = NGramClassifier.trained(
             ngram_buckets(self.examples(_EXAMPLES)),

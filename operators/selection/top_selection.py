@@ -32,5 +32,5 @@ class TopSelection(SourceNumberOperator, ShareSelection):
         order = -values if self.order == "descending" else values
         gone = np.ones(len(order), np.bool_)
         for own in self.compared(summaries, len(order)):
-            gone[own[lowest(order[own], self.stay(len(own)))]] = False
+            gone[own[lowest(order[own], self.quota(len(own)))]] = False
         return rows_dropped(summaries, gone, "not_in_top")

@@ -98,6 +98,13 @@ class ObjectStoreServer:
             retry_config={"max_retries": 0},
         )
 
+    def corpus(self, bucket: str, name: str) -> dict[str, bytes]:
+        """The data and the ledger of a corpus, found by its manifest, by the names of the files."""
+        store = self.bucket(bucket)
+        manifest = json.loads(bytes(store.get(f"{name}/manifest.json").bytes()))
+        files = [*(one["file"] for one in manifest["outputs"]), manifest["beside"]["ledger.json"]]
+        return {f.rpartition("/")[2]: bytes(store.get(f"{name}/{f}").bytes()) for f in files}
+
     def names(self, bucket: str, begin: str) -> set[str]:
         """The files below a name, by what follows it."""
         found = self.bucket(bucket).list(begin).collect()

@@ -65,11 +65,7 @@ def run(output: str | Path, cache: str | Path, recipe: str = "recipe.yaml", **op
 
 
 def files(server: ObjectStoreServer, name: str) -> dict[str, bytes]:
-    """The data and the ledger of a corpus, found by its manifest, by the names of the files."""
-    bucket = server.bucket("results")
-    manifest = json.loads(bytes(bucket.get(f"{name}/manifest.json").bytes()))
-    named = [*(one["file"] for one in manifest["outputs"]), manifest["beside"]["ledger.json"]]
-    return {file.rpartition("/")[2]: bytes(bucket.get(f"{name}/{file}").bytes()) for file in named}
+    return server.corpus("results", name)
 
 
 def test_a_run_in_the_store_gives_the_bytes_of_a_local_one(
