@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from datachef.core.escaping import indented_json
 from datachef.core.language_models.checkpoint import (
     byte_level_tokenizer,
     is_local,
@@ -150,7 +151,7 @@ class PolicyCard:
             "operators": self.operators,
             "tasks": self.tasks,
         }
-        (checkpoint / CARD_FILE).write_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2))
+        (checkpoint / CARD_FILE).write_bytes(indented_json(data))
 
     def differences(self, space: RecipeSpace) -> str:
         """How the vocabulary of a space differs from that of the training, in words; empty if it

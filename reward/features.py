@@ -99,8 +99,9 @@ class FeatureExtractor:
         features = amounts(corpus, self._task)
         if corpus.rows.height == 0:
             return features
+        corpus = corpus.in_real_size()
         weights = corpus.rows["weight"].to_numpy()
-        unique = unique_weights(corpus).to_numpy()
+        unique = corpus.unique_weights().to_numpy()
         texts = questions_and_answers(corpus)
         indices = self._cache.indices(texts)
         chunks = self._cache.chunks
@@ -222,7 +223,7 @@ def amounts(corpus: SampledCorpus, task: Task) -> dict[str, float]:
         }
     sizes = _tokens_by_source(rows)
     tokens = sum(sizes.values())
-    unique_tokens = float((unique_weights(corpus) * rows["tokens"]).sum())
+    unique_tokens = float((corpus.unique_weights() * rows["tokens"]).sum())
     shares = {name: sizes.get(name, 0.0) / tokens if tokens else 0.0 for name in corpus.sources}
     epochs = {name: corpus.sources[name].epochs for name in shares}
     budget = task.budget.tokens if task.budget is not None else None
@@ -291,13 +292,6 @@ def questions_and_answers(corpus: SampledCorpus) -> pl.DataFrame:
 def written_as_chat(corpus: SampledCorpus) -> bool:
     """Whether the corpus is written as conversations."""
     return corpus.schema != "text" and "messages" in corpus.rows.columns
-
-
-def unique_weights(corpus: SampledCorpus) -> pl.Series:
-    """How many different rows of the whole corpus each row of the sample stands for."""
-    epochs = {name: max(source.epochs, 1.0) for name, source in corpus.sources.items()}
-    repeated = pl.col("source").replace_strict(epochs, return_dtype=pl.Float64)
-    return corpus.rows.select(pl.col("weight") / repeated)["weight"]
 
 
 def _overlap(found: Counter[str], wanted: Counter[str]) -> float:

@@ -17,7 +17,6 @@ from datachef.core.errors import Problem
 from datachef.core.registry.vocabulary import Vocabulary
 from datachef.core.rows.stored_conversations import unfit
 from datachef.core.run.signals import decide, measure
-from datachef.reward.features import unique_weights
 from datachef.reward.sampled_run import SampledCorpus
 from datachef.reward.text_measures import TextCache
 
@@ -117,7 +116,7 @@ def _failures(
 
 def distinct_rows(corpus: SampledCorpus) -> float:
     """About how many different texts the whole corpus has."""
-    table = corpus.rows.select("text", unique_weights(corpus).alias("unique"))
+    table = corpus.rows.select("text", corpus.unique_weights().alias("unique"))
     return float(table.group_by("text").agg(pl.col("unique").max())["unique"].sum())
 
 

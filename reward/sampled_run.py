@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from datachef.core.contracts.corpus import CorpusOperator, Size
 from datachef.core.contracts.engine import WorkerConfig
 from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.recipe import Recipe, Rejects
+from datachef.core.contracts.row_selection import sampling_priority
 from datachef.core.contracts.source import Source
 from datachef.core.errors import NO_ANSWER, UnavailableError
 from datachef.core.language_models.tokens import TokenCounter
@@ -63,6 +65,34 @@ class SampledCorpus:
     sources: Mapping[str, SampledSource]
     rows: pl.DataFrame
     ledger: Ledger
+
+    def unique_weights(self) -> pl.Series:
+        """How many different rows of the whole corpus each row stands for."""
+        epochs = {name: max(source.epochs, 1.0) for name, source in self.sources.items()}
+        repeated = pl.col("source").replace_strict(epochs, return_dtype=pl.Float64)
+        return self.rows.select(pl.col("weight") / repeated)["weight"]
+
+    def in_real_size(self) -> SampledCorpus:
+        """The corpus with no more different rows of a source than the whole one has.
+
+        A mix may take ten rows of a source of which two thousand were sampled: how much ten rows
+        repeat and cover, two thousand do not tell. So as many are drawn by a hash of their ids, and
+        stand for all.
+        """
+        if not self.rows.height:
+            return self
+        _, source = np.unique(self.rows["source"].to_numpy(), return_inverse=True)
+        order = np.lexsort((sampling_priority(self.rows["id"], 0).to_numpy(), source))
+        begins = np.searchsorted(source[order], np.arange(source.max() + 1))
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order)) - begins[source[order]]
+        # Not sums of polars: their last digit depends on how many threads share them.
+        most = np.maximum(np.bincount(source, self.unique_weights().to_numpy()).round(), 1)
+        taken = place < most[source]
+        weight = self.rows["weight"].to_numpy()
+        stand_for = np.bincount(source, weight) / np.bincount(source, weight * taken)
+        rows = self.rows.with_columns(pl.Series("weight", weight * stand_for[source]))
+        return replace(self, rows=rows.filter(pl.Series(taken)))
 
 
 class SampledRunner:

@@ -10,9 +10,8 @@ from pathlib import Path
 from statistics import fmean, variance
 from typing import Any
 
-import orjson
-
 from datachef.core.contracts.reward import EvaluationBackend, ProxyFidelity, mean_interval
+from datachef.core.escaping import indented_json
 from datachef.core.recipe.contributions import Contribution
 from datachef.core.registry.host import Host
 from datachef.core.system.outputs import OutputFolder
@@ -57,7 +56,7 @@ def write_report(
         folder.write(
             one["file"], with_comments(recipe, effect_comments(parts)).encode(), edited=True
         )
-    folder.write(REPORT, orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
+    folder.write(REPORT, indented_json(data))
     folder.write("report.md", to_markdown(data).encode(), edited=True)
     folder.write(PAGE, EvolutionReport(output, host).page().encode())
     return data

@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
+from datachef.core.escaping import indented_json
 from datachef.core.registry.host import Host
 from datachef.core.system.outputs import OutputFolder
 from datachef.policy.model import PolicyCard
@@ -94,5 +93,5 @@ def write_results(
         "operators": card.operators,
         "effects": effects,
     }
-    output.write(RESULTS, orjson.dumps(facts, option=orjson.OPT_INDENT_2) + b"\n")
+    output.write(RESULTS, indented_json(facts))
     output.write(PAGE, TrainingReport(settings.output, host).page().encode())

@@ -71,6 +71,19 @@ def test_repeating_adds_tokens_but_no_different_ones(
     assert many["target.bits_per_byte"] == pytest.approx(once["target.bits_per_byte"])
 
 
+def test_a_small_part_of_a_source_tells_no_more_than_so_many_rows(
+    run_sampled: RunSampled, mixture: Mixture, meter: FeatureExtractor, workspace: Path
+) -> None:
+    part = meter.extract(run_sampled(mixture({"good": 1}, mix={"budget": {"rows": 12}})))
+    lines = (workspace / "good.jsonl").read_text().splitlines(keepends=True)
+    (workspace / "good.jsonl").write_text("".join(lines[:12]))
+    alone = meter.extract(run_sampled(mixture({"good": 1})))
+    (workspace / "good.jsonl").write_text("".join(lines[:300]))
+    many = meter.extract(run_sampled(mixture({"good": 1})))
+    for name in ("target.bits_per_byte", "target.coverage", "gram_entropy", "template_share"):
+        assert abs(part[name] - alone[name]) < 0.5 * abs(many[name] - alone[name]), name
+
+
 def test_copies_and_templates_are_seen(
     run_sampled: RunSampled, mixture: Mixture, meter: FeatureExtractor, workspace: Path
 ) -> None:
