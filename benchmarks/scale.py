@@ -47,13 +47,9 @@ WORDS = 50_000
 
 def pages(folder: Path, gigabytes: float) -> int:
     """Writes jsonl files of 256 MB into the folder; returns the bytes of their text."""
-    texts = []
-    for name in sorted(DATA.glob("web/part-*.jsonl.gz")):
-        with gzip.open(name, "rt", encoding="utf-8") as lines:
-            texts += [json.loads(line)["text"] for line in lines]
     total, written, number = 0, 0, 0
     out = (folder / "0.jsonl").open("w", encoding="utf-8")
-    for text in _changed(texts):
+    for text in changed_pages():
         size = len(text.encode())
         if total + size > gigabytes * 1e9:
             break
@@ -67,8 +63,12 @@ def pages(folder: Path, gigabytes: float) -> int:
     return total
 
 
-def _changed(texts: list[str]) -> Iterator[str]:
-    """The texts, and then copies of them without end."""
+def changed_pages() -> Iterator[str]:
+    """Web pages, and then copies of them with other words, without end."""
+    texts = []
+    for name in sorted(DATA.glob("web/part-*.jsonl.gz")):
+        with gzip.open(name, "rt", encoding="utf-8") as lines:
+            texts += [json.loads(line)["text"] for line in lines]
     yield from texts
     chance = random.Random(0)
     copy = 0

@@ -63,7 +63,6 @@ from .contracts.reader import (
     Part as Part,
     Reader as Reader,
     ReadOptions as ReadOptions,
-    part_bytes as part_bytes,
 )
 from .contracts.recipe import Pool as Pool, Recipe as Recipe
 from .contracts.reward import (

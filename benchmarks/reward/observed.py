@@ -92,8 +92,8 @@ def wins_table(measurements: Measurements, model: str) -> Iterator[str]:
 
 def models_table(measurements: Measurements, larger: str) -> Iterator[str]:
     """How the cheap model ranks the recipes that a larger one was trained on too."""
-    yield f"| task | recipes | rank correlation | {larger} loses by the choice of {TINY} | signal |"
-    yield "|---|--:|--:|--:|--:|"
+    yield f"| task | recipes | rank correlation | {larger} loses by the choice of {TINY} |"
+    yield "|---|--:|--:|--:|"
     cheap = of_model(measurements, TINY)
     for task, found in of_model(measurements, larger).items():
         of_larger = _by_name(score_summaries(found))
@@ -109,10 +109,10 @@ def models_table(measurements: Measurements, larger: str) -> Iterator[str]:
             count=np.ones(len(both)),
         )
         figures = validation([compared], 0.9, seed=0, resample_tasks=False)
-        rank, signal = figures.rank_correlation, noise_of(found).signal
+        rank = figures.rank_correlation
         yield (
             f"| {task} | {len(both)} | {rank.value:.3f} [{rank.low:.3f}, {rank.high:.3f}] | "
-            f"{figures.regret.value:.4f} | {'' if signal is None else f'{signal:.1f}'} |"
+            f"{figures.regret.value:.4f} |"
         )
 
 

@@ -1,12 +1,13 @@
 """What the proxy is worth on recipes that were really measured.
 
-    python benchmarks/reward/report.py --history benchmarks/results/reward/history.parquet \\
+    python benchmarks/reward/report.py --history HISTORY.parquet [LARGER.parquet] \\
         [--data DATA --work WORK [--encoder minilm]] [--output benchmarks/results/reward/README.md]
 
-For every task the proxy is taught without one recipe at a time and asked for it. With `--work`, the
-folder of the campaign that `measure.py` ran or a new one, the features are measured again first, on
-the data in `--data`, and the history is rewritten with them: scores stay as they are. A recipe that
-makes another corpus by now keeps its features.
+For every task the proxy of the cheap base model is taught without one recipe at a time and asked
+for it; what larger base models measured, in the same or another file, is set beside it. With
+`--work`, the folder of the campaign that `measure.py` ran or a new one, the features are measured
+again first, on the data in `--data`, and the histories are rewritten with them: scores stay as they
+are. A recipe that makes another corpus by now keeps its features.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ MORE_SIGNS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--history", type=Path, required=True, help="a Parquet file")
+    parser.add_argument(
+        "--history", type=Path, required=True, nargs="+", help="Parquet files of measurements"
+    )
     parser.add_argument("--data", type=Path, help="folder with tasks.json: measure features again")
     parser.add_argument("--work", type=Path, help="for caches of what is measured again")
     parser.add_argument("--encoder", help="asset for features of meaning, such as minilm")
@@ -63,20 +66,29 @@ def main() -> None:
     if (options.data is None) != (options.work is None):
         parser.error("--data and --work go together")
     with tempfile.TemporaryDirectory() as scratch:
-        history = History(Path(scratch) / "history.sqlite")
-        history.import_(options.history)
-        if options.work is not None:
-            fresh = History(Path(scratch) / "fresh.sqlite")
-            for measured in with_new_features(history.measurements(), options):
-                fresh.add(measured)
-            fresh.export(options.history)
-            history = fresh
+        together = History(Path(scratch) / "together.sqlite")
+        for number, path in enumerate(options.history):
+            if options.work is not None:
+                renew(path, Path(scratch) / f"{number}.sqlite", options)
+            together.import_(path)
+        cheap = History(Path(scratch) / "cheap.sqlite")
+        for measured in together.measurements(base_model=TINY):
+            cheap.add(measured)
         proposals = None if options.optimism is None else pl.read_parquet(options.optimism)
-        page = "\n".join(lines(history, fit_report(history), proposals))
+        page = "\n".join(lines(together.measurements(), fit_report(cheap), proposals))
     if options.output is not None:
         options.output.write_text(page + "\n", encoding="utf-8")
     else:
         print(page)
+
+
+def renew(path: Path, scratch: Path, options: argparse.Namespace) -> None:
+    """Rewrites a history with the features that its recipes have by now."""
+    old, new = History(scratch.with_suffix(".old")), History(scratch)
+    old.import_(path)
+    for measured in with_new_features(old.measurements(), options):
+        new.add(measured)
+    new.export(path)
 
 
 def with_new_features(
@@ -133,10 +145,9 @@ about half a minute on each."""
 
 
 def lines(
-    history: History, report: FitReport, proposals: pl.DataFrame | None = None
+    measurements: list[MeasurementRecord], report: FitReport, proposals: pl.DataFrame | None = None
 ) -> Iterator[str]:
     """The page."""
-    measurements = history.measurements()
     teaching = [
         one
         for found in of_model(measurements, TINY).values()
@@ -172,8 +183,9 @@ def lines(
     yield from wins_table(measurements, TINY)
     for model in dict.fromkeys(one.base_model for one in measurements):
         if model != TINY:
-            yield from ["", f"## `{TINY}` beside `{model}`", ""]
-            yield from models_table(measurements, model)
+            yield from ["", f"## `{TINY}` beside `{model}`", "", *models_table(measurements, model)]
+            yield from ["", *scale_table(measurements, model), ""]
+            yield from wins_table(measurements, model)
     yield from ["", "## The proxy", ""]
     yield "It is taught without one recipe of a task at a time, and asked for it."
     yield from ["", *proxy_table(report)]

@@ -14,9 +14,21 @@ from datachef.core.system.network import NOWHERE, Network
 
 Holds = Literal["rows", "prose", "markup", "binary"]
 
-# Parts are small, so that workers finish together; those of a very large file are larger.
+# Parts are small, so that workers finish together, and larger where there would be more than these:
+# a run plans every part, and every decision on the corpus names it.
 PART_BYTES = 8 * 2**20
-MOST_PARTS = 256
+MOST_PARTS = 2**15
+
+
+def part_bytes_of(total: int) -> int:
+    """The bytes that parts of files should have, by those of all files of a source.
+
+    Twice as many, or four times, and so on: a file more seldom changes how the others are cut.
+    """
+    size = PART_BYTES
+    while total > size * MOST_PARTS:
+        size *= 2
+    return size
 
 
 @dataclass(frozen=True)
@@ -32,13 +44,15 @@ class ReadOptions:
 class InputFile(ABC):
     """A file as a reader gets it, wherever it lies and however it is packed.
 
-    `size` are the bytes on disk of what is to be read of it.
+    `size` are the bytes on disk of what is to be read of it, `part_bytes` those that a part of it
+    should have.
     """
 
     path: str
     size: int
     options: ReadOptions = ReadOptions()
     network: Network = NOWHERE
+    part_bytes: int = PART_BYTES
 
     @abstractmethod
     def open(self) -> AbstractContextManager[BinaryIO]:
@@ -92,8 +106,3 @@ class Reader(ABC):
         Positions are those in the file, whatever its parts. Raises `BrokenFileError` after the last
         row that can be read, where that is not the end.
         """
-
-
-def part_bytes(size: int) -> int:
-    """The size of the parts into which a file of `size` bytes should be cut."""
-    return max(PART_BYTES, -(-size // MOST_PARTS))

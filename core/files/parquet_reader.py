@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from datachef.core.contracts.reader import InputFile, Part, Reader, part_bytes
+from datachef.core.contracts.reader import InputFile, Part, Reader
 from datachef.core.contracts.source import LOST, BrokenFileError, RawRow, size_of
 from datachef.core.files.parquet import Features, ParquetFile, rows_of
 
@@ -36,7 +36,7 @@ class ParquetReader(Reader):
             size = max(file.size, content.unpacked() // MOST_COMPRESSION)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise BrokenFileError(_first_line(error), passing=_passing(error)) from error
-        step = max(1, rows * part_bytes(size) // max(size, 1))
+        step = max(1, rows * file.part_bytes // max(size, 1))
         for start, stop in pairwise(content.bounds(step)):
             part = file.size * (stop - start) // rows
             yield Part(part, {"start": start, "stop": stop}, stop - start)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from datachef.core.contracts.reader import InputFile, Part, Reader, ReadOptions, part_bytes
+from datachef.core.contracts.reader import InputFile, Part, Reader, ReadOptions
 from datachef.core.contracts.source import CsvOptions, RawRow, SourceError
 from datachef.core.errors import MAX_ROW_BYTES, ROW_TOO_LARGE
 from datachef.core.files.delimited import TableReader
@@ -48,7 +48,7 @@ def text_in(file: InputFile) -> Iterator[TextFile]:
 
 def ranges_of_lines(file: InputFile) -> Iterable[Part]:
     """The parts of a file of JSON lines; one that is small, packed or not in UTF-8 is one part."""
-    step = part_bytes(file.size)
+    step = file.part_bytes
     if file.size <= step or is_compressed(file.path):
         return [Part(file.size)]
     with opened(file.path, network=file.network) as stored:
@@ -97,7 +97,7 @@ class JsonReader(Reader):
     holds = "rows"
 
     def split(self, file: InputFile) -> Iterable[Part]:
-        if file.size > part_bytes(file.size) and not is_compressed(file.path):
+        if file.size > file.part_bytes and not is_compressed(file.path):
             with text_in(file) as text:
                 by_line = is_lines(text.head)
             if by_line:

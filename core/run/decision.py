@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
@@ -28,10 +29,13 @@ from datachef.core.run.store import Store
 # A table of summaries: the key of the partition, and what its record says of the table.
 Table = tuple[str, Mapping[str, Any]]
 Scan = Callable[[], pl.LazyFrame]
+T = TypeVar("T")
 # Compressed; a corpus of millions of rows has more, and is merged on disk.
 IN_MEMORY_BYTES = 64 * 2**20
 MOST_FILES = 32
 SUFFIX = "decision.parquet"
+# Records that are read at once.
+_RECORDS = 1_000
 # Rows of a decision that are read at once, and that are looked through for those of a small table.
 READ_ROWS = 100_000
 _AT_LEAST = 1_000
@@ -81,11 +85,14 @@ def _summarized(item: DecisionWork, step: CorpusStep, store: Store) -> Iterator[
     """What the work on a decision begins with. Raises `RunError` where some of it is gone."""
     tables: list[Table] = []
     passing = False
-    for key in item.summaries:
-        record = _awaited(key, step, store)
-        passing = passing or bool(record.get("passing"))
-        if record["summary"]:
-            tables.append((key, record["summary"]))
+    for start in range(0, len(item.summaries), _RECORDS):
+        keys = item.summaries[start : start + _RECORDS]
+        records = store.records(keys)
+        for key in keys:
+            record = records.get(key) or _awaited(key, step, store)
+            passing = passing or bool(record.get("passing"))
+            if record["summary"]:
+                tables.append((key, record["summary"]))
     references = set(item.references)
     compared = sum(facts["rows"] for key, facts in tables if key in references)
     made = [store.scan(key, f) for key in item.parts for f in _awaited(key, step, store)["files"]]
@@ -272,7 +279,7 @@ def merged(
     `MOST_FILES` of them open, however many there are.
     """
     if sum(facts.get("bytes", 0) for _, facts in tables) <= IN_MEMORY_BYTES:
-        yield pl.concat([store.read(key, facts) for key, facts in tables]).lazy()
+        yield pl.concat(_at_once([partial(store.read, *table) for table in tables])).lazy()
         return
     scans: list[Scan] = [partial(store.scan, key, facts) for key, facts in tables]
     level = 0
@@ -282,12 +289,18 @@ def merged(
     yield pl.concat([scan() for scan in scans])
 
 
+def _at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """What all calls give: in an object store each takes a while, and most of it is waiting."""
+    with ThreadPoolExecutor(MOST_FILES) as pool:
+        return list(pool.map(lambda call: call(), calls))
+
+
 def _fewer(scans: Sequence[Scan], folder: Path) -> list[Scan]:
     """Every `MOST_FILES` tables merged into one."""
     larger: list[Scan] = []
     for start in range(0, len(scans), MOST_FILES):
         file = folder / f"{start}.parquet"
-        group = [scan() for scan in scans[start : start + MOST_FILES]]
+        group = _at_once(scans[start : start + MOST_FILES])
         pl.concat(group).sink_parquet(file, compression="lz4")
         larger.append(partial(pl.scan_parquet, file))
     return larger

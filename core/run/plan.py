@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
+from math import isqrt
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,9 +51,9 @@ from datachef.core.system.paths import path_identity, verify_files
 
 # Part of every key: a new layout of results never mistakes the old one for its own.
 LAYOUT = 2
-# What was read of a corpus, for each part in which a decision is made that can be divided. Each
-# part reads the summaries of all rows.
-DIVIDED_BYTES, MOST_PARTS = 10**9, 16
+# What was read of a corpus, for each part in which a decision is made that can be divided, and the
+# most parts. Each reads the summaries of all rows: of more bytes, they grow by the root.
+DIVIDED_BYTES, MOST_PARTS = 10**9, 64
 
 
 @dataclass
@@ -399,7 +400,8 @@ class Planner:
 
 def _parts_of(decision: DecisionWork) -> list[DecisionWork]:
     """The parts of a decision on a large corpus, by what was read of it; none of a small one."""
-    count = min(decision.size // DIVIDED_BYTES, MOST_PARTS)
+    times = decision.size // DIVIDED_BYTES
+    count = min(times, 4 * isqrt(times), MOST_PARTS)
     return [
         replace(
             decision,

@@ -6,7 +6,7 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 
-from datachef.core.contracts.reader import PART_BYTES
+from datachef.core.contracts.reader import part_bytes_of
 from datachef.core.contracts.source import Partition
 
 # Fewer partitions than this are each read on their own, so that workers have enough to share.
@@ -25,15 +25,16 @@ def together(partitions: Sequence[Partition]) -> list[tuple[Partition, ...]]:
     if len(partitions) <= MANY:
         return [(partition,) for partition in partitions]
     names = Counter(partition.name for partition in partitions)
-    mean = max(1, sum(partition.size for partition in partitions) // len(partitions))
+    total = sum(partition.size for partition in partitions)
+    mean, most = max(1, total // len(partitions)), part_bytes_of(total)
     # a power of two, which stays as it is where the mean changes a little
-    spread = 1 << (max(1, min(MOST_TOGETHER, PART_BYTES // mean)) // 2).bit_length()
+    spread = 1 << (max(1, min(MOST_TOGETHER, most // mean)) // 2).bit_length()
     found: list[tuple[Partition, ...]] = []
     group: list[Partition] = []
     size = 0
     for partition in partitions:
         alone = partition.size == 0 or names[partition.name] > 1
-        if group and (alone or size + partition.size > PART_BYTES or len(group) == MOST_TOGETHER):
+        if group and (alone or size + partition.size > most or len(group) == MOST_TOGETHER):
             found.append(tuple(group))
             group, size = [], 0
         if alone:

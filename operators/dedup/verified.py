@@ -20,9 +20,10 @@ Compare = Callable[[Places, Places], NDArray[np.bool_]]
 KEY = "key"
 # Rows of one key that the others are compared with: each is like none before it.
 _LEADERS = 8
-# Of more rows than stay in memory, the keys that are grouped at once, and the bytes of the rows
-# that are compared at once.
-KEYS_AT_ONCE = 4_000_000
+# Of more rows than stay in memory, the keys that are grouped at once, more where all keys would
+# otherwise be read more often than `MOST_PASSES` times, and the bytes of the rows that are compared
+# at once.
+KEYS_AT_ONCE, MOST_PASSES = 4_000_000, 64
 COMPARED_BYTES = 16 * 2**20
 # What they take of memory: bytes for each row, and for each key that is grouped.
 MEMORY, KEY_MEMORY = 40, 60
@@ -81,14 +82,18 @@ def _keys(summaries: pl.LazyFrame) -> list[str]:
 
 def memory_for(rows: float) -> float:
     """About the bytes of memory that the search takes beside its rows."""
-    return MEMORY * rows + KEY_MEMORY * min(rows, KEYS_AT_ONCE)
+    return MEMORY * rows + KEY_MEMORY * min(rows, _keys_at_once(rows))
+
+
+def _keys_at_once(rows: float) -> int:
+    return max(KEYS_AT_ONCE, int(rows // MOST_PASSES))
 
 
 def _members(keyed: pl.LazyFrame, rows: int, part: int, count: int) -> Iterator[pl.DataFrame]:
     """`row` and `bucket` of every key that several rows have, of one of `count` parts of the keys,
     in tables that share no key."""
     keyed = keyed.filter(pl.col(KEY).is_not_null())
-    pieces = count * -(-rows // (KEYS_AT_ONCE * count))
+    pieces = count * -(-rows // (_keys_at_once(rows) * count))
     for piece in range(part, pieces, count):
         own = keyed if pieces == 1 else keyed.filter(pl.col(KEY).hash(seed=0) % pieces == piece)
         table = own.collect(engine="streaming").lazy()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from datachef.core import BrokenFileError, InputFile, Part, RawRow, Reader, part_bytes
+from datachef.core import BrokenFileError, InputFile, Part, RawRow, Reader
 from datachef.core.contracts.source import size_of
 from datachef.core.files.parquet import features_in, frame_of, rows_of
 
@@ -26,7 +26,7 @@ class ArrowReader(Reader):
         with _batches(file) as (batches, _):
             counts = [batch.num_rows for batch in batches]
         rows = sum(counts)
-        step = max(1, rows * part_bytes(file.size) // max(file.size, 1))
+        step = max(1, rows * file.part_bytes // max(file.size, 1))
         start = seen = 0
         for count in counts:  # a part ends where a batch does: none is read twice
             seen += count

@@ -27,6 +27,7 @@ from datachef.core import (
     located,
     raise_environment_failure,
 )
+from datachef.core.contracts.reader import part_bytes_of
 from datachef.core.contracts.source import CsvOptions, Encoding
 from datachef.core.errors import did_you_mean
 from datachef.core.files.delimited import DELIMITERS
@@ -92,11 +93,12 @@ class FileSource(Source):
         readers: dict[str, Reader] = {}  # by suffix: there may be very many files
         lost: list[str] = []
         partitions: list[Partition] = []
+        part_bytes = part_bytes_of(sum(file.size for file in files))
         for file in files:
             suffix = kind(file.path)
             if suffix not in readers:
                 readers[suffix] = _ready(self._reader(file.path))
-            stored = StoredFile(file.path, file.size, self._options, network)
+            stored = StoredFile(file.path, file.size, self._options, network, part_bytes)
             partitions += _split(file, stored, readers[suffix], lost)
         if len(lost) > self.max_failed_files:
             raise SourceError(

@@ -59,6 +59,20 @@ class TestByteRanges:
         assert cut.rows.equals(whole)
         assert whole["text"].to_list() == TEXTS
 
+    def test_of_very_much_the_parts_are_larger(
+        self, make_corpus: MakeCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "a.jsonl").write_bytes(LINES * 10)
+        whole = make_corpus("*.jsonl").rows
+        monkeypatch.setattr("datachef.core.contracts.reader.PART_BYTES", 100)
+        monkeypatch.setattr("datachef.core.contracts.reader.MOST_PARTS", 16)
+        cut = make_corpus("*.jsonl")
+        assert 8 <= cut.report.partitions <= 16
+        assert cut.rows.equals(whole)
+        (tmp_path / "b.jsonl").write_bytes(LINES[:50])
+        more = make_corpus("*.jsonl").report
+        assert more.partitions_cached == cut.report.partitions, "a little more cuts nothing anew"
+
 
 class TestCompressed:
     @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import zstandard
 from web_server import Web, served
 
 from datachef.core import Host, run_recipe
-from datachef.core.files import parquet_reader, range_stream, ranges
+from datachef.core.files import range_stream, ranges
 from datachef.core.system.network import ALLOWED
 
 RECIPE = """
@@ -49,7 +49,7 @@ class Flaky(Web):
 def allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ALLOWED, "127.0.0.1")
     monkeypatch.setattr(ranges, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(parquet_reader, "part_bytes", lambda size: size // 10)
+    monkeypatch.setattr("datachef.plugins.sources.files.part_bytes_of", lambda size: size // 10)
 
 
 def packed(table: pl.DataFrame) -> bytes:
@@ -88,7 +88,7 @@ def test_lines_are_transferred_once(
     tmp_path: Path, table: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
     monkeypatch.setattr(range_stream, "FIRST_BYTES", 2**12)
-    monkeypatch.setattr("datachef.core.files.readers.part_bytes", lambda size: size // 10 + 1)
+    monkeypatch.setattr("datachef.plugins.sources.files.part_bytes_of", lambda size: size // 10 + 1)
     raw = table.write_ndjson().encode()
     stored = {"gz": gzip.compress, "zst": zstandard.compress}.get(suffix.rpartition(".")[2], bytes)(
         raw
