@@ -1,20 +1,20 @@
 """The same recipe on every engine: the same bytes, and how long it takes.
 
-    python benchmarks/engines.py [--engines local:1,local:2,ray:2] [--runs 5] [--store]
+    python benchmarks/engines.py [--engines local:1,local:2,ray:2] [--runs 5] [--gigabytes 0.3]
+        [--store]
 
-FineWeb's steps over web pages as plain jsonl, with cache and corpus in a folder, or with `--store`
-pages, cache and corpus in buckets of a real server of S3 on this machine. Engines take turns, every
-run is a whole command with an empty cache, and medians count. `ray:N` and `dask:N` ask a cluster of
-that many cores that runs already, as one at work does, `shards:N` are that many commands over one
-cache. Prints seconds, the efficiency (the time of `local:1` over cores times that of the engine),
-the ratio to the local engine on as many cores, and whether the corpus has the bytes of `local:1`.
-Run it on a machine that does nothing else.
+FineWeb's steps over the web pages of `scale.py`, with cache and corpus in a folder, or with
+`--store` pages, cache and corpus in buckets of a real server of S3 on this machine. Engines take
+turns, every run is a whole command with an empty cache, and medians count. `ray:N` and `dask:N` ask
+a cluster of that many cores that runs already, as one at work does, `shards:N` are that many
+commands over one cache. Prints seconds, the efficiency (the time of `local:1` over cores times that
+of the engine), the ratio to the local engine on as many cores, and whether the corpus has the bytes
+of `local:1`. Run it on a machine that does nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
 import json
 import os
@@ -32,7 +32,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from kills import store_server
-from throughput import DATA, FINEWEB
+from scale import pages
+from throughput import FINEWEB
 
 if TYPE_CHECKING:
     from object_store import ObjectStoreServer
@@ -85,17 +86,16 @@ class Engine:
 class Workspace:
     """Where pages, cache and corpus are: in a folder, or in buckets."""
 
-    def __init__(self, work: Path, store: ObjectStoreServer | None) -> None:
+    def __init__(self, work: Path, store: ObjectStoreServer | None, gigabytes: float) -> None:
         self.work = work
         self._store = store
         self._runs = 0
-        for file in sorted(DATA.glob("web/part-*.jsonl.gz")):
-            plain = gzip.decompress(file.read_bytes())
-            if store is None:
-                (work / "pages").mkdir(exist_ok=True)
-                (work / "pages" / file.stem).write_bytes(plain)
-            else:
-                store.bucket("data").put(f"pages/{file.stem}", plain)
+        folder = work / "pages"
+        folder.mkdir()
+        pages(folder, gigabytes)
+        if store is not None:
+            for file in folder.iterdir():
+                store.bucket("data").put(f"pages/{file.name}", file.read_bytes())
         source = "s3://data/pages/*.jsonl" if store else f"{work}/pages/*.jsonl"
         (work / "recipe.yaml").write_text(FINEWEB.format(input=json.dumps(source)))
 
@@ -157,6 +157,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--engines", default="local:1,local:2,local:4,ray:2,ray:4,shards:2,dask:2")
     parser.add_argument("--runs", type=int, default=3, help="of each engine")
+    parser.add_argument("--gigabytes", type=float, default=0.3, help="of text")
     parser.add_argument("--store", action="store_true", help="in buckets of a server of S3")
     parser.add_argument("--work", type=Path, help="a folder; a temporary one by default")
     options = parser.parse_args()
@@ -172,7 +173,7 @@ def main() -> None:
             (work / "server").mkdir()
             store = stack.enter_context(store_server(work / "server"))
             os.environ.update(store.environment)
-        workspace = Workspace(work, store)
+        workspace = Workspace(work, store, options.gigabytes)
         for number in range(options.runs):
             for engine in engines:
                 took, digest = run(engine, workspace)

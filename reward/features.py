@@ -99,7 +99,7 @@ class FeatureExtractor:
         features = amounts(corpus, self._task)
         if corpus.rows.height == 0:
             return features
-        corpus = corpus.in_real_size()
+        corpus = corpus.thinned()
         weights = corpus.rows["weight"].to_numpy()
         unique = corpus.unique_weights().to_numpy()
         texts = questions_and_answers(corpus)

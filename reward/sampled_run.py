@@ -72,7 +72,7 @@ class SampledCorpus:
         repeated = pl.col("source").replace_strict(epochs, return_dtype=pl.Float64)
         return self.rows.select(pl.col("weight") / repeated)["weight"]
 
-    def in_real_size(self) -> SampledCorpus:
+    def thinned(self) -> SampledCorpus:
         """The corpus with no more different rows of a source than the whole one has.
 
         A mix may take ten rows of a source of which two thousand were sampled: how much ten rows

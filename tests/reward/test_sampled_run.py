@@ -139,15 +139,15 @@ def test_siblings_share_work(
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_in_its_real_size_a_corpus_holds_no_more_different_rows(
+def test_a_thinned_corpus_holds_no_more_different_rows_than_the_whole(
     name: str, run_sampled: RunSampled, mixture: Mixture, workspace: Path, host: Host
 ) -> None:
     weights, more = RECIPES[name]
     corpus = run_sampled(recipe := mixture(weights, **more), rows=500)
-    real = corpus.in_real_size()
-    assert set(real.rows["id"]) <= set(corpus.rows["id"])
-    assert tokens_by_source(real.rows) == pytest.approx(tokens_by_source(corpus.rows), rel=0.1)
-    weighed = real.rows.group_by("source").agg(pl.col("weight").sum(), pl.len())
+    thin = corpus.thinned()
+    assert set(thin.rows["id"]) <= set(corpus.rows["id"])
+    assert tokens_by_source(thin.rows) == pytest.approx(tokens_by_source(corpus.rows), rel=0.1)
+    weighed = thin.rows.group_by("source").agg(pl.col("weight").sum(), pl.len())
     run = really_run(recipe, workspace, host)
     for source, weight, rows in weighed.iter_rows():
         sampled = corpus.rows.filter(pl.col("source") == source)
@@ -160,11 +160,7 @@ def test_of_a_larger_corpus_the_rows_of_a_smaller_one_are_part(
     run_sampled: RunSampled, mixture: Mixture
 ) -> None:
     drawn = [
-        set(
-            run_sampled(mixture({"good": 1}, mix={"budget": {"rows": rows}}))
-            .in_real_size()
-            .rows["id"]
-        )
+        set(run_sampled(mixture({"good": 1}, mix={"budget": {"rows": rows}})).thinned().rows["id"])
         for rows in (1, 10, 40)
     ]
     assert [len(ids) for ids in drawn] == [1, 10, 40]
