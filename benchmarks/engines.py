@@ -7,9 +7,10 @@ FineWeb's steps over the web pages of `scale.py`, with cache and corpus in a fol
 `--store` pages, cache and corpus in buckets of a real server of S3 on this machine. Engines take
 turns, every run is a whole command with an empty cache, and medians count. `ray:N` and `dask:N` ask
 a cluster of that many cores that runs already, as one at work does, `shards:N` are that many
-commands over one cache. Prints seconds, the efficiency (the time of `local:1` over cores times that
-of the engine), the ratio to the local engine on as many cores, and whether the corpus has the bytes
-of `local:1`. Run it on a machine that does nothing else.
+commands over one cache. Prints seconds, the efficiency (the time on one core, by the same engine
+where `ray:1` is asked for too, over cores times that of the engine), the ratio to the local engine
+on as many cores, and whether the corpus has the bytes of `local:1`. Run it on a machine that does
+nothing else.
 """
 
 from __future__ import annotations
@@ -143,6 +144,11 @@ def run(engine: Engine, workspace: Workspace) -> tuple[float, str]:
     return seconds, workspace.digest(fresh)
 
 
+def _ratio(ones: list[float], others: list[float]) -> float:
+    """The median of the ratios of each turn: how fast a machine is may change between turns."""
+    return median(one / other for one, other in zip(ones, others, strict=True))
+
+
 def _quietly(*command: str) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
@@ -182,16 +188,16 @@ def main() -> None:
                 print(f"{number + 1} {engine.name}: {took:.1f} s", file=sys.stderr, flush=True)
     print("| engine | seconds | least to most | efficiency | to local | same bytes |")
     print("|---|--:|--:|--:|--:|---|")
-    times = {name: median(found) for name, found in seconds.items()}
     expected = digests["local:1"]
     for engine in engines:
-        took, found = times[engine.name], seconds[engine.name]
-        efficiency = times["local:1"] / (engine.cores * took)
-        local = times.get(f"local:{engine.cores}")
-        ratio = f"{took / local:.2f}" if local else ""
+        found = seconds[engine.name]
+        alone = seconds.get(f"{engine.kind}:1", seconds["local:1"])
+        efficiency = _ratio(alone, found) / engine.cores
+        local = seconds.get(f"local:{engine.cores}")
+        ratio = f"{_ratio(found, local):.2f}" if local else ""
         same = "yes" if digests[engine.name] == expected and len(expected) == 1 else "no"
         print(
-            f"| {engine.name} | {took:.1f} | {min(found):.1f}-{max(found):.1f} "
+            f"| {engine.name} | {median(found):.1f} | {min(found):.1f}-{max(found):.1f} "
             f"| {efficiency:.2f} | {ratio} | {same} |"
         )
     if len(set().union(*digests.values())) > 1:

@@ -119,24 +119,30 @@ def ours(source: str, work: Path, workers: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "datachef.core.cli", "run", str(recipe), "--json",
                "--workers", str(workers), "--output", str(work / "out"),
                "--cache", str(cache)]  # fmt: skip
-    with Usage() as usage:
-        started = time.perf_counter()
-        done = subprocess.run(command, check=True, capture_output=True)
-        seconds = time.perf_counter() - started
-    report = json.loads(done.stdout)["result"]
+    seconds, usage, output = watched(command)
+    report = json.loads(output)["result"]
     counts = [f"{entry['rows_out']:,}" for entry in report["ledger"] if entry["op"] != "output"]
     disk = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file())
     return {"seconds": seconds, "rows": " > ".join(counts), "disk": disk, **usage.figures()}
+
+
+def watched(command: list[str]) -> tuple[float, Usage, bytes]:
+    """The seconds of a command, what its processes took, and what it printed."""
+    started = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
+        with Usage(running.pid) as usage:
+            output, _ = running.communicate()
+        seconds = time.perf_counter() - started
+    if running.returncode:
+        sys.exit(f"{' '.join(command)} ended with {running.returncode}")
+    return seconds, usage, output
 
 
 def theirs(folder: Path, work: Path, workers: int) -> dict[str, Any]:
     """The same by datatrove."""
     command = [str(peer_python("datatrove")), str(HERE / "peers" / "dedup_datatrove.py"),
                str(folder), str(work / "theirs"), "--workers", str(workers)]  # fmt: skip
-    with Usage() as usage, (work / "theirs.log").open("wb") as log:
-        started = time.perf_counter()
-        subprocess.run(command, check=True, stdout=log, stderr=log)
-        seconds = time.perf_counter() - started
+    seconds, usage, _ = watched(command)
     kept = json.loads((work / "theirs" / "summary.json").read_text())["rows"]
     files = (work / "theirs").rglob("*")
     disk = sum(file.stat().st_size for file in files if file.is_file())

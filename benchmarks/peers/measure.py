@@ -71,10 +71,12 @@ class Run:
 
 
 class Usage:
-    """Samples memory and processor time of this process and its descendants while it is open."""
+    """Samples memory and processor time of a process and its descendants while it is open; by
+    default of this one."""
 
-    def __init__(self, interval: float = 0.2) -> None:
+    def __init__(self, pid: int | None = None, interval: float = 0.2) -> None:
         self.interval = interval
+        self._process = psutil.Process(pid)
         self.tree = 0.0
         self.largest = 0.0
         self._processor: dict[int, float] = {}
@@ -82,7 +84,7 @@ class Usage:
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Self:
-        self._before = _processor_seconds(psutil.Process())
+        self._before = _processor_seconds(self._process)
         self._thread.start()
         return self
 
@@ -91,10 +93,13 @@ class Usage:
         self._thread.join()
 
     def _watch(self) -> None:
-        me = psutil.Process()
         while not self._closed.wait(self.interval):
             sizes = []
-            for process in [me, *me.children(recursive=True)]:
+            try:
+                family = [self._process, *self._process.children(recursive=True)]
+            except psutil.Error:  # it ended just now
+                continue
+            for process in family:
                 try:
                     sizes.append(process.memory_info().rss / MEBIBYTE)
                     self._processor[process.pid] = _processor_seconds(process)

@@ -131,17 +131,23 @@ $ python benchmarks/reward/measure.py --data DATA --work WORK --encoder minilm \
     --tokens 60000 --train-tokens 60000 --noise 2 --tasks TASKS --output HISTORY
 $ python benchmarks/reward/measure.py ... --seeds 3 --noise 0 --tasks FIRST
 $ python benchmarks/reward/measure.py ... --mixtures 20 --noise 0 --tasks FIRST
+$ python benchmarks/reward/measure.py ... --noise 0 --tasks finance_sentiment --recipes SOME
+$ python benchmarks/reward/measure.py --data DATA --work OTHER --encoder minilm \\
+    --base-model smollm2 --rates 3e-5,1e-4 --tokens 60000 --train-tokens 10000 --items 100 \\
+    --noise 0 --tasks math_gsm8k,code_mbpp,finance_sentiment --recipes SOME --output LARGER
 $ python benchmarks/reward/optimism.py --history HISTORY --data DATA --work WORK \\
-    --encoder minilm --tasks SOME --calls 120 --output OPTIMISM
-$ python benchmarks/reward/report.py --history HISTORY --optimism OPTIMISM \\
+    --encoder minilm --tasks MEASURABLE --calls 120 --output OPTIMISM
+$ python benchmarks/reward/report.py --history HISTORY LARGER --optimism OPTIMISM \\
     --output benchmarks/results/reward/README.md
 ```
 
-`HISTORY` is `benchmarks/results/reward/history.parquet`, `OPTIMISM` is `optimism.parquet` beside
-it; `TASKS` are those of the first table, `FIRST` its first five, and `SOME` the last four of these.
-`OPTIMISM` was made before the last mixtures were measured. A measurement holds the recipe that it
-is of; `recipes.py` may draw other random ones by now. On two cores a measurement of `tiny` takes
-about half a minute on each."""
+`HISTORY` is `benchmarks/results/reward/history.parquet`, `LARGER` is `history_smollm2.parquet` and
+`OPTIMISM` is `optimism.parquet` beside it. `TASKS` are the first eight of the first table, `FIRST`
+its first five, `MEASURABLE` those with this verdict. `SOME` recipes are the clean, on-topic and
+broad ones, `all`, the first three random ones, `absurd-off-topic`, `absurd-twenty-rows` and two or
+three single sources of each task. A measurement holds the recipe that it is of; `recipes.py` may
+draw other random ones by now. On one core a measurement of `tiny` takes about half a minute, one of
+`smollm2` three to nine minutes."""
 
 
 def lines(
