@@ -166,13 +166,17 @@ def best_different(scored: Sequence[ScoredRecipe], count: int) -> list[ScoredRec
     """At most `count` different recipes, the highest value first; of equal values, the one with
     fewer steps first.
 
-    Recipes with the same sources and operators differ only in numbers: the best of them is taken,
-    and the others only if nothing else is left.
+    Recipes with the same sources and operators differ only in numbers, and those with the same
+    features make the same corpus, as far as the reward can tell: the best of them is taken, and the
+    others only if nothing else is left.
     """
     ranked = sorted(scored, key=_rank)
     unique = first_of_each((recipe_key(each.recipe), each) for each in ranked)
-    leaders = first_of_each((_structure(each.recipe), each) for each in unique)[:count]
-    others = [each for each in unique if each not in leaders]
+    told_apart = first_of_each((_features(each), each) for each in unique)
+    leaders = first_of_each((_structure(each.recipe), each) for each in told_apart)[:count]
+    others = first_of_each(
+        (recipe_key(each.recipe), each) for each in (*told_apart, *unique) if each not in leaders
+    )
     return sorted([*leaders, *others[: count - len(leaders)]], key=_rank)
 
 
@@ -188,6 +192,12 @@ def _rank(scored: ScoredRecipe) -> tuple[float, int]:
     sources = scored.recipe["sources"].values()
     steps = sum(len((source or {}).get("steps") or ()) for source in [*sources, scored.recipe])
     return -scored.score.value, steps
+
+
+def _features(scored: ScoredRecipe) -> object:
+    """What a reward knows of a recipe; of a reward without features, the recipe itself."""
+    known = {name: value for name, value in scored.score.features.items() if value == value}
+    return frozenset(known.items()) or recipe_key(scored.recipe)
 
 
 def _structure(recipe: Recipe) -> tuple[object, ...]:

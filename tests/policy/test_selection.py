@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, strategies as st
@@ -33,6 +34,15 @@ def test_the_best_of_each_kind_goes_before_the_second_of_one() -> None:
 def test_of_equal_ones_the_simpler_goes_first() -> None:
     (found,) = best_different([scored(0.5, "a", op="dedup"), scored(0.5, "a")], 1)
     assert "steps" not in found.recipe
+
+
+def test_two_recipes_of_one_corpus_count_as_one() -> None:
+    calls = [
+        replace(scored(value, "a", op=op), score=Score(value, features={"log_rows": rows}))
+        for value, op, rows in [(0.9, "", 7.0), (0.9, "dedup", 7.0), (0.2, "sample", 5.0)]
+    ]
+    assert [found.score.value for found in best_different(calls, 2)] == [0.9, 0.2]
+    assert [found.score.value for found in best_different(calls, 3)] == [0.9, 0.9, 0.2]
 
 
 CALLS = st.lists(
