@@ -3,6 +3,7 @@ and annotating them."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -196,7 +197,7 @@ def _rank(scored: ScoredRecipe) -> tuple[float, int]:
 
 def _features(scored: ScoredRecipe) -> object:
     """What a reward knows of a recipe; of a reward without features, the recipe itself."""
-    known = {name: value for name, value in scored.score.features.items() if value == value}
+    known = {n: value for n, value in scored.score.features.items() if not math.isnan(value)}
     return frozenset(known.items()) or recipe_key(scored.recipe)
 
 

@@ -1,13 +1,13 @@
 """What the proxy is worth on recipes that were really measured.
 
-    python benchmarks/reward/report.py --history HISTORY.parquet [LARGER.parquet] \\
+    python benchmarks/reward/report.py --history HISTORY.parquet [--compared OTHER.parquet] \\
         [--data DATA --work WORK [--encoder minilm]] [--output benchmarks/results/reward/README.md]
 
-For every task the proxy of the cheap base model is taught without one recipe at a time and asked
-for it; what larger base models measured, in the same or another file, is set beside it. With
-`--work`, the folder of the campaign that `measure.py` ran or a new one, the features are measured
-again first, on the data in `--data`, and the histories are rewritten with them: scores stay as they
-are. A recipe that makes another corpus by now keeps its features.
+For every task the proxy is taught without one recipe at a time and asked for it. What larger base
+models measured (`--compared`, with what the cheap one measured for it alone) is set beside that.
+With `--work`, the folder of the campaign that `measure.py` ran or a new one, the features are
+measured again first, on the data in `--data`, and the history is rewritten with them: scores stay
+as they are. A recipe that makes another corpus by now keeps its features.
 """
 
 from __future__ import annotations
@@ -54,9 +54,8 @@ MORE_SIGNS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--history", type=Path, required=True, nargs="+", help="Parquet files of measurements"
-    )
+    parser.add_argument("--history", type=Path, required=True, help="a Parquet file")
+    parser.add_argument("--compared", type=Path, help="another, with larger base models")
     parser.add_argument("--data", type=Path, help="folder with tasks.json: measure features again")
     parser.add_argument("--work", type=Path, help="for caches of what is measured again")
     parser.add_argument("--encoder", help="asset for features of meaning, such as minilm")
@@ -66,16 +65,16 @@ def main() -> None:
     if (options.data is None) != (options.work is None):
         parser.error("--data and --work go together")
     with tempfile.TemporaryDirectory() as scratch:
-        together = History(Path(scratch) / "together.sqlite")
-        for number, path in enumerate(options.history):
-            if options.work is not None:
-                renew(path, Path(scratch) / f"{number}.sqlite", options)
-            together.import_(path)
-        cheap = History(Path(scratch) / "cheap.sqlite")
-        for measured in together.measurements(base_model=TINY):
-            cheap.add(measured)
+        history, compared = (History(Path(scratch) / name) for name in ("history", "compared"))
+        if options.work is not None:
+            renew(options.history, Path(scratch) / "renewed", options)
+        history.import_(options.history)
+        if options.compared is not None:
+            compared.import_(options.compared)
         proposals = None if options.optimism is None else pl.read_parquet(options.optimism)
-        page = "\n".join(lines(together.measurements(), fit_report(cheap), proposals))
+        page = "\n".join(
+            lines(history.measurements(), compared.measurements(), fit_report(history), proposals)
+        )
     if options.output is not None:
         options.output.write_text(page + "\n", encoding="utf-8")
     else:
@@ -131,19 +130,20 @@ $ python benchmarks/reward/measure.py --data DATA --work WORK --encoder minilm \
     --tokens 60000 --train-tokens 60000 --noise 2 --tasks TASKS --output HISTORY
 $ python benchmarks/reward/measure.py ... --seeds 3 --noise 0 --tasks FIRST
 $ python benchmarks/reward/measure.py ... --mixtures 20 --noise 0 --tasks FIRST
-$ python benchmarks/reward/measure.py ... --noise 0 --tasks finance_sentiment --recipes SOME
+$ python benchmarks/reward/measure.py ... --noise 0 --tasks finance_sentiment --recipes SOME \\
+    --output COMPARED
 $ python benchmarks/reward/measure.py --data DATA --work OTHER --encoder minilm \\
     --base-model smollm2 --rates 3e-5,1e-4 --tokens 60000 --train-tokens 10000 --items 100 \\
-    --noise 0 --tasks math_gsm8k,code_mbpp,finance_sentiment --recipes SOME --output LARGER
+    --noise 0 --tasks math_gsm8k,code_mbpp,finance_sentiment --recipes SOME --output COMPARED
 $ python benchmarks/reward/optimism.py --history HISTORY --data DATA --work WORK \\
     --encoder minilm --tasks MEASURABLE --calls 120 --output OPTIMISM
-$ python benchmarks/reward/report.py --history HISTORY LARGER --optimism OPTIMISM \\
-    --output benchmarks/results/reward/README.md
+$ python benchmarks/reward/report.py --history HISTORY --compared COMPARED \\
+    --optimism OPTIMISM --output benchmarks/results/reward/README.md
 ```
 
-`HISTORY` is `benchmarks/results/reward/history.parquet`, `LARGER` is `history_smollm2.parquet` and
-`OPTIMISM` is `optimism.parquet` beside it. `TASKS` are the first eight of the first table, `FIRST`
-its first five, `MEASURABLE` those with this verdict. `SOME` recipes are the clean, on-topic and
+`HISTORY` is `benchmarks/results/reward/history.parquet`, `COMPARED` is `compared.parquet`
+and `OPTIMISM` is `optimism.parquet` beside it. `TASKS` are those of the first table, `FIRST` its
+first five, `MEASURABLE` those with this verdict. `SOME` recipes are the clean, on-topic and
 broad ones, `all`, the first three random ones, `absurd-off-topic`, `absurd-twenty-rows` and two or
 three single sources of each task. A measurement holds the recipe that it is of; `recipes.py` may
 draw other random ones by now. On one core a measurement of `tiny` takes about half a minute, one of
@@ -151,7 +151,10 @@ draw other random ones by now. On one core a measurement of `tiny` takes about h
 
 
 def lines(
-    measurements: list[MeasurementRecord], report: FitReport, proposals: pl.DataFrame | None = None
+    measurements: list[MeasurementRecord],
+    compared: list[MeasurementRecord],
+    report: FitReport,
+    proposals: pl.DataFrame | None = None,
 ) -> Iterator[str]:
     """The page."""
     teaching = [
@@ -163,7 +166,8 @@ def lines(
     yield "# Recipes that were really evaluated, and what the proxy makes of them"
     yield ""
     yield (
-        f"{len(measurements)} measurements of {len({m.recipe_key for m in measurements})} corpora: "
+        f"{len(measurements)} measurements of {len({m.recipe_key for m in measurements})} corpora, "
+        f"and {len(compared)} to compare base models: "
         "each recipe's corpus was made, a base model fine-tuned on it, and the answers to test "
         "items scored. What a score is, its chance and its base: docs/reward.md. Intervals are "
         "95%, by bootstrap over recipes."
@@ -187,11 +191,11 @@ def lines(
     )
     yield ""
     yield from wins_table(measurements, TINY)
-    for model in dict.fromkeys(one.base_model for one in measurements):
+    for model in dict.fromkeys(one.base_model for one in compared):
         if model != TINY:
-            yield from ["", f"## `{TINY}` beside `{model}`", "", *models_table(measurements, model)]
-            yield from ["", *scale_table(measurements, model), ""]
-            yield from wins_table(measurements, model)
+            both = [*measurements, *compared]
+            yield from ["", f"## `{TINY}` beside `{model}`", "", *models_table(both, model)]
+            yield from ["", *scale_table(compared, model), "", *wins_table(compared, model)]
     yield from ["", "## The proxy", ""]
     yield "It is taught without one recipe of a task at a time, and asked for it."
     yield from ["", *proxy_table(report)]
