@@ -13,7 +13,7 @@ from datachef.core.contracts.corpus import CorpusOperator, Size
 from datachef.core.contracts.engine import WorkerConfig
 from datachef.core.contracts.operator import Operator
 from datachef.core.contracts.recipe import Recipe, Rejects
-from datachef.core.contracts.row_selection import sampling_priority
+from datachef.core.contracts.row_selection import lowest, sampling_priority
 from datachef.core.contracts.source import Source
 from datachef.core.errors import NO_ANSWER, UnavailableError
 from datachef.core.language_models.tokens import TokenCounter
@@ -81,17 +81,16 @@ class SampledCorpus:
         """
         if not self.rows.height:
             return self
-        _, source = np.unique(self.rows["source"].to_numpy(), return_inverse=True)
-        order = np.lexsort((sampling_priority(self.rows["id"], 0).to_numpy(), source))
-        begins = np.searchsorted(source[order], np.arange(source.max() + 1))
-        place = np.empty(len(order), np.int64)
-        place[order] = np.arange(len(order)) - begins[source[order]]
-        # Not sums of polars: their last digit depends on how many threads share them.
-        most = np.maximum(np.bincount(source, self.unique_weights().to_numpy()).round(), 1)
-        taken = place < most[source]
-        weight = self.rows["weight"].to_numpy()
-        stand_for = np.bincount(source, weight) / np.bincount(source, weight * taken)
-        rows = self.rows.with_columns(pl.Series("weight", weight * stand_for[source]))
+        source, weight = self.rows["source"].to_numpy(), self.rows["weight"].to_numpy().copy()
+        unique = self.unique_weights().to_numpy()
+        priority = sampling_priority(self.rows["id"], 0).to_numpy()
+        taken = np.zeros(len(weight), np.bool_)
+        for name in np.unique(source):
+            own = np.flatnonzero(source == name)
+            drawn = own[lowest(priority[own], max(round(unique[own].sum()), 1))]
+            taken[drawn] = True
+            weight[drawn] *= weight[own].sum() / weight[drawn].sum()
+        rows = self.rows.with_columns(pl.Series("weight", weight))
         return replace(self, rows=rows.filter(pl.Series(taken)))
 
 

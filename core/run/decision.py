@@ -286,7 +286,7 @@ def merged(
     while len(scans) > MOST_FILES:
         scans = _fewer(scans, _made(folder / str(level)))
         level += 1
-    yield pl.concat([scan() for scan in scans])
+    yield pl.concat(_at_once(scans))
 
 
 def _at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
