@@ -32,8 +32,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from kills import store_server
 from scale import pages
+from servers import store_server
 from throughput import FINEWEB
 
 if TYPE_CHECKING:

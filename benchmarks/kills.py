@@ -26,24 +26,22 @@ import hashlib
 import json
 import os
 import random
-import select
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
+from servers import ScriptedServer, serving, store_server
 
-from datachef.core import DatachefError, LLMBackend, Request
+from datachef.core import LLMBackend
 from datachef.core.files.object_folder import ObjectFolder
 from datachef.core.language_models.client import LLMClient
 
@@ -85,92 +83,6 @@ mix:
   weights: {pages: 0.6, notes: 0.4}
   budget: {rows: 100}
 """
-
-
-class ScriptedServer:
-    """A model server whose answers depend on the question alone, and that knows what it sent.
-
-    `client` finds out whether an answer is kept already.
-    """
-
-    def __init__(self, slowest: float) -> None:
-        self._slowest = slowest
-        self._lock = threading.Lock()
-        self.client: LLMClient | None = None
-        self.sent: Counter[str] = Counter()
-        self.asked_though_kept = 0
-
-    def answer(self, raw: bytes) -> tuple[str, bytes]:
-        """The request's name, and the body of the reply after a while."""
-        asked = json.loads(raw)
-        name = hashlib.sha256(raw).hexdigest()
-        with suppress(DatachefError):  # what keeps it may be killed just now
-            if self.client is not None and self.client.remembers(_request(asked)):
-                with self._lock:
-                    self.asked_though_kept += 1
-        chance = random.Random(name)
-        time.sleep(chance.uniform(0.0, self._slowest))
-        words = [f"{name[n : n + 3]}{chance.randrange(1000)}" for n in range(0, 30, 3)]
-        text = " ".join(words)
-        if "response_format" in asked:
-            pairs = [{"question": f"{words[n]}?", "answer": f"{text} {n}"} for n in range(2)]
-            text = json.dumps({"pairs": pairs})
-        choice = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-        return name, json.dumps({"choices": [choice]}).encode()
-
-    def was_sent(self, name: str) -> None:
-        with self._lock:
-            self.sent[name] += 1
-
-
-def _request(asked: Mapping[str, Any]) -> Request:
-    """What the client was asked, read from what it sent."""
-    shape = asked.get("response_format", {}).get("json_schema", {}).get("schema")
-    messages = tuple((turn["role"], turn["content"]) for turn in asked["messages"])
-    return Request(
-        asked["model"],
-        messages,
-        asked["max_tokens"],
-        asked["temperature"],
-        asked.get("seed"),
-        shape,
-    )
-
-
-class _Listener(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, *_: object) -> None:
-        """Clients that were killed are expected."""
-
-
-@contextmanager
-def serving(server: ScriptedServer) -> Iterator[str]:
-    """The address of the server while it listens."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            name, body = server.answer(self.rfile.read(int(self.headers["Content-Length"])))
-            if select.select([self.connection], [], [], 0)[0]:
-                return  # nothing more is asked on a connection: it was closed
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-            self.wfile.flush()
-            server.was_sent(name)
-
-        def log_message(self, *_: object) -> None:
-            """Silent."""
-
-    listener = _Listener(("127.0.0.1", 0), Handler)
-    threading.Thread(target=listener.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{listener.server_address[1]}/v1"
-    finally:
-        listener.shutdown()
-        listener.server_close()
 
 
 @dataclass
@@ -445,14 +357,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         failures.append(f"{server.asked_though_kept} answers were asked for though they were kept")
     print(json.dumps({**total, "paid_twice": server.asked_though_kept, "failures": failures}))
     return 1 if failures else 0
-
-
-def store_server(folder: Path) -> AbstractContextManager[ObjectStoreServer]:
-    """The server that the tests use."""
-    sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "helpers"))
-    from object_store import object_store_server
-
-    return object_store_server(folder)
 
 
 def _differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:

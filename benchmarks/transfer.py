@@ -23,8 +23,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from scale import changed_pages
+from servers import web_server
 
-HELPERS = Path(__file__).resolve().parents[1] / "tests" / "helpers"
 RECIPE = """
 name: transfer
 sources:
@@ -58,27 +58,26 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="for data and cache; emptied")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    sys.path.append(str(HELPERS))
-    from web_server import Web, served
-
     work = options.work / "transfer"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     path, recipe = work / "pages.parquet", work / "recipe.yaml"
     size = write_pages(path, options.gigabytes)
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
-        site = Web(files={NAME: memoryview(raw)}, headers={"ETag": '"1"'})
-        with served(site) as web:
-            recipe.write_text(RECIPE.replace("URL", f"{web.url}{NAME}"))
-            started = time.perf_counter()
-            subprocess.run(
-                [sys.executable, "-m", "datachef.core.cli", "run", str(recipe), "--quiet",
-                 "--workers", str(options.workers), "--output", str(work / "out"),
-                 "--cache", str(work / "cache")],
-                check=True, env={**os.environ, "DATACHEF_ALLOW_NETWORK": "127.0.0.1"},
-            )  # fmt: skip
-            seconds = time.perf_counter() - started
-            site.files.clear()
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw,
+        web_server({NAME: memoryview(raw)}) as web,
+    ):
+        recipe.write_text(RECIPE.replace("URL", f"{web.url}{NAME}"))
+        started = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "datachef.core.cli", "run", str(recipe), "--quiet",
+             "--workers", str(options.workers), "--output", str(work / "out"),
+             "--cache", str(work / "cache")],
+            check=True, env={**os.environ, "DATACHEF_ALLOW_NETWORK": "127.0.0.1"},
+        )  # fmt: skip
+        seconds = time.perf_counter() - started
+        web.files.clear()
     rows = pl.scan_parquet(work / "out" / "data" / "*.parquet").select(pl.len()).collect().item()
     ratio, requests = web.sent / size, len(web.asked)
     print(

@@ -14,8 +14,9 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kills.py"
 
 
 @pytest.fixture
-def kills() -> Any:
+def kills(monkeypatch: pytest.MonkeyPatch) -> Any:
     pytest.importorskip("psutil")
+    monkeypatch.syspath_prepend(SCRIPT.parent)
     spec = importlib.util.spec_from_file_location("kills", SCRIPT)
     assert spec is not None and spec.loader is not None
     sys.modules["kills"] = module = importlib.util.module_from_spec(spec)
