@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from uuid import uuid4
 
@@ -48,6 +49,7 @@ class ObjectFolder(Folder):
         self._cache = cache
         self._stack = ExitStack()
         self._copies: OrderedDict[str, Path] = OrderedDict()
+        self._lock = Lock()  # decisions read many files at once
 
     @cached_property
     def _store(self) -> Any:
@@ -78,19 +80,21 @@ class ObjectFolder(Folder):
             return bytes(self._obstore.get_range(self._store, name, start=start, length=size))
 
     def path(self, name: str) -> Path:
-        if name in self._copies:
-            self._copies.move_to_end(name)
-            return self._copies[name]
-        copy = self._copies_folder / uuid4().hex
+        with self._lock:
+            if name in self._copies:
+                self._copies.move_to_end(name)
+                return self._copies[name]
+            copy = self._copies_folder / uuid4().hex
         with told(self.url), copy.open("wb") as stream:
             for part in self._obstore.get(self._store, name).stream():
                 stream.write(part)
-        self._copies[name] = copy
-        sizes = {known: place.stat().st_size for known, place in self._copies.items()}
-        while sum(sizes.values()) > _MOST_COPIED and len(sizes) > _KEPT_COPIES:
-            oldest, place = self._copies.popitem(last=False)
-            del sizes[oldest]
-            place.unlink(missing_ok=True)
+        with self._lock:
+            self._copies[name] = copy
+            sizes = {known: place.stat().st_size for known, place in self._copies.items()}
+            while sum(sizes.values()) > _MOST_COPIED and len(sizes) > _KEPT_COPIES:
+                oldest, place = self._copies.popitem(last=False)
+                del sizes[oldest]
+                place.unlink(missing_ok=True)
         return copy
 
     @cached_property

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from object_store import ObjectStoreServer, object_store_server
 
 from datachef.core import FinishedRun, Host, RunError, RunObserver, run_recipe
 from datachef.core.errors import DatachefError
+from datachef.core.files.object_folder import ObjectFolder
 from datachef.core.system.outputs import resolved
 
 RECIPE = """
@@ -128,6 +130,17 @@ def test_a_server_that_comes_back_is_waited_for(server: ObjectStoreServer) -> No
     report = run("s3://results/outage", "s3://results/outages", observers=[Outage()])
     assert report.rows == 1800
     assert FinishedRun.open("s3://results/outage").corpus.collect().height == 1800
+
+
+def test_many_files_are_read_at_once(server: ObjectStoreServer, place: Path) -> None:
+    names = [f"{number}.txt" for number in range(150)]
+    for name in names:
+        server.bucket("results").put(f"many/{name}", name.encode())
+    for attempt in range(3):
+        folder = ObjectFolder("s3://results/many", place / f"cache{attempt}")
+        with ThreadPoolExecutor(32) as pool:
+            copies = list(pool.map(folder.path, names * 2))
+        assert [copy.read_text() for copy in copies] == names * 2
 
 
 def test_what_others_keep_there_is_refused(server: ObjectStoreServer, place: Path) -> None:
