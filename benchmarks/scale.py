@@ -5,7 +5,7 @@
 
 `pages` are real web pages, over and over: a fifth of the copies of a page differ from it in a few
 words, in the others every third word is a new one. `documents` are of 8 to 24 made-up words, a
-tenth of them exact copies of an earlier one and a tenth copies but for a word. Both go through
+tenth of them exact copies of an earlier one and a tenth copies with one more word. Both go through
 `exact_dedup` and `minhash_dedup`; with `--peer` pages also through those of datatrove. Prints for
 each size the time, the most memory of all processes together, and the disk that the cache takes.
 Run it on a machine that does nothing else.
@@ -100,7 +100,7 @@ def documents(folder: Path, millions: float) -> int:
             copied = pl.Series(chance.random(rows) < 0.2)
             changed = pl.Series(chance.random(rows) < 0.5)
             source = earlier[chance.integers(0, len(earlier), rows)]
-            near = source + pl.Series([" more"])
+            near = source + " " + words[chance.integers(0, WORDS, rows)]
             frame = pl.DataFrame([text.alias("own"), source.alias("source"), near.alias("near")])
             text = frame.select(
                 pl.when(~copied).then("own").when(changed).then("near").otherwise("source")

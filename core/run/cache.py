@@ -153,7 +153,7 @@ def _damage(store: Store, key: str) -> str:
     try:
         for facts in record["files"]:
             for table in facts.get("pieces", [facts]):
-                _ = store.read(key, table) if "offset" in table else store.scan(key, table)
+                store.verify(key, table)
     except RunError as error:
         return error.message
     return ""

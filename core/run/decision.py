@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -25,14 +22,8 @@ from datachef.core.run.ledger import Entry
 from datachef.core.run.stage import DecisionWork
 from datachef.core.run.steps import ROW, CorpusStep
 from datachef.core.run.store import Store
+from datachef.core.run.summaries import Table, scanned
 
-# A table of summaries: the key of the partition, and what its record says of the table.
-Table = tuple[str, Mapping[str, Any]]
-Scan = Callable[[], pl.LazyFrame]
-T = TypeVar("T")
-# Compressed; a corpus of millions of rows has more, and is merged on disk.
-IN_MEMORY_BYTES = 64 * 2**20
-MOST_FILES = 32
 SUFFIX = "decision.parquet"
 # Records that are read at once.
 _RECORDS = 1_000
@@ -95,17 +86,14 @@ def _summarized(item: DecisionWork, step: CorpusStep, store: Store) -> Iterator[
                 tables.append((key, record["summary"]))
     references = set(item.references)
     compared = sum(facts["rows"] for key, facts in tables if key in references)
-    made = [store.scan(key, f) for key in item.parts for f in _awaited(key, step, store)["files"]]
-    parts = pl.concat(made) if made else None
-    with store.scratch_folder() as folder:
-        place = _made(folder / "decision")
-        context = Context(item.seed, item.sources, compared, place, parts)
-        if not tables:
-            yield _Summarized(tables, passing, None, context)
-            return
-        merging = merged(store, tables, _made(folder / "merged"))
-        with step.located(), merging as summaries:
-            yield _Summarized(tables, passing, summaries, context)
+    made = [(key, f) for key in item.parts for f in _awaited(key, step, store)["files"]]
+    with ExitStack() as stack:
+        folder = stack.enter_context(store.scratch_folder())
+        stack.enter_context(step.located())
+        parts = stack.enter_context(scanned(store, made)) if made else None
+        context = Context(item.seed, item.sources, compared, folder, parts)
+        summaries = stack.enter_context(scanned(store, tables)) if tables else None
+        yield _Summarized(tables, passing, summaries, context)
 
 
 def _awaited(key: str, step: CorpusStep, store: Store) -> dict[str, Any]:
@@ -184,7 +172,7 @@ def _source_of(table: Table | None, summaries: pl.LazyFrame, store: Store) -> st
     """The source of the rows of a table, all of which come from one; empty where it is unknown."""
     if table is None or "source" not in summaries.collect_schema():
         return ""
-    return str(store.column(*table, "source")[0])
+    return str(store.columns(*table, ["source"])["source"][0])
 
 
 def _lazy(answer: Any) -> pl.LazyFrame:
@@ -227,7 +215,7 @@ def pieces(
     for table in tables:
         if not left.height:
             return
-        known = store.column(*table, "id")
+        known = store.columns(*table, ["id"])["id"]
         found = [nothing]
         while left.height:
             near = left.head(max(len(known), _AT_LEAST))
@@ -262,45 +250,3 @@ def arranged(
     ends = np.cumsum([facts["rows"] for _, facts in tables])
     table = np.searchsorted(ends, placed[ROW].to_numpy(), side="right")
     return placed.drop(ROW)[np.argsort(table, kind="stable")]
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
-
-
-@contextmanager
-def merged(
-    store: Store, tables: Sequence[tuple[str, Mapping[str, Any]]], folder: Path
-) -> Iterator[pl.LazyFrame]:
-    """Tables of the store, by key and facts, one after the other in their order.
-
-    Little is read at once; much is merged into ever larger files of `folder` first, with at most
-    `MOST_FILES` of them open, however many there are.
-    """
-    if sum(facts.get("bytes", 0) for _, facts in tables) <= IN_MEMORY_BYTES:
-        yield pl.concat(_at_once([partial(store.read, *table) for table in tables])).lazy()
-        return
-    scans: list[Scan] = [partial(store.scan, key, facts) for key, facts in tables]
-    level = 0
-    while len(scans) > MOST_FILES:
-        scans = _fewer(scans, _made(folder / str(level)))
-        level += 1
-    yield pl.concat(_at_once(scans))
-
-
-def _at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """What all calls give: in an object store each takes a while, and most of it is waiting."""
-    with ThreadPoolExecutor(MOST_FILES) as pool:
-        return list(pool.map(lambda call: call(), calls))
-
-
-def _fewer(scans: Sequence[Scan], folder: Path) -> list[Scan]:
-    """Every `MOST_FILES` tables merged into one."""
-    larger: list[Scan] = []
-    for start in range(0, len(scans), MOST_FILES):
-        file = folder / f"{start}.parquet"
-        group = _at_once(scans[start : start + MOST_FILES])
-        pl.concat(group).sink_parquet(file, compression="lz4")
-        larger.append(partial(pl.scan_parquet, file))
-    return larger

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import polars as pl
 from datachef.core.contracts.engine import WorkerConfig
 from datachef.core.errors import RunError, is_panic
 from datachef.core.run.store import Store
+from datachef.core.system.ahead import ahead
 from datachef.core.system.atomic import sealed, unsealed
 from datachef.core.system.failures import raise_environment_failure
 from datachef.core.system.folder import Folder, LocalFolder
@@ -22,8 +23,8 @@ from datachef.core.system.paths import checksum, content_checksum
 
 # The folder of all results.
 RESULTS = "partitions"
-# How many records are asked for at once: elsewhere each takes a while, and most of it is waiting.
-_AT_ONCE = 32
+# As fast as lz4, and of text two thirds of the size.
+_WRITTEN: Any = {"compression": "zstd", "compression_level": 1, "statistics": False}
 _PAUSE = 0.5
 
 
@@ -61,9 +62,8 @@ class FileStore(Store):
         if not self.folder.remote:
             return super().records(keys)
         keys = list(keys)
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = zip(keys, pool.map(self.record, keys), strict=True)
-            return {key: record for key, record in found if record is not None}
+        found = zip(keys, ahead(partial(self.record, key) for key in keys), strict=True)
+        return {key: record for key, record in found if record is not None}
 
     def awaited(self, key: str) -> dict[str, Any] | None:
         end = time.monotonic() + self.folder.late
@@ -71,13 +71,11 @@ class FileStore(Store):
             time.sleep(_PAUSE)
         return record
 
-    def write(
-        self, key: str, suffix: str, frame: pl.DataFrame, compression: Any = "lz4"
-    ) -> dict[str, Any]:
+    def write(self, key: str, suffix: str, frame: pl.DataFrame) -> dict[str, Any]:
         """The content is part of the name: two runs that make the same result at the same time, and
         not the same bytes of it (a language model was asked), do not overwrite each other's."""
         with self.folder.scratch(_name(key, suffix)) as temporary:
-            frame.write_parquet(temporary, compression=compression, statistics=False)
+            frame.write_parquet(temporary, **_WRITTEN)
             digest = checksum(temporary)
             file, size = f"{key}.{digest[:8]}.{suffix}", temporary.stat().st_size
             self.folder.put(temporary, _place(key, file))
@@ -89,7 +87,7 @@ class FileStore(Store):
             with temporary.open("wb") as stream:
                 for frame in frames:
                     raw = io.BytesIO()
-                    frame.write_parquet(raw, compression="lz4", statistics=False)
+                    frame.write_parquet(raw, **_WRITTEN)
                     piece: dict[str, Any] = {
                         "rows": frame.height,
                         "offset": stream.tell(),
@@ -117,21 +115,24 @@ class FileStore(Store):
             raise self._damaged(key, name)
         return pl.read_parquet(raw)
 
-    def scan(self, key: str, facts: Mapping[str, Any]) -> pl.LazyFrame:
-        return pl.scan_parquet(self._checked(key, facts))
-
-    def column(self, key: str, facts: Mapping[str, Any], name: str) -> pl.Series:
+    def columns(self, key: str, facts: Mapping[str, Any], names: Sequence[str]) -> pl.DataFrame:
         file = _place(key, facts["file"])
         try:
-            return pl.read_parquet(self.folder.path(file), columns=[name])[name]
+            return pl.read_parquet(self.folder.path(file), columns=list(names)).select(names)
         except BaseException as error:
             if not isinstance(error, OSError | pl.exceptions.PolarsError) and not is_panic(error):
                 raise
             raise_environment_failure(error, self.folder.shown(file))
-            return super().column(key, facts, name)
+            return super().columns(key, facts, names)
+
+    def verify(self, key: str, facts: Mapping[str, Any]) -> None:
+        if "offset" in facts:
+            self.read(key, facts)
+        else:
+            self._checked(key, facts)
 
     def scratch_folder(self) -> AbstractContextManager[Path]:
-        return self.folder.scratch_folder("merging")
+        return self.folder.scratch_folder("decision")
 
     def finish(
         self, key: str, record: Mapping[str, Any], *, anew: bool = False

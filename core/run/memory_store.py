@@ -42,9 +42,7 @@ class MemoryStore(Store):
         self._tables.pop(key, None)
         self._bytes.pop(key, None)
 
-    def write(
-        self, key: str, suffix: str, frame: pl.DataFrame, compression: Any = None
-    ) -> dict[str, Any]:
+    def write(self, key: str, suffix: str, frame: pl.DataFrame) -> dict[str, Any]:
         self._tables.setdefault(key, {})[suffix] = frame
         return {"file": suffix, "rows": frame.height}
 
@@ -57,9 +55,6 @@ class MemoryStore(Store):
             return self._tables[key][facts["file"]]
         except KeyError:
             raise RunError(f"the rows of {key} are gone from memory", "run again") from None
-
-    def scan(self, key: str, facts: Mapping[str, Any]) -> pl.LazyFrame:
-        return self.read(key, facts).lazy()
 
     @contextmanager
     def scratch_folder(self) -> Iterator[Path]:

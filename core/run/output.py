@@ -302,7 +302,7 @@ def refuse_copies(store: Store, tables: Sequence[tuple[str, Mapping[str, Any]]])
     for number in range(rounds):
         found = []
         for key, facts in tables:
-            ids = store.column(key, facts, "id").hash().to_numpy()
+            ids = store.columns(key, facts, ["id"])["id"].hash().to_numpy()
             found.append(ids if rounds == 1 else ids[ids % rounds == number])
         numbers = np.sort(np.concatenate(found))
         twice = numbers[1:][numbers[1:] == numbers[:-1]]
@@ -316,7 +316,7 @@ def _look_again(
     """Compares suspects by the text of their ids: two ids may have one number by chance."""
     suspects = []
     for key, facts in tables:
-        ids = store.scan(key, facts).select("id").collect()["id"]
+        ids = store.read(key, facts)["id"]
         suspects.append(ids.filter(ids.hash().is_in(numbers.implode())))
     refuse_neighbouring_copies(pl.concat(suspects).sort())
 

@@ -256,7 +256,7 @@ class PartitionRun:
         rejects = None
         if self._rejects:
             table = pl.concat(self._rejects)
-            rejects = self._store.write(self._item.key, "rejects.parquet", table, "zstd")
+            rejects = self._store.write(self._item.key, "rejects.parquet", table)
             files.append(rejects)
         observed: dict[str, Any] = {}
         for name, table in (self._observations.tables() if self._observations else {}).items():

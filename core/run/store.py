@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,7 @@ class Store(ABC):
         return self.record(key)
 
     @abstractmethod
-    def write(
-        self, key: str, suffix: str, frame: pl.DataFrame, compression: Any = "lz4"
-    ) -> dict[str, Any]:
+    def write(self, key: str, suffix: str, frame: pl.DataFrame) -> dict[str, Any]:
         """Keeps a table of a result; tells what a record says of it."""
 
     @abstractmethod
@@ -59,13 +57,13 @@ class Store(ABC):
     def read(self, key: str, facts: Mapping[str, Any]) -> pl.DataFrame:
         """A table that a record names. Raises `RunError` where it is gone or damaged."""
 
-    @abstractmethod
-    def scan(self, key: str, facts: Mapping[str, Any]) -> pl.LazyFrame:
-        """The same, without holding all of it."""
+    def columns(self, key: str, facts: Mapping[str, Any], names: Sequence[str]) -> pl.DataFrame:
+        """Columns of a table, which is verified where something is wrong with it."""
+        return self.read(key, facts).select(names)
 
-    def column(self, key: str, facts: Mapping[str, Any], name: str) -> pl.Series:
-        """One column of a table, verified where something is wrong with it."""
-        return self.scan(key, facts).select(name).collect()[name]
+    def verify(self, key: str, facts: Mapping[str, Any]) -> None:
+        """Raises `RunError` where a table is gone or damaged."""
+        self.read(key, facts)
 
     @abstractmethod
     def scratch_folder(self) -> AbstractContextManager[Path]:

@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from datachef.core import beside_ids
 from datachef.operators.dedup.row_tables import RowTables
 
 Places = NDArray[np.int64]
@@ -51,10 +50,11 @@ class Copies:
     ) -> Iterator[pl.DataFrame]:
         own, number = np.unique(self.kept, return_inverse=True)
         names = RowTables(folder)
-        for batch in _ids(summaries, own):
+        ids = summaries.select("id")
+        for batch in rows_at(ids, own):
             names.add(batch)
         start = 0
-        for batch in _ids(summaries, self.rows):
+        for batch in rows_at(ids, self.rows):
             needed, place = np.unique(number[start : start + batch.height], return_inverse=True)
             start += batch.height
             kept = names.rows(needed)["id"][place] if batch.height else batch["id"]
@@ -75,18 +75,25 @@ def batches(rows: pl.LazyFrame) -> Iterator[pl.DataFrame]:
         yield rows.head(0).collect()
 
 
+def rows_at(rows: pl.LazyFrame, places: Places) -> Iterator[pl.DataFrame]:
+    """The rows at these places, which ascend, in tables of many rows; at least one."""
+    found: list[pl.DataFrame] = []
+    start = yielded = 0
+    for batch in batches(rows):
+        first, last = np.searchsorted(places, [start, start + batch.height])
+        found.append(batch[places[first:last] - start])
+        start += batch.height
+        if sum(table.height for table in found) >= FILE_ROWS:
+            yield pl.concat(found)
+            found, yielded = [], yielded + 1
+    if found or not yielded:
+        yield pl.concat(found)
+
+
 def new_folder(folder: Path, name: str) -> Path:
     """A folder in another that was not there before."""
     (folder / name).mkdir()
     return folder / name
-
-
-def _ids(summaries: pl.LazyFrame, places: Places) -> Iterator[pl.DataFrame]:
-    """The ids at these places, which ascend."""
-    count = summaries.select(pl.len()).collect().item()
-    asked = np.zeros(count, np.bool_)
-    asked[places] = True
-    return batches(beside_ids(summaries, asked=asked).filter("asked").select("id"))
 
 
 def _written(parts: Iterator[pl.DataFrame], file: Path) -> pl.LazyFrame:

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from datachef.operators.dedup.copies import IN_MEMORY_ROWS, Copies, Places, batches, new_folder
+from datachef.operators.dedup.copies import IN_MEMORY_ROWS, Copies, Places, new_folder, rows_at
 from datachef.operators.dedup.row_tables import RowTables
+from datachef.operators.dedup.shared_keys import KEYS_AT_ONCE, SharedKeys, key_columns
 
 # Which pairs of rows, by their places in a table, are similar enough; the first of a pair may stay.
 Compare = Callable[[Places, Places], NDArray[np.bool_]]
 
-# Columns with keys begin with it: rows that have one in common are candidates.
-KEY = "key"
 # Rows of one key that the others are compared with: each is like none before it.
 _LEADERS = 8
-# Of more rows than stay in memory, the keys that are grouped at once, more where all keys would
-# otherwise be read more often than `MOST_PASSES` times, and the bytes of the rows that are compared
-# at once.
-KEYS_AT_ONCE, MOST_PASSES = 4_000_000, 64
+# The bytes of the rows that are compared at once, where more rows than stay in memory have a key
+# in common with others.
 COMPARED_BYTES = 16 * 2**20
 # What they take of memory: bytes for each row, and for each key that is grouped.
 MEMORY, KEY_MEMORY = 40, 60
@@ -71,35 +68,15 @@ def compared_pairs(
 def _in_memory_if_few(
     summaries: pl.LazyFrame, folder: Path | None
 ) -> tuple[pl.LazyFrame, Path | None]:
-    if summaries.select(pl.len()).collect().item() <= IN_MEMORY_ROWS:
+    first = summaries.head(IN_MEMORY_ROWS + 1).select(pl.len())
+    if first.collect().item() <= IN_MEMORY_ROWS:
         return summaries.collect().lazy(), None
     return summaries, folder
 
 
-def _keys(summaries: pl.LazyFrame) -> list[str]:
-    return [name for name in summaries.collect_schema().names() if name.startswith(KEY)]
-
-
 def memory_for(rows: float) -> float:
     """About the bytes of memory that the search takes beside its rows."""
-    return MEMORY * rows + KEY_MEMORY * min(rows, _keys_at_once(rows))
-
-
-def _keys_at_once(rows: float) -> int:
-    return max(KEYS_AT_ONCE, int(rows // MOST_PASSES))
-
-
-def _members(keyed: pl.LazyFrame, rows: int, part: int, count: int) -> Iterator[pl.DataFrame]:
-    """`row` and `bucket` of every key that several rows have, of one of `count` parts of the keys,
-    in tables that share no key."""
-    keyed = keyed.filter(pl.col(KEY).is_not_null())
-    pieces = count * -(-rows // (_keys_at_once(rows) * count))
-    for piece in range(part, pieces, count):
-        own = keyed if pieces == 1 else keyed.filter(pl.col(KEY).hash(seed=0) % pieces == piece)
-        table = own.collect(engine="streaming").lazy()
-        counted = table.group_by(KEY).agg(pl.len()).filter(pl.col("len") > 1).select(KEY)
-        repeated = counted.collect().with_row_index("bucket").lazy()
-        yield table.join(repeated, on=KEY).select("row", "bucket").collect()
+    return MEMORY * rows + KEY_MEMORY * min(rows, KEYS_AT_ONCE)
 
 
 def _order(found: RowTables, row: Places, references: int) -> Places:
@@ -167,16 +144,14 @@ class _Search:
         part: tuple[int, int] = (0, 1),
     ) -> _Search:
         """The search among rows that have a key in common, of one part of all keys."""
-        count = summaries.select(pl.len()).collect().item()
-        rows = summaries.with_row_index("row")
+        keys = SharedKeys(summaries, new_folder(folder, "keys") if folder else None, *part)
         members = RowTables(new_folder(folder, "members") if folder else None)
-        several = np.zeros(count, np.bool_)
-        for name in _keys(summaries):
-            keyed = rows.select("row", pl.col(name).alias(KEY))
-            for table in _members(keyed, count, *part):
-                several[table["row"].to_numpy()] = True
-                members.add(table)
-        search = cls._among(several, summaries, compare, references, folder)
+        several = np.zeros(keys.rows, np.bool_)
+        for table in keys.groups():
+            several[table["row"].to_numpy()] = True
+            members.add(table)
+        row = np.flatnonzero(several)
+        search = cls._among(row, summaries, compare, references, folder)
         for number in range(len(members)):
             table = members.table(number)
             own = search._places(table["row"].to_numpy())
@@ -194,10 +169,8 @@ class _Search:
     ) -> _Search:
         """The search among rows that were compared, as `pairs` has it."""
         compared = pairs.unique(["left", "right"]).collect(engine="streaming")
-        several = np.zeros(summaries.select(pl.len()).collect().item(), np.bool_)
-        several[compared["left"].to_numpy()] = True
-        several[compared["right"].to_numpy()] = True
-        search = cls._among(several, summaries, compare, references, folder)
+        row = np.union1d(compared["left"].to_numpy(), compared["right"].to_numpy())
+        search = cls._among(row, summaries, compare, references, folder)
         left, right = (search._places(compared[side].to_numpy()) for side in ("left", "right"))
         number = left * search._count + right
         order = np.argsort(number)
@@ -207,7 +180,7 @@ class _Search:
     @classmethod
     def _among(
         cls,
-        several: NDArray[np.bool_],
+        row: Places,
         summaries: pl.LazyFrame,
         compare: Callable[[pl.DataFrame], Compare],
         references: int,
@@ -215,10 +188,9 @@ class _Search:
     ) -> _Search:
         """The search among these rows, nothing compared yet."""
         found = RowTables(new_folder(folder, "rows") if folder else None)
-        rows = summaries.with_row_index("row").drop(_keys(summaries), "id")
-        for batch in batches(rows):
-            found.add(batch.filter(pl.Series(several[batch["row"].to_numpy()])))
-        row = np.flatnonzero(several)
+        compared = summaries.drop(key_columns(summaries), "id").with_row_index("row")
+        for table in rows_at(compared, row):
+            found.add(table)
         ranked = "rank" in summaries.collect_schema().names()
         order = _order(found, row, references) if ranked else np.arange(len(row))
         return cls(row, order, _Pairs(found, order, compare), references)

@@ -12,11 +12,6 @@ import polars as pl
 import pytest
 from command import CHEF
 
-from datachef.core.run import decision as merging
-from datachef.core.run.decision import merged
-from datachef.core.run.file_store import FileStore
-from datachef.core.system.folder import LocalFolder
-
 RECIPE = """
 name: many
 sources:
@@ -111,25 +106,3 @@ def test_many_files_are_sampled(tmp_path: Path, recipe: Path, parts: int, files:
     done = limited(files, sys.executable, "-c", SAMPLED, str(recipe))
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 0
-
-
-@pytest.mark.parametrize("number", [1, 3, 4, 10, 40])
-def test_what_is_merged_on_disk_is_what_is_read_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    store = FileStore(LocalFolder(tmp_path))
-    tables = []
-    for index in range(number):
-        ids = pl.Series([f"{index}-{n}" for n in range(index % 4)], dtype=pl.String)
-        frame = pl.DataFrame({"id": ids}).with_columns(size=index)
-        key = f"{index:032x}"
-        tables.append((key, store.write(key, "summary.parquet", frame)))
-    folder = tmp_path / "merging"
-    folder.mkdir()
-    with merged(store, tables, folder) as at_once:
-        expected = at_once.collect()
-    monkeypatch.setattr(merging, "IN_MEMORY_BYTES", 0)
-    monkeypatch.setattr(merging, "MOST_FILES", 3)
-    with merged(store, tables, folder) as query:
-        assert query.collect().equals(expected)
-    assert expected.height == sum(index % 4 for index in range(number))

@@ -12,7 +12,7 @@ from decisions import decision_on
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from datachef.core import Context
-from datachef.operators.dedup import copies, row_tables, text_cutter, verified
+from datachef.operators.dedup import copies, row_tables, shared_keys, text_cutter, verified
 from datachef.operators.dedup.line_dedup import LineDedup
 from datachef.operators.dedup.minhash_dedup import MinHashDedup
 from datachef.operators.dedup.verified import Compare, compared_pairs, copies_of_kept
@@ -42,7 +42,7 @@ def on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if a few rows were too many for memory."""
     monkeypatch.setattr(verified, "IN_MEMORY_ROWS", 0)
     monkeypatch.setattr(copies, "IN_MEMORY_ROWS", 0)
-    monkeypatch.setattr(verified, "KEYS_AT_ONCE", 7)
+    monkeypatch.setattr(shared_keys, "KEYS_AT_ONCE", 7)
     monkeypatch.setattr(copies, "FILE_ROWS", 5)
     monkeypatch.setattr(verified, "COMPARED_BYTES", 60)
     monkeypatch.setattr(row_tables, "OPEN", 2)
