@@ -1,7 +1,7 @@
 """Kills a run at random moments until it is done: nothing is lost, changed, or paid for twice.
 
     python benchmarks/kills.py [--kills 100] [--seed 1] [--most 12] [--work FOLDER]
-        [--engine local|ray|shards] [--store]
+        [--engine local|ray|shards|slurm] [--store]
 
 A recipe of six phases (read and filter, rephrase, exact deduplication, questions and answers,
 MinHash deduplication, mix) asks a scripted model server in this process. In each round a fresh
@@ -9,8 +9,9 @@ project is run again and again, alone or twice at a time on one output, and all 
 single worker are killed (SIGKILL) at random moments, at most `--most` times. Then it is run to its
 end, and the corpus must have the bytes of one that was made undisturbed, on the local engine. With
 `--engine shards` two processes share each run (`--shard`), and are killed one at a time. With
-`--store` cache and corpus are in a bucket of a real server of S3, which is killed as well, comes
-back after a while, and may end a run with exit code 5.
+`--engine slurm` tasks of job arrays are killed, which outlive a run that is; Slurm's daemons have
+to be installed. With `--store` cache and corpus are in a bucket of a real server of S3, which is
+killed as well, comes back after a while, and may end a run with exit code 5.
 
 The server counts what it sent while the client was there. An answer is *kept* when it lies in the
 cache, which is before anything uses it; a request for a kept answer is a failure. What was sent to
@@ -39,7 +40,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
-from servers import ScriptedServer, serving, store_server
+from servers import ScriptedServer, serving, slurm_daemons, store_server
 
 from datachef.core import LLMBackend
 from datachef.core.files.object_folder import ObjectFolder
@@ -52,9 +53,15 @@ WORKER = "datachef.core.run.worker"
 BUCKET = "results"
 ALREADY = "is being written by"
 DIED = "a worker died"
+ENDED = "ended before it was done"
 HEADLESS = "which writes the corpus"
-ON_RAY = "ray::"
-ENGINES = {"local": (), "ray": ("--engine", "ray"), "shards": ()}
+ON_RAY, ON_SLURM = "ray::", "engines.array_task"
+ENGINES = {
+    "local": (),
+    "ray": ("--engine", "ray"),
+    "shards": (),
+    "slurm": ("--engine", "slurm", "--partition", "main"),
+}
 PARTS = [("--shard-patience", "2", "--shard", f"{index}/2") for index in range(2)]
 
 RECIPE = """
@@ -108,20 +115,22 @@ class Killer:
         *,
         longest: float = 6.0,
         worker: str = WORKER,
+        of_slurm: bool = False,
         in_pairs: float = 0.25,
         parts: Sequence[Sequence[str]] = (),
         store: ObjectStoreServer | None = None,
     ) -> None:
         """A kill comes at most `longest` seconds after a start or the last kill; processes with
-        `worker` on their command line are also killed alone; so large a share of the starts is
-        twice at a time. The `parts` of a run that several processes share are the arguments of
-        each. A `store` is killed as often as the runs are, and comes back soon."""
+        `worker` on their command line are also killed alone, or tasks `of_slurm`; so large a share
+        of the starts is twice at a time. The `parts` of a run that several processes share are the
+        arguments of each. A `store` is killed as often as the runs are, and comes back soon."""
         self._store = store
         self._command = list(command)
         self._folder = folder
         self._environment = {**os.environ, **environment}
         self._longest = longest
         self._worker = worker
+        self._of_slurm = of_slurm
         self._in_pairs = 0.0 if parts else in_pairs
         self._parts = list(parts) or [()]
 
@@ -140,7 +149,7 @@ class Killer:
                 self._wait(running, chance.uniform(0.0, self._longest))
                 self._kill([run for run in running if run.poll() is None], storm, chance)
             ended = [self._end(run, storm) for run in running]
-            if 0 in ended:
+            if 0 in ended and -signal.SIGKILL not in ended:
                 return storm
         if not storm.failures and any(self._end(run, storm) for run in self._start(storm)):
             storm.failures.append("the run did not end well after the last kill")
@@ -181,17 +190,28 @@ class Killer:
             return
         victim = chance.choice(running)
         family = _family(victim.pid)
-        workers = [one for one in family[1:] if _is_worker(one, self._worker)]
-        if workers and chance.random() < 0.4:
+        if chance.random() < 0.4 and (workers := self._workers(victim, family)):
             family = [chance.choice(workers)]
             storm.of_workers += 1
         for process in family:
             with suppress(psutil.Error):
                 process.send_signal(signal.SIGKILL)
 
+    def _workers(
+        self, run: subprocess.Popen[str], family: Sequence[psutil.Process]
+    ) -> list[psutil.Process]:
+        """The workers of a run; for tasks of Slurm, which come and go, it waits."""
+        if not self._of_slurm:
+            return [one for one in family[1:] if _is_worker(one, self._worker)]
+        tasks: list[psutil.Process] = []
+        while not tasks and run.poll() is None:
+            time.sleep(0.01)
+            tasks = [one for one in psutil.process_iter() if _is_task(one, self._folder)]
+        return tasks
+
     def _end(self, run: subprocess.Popen[str], storm: Storm) -> int:
         _, said = run.communicate()
-        told = any(words in said for words in (ALREADY, DIED, HEADLESS))
+        told = any(words in said for words in (ALREADY, DIED, ENDED, HEADLESS))
         gone = self._store is not None and run.returncode == 5
         expected = run.returncode in (0, -signal.SIGKILL) or gone
         expected = expected or (run.returncode in (4, 5) and told)
@@ -217,6 +237,15 @@ def _is_worker(process: psutil.Process, worker: str) -> bool:
         return False
     title = "".join(command[:1])
     return worker in command or (title.startswith(ON_RAY) and "Agent" not in title)
+
+
+def _is_task(process: psutil.Process, folder: Path) -> bool:
+    """Whether a process is a task of a job array of a run in the folder."""
+    try:
+        command = " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+    return ON_SLURM in command and str(folder) in command and "/bin/sh" not in command
 
 
 def write_project(folder: Path, rows: int) -> None:
@@ -314,6 +343,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     server = ScriptedServer(options.slowest)
     with ExitStack() as stack:
         store = stack.enter_context(store_server(work)) if options.store else None
+        if options.engine == "slurm":
+            stack.enter_context(slurm_daemons(work))
         environment = {
             "DATACHEF_LLM_BASE_URL": stack.enter_context(serving(server)),
             "OMP_NUM_THREADS": "1",
@@ -338,7 +369,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             killer = Killer(
                 location.command(ENGINES[options.engine]), folder, environment,
                 longest=options.longest, parts=PARTS if options.engine == "shards" else (),
-                store=store,
+                store=store, of_slurm=options.engine == "slurm",
             )  # fmt: skip
             most = min(options.most, options.kills - total["kills"])
             storm = killer.until_done(most, chance)

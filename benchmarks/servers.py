@@ -128,6 +128,14 @@ def web_server(files: Mapping[str, Any]) -> AbstractContextManager[Web]:
     return served(Web(files=dict(files), headers={"ETag": '"1"'}))
 
 
+def slurm_daemons(folder: Path) -> AbstractContextManager[None]:
+    """Slurm's own daemons, as the tests use them."""
+    _with_helpers()
+    from slurm_cluster import slurm_cluster
+
+    return slurm_cluster(folder)
+
+
 def _with_helpers() -> None:
     if HELPERS not in sys.path:
         sys.path.append(HELPERS)

@@ -48,7 +48,8 @@ class ObjectFolder(Folder):
         self._obstore = library(self.url)
         self._cache = cache
         self._stack = ExitStack()
-        self._copies: OrderedDict[str, Path] = OrderedDict()
+        self._copies: OrderedDict[str, tuple[Path, int]] = OrderedDict()
+        self._copied = 0
         self._lock = Lock()  # decisions read many files at once
 
     @cached_property
@@ -83,18 +84,21 @@ class ObjectFolder(Folder):
         with self._lock:
             if name in self._copies:
                 self._copies.move_to_end(name)
-                return self._copies[name]
+                return self._copies[name][0]
             copy = self._copies_folder / uuid4().hex
         with told(self.url), copy.open("wb") as stream:
             for part in self._obstore.get(self._store, name).stream():
                 stream.write(part)
         with self._lock:
-            self._copies[name] = copy
-            sizes = {known: place.stat().st_size for known, place in self._copies.items()}
-            while sum(sizes.values()) > _MOST_COPIED and len(sizes) > _KEPT_COPIES:
-                oldest, place = self._copies.popitem(last=False)
-                del sizes[oldest]
-                place.unlink(missing_ok=True)
+            if name in self._copies:  # another thread was faster
+                copy.unlink()
+                return self._copies[name][0]
+            self._copies[name] = copy, copy.stat().st_size
+            self._copied += self._copies[name][1]
+            while self._copied > _MOST_COPIED and len(self._copies) > _KEPT_COPIES:
+                _, (oldest, size) = self._copies.popitem(last=False)
+                self._copied -= size
+                oldest.unlink(missing_ok=True)
         return copy
 
     @cached_property

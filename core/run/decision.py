@@ -90,7 +90,7 @@ def _summarized(item: DecisionWork, step: CorpusStep, store: Store) -> Iterator[
     with ExitStack() as stack:
         folder = stack.enter_context(store.scratch_folder())
         stack.enter_context(step.located())
-        parts = stack.enter_context(scanned(store, made)) if made else None
+        parts = stack.enter_context(scanned(store, made, "resolve_part()")) if made else None
         context = Context(item.seed, item.sources, compared, folder, parts)
         summaries = stack.enter_context(scanned(store, tables)) if tables else None
         yield _Summarized(tables, passing, summaries, context)

@@ -21,7 +21,9 @@ IN_MEMORY_BYTES = 64 * 2**20
 
 
 @contextmanager
-def scanned(store: Store, tables: Sequence[Table]) -> Iterator[pl.LazyFrame]:
+def scanned(
+    store: Store, tables: Sequence[Table], made_by: str = "summarize()"
+) -> Iterator[pl.LazyFrame]:
     """All tables, one after the other in their order: in memory where they are small, else read
     anew by each query, only the columns that it needs.
 
@@ -31,10 +33,10 @@ def scanned(store: Store, tables: Sequence[Table]) -> Iterator[pl.LazyFrame]:
     if sum(facts.get("bytes", 0) for _, facts in tables) <= IN_MEMORY_BYTES:
         found = list(ahead([partial(store.read, *table) for table in tables]))
         for table in found:
-            _refuse_other_columns(found[0].schema, table.schema)
+            _refuse_other_columns(found[0].schema, table.schema, made_by)
         yield pl.concat(found).lazy()
         return
-    reader = _Reader(store, tables)
+    reader = _Reader(store, tables, made_by)
     try:
         yield reader.query()
     except Exception as error:
@@ -46,9 +48,10 @@ def scanned(store: Store, tables: Sequence[Table]) -> Iterator[pl.LazyFrame]:
 class _Reader:
     """Reads tables for queries. `failure` is what was wrong with one."""
 
-    def __init__(self, store: Store, tables: Sequence[Table]) -> None:
+    def __init__(self, store: Store, tables: Sequence[Table], made_by: str) -> None:
         self._store = store
         self._tables = tables
+        self._made_by = made_by
         self._schema = store.read(*tables[0]).schema
         self._verified = {0}
         self.failure: DatachefError | None = None
@@ -82,15 +85,15 @@ class _Reader:
         if number in self._verified:
             return self._store.columns(*self._tables[number], names)
         table = self._store.read(*self._tables[number])
-        _refuse_other_columns(self._schema, table.schema)
+        _refuse_other_columns(self._schema, table.schema, self._made_by)
         self._verified.add(number)
         return table.select(names)
 
 
-def _refuse_other_columns(expected: pl.Schema, found: pl.Schema) -> None:
+def _refuse_other_columns(expected: pl.Schema, found: pl.Schema, made_by: str) -> None:
     if found != expected:
         raise PluginError(
-            "summarize() gave tables that differ: "
+            f"{made_by} gave tables that differ: "
             f"{dict(expected)} for one partition, {dict(found)} for another",
             "the same columns and types for every batch",
         )

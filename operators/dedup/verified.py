@@ -22,7 +22,7 @@ _LEADERS = 8
 # The bytes of the rows that are compared at once, where more rows than stay in memory have a key
 # in common with others.
 COMPARED_BYTES = 16 * 2**20
-# What they take of memory: bytes for each row, and for each key that is grouped.
+# What the search takes of memory: bytes for each row, and for each key that is grouped.
 MEMORY, KEY_MEMORY = 40, 60
 
 

@@ -2,95 +2,26 @@
 
 from __future__ import annotations
 
-import getpass
-import shutil
 import signal
-import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from crawl import FILES, Crawl
+from slurm_cluster import array_tasks, slurm, slurm_cluster, slurm_is_installed, until
 
 from datachef.core import DatachefError, Engine, WorkerConfig
 from datachef.core.testing import EngineContract
 from datachef.plugins.engines import slurm_engine
 from datachef.plugins.engines.slurm_engine import SlurmEngine
 
-DAEMONS = ("slurmctld", "slurmd")
-CONFIG = """
-ClusterName=test
-SlurmctldHost={host}(127.0.0.1)
-SlurmUser={user}
-SlurmdUser={user}
-AuthType=auth/none
-CredType=cred/none
-SlurmctldPort={ports[0]}
-SlurmdPort={ports[1]}
-StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
-SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
-MpiDefault=none
-ReturnToService=2
-MaxArraySize=3
-JobRequeue=1
-KillWait=1
-SchedulerParameters=sched_interval=1,batch_sched_delay=0
-NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
-PartitionName=main Nodes={host} Default=YES State=UP
-"""
-
-
-def until(condition: Callable[[], object], seconds: float = 120.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.1)
-
-
-def free_ports() -> list[int]:
-    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    ports = [server.getsockname()[1] for server in taken]
-    for server in taken:
-        server.close()
-    return ports
-
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Slurm's own daemons, with a configuration of their own; no array is larger than 3 tasks."""
-    if not all(map(shutil.which, DAEMONS)):
+    if not slurm_is_installed():
         pytest.skip("Slurm is not installed: the Debian packages slurmctld, slurmd, slurm-client")
-    folder = tmp_path_factory.mktemp("slurm")
-    host = socket.gethostname().partition(".")[0]
-    (folder / "state").mkdir()
-    (folder / "spool").mkdir()
-    config = folder / "slurm.conf"
-    config.write_text(
-        CONFIG.format(folder=folder, host=host, user=getpass.getuser(), ports=free_ports())
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLURM_CONF", str(config))
-        daemons = []
-        for name in DAEMONS:
-            command = [name, "-D", *(["-N", host] if name == "slurmd" else [])]
-            with (folder / f"{name}.log").open("wb") as log:
-                daemons.append(subprocess.Popen(command, stdout=log, stderr=log))
-        try:
-            until(lambda: "idle" in slurm("sinfo", "--noheader", "--format=%T"))
-            yield
-        finally:
-            for daemon in reversed(daemons):
-                daemon.terminate()
-                daemon.wait()
+    with slurm_cluster(tmp_path_factory.mktemp("slurm")):
+        yield
 
 
 pytestmark = [
@@ -98,20 +29,6 @@ pytestmark = [
     pytest.mark.usefixtures("cluster"),
     pytest.mark.xdist_group("slurm"),
 ]
-
-
-def slurm(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
-
-
-def array_tasks(folder: Path) -> dict[int, psutil.Process]:
-    """The processes of array tasks of runs in the folder, by their numbers."""
-    found = {}
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if any("engines.array_task" in word for word in words) and str(folder) in " ".join(words):
-            found[int(words[-2])] = process
-    return found
 
 
 class TestSlurmEngine(EngineContract):
