@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from datachef.core.cli.state import AsJson, CacheFolder, bytes_of, console, print_json
+from datachef.core.cli.state import AsJson, CachePlace, bytes_of, console, get_host, print_json
 from datachef.core.errors import did_you_mean
 
 if TYPE_CHECKING:
@@ -30,14 +29,14 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="cache")
 
 
-def list_(cache: CacheFolder = None, as_json: AsJson = False) -> None:
+def list_(cache: CachePlace = None, as_json: AsJson = False) -> None:
     """List what the cache holds: the results of each recipe, their size, and when they were last
     used."""
     contents = _contents(cache)
     rows = [_summed(contents, name) for name in [*sorted(_recipes(contents)), None]]
     if as_json:
         print_json(
-            {"cache": str(contents.root), "bytes": contents.bytes, "recipes": rows,
+            {"cache": contents.place, "bytes": contents.bytes, "recipes": rows,
              "others": contents.others}
         )  # fmt: skip
         return
@@ -58,7 +57,7 @@ def list_(cache: CacheFolder = None, as_json: AsJson = False) -> None:
     out.print(table)
     others = [f"{size(count)} in {name}" for name, count in contents.others.items()]
     held = ", ".join([f"{size(contents.bytes)} of results", *others])
-    out.print(f"{place(contents.root)}: {held}", soft_wrap=True)
+    out.print(f"{place(contents.place)}: {held}", soft_wrap=True)
 
 
 def prune(
@@ -83,7 +82,7 @@ def prune(
     yes: Annotated[
         bool, typer.Option("--yes", help="Remove it; without this, only say what would go.")
     ] = False,
-    cache: CacheFolder = None,
+    cache: CachePlace = None,
     as_json: AsJson = False,
 ) -> None:
     """Remove results that all given conditions apply to, after showing them.
@@ -119,7 +118,7 @@ def prune(
         print("add --yes to remove them")
 
 
-def verify(cache: CacheFolder = None, as_json: AsJson = False) -> None:
+def verify(cache: CachePlace = None, as_json: AsJson = False) -> None:
     """Read all results and compare them with their checksums; forget those that are damaged, so
     that the next run makes them anew. Exit code 1 where some are."""
     from datachef.core.escaping import one_line
@@ -143,11 +142,12 @@ def verify(cache: CacheFolder = None, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _contents(cache: Path | None) -> CacheContents:
+def _contents(cache: str | None) -> CacheContents:
+    from datachef.core.api import worker_config
     from datachef.core.run.cache import CacheContents
-    from datachef.core.system.paths import default_cache
+    from datachef.core.run.file_store import FileStore
 
-    return CacheContents((cache or default_cache()).absolute())
+    return CacheContents(FileStore.of(worker_config(get_host(), cache)).folder)
 
 
 def _recipes(contents: CacheContents) -> set[str]:

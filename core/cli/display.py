@@ -27,9 +27,11 @@ def size(count: int) -> str:
 def place(path: Path | str) -> str:
     """A path as one would type it here: relative where it is in the working directory; a URL as it
     is."""
-    here = Path.cwd()
-    if isinstance(path, str):
+    from datachef.core.system.paths import is_url
+
+    if isinstance(path, str) and is_url(path):
         return one_line(path)
+    path, here = Path(path), Path.cwd()
     return one_line(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 

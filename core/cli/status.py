@@ -84,14 +84,12 @@ def _show_finished(folder: Path, as_json: bool) -> None:
 
 
 def _show(found: KnownRun) -> None:
-    from datachef.core.cli.display import duration
+    from datachef.core.cli.display import duration, place
     from datachef.core.cli.progress import line_of
     from datachef.core.escaping import one_line
 
     data, out = found.progress, console()
-    lines = [
-        f"{_shown(found.folder)}: {found.state} (recipe {data['recipe']}, run {found.run[:8]})"
-    ]
+    lines = [f"{place(found.folder)}: {found.state} (recipe {data['recipe']}, run {found.run[:8]})"]
     since = duration(found.to_data()["seconds_since_sign_of_life"])
     match found.state:
         case "running":
@@ -120,26 +118,18 @@ def _result(result: dict[str, Any], took: str) -> str:
     return f"{result['rows']:,} rows, {result['tokens']:,} tokens in {took}"
 
 
-def _shown(folder: str) -> str:
-    """A path as one would type it here, or a URL."""
-    from datachef.core.cli.display import place
-    from datachef.core.system.paths import is_url
-
-    return place(folder if is_url(folder) else Path(folder))
-
-
 def _list(known: list[KnownRun], cache: str) -> None:
     from rich.table import Table
 
-    from datachef.core.cli.display import duration
+    from datachef.core.cli.display import duration, place
 
     if not known:
-        print(f"no runs in the cache {_shown(cache)}")
+        print(f"no runs in the cache {place(cache)}")
         return
     table = Table("corpus", "recipe", "state", "done", "last sign of life", header_style="bold")
     for found in known:
         done = f"{found.progress['done']:,} of {found.progress['partitions']:,}"
         since = duration(found.to_data()["seconds_since_sign_of_life"])
         recipe = found.progress["recipe"]
-        table.add_row(_shown(found.folder), recipe, found.state, done, f"{since} ago")
+        table.add_row(place(found.folder), recipe, found.state, done, f"{since} ago")
     console().print(table)

@@ -15,7 +15,7 @@ from uuid import uuid4
 from datachef.core.errors import RunError
 from datachef.core.files.object_store import IMPATIENCE, connected, library, told
 from datachef.core.system.atomic import cache_scratch, clear_scratch, scratch_folder
-from datachef.core.system.folder import Folder
+from datachef.core.system.folder import Folder, FoundFile
 
 # What copies of files may take of the disk; so many are kept in any case, as they may be in use.
 _MOST_COPIED = 4 * 2**30
@@ -113,11 +113,11 @@ class ObjectFolder(Folder):
         except FileNotFoundError:
             return False
 
-    def names(self, begin: str = "") -> Iterator[tuple[str, int]]:
-        """The files below a folder (or all), with their sizes."""
+    def files(self, below: str = "") -> Iterator[FoundFile]:
         with told(self.url):
-            for found in self._obstore.list(self._store, begin or None):
-                yield from ((one["path"], one["size"]) for one in found)
+            for found in self._obstore.list(self._store, below or None):
+                for one in found:
+                    yield FoundFile(one["path"], one["size"], one["last_modified"].timestamp())
 
     def put(self, made: Path, name: str) -> None:
         self._put(name, made)

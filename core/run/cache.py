@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
+from functools import partial
 
 from datachef.core.errors import RunError
 from datachef.core.run.file_store import RESULTS, FileStore, record_name
 from datachef.core.run.status import KnownRun, known_runs, results_of
 from datachef.core.run.store import Store
+from datachef.core.system.ahead import ahead
 from datachef.core.system.atomic import unsealed
-from datachef.core.system.folder import LocalFolder
+from datachef.core.system.folder import Folder, FoundFile
 
 
 @dataclass
@@ -23,7 +22,7 @@ class CachedResult:
     of these began, or when it was made; a living run may need a `needed` one at any time."""
 
     key: str
-    files: list[Path] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
     bytes: int = 0
     used: float = 0.0
     recipes: set[str] = field(default_factory=set)
@@ -37,14 +36,27 @@ class CacheContents:
     of sources. Nothing of that is pruned: it was paid for, or is small.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._folder = LocalFolder(root)
-        self.runs = known_runs(self._folder)
-        self.results = _results(root / RESULTS)
-        self.others = _others(root)
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self.runs = known_runs(folder)
+        self.results: dict[str, CachedResult] = {}
+        self.others: dict[str, int] = {}
+        for file in folder.files():
+            self._add(file)
         for run in self.runs:
             self._mark(run)
+
+    def _add(self, file: FoundFile) -> None:
+        top, _, below = file.name.partition("/")
+        if top != RESULTS:
+            if below:
+                self.others[top] = self.others.get(top, 0) + file.size
+            return
+        key = below.rpartition("/")[2].partition(".")[0]
+        result = self.results.setdefault(key, CachedResult(key))
+        result.files.append(file.name)
+        result.bytes += file.size
+        result.used = max(result.used, file.modified)
 
     def _mark(self, run: KnownRun) -> None:
         for key in results_of(self._folder, run.run):
@@ -53,7 +65,12 @@ class CacheContents:
                 if (result := self.results.get(needed)) is not None:
                     result.recipes.add(run.progress["recipe"])
                     result.used = max(result.used, run.started.timestamp())
-                    result.needed = result.needed or run.lives
+                    result.needed = result.needed or run.state == "running"
+
+    @property
+    def place(self) -> str:
+        """Where the cache is: a path or a URL."""
+        return self._folder.shown("")
 
     @property
     def bytes(self) -> int:
@@ -88,10 +105,12 @@ class CacheContents:
 
     def remove(self, results: Iterable[CachedResult]) -> None:
         """Removes results; a run that begins to need one just now makes it anew."""
+        results = list(results)
+        names = [name for result in results for name in result.files]
+        for is_record in (True, False):  # nothing is named that is not there
+            some = (name for name in names if name.endswith(".json") == is_record)
+            list(ahead(partial(self._folder.remove, name) for name in some))
         for result in results:
-            for path in sorted(result.files, key=lambda path: path.suffix != ".json"):
-                with suppress(OSError):
-                    path.unlink()
             del self.results[result.key]
 
     def damaged(self) -> Iterator[tuple[CachedResult, str]]:
@@ -100,41 +119,11 @@ class CacheContents:
         What a living run has not finished yet is none of them.
         """
         store = FileStore(self._folder)
-        for result in [*self.results.values()]:
-            finished = any(path.name == f"{result.key}.json" for path in result.files)
-            if finished and (wrong := _damage(store, result.key)):
+        finished = [r for r in self.results.values() if record_name(r.key) in r.files]
+        found = ahead(partial(_damage, store, result.key) for result in finished)
+        for result, wrong in zip(finished, found, strict=True):
+            if wrong:
                 yield result, wrong
-
-
-def _results(folder: Path) -> dict[str, CachedResult]:
-    found: dict[str, CachedResult] = {}
-    for place, _, names in os.walk(folder):
-        for name in names:
-            path, key = Path(place, name), name.partition(".")[0]
-            with suppress(FileNotFoundError):  # a run has just removed it
-                status = path.stat()
-                result = found.setdefault(key, CachedResult(key))
-                result.files.append(path)
-                result.bytes += status.st_size
-                result.used = max(result.used, status.st_mtime)
-    return found
-
-
-def _others(root: Path) -> dict[str, int]:
-    sizes = {}
-    with suppress(FileNotFoundError):
-        for folder in sorted(root.iterdir()):
-            if folder.is_dir() and folder.name != RESULTS:
-                files = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
-                sizes[folder.name] = sum(map(_size, files))
-    return {name: size for name, size in sizes.items() if size}
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
 
 
 def _first_of(results: Iterable[CachedResult], size: int) -> Iterator[CachedResult]:

@@ -75,7 +75,7 @@ class ObjectDestination(FolderDestination):
         corpus = mark_in(MANIFEST, self._found[0])
         begun = mark_in(MARK, self._remote.content(MARK))
         if corpus is None and begun is None:
-            names = [name for name, _ in islice(self._remote.names(), _SHOWN)]
+            names = [file.name for file in islice(self._remote.files(), _SHOWN)]
             refuse_foreign(self.url, sorted(names), CORPUS)
         known = [mark.files for mark in (begun, corpus) if mark is not None]
         self._ours = Mark(CORPUS, {name: facts for files in known for name, facts in files.items()})
@@ -94,7 +94,8 @@ class ObjectDestination(FolderDestination):
         return self.url, folder
 
     def verify(self, staging: Path, files: Sequence[Mapping[str, Any]]) -> None:
-        found = set(self._remote.names(self._named[0].rpartition("/")[0]))
+        below = self._named[0].rpartition("/")[0]
+        found = {(file.name, file.size) for file in self._remote.files(below)}
         refuse_changed([name for name, _ in found ^ {(f["file"], f["bytes"]) for f in files}])
 
     def manifest(self) -> bytes:

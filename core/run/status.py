@@ -76,7 +76,7 @@ class KnownRun:
 def known_runs(folder: Folder) -> list[KnownRun]:
     """The runs of a cache, the latest first; of those of one recipe into one folder, the last."""
     found = []
-    for name, _ in folder.names(_RUNS):
+    for name in (file.name for file in folder.files(_RUNS)):
         if not name.endswith(_STATE):
             continue
         run = name.removeprefix(f"{_RUNS}/").removesuffix(_STATE)

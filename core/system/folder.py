@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from datachef.core.system.atomic import (
     cache_scratch,
@@ -23,6 +24,14 @@ _MOUNTS = Path("/proc/self/mountinfo")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 # Whatever one machine wrote there, another may not see for as long as it trusts what it knew.
 _LATE = {"nfs": 60.0, "nfs4": 60.0, "cifs": 10.0, "smb3": 10.0, "fuse.sshfs": 30.0}
+
+
+class FoundFile(NamedTuple):
+    """A file of a folder; `modified` in seconds since 1970."""
+
+    name: str
+    size: int
+    modified: float
 
 
 class Folder(ABC):
@@ -53,8 +62,8 @@ class Folder(ABC):
         """Where a file, or a copy of it, lies on this machine. Raises `FileNotFoundError`."""
 
     @abstractmethod
-    def names(self, begin: str = "") -> Iterator[tuple[str, int]]:
-        """The files below a folder (or all), with their sizes."""
+    def files(self, below: str = "") -> Iterator[FoundFile]:
+        """The files below a folder (or all)."""
 
     @abstractmethod
     def holds(self, name: str, size: int) -> bool:
@@ -111,11 +120,13 @@ class LocalFolder(Folder):
     def path(self, name: str) -> Path:
         return self.root / name
 
-    def names(self, begin: str = "") -> Iterator[tuple[str, int]]:
-        for place, _, files in os.walk(self.root / begin):
+    def files(self, below: str = "") -> Iterator[FoundFile]:
+        for place, _, files in os.walk(self.root / below):
             for path in (Path(place, file) for file in files):
                 with suppress(FileNotFoundError):  # it has just been removed
-                    yield str(path.relative_to(self.root)), path.stat().st_size
+                    found = path.stat()
+                    name = str(path.relative_to(self.root))
+                    yield FoundFile(name, found.st_size, found.st_mtime)
 
     def holds(self, name: str, size: int) -> bool:
         return is_file(self.root / name, size)

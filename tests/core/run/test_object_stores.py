@@ -143,6 +143,35 @@ def test_many_files_are_read_at_once(server: ObjectStoreServer, place: Path) -> 
         assert [copy.read_text() for copy in copies] == names * 2
 
 
+def test_a_cache_there_is_listed_verified_and_pruned(server: ObjectStoreServer) -> None:
+    def cache(*words: str, code: int = 0):
+        done = chef("cache", *words, "--cache", "s3://results/pruned", "--json")
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout)["result"]
+
+    report = run("s3://results/used", "s3://results/pruned")
+    listed = cache("list")
+    names = server.names("results", "pruned/partitions")
+    keys = {name.rpartition("/")[2].partition(".")[0] for name in names}
+    assert set(cache("prune", "--max-size", "0")["results"]) == keys
+    assert listed["cache"] == "s3://results/pruned"
+    assert [row["recipe"] for row in listed["recipes"]] == ["stored", None]
+    assert "s3://results/pruned: " in chef("cache", "list", "--cache", "s3://results/pruned").stdout
+    number = listed["recipes"][0]["results"]
+    assert cache("verify") == {"results": number, "damaged": []}
+
+    name = next(name for name in sorted(names) if name.endswith(".0.parquet"))
+    bucket, path = server.bucket("results"), f"pruned/partitions/{name}"
+    bucket.put(path, b"!" * bucket.head(path)["size"])
+    (damaged,) = cache("verify", code=1)["damaged"]
+    assert damaged["result"] in name
+    assert cache("prune", "--recipe", "stored")["removed"] is False
+    assert len(cache("prune", "--recipe", "stored", "--yes")["results"]) == number - 1
+    assert server.names("results", "pruned/partitions") == set()
+    again = run("s3://results/used", "s3://results/pruned")
+    assert (again.rows, again.partitions_cached) == (report.rows, 0)
+
+
 def test_what_others_keep_there_is_refused(server: ObjectStoreServer, place: Path) -> None:
     server.bucket("results").put("taken/thesis.txt", b"mine")
     with pytest.raises(RunError, match=r"is not a corpus of datachef: it holds thesis\.txt"):
