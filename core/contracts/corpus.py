@@ -85,7 +85,8 @@ class CorpusOperator(Operator):
     def resolve(self, summaries: pl.LazyFrame, context: Context) -> pl.DataFrame | pl.LazyFrame:
         """The decision about the whole corpus, from all summaries in the order of the data.
 
-        One that is lazy, and in the order of the data, is never in memory as a whole.
+        Of a large corpus each query reads them anew, but no more than the columns that it needs. A
+        decision that is lazy, and in the order of the data, is never in memory as a whole.
         """
         raise NotImplementedError
 
