@@ -49,7 +49,7 @@ class CacheContents:
     def _add(self, file: FoundFile) -> None:
         top, _, below = file.name.partition("/")
         if top != RESULTS:
-            if below:
+            if below and file.size:
                 self.others[top] = self.others.get(top, 0) + file.size
             return
         key = below.rpartition("/")[2].partition(".")[0]
