@@ -6,8 +6,8 @@
 FineWeb's steps over the web pages of `scale.py`, with cache and corpus in a folder, or with
 `--store` pages, cache and corpus in buckets of a real server of S3 on this machine. Engines take
 turns, every run is a whole command with an empty cache, and medians count. `ray:N` and `dask:N` ask
-a cluster of that many cores that runs already, as one at work does, `shards:N` are that many
-commands over one cache. Prints seconds, the efficiency (the time on one core, by the same engine
+a cluster of that many cores that runs already, as one at work does, `slurm:N` Slurm's own daemons,
+which have to be installed, and `shards:N` are that many commands over one cache. Prints seconds, the efficiency (the time on one core, by the same engine
 where `ray:1` is asked for too, over cores times that of the engine), the ratio to the local engine
 on as many cores, and whether the corpus has the bytes of `local:1`. Run it on a machine that does
 nothing else.
@@ -33,7 +33,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from scale import pages
-from servers import store_server
+from servers import slurm_daemons, store_server
 from throughput import FINEWEB
 
 if TYPE_CHECKING:
@@ -80,6 +80,9 @@ class Engine:
                 n_workers=self.cores, threads_per_worker=1, dashboard_address=None
             ) as cluster:
                 yield cluster.scheduler_address
+        elif self.kind == "slurm":
+            with tempfile.TemporaryDirectory() as folder, slurm_daemons(Path(folder)):
+                yield ""
         else:
             yield ""
 
