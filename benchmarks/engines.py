@@ -7,10 +7,10 @@ FineWeb's steps over the web pages of `scale.py`, with cache and corpus in a fol
 `--store` pages, cache and corpus in buckets of a real server of S3 on this machine. Engines take
 turns, every run is a whole command with an empty cache, and medians count. `ray:N` and `dask:N` ask
 a cluster of that many cores that runs already, as one at work does, `slurm:N` Slurm's own daemons,
-which have to be installed, and `shards:N` are that many commands over one cache. Prints seconds, the efficiency (the time on one core, by the same engine
-where `ray:1` is asked for too, over cores times that of the engine), the ratio to the local engine
-on as many cores, and whether the corpus has the bytes of `local:1`. Run it on a machine that does
-nothing else.
+which have to be installed, and `shards:N` are that many commands over one cache. Prints seconds,
+the efficiency (the time on one core, by the same engine where `ray:1` is asked for too, over cores
+times that of the engine), the ratio to the local engine on as many cores, and whether the corpus
+has the bytes of `local:1`. Run it on a machine that does nothing else.
 """
 
 from __future__ import annotations
