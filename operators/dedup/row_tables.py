@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-# Files that are open at once; what was read of them counts as memory of the process.
-OPEN = 8
+# Files that are open at once; what was read of them counts as memory of the process. Rows are asked
+# for in their order, so more would help only where all are open.
+OPEN = 2
 
 
 class RowTables:

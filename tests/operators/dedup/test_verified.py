@@ -45,7 +45,7 @@ def on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_keys, "KEYS_AT_ONCE", 7)
     monkeypatch.setattr(copies, "FILE_ROWS", 5)
     monkeypatch.setattr(verified, "COMPARED_BYTES", 60)
-    monkeypatch.setattr(row_tables, "OPEN", 2)
+    monkeypatch.setattr(row_tables, "OPEN", 1)
 
 
 @given(ROWS, st.booleans(), st.integers(0, 5))
