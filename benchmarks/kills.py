@@ -190,24 +190,24 @@ class Killer:
             return
         victim = chance.choice(running)
         family = _family(victim.pid)
-        if chance.random() < 0.4 and (workers := self._workers(victim, family)):
+        if chance.random() < 0.4 and (workers := self._workers(victim)):
             family = [chance.choice(workers)]
             storm.of_workers += 1
         for process in family:
             with suppress(psutil.Error):
                 process.send_signal(signal.SIGKILL)
 
-    def _workers(
-        self, run: subprocess.Popen[str], family: Sequence[psutil.Process]
-    ) -> list[psutil.Process]:
-        """The workers of a run; for tasks of Slurm, which come and go, it waits."""
-        if not self._of_slurm:
-            return [one for one in family[1:] if _is_worker(one, self._worker)]
-        tasks: list[psutil.Process] = []
-        while not tasks and run.poll() is None:
+    def _workers(self, run: subprocess.Popen[str]) -> list[psutil.Process]:
+        """The workers of a run, as soon as it has some; none where that takes too long."""
+        found: list[psutil.Process] = []
+        until = time.monotonic() + self._longest
+        while not found and run.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
-            tasks = [one for one in psutil.process_iter() if _is_task(one, self._folder)]
-        return tasks
+            if self._of_slurm:
+                found = [one for one in psutil.process_iter() if _is_task(one, self._folder)]
+            else:
+                found = [one for one in _family(run.pid)[1:] if _is_worker(one, self._worker)]
+        return found
 
     def _end(self, run: subprocess.Popen[str], storm: Storm) -> int:
         _, said = run.communicate()
