@@ -124,6 +124,7 @@ def test_the_decision_is_the_same_in_parts(
     once = decided(Context(0))
     monkeypatch.setattr(text_cutter, "_HASHES_AT_ONCE", 50)
     request.getfixturevalue("on_disk")
+    monkeypatch.setattr(shared_keys, "KEYS_AT_ONCE", 100)
     again = decided(Context(0, folder=tmp_path))
     for first, second in zip(once, again, strict=True):
         assert first.height > 100
