@@ -114,8 +114,8 @@ def test_equal_rows_never_stay_both(rows: list[tuple[int | None, int, int]]) -> 
 def test_the_decision_is_the_same_in_parts(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    texts = [f"row {i % 3} is about\nthe number {i % 4} and\n{i % 5} others" for i in range(300)]
-    batch = pl.DataFrame({"id": [str(i) for i in range(300)], "text": texts})
+    texts = [f"row {i % 3} is about\nthe number {i % 4} and\n{i % 5} others" for i in range(150)]
+    batch = pl.DataFrame({"id": [str(i) for i in range(150)], "text": texts})
     lines, near = LineDedup(digits="different"), MinHashDedup(ngram=2, bands=30, rows=1)
 
     def decided(context: Context) -> list[pl.DataFrame]:
@@ -127,5 +127,5 @@ def test_the_decision_is_the_same_in_parts(
     monkeypatch.setattr(shared_keys, "KEYS_AT_ONCE", 100)
     again = decided(Context(0, folder=tmp_path))
     for first, second in zip(once, again, strict=True):
-        assert first.height > 100
+        assert first.height > 50
         assert first.equals(second)
