@@ -33,14 +33,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
-from servers import ScriptedServer, serving, slurm_daemons, store_server
+from servers import ScriptedServer, serving, slurm_daemons, slurm_tasks, store_server
 
 from datachef.core import LLMBackend
 from datachef.core.files.object_folder import ObjectFolder
@@ -55,7 +55,7 @@ ALREADY = "is being written by"
 DIED = "a worker died"
 ENDED = "ended before it was done"
 HEADLESS = "which writes the corpus"
-ON_RAY, ON_SLURM = "ray::", "engines.array_task"
+ON_RAY = "ray::"
 ENGINES = {
     "local": (),
     "ray": ("--engine", "ray"),
@@ -114,23 +114,22 @@ class Killer:
         environment: Mapping[str, str],
         *,
         longest: float = 6.0,
-        worker: str = WORKER,
-        of_slurm: bool = False,
+        workers: Callable[[int], list[psutil.Process]] | None = None,
         in_pairs: float = 0.25,
         parts: Sequence[Sequence[str]] = (),
         store: ObjectStoreServer | None = None,
     ) -> None:
-        """A kill comes at most `longest` seconds after a start or the last kill; processes with
-        `worker` on their command line are also killed alone, or tasks `of_slurm`; so large a share
-        of the starts is twice at a time. The `parts` of a run that several processes share are the
-        arguments of each. A `store` is killed as often as the runs are, and comes back soon."""
+        """A kill comes at most `longest` seconds after a start or the last kill; the `workers` of
+        the run with a process number are also killed alone, by default those that it started; so
+        large a share of the starts is twice at a time. The `parts` of a run that several processes
+        share are the arguments of each. A `store` is killed as often as the runs are, and comes
+        back soon."""
         self._store = store
         self._command = list(command)
         self._folder = folder
         self._environment = {**os.environ, **environment}
         self._longest = longest
-        self._worker = worker
-        self._of_slurm = of_slurm
+        self._workers_of = workers or _workers_below
         self._in_pairs = 0.0 if parts else in_pairs
         self._parts = list(parts) or [()]
 
@@ -203,10 +202,7 @@ class Killer:
         until = time.monotonic() + self._longest
         while not found and run.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
-            if self._of_slurm:
-                found = [one for one in psutil.process_iter() if _is_task(one, self._folder)]
-            else:
-                found = [one for one in _family(run.pid)[1:] if _is_worker(one, self._worker)]
+            found = self._workers_of(run.pid)
         return found
 
     def _end(self, run: subprocess.Popen[str], storm: Storm) -> int:
@@ -229,23 +225,19 @@ def _family(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _is_worker(process: psutil.Process, worker: str) -> bool:
+def _workers_below(pid: int) -> list[psutil.Process]:
+    """The processes of work items that a process started."""
+    return [one for one in _family(pid)[1:] if _is_worker(one)]
+
+
+def _is_worker(process: psutil.Process) -> bool:
     """Whether a process is one of a work item: by a word of its command, or as Ray names it."""
     try:
         command = process.cmdline()
     except psutil.Error:
         return False
     title = "".join(command[:1])
-    return worker in command or (title.startswith(ON_RAY) and "Agent" not in title)
-
-
-def _is_task(process: psutil.Process, folder: Path) -> bool:
-    """Whether a process is a task of a job array of a run in the folder."""
-    try:
-        command = " ".join(process.cmdline())
-    except psutil.Error:
-        return False
-    return ON_SLURM in command and str(folder) in command and "/bin/sh" not in command
+    return WORKER in command or (title.startswith(ON_RAY) and "Agent" not in title)
 
 
 def write_project(folder: Path, rows: int) -> None:
@@ -369,7 +361,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             killer = Killer(
                 location.command(ENGINES[options.engine]), folder, environment,
                 longest=options.longest, parts=PARTS if options.engine == "shards" else (),
-                store=store, of_slurm=options.engine == "slurm",
+                store=store,
+                workers=slurm_tasks(folder) if options.engine == "slurm" else None,
             )  # fmt: skip
             most = min(options.most, options.kills - total["kills"])
             storm = killer.until_done(most, chance)

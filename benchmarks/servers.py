@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +20,7 @@ from datachef.core import DatachefError, Request
 from datachef.core.language_models.client import LLMClient
 
 if TYPE_CHECKING:
+    import psutil
     from object_store import ObjectStoreServer
     from web_server import Web
 
@@ -134,6 +135,14 @@ def slurm_daemons(folder: Path) -> AbstractContextManager[None]:
     from slurm_cluster import slurm_cluster
 
     return slurm_cluster(folder)
+
+
+def slurm_tasks(folder: Path) -> Callable[[int], list[psutil.Process]]:
+    """What finds the tasks of Slurm's job arrays of runs in a folder, whichever run they are of."""
+    _with_helpers()
+    from slurm_cluster import array_tasks
+
+    return lambda _: list(array_tasks(folder).values())
 
 
 def _with_helpers() -> None:
