@@ -25,13 +25,17 @@ MOST_PENDING = 2_000
 # for a decision in proportion to what the partitions read whose summaries it takes.
 TASK_MEMORY = 2**30
 READ_BY_MEMORY = 8
-# Of a cluster that is started here: records are small, and a busy machine is no lost node.
+# Of a cluster that is started here: records are small, a busy machine is no lost node, and Ray would
+# wait for ever for a worker of the first driver that dies as it starts.
 LOCAL: dict[str, Any] = {
     "address": "local",
     "object_store_memory": 80 * 2**20,
     "include_dashboard": False,
     "logging_level": "error",
-    "_system_config": {"health_check_failure_threshold": 100},
+    "_system_config": {
+        "health_check_failure_threshold": 100,
+        "prestart_worker_first_driver": False,
+    },
 }
 _CHECK_SECONDS = 1.0
 
