@@ -69,6 +69,8 @@ def changed_pages() -> Iterator[str]:
     for name in sorted(DATA.glob("web/part-*.jsonl.gz")):
         with gzip.open(name, "rt", encoding="utf-8") as lines:
             texts += [json.loads(line)["text"] for line in lines]
+    if not texts:
+        sys.exit(f"no web pages in {DATA}/web: name a folder by DATACHEF_TEST_DATA")
     yield from texts
     chance = random.Random(0)
     copy = 0
