@@ -173,6 +173,7 @@ def main() -> None:
     names = options.engines.split(",")
     engines = [Engine(name) for name in dict.fromkeys(["local:1", *names])]
     os.environ.update(THREADS)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed starts with its bytecode
     seconds: dict[str, list[float]] = defaultdict(list)
     digests: dict[str, set[str]] = defaultdict(set)
     with ExitStack() as stack:

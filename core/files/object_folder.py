@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +22,9 @@ _MOST_COPIED = 4 * 2**30
 _KEPT_COPIES = 128
 _PROBE = ".datachef-probe"
 
-# What a store calls a file as it was when it was read: None for no file, empty where it does not
-# tell versions apart.
-Version = str | None
+# What a store calls a file as it was when it was read: its entity tag, or the generation that Google
+# asks for. None for no file, empty where a store does not tell versions apart.
+Version = Mapping[str, str] | None
 
 
 class ChangedMeanwhileError(RunError):
@@ -72,7 +72,8 @@ class ObjectFolder(Folder):
         try:
             with told(self.url):
                 found = self._obstore.get(self._store, name)
-                return bytes(found.bytes()), found.meta["e_tag"] or ""
+                told_apart = ((part, found.meta.get(part)) for part in ("e_tag", "version"))
+                return bytes(found.bytes()), {part: value for part, value in told_apart if value}
         except FileNotFoundError:
             return b"", None
 
@@ -128,9 +129,9 @@ class ObjectFolder(Folder):
     def put_version(self, raw: bytes, name: str, replaced: Version) -> None:
         """Puts a small file in the place of the version that was read. Raises
         `ChangedMeanwhileError` where another one is there by now."""
-        how = {"mode": "create"} if replaced is None else {"mode": {"e_tag": replaced}}
+        mode = "create" if replaced is None else replaced or "overwrite"
         try:
-            self._put(name, raw, **({} if replaced == "" else how))
+            self._put(name, raw, mode=mode)
         except FileExistsError:
             if self.content(name) != raw:  # else a request that was repeated had arrived at first
                 raise ChangedMeanwhileError(

@@ -36,7 +36,7 @@ class ItemWorker:
         self._engine.close()
 
 
-# The worker of each thread of a cluster's process, which carries out many items, and its run.
+# The worker of each thread of a cluster's process, which carries out many items, and what it is of.
 _HERE = threading.local()
 
 
@@ -44,13 +44,18 @@ def outcome_here(
     config: WorkerConfig, item: WorkItem, variables: Mapping[str, str]
 ) -> dict[str, Any]:
     """The outcome of an item in a process of a cluster; `variables` are set for its worker."""
-    known: tuple[WorkerConfig, ItemWorker] | None = getattr(_HERE, "worker", None)
-    if known is None or known[0] != config:
-        if known is not None:
-            known[1].close()
+    wanted = config, variables
+    of: tuple[WorkerConfig, Mapping[str, str]] | None = getattr(_HERE, "of", None)
+    if of != wanted:
+        if of is not None:
+            _HERE.worker.close()
+            for name in of[1]:
+                os.environ.pop(name, None)
         os.environ.update(variables)
-        known = _HERE.worker = config, ItemWorker(config)
-    return known[1].outcome(item)
+        _HERE.worker = ItemWorker(config)
+        _HERE.of = wanted
+    outcome: dict[str, Any] = _HERE.worker.outcome(item)
+    return outcome
 
 
 def lost(item: WorkItem, cluster: str, cause: str) -> RunError:

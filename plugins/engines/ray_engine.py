@@ -25,8 +25,8 @@ MOST_PENDING = 2_000
 # for a decision in proportion to what the partitions read whose summaries it takes.
 TASK_MEMORY = 2**30
 READ_BY_MEMORY = 8
-# Of a cluster that is started here: records are small, a busy machine is no lost node, and Ray would
-# wait for ever for a worker of the first driver that dies as it starts.
+# Of a cluster that is started here: records are small, a busy machine is no lost node, and for a
+# worker that it starts before there is work, and that dies as it starts, Ray would wait for ever.
 LOCAL: dict[str, Any] = {
     "address": "local",
     "object_store_memory": 80 * 2**20,
@@ -60,9 +60,9 @@ class RayEngine(Engine):
             self._connect(address, workers)
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         self._most_memory = int(max(resources.get("memory", 0) for resources in nodes))
-        self._options: dict[str, Any] = {"num_cpus": 1, "max_retries": RETRIES}
-        if not started:  # what is started here has our variables
-            self._options["runtime_env"] = {"env_vars": sent_variables()}
+        # What is started here has our variables. They go with the items, as for a `runtime_env` Ray
+        # would start processes of their own, a second later than those that wait for work.
+        self._variables = {} if started else sent_variables()
 
     def _connect(self, address: str, workers: int) -> None:
         there = {"address": address, "logging_level": "error"}
@@ -78,7 +78,7 @@ class RayEngine(Engine):
     def map(
         self, items: Sequence[WorkItem], progress: Progress
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        perform = self._ray.remote(outcome_here)
+        perform = self._ray.remote(num_cpus=1, max_retries=RETRIES)(outcome_here)
         pending: dict[Any, int] = {}
         waiting = iter(enumerate(items))
         try:
@@ -86,8 +86,8 @@ class RayEngine(Engine):
                 for index, item in islice(waiting, MOST_PENDING - len(pending)):
                     wanted = self._config.memory or _memory_for(item)
                     memory = min(wanted, self._most_memory)
-                    task = perform.options(**self._options, name=item.label, memory=memory)
-                    pending[task.remote(self._config, item, {})] = index
+                    task = perform.options(name=item.label, memory=memory)
+                    pending[task.remote(self._config, item, self._variables)] = index
                 if not pending:
                     return
                 done, _ = self._ray.wait([*pending], timeout=_CHECK_SECONDS)
