@@ -22,8 +22,8 @@ _MOST_COPIED = 4 * 2**30
 _KEPT_COPIES = 128
 _PROBE = ".datachef-probe"
 
-# What a store calls a file as it was when it was read: its entity tag, or the generation that Google
-# asks for. None for no file, empty where a store does not tell versions apart.
+# What a store calls a file as it was when it was read: its entity tag, or what Google asks for, its
+# generation. None for no file, empty where a store does not tell versions apart.
 Version = Mapping[str, str] | None
 
 

@@ -79,9 +79,10 @@ def _filesystem(kind: str, environment: tuple[tuple[str, str], ...]) -> Any:
 
 def _options(kind: str, patience: timedelta) -> dict[str, Any]:
     named = [os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")]
+    said = [os.environ.get(f"{begin}ALLOW_HTTP", "").lower() == "true" for begin in _SAID_BY]
     options: dict[str, Any] = {
         "client_options": {
-            "allow_http": any(address.startswith("http://") for address in named),
+            "allow_http": any([*said, *(address.startswith("http://") for address in named)]),
             "timeout": _REQUEST,
         },
         "retry_config": {"retry_timeout": patience, "max_retries": 30},

@@ -1,0 +1,66 @@
+"""Runs whose results lie on Google Cloud Storage, which tells versions apart by generations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google_store import GoogleStore, google_store
+
+from datachef.core import FinishedRun, Host, run_recipe
+from datachef.core.files.object_folder import ChangedMeanwhileError, ObjectFolder
+
+pytest.importorskip("obstore", reason="the extra s3 is not installed")
+
+RECIPE = """
+name: stored
+sources:
+  pages: {path: "gs://data/in/*.jsonl"}
+steps: [{op: exact_dedup}]
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GoogleStore]:
+    with google_store() as running:
+        for name, value in running.environment.items():
+            monkeypatch.setenv(name, value)
+        rows = "".join(json.dumps({"text": f"page {n % 90}"}) + "\n" for n in range(100))
+        for part in "ab":
+            running.put(f"/data/in/{part}.jsonl", rows.encode())
+        (tmp_path / "recipe.yaml").write_text(RECIPE)
+        monkeypatch.chdir(tmp_path)
+        yield running
+
+
+def run(recipe: str):
+    Path("recipe.yaml").write_text(recipe)
+    return run_recipe(
+        Path("recipe.yaml"), "gs://results/out", host=Host(), engine="inline",
+        cache="gs://results/cache",
+    )  # fmt: skip
+
+
+def test_a_corpus_is_made_and_replaced(store: GoogleStore) -> None:
+    assert run(RECIPE).rows == 90
+    assert FinishedRun.open("gs://results/out").corpus.collect().height == 90
+    again = run(RECIPE)
+    assert again.partitions_cached == again.partitions
+    assert run(RECIPE.replace("exact_dedup", "length_filter, min_chars: 7")).rows == 160
+    assert FinishedRun.open("gs://results/out").corpus.collect().height == 160
+    named = [name for name in store.files if name.startswith("/results/out/data/")]
+    assert len(named) == 1, "the old corpus is removed"
+
+
+def test_what_was_written_meanwhile_is_not_replaced(store: GoogleStore, tmp_path: Path) -> None:
+    folder = ObjectFolder("gs://results/versions", tmp_path / "cache")
+    folder.put_version(b"one", "file", None)
+    _, first = folder.version("file")
+    folder.put_version(b"two", "file", first)
+    with pytest.raises(ChangedMeanwhileError, match="written by another run"):
+        folder.put_version(b"three", "file", first)
+    with pytest.raises(ChangedMeanwhileError, match="written by another run"):
+        folder.put_version(b"three", "file", None)
+    assert folder.content("file") == b"two"
