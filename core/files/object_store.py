@@ -58,7 +58,8 @@ def connected(url: str, patience: timedelta = PATIENCE) -> Any:
     kind = library(url) and PROTOCOLS[protocol]
     from obstore.store import from_url
 
-    return from_url(f"{kind}://{rest}", **_options(kind, patience))
+    with told(url):
+        return from_url(f"{kind}://{rest}", **_options(kind, patience))
 
 
 def filesystem(url: str) -> Any:
@@ -110,19 +111,26 @@ def told(url: str) -> Iterator[None]:
     the latter also where another version of a file is there than was named."""
     from obstore import exceptions
 
-    kind = PROTOCOLS[url.partition("://")[0]]
-    credentials = f"credentials come from the environment: {_CREDENTIALS.get(kind, _OF_AZURE)}"
+    credentials = credentials_for(url)
     try:
         yield
+    except FileNotFoundError as error:
+        raise FileNotFoundError(first_line(error).partition(": Error performing")[0]) from error
     except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
-        raise FileExistsError(_first_line(error)) from error
+        raise FileExistsError(first_line(error)) from error
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-        raise RunError(f"{url}: access is denied: {_first_line(error)}", credentials) from error
+        raise RunError(f"{url}: access is denied: {first_line(error)}", credentials) from error
     except exceptions.BaseError as error:
         again = "check the address; what is done stays done: run again"
-        raise UnavailableError(f"{url}: {_first_line(error)}", f"{again}; {credentials}") from error
+        raise UnavailableError(f"{url}: {first_line(error)}", f"{again}; {credentials}") from error
 
 
-def _first_line(error: Exception) -> str:
+def credentials_for(url: str) -> str:
+    """Where the credentials for a URL come from, as a hint."""
+    kind = PROTOCOLS[url.partition("://")[0]]
+    return f"credentials come from the environment: {_CREDENTIALS.get(kind, _OF_AZURE)}"
+
+
+def first_line(error: BaseException) -> str:
     """What an error of the library says, without the details for its authors."""
     return str(error).partition("\n")[0].strip()

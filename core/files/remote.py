@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from datachef.core.contracts.source import SourceError
-from datachef.core.distribution import install_command
+from datachef.core.distribution import extra, install_command
 from datachef.core.errors import ChangedInputError
+from datachef.core.files import object_store
 from datachef.core.files.storage import DAMAGED, refuse_expansion
 from datachef.core.files.urls import Place
 from datachef.core.system.failures import raise_environment_failure
@@ -154,6 +155,15 @@ def _is_missing(error: FileNotFoundError) -> bool:
     return cause is None or isinstance(cause, FileNotFoundError | KeyError)
 
 
+def _needed(url: str, error: ImportError) -> str:
+    """What is to be installed for a URL."""
+    if url.partition("://")[0] in object_store.PROTOCOLS:
+        return extra("s3")
+    cause = error.__cause__
+    name = error.name or (cause.name if isinstance(cause, ImportError) else None)
+    return "fsspec[http]" if name == "aiohttp" else str(name or "fsspec[full]")
+
+
 def _told(url: str, error: Exception) -> SourceError:
     """What went wrong on the way to a file, as an error of the source."""
     if isinstance(error, SourceError):
@@ -161,11 +171,16 @@ def _told(url: str, error: Exception) -> SourceError:
     if (refused := refusal_in(error)) is not None:
         return SourceError("not_allowed", f"{url!r}: {refused}", refused.hint)
     if isinstance(error, ImportError):
-        needed = "fsspec[http]" if error.name == "aiohttp" else str(error.name or "what it names")
-        return SourceError("missing_package", str(error), install_command(needed))
+        return SourceError("missing_package", str(error), install_command(_needed(url, error)))
     if isinstance(error, ValueError):
         return SourceError("bad_url", f"{url!r}: {error}")
     if isinstance(error, DAMAGED):
         return SourceError("broken_file", f"{url!r}: {error}")
-    told = error.__cause__ if isinstance(error, FileNotFoundError) else error
+    told = (error.__cause__ or error) if isinstance(error, FileNotFoundError) else error
+    if url.partition("://")[0] in object_store.PROTOCOLS:
+        return SourceError(
+            "unreachable",
+            f"{url!r}: {object_store.first_line(told)}",
+            object_store.credentials_for(url),
+        )
     return SourceError("unreachable", f"{url!r}: {type(told).__name__}: {told}")

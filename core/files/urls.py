@@ -8,15 +8,14 @@ from importlib.util import find_spec
 from typing import Any
 
 from datachef.core.contracts.source import SourceError
+from datachef.core.files import object_store
 from datachef.core.system.network import Network
 from datachef.core.system.paths import CHAIN, LOCAL, URL, is_url
 
 _WEB = ("http", "https")
 # Stores that are asked for a bucket, a container or a repository; where they are, their own
 # configuration says.
-_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf")
-# Those of them that are read with the library that also writes them, where it is installed.
-_OBJECT_STORES = ("s3", "s3a", "gs", "gcs")
+_STORES = (*object_store.PROTOCOLS, "hf")
 # Servers that a URL names, and that are asked only where they were named with their protocol.
 _SERVERS = ("ftp", "sftp", "ssh", "hdfs", "smb", "oss")
 PROTOCOLS = (*LOCAL, "memory", *_WEB, *_STORES, *_SERVERS)
@@ -163,9 +162,7 @@ def _filesystem(url: Url, network: Network) -> tuple[Any, str]:
         from datachef.core.system.network import guard_hub
 
         guard_hub(network)
-    if url.protocol in _OBJECT_STORES and find_spec("obstore") is not None:
-        from datachef.core.files.object_store import filesystem
-
-        return filesystem(base), url.rest
+    if url.protocol in object_store.PROTOCOLS and find_spec("obstore") is not None:
+        return object_store.filesystem(base), url.rest
     kind = fsspec.get_filesystem_class(url.protocol)
     return kind(**kind._get_kwargs_from_urls(base)), str(kind._strip_protocol(base))

@@ -25,8 +25,7 @@ from datachef.core.run.store import Store
 from datachef.core.run.summaries import Table, scanned
 
 SUFFIX = "decision.parquet"
-# Records that are read at once.
-_RECORDS = 1_000
+_RECORDS_AT_ONCE = 1_000
 # Rows of a decision that are read at once, and that are looked through for those of a small table.
 READ_ROWS = 100_000
 _AT_LEAST = 1_000
@@ -76,17 +75,13 @@ def _summarized(item: DecisionWork, step: CorpusStep, store: Store) -> Iterator[
     """What the work on a decision begins with. Raises `RunError` where some of it is gone."""
     tables: list[Table] = []
     passing = False
-    for start in range(0, len(item.summaries), _RECORDS):
-        keys = item.summaries[start : start + _RECORDS]
-        records = store.records(keys)
-        for key in keys:
-            record = records.get(key) or _awaited(key, step, store)
-            passing = passing or bool(record.get("passing"))
-            if record["summary"]:
-                tables.append((key, record["summary"]))
+    for key, record in _records(item.summaries, step, store):
+        passing = passing or bool(record.get("passing"))
+        if record["summary"]:
+            tables.append((key, record["summary"]))
     references = set(item.references)
     compared = sum(facts["rows"] for key, facts in tables if key in references)
-    made = [(key, f) for key in item.parts for f in _awaited(key, step, store)["files"]]
+    made = [(key, f) for key, record in _records(item.parts, step, store) for f in record["files"]]
     with ExitStack() as stack:
         folder = stack.enter_context(store.scratch_folder())
         stack.enter_context(step.located())
@@ -96,11 +91,18 @@ def _summarized(item: DecisionWork, step: CorpusStep, store: Store) -> Iterator[
         yield _Summarized(tables, passing, summaries, context)
 
 
-def _awaited(key: str, step: CorpusStep, store: Store) -> dict[str, Any]:
-    record = store.awaited(key)
-    if record is None:
-        raise RunError(f"the rows before {step.path} are gone from the cache", "run again")
-    return record
+def _records(
+    keys: Sequence[str], step: CorpusStep, store: Store
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The records of all keys in their order. Raises `RunError` where one is gone."""
+    for start in range(0, len(keys), _RECORDS_AT_ONCE):
+        some = keys[start : start + _RECORDS_AT_ONCE]
+        found = store.records(some)
+        for key in some:
+            record = found.get(key) or store.awaited(key)
+            if record is None:
+                raise RunError(f"the rows before {step.path} are gone from the cache", "run again")
+            yield key, record
 
 
 def decided_of(store: Store, decision: str, partition: str) -> pl.DataFrame | None:

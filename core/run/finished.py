@@ -91,6 +91,8 @@ class FinishedRun:
             if mark is not None and mark.kind != CORPUS:
                 hint = f"this is the folder of a {mark.kind}, which has no corpus; {hint}"
             raise DatachefError(f"{place} holds no ledger: {error}", hint) from error
+        except DatachefError:
+            raise
         except Exception as error:  # files that another program wrote may lead to anything
             raise_environment_failure(error)
             raise DatachefError(

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 from google_store import GoogleStore, google_store
 
-from datachef.core import FinishedRun, Host, run_recipe
+from datachef.core import (
+    DatachefError,
+    FinishedRun,
+    Host,
+    RecipeError,
+    UnavailableError,
+    run_recipe,
+)
 from datachef.core.files.object_folder import ChangedMeanwhileError, ObjectFolder
 
 pytest.importorskip("obstore", reason="the extra s3 is not installed")
@@ -52,6 +59,28 @@ def test_a_corpus_is_made_and_replaced(store: GoogleStore) -> None:
     assert FinishedRun.open("gs://results/out").corpus.collect().height == 160
     named = [name for name in store.files if name.startswith("/results/out/data/")]
     assert len(named) == 1, "the old corpus is removed"
+
+
+def test_what_is_not_there_is_told_in_a_line(store: GoogleStore) -> None:
+    with pytest.raises(DatachefError) as missing:
+        FinishedRun.open("gs://results/nothing")
+    assert missing.value.message.startswith("gs://results/nothing holds no ledger: ")
+    assert "\n" not in missing.value.message
+    with pytest.raises(RecipeError, match=r"no file matches 'gs://data/no/\*\.jsonl'"):
+        run(RECIPE.replace("data/in", "data/no"))
+
+
+def test_keys_that_are_none_are_told(store: GoogleStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT_KEY", "{}")
+    with pytest.raises(UnavailableError, match="gs://results/out: ") as told:
+        FinishedRun.open("gs://results/out")
+    assert "GOOGLE_APPLICATION_CREDENTIALS" in (told.value.hint or "")
+    with pytest.raises(RecipeError) as told_of_source:
+        run(RECIPE)
+    (problem,) = told_of_source.value.problems
+    assert problem.code == "unreachable"
+    assert "GOOGLE_APPLICATION_CREDENTIALS" in problem.hint
+    assert "\n" not in problem.message
 
 
 def test_what_was_written_meanwhile_is_not_replaced(store: GoogleStore, tmp_path: Path) -> None:

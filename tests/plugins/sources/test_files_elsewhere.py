@@ -28,7 +28,7 @@ class _Ranged(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no type
 class _RangedFileSystem(AbstractFileSystem):  # type: ignore[misc]  # likewise
     """Like those of the object stores: files that know only ranges of bytes."""
 
-    protocol = "az"
+    protocol = "sftp"
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
         info = {"name": "bucket/a.jsonl", "size": len(LINES), "type": "file"}
@@ -74,10 +74,10 @@ class TestUrls:
 
     def test_a_store_that_knows_only_ranges(self, monkeypatch: pytest.MonkeyPatch) -> None:
         known = sys.modules["fsspec.registry"].__dict__["_registry"]
-        monkeypatch.setitem(known, "az", _RangedFileSystem)
+        monkeypatch.setitem(known, "sftp", _RangedFileSystem)
         monkeypatch.setattr("datachef.core.contracts.reader.PART_BYTES", 100)
-        monkeypatch.setenv("DATACHEF_ALLOW_NETWORK", "az://bucket")
-        assert texts("az://bucket/a.jsonl") == TEXTS
+        monkeypatch.setenv("DATACHEF_ALLOW_NETWORK", "sftp://bucket")
+        assert texts("sftp://bucket/a.jsonl") == TEXTS
 
     def test_query_strings_are_no_suffix(self) -> None:
         from datachef.core.files.storage import kind
