@@ -26,6 +26,8 @@ from datachef.core.run.summaries import Table, scanned
 
 SUFFIX = "decision.parquet"
 _RECORDS_AT_ONCE = 1_000
+# polars numbers rows from 0 in this type.
+MOST_ROWS = 2**64 - 1 if pl.get_index_type() == pl.UInt64 else 2**32 - 1
 # Rows of a decision that are read at once, and that are looked through for those of a small table.
 READ_ROWS = 100_000
 _AT_LEAST = 1_000
@@ -79,6 +81,8 @@ def _summarized(item: DecisionWork, step: CorpusStep, store: Store) -> Iterator[
         passing = passing or bool(record.get("passing"))
         if record["summary"]:
             tables.append((key, record["summary"]))
+    if step.operator.decides_by_row:
+        _refuse_more_than_numbers(sum(facts["rows"] for _, facts in tables), step)
     references = set(item.references)
     compared = sum(facts["rows"] for key, facts in tables if key in references)
     made = [(key, f) for key, record in _records(item.parts, step, store) for f in record["files"]]
@@ -89,6 +93,16 @@ def _summarized(item: DecisionWork, step: CorpusStep, store: Store) -> Iterator[
         context = Context(item.seed, item.sources, compared, folder, parts)
         summaries = stack.enter_context(scanned(store, tables)) if tables else None
         yield _Summarized(tables, passing, summaries, context)
+
+
+def _refuse_more_than_numbers(rows: int, step: CorpusStep) -> None:
+    if rows > MOST_ROWS:
+        raise RunError(
+            f"{step.path} ({step.operator.op}) decides on {rows:,} rows, and polars has numbers "
+            f"for {MOST_ROWS:,}",
+            'pip install "polars[rt64]" on all machines has more; or decide on parts of the '
+            "corpus, each in a run of its own, and on what is left of them in another",
+        )
 
 
 def _records(

@@ -17,6 +17,7 @@ from datachef.core import (
     OrderOperator,
     Outcome,
     PluginError,
+    RunError,
     run_recipe,
 )
 from datachef.core.run.decision import write_decision
@@ -169,3 +170,19 @@ def test_the_work_on_a_large_decision_is_divided_and_the_corpus_is_the_same(
         table.unlink()
     without = run("divided", "local")
     assert without.partitions_cached == without.partitions, "a decision is done without its parts"
+
+
+def test_more_rows_than_there_are_numbers_end_the_run(
+    tmp_path: Path, write_rows: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_rows("rows.jsonl", [f"page {number}" for number in range(30)])
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("name: many\nsources: {rows: {path: rows.jsonl}}\nsteps: [{op: exact_dedup}]")
+    monkeypatch.setattr("datachef.core.run.decision.MOST_ROWS", 20)
+    with pytest.raises(RunError, match=r"exact_dedup\) decides on 30 rows, .* numbers for 20"):
+        run_recipe(recipe, tmp_path / "out", host=Host(), engine="inline", cache=tmp_path / "cache")
+    monkeypatch.setattr("datachef.core.run.decision.MOST_ROWS", 30)
+    report = run_recipe(
+        recipe, tmp_path / "out", host=Host(), engine="inline", cache=tmp_path / "cache"
+    )
+    assert report.rows == 30
