@@ -32,11 +32,16 @@ _SAID_BY = ("AWS_", "AZURE_", "GOOGLE_")
 _OF_AZURE = "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN"
 
 
+def store_kind(url: str) -> str:
+    """How the library calls the protocol of a URL; empty where it is none of an object store."""
+    return PROTOCOLS.get(url.partition("://")[0], "")
+
+
 def library(url: str) -> Any:
     """The library that speaks to object stores. Raises `MissingPackageError` where it is not
     installed, and `DatachefError` for a URL of something else."""
-    protocol = url.partition("://")[0]
-    if protocol not in PROTOCOLS or not url.partition("://")[2].strip("/"):
+    protocol, _, place = url.partition("://")
+    if not store_kind(url) or not place.strip("/"):
         raise DatachefError(f"{url} is no place in an object store", known_places())
     return optional_package("obstore", extra("s3"), f"{protocol}://")
 
@@ -54,19 +59,19 @@ def connected(url: str, patience: timedelta = PATIENCE) -> Any:
 
     Credentials come from the environment, or from where the tools of AWS keep profiles.
     """
-    protocol, _, rest = url.partition("://")
-    kind = library(url) and PROTOCOLS[protocol]
+    library(url)
+    kind, place = store_kind(url), url.partition("://")[2]
     from obstore.store import from_url
 
     with told(url):
-        return from_url(f"{kind}://{rest}", **_options(kind, patience))
+        return from_url(f"{kind}://{place}", **_options(kind, patience))
 
 
 def filesystem(url: str) -> Any:
     """The filesystem of fsspec that a URL of an object store leads to."""
-    kind = library(url) and PROTOCOLS[url.partition("://")[0]]
+    library(url)
     said = ((name, value) for name, value in os.environ.items() if name.startswith(_SAID_BY))
-    return _filesystem(kind, tuple(sorted(said)))
+    return _filesystem(store_kind(url), tuple(sorted(said)))
 
 
 @lru_cache(maxsize=8)
@@ -127,8 +132,7 @@ def told(url: str) -> Iterator[None]:
 
 def credentials_for(url: str) -> str:
     """Where the credentials for a URL come from, as a hint."""
-    kind = PROTOCOLS[url.partition("://")[0]]
-    return f"credentials come from the environment: {_CREDENTIALS.get(kind, _OF_AZURE)}"
+    return f"credentials come from the environment: {_CREDENTIALS.get(store_kind(url), _OF_AZURE)}"
 
 
 def first_line(error: BaseException) -> str:

@@ -157,7 +157,7 @@ def _is_missing(error: FileNotFoundError) -> bool:
 
 def _needed(url: str, error: ImportError) -> str:
     """What is to be installed for a URL."""
-    if url.partition("://")[0] in object_store.PROTOCOLS:
+    if object_store.store_kind(url):
         return extra("s3")
     cause = error.__cause__
     name = error.name or (cause.name if isinstance(cause, ImportError) else None)
@@ -177,7 +177,7 @@ def _told(url: str, error: Exception) -> SourceError:
     if isinstance(error, DAMAGED):
         return SourceError("broken_file", f"{url!r}: {error}")
     told = (error.__cause__ or error) if isinstance(error, FileNotFoundError) else error
-    if url.partition("://")[0] in object_store.PROTOCOLS:
+    if object_store.store_kind(url):
         return SourceError(
             "unreachable",
             f"{url!r}: {object_store.first_line(told)}",

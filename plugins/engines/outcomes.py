@@ -36,7 +36,8 @@ class ItemWorker:
         self._engine.close()
 
 
-# The worker of each thread of a cluster's process, which carries out many items, and what it is of.
+# The worker of each thread of a cluster's process, which carries out many items of a run, with the
+# configuration and the variables of that.
 _HERE = threading.local()
 
 
@@ -44,18 +45,16 @@ def outcome_here(
     config: WorkerConfig, item: WorkItem, variables: Mapping[str, str]
 ) -> dict[str, Any]:
     """The outcome of an item in a process of a cluster; `variables` are set for its worker."""
-    wanted = config, variables
-    of: tuple[WorkerConfig, Mapping[str, str]] | None = getattr(_HERE, "of", None)
-    if of != wanted:
-        if of is not None:
-            _HERE.worker.close()
-            for name in of[1]:
+    known: tuple[WorkerConfig, Mapping[str, str], ItemWorker] | None
+    known = getattr(_HERE, "worker", None)
+    if known is None or known[0] != config:
+        if known is not None:
+            known[2].close()
+            for name in known[1]:
                 os.environ.pop(name, None)
         os.environ.update(variables)
-        _HERE.worker = ItemWorker(config)
-        _HERE.of = wanted
-    outcome: dict[str, Any] = _HERE.worker.outcome(item)
-    return outcome
+        known = _HERE.worker = config, variables, ItemWorker(config)
+    return known[2].outcome(item)
 
 
 def lost(item: WorkItem, cluster: str, cause: str) -> RunError:

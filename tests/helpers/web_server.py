@@ -35,7 +35,13 @@ class Site:
         return f"http://127.0.0.1:{self.port}"
 
     def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """The status, headers and content for what is asked, also by HEAD."""
+        """The status, headers and content for what is asked by GET, HEAD or POST."""
+        raise NotImplementedError
+
+    def put(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        raise NotImplementedError
+
+    def delete(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
         raise NotImplementedError
 
 
@@ -69,19 +75,25 @@ def served(site: AnySite) -> Iterator[AnySite]:
         protocol_version = site.protocol
 
         def do_HEAD(self) -> None:
-            self._answer(whole=False)
+            self._answer(site.answer, whole=False)
 
         def do_GET(self) -> None:
-            self._answer()
+            self._answer(site.answer)
             site.on_get()
 
         def do_POST(self) -> None:
-            self._answer()
+            self._answer(site.answer)
 
-        def _answer(self, *, whole: bool = True) -> None:
+        def do_PUT(self) -> None:
+            self._answer(site.put)
+
+        def do_DELETE(self) -> None:
+            self._answer(site.delete)
+
+        def _answer(self, answer: Callable[..., Answer], *, whole: bool = True) -> None:
             site.asked.append(self.path)
             sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            status, headers, body = site.answer(self.path, dict(self.headers), sent)
+            status, headers, body = answer(self.path, dict(self.headers), sent)
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)

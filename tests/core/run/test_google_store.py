@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from google_store import GoogleStore, google_store
+from google_store import GoogleStore
+from web_server import served
 
 from datachef.core import (
     DatachefError,
@@ -31,13 +32,12 @@ steps: [{op: exact_dedup}]
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GoogleStore]:
-    with google_store() as running:
+    with served(GoogleStore()) as running:
         for name, value in running.environment.items():
             monkeypatch.setenv(name, value)
         rows = "".join(json.dumps({"text": f"page {n % 90}"}) + "\n" for n in range(100))
         for part in "ab":
-            running.put(f"/data/in/{part}.jsonl", rows.encode())
-        (tmp_path / "recipe.yaml").write_text(RECIPE)
+            running.put(f"/data/in/{part}.jsonl", {}, rows.encode())
         monkeypatch.chdir(tmp_path)
         yield running
 

@@ -38,7 +38,7 @@ QUERIES: list[Callable[[pl.LazyFrame], pl.LazyFrame]] = [
 
 @contextmanager
 def stored(heights: list[int]) -> Iterator[tuple[FileStore, list[Table]]]:
-    """A store with tables of so many rows each, by their keys and facts."""
+    """A store with tables of the given heights, and the key and the record of each."""
     with TemporaryDirectory() as folder:
         store = FileStore(LocalFolder(Path(folder)))
         tables: list[Table] = []
